@@ -1,0 +1,98 @@
+//! Agents: configuration as data, in immutable versions.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AgentId, AgentVersionId};
+use super::time::Timestamp;
+
+/// Where an agent is defined, and so where it can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AgentSource {
+    /// A file in the agents folder; read-only through the API.
+    File,
+}
+
+/// An agent with its current version.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name, unique within what a principal can see.
+    pub name: String,
+    /// Where it is defined.
+    pub source: AgentSource,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+    /// When its current version was made.
+    pub updated_at: Timestamp,
+    /// The version new runs use.
+    pub current: AgentVersion,
+}
+
+/// One version of an agent. Never changes, so that a run can always tell what it ran with.
+#[derive(Debug, Clone)]
+pub struct AgentVersion {
+    /// Its id.
+    pub id: AgentVersionId,
+    /// The agent it is a version of.
+    pub agent_id: AgentId,
+    /// Counts up from 1 for each agent.
+    pub number: i32,
+    /// The configuration.
+    pub spec: AgentSpec,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An agent's configuration: the content of `agents/<name>.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSpec {
+    /// Its name: lower-case letters, digits and dashes, at most 64.
+    pub name: String,
+    /// One sentence for people who choose an agent.
+    pub description: String,
+    /// A minijinja template; the system message of every run. It can use `date`
+    /// (today, UTC, `2026-01-31`) and `owner`.
+    pub instructions: String,
+    /// `provider/model`; the server's default model when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How the model samples.
+    #[serde(default)]
+    pub parameters: ModelParameters,
+    /// What a run may use.
+    #[serde(default)]
+    pub limits: AgentLimits,
+}
+
+/// Sampling parameters; what is absent is left to the model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelParameters {
+    /// Randomness, 0 to 2; 0 always takes the likeliest token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Nucleus sampling: the probability mass considered, above 0 and up to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f32>,
+    /// Makes sampling repeatable where the model supports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The longest answer of one model call, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+}
+
+/// Bounds on a run of this agent; what is absent is the server's own bound.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentLimits {
+    /// How many earlier messages of the session the model is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_messages: Option<u32>,
+    /// The longest a run may take, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_timeout_s: Option<u64>,
+}

@@ -1,0 +1,91 @@
+//! Run events: the ordered log of a run, and the stream its subscribers see.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{MessageId, RunId};
+use super::run::{FinishReason, RunError, Usage};
+use super::time::Timestamp;
+
+/// One event of a run. `sequence` starts at 1 and has no holes; exactly one terminal
+/// event is written, always last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEvent {
+    /// The run it belongs to.
+    pub run_id: RunId,
+    /// Its number in the run's log.
+    pub sequence: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+pub enum EventBody {
+    /// The run began.
+    RunStarted,
+    /// A model call began.
+    StepStarted {
+        /// Counts up from 1.
+        step: u32,
+        /// `provider/model` that was called.
+        model: String,
+    },
+    /// A model call ended.
+    StepFinished {
+        /// The step that ended.
+        step: u32,
+        /// Why the model stopped.
+        finish_reason: FinishReason,
+    },
+    /// A piece of the answer.
+    TextDelta {
+        /// The message being written.
+        message_id: MessageId,
+        /// The new text.
+        delta: String,
+        /// How many bytes of UTF-8 the message's text has with this piece.
+        end: u64,
+    },
+    /// A piece of the model's reasoning.
+    ReasoningDelta {
+        /// The message being written.
+        message_id: MessageId,
+        /// The new text.
+        delta: String,
+    },
+    /// What the run has used so far.
+    UsageUpdated {
+        /// The sum over all steps.
+        usage: Usage,
+    },
+    /// The answer is whole and part of the session's history.
+    MessageCompleted {
+        /// The message.
+        message_id: MessageId,
+    },
+    /// The run ended with an answer. Terminal.
+    RunCompleted {
+        /// Why the answer ended.
+        finish_reason: FinishReason,
+    },
+    /// The run ended with an error. Terminal.
+    RunFailed {
+        /// Why.
+        error: RunError,
+    },
+    /// The run was stopped. Terminal.
+    RunCancelled,
+}
+
+impl EventBody {
+    /// Whether this is a run's last event.
+    pub fn is_terminal(&self) -> bool {
+        matches!(
+            self,
+            Self::RunCompleted { .. } | Self::RunFailed { .. } | Self::RunCancelled
+        )
+    }
+}

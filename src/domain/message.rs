@@ -1,0 +1,74 @@
+//! Messages: what was said, as ordered parts.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{MessageId, RunId, SessionId};
+use super::run::FinishReason;
+use super::time::Timestamp;
+
+/// Who said it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// The person.
+    User,
+    /// The agent.
+    Assistant,
+}
+
+/// One message of a session.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// The session it belongs to.
+    pub session_id: SessionId,
+    /// The message it answers or follows; none for the first.
+    pub parent_id: Option<MessageId>,
+    /// Its place in its branch, from 0.
+    pub position: i32,
+    /// Who said it.
+    pub role: Role,
+    /// The run it started (user) or that made it (assistant).
+    pub run_id: RunId,
+    /// What it says, in order.
+    pub parts: Vec<Part>,
+    /// Why the answer ended; none for user messages.
+    pub finish_reason: Option<FinishReason>,
+    /// When it was written.
+    pub created_at: Timestamp,
+}
+
+/// A piece of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Part {
+    /// Plain text or Markdown.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// What the model thought before it answered.
+    Reasoning {
+        /// The text.
+        text: String,
+    },
+}
+
+impl Message {
+    /// All text parts, one after the other.
+    pub fn text(&self) -> String {
+        text_of(&self.parts)
+    }
+}
+
+/// All text parts, one after the other.
+pub fn text_of(parts: &[Part]) -> String {
+    parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Text { text } => Some(text.as_str()),
+            Part::Reasoning { .. } => None,
+        })
+        .collect()
+}

@@ -1,0 +1,22 @@
+//! The vocabulary: plain types, no I/O, no GraphQL.
+//!
+//! Every other room speaks in these words, and none of them may be imported here.
+
+pub mod agent;
+pub mod event;
+pub mod ids;
+pub mod message;
+pub mod page;
+pub mod principal;
+pub mod run;
+pub mod session;
+pub mod time;
+
+pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
+pub use event::{EventBody, RunEvent};
+pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId};
+pub use message::{Message, Part, Role};
+pub use page::{Page, PageRequest};
+pub use principal::Principal;
+pub use run::{FinishReason, Run, RunError, RunErrorCode, RunStatus, Usage};
+pub use session::Session;

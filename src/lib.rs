@@ -1,0 +1,7 @@
+//! Talkgraph: a GraphQL server for AI agents.
+//!
+//! The module map is the architecture; dependencies point one way, from `app` down to
+//! `domain` (see ARCHITECTURE.md).
+
+pub mod domain;
+pub mod llm;
