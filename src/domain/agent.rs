@@ -1,13 +1,17 @@
 //! Agents: configuration as data, in immutable versions.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use super::ids::{AgentId, AgentVersionId};
 use super::time::Timestamp;
 
 /// Where an agent is defined, and so where it can be changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum AgentSource {
     /// A file in the agents folder; read-only through the API.
     File,

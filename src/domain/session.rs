@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn a_title_is_the_first_line_cut_at_a_word() {
-        assert_eq!(title_from("\n  Hello there \nmore"), Some("Hello there".into()));
+        assert_eq!(
+            title_from("\n  Hello there \nmore"),
+            Some("Hello there".into())
+        );
         assert_eq!(title_from("   "), None);
         let long = title_from(&"word ".repeat(40)).unwrap();
         assert!(long.ends_with("word…") && long.chars().count() <= 80);

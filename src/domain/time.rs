@@ -9,5 +9,6 @@ pub type Timestamp = DateTime<Utc>;
 /// The current time, cut to whole microseconds.
 pub fn now() -> Timestamp {
     let now = Utc::now();
-    now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+    now.duration_trunc(TimeDelta::microseconds(1))
+        .unwrap_or(now)
 }

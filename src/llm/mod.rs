@@ -3,9 +3,9 @@
 //! One file or folder per vendor, all behind [`ChatModel`].
 
 pub(crate) mod error;
-pub(crate) mod openai;
+//pub(crate) mod openai;
 pub(crate) mod registry;
-pub(crate) mod sse;
+//pub(crate) mod sse;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;

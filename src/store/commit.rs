@@ -1,0 +1,303 @@
+//! The rules of a group commit, one for every database: what is written, in which order,
+//! and which members of the group are refused.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+use crate::domain::{Message, MessageId, NodeId, Principal, Role, Run, RunId, Session, SessionId};
+
+use super::group::{FinishedRun, Group, GroupOutcome, LogRow};
+use super::{NewRun, NewSession, SessionTarget, StartedRun, StoreError};
+
+/// A run as it is inserted.
+pub(crate) struct StoredRun<'a> {
+    pub(crate) who: &'a Principal,
+    pub(crate) run: &'a Run,
+    pub(crate) node: NodeId,
+    pub(crate) lease_expires_at: Timestamp,
+}
+
+/// A session's new head, set only if the head is still `previous`.
+pub(crate) struct NewHead {
+    pub(crate) session: SessionId,
+    pub(crate) head: MessageId,
+    pub(crate) branch_length: i32,
+    pub(crate) at: Timestamp,
+    /// The title it gets if it has none.
+    pub(crate) title: Option<String>,
+    pub(crate) previous: Option<MessageId>,
+}
+
+/// The statements of one transaction. Each takes all rows of the group at once.
+#[async_trait]
+pub(crate) trait Statements: Send {
+    /// Reads sessions that are not deleted, with their principals, and keeps others from
+    /// changing them until the transaction ends.
+    async fn lock_sessions(
+        &mut self,
+        ids: &[SessionId],
+    ) -> Result<Vec<(Principal, Session)>, StoreError>;
+    async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError>;
+    /// Inserts the runs whose sessions have no active one and returns their ids.
+    async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError>;
+    /// `(session, run)` of the active runs of these sessions.
+    async fn active_runs(
+        &mut self,
+        sessions: &[SessionId],
+    ) -> Result<Vec<(Uuid, Uuid)>, StoreError>;
+    async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError>;
+    async fn set_heads(&mut self, rows: &[NewHead]) -> Result<(), StoreError>;
+    /// Queued runs become running.
+    async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError>;
+    /// Ends the runs that are active and their node's own, and returns their ids.
+    async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError>;
+    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<(), StoreError>;
+}
+
+/// Writes a whole group within the transaction of `db`.
+pub(crate) async fn commit_group(
+    db: &mut impl Statements,
+    group: &Group,
+) -> Result<GroupOutcome, StoreError> {
+    let outcome = GroupOutcome {
+        starts: write_starts(db, &group.starts).await?,
+        finishes: write_finishes(db, &group.finishes).await?,
+    };
+    let begun: Vec<_> = group.appends.iter().filter_map(begun).collect();
+    if !begun.is_empty() {
+        db.begin_runs(&begun).await?;
+    }
+    let rows = group.log_rows(&outcome);
+    if !rows.is_empty() {
+        db.insert_events(&rows).await?;
+    }
+    Ok(outcome)
+}
+
+fn begun(new: &super::NewEvents) -> Option<(RunId, Timestamp)> {
+    Some((new.events.first()?.run_id, new.started_at?))
+}
+
+async fn write_starts(
+    db: &mut impl Statements,
+    starts: &[NewRun],
+) -> Result<Vec<Result<StartedRun, StoreError>>, StoreError> {
+    if starts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut placed = place_all(db, starts).await?;
+    let new_sessions: Vec<_> = starts
+        .iter()
+        .zip(&placed)
+        .filter(|(start, _)| matches!(start.session, SessionTarget::New(_)))
+        .filter_map(|(start, placed)| Some((&start.who, &placed.as_ref().ok()?.session)))
+        .collect();
+    if !new_sessions.is_empty() {
+        db.insert_sessions(&new_sessions).await?;
+    }
+    insert_runs(db, starts, &mut placed).await?;
+
+    let accepted: Vec<_> = starts
+        .iter()
+        .zip(&placed)
+        .filter_map(|(start, placed)| Some((start, placed.as_ref().ok()?)))
+        .collect();
+    let messages: Vec<_> = accepted
+        .iter()
+        .map(|(start, placed)| (&start.who, &placed.message))
+        .collect();
+    if !messages.is_empty() {
+        db.insert_messages(&messages).await?;
+    }
+    let heads: Vec<_> = accepted
+        .iter()
+        .filter(|(start, _)| matches!(start.session, SessionTarget::Existing(_)))
+        .map(|(start, placed)| NewHead {
+            session: placed.session.id,
+            head: placed.message.id,
+            branch_length: placed.session.branch_length,
+            at: placed.session.updated_at,
+            title: start.title.clone(),
+            previous: placed.message.parent_id,
+        })
+        .collect();
+    if !heads.is_empty() {
+        db.set_heads(&heads).await?;
+    }
+    Ok(placed)
+}
+
+/// Inserts the runs and refuses the starts whose session has an active run already.
+async fn insert_runs(
+    db: &mut impl Statements,
+    starts: &[NewRun],
+    placed: &mut [Result<StartedRun, StoreError>],
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = starts
+        .iter()
+        .zip(placed.iter())
+        .filter_map(|(start, placed)| {
+            Some(StoredRun {
+                who: &start.who,
+                run: &placed.as_ref().ok()?.run,
+                node: start.node,
+                lease_expires_at: start.lease_expires_at,
+            })
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let wanted = rows.len();
+    let inserted = db.insert_runs(&rows).await?;
+    if inserted.len() == wanted {
+        return Ok(());
+    }
+    let refused: Vec<_> = placed
+        .iter_mut()
+        .filter(|placed| {
+            placed
+                .as_ref()
+                .is_ok_and(|p| !inserted.contains(&p.run.id.uuid()))
+        })
+        .collect();
+    let sessions: Vec<_> = refused
+        .iter()
+        .filter_map(|placed| Some(placed.as_ref().ok()?.session.id))
+        .collect();
+    let active: HashMap<_, _> = db.active_runs(&sessions).await?.into_iter().collect();
+    for (placed, session) in refused.into_iter().zip(sessions) {
+        *placed = Err(match active.get(&session.uuid()) {
+            Some(run) => StoreError::ActiveRun((*run).into()),
+            None => StoreError::Conflict,
+        });
+    }
+    Ok(())
+}
+
+/// Where each new message goes: on top of its session's head.
+async fn place_all(
+    db: &mut impl Statements,
+    starts: &[NewRun],
+) -> Result<Vec<Result<StartedRun, StoreError>>, StoreError> {
+    let mut existing: Vec<_> = starts
+        .iter()
+        .filter_map(|start| match &start.session {
+            SessionTarget::Existing(id) => Some(*id),
+            SessionTarget::New(_) => None,
+        })
+        .collect();
+    // Always in one order, so that two nodes never wait for each other's rows.
+    existing.sort_unstable();
+    existing.dedup();
+    let mut sessions = HashMap::new();
+    if !existing.is_empty() {
+        for (owner, session) in db.lock_sessions(&existing).await? {
+            sessions.insert(session.id, (owner, session));
+        }
+    }
+    Ok(starts
+        .iter()
+        .map(|start| match &start.session {
+            SessionTarget::New(session) => Ok(place(start, session.clone().into_session())),
+            SessionTarget::Existing(id) => match sessions.get(id) {
+                Some((owner, session))
+                    if owner.tenant == start.who.tenant && owner.owner == start.who.owner =>
+                {
+                    Ok(place(start, session.clone()))
+                }
+                _ => Err(StoreError::NotFound),
+            },
+        })
+        .collect())
+}
+
+fn place(start: &NewRun, mut session: Session) -> StartedRun {
+    let message = Message {
+        id: start.message_id,
+        session_id: session.id,
+        parent_id: session.head,
+        position: session.branch_length,
+        role: Role::User,
+        run_id: start.run.id,
+        parts: start.parts.clone(),
+        finish_reason: None,
+        created_at: start.run.created_at,
+    };
+    session.head = Some(message.id);
+    session.branch_length += 1;
+    session.updated_at = start.run.created_at;
+    if session.title.is_none() {
+        session.title.clone_from(&start.title);
+    }
+    StartedRun {
+        session,
+        message,
+        run: start.run.clone(),
+    }
+}
+
+async fn write_finishes(
+    db: &mut impl Statements,
+    finishes: &[FinishedRun],
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    if finishes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ended = db.end_runs(&finishes.iter().collect::<Vec<_>>()).await?;
+    let accepted: Vec<_> = finishes
+        .iter()
+        .filter(|finish| ended.contains(&finish.run.id.uuid()))
+        .filter_map(|finish| Some((finish, finish.message.as_ref()?)))
+        .collect();
+    if !accepted.is_empty() {
+        let messages: Vec<_> = accepted
+            .iter()
+            .map(|(finish, message)| (&finish.who, *message))
+            .collect();
+        db.insert_messages(&messages).await?;
+        let heads: Vec<_> = accepted
+            .iter()
+            .map(|(_, message)| answer_head(message))
+            .collect();
+        db.set_heads(&heads).await?;
+    }
+    Ok(finishes
+        .iter()
+        .map(|finish| match ended.contains(&finish.run.id.uuid()) {
+            true => Ok(()),
+            false => Err(StoreError::Conflict),
+        })
+        .collect())
+}
+
+/// An answer becomes the head of the branch whose head it answers.
+fn answer_head(message: &Message) -> NewHead {
+    NewHead {
+        session: message.session_id,
+        head: message.id,
+        branch_length: message.position + 1,
+        at: message.created_at,
+        title: None,
+        previous: message.parent_id,
+    }
+}
+
+impl NewSession {
+    /// The session as it is once made.
+    pub(crate) fn into_session(self) -> Session {
+        Session {
+            id: self.id,
+            agent_id: self.agent_id,
+            title: self.title,
+            metadata: self.metadata,
+            head: None,
+            branch_length: 0,
+            created_at: self.created_at,
+            updated_at: self.created_at,
+        }
+    }
+}

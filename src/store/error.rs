@@ -1,0 +1,67 @@
+//! How the store fails, and whose fault it is.
+
+use thiserror::Error;
+
+use crate::domain::RunId;
+
+/// A failed store call.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The caller's: no such row, or it belongs to somebody else.
+    #[error("not found")]
+    NotFound,
+    /// The caller's: the session has an active run.
+    #[error("the session has an active run, {0}")]
+    ActiveRun(RunId),
+    /// The row changed meanwhile, for example a run that another node took over.
+    #[error("the row was changed by somebody else")]
+    Conflict,
+    /// Ours: the database does not answer, or not in time; trying again may help.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Ours: the database refused a statement, or a row makes no sense.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl StoreError {
+    /// A copy for one more of those who waited for the same failed group.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::NotFound => Self::NotFound,
+            Self::ActiveRun(run) => Self::ActiveRun(*run),
+            Self::Conflict => Self::Conflict,
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::Internal(why) => Self::Internal(why.clone()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        match &error {
+            Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            sqlx::Error::Database(cause) if is_outage(cause.code().as_deref()) => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+/// PostgreSQL's connection, resource and operator classes (08, 53, 57; PostgreSQL
+/// documentation, appendix A), and SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and
+/// CANTOPEN with their extended codes (sqlite.org/rescode.html).
+fn is_outage(code: Option<&str>) -> bool {
+    let Some(code) = code else { return false };
+    if code.len() == 5 {
+        return ["08", "53", "57"]
+            .iter()
+            .any(|class| code.starts_with(class));
+    }
+    code.parse::<u32>()
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+}

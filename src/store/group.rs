@@ -1,0 +1,153 @@
+//! What is written in groups: the starts, events and ends of runs.
+
+use std::sync::Arc;
+
+use crate::domain::time::Timestamp;
+use crate::domain::{
+    Message, MessageId, NodeId, Part, Principal, Run, RunEvent, Session, SessionId,
+};
+
+use super::{NewSession, StoreError};
+
+/// Is told the outcome of a write once it is committed or has failed. Runs on the writer's
+/// task, so it must be quick.
+pub type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
+
+/// The session a run starts in.
+#[derive(Debug, Clone)]
+pub enum SessionTarget {
+    /// One that is made with the run.
+    New(NewSession),
+    /// One that is there.
+    Existing(SessionId),
+}
+
+impl SessionTarget {
+    /// The session's id.
+    pub fn id(&self) -> SessionId {
+        match self {
+            Self::New(session) => session.id,
+            Self::Existing(id) => *id,
+        }
+    }
+}
+
+/// A run to be started, with the message that asks for it.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Who asks.
+    pub who: Principal,
+    /// Where.
+    pub session: SessionTarget,
+    /// The run as it shall be stored.
+    pub run: Run,
+    /// The id of the user's message.
+    pub message_id: MessageId,
+    /// What the user says.
+    pub parts: Vec<Part>,
+    /// The title the session gets if it has none.
+    pub title: Option<String>,
+    /// The run's first events.
+    pub events: Vec<Arc<RunEvent>>,
+    /// The node that will make the run.
+    pub node: NodeId,
+    /// Until when the node has it.
+    pub lease_expires_at: Timestamp,
+}
+
+/// A started run with what was stored beside it.
+#[derive(Debug, Clone)]
+pub struct StartedRun {
+    /// The session after the message.
+    pub session: Session,
+    /// The user's message.
+    pub message: Message,
+    /// The run.
+    pub run: Run,
+}
+
+/// Events to be added to a run's log.
+#[derive(Debug, Clone)]
+pub struct NewEvents {
+    /// The run's principal.
+    pub who: Principal,
+    /// The events, in order, following what was appended before.
+    pub events: Vec<Arc<RunEvent>>,
+    /// When the run begins with these events: it becomes running at this time.
+    pub started_at: Option<Timestamp>,
+}
+
+/// A run's end.
+#[derive(Debug, Clone)]
+pub struct FinishedRun {
+    /// The run's principal.
+    pub who: Principal,
+    /// The run in its final state.
+    pub run: Run,
+    /// The node that ends it, which must be the one that has it.
+    pub node: NodeId,
+    /// The answer, when there is any text to keep; becomes the session's head.
+    pub message: Option<Message>,
+    /// The last events, the terminal one included.
+    pub events: Vec<Arc<RunEvent>>,
+    /// Whether `events` are numbered anew, after earlier ones could not be written.
+    pub mends_log: bool,
+}
+
+/// One transaction's worth of work. Within a group the starts are written first, then
+/// events, then ends, which keeps the order of every single run.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub(crate) starts: Vec<NewRun>,
+    pub(crate) appends: Vec<NewEvents>,
+    pub(crate) finishes: Vec<FinishedRun>,
+}
+
+/// What became of a group's members, in their order. Appends have no refusals of their own.
+#[derive(Default)]
+pub(crate) struct GroupOutcome {
+    pub(crate) starts: Vec<Result<StartedRun, StoreError>>,
+    pub(crate) finishes: Vec<Result<(), StoreError>>,
+}
+
+/// One row of the log: events of one run that are committed together.
+pub(crate) struct LogRow<'a> {
+    pub(crate) who: &'a Principal,
+    pub(crate) events: Vec<&'a RunEvent>,
+}
+
+impl Group {
+    /// The group's events as log rows, one for each run, in the order of their runs' first
+    /// appearance. `accepted` tells which starts were accepted, `ended` which ends.
+    pub(crate) fn log_rows(&self, outcome: &GroupOutcome) -> Vec<LogRow<'_>> {
+        let starts = self.starts.iter().zip(&outcome.starts);
+        let finishes = self.finishes.iter().zip(&outcome.finishes);
+        let sources = starts
+            .filter(|(_, outcome)| outcome.is_ok())
+            .map(|(start, _)| (&start.who, &start.events))
+            .chain(self.appends.iter().map(|new| (&new.who, &new.events)))
+            .chain(
+                finishes
+                    .filter(|(_, outcome)| outcome.is_ok())
+                    .map(|(finish, _)| (&finish.who, &finish.events)),
+            );
+        let mut rows: Vec<LogRow<'_>> = Vec::new();
+        let mut row_of = std::collections::HashMap::new();
+        for (who, events) in sources {
+            let Some(first) = events.first() else {
+                continue;
+            };
+            let row = *row_of.entry(first.run_id).or_insert_with(|| {
+                rows.push(LogRow {
+                    who,
+                    events: Vec::new(),
+                });
+                rows.len() - 1
+            });
+            if let Some(row) = rows.get_mut(row) {
+                row.events.extend(events.iter().map(Arc::as_ref));
+            }
+        }
+        rows
+    }
+}

@@ -1,0 +1,253 @@
+//! All SQL. One trait for each aggregate, one folder for each database; nothing outside
+//! this room knows which database it is.
+//!
+//! Every read takes the [`Principal`] and returns only its rows. What belongs to somebody
+//! else is not found, exactly as what does not exist.
+
+pub(crate) mod commit;
+pub(crate) mod error;
+pub(crate) mod group;
+//pub mod postgres;
+pub(crate) mod rows;
+pub mod sqlite;
+pub(crate) mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+pub use error::StoreError;
+pub use group::{FinishedRun, NewEvents, NewRun, Reply, SessionTarget, StartedRun};
+pub use writer::WriterSettings;
+
+use crate::domain::time::Timestamp;
+use crate::domain::{
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Message, MessageId, NodeId, Page,
+    PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+};
+
+/// The whole store, as the rest of the server holds it.
+pub trait Store:
+    AgentStore + SessionStore + MessageStore + RunStore + EventLog + Maintenance
+{
+}
+
+impl<T> Store for T where
+    T: AgentStore + SessionStore + MessageStore + RunStore + EventLog + Maintenance
+{
+}
+
+/// A shared handle on the store.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Agents and their versions. File agents belong to the shared tenant and are visible to
+/// every principal.
+#[async_trait]
+pub trait AgentStore: Send + Sync {
+    /// Makes the stored file agents equal to `specs`: new ones are added, changed ones get
+    /// a new version, missing ones are archived. Returns the agents in the order of `specs`.
+    async fn sync_file_agents(&self, specs: &[AgentSpec]) -> Result<Vec<Agent>, StoreError>;
+
+    /// The agents with these ids, archived ones included, in no particular order.
+    async fn agents_by_id(
+        &self,
+        who: &Principal,
+        ids: &[AgentId],
+    ) -> Result<Vec<Agent>, StoreError>;
+
+    /// The agent with this name, unless archived.
+    async fn agent_by_name(&self, who: &Principal, name: &str)
+    -> Result<Option<Agent>, StoreError>;
+
+    /// Agents by name, archived ones left out. A cursor is a name.
+    async fn agents(
+        &self,
+        who: &Principal,
+        page: &PageRequest<String>,
+    ) -> Result<Page<Agent>, StoreError>;
+
+    /// The versions with these ids, in no particular order.
+    async fn agent_versions_by_id(
+        &self,
+        who: &Principal,
+        ids: &[AgentVersionId],
+    ) -> Result<Vec<AgentVersion>, StoreError>;
+}
+
+/// A session to be made.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its id.
+    pub id: SessionId,
+    /// The agent that will answer.
+    pub agent_id: AgentId,
+    /// Its title, if it has one yet.
+    pub title: Option<String>,
+    /// The client's own data, a JSON object.
+    pub metadata: Value,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What to change about a session; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct SessionChange {
+    /// The new title; `Some(None)` removes it.
+    pub title: Option<Option<String>>,
+    /// The new metadata, replacing the old.
+    pub metadata: Option<Value>,
+}
+
+/// Which sessions a list has.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Only those of this agent.
+    pub agent_id: Option<AgentId>,
+    /// Only those whose title has this text, whatever its case.
+    pub title_contains: Option<String>,
+}
+
+/// A session's place in the list of sessions: latest activity first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionCursor {
+    /// Its last activity.
+    pub updated_at: Timestamp,
+    /// Its id, which decides between equal times.
+    pub id: SessionId,
+}
+
+/// Sessions. Deleted ones are never returned.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Makes a session.
+    async fn create_session(
+        &self,
+        who: &Principal,
+        session: NewSession,
+    ) -> Result<Session, StoreError>;
+
+    /// Changes a session. `NotFound` when the principal has no such session.
+    async fn update_session(
+        &self,
+        who: &Principal,
+        id: SessionId,
+        change: SessionChange,
+    ) -> Result<Session, StoreError>;
+
+    /// Deletes a session: it can no longer be read or used. `ActiveRun` while a run is
+    /// being made in it.
+    async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError>;
+
+    /// The sessions with these ids, in no particular order.
+    async fn sessions_by_id(
+        &self,
+        who: &Principal,
+        ids: &[SessionId],
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Sessions, latest activity first.
+    async fn sessions(
+        &self,
+        who: &Principal,
+        filter: &SessionFilter,
+        page: &PageRequest<SessionCursor>,
+    ) -> Result<Page<Session>, StoreError>;
+}
+
+/// A stretch of a branch: the messages at positions `from..to`, walking up from `head`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BranchRange {
+    /// The branch's last message.
+    pub head: MessageId,
+    /// The first position wanted.
+    pub from: i32,
+    /// The position after the last one wanted.
+    pub to: i32,
+}
+
+/// Messages.
+#[async_trait]
+pub trait MessageStore: Send + Sync {
+    /// The messages with these ids, in no particular order; those of deleted sessions are
+    /// left out.
+    async fn messages_by_id(
+        &self,
+        who: &Principal,
+        ids: &[MessageId],
+    ) -> Result<Vec<Message>, StoreError>;
+
+    /// Reads several branches in one statement. Answers in the order of `ranges`, each
+    /// oldest first.
+    async fn branches(
+        &self,
+        who: &Principal,
+        ranges: &[BranchRange],
+    ) -> Result<Vec<Vec<Message>>, StoreError>;
+}
+
+/// Runs. Their state changes only through [`RunStore::start_run`],
+/// [`EventLog::append_events`] and [`RunStore::finish_run`], which write the events that
+/// announce the change in the same transaction.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// The runs with these ids, in no particular order; those of deleted sessions are left out.
+    async fn runs_by_id(&self, who: &Principal, ids: &[RunId]) -> Result<Vec<Run>, StoreError>;
+
+    /// The active runs of these sessions, in no particular order.
+    async fn active_runs(
+        &self,
+        who: &Principal,
+        sessions: &[SessionId],
+    ) -> Result<Vec<Run>, StoreError>;
+
+    /// Starts a run: the session when it is new, the user's message, the run and its first
+    /// events, all or nothing. `ActiveRun` when the session already has one, `NotFound` when
+    /// the principal has no such session.
+    async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError>;
+
+    /// Ends a run: its last events, its answer and its final state, all or nothing.
+    /// `Conflict` when it is no longer this node's to end.
+    async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
+
+    /// Says that `node` is alive until `until`, for all its active runs.
+    async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Active runs, at most `limit`, whose node has not renewed its lease by `now`, with
+    /// their principals. They are made `node`'s own with a lease until `until`.
+    async fn take_expired_runs(
+        &self,
+        node: NodeId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError>;
+}
+
+/// The event log of every run.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Queues events for the next group commit and returns once they have a place in the
+    /// queue. `done` is called after they are committed, in the order they were queued.
+    async fn append_events(&self, events: NewEvents, done: Reply<()>) -> Result<(), StoreError>;
+
+    /// The events of a run after `after`, in order, at most about `limit` (groups are
+    /// returned whole).
+    async fn events(
+        &self,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RunEvent>, StoreError>;
+}
+
+/// Keeping the database itself.
+#[async_trait]
+pub trait Maintenance: Send + Sync {
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Commits what is queued and closes every connection.
+    async fn close(&self);
+}

@@ -1,0 +1,340 @@
+//! Rows as both databases return them, and what they mean.
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+use sqlx::FromRow;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::types::{Json, Uuid};
+use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
+
+use crate::domain::time::Timestamp;
+use crate::domain::{
+    Agent, AgentSpec, AgentVersion, Message, Part, Principal, Run, RunError, RunEvent, RunId,
+    Session, Usage,
+};
+
+use super::StoreError;
+
+/// A timestamp as each database keeps it: `timestamptz` in PostgreSQL, whole microseconds
+/// since 1970 in SQLite, which has no type for time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp(pub(crate) Timestamp);
+
+impl Type<Sqlite> for Stamp {
+    fn type_info() -> <Sqlite as Database>::TypeInfo {
+        <i64 as Type<Sqlite>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Sqlite> for Stamp {
+    fn decode(value: <Sqlite as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        let micros = <i64 as Decode<Sqlite>>::decode(value)?;
+        DateTime::from_timestamp_micros(micros)
+            .map(Self)
+            .ok_or_else(|| format!("{micros} is no timestamp").into())
+    }
+}
+
+impl<'q> Encode<'q, Sqlite> for Stamp {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Sqlite as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
+        <i64 as Encode<Sqlite>>::encode(self.0.timestamp_micros(), buffer)
+    }
+}
+
+impl Type<Postgres> for Stamp {
+    fn type_info() -> <Postgres as Database>::TypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Stamp {
+    fn decode(value: <Postgres as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        <DateTime<Utc> as Decode<Postgres>>::decode(value).map(Self)
+    }
+}
+
+impl<'q> Encode<'q, Postgres> for Stamp {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Postgres as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
+        <DateTime<Utc> as Encode<Postgres>>::encode_by_ref(&self.0, buffer)
+    }
+}
+
+/// Columns of [`AgentRow`], from `agents a JOIN agent_versions v`.
+pub(crate) const AGENT_COLUMNS: &str = "a.id, a.name, a.source, a.created_at, a.updated_at, \
+    v.id AS version_id, v.number, v.spec, v.created_at AS version_created_at";
+
+#[derive(FromRow)]
+pub(crate) struct AgentRow {
+    id: Uuid,
+    name: String,
+    source: String,
+    created_at: Stamp,
+    updated_at: Stamp,
+    version_id: Uuid,
+    number: i32,
+    spec: Json<AgentSpec>,
+    version_created_at: Stamp,
+}
+
+impl TryFrom<AgentRow> for Agent {
+    type Error = StoreError;
+
+    fn try_from(row: AgentRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id.into(),
+            name: row.name,
+            source: known(&row.source, "agents.source")?,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+            current: AgentVersion {
+                id: row.version_id.into(),
+                agent_id: row.id.into(),
+                number: row.number,
+                spec: row.spec.0,
+                created_at: row.version_created_at.0,
+            },
+        })
+    }
+}
+
+/// Columns of [`VersionRow`].
+pub(crate) const VERSION_COLUMNS: &str = "id, agent_id, number, spec, created_at";
+
+#[derive(FromRow)]
+pub(crate) struct VersionRow {
+    id: Uuid,
+    agent_id: Uuid,
+    number: i32,
+    spec: Json<AgentSpec>,
+    created_at: Stamp,
+}
+
+impl From<VersionRow> for AgentVersion {
+    fn from(row: VersionRow) -> Self {
+        Self {
+            id: row.id.into(),
+            agent_id: row.agent_id.into(),
+            number: row.number,
+            spec: row.spec.0,
+            created_at: row.created_at.0,
+        }
+    }
+}
+
+/// Columns of [`SessionRow`].
+pub(crate) const SESSION_COLUMNS: &str =
+    "id, agent_id, title, metadata, head_message_id, branch_length, created_at, updated_at";
+
+#[derive(FromRow)]
+pub(crate) struct SessionRow {
+    id: Uuid,
+    agent_id: Uuid,
+    title: Option<String>,
+    metadata: Json<serde_json::Value>,
+    head_message_id: Option<Uuid>,
+    branch_length: i32,
+    created_at: Stamp,
+    updated_at: Stamp,
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            id: row.id.into(),
+            agent_id: row.agent_id.into(),
+            title: row.title,
+            metadata: row.metadata.0,
+            head: row.head_message_id.map(Into::into),
+            branch_length: row.branch_length,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+        }
+    }
+}
+
+/// Columns of [`MessageRow`], from `messages m`.
+pub(crate) const MESSAGE_COLUMNS: &str = "m.id, m.session_id, m.parent_id, m.position, m.role, \
+    m.run_id, m.parts, m.finish_reason, m.created_at";
+
+#[derive(FromRow)]
+pub(crate) struct MessageRow {
+    id: Uuid,
+    session_id: Uuid,
+    parent_id: Option<Uuid>,
+    position: i32,
+    role: String,
+    run_id: Uuid,
+    parts: Json<Vec<Part>>,
+    finish_reason: Option<String>,
+    created_at: Stamp,
+}
+
+impl TryFrom<MessageRow> for Message {
+    type Error = StoreError;
+
+    fn try_from(row: MessageRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id.into(),
+            session_id: row.session_id.into(),
+            parent_id: row.parent_id.map(Into::into),
+            position: row.position,
+            role: known(&row.role, "messages.role")?,
+            run_id: row.run_id.into(),
+            parts: row.parts.0,
+            finish_reason: known_option(row.finish_reason, "messages.finish_reason")?,
+            created_at: row.created_at.0,
+        })
+    }
+}
+
+/// Columns of [`RunRow`], from `runs r`.
+pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
+    r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
+    r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
+    r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
+    r.tenant, r.owner, \
+    (SELECT max(e.last_sequence) FROM run_events e WHERE e.run_id = r.id) AS last_sequence";
+
+#[derive(FromRow)]
+pub(crate) struct RunRow {
+    id: Uuid,
+    session_id: Uuid,
+    agent_id: Uuid,
+    agent_version_id: Uuid,
+    model: String,
+    status: String,
+    finish_reason: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    error_retryable: Option<bool>,
+    input_tokens: i64,
+    output_tokens: i64,
+    cached_input_tokens: i64,
+    reasoning_tokens: i64,
+    input_message_id: Uuid,
+    output_message_id: Uuid,
+    created_at: Stamp,
+    started_at: Option<Stamp>,
+    finished_at: Option<Stamp>,
+    tenant: String,
+    owner: String,
+    last_sequence: Option<i64>,
+}
+
+impl RunRow {
+    /// The principal the run belongs to, for work the server does on its behalf.
+    pub(crate) fn principal(&self) -> Principal {
+        Principal::new(&self.tenant, &self.owner, "server")
+    }
+}
+
+impl TryFrom<RunRow> for Run {
+    type Error = StoreError;
+
+    fn try_from(row: RunRow) -> Result<Self, StoreError> {
+        let error = match (row.error_code, row.error_message) {
+            (Some(code), Some(message)) => Some(RunError {
+                code: known(&code, "runs.error_code")?,
+                message,
+                retryable: row.error_retryable.unwrap_or(false),
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.id.into(),
+            session_id: row.session_id.into(),
+            agent_id: row.agent_id.into(),
+            agent_version_id: row.agent_version_id.into(),
+            model: row.model,
+            status: known(&row.status, "runs.status")?,
+            finish_reason: known_option(row.finish_reason, "runs.finish_reason")?,
+            error,
+            usage: Usage {
+                input_tokens: row.input_tokens.cast_unsigned(),
+                output_tokens: row.output_tokens.cast_unsigned(),
+                cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
+                reasoning_tokens: row.reasoning_tokens.cast_unsigned(),
+            },
+            input_message_id: row.input_message_id.into(),
+            output_message_id: row.output_message_id.into(),
+            last_sequence: row.last_sequence.unwrap_or(0).cast_unsigned(),
+            created_at: row.created_at.0,
+            started_at: row.started_at.map(|at| at.0),
+            finished_at: row.finished_at.map(|at| at.0),
+        })
+    }
+}
+
+/// Writes events as a log row keeps them: a JSON array of `[microseconds, body]`; their
+/// sequences follow from the row's first.
+pub(crate) fn encode_events(events: &[&RunEvent]) -> Result<String, StoreError> {
+    let pairs: Vec<_> = events
+        .iter()
+        .map(|event| (event.at.timestamp_micros(), &event.body))
+        .collect();
+    serde_json::to_string(&pairs).map_err(|error| corrupt("run_events.events", &error.to_string()))
+}
+
+/// Reads a log row.
+pub(crate) fn decode_events(
+    run_id: RunId,
+    first_sequence: i64,
+    events: &str,
+) -> Result<Vec<RunEvent>, StoreError> {
+    let pairs: Vec<(i64, Box<RawValue>)> = serde_json::from_str(events)
+        .map_err(|error| corrupt("run_events.events", &error.to_string()))?;
+    let sequences = first_sequence.cast_unsigned()..;
+    pairs
+        .into_iter()
+        .zip(sequences)
+        .map(|((at, body), sequence)| {
+            Ok(RunEvent {
+                run_id,
+                sequence,
+                at: DateTime::from_timestamp_micros(at)
+                    .ok_or_else(|| corrupt("run_events.events", "no timestamp"))?,
+                body: serde_json::from_str(body.get())
+                    .map_err(|error| corrupt("run_events.events", &error.to_string()))?,
+            })
+        })
+        .collect()
+}
+
+/// Turns rows into what they mean.
+pub(crate) fn all<R, T>(rows: Vec<R>) -> Result<Vec<T>, StoreError>
+where
+    T: TryFrom<R>,
+    StoreError: From<T::Error>,
+{
+    rows.into_iter()
+        .map(|row| T::try_from(row).map_err(StoreError::from))
+        .collect()
+}
+
+impl From<std::convert::Infallible> for StoreError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+fn known<T: std::str::FromStr>(name: &str, column: &str) -> Result<T, StoreError> {
+    name.parse().map_err(|_| corrupt(column, name))
+}
+
+fn known_option<T: std::str::FromStr>(
+    name: Option<String>,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
+    name.map(|name| known(&name, column)).transpose()
+}
+
+fn corrupt(column: &str, what: &str) -> StoreError {
+    StoreError::Internal(format!("{column} cannot be read: {what}"))
+}

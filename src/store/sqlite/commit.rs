@@ -1,0 +1,263 @@
+//! The statements of a group commit, each for all of the group's rows at once.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
+use sqlx::query_builder::Separated;
+use sqlx::types::Json;
+use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+use crate::domain::{Message, Principal, RunId, Session, SessionId};
+use crate::store::StoreError;
+use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
+use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
+use crate::store::rows::{SESSION_COLUMNS, SessionRow, Stamp, encode_events};
+use crate::store::writer::Committer;
+
+use super::push_ids;
+use super::runs::active_run_ids;
+
+/// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
+const MOST_ROWS: usize = 32;
+
+pub(super) struct SqliteCommitter {
+    pool: SqlitePool,
+}
+
+impl SqliteCommitter {
+    pub(super) fn new(pool: &SqlitePool) -> Self {
+        Self { pool: pool.clone() }
+    }
+}
+
+#[async_trait]
+impl Committer for SqliteCommitter {
+    async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
+        let mut connection: PoolConnection<Sqlite> = self.pool.acquire().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let outcome = commit_group(&mut SqliteStatements(&mut transaction), group).await?;
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+}
+
+struct SqliteStatements<'c>(&'c mut SqliteConnection);
+
+/// Runs `head VALUES (row), … tail` for all rows, in statements of few sizes.
+async fn insert<T>(
+    connection: &mut SqliteConnection,
+    head: &str,
+    rows: &[T],
+    tail: &str,
+    bind: impl Fn(&mut Separated<'_, Sqlite, &'static str>, &T) -> Result<(), StoreError>,
+) -> Result<Vec<Uuid>, StoreError> {
+    let mut returned = Vec::new();
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let size = 1 << rest.len().min(MOST_ROWS).ilog2();
+        let (chunk, after) = rest.split_at(size);
+        rest = after;
+        let mut query = QueryBuilder::new(head);
+        let mut outcome = Ok(());
+        query.push_values(chunk, |mut row, item| {
+            if let Err(error) = bind(&mut row, item) {
+                outcome = Err(error);
+            }
+        });
+        outcome?;
+        query.push(tail);
+        if tail.ends_with("RETURNING id") {
+            let ids: Vec<(Uuid,)> = query.build_query_as().fetch_all(&mut *connection).await?;
+            returned.extend(ids.into_iter().map(|(id,)| id));
+        } else {
+            query.build().execute(&mut *connection).await?;
+        }
+    }
+    Ok(returned)
+}
+
+#[derive(FromRow)]
+struct OwnedSession {
+    tenant: String,
+    owner: String,
+    #[sqlx(flatten)]
+    session: SessionRow,
+}
+
+#[async_trait]
+impl Statements for SqliteStatements<'_> {
+    async fn lock_sessions(
+        &mut self,
+        ids: &[SessionId],
+    ) -> Result<Vec<(Principal, Session)>, StoreError> {
+        let mut query = QueryBuilder::new("SELECT tenant, owner, ");
+        query.push(SESSION_COLUMNS);
+        query.push(" FROM sessions WHERE deleted_at IS NULL AND id IN ");
+        push_ids(&mut query, ids.iter().map(SessionId::uuid));
+        let rows: Vec<OwnedSession> = query.build_query_as().fetch_all(&mut *self.0).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let owner = Principal::new(&row.tenant, &row.owner, "");
+                (owner, row.session.into())
+            })
+            .collect())
+    }
+
+    async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
+        let head = "INSERT INTO sessions (id, tenant, owner, agent_id, title, metadata, \
+                    head_message_id, branch_length, created_at, updated_at) ";
+        insert(self.0, head, rows, "", |row, (who, session)| {
+            row.push_bind(session.id.uuid())
+                .push_bind(who.tenant.to_string())
+                .push_bind(who.owner.to_string())
+                .push_bind(session.agent_id.uuid())
+                .push_bind(session.title.clone())
+                .push_bind(Json(session.metadata.clone()))
+                .push_bind(session.head.map(|head| head.uuid()))
+                .push_bind(session.branch_length)
+                .push_bind(Stamp(session.created_at))
+                .push_bind(Stamp(session.updated_at));
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
+        let head = "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, \
+                    model, status, input_tokens, output_tokens, cached_input_tokens, \
+                    reasoning_tokens, input_message_id, output_message_id, node_id, \
+                    lease_expires_at, created_at, started_at) ";
+        let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING \
+                    RETURNING id";
+        let inserted = insert(self.0, head, rows, tail, |row, stored| {
+            let run = stored.run;
+            row.push_bind(run.id.uuid())
+                .push_bind(stored.who.tenant.to_string())
+                .push_bind(stored.who.owner.to_string())
+                .push_bind(run.session_id.uuid())
+                .push_bind(run.agent_id.uuid())
+                .push_bind(run.agent_version_id.uuid())
+                .push_bind(run.model.clone())
+                .push_bind(<&str>::from(run.status))
+                .push("0, 0, 0, 0")
+                .push_bind(run.input_message_id.uuid())
+                .push_bind(run.output_message_id.uuid())
+                .push_bind(stored.node.uuid())
+                .push_bind(Stamp(stored.lease_expires_at))
+                .push_bind(Stamp(run.created_at))
+                .push_bind(run.started_at.map(Stamp));
+            Ok(())
+        })
+        .await?;
+        Ok(inserted.into_iter().collect())
+    }
+
+    async fn active_runs(
+        &mut self,
+        sessions: &[SessionId],
+    ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+        active_run_ids(self.0, sessions.iter().map(SessionId::uuid)).await
+    }
+
+    async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError> {
+        let head = "INSERT INTO messages (id, tenant, owner, session_id, parent_id, position, \
+                    role, run_id, parts, finish_reason, created_at) ";
+        insert(self.0, head, rows, "", |row, (who, message)| {
+            row.push_bind(message.id.uuid())
+                .push_bind(who.tenant.to_string())
+                .push_bind(who.owner.to_string())
+                .push_bind(message.session_id.uuid())
+                .push_bind(message.parent_id.map(|id| id.uuid()))
+                .push_bind(message.position)
+                .push_bind(<&str>::from(message.role))
+                .push_bind(message.run_id.uuid())
+                .push_bind(Json(message.parts.clone()))
+                .push_bind(message.finish_reason.map(<&str>::from))
+                .push_bind(Stamp(message.created_at));
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn set_heads(&mut self, rows: &[NewHead]) -> Result<(), StoreError> {
+        let head = "WITH v (id, head, length, at, title, previous) AS (";
+        let tail = ") UPDATE sessions SET head_message_id = v.head, branch_length = v.length, \
+                    updated_at = v.at, title = coalesce(sessions.title, v.title) FROM v \
+                    WHERE sessions.id = v.id AND sessions.head_message_id IS v.previous";
+        insert(self.0, head, rows, tail, |row, new| {
+            row.push_bind(new.session.uuid())
+                .push_bind(new.head.uuid())
+                .push_bind(new.branch_length)
+                .push_bind(Stamp(new.at))
+                .push_bind(new.title.clone())
+                .push_bind(new.previous.map(|id| id.uuid()));
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError> {
+        let head = "WITH v (id, at) AS (";
+        let tail = ") UPDATE runs SET status = 'RUNNING', started_at = v.at FROM v \
+                    WHERE runs.id = v.id AND runs.status = 'QUEUED'";
+        insert(self.0, head, rows, tail, |row, (run, at)| {
+            row.push_bind(run.uuid()).push_bind(Stamp(*at));
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError> {
+        let head = "WITH v (id, node, status, reason, code, message, retryable, input, output, \
+                    cached, reasoning, at) AS (";
+        let tail = ") UPDATE runs SET status = v.status, finish_reason = v.reason, \
+                    error_code = v.code, error_message = v.message, error_retryable = v.retryable, \
+                    input_tokens = v.input, output_tokens = v.output, \
+                    cached_input_tokens = v.cached, reasoning_tokens = v.reasoning, \
+                    finished_at = v.at FROM v WHERE runs.id = v.id AND runs.node_id = v.node \
+                    AND runs.status IN ('QUEUED', 'RUNNING') RETURNING id";
+        let ended = insert(self.0, head, rows, tail, |row, finish| {
+            let (run, error) = (&finish.run, finish.run.error.as_ref());
+            row.push_bind(run.id.uuid())
+                .push_bind(finish.node.uuid())
+                .push_bind(<&str>::from(run.status))
+                .push_bind(run.finish_reason.map(<&str>::from))
+                .push_bind(error.map(|error| <&str>::from(error.code)))
+                .push_bind(error.map(|error| error.message.clone()))
+                .push_bind(error.map(|error| error.retryable))
+                .push_bind(run.usage.input_tokens.cast_signed())
+                .push_bind(run.usage.output_tokens.cast_signed())
+                .push_bind(run.usage.cached_input_tokens.cast_signed())
+                .push_bind(run.usage.reasoning_tokens.cast_signed())
+                .push_bind(run.finished_at.map(Stamp));
+            Ok(())
+        })
+        .await?;
+        Ok(ended.into_iter().collect())
+    }
+
+    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<(), StoreError> {
+        let head = "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) ";
+        insert(self.0, head, rows, "", |row, log| {
+            if let (Some(first), Some(last)) = (log.events.first(), log.events.last()) {
+                row.push_bind(first.run_id.uuid())
+                    .push_bind(first.sequence.cast_signed())
+                    .push_bind(last.sequence.cast_signed())
+                    .push_bind(log.who.tenant.to_string())
+                    .push_bind(log.who.owner.to_string())
+                    .push_bind(encode_events(&log.events)?);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! SQLite: WAL, one connection that writes, a pool of read-only ones.
+
+mod agents;
+mod commit;
+mod messages;
+mod runs;
+mod sessions;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{QueryBuilder, Sqlite};
+
+use crate::domain::Principal;
+
+use super::writer::Writer;
+use super::{Maintenance, StoreError, WriterSettings};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How SQLite is used.
+#[derive(Debug, Clone)]
+pub struct SqliteSettings {
+    /// The database file; it and its folder are made when missing.
+    pub path: PathBuf,
+    /// How many connections read at once.
+    pub read_connections: u32,
+    /// Whether every commit waits for the disk (`FULL`), and so survives a power cut.
+    /// Without it (`NORMAL`) a power cut may take the last commits, a killed process never.
+    pub synchronous_full: bool,
+    /// How long a statement waits for a lock that another process holds.
+    pub busy_timeout: Duration,
+    /// How long a read waits for a connection.
+    pub acquire_timeout: Duration,
+    /// The writer's bounds.
+    pub writer: WriterSettings,
+}
+
+/// The store on SQLite.
+pub struct SqliteStore {
+    reads: SqlitePool,
+    // One connection: SQLite has one writer at a time, and waiting in a queue of our own is
+    // fair where its busy handler is not.
+    writes: SqlitePool,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the database, makes it if it is missing, and brings it up to date.
+    pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
+        make_folder(&settings.path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&settings.path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(if settings.synchronous_full {
+                SqliteSynchronous::Full
+            } else {
+                SqliteSynchronous::Normal
+            })
+            .foreign_keys(true)
+            .busy_timeout(settings.busy_timeout)
+            .optimize_on_close(true, None)
+            .statement_cache_capacity(256);
+        let writes = pool(1, settings).connect_with(options.clone()).await?;
+        MIGRATIONS
+            .run(&writes)
+            .await
+            .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
+        let reads = pool(settings.read_connections, settings)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await?;
+        let writer = Writer::spawn(&settings.writer, commit::SqliteCommitter::new(&writes));
+        Ok(Self {
+            reads,
+            writes,
+            writer,
+        })
+    }
+}
+
+fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(settings.acquire_timeout)
+        // A file on this machine does not go away; asking it each time would cost a
+        // statement for every statement.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        StoreError::Unavailable(format!(
+            "the folder {} cannot be made: {error}",
+            folder.display()
+        ))
+    })
+}
+
+/// Adds `AND <prefix>tenant = … AND <prefix>owner = …`.
+fn push_owner(query: &mut QueryBuilder<Sqlite>, prefix: &str, who: &Principal) {
+    query.push(" AND ").push(prefix).push("tenant = ");
+    query.push_bind(who.tenant.to_string());
+    query.push(" AND ").push(prefix).push("owner = ");
+    query.push_bind(who.owner.to_string());
+}
+
+/// Adds `(…, …, …)` with one bound id each.
+fn push_ids(query: &mut QueryBuilder<Sqlite>, ids: impl IntoIterator<Item = uuid::Uuid>) {
+    query.push("(");
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id);
+    }
+    query.push(")");
+}
+
+#[async_trait]
+impl Maintenance for SqliteStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.reads).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+        self.reads.close().await;
+        self.writes.close().await;
+    }
+}

@@ -1,0 +1,303 @@
+//! Group commit: one task that commits continuously, and each transaction takes whatever
+//! has been queued meanwhile. While one commit is under way the next group gathers, so the
+//! cost of a commit is shared by everyone who waits for it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::domain::{RunEvent, RunId};
+
+use super::group::{Group, GroupOutcome};
+use super::{FinishedRun, NewEvents, NewRun, Reply, StartedRun, StoreError};
+
+/// Bounds of the writer.
+#[derive(Debug, Clone)]
+pub struct WriterSettings {
+    /// How many writes may wait; past it, those who write wait too.
+    pub queue: usize,
+    /// How many writes one transaction takes at most.
+    pub group: usize,
+    /// How long a write may wait for a place in the queue.
+    pub queue_timeout: Duration,
+}
+
+/// Commits one group in one transaction: all of it or, with an error, nothing.
+#[async_trait]
+pub(crate) trait Committer: Send + 'static {
+    async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError>;
+}
+
+enum Write {
+    Start(Box<NewRun>, Reply<StartedRun>),
+    Append(NewEvents, Reply<()>),
+    Finish(Box<FinishedRun>, Reply<()>),
+}
+
+/// The handle of those who write.
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Write>,
+    queue_timeout: Duration,
+    task: Mutex<Option<JoinHandle<()>>>,
+    closing: mpsc::Sender<()>,
+}
+
+impl Writer {
+    pub(crate) fn spawn(settings: &WriterSettings, committer: impl Committer) -> Self {
+        let (queue, writes) = mpsc::channel(settings.queue);
+        let (closing, closed) = mpsc::channel(1);
+        let task = tokio::spawn(run(committer, writes, closed, settings.group));
+        Self {
+            queue,
+            queue_timeout: settings.queue_timeout,
+            task: Mutex::new(Some(task)),
+            closing,
+        }
+    }
+
+    pub(crate) async fn start(&self, run: NewRun) -> Result<StartedRun, StoreError> {
+        let (reply, outcome) = waiting();
+        self.push(Write::Start(Box::new(run), reply)).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    pub(crate) async fn append(
+        &self,
+        events: NewEvents,
+        done: Reply<()>,
+    ) -> Result<(), StoreError> {
+        self.push(Write::Append(events, done)).await
+    }
+
+    pub(crate) async fn finish(&self, run: FinishedRun) -> Result<(), StoreError> {
+        let (reply, outcome) = waiting();
+        self.push(Write::Finish(Box::new(run), reply)).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    async fn push(&self, write: Write) -> Result<(), StoreError> {
+        match self.queue.try_send(write) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped()),
+            Err(mpsc::error::TrySendError::Full(write)) => {
+                match self.queue.send_timeout(write, self.queue_timeout).await {
+                    Ok(()) => Ok(()),
+                    Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(stopped()),
+                    Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(StoreError::Unavailable(
+                        "the queue of writes is full".to_owned(),
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Commits what is queued and stops.
+    pub(crate) async fn close(&self) {
+        // A second signal has no place in the channel and is not needed.
+        let _ = self.closing.try_send(());
+        if let Some(task) = self.task.lock().await.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the writer ended badly");
+        }
+    }
+}
+
+fn waiting<T: Send + 'static>() -> (Reply<T>, oneshot::Receiver<Result<T, StoreError>>) {
+    let (sender, receiver) = oneshot::channel();
+    // Whoever asked may have gone; what was written stays written.
+    let reply = Box::new(move |outcome| drop(sender.send(outcome)));
+    (reply, receiver)
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+async fn run(
+    mut committer: impl Committer,
+    mut writes: mpsc::Receiver<Write>,
+    mut closed: mpsc::Receiver<()>,
+    group: usize,
+) {
+    let mut taken = Vec::with_capacity(group);
+    let mut broken = BrokenLogs::default();
+    loop {
+        tokio::select! {
+            biased;
+            count = writes.recv_many(&mut taken, group) => if count == 0 { return },
+            // Only polled when nothing is queued: what was accepted is committed first.
+            _ = closed.recv() => writes.close(),
+        }
+        if !taken.is_empty() {
+            commit(&mut committer, &mut broken, taken.drain(..)).await;
+        }
+    }
+}
+
+/// Runs whose log lacks events that could not be written. Nothing may follow a hole, so
+/// whatever else comes for such a run is refused until its end is written anew, numbered
+/// after what is there. Bounded by the number of active runs, each of which ends that way.
+#[derive(Default)]
+struct BrokenLogs(HashSet<RunId>);
+
+impl BrokenLogs {
+    fn add(&mut self, events: &[Arc<RunEvent>]) {
+        self.0.extend(events.first().map(|event| event.run_id));
+    }
+
+    fn refuses(&mut self, write: &Write) -> bool {
+        match write {
+            Write::Start(..) => false,
+            Write::Append(new, _) => new
+                .events
+                .first()
+                .is_some_and(|event| self.0.contains(&event.run_id)),
+            Write::Finish(finish, _) if finish.mends_log => {
+                self.0.remove(&finish.run.id);
+                false
+            }
+            Write::Finish(finish, _) => self.0.contains(&finish.run.id),
+        }
+    }
+}
+
+impl Write {
+    fn refuse(self, error: StoreError) {
+        match self {
+            Self::Start(_, reply) => reply(Err(error)),
+            Self::Append(_, reply) | Self::Finish(_, reply) => reply(Err(error)),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Replies {
+    starts: Vec<Reply<StartedRun>>,
+    appends: Vec<Reply<()>>,
+    finishes: Vec<Reply<()>>,
+}
+
+async fn commit(
+    committer: &mut impl Committer,
+    broken: &mut BrokenLogs,
+    writes: impl Iterator<Item = Write>,
+) {
+    let mut group = Group::default();
+    let mut replies = Replies::default();
+    for write in writes {
+        if broken.refuses(&write) {
+            write.refuse(StoreError::Conflict);
+            continue;
+        }
+        match write {
+            Write::Start(run, reply) => {
+                group.starts.push(*run);
+                replies.starts.push(reply);
+            }
+            Write::Append(events, reply) => {
+                group.appends.push(events);
+                replies.appends.push(reply);
+            }
+            Write::Finish(run, reply) => {
+                group.finishes.push(*run);
+                replies.finishes.push(reply);
+            }
+        }
+    }
+    let size = group.starts.len() + group.appends.len() + group.finishes.len();
+    if size == 0 {
+        return;
+    }
+    match committer.commit(&group).await {
+        Ok(outcome) => deliver(replies, outcome),
+        // One bad member must not take the others down with it.
+        Err(StoreError::Internal(error)) if size > 1 => {
+            tracing::warn!(%error, size, "a group was refused; committing its members one by one");
+            commit_singly(committer, broken, group, replies).await;
+        }
+        Err(error) => {
+            group.appends.iter().for_each(|new| broken.add(&new.events));
+            refuse(replies, &error);
+        }
+    }
+}
+
+async fn commit_singly(
+    committer: &mut impl Committer,
+    broken: &mut BrokenLogs,
+    group: Group,
+    replies: Replies,
+) {
+    for (start, reply) in group.starts.into_iter().zip(replies.starts) {
+        let single = Group {
+            starts: vec![start],
+            ..Group::default()
+        };
+        reply(
+            committer
+                .commit(&single)
+                .await
+                .and_then(|mut outcome| first(&mut outcome.starts)),
+        );
+    }
+    for (events, reply) in group.appends.into_iter().zip(replies.appends) {
+        let single = Group {
+            appends: vec![events],
+            ..Group::default()
+        };
+        let outcome = committer.commit(&single).await.map(|_| ());
+        if outcome.is_err() {
+            single
+                .appends
+                .iter()
+                .for_each(|new| broken.add(&new.events));
+        }
+        reply(outcome);
+    }
+    for (finish, reply) in group.finishes.into_iter().zip(replies.finishes) {
+        let single = Group {
+            finishes: vec![finish],
+            ..Group::default()
+        };
+        reply(
+            committer
+                .commit(&single)
+                .await
+                .and_then(|mut outcome| first(&mut outcome.finishes)),
+        );
+    }
+}
+
+fn first<T>(outcomes: &mut Vec<Result<T, StoreError>>) -> Result<T, StoreError> {
+    outcomes.pop().unwrap_or_else(|| {
+        Err(StoreError::Internal(
+            "a write was left without an outcome".to_owned(),
+        ))
+    })
+}
+
+fn deliver(replies: Replies, outcome: GroupOutcome) {
+    for (reply, outcome) in replies.starts.into_iter().zip(outcome.starts) {
+        reply(outcome);
+    }
+    for reply in replies.appends {
+        reply(Ok(()));
+    }
+    for (reply, outcome) in replies.finishes.into_iter().zip(outcome.finishes) {
+        reply(outcome);
+    }
+}
+
+fn refuse(replies: Replies, error: &StoreError) {
+    for reply in replies.starts {
+        reply(Err(error.duplicate()));
+    }
+    for reply in replies.appends.into_iter().chain(replies.finishes) {
+        reply(Err(error.duplicate()));
+    }
+}
