@@ -3,6 +3,9 @@
 //! The module map is the architecture; dependencies point one way, from `app` down to
 //! `domain` (see ARCHITECTURE.md).
 
+pub mod agent;
+pub mod bus;
+pub mod config;
 pub mod domain;
 pub mod llm;
 pub mod store;

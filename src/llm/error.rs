@@ -38,10 +38,10 @@ pub enum LlmError {
     #[error("the model call took longer than {} s", .0.as_secs_f32())]
     TotalTimeout(Duration),
     /// The prompt is too long.
-    #[error("the conversation does not fit the model's context of {limit} tokens")]
+    #[error("the conversation does not fit the model's context{}", of_tokens(*.limit))]
     ContextExceeded {
-        /// The context's size.
-        limit: u32,
+        /// The context's size in tokens, where the provider tells.
+        limit: Option<u32>,
     },
     /// The model's queue is full.
     #[error("the model has no free place; try again in a moment")]
@@ -55,6 +55,10 @@ pub enum LlmError {
     /// A fault of this server.
     #[error("the model call failed inside the server")]
     Internal,
+}
+
+fn of_tokens(limit: Option<u32>) -> String {
+    limit.map_or_else(String::new, |limit| format!(" of {limit} tokens"))
 }
 
 impl LlmError {

@@ -1,0 +1,55 @@
+//! Why a run cannot be started or followed.
+
+use thiserror::Error;
+
+use crate::domain::{RunId, SessionId};
+use crate::store::StoreError;
+
+/// Why a run was not started. Nothing was stored.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The caller's: no agent of this name.
+    #[error("there is no agent {0:?}")]
+    UnknownAgent(String),
+    /// The caller's: no such session, or somebody else's.
+    #[error("there is no session {0}")]
+    UnknownSession(SessionId),
+    /// The caller's: the session belongs to another agent than the one named.
+    #[error("the session belongs to agent {0:?}; leave `agent` out or start a new session")]
+    OtherAgent(String),
+    /// The caller's: the session's agent is no longer configured.
+    #[error("the session's agent is no longer available; start a new session")]
+    ArchivedAgent,
+    /// The caller's: one answer at a time.
+    #[error("the session has an active run, {0}; wait for it or cancel it")]
+    ActiveRun(RunId),
+    /// Ours, for now: too many runs wait.
+    #[error("the server is busy; try again in a moment")]
+    Busy,
+    /// Ours, for now: the server is stopping.
+    #[error("the server is stopping; try again in a moment")]
+    Draining,
+    /// Ours.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Ours: the task that starts runs was lost.
+    #[error("the run could not be started: {0}")]
+    Lost(String),
+}
+
+/// Why a run cannot be followed, or no further.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    /// The caller's: no such run, or somebody else's.
+    #[error("there is no run {0}")]
+    UnknownRun(RunId),
+    /// The caller's: a place the run has not reached.
+    #[error("the run's last event is {last}; `after` must not be greater")]
+    BeyondEnd {
+        /// The last sequence there is.
+        last: u64,
+    },
+    /// Ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

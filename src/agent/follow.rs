@@ -1,0 +1,96 @@
+//! Following a run: the log up to the live tail, then the tail, in one number space.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::try_stream;
+use futures_util::stream::{BoxStream, StreamExt};
+
+use crate::bus::{LiveRun, Ready};
+use crate::domain::{Principal, RunEvent, RunId};
+
+use super::{FollowError, Runner};
+
+/// How many events are read at once.
+const BATCH: u32 = 256;
+
+/// How often the log is asked for more when the run is being made by another process.
+const POLL: Duration = Duration::from_millis(500);
+
+/// The events of a run, in order and without holes; ends after the terminal event.
+pub type RunEvents = BoxStream<'static, Result<Arc<RunEvent>, FollowError>>;
+
+impl Runner {
+    /// The events of a run after `after`, from the log as far as they are there and then as
+    /// they happen.
+    pub async fn follow(
+        self: &Arc<Self>,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+    ) -> Result<RunEvents, FollowError> {
+        let found = self.store.runs_by_id(who, &[run]).await?.pop();
+        let stored = found.ok_or(FollowError::UnknownRun(run))?;
+        let live = self.bus.get(run);
+        let last = live
+            .as_ref()
+            .map_or(0, |live| live.last_sequence())
+            .max(stored.last_sequence);
+        if after > last {
+            return Err(FollowError::BeyondEnd { last });
+        }
+        Ok(self.events(who.clone(), run, live, after))
+    }
+
+    /// As [`Runner::follow`], for a run that was just started by `who`.
+    pub fn follow_live(self: &Arc<Self>, who: Principal, live: Arc<LiveRun>) -> RunEvents {
+        self.events(who, live.id(), Some(live), 0)
+    }
+
+    fn events(
+        self: &Arc<Self>,
+        who: Principal,
+        run: RunId,
+        mut live: Option<Arc<LiveRun>>,
+        mut after: u64,
+    ) -> RunEvents {
+        let runner = Arc::clone(self);
+        try_stream! {
+            loop {
+                let batch = match live.as_ref().map(|live| live.ready(after, BATCH as usize)) {
+                    Some(Ready::Events(events)) => events,
+                    Some(Ready::Nothing) => {
+                        if let Some(live) = &live {
+                            live.wait(after).await;
+                        }
+                        continue;
+                    }
+                    Some(Ready::Closed) => {
+                        live = None;
+                        continue;
+                    }
+                    Some(Ready::InLog) | None => {
+                        let events = runner.store.events(&who, run, after, BATCH).await?;
+                        events.into_iter().map(Arc::new).collect()
+                    }
+                };
+                if batch.is_empty() {
+                    // Neither live here nor ended: another process makes it, or its end is
+                    // about to be written by recovery.
+                    tokio::time::sleep(POLL).await;
+                    live = runner.bus.get(run);
+                    continue;
+                }
+                for event in batch {
+                    after = event.sequence;
+                    let last = event.body.is_terminal();
+                    yield event;
+                    if last {
+                        return;
+                    }
+                }
+            }
+        }
+        .boxed()
+    }
+}

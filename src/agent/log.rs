@@ -1,0 +1,101 @@
+//! A run's own end of its event log: numbers events and queues them for the group commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::bus::LiveRun;
+use crate::domain::time::{Timestamp, now};
+use crate::domain::{EventBody, Principal, RunEvent};
+use crate::store::{NewEvents, SharedStore, StoreError};
+
+/// Numbers the events of one run. Only its executor has one.
+pub(super) struct RunLog {
+    store: SharedStore,
+    who: Principal,
+    live: Arc<LiveRun>,
+    next: u64,
+    /// Whether something queued could not be written; what follows is refused then.
+    broken: Arc<AtomicBool>,
+}
+
+impl RunLog {
+    /// The log of a run whose events up to `last` are committed.
+    pub(super) fn new(store: SharedStore, who: Principal, live: Arc<LiveRun>, last: u64) -> Self {
+        Self {
+            store,
+            who,
+            live,
+            next: last + 1,
+            broken: Arc::default(),
+        }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// Gives events their numbers.
+    pub(super) fn number(&mut self, bodies: Vec<EventBody>) -> Vec<Arc<RunEvent>> {
+        let at = now();
+        bodies
+            .into_iter()
+            .map(|body| {
+                let sequence = self.next;
+                self.next += 1;
+                Arc::new(RunEvent {
+                    run_id: self.live.id(),
+                    sequence,
+                    at,
+                    body,
+                })
+            })
+            .collect()
+    }
+
+    /// Queues events; once committed they go to the subscribers, in order, without the run
+    /// having to wait for it.
+    pub(super) async fn append(
+        &mut self,
+        bodies: Vec<EventBody>,
+        started_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        if bodies.is_empty() {
+            return Ok(());
+        }
+        let events = self.number(bodies);
+        let (live, broken, committed) =
+            (Arc::clone(&self.live), Arc::clone(&self.broken), events.clone());
+        let done = Box::new(move |outcome: Result<(), StoreError>| match outcome {
+            Ok(()) => live.publish(&committed),
+            Err(error) => {
+                tracing::error!(run = %live.id(), %error, "events were not written");
+                broken.store(true, Ordering::Release);
+            }
+        });
+        let new = NewEvents {
+            who: self.who.clone(),
+            events,
+            started_at,
+        };
+        let queued = self.store.append_events(new, done).await;
+        if queued.is_err() {
+            self.broken.store(true, Ordering::Release);
+        }
+        queued
+    }
+
+    /// After a failed write: learns what is in the log after all (a commit may succeed
+    /// though its answer is lost), tells the subscribers, and goes on numbering from there.
+    pub(super) async fn resync(&mut self) -> Result<(), StoreError> {
+        loop {
+            let last = self.live.last_sequence();
+            let missed = self.store.events(&self.who, self.live.id(), last, 1_000).await?;
+            if missed.is_empty() {
+                self.next = last + 1;
+                return Ok(());
+            }
+            let missed: Vec<_> = missed.into_iter().map(Arc::new).collect();
+            self.live.publish(&missed);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Starting a run: everything is stored before anybody is told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::bus::LiveRun;
+use crate::domain::session::title_from;
+use crate::domain::time::{Timestamp, now};
+use crate::domain::{
+    Agent, MessageId, Part, Principal, Run, RunEvent, RunId, RunStatus, SessionId, Usage,
+};
+use crate::store::{NewRun, NewSession, SessionTarget, StartedRun, StoreError};
+
+use super::execute::{Execution, first_events};
+use super::{Runner, StartError};
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// Where; a new session when absent.
+    pub session: Option<SessionId>,
+    /// Who shall answer; the session's agent, or the default one, when absent.
+    pub agent: Option<String>,
+    /// What the user says.
+    pub text: String,
+}
+
+/// A run's place among those that are made or wait; given back when dropped.
+pub(super) enum Place {
+    Running(OwnedSemaphorePermit),
+    Queued(OwnedSemaphorePermit),
+}
+
+/// A run under way.
+pub struct Started {
+    /// What was stored.
+    pub stored: StartedRun,
+    /// The run, to follow it or wait for it.
+    pub live: Arc<LiveRun>,
+}
+
+impl Runner {
+    /// Starts a run. Goes on to its end even if the caller goes away meanwhile.
+    pub async fn start(
+        self: &Arc<Self>,
+        who: Principal,
+        request: StartRequest,
+    ) -> Result<Started, StartError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(StartError::Draining);
+        }
+        let runner = Arc::clone(self);
+        // A task of its own: between the commit and the first step nothing may be dropped.
+        let task = self.tasks.spawn(async move { runner.start_now(who, request).await });
+        task.await.map_err(|error| StartError::Lost(error.to_string()))?
+    }
+
+    async fn start_now(
+        self: Arc<Self>,
+        who: Principal,
+        request: StartRequest,
+    ) -> Result<Started, StartError> {
+        let (session, agent) = self.place(&who, &request).await?;
+        let place = self.take_place()?;
+        let starts_now = matches!(place, Place::Running(_));
+        let new = self.new_run(who, session, &agent, request.text, starts_now);
+        let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
+        let live = self.bus.open(id, self.limits.tail_events);
+        let stored = match self.store.start_run(new).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.bus.close(id);
+                return Err(match error {
+                    StoreError::ActiveRun(run) => StartError::ActiveRun(run),
+                    StoreError::NotFound => match request.session {
+                        Some(session) => StartError::UnknownSession(session),
+                        None => StartError::Store(StoreError::NotFound),
+                    },
+                    error => StartError::Store(error),
+                });
+            }
+        };
+        live.publish(&events);
+        self.spawn_execution(who, agent, &stored, Arc::clone(&live), place);
+        Ok(Started { stored, live })
+    }
+
+    /// Finds the session and the agent a run is for.
+    async fn place(
+        &self,
+        who: &Principal,
+        request: &StartRequest,
+    ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
+        let named = match &request.agent {
+            Some(name) => Some(
+                self.catalog
+                    .by_name(name)
+                    .ok_or_else(|| StartError::UnknownAgent(name.clone()))?,
+            ),
+            None => None,
+        };
+        let Some(id) = request.session else {
+            return Ok((None, named.unwrap_or_else(|| self.catalog.default_agent())));
+        };
+        let found = self.store.sessions_by_id(who, &[id]).await;
+        let mut sessions = found.map_err(StartError::Store)?;
+        let session = sessions.pop().ok_or(StartError::UnknownSession(id))?;
+        let agent = self.catalog.by_id(session.agent_id).ok_or(StartError::ArchivedAgent)?;
+        match named {
+            Some(named) if named.id != agent.id => Err(StartError::OtherAgent(agent.name.clone())),
+            _ => Ok((Some(id), agent)),
+        }
+    }
+
+    fn take_place(&self) -> Result<Place, StartError> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(Place::Running(place));
+        }
+        let place = Arc::clone(&self.queue).try_acquire_owned();
+        place.map(Place::Queued).map_err(|_| StartError::Busy)
+    }
+
+    fn new_run(
+        &self,
+        who: Principal,
+        session: Option<SessionId>,
+        agent: &Agent,
+        text: String,
+        starts_now: bool,
+    ) -> NewRun {
+        let at = now();
+        let title = title_from(&text);
+        let target = session.map_or_else(
+            || {
+                SessionTarget::New(NewSession {
+                    id: SessionId::new(),
+                    agent_id: agent.id,
+                    title: None,
+                    metadata: json!({}),
+                    created_at: at,
+                })
+            },
+            SessionTarget::Existing,
+        );
+        let mut run = Run {
+            id: RunId::new(),
+            session_id: target.id(),
+            agent_id: agent.id,
+            agent_version_id: agent.current.id,
+            model: self.catalog.model_of(&agent.current.spec).to_owned(),
+            status: if starts_now { RunStatus::Running } else { RunStatus::Queued },
+            finish_reason: None,
+            error: None,
+            usage: Usage::default(),
+            input_message_id: MessageId::new(),
+            output_message_id: MessageId::new(),
+            last_sequence: 0,
+            created_at: at,
+            started_at: starts_now.then_some(at),
+            finished_at: None,
+        };
+        let events = if starts_now {
+            numbered_first_events(&run, at)
+        } else {
+            Vec::new()
+        };
+        run.last_sequence = events.len() as u64;
+        NewRun {
+            who,
+            session: target,
+            message_id: run.input_message_id,
+            parts: vec![Part::Text { text }],
+            title,
+            events,
+            node: self.node,
+            lease_expires_at: at + self.limits.lease,
+            run,
+        }
+    }
+
+    fn spawn_execution(
+        self: &Arc<Self>,
+        who: Principal,
+        agent: Arc<Agent>,
+        stored: &StartedRun,
+        live: Arc<LiveRun>,
+        place: Place,
+    ) {
+        let runner = Arc::clone(self);
+        let task = Execution::new(runner, who, agent, stored, live);
+        self.tasks.spawn(task.run(place));
+    }
+}
+
+/// A run's first events, for the transaction that starts it.
+fn numbered_first_events(run: &Run, at: Timestamp) -> Vec<Arc<RunEvent>> {
+    let bodies = first_events(&run.model).into_iter();
+    bodies
+        .zip(1..)
+        .map(|(body, sequence)| {
+            Arc::new(RunEvent {
+                run_id: run.id,
+                sequence,
+                at,
+                body,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,109 @@
+//! Typed settings. `talkgraph.example.toml` is compiled in as the lowest layer: it is where
+//! every default is written down and explained, and the types here have none of their own.
+//!
+//! Layers, each over the one before: defaults, `talkgraph.toml`, `.env`, the environment.
+
+mod environment;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use config::{Config, File, FileFormat};
+use thiserror::Error;
+
+pub use sections::{
+    AgentsSettings, AnthropicSettings, AuthSettings, EmbeddedSettings, HttpSettings, KeySettings,
+    LimitSettings, LogFormat, ModelsSettings, OpenAiSettings, RunSettings, Settings,
+    StoreSettings, TelemetrySettings,
+};
+
+/// The documented defaults.
+pub const EXAMPLE: &str = include_str!("../talkgraph.example.toml");
+
+/// The settings file that is read when it is there.
+pub const DEFAULT_FILE: &str = "talkgraph.toml";
+
+/// A setting that stops start-up.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A file or variable that cannot be read, a wrong type, or an unknown key.
+    #[error("settings: {0}")]
+    Unreadable(String),
+    /// A value that makes no sense.
+    #[error("setting {key}: {why}")]
+    Invalid {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong and what is allowed.
+        why: String,
+    },
+}
+
+impl ConfigError {
+    /// A value that makes no sense.
+    pub fn invalid(key: &'static str, why: impl Into<String>) -> Self {
+        Self::Invalid {
+            key,
+            why: why.into(),
+        }
+    }
+}
+
+/// Where settings come from besides the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// A settings file that must exist; otherwise [`DEFAULT_FILE`] is read if it does.
+    pub file: Option<PathBuf>,
+    /// A `.env` file, read if it exists.
+    pub dotenv: Option<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// The usual ones: the given file, `.env` in the working folder, the process's
+    /// environment.
+    pub fn of_process(file: Option<PathBuf>) -> Self {
+        Self {
+            file,
+            dotenv: Some(PathBuf::from(".env")),
+            // A variable that is not UTF-8 cannot be one of ours.
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and checks the settings.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut builder =
+            Config::builder().add_source(File::from_str(EXAMPLE, FileFormat::Toml));
+        builder = match &sources.file {
+            Some(path) => builder.add_source(file(path).required(true)),
+            None => builder.add_source(file(Path::new(DEFAULT_FILE)).required(false)),
+        };
+        let builder = environment::add(builder, sources)?;
+        let settings: Self = builder
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|error| ConfigError::Unreadable(error.to_string()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The effective settings as TOML, secrets hidden.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string_pretty(self).map_err(|error| ConfigError::Unreadable(error.to_string()))
+    }
+}
+
+fn file(path: &Path) -> File<config::FileSourceFile, FileFormat> {
+    File::from(path).format(FileFormat::Toml)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! The settings' types. What each key means stands in `talkgraph.example.toml`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::ConfigError;
+use crate::domain::principal::is_valid_name;
+
+macro_rules! sections {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $key:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize, Serialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
+        pub struct $name { $($(#[$attribute])* pub $key: $type,)* }
+    )*};
+}
+
+sections! {
+    /// All settings.
+    Settings {
+        http: HttpSettings,
+        store: StoreSettings,
+        agents: AgentsSettings,
+        models: ModelsSettings,
+        runs: RunSettings,
+        limits: LimitSettings,
+        auth: AuthSettings,
+        telemetry: TelemetrySettings,
+    }
+
+    /// The listener and the transports.
+    HttpSettings {
+        address: IpAddr,
+        port: u16,
+        body_limit_bytes: usize,
+        request_timeout_ms: u64,
+        cors_origins: Vec<String>,
+        graphiql: bool,
+        introspection: bool,
+        keep_alive_ms: u64,
+        websocket_init_timeout_ms: u64,
+        websocket_message_bytes: usize,
+        websocket_operations: usize,
+        websocket_stall_timeout_ms: u64,
+        drain_timeout_ms: u64,
+    }
+
+    /// The database.
+    StoreSettings {
+        #[serde(serialize_with = "hide_password")]
+        url: SecretString,
+        connections: u32,
+        acquire_timeout_ms: u64,
+        connect_timeout_ms: u64,
+        statement_timeout_ms: u64,
+        sqlite_busy_timeout_ms: u64,
+        sqlite_synchronous_full: bool,
+        write_queue: usize,
+        write_group: usize,
+        write_queue_timeout_ms: u64,
+    }
+
+    /// The agents that come from files.
+    AgentsSettings {
+        folder: PathBuf,
+        default: String,
+    }
+
+    /// The model providers.
+    ModelsSettings {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        default: Option<String>,
+        openai: OpenAiSettings,
+        anthropic: AnthropicSettings,
+        embedded: EmbeddedSettings,
+    }
+
+    /// OpenAI and what is compatible with it.
+    OpenAiSettings {
+        base_url: String,
+        #[serde(default, serialize_with = "hide", skip_serializing_if = "Option::is_none")]
+        api_key: Option<SecretString>,
+        connect_timeout_ms: u64,
+        first_token_timeout_ms: u64,
+        idle_timeout_ms: u64,
+        total_timeout_ms: u64,
+        event_limit_bytes: usize,
+    }
+
+    /// Anthropic.
+    AnthropicSettings {
+        #[serde(default, serialize_with = "hide", skip_serializing_if = "Option::is_none")]
+        api_key: Option<SecretString>,
+    }
+
+    /// The model inside the server.
+    EmbeddedSettings {
+        enabled: bool,
+        path: PathBuf,
+        threads: usize,
+        queue: usize,
+        context_tokens: usize,
+        cached_conversations: usize,
+    }
+
+    /// Runs.
+    RunSettings {
+        active: usize,
+        queued: usize,
+        timeout_s: u64,
+        history_messages: u32,
+        answer_bytes: usize,
+        tail_events: usize,
+        lease_s: u64,
+    }
+
+    /// What a client may send and ask for.
+    LimitSettings {
+        message_bytes: usize,
+        title_chars: usize,
+        metadata_bytes: usize,
+        page_size: u32,
+        page_size_default: u32,
+        query_depth: usize,
+        query_fields: usize,
+    }
+
+    /// Who may call.
+    AuthSettings {
+        keys: Vec<KeySettings>,
+    }
+
+    /// One API key.
+    KeySettings {
+        name: String,
+        tenant: String,
+        owner: String,
+        sha256: String,
+    }
+
+    /// Logs.
+    TelemetrySettings {
+        log: String,
+        format: LogFormat,
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+const HIDDEN: &str = "(hidden)";
+
+#[expect(clippy::ref_option, reason = "serde hands the field by reference")]
+fn hide<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(if secret.is_some() { HIDDEN } else { "" })
+}
+
+/// A database URL is worth showing, its password is not.
+fn hide_password<S: Serializer>(url: &SecretString, to: S) -> Result<S::Ok, S::Error> {
+    use secrecy::ExposeSecret;
+    let url = url.expose_secret();
+    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{HIDDEN}@{host}"),
+        _ => url.to_owned(),
+    };
+    to.serialize_str(&shown)
+}
+
+/// Milliseconds, as the settings give them.
+pub(crate) fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+impl Settings {
+    /// Refuses what no part of the server could work with.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.check_positive()?;
+        if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
+            return Err(ConfigError::invalid(
+                "http.address",
+                format!(
+                    "{} can be reached by others, which needs [[auth.keys]]; without keys only \
+                     loopback (127.0.0.1 or ::1) is allowed",
+                    self.http.address
+                ),
+            ));
+        }
+        for key in &self.auth.keys {
+            key.check()?;
+        }
+        if self.limits.page_size_default > self.limits.page_size {
+            return Err(ConfigError::invalid(
+                "limits.page_size_default",
+                format!("at most limits.page_size ({})", self.limits.page_size),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_positive(&self) -> Result<(), ConfigError> {
+        let positive: [(&'static str, u64); 19] = [
+            ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
+            ("http.request_timeout_ms", self.http.request_timeout_ms),
+            ("http.keep_alive_ms", self.http.keep_alive_ms),
+            ("http.websocket_init_timeout_ms", self.http.websocket_init_timeout_ms),
+            ("http.websocket_message_bytes", self.http.websocket_message_bytes as u64),
+            ("http.websocket_operations", self.http.websocket_operations as u64),
+            ("http.websocket_stall_timeout_ms", self.http.websocket_stall_timeout_ms),
+            ("store.connections", u64::from(self.store.connections)),
+            ("store.write_queue", self.store.write_queue as u64),
+            ("store.write_group", self.store.write_group as u64),
+            ("models.openai.event_limit_bytes", self.models.openai.event_limit_bytes as u64),
+            ("models.embedded.context_tokens", self.models.embedded.context_tokens as u64),
+            ("runs.active", self.runs.active as u64),
+            ("runs.timeout_s", self.runs.timeout_s),
+            ("runs.answer_bytes", self.runs.answer_bytes as u64),
+            ("runs.tail_events", self.runs.tail_events as u64),
+            ("runs.lease_s", self.runs.lease_s),
+            ("limits.message_bytes", self.limits.message_bytes as u64),
+            ("limits.page_size", u64::from(self.limits.page_size)),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(ConfigError::invalid(key, "must be at least 1")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl KeySettings {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, name) in [
+            ("auth.keys.tenant", &self.tenant),
+            ("auth.keys.owner", &self.owner),
+            ("auth.keys.name", &self.name),
+        ] {
+            if !is_valid_name(name) {
+                return Err(ConfigError::invalid(
+                    key,
+                    format!("{name:?} must be 1 to 128 of letters, digits and . _ @ -"),
+                ));
+            }
+        }
+        let hex = self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if self.sha256.len() != 64 || !hex {
+            return Err(ConfigError::invalid(
+                "auth.keys.sha256",
+                format!("of key {:?} must be 64 hexadecimal digits", self.name),
+            ));
+        }
+        Ok(())
+    }
+}

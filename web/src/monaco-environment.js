@@ -1,0 +1,4 @@
+globalThis.MonacoEnvironment = {
+  getWorker: (_moduleId, label) =>
+    new Worker(new URL('graphiql/worker.js', document.baseURI), { name: label }),
+};

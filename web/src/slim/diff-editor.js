@@ -1,0 +1,3 @@
+// Monaco's standalone API subclasses its diff editors; no page of ours opens one.
+export class DiffEditorWidget {}
+export class MultiDiffEditorWidget {}
