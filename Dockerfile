@@ -21,7 +21,7 @@ WORKDIR /model
 RUN mkdir models
 COPY scripts/fetch-model scripts/
 ARG FEATURES=""
-RUN case "$FEATURES" in *embedded-model*) scripts/fetch-model --dir models ;; esac
+RUN case "$FEATURES" in *embedded-model*) scripts/fetch-model --dir /model/models ;; esac
 
 # --- the binary -----------------------------------------------------------------
 FROM rust:${RUST_VERSION}-slim-bookworm AS build

@@ -13,8 +13,8 @@ use thiserror::Error;
 
 pub use sections::{
     AgentsSettings, AnthropicSettings, AuthSettings, EmbeddedSettings, HttpSettings, KeySettings,
-    LimitSettings, LogFormat, ModelsSettings, OpenAiSettings, RunSettings, Settings,
-    StoreSettings, TelemetrySettings,
+    LimitSettings, LogFormat, ModelsSettings, OpenAiSettings, RunSettings, Settings, StoreSettings,
+    TelemetrySettings,
 };
 
 /// The documented defaults.
@@ -80,8 +80,7 @@ impl Sources {
 impl Settings {
     /// Reads and checks the settings.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        let mut builder =
-            Config::builder().add_source(File::from_str(EXAMPLE, FileFormat::Toml));
+        let mut builder = Config::builder().add_source(File::from_str(EXAMPLE, FileFormat::Toml));
         builder = match &sources.file {
             Some(path) => builder.add_source(file(path).required(true)),
             None => builder.add_source(file(Path::new(DEFAULT_FILE)).required(false)),

@@ -7,5 +7,6 @@ pub mod agent;
 pub mod bus;
 pub mod config;
 pub mod domain;
+pub mod graphql;
 pub mod llm;
 pub mod store;

@@ -28,7 +28,9 @@ impl Answer {
         for event in events {
             match &event.body {
                 EventBody::TextDelta { delta, .. } => drop(answer.add_text(delta.clone())),
-                EventBody::ReasoningDelta { delta, .. } => drop(answer.add_reasoning(delta.clone())),
+                EventBody::ReasoningDelta { delta, .. } => {
+                    drop(answer.add_reasoning(delta.clone()))
+                }
                 _ => {}
             }
         }
@@ -39,7 +41,9 @@ impl Answer {
         self.text_bytes += delta.len();
         match self.parts.last_mut() {
             Some(Part::Text { text }) => text.push_str(&delta),
-            _ => self.parts.push(Part::Text { text: delta.clone() }),
+            _ => self.parts.push(Part::Text {
+                text: delta.clone(),
+            }),
         }
         EventBody::TextDelta {
             message_id: self.id,
@@ -52,7 +56,9 @@ impl Answer {
         self.reasoning_bytes += delta.len();
         match self.parts.last_mut() {
             Some(Part::Reasoning { text }) => text.push_str(&delta),
-            _ => self.parts.push(Part::Reasoning { text: delta.clone() }),
+            _ => self.parts.push(Part::Reasoning {
+                text: delta.clone(),
+            }),
         }
         EventBody::ReasoningDelta {
             message_id: self.id,

@@ -90,7 +90,10 @@ pub fn read_agent_files(folder: &Path) -> Result<Vec<AgentSpec>, AgentFileError>
     let entries = std::fs::read_dir(folder).map_err(|error| wrong_folder(error.to_string()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     files.sort();
     if files.is_empty() {
@@ -107,14 +110,22 @@ fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
         file: file.to_owned(),
         why,
     };
-    let size = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?.len();
+    let size = std::fs::metadata(file)
+        .map_err(|error| wrong(error.to_string()))?
+        .len();
     if size > MAX_FILE_BYTES {
         return Err(wrong(format!("is larger than {MAX_FILE_BYTES} bytes")));
     }
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     let spec: AgentSpec = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if file.file_stem().is_none_or(|stem| stem != spec.name.as_str()) {
-        return Err(wrong(format!("name: {:?} must be the file's name", spec.name)));
+    if file
+        .file_stem()
+        .is_none_or(|stem| stem != spec.name.as_str())
+    {
+        return Err(wrong(format!(
+            "name: {:?} must be the file's name",
+            spec.name
+        )));
     }
     check(&spec).map_err(wrong)?;
     Ok(spec)
@@ -123,7 +134,10 @@ fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
 /// Refuses what no run could work with; names the field.
 fn check(spec: &AgentSpec) -> Result<(), String> {
     let named = (1..=64).contains(&spec.name.len())
-        && spec.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        && spec
+            .name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !named {
         return Err("name: must be 1 to 64 lower-case letters, digits and dashes".to_owned());
     }
@@ -133,15 +147,23 @@ fn check(spec: &AgentSpec) -> Result<(), String> {
     prompt::check_instructions(&spec.instructions)
         .map_err(|error| format!("instructions: {error}"))?;
     if let Some(model) = &spec.model
-        && model.split_once('/').is_none_or(|(provider, name)| provider.is_empty() || name.is_empty())
+        && model
+            .split_once('/')
+            .is_none_or(|(provider, name)| provider.is_empty() || name.is_empty())
     {
         return Err("model: must be provider/model, such as openai/gpt-4.1-mini".to_owned());
     }
     let parameters = &spec.parameters;
-    if parameters.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
+    if parameters
+        .temperature
+        .is_some_and(|value| !(0.0..=2.0).contains(&value))
+    {
         return Err("parameters.temperature: must be from 0 to 2".to_owned());
     }
-    if parameters.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
+    if parameters
+        .top_p
+        .is_some_and(|value| !(value > 0.0 && value <= 1.0))
+    {
         return Err("parameters.top_p: must be above 0 and at most 1".to_owned());
     }
     if parameters.max_output_tokens == Some(0) {
@@ -176,11 +198,23 @@ mod tests {
         let cases = [
             ("b.toml", good.to_owned(), "b.toml: name"),
             ("a.toml", good.replace("'i'", "'{{ x'"), "instructions: "),
-            ("a.toml", good.replace("'i'", "'{{ nobody }}'"), "instructions: "),
+            (
+                "a.toml",
+                good.replace("'i'", "'{{ nobody }}'"),
+                "instructions: ",
+            ),
             ("a.toml", format!("{good}toolz = 1\n"), "toolz"),
             ("a.toml", format!("{good}model = 'gpt'\n"), "model: "),
-            ("a.toml", format!("{good}[parameters]\ntemperature = 3\n"), "parameters.temperature: "),
-            ("a.toml", format!("{good}[limits]\nrun_timeout_s = 0\n"), "limits.run_timeout_s: "),
+            (
+                "a.toml",
+                format!("{good}[parameters]\ntemperature = 3\n"),
+                "parameters.temperature: ",
+            ),
+            (
+                "a.toml",
+                format!("{good}[limits]\nrun_timeout_s = 0\n"),
+                "limits.run_timeout_s: ",
+            ),
         ];
         for (name, text, expected) in cases {
             let why = refusal(name, &text);

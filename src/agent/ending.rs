@@ -145,7 +145,10 @@ impl Ending {
         if self.input_position.is_some() {
             // Everything up to here is either committed or restated, `pending` excepted.
             self.pending.retain(|body| {
-                !matches!(body, EventBody::TextDelta { .. } | EventBody::ReasoningDelta { .. })
+                !matches!(
+                    body,
+                    EventBody::TextDelta { .. } | EventBody::ReasoningDelta { .. }
+                )
             });
             return Ok(self.answer.text_after(self.live.text_len()));
         }
@@ -156,10 +159,7 @@ impl Ending {
             .pop();
         self.answer = Answer::replay(
             self.run.output_message_id,
-            self.runner
-                .log_of(&self.who, self.run.id)
-                .await?
-                .iter(),
+            self.runner.log_of(&self.who, self.run.id).await?.iter(),
         );
         self.input_position = Some(input.map_or(0, |message| message.position));
         Ok(None)

@@ -46,7 +46,10 @@ impl Runner {
     async fn end_expired(self: &Arc<Self>) -> Result<(), StoreError> {
         let at = now();
         let until = at + self.limits.lease;
-        let expired = self.store.take_expired_runs(self.node, at, until, ROUND).await?;
+        let expired = self
+            .store
+            .take_expired_runs(self.node, at, until, ROUND)
+            .await?;
         for (who, run) in expired {
             tracing::warn!(run = %run.id, "ending a run whose server is gone");
             self.end_interrupted(who, run).await;

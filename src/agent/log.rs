@@ -63,8 +63,11 @@ impl RunLog {
             return Ok(());
         }
         let events = self.number(bodies);
-        let (live, broken, committed) =
-            (Arc::clone(&self.live), Arc::clone(&self.broken), events.clone());
+        let (live, broken, committed) = (
+            Arc::clone(&self.live),
+            Arc::clone(&self.broken),
+            events.clone(),
+        );
         let done = Box::new(move |outcome: Result<(), StoreError>| match outcome {
             Ok(()) => live.publish(&committed),
             Err(error) => {
@@ -89,7 +92,10 @@ impl RunLog {
     pub(super) async fn resync(&mut self) -> Result<(), StoreError> {
         loop {
             let last = self.live.last_sequence();
-            let missed = self.store.events(&self.who, self.live.id(), last, 1_000).await?;
+            let missed = self
+                .store
+                .events(&self.who, self.live.id(), last, 1_000)
+                .await?;
             if missed.is_empty() {
                 self.next = last + 1;
                 return Ok(());

@@ -24,7 +24,7 @@ pub use error::{FollowError, StartError};
 pub use follow::RunEvents;
 pub use start::{StartRequest, Started};
 
-use crate::bus::Bus;
+use crate::bus::{Bus, LiveRun};
 use crate::domain::{NodeId, Principal, RunEvent, RunId};
 use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
@@ -104,15 +104,12 @@ impl Runner {
         &self.bus
     }
 
-    /// Asks an active run to stop. The run ends by itself soon after, with its partial
-    /// answer kept. Returns whether it is being made here; the caller has checked that the
-    /// run is the principal's.
-    pub fn cancel(&self, _who: &Principal, run: RunId) -> bool {
-        let live = self.bus.get(run);
-        if let Some(live) = &live {
-            live.cancel_token().cancel();
-        }
-        live.is_some()
+    /// Asks an active run to stop; it ends by itself soon after, with its partial answer
+    /// kept. `None` when it is not being made here. The caller has checked whose it is.
+    pub fn cancel(&self, run: RunId) -> Option<Arc<LiveRun>> {
+        let live = self.bus.get(run)?;
+        live.cancel_token().cancel();
+        Some(live)
     }
 
     /// Takes no more runs, waits for those that are being made, and after `patience` stops
@@ -120,12 +117,18 @@ impl Runner {
     pub async fn drain(&self, patience: Duration) -> usize {
         self.draining.store(true, Ordering::Release);
         self.tasks.close();
-        if tokio::time::timeout(patience, self.tasks.wait()).await.is_ok() {
+        if tokio::time::timeout(patience, self.tasks.wait())
+            .await
+            .is_ok()
+        {
             return 0;
         }
         let stopped = self.bus.len();
         self.bus.each(|live| live.cancel_token().cancel());
-        if tokio::time::timeout(LAST_WRITES, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(LAST_WRITES, self.tasks.wait())
+            .await
+            .is_err()
+        {
             self.abandon.cancel();
             self.tasks.wait().await;
         }

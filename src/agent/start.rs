@@ -54,8 +54,11 @@ impl Runner {
         }
         let runner = Arc::clone(self);
         // A task of its own: between the commit and the first step nothing may be dropped.
-        let task = self.tasks.spawn(async move { runner.start_now(who, request).await });
-        task.await.map_err(|error| StartError::Lost(error.to_string()))?
+        let task = self
+            .tasks
+            .spawn(async move { runner.start_now(who, request).await });
+        task.await
+            .map_err(|error| StartError::Lost(error.to_string()))?
     }
 
     async fn start_now(
@@ -108,7 +111,10 @@ impl Runner {
         let found = self.store.sessions_by_id(who, &[id]).await;
         let mut sessions = found.map_err(StartError::Store)?;
         let session = sessions.pop().ok_or(StartError::UnknownSession(id))?;
-        let agent = self.catalog.by_id(session.agent_id).ok_or(StartError::ArchivedAgent)?;
+        let agent = self
+            .catalog
+            .by_id(session.agent_id)
+            .ok_or(StartError::ArchivedAgent)?;
         match named {
             Some(named) if named.id != agent.id => Err(StartError::OtherAgent(agent.name.clone())),
             _ => Ok((Some(id), agent)),
@@ -151,7 +157,11 @@ impl Runner {
             agent_id: agent.id,
             agent_version_id: agent.current.id,
             model: self.catalog.model_of(&agent.current.spec).to_owned(),
-            status: if starts_now { RunStatus::Running } else { RunStatus::Queued },
+            status: if starts_now {
+                RunStatus::Running
+            } else {
+                RunStatus::Queued
+            },
             finish_reason: None,
             error: None,
             usage: Usage::default(),

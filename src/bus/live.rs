@@ -91,7 +91,11 @@ impl LiveRun {
         let closed = self.closed.is_cancelled();
         let tail = self.tail();
         let Some(last) = tail.events.back().filter(|last| last.sequence > after) else {
-            return if closed { Ready::Closed } else { Ready::Nothing };
+            return if closed {
+                Ready::Closed
+            } else {
+                Ready::Nothing
+            };
         };
         let behind = usize::try_from(last.sequence - after).unwrap_or(usize::MAX);
         let Some(skip) = tail.events.len().checked_sub(behind) else {
@@ -184,7 +188,9 @@ mod tests {
         let events: Vec<_> = (1..=4).map(|n| delta(live.id, n, "é")).collect();
         live.publish(&events);
         assert!(matches!(live.ready(0, 9), Ready::InLog));
-        let Ready::Events(ready) = live.ready(1, 2) else { panic!() };
+        let Ready::Events(ready) = live.ready(1, 2) else {
+            panic!()
+        };
         assert_eq!(ready.iter().map(|e| e.sequence).collect::<Vec<_>>(), [2, 3]);
         assert!(matches!(live.ready(4, 9), Ready::Nothing));
         live.close();

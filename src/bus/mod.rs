@@ -49,7 +49,10 @@ impl Bus {
 
     /// How many runs are live.
     pub fn len(&self) -> usize {
-        self.runs.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.runs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// Whether no run is live.

@@ -38,13 +38,20 @@ fn the_example_documents_every_key() {
     let mut keys = Vec::new();
     collect(&effective, "", &mut keys);
     for key in keys {
-        assert!(documented.contains(&key), "{key} is not in talkgraph.example.toml");
+        assert!(
+            documented.contains(&key),
+            "{key} is not in talkgraph.example.toml"
+        );
     }
 }
 
 fn collect(table: &toml::Table, path: &str, keys: &mut Vec<String>) {
     for (name, value) in table {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         match value {
             toml::Value::Table(table) => collect(table, &path, keys),
             _ => keys.push(path),
@@ -66,8 +73,16 @@ fn the_environment_overrides_and_usual_names_work() {
 fn layers_go_defaults_file_dotenv_environment() {
     let folder = tempfile::tempdir().unwrap();
     let (file, dotenv) = (folder.path().join("t.toml"), folder.path().join(".env"));
-    std::fs::write(&file, "[http]\nport = 1\nkeep_alive_ms = 2\n[runs]\nlease_s = 3\n").unwrap();
-    std::fs::write(&dotenv, "TALKGRAPH_HTTP__PORT=10\nTALKGRAPH_RUNS__LEASE_S=30\n").unwrap();
+    std::fs::write(
+        &file,
+        "[http]\nport = 1\nkeep_alive_ms = 2\n[runs]\nlease_s = 3\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &dotenv,
+        "TALKGRAPH_HTTP__PORT=10\nTALKGRAPH_RUNS__LEASE_S=30\n",
+    )
+    .unwrap();
     let settings = Settings::load(&Sources {
         file: Some(file),
         dotenv: Some(dotenv),
@@ -86,7 +101,10 @@ fn a_bad_setting_is_named() {
         (("TALKGRAPH_HTTP__PROT", "1"), "prot"),
         (("TALKGRAPH_RUNS__LEASE_S", "0"), "runs.lease_s"),
         (("TALKGRAPH_HTTP__ADDRESS", "0.0.0.0"), "http.address"),
-        (("TALKGRAPH_LIMITS__PAGE_SIZE_DEFAULT", "900"), "limits.page_size_default"),
+        (
+            ("TALKGRAPH_LIMITS__PAGE_SIZE_DEFAULT", "900"),
+            "limits.page_size_default",
+        ),
     ];
     for (variable, named) in cases {
         let error = load(&[variable]).unwrap_err();
@@ -102,7 +120,10 @@ fn secrets_are_hidden() {
     ])
     .unwrap();
     let shown = settings.to_toml().unwrap();
-    assert!(!shown.contains("sk-very-secret") && !shown.contains("pass-word"), "{shown}");
+    assert!(
+        !shown.contains("sk-very-secret") && !shown.contains("pass-word"),
+        "{shown}"
+    );
     assert!(shown.contains("postgres://(hidden)@db/talk"), "{shown}");
     assert!(!format!("{settings:?}").contains("secret"));
 }

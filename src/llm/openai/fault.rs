@@ -121,7 +121,7 @@ impl Fault {
 
 /// Keeps secrets and prompts out of the log: some providers repeat the request, or the
 /// key, in their error messages.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Redaction {
     /// A piece of each message of the prompt, and the key.
     pieces: Vec<Box<str>>,

@@ -53,14 +53,9 @@ pub struct OpenAiSettings {
 /// Why a provider cannot be called with these settings.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OpenAiSettingsError {
-    /// The address cannot be read.
-    #[error("the base URL {url:?} is no URL: {reason}")]
-    NotAUrl {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// The address cannot be read. It is not repeated: there may be a secret in it.
+    #[error("the base URL is no URL: {0}")]
+    NotAUrl(String),
     /// The address is of another kind.
     #[error("the base URL must begin with http:// or https:// and name a host")]
     NotHttp,
@@ -164,10 +159,8 @@ impl ChatModel for OpenAi {
 }
 
 fn completions_url(base: &str) -> Result<Url, OpenAiSettingsError> {
-    let mut url = Url::parse(base).map_err(|error| OpenAiSettingsError::NotAUrl {
-        url: base.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let parsed = Url::parse(base);
+    let mut url = parsed.map_err(|error| OpenAiSettingsError::NotAUrl(error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(OpenAiSettingsError::Credentials);
     }

@@ -1,0 +1,203 @@
+//! Pages and cursors, after the GraphQL Cursor Connections Specification.
+
+use async_graphql::OutputType;
+use async_graphql::connection::{Connection, CursorType, Edge};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::DateTime;
+use uuid::Uuid;
+
+use crate::domain::{Page, PageRequest};
+use crate::store::SessionCursor;
+
+use super::{ApiError, ApiLimits};
+
+/// The arguments of every connection field.
+#[derive(Debug, Default)]
+pub(crate) struct PageArguments {
+    pub(crate) first: Option<i32>,
+    pub(crate) after: Option<String>,
+    pub(crate) last: Option<i32>,
+    pub(crate) before: Option<String>,
+}
+
+/// A cursor as clients hold it: opaque, and of one kind of list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor(pub(crate) String);
+
+impl CursorType for Cursor {
+    type Error = std::convert::Infallible;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn encode_cursor(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// A position in a list that a cursor can stand for.
+pub(crate) trait Position: Sized {
+    /// Tells the cursors of one kind of list from those of another.
+    const KIND: &'static str;
+
+    fn encode(&self) -> String;
+    fn decode(text: &str) -> Option<Self>;
+
+    fn to_cursor(&self) -> Cursor {
+        Cursor(URL_SAFE_NO_PAD.encode(format!("{}:{}", Self::KIND, self.encode())))
+    }
+
+    fn from_cursor(cursor: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let (kind, position) = text.split_once(':')?;
+        (kind == Self::KIND)
+            .then(|| Self::decode(position))
+            .flatten()
+    }
+}
+
+/// Agents are listed by name.
+impl Position for String {
+    const KIND: &'static str = "agent";
+
+    fn encode(&self) -> String {
+        self.clone()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+/// Messages are listed by their place in the branch.
+impl Position for i32 {
+    const KIND: &'static str = "message";
+
+    fn encode(&self) -> String {
+        self.to_string()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|position| *position >= 0)
+    }
+}
+
+/// Sessions are listed by their last activity.
+impl Position for SessionCursor {
+    const KIND: &'static str = "session";
+
+    fn encode(&self) -> String {
+        format!(
+            "{}:{}",
+            self.updated_at.timestamp_micros(),
+            self.id.uuid().simple()
+        )
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (micros, id) = text.split_once(':')?;
+        Some(Self {
+            updated_at: DateTime::from_timestamp_micros(micros.parse().ok()?)?,
+            id: Uuid::try_parse(id).ok()?.into(),
+        })
+    }
+}
+
+impl PageArguments {
+    /// Checks the arguments. Without `first` and `last` the page is taken from the list's
+    /// start, or from its end where `from_end` says that this is what people want.
+    pub(crate) fn check<P: Position>(
+        &self,
+        limits: &ApiLimits,
+        from_end: bool,
+    ) -> Result<PageRequest<P>, ApiError> {
+        if self.first.is_some() && self.last.is_some() {
+            return Err(ApiError::bad_input(
+                "last",
+                "give `first` or `last`, not both",
+            ));
+        }
+        let (name, size) = match (self.first, self.last) {
+            (None, Some(last)) => ("last", last),
+            (Some(first), _) => ("first", first),
+            (None, None) => ("first", limits.page_size_default.cast_signed()),
+        };
+        let most = limits.page_size;
+        let limit = u32::try_from(size)
+            .ok()
+            .filter(|size| (1..=most).contains(size))
+            .ok_or_else(|| {
+                ApiError::bad_input(
+                    name,
+                    format!("`{name}` must be from 1 to {most}, not {size}"),
+                )
+            })?;
+        Ok(PageRequest {
+            after: position("after", self.after.as_deref())?,
+            before: position("before", self.before.as_deref())?,
+            limit,
+            from_end: self.last.is_some() || (from_end && self.first.is_none()),
+        })
+    }
+}
+
+fn position<P: Position>(name: &str, cursor: Option<&str>) -> Result<Option<P>, ApiError> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    P::from_cursor(cursor).map(Some).ok_or_else(|| {
+        ApiError::bad_input(
+            name,
+            format!("`{name}` must be a cursor that this list has given"),
+        )
+    })
+}
+
+/// A page as a connection; `place` gives an item's position and its node.
+pub(crate) fn connection<T, P: Position, N: OutputType>(
+    page: Page<T>,
+    place: impl Fn(T) -> (P, N),
+) -> Connection<Cursor, N> {
+    let mut connection = Connection::new(page.has_previous, page.has_next);
+    connection.edges.extend(page.items.into_iter().map(|item| {
+        let (position, node) = place(item);
+        Edge::new(position.to_cursor(), node)
+    }));
+    connection
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::now;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn cursors_come_back(position in 0..i32::MAX, name in "\\PC*") {
+            prop_assert_eq!(i32::from_cursor(&position.to_cursor().0), Some(position));
+            prop_assert_eq!(String::from_cursor(&name.to_cursor().0), Some(name));
+        }
+
+        #[test]
+        fn anything_else_is_refused(text in "\\PC*") {
+            if let Some(position) = i32::from_cursor(&text) {
+                prop_assert!(position >= 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_of_one_list() {
+        let session = SessionCursor {
+            updated_at: now(),
+            id: crate::domain::SessionId::new(),
+        };
+        let cursor = session.to_cursor().0;
+        assert_eq!(SessionCursor::from_cursor(&cursor), Some(session));
+        assert_eq!(i32::from_cursor(&cursor), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! Errors as clients see them: what the client did is told with a code and, where there is
+//! one, the field; what the server did is logged and told as a request id.
+
+use std::sync::Arc;
+
+use async_graphql::{Error, ErrorExtensionValues, Value};
+use thiserror::Error as ThisError;
+
+use crate::agent::{FollowError, StartError};
+use crate::domain::RunId;
+use crate::store::StoreError;
+
+/// `extensions.code` of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// An argument is wrong; `extensions.field` names it.
+    BadUserInput,
+    /// No key, or one the server does not know.
+    Unauthenticated,
+    /// No such thing, or somebody else's.
+    NotFound,
+    /// The thing is in a state that does not allow it.
+    Conflict,
+    /// A limit of the server was reached.
+    LimitExceeded,
+    /// The server cannot do it now; try again.
+    Unavailable,
+    /// The server's fault; `extensions.requestId` is what its log has it under.
+    InternalServerError,
+}
+
+impl Code {
+    /// The code as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::NotFound => "NOT_FOUND",
+            Self::Conflict => "CONFLICT",
+            Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::InternalServerError => "INTERNAL_SERVER_ERROR",
+        }
+    }
+}
+
+/// What went wrong inside. Travels with the error to where the request's id is known, is
+/// logged there, and never goes further.
+#[derive(Debug, ThisError)]
+pub(crate) enum Fault {
+    #[error("{0}")]
+    Store(String),
+    #[error("{0}")]
+    Start(String),
+    #[error("the schema has no {0} data")]
+    Missing(&'static str),
+}
+
+/// An error with its code. Deliberately not `Display`: it reaches a client only by way of
+/// the conversion below.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    message: String,
+    field: Option<String>,
+    run: Option<String>,
+    fault: Option<Arc<Fault>>,
+}
+
+impl ApiError {
+    /// An error that the client caused.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            run: None,
+            fault: None,
+        }
+    }
+
+    /// A wrong argument.
+    pub fn bad_input(field: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::BadUserInput, message).at(field)
+    }
+
+    /// Nothing there, as far as this client is concerned.
+    pub fn not_found(field: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, message).at(field)
+    }
+
+    /// An error of ours.
+    pub(crate) fn fault(fault: Fault) -> Self {
+        Self {
+            fault: Some(Arc::new(fault)),
+            ..Self::new(Code::InternalServerError, "internal server error")
+        }
+    }
+
+    /// Names the argument that is to blame.
+    #[must_use]
+    pub fn at(mut self, field: &str) -> Self {
+        self.field = Some(field.to_owned());
+        self
+    }
+
+    /// Names the run that it is about.
+    #[must_use]
+    pub(crate) fn about_run(mut self, run: RunId) -> Self {
+        self.run = Some(run.to_string());
+        self
+    }
+
+    fn unavailable(fault: Fault) -> Self {
+        Self {
+            fault: Some(Arc::new(fault)),
+            ..Self::new(
+                Code::Unavailable,
+                "the server cannot do this now; try again",
+            )
+        }
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        let mut extensions = ErrorExtensionValues::default();
+        extensions.set("code", error.code.as_str());
+        if let Some(field) = error.field {
+            extensions.set("field", field);
+        }
+        if let Some(run) = error.run {
+            extensions.set("runId", run);
+        }
+        Self {
+            message: error.message,
+            source: error.fault.map(|fault| fault as _),
+            extensions: Some(extensions),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::new(Code::NotFound, "not found"),
+            StoreError::ActiveRun(run) => Self {
+                run: Some(run.to_string()),
+                ..Self::new(
+                    Code::Conflict,
+                    format!("the session has an active run, {run}; wait for it or cancel it"),
+                )
+            },
+            StoreError::Conflict => Self::new(Code::Conflict, "changed by somebody else meanwhile"),
+            StoreError::Unavailable(why) => Self::unavailable(Fault::Store(why)),
+            StoreError::Internal(why) => Self::fault(Fault::Store(why)),
+        }
+    }
+}
+
+impl From<StartError> for ApiError {
+    fn from(error: StartError) -> Self {
+        let message = error.to_string();
+        match error {
+            StartError::UnknownAgent(_) => Self::not_found("input.agent", message),
+            StartError::UnknownSession(_) => Self::not_found("input.sessionId", message),
+            StartError::OtherAgent(_) => Self::bad_input("input.agent", message),
+            StartError::ArchivedAgent => Self::new(Code::Conflict, message).at("input.sessionId"),
+            StartError::ActiveRun(run) => Self {
+                field: Some("input.sessionId".to_owned()),
+                ..StoreError::ActiveRun(run).into()
+            },
+            StartError::Busy | StartError::Draining => Self::new(Code::Unavailable, message),
+            StartError::Store(error) => error.into(),
+            StartError::Lost(why) => Self::fault(Fault::Start(why)),
+        }
+    }
+}
+
+impl From<FollowError> for ApiError {
+    fn from(error: FollowError) -> Self {
+        let message = error.to_string();
+        match error {
+            FollowError::UnknownRun(_) => Self::not_found("runId", message),
+            FollowError::BeyondEnd { .. } => Self::bad_input("after", message),
+            FollowError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Logs what a response's errors hide, under the request's id, and gives every error that
+/// the executor itself made its code.
+pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str) {
+    for error in &mut response.errors {
+        if let Some(fault) = error.source.take() {
+            let code = error
+                .extensions
+                .as_ref()
+                .and_then(|e| e.get("code").cloned());
+            if let Some(fault) = fault.downcast_ref::<Fault>() {
+                tracing::error!(request = request_id, path = ?error.path, %fault, "request failed");
+            } else {
+                tracing::error!(request = request_id, path = ?error.path, "request failed");
+            }
+            let extensions = error.extensions.get_or_insert_default();
+            extensions.set("requestId", request_id);
+            if code.is_none() {
+                extensions.set("code", Code::InternalServerError.as_str());
+                "internal server error".clone_into(&mut error.message);
+            }
+            continue;
+        }
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            // Whatever has a path was refused by an argument's own type while executing.
+            let code = if !error.path.is_empty() {
+                Code::BadUserInput.as_str()
+            } else {
+                "GRAPHQL_VALIDATION_FAILED"
+            };
+            extensions.set("code", Value::from(code));
+        }
+    }
+}

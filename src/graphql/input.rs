@@ -1,0 +1,150 @@
+//! What clients send, and the checks that a GraphQL type cannot make.
+
+use async_graphql::{ID, InputObject, Json, MaybeUndefined};
+use serde_json::Value;
+use type_safe_id::{StaticType, TypeSafeId};
+
+use crate::agent::StartRequest;
+
+use super::{ApiError, ApiLimits};
+
+/// A message from a person.
+#[derive(Debug, InputObject)]
+pub(crate) struct MessageInput {
+    /// What the person says. Must not be blank; the server bounds its size (256 KiB of
+    /// UTF-8 unless set otherwise).
+    pub(crate) text: String,
+}
+
+/// What an agent is asked.
+#[derive(Debug, InputObject)]
+pub(crate) struct ChatInput {
+    /// The session to go on with; a new one is made when absent.
+    pub(crate) session_id: Option<ID>,
+    /// The name of the agent for a new session; the server's default agent when absent.
+    pub(crate) agent: Option<String>,
+    /// What the person says.
+    pub(crate) message: MessageInput,
+}
+
+/// A session to make.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct CreateSessionInput {
+    /// The name of the agent that will answer; the server's default agent when absent.
+    pub(crate) agent: Option<String>,
+    /// A title; taken from the first message when absent.
+    pub(crate) title: Option<String>,
+    /// The client's own data, a JSON object.
+    pub(crate) metadata: Option<Json<Value>>,
+}
+
+/// What to change about a session; what is absent stays.
+#[derive(Debug, InputObject)]
+pub(crate) struct UpdateSessionInput {
+    /// The session.
+    pub(crate) id: ID,
+    /// The new title; null removes it.
+    pub(crate) title: MaybeUndefined<String>,
+    /// The new metadata, a JSON object that replaces the old one.
+    pub(crate) metadata: Option<Json<Value>>,
+}
+
+/// Which sessions a list has.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct SessionFilter {
+    /// Only sessions with this agent, by name.
+    pub(crate) agent: Option<String>,
+    /// Only sessions whose title has this text; letter case does not matter for ASCII.
+    pub(crate) title_contains: Option<String>,
+}
+
+impl ChatInput {
+    pub(crate) fn check(self, limits: &ApiLimits) -> Result<StartRequest, ApiError> {
+        let field = "input.message.text";
+        let text = self.message.text;
+        if text.trim().is_empty() {
+            return Err(ApiError::bad_input(field, "the message must not be blank"));
+        }
+        if text.len() > limits.message_bytes {
+            let most = limits.message_bytes;
+            return Err(ApiError::bad_input(
+                field,
+                format!(
+                    "the message has {} bytes; at most {most} are allowed",
+                    text.len()
+                ),
+            ));
+        }
+        check_text(field, &text)?;
+        Ok(StartRequest {
+            session: self
+                .session_id
+                .map(|id| parse_id("input.sessionId", &id))
+                .transpose()?,
+            agent: self.agent,
+            text,
+        })
+    }
+}
+
+/// Reads an id of the type that a field wants.
+pub(crate) fn parse_id<T: StaticType>(field: &str, id: &ID) -> Result<TypeSafeId<T>, ApiError> {
+    id.parse().map_err(|_| {
+        let prefix = T::TYPE;
+        ApiError::bad_input(
+            field,
+            format!("`{field}` must be an id that begins with {prefix}_"),
+        )
+    })
+}
+
+/// NUL cannot be stored in every database, and nobody types it.
+fn check_text(field: &str, text: &str) -> Result<(), ApiError> {
+    if text.contains('\0') {
+        return Err(ApiError::bad_input(
+            field,
+            "the text must not contain U+0000",
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_title(title: &str, limits: &ApiLimits) -> Result<(), ApiError> {
+    let field = "input.title";
+    let most = limits.title_chars;
+    if title.trim().is_empty() || title.chars().count() > most {
+        return Err(ApiError::bad_input(
+            field,
+            format!("the title must have 1 to {most} characters"),
+        ));
+    }
+    check_text(field, title)
+}
+
+pub(crate) fn check_metadata(metadata: &Value, limits: &ApiLimits) -> Result<(), ApiError> {
+    let field = "input.metadata";
+    if !metadata.is_object() {
+        return Err(ApiError::bad_input(
+            field,
+            "the metadata must be a JSON object",
+        ));
+    }
+    let text = metadata.to_string();
+    if text.len() > limits.metadata_bytes {
+        let most = limits.metadata_bytes;
+        return Err(ApiError::bad_input(
+            field,
+            format!(
+                "the metadata has {} bytes of JSON; at most {most} are allowed",
+                text.len()
+            ),
+        ));
+    }
+    if text.contains("\\u0000") {
+        return Err(ApiError::bad_input(
+            field,
+            "the metadata must not contain U+0000",
+        ));
+    }
+    Ok(())
+}

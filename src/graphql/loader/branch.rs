@@ -1,0 +1,34 @@
+//! Stretches of sessions' branches: the messages of many sessions in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+
+use crate::domain::Message;
+use crate::store::BranchRange;
+
+use super::{LoadError, Loads, Of, by_principal};
+
+impl Loader<Of<BranchRange>> for Loads {
+    type Value = Arc<[Message]>;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        keys: &[Of<BranchRange>],
+    ) -> Result<HashMap<Of<BranchRange>, Self::Value>, LoadError> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (who, ranges) in by_principal(keys) {
+            let branches = self.store.branches(who, &ranges).await?;
+            for (key, messages) in ranges.into_iter().zip(branches) {
+                let key = Of {
+                    who: who.clone(),
+                    key,
+                };
+                found.insert(key, messages.into());
+            }
+        }
+        Ok(found)
+    }
+}

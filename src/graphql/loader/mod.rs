@@ -1,0 +1,85 @@
+//! Data loaders: lookups made while one level of a query resolves become one statement.
+//! One file for each kind of key. Every key carries its principal, so that loaders can be
+//! shared by all requests and still never mix what belongs to different people.
+
+mod active_run;
+mod branch;
+mod by_id;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::runtime::{Timer, TokioSpawner};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::domain::Principal;
+use crate::store::{SharedStore, StoreError};
+
+use super::ApiError;
+
+pub(crate) use active_run::ActiveRunOf;
+
+/// The most keys of one statement.
+const MAX_BATCH: usize = 1_000;
+
+/// How often a batch lets others go first: enough for a whole level of a query to resolve,
+/// and far cheaper than any clock (3.3 µs a lookup where a 1 ms delay costs 2.1 ms).
+const YIELDS: usize = 10;
+
+/// Loads everything, by the type of its key.
+pub(crate) struct Loads {
+    store: SharedStore,
+}
+
+/// A key of one principal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Of<K> {
+    pub(crate) who: Principal,
+    pub(crate) key: K,
+}
+
+/// Why a batch failed, told to each of its waiters.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadError(Arc<StoreError>);
+
+impl From<StoreError> for LoadError {
+    fn from(error: StoreError) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl From<LoadError> for ApiError {
+    fn from(error: LoadError) -> Self {
+        error.0.duplicate().into()
+    }
+}
+
+struct YieldingTimer;
+
+impl Timer for YieldingTimer {
+    fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
+        async {
+            for _ in 0..YIELDS {
+                tokio::task::yield_now().await;
+            }
+        }
+        .boxed()
+    }
+}
+
+pub(crate) fn new(store: SharedStore) -> DataLoader<Loads> {
+    DataLoader::new(Loads { store }, TokioSpawner::current(), YieldingTimer)
+        .max_batch_size(MAX_BATCH)
+}
+
+/// The keys of a batch by principal; nearly always there is just one.
+fn by_principal<K: Clone>(keys: &[Of<K>]) -> HashMap<&Principal, Vec<K>> {
+    let mut groups: HashMap<_, Vec<K>> = HashMap::new();
+    for key in keys {
+        groups.entry(&key.who).or_default().push(key.key.clone());
+    }
+    groups
+}

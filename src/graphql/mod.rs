@@ -1,0 +1,121 @@
+//! The GraphQL face: types, queries, mutations, subscriptions.
+//!
+//! Everything a resolver needs is in [`Api`], injected once as schema data; a request adds
+//! its [`Principal`](crate::domain::Principal) and nothing else.
+
+pub(crate) mod connection;
+pub(crate) mod error;
+pub(crate) mod input;
+pub(crate) mod loader;
+pub(crate) mod mutation;
+pub(crate) mod query;
+pub(crate) mod subscription;
+pub(crate) mod types;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, SDLExportOptions, Schema};
+
+use crate::agent::Runner;
+use crate::domain::Principal;
+use crate::store::SharedStore;
+
+pub use error::{ApiError, Code};
+
+use error::Fault;
+use loader::Loads;
+use mutation::Mutation;
+use query::Query;
+use subscription::Subscription;
+
+/// The schema with its resolvers.
+pub type ApiSchema = Schema<Query, Mutation, Subscription>;
+
+/// What a client may send and ask for.
+#[derive(Debug, Clone)]
+pub struct ApiLimits {
+    /// The longest message, in bytes of UTF-8.
+    pub message_bytes: usize,
+    /// The longest session title, in characters.
+    pub title_chars: usize,
+    /// The largest session metadata, in bytes of JSON.
+    pub metadata_bytes: usize,
+    /// The most items in one page.
+    pub page_size: u32,
+    /// The items in a page when the client does not say.
+    pub page_size_default: u32,
+    /// The deepest nesting of fields.
+    pub query_depth: usize,
+    /// The most fields in one request.
+    pub query_fields: usize,
+    /// How long a `chat` mutation waits for its answer.
+    pub chat_timeout: Duration,
+    /// Whether introspection is answered.
+    pub introspection: bool,
+}
+
+/// What resolvers work with; made once at start-up.
+pub struct Api {
+    pub(crate) store: SharedStore,
+    pub(crate) runner: Arc<Runner>,
+    pub(crate) loads: DataLoader<Loads>,
+    pub(crate) limits: ApiLimits,
+}
+
+impl Api {
+    /// Puts the parts together. Needs a Tokio runtime.
+    pub fn new(store: SharedStore, runner: Arc<Runner>, limits: ApiLimits) -> Self {
+        Self {
+            loads: loader::new(Arc::clone(&store)),
+            store,
+            runner,
+            limits,
+        }
+    }
+}
+
+/// Builds the schema around `api`.
+pub fn build(api: Api) -> ApiSchema {
+    let limits = api.limits.clone();
+    let mut builder = Schema::build(Query, Mutation, Subscription)
+        .limit_depth(limits.query_depth)
+        .limit_complexity(limits.query_fields)
+        .with_sorted_fields()
+        .with_sorted_enums()
+        .data(api);
+    if !limits.introspection {
+        builder = builder.disable_introspection().disable_suggestions();
+    }
+    types::register(builder).finish()
+}
+
+/// The schema as SDL, sorted, for `schema.graphql` and code generators.
+pub fn sdl() -> String {
+    let schema = types::register(
+        Schema::build(Query, Mutation, Subscription)
+            .with_sorted_fields()
+            .with_sorted_enums(),
+    )
+    .finish();
+    let options = SDLExportOptions::new()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items()
+        .include_specified_by();
+    let sdl = schema.sdl_with_options(options);
+    format!("{}\n", sdl.trim_end())
+}
+
+/// The parts of the server, out of a resolver's context.
+pub(crate) fn api<'a>(ctx: &Context<'a>) -> Result<&'a Api, ApiError> {
+    ctx.data::<Api>()
+        .map_err(|_| ApiError::fault(Fault::Missing("Api")))
+}
+
+/// Who asks, out of a resolver's context.
+pub(crate) fn principal<'a>(ctx: &Context<'a>) -> Result<&'a Principal, ApiError> {
+    ctx.data::<Principal>()
+        .map_err(|_| ApiError::fault(Fault::Missing("Principal")))
+}

@@ -1,0 +1,204 @@
+//! Queries.
+
+use std::sync::Arc;
+
+use async_graphql::connection::Connection;
+use async_graphql::{Context, ID, Object, Result};
+
+use super::connection::{Cursor, PageArguments, connection};
+use super::input::{SessionFilter, parse_id};
+use super::loader::Of;
+use super::types::agent::Agent;
+use super::types::node::Node;
+use super::types::run::Run;
+use super::types::server::{ServerInfo, Viewer};
+use super::types::session::Session;
+use super::{ApiError, api, principal};
+use crate::domain::{RunId, SessionId};
+use crate::store::{self, SessionCursor};
+
+/// The most ids that `nodes` takes.
+const MAX_NODES: usize = 100;
+
+/// What can be asked.
+pub struct Query;
+
+#[Object]
+impl Query {
+    /// Anything by its global id; null when there is no such thing or it is somebody else's.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id.")] id: ID,
+    ) -> Option<Result<Node>> {
+        Node::load(ctx, "id", &id)
+            .await
+            .map_err(Into::into)
+            .transpose()
+    }
+
+    /// Several things by their global ids, at most 100; null in the place of each that is
+    /// not there.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > MAX_NODES {
+            let message = format!("`ids` may have at most {MAX_NODES} ids, not {}", ids.len());
+            return Err(ApiError::bad_input("ids", message).into());
+        }
+        let nodes = ids.iter().map(|id| Node::load(ctx, "ids", id));
+        Ok(futures_util::future::try_join_all(nodes).await?)
+    }
+
+    /// Whoever is asking.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
+        let who = principal(ctx)?;
+        Ok(Viewer {
+            tenant: who.tenant.to_string(),
+            owner: who.owner.to_string(),
+            name: who.name.to_string(),
+        })
+    }
+
+    /// An agent by its name.
+    async fn agent(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The agent's name.")] name: String,
+    ) -> Option<Result<Agent>> {
+        let load = async {
+            let agent = api(ctx)?
+                .store
+                .agent_by_name(principal(ctx)?, &name)
+                .await?;
+            let missing = || ApiError::not_found("name", format!("there is no agent {name:?}"));
+            Ok::<_, ApiError>(Agent(Arc::new(agent.ok_or_else(missing)?)))
+        };
+        Some(load.await.map_err(Into::into))
+    }
+
+    /// The agents, by name.
+    async fn agents(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, Agent>> {
+        let api = api(ctx)?;
+        let arguments = PageArguments {
+            first,
+            after,
+            ..PageArguments::default()
+        };
+        let page = arguments.check(&api.limits, false)?;
+        let agents = api
+            .store
+            .agents(principal(ctx)?, &page)
+            .await
+            .map_err(ApiError::from)?;
+        Ok(connection(agents, |agent| {
+            (agent.name.clone(), Agent(Arc::new(agent)))
+        }))
+    }
+
+    /// A session by its id.
+    async fn session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The session's id.")] id: ID,
+    ) -> Option<Result<Session>> {
+        let load = async {
+            let key: SessionId = parse_id("id", &id)?;
+            let key = Of {
+                who: principal(ctx)?.clone(),
+                key,
+            };
+            let session = api(ctx)?.loads.load_one(key).await?;
+            let missing =
+                || ApiError::not_found("id", format!("there is no session {}", id.as_str()));
+            Ok::<_, ApiError>(Session(session.ok_or_else(missing)?))
+        };
+        Some(load.await.map_err(Into::into))
+    }
+
+    /// The viewer's sessions, latest activity first.
+    async fn sessions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end of the range.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Which sessions.")] filter: Option<SessionFilter>,
+    ) -> Result<Connection<Cursor, Session>> {
+        let (api, who) = (api(ctx)?, principal(ctx)?);
+        let arguments = PageArguments {
+            first,
+            after,
+            last,
+            before,
+        };
+        let page = arguments.check::<SessionCursor>(&api.limits, false)?;
+        let filter = filter.unwrap_or_default();
+        let agent_id = match &filter.agent {
+            None => None,
+            Some(name) => {
+                let agent = api
+                    .store
+                    .agent_by_name(who, name)
+                    .await
+                    .map_err(ApiError::from)?;
+                let missing =
+                    || ApiError::not_found("filter.agent", format!("there is no agent {name:?}"));
+                Some(agent.ok_or_else(missing)?.id)
+            }
+        };
+        let filter = store::SessionFilter {
+            agent_id,
+            title_contains: filter.title_contains,
+        };
+        let sessions = api
+            .store
+            .sessions(who, &filter, &page)
+            .await
+            .map_err(ApiError::from)?;
+        Ok(connection(sessions, |session| {
+            let place = SessionCursor {
+                updated_at: session.updated_at,
+                id: session.id,
+            };
+            (place, Session(Arc::new(session)))
+        }))
+    }
+
+    /// A run by its id.
+    async fn run(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The run's id.")] id: ID,
+    ) -> Option<Result<Run>> {
+        let load = async {
+            let key: RunId = parse_id("id", &id)?;
+            let key = Of {
+                who: principal(ctx)?.clone(),
+                key,
+            };
+            let run = api(ctx)?.loads.load_one(key).await?;
+            let missing = || ApiError::not_found("id", format!("there is no run {}", id.as_str()));
+            Ok::<_, ApiError>(Run::loaded(run.ok_or_else(missing)?))
+        };
+        Some(load.await.map_err(Into::into))
+    }
+
+    /// About this server.
+    async fn server(&self, ctx: &Context<'_>) -> Result<ServerInfo> {
+        let runner = &api(ctx)?.runner;
+        Ok(ServerInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            providers: runner.models.provider_names().map(str::to_owned).collect(),
+            active_runs: runner.bus().len(),
+        })
+    }
+}

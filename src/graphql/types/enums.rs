@@ -1,0 +1,87 @@
+//! Enums, mirrored from the domain.
+
+use async_graphql::Enum;
+
+use crate::domain;
+
+/// Where an agent is defined, and so where it can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::AgentSource")]
+pub(crate) enum AgentSource {
+    /// A file on the server; read-only through this API.
+    File,
+}
+
+/// Who said a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::Role")]
+pub(crate) enum Role {
+    /// The person.
+    User,
+    /// The agent.
+    Assistant,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::RunStatus")]
+pub(crate) enum RunStatus {
+    /// Accepted, waiting for a place to run.
+    Queued,
+    /// Being made.
+    Running,
+    /// Ended with an answer.
+    Completed,
+    /// Ended with an error; what was written before it is kept.
+    Failed,
+    /// Stopped on request; what was written before is kept.
+    Cancelled,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::FinishReason")]
+pub(crate) enum FinishReason {
+    /// The model was done.
+    Stop,
+    /// A limit on output or context was reached.
+    Length,
+    /// The provider withheld the rest.
+    ContentFilter,
+    /// Somebody stopped the run.
+    Cancelled,
+    /// The run failed; the text is what was there by then.
+    Error,
+}
+
+/// What kind of thing made a run fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::RunErrorCode")]
+pub(crate) enum RunErrorCode {
+    /// The provider could not be reached, or answered with a server error.
+    ProviderUnavailable,
+    /// The provider refused the server's credentials.
+    ProviderAuth,
+    /// The provider gets too many requests from this server.
+    ProviderRateLimited,
+    /// The provider refused the request itself, for example an unknown model.
+    ProviderRejected,
+    /// The provider's stream broke off or could not be read.
+    ProviderProtocol,
+    /// No first token within the limit.
+    FirstTokenTimeout,
+    /// No further token within the limit.
+    IdleTimeout,
+    /// The whole run took too long.
+    RunTimeout,
+    /// The conversation does not fit the model's context.
+    ContextExceeded,
+    /// The answer grew past the server's limit.
+    AnswerTooLong,
+    /// The model has no free place.
+    ModelBusy,
+    /// The server stopped while the run was being made.
+    Interrupted,
+    /// A fault of the server.
+    Internal,
+}

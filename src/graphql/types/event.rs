@@ -1,0 +1,243 @@
+//! Run events.
+
+use std::sync::Arc;
+
+use async_graphql::{Interface, Object};
+use chrono::{DateTime, Utc};
+
+use super::enums::FinishReason;
+use super::message::Message;
+use super::run::{Run, RunError};
+use super::usage::Usage;
+use crate::bus::LiveRun;
+use crate::domain::{self, EventBody, MessageId};
+
+/// One event of a run. `sequence` starts at 1 and has no holes; exactly one of
+/// `RunCompleted`, `RunFailed` and `RunCancelled` comes, and it comes last.
+#[derive(Interface)]
+#[graphql(
+    field(name = "run", ty = "Run", desc = "The run it belongs to."),
+    field(
+        name = "sequence",
+        ty = "u64",
+        desc = "Its number in the run: give it as `after` to go on from here."
+    ),
+    field(name = "at", ty = "DateTime<Utc>", desc = "When it happened.")
+)]
+pub(crate) enum RunEvent {
+    RunStarted(RunStarted),
+    StepStarted(StepStarted),
+    StepFinished(StepFinished),
+    TextDelta(TextDelta),
+    ReasoningDelta(ReasoningDelta),
+    UsageUpdated(UsageUpdated),
+    MessageCompleted(MessageCompleted),
+    RunCompleted(RunCompleted),
+    RunFailed(RunFailed),
+    RunCancelled(RunCancelled),
+}
+
+/// What all events have.
+pub(crate) struct Head {
+    event: Arc<domain::RunEvent>,
+    live: Option<Arc<LiveRun>>,
+}
+
+impl Head {
+    /// The run; in a terminal event as it ended, without another look at the database.
+    fn run(&self) -> Run {
+        let outcome = self.live.as_ref().and_then(|live| live.outcome());
+        match outcome.filter(|_| self.event.body.is_terminal()) {
+            Some(outcome) => Run::loaded(Arc::new(outcome.run.clone())),
+            None => Run::by_id(self.event.run_id),
+        }
+    }
+
+    fn message(&self, id: MessageId) -> Message {
+        let outcome = self.live.as_ref().and_then(|live| live.outcome());
+        match outcome.and_then(|outcome| outcome.message.clone()) {
+            Some(message) => Message::stored(Arc::new(message)),
+            None => Message::by_id(id),
+        }
+    }
+}
+
+macro_rules! events {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident { $($field:ident: $type:ty),* } { $($own:tt)* }
+    )*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name {
+            head: Head,
+            $($field: $type,)*
+        }
+
+        #[Object]
+        impl $name {
+            /// The run it belongs to.
+            async fn run(&self) -> Run {
+                self.head.run()
+            }
+
+            /// Its number in the run: give it as `after` to go on from here.
+            async fn sequence(&self) -> u64 {
+                self.head.event.sequence
+            }
+
+            /// When it happened.
+            async fn at(&self) -> DateTime<Utc> {
+                self.head.event.at
+            }
+
+            $($own)*
+        }
+    )*};
+}
+
+events! {
+    /// The run began.
+    RunStarted {} {}
+
+    /// A model call began.
+    StepStarted { step: u32, model: String } {
+        /// Counts up from 1.
+        async fn step(&self) -> u32 {
+            self.step
+        }
+
+        /// The model that is called, as `provider/model`.
+        async fn model(&self) -> &str {
+            &self.model
+        }
+    }
+
+    /// A model call ended.
+    StepFinished { step: u32, finish_reason: FinishReason } {
+        /// The step that ended.
+        async fn step(&self) -> u32 {
+            self.step
+        }
+
+        /// Why the model stopped.
+        async fn finish_reason(&self) -> FinishReason {
+            self.finish_reason
+        }
+    }
+
+    /// A piece of the answer. Select `message { id text }` for the text so far, or only
+    /// `delta` for the piece.
+    TextDelta { message_id: MessageId, delta: String, end: u64 } {
+        /// The new text.
+        async fn delta(&self) -> &str {
+            &self.delta
+        }
+
+        /// The first sequence this event stands for. Equal to `sequence`, unless adjacent
+        /// pieces were merged for a subscriber that fell behind.
+        async fn first_sequence(&self) -> u64 {
+            self.head.event.sequence
+        }
+
+        /// The message being written.
+        async fn message(&self) -> Message {
+            Message::streamed(self.message_id, self.head.event.run_id, self.end)
+        }
+    }
+
+    /// A piece of the model's reasoning.
+    ReasoningDelta { delta: String } {
+        /// The new text.
+        async fn delta(&self) -> &str {
+            &self.delta
+        }
+
+        /// The first sequence this event stands for; see `TextDelta`.
+        async fn first_sequence(&self) -> u64 {
+            self.head.event.sequence
+        }
+    }
+
+    /// What the run has used so far.
+    UsageUpdated { usage: Usage } {
+        /// The sum over all steps.
+        async fn usage(&self) -> Usage {
+            self.usage
+        }
+    }
+
+    /// The answer, or as much of it as there is, became part of the session's history.
+    MessageCompleted { message_id: MessageId } {
+        /// The message.
+        async fn message(&self) -> Message {
+            self.head.message(self.message_id)
+        }
+    }
+
+    /// The run ended with an answer.
+    RunCompleted { finish_reason: FinishReason } {
+        /// Why the answer ended.
+        async fn finish_reason(&self) -> FinishReason {
+            self.finish_reason
+        }
+    }
+
+    /// The run ended with an error. What was written before is kept.
+    RunFailed { error: domain::RunError } {
+        /// Why.
+        async fn error(&self) -> RunError {
+            (&self.error).into()
+        }
+    }
+
+    /// The run was stopped on request. What was written before is kept.
+    RunCancelled {} {}
+}
+
+impl RunEvent {
+    /// An event as GraphQL sees it; `live` is its run, if it is made in this process.
+    pub(crate) fn new(event: Arc<domain::RunEvent>, live: Option<Arc<LiveRun>>) -> Self {
+        let body = event.body.clone();
+        let head = Head { event, live };
+        match body {
+            EventBody::RunStarted => Self::RunStarted(RunStarted { head }),
+            EventBody::StepStarted { step, model } => {
+                Self::StepStarted(StepStarted { head, step, model })
+            }
+            EventBody::StepFinished {
+                step,
+                finish_reason,
+            } => Self::StepFinished(StepFinished {
+                head,
+                step,
+                finish_reason: finish_reason.into(),
+            }),
+            EventBody::TextDelta {
+                message_id,
+                delta,
+                end,
+            } => Self::TextDelta(TextDelta {
+                head,
+                message_id,
+                delta,
+                end,
+            }),
+            EventBody::ReasoningDelta { delta, .. } => {
+                Self::ReasoningDelta(ReasoningDelta { head, delta })
+            }
+            EventBody::UsageUpdated { usage } => Self::UsageUpdated(UsageUpdated {
+                head,
+                usage: usage.into(),
+            }),
+            EventBody::MessageCompleted { message_id } => {
+                Self::MessageCompleted(MessageCompleted { head, message_id })
+            }
+            EventBody::RunCompleted { finish_reason } => Self::RunCompleted(RunCompleted {
+                head,
+                finish_reason: finish_reason.into(),
+            }),
+            EventBody::RunFailed { error } => Self::RunFailed(RunFailed { head, error }),
+            EventBody::RunCancelled => Self::RunCancelled(RunCancelled { head }),
+        }
+    }
+}

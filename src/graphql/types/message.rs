@@ -1,0 +1,218 @@
+//! Messages, stored or still being written.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject, Union};
+use chrono::{DateTime, Utc};
+
+use super::enums::{FinishReason, Role};
+use super::run::Run;
+use super::session::Session;
+use crate::domain::{self, MessageId, RunId};
+use crate::graphql::loader::Of;
+use crate::graphql::{ApiError, Code, api, principal};
+
+/// Something that was said, as ordered parts.
+pub(crate) struct Message {
+    id: MessageId,
+    source: Source,
+}
+
+enum Source {
+    Stored(Arc<domain::Message>),
+    /// Read when more than its id is selected.
+    ById,
+    /// As it was at one event of the run that writes it: its text up to `end` bytes.
+    Streamed {
+        run: RunId,
+        end: u64,
+    },
+}
+
+/// A piece of a message.
+#[derive(Union)]
+pub(crate) enum MessagePart {
+    /// Text.
+    Text(TextPart),
+    /// Reasoning.
+    Reasoning(ReasoningPart),
+}
+
+/// Text, plain or Markdown.
+#[derive(SimpleObject)]
+pub(crate) struct TextPart {
+    /// The text.
+    text: String,
+}
+
+/// What the model thought before it answered.
+#[derive(SimpleObject)]
+pub(crate) struct ReasoningPart {
+    /// The text.
+    text: String,
+}
+
+impl From<&domain::Part> for MessagePart {
+    fn from(part: &domain::Part) -> Self {
+        match part {
+            domain::Part::Text { text } => Self::Text(TextPart { text: text.clone() }),
+            domain::Part::Reasoning { text } => {
+                Self::Reasoning(ReasoningPart { text: text.clone() })
+            }
+        }
+    }
+}
+
+impl Message {
+    /// A message that is there already.
+    pub(crate) fn stored(message: Arc<domain::Message>) -> Self {
+        Self {
+            id: message.id,
+            source: Source::Stored(message),
+        }
+    }
+
+    /// A stored message that is read when more than its id is selected.
+    pub(crate) fn by_id(id: MessageId) -> Self {
+        Self {
+            id,
+            source: Source::ById,
+        }
+    }
+
+    /// A message at one event of its stream.
+    pub(crate) fn streamed(id: MessageId, run: RunId, end: u64) -> Self {
+        Self {
+            id,
+            source: Source::Streamed { run, end },
+        }
+    }
+
+    async fn find(&self, ctx: &Context<'_>) -> Result<Option<Arc<domain::Message>>, ApiError> {
+        if let Source::Stored(message) = &self.source {
+            return Ok(Some(Arc::clone(message)));
+        }
+        let key = Of {
+            who: principal(ctx)?.clone(),
+            key: self.id,
+        };
+        Ok(api(ctx)?.loads.load_one(key).await?)
+    }
+
+    async fn message(&self, ctx: &Context<'_>) -> Result<Arc<domain::Message>, ApiError> {
+        let missing = || ApiError::new(Code::NotFound, format!("there is no message {}", self.id));
+        self.find(ctx).await?.ok_or_else(missing)
+    }
+
+    /// The text at the event this message was streamed with.
+    async fn streamed_text(
+        &self,
+        ctx: &Context<'_>,
+        run: RunId,
+        end: u64,
+    ) -> Result<String, ApiError> {
+        let live = api(ctx)?.runner.bus().get(run);
+        if let Some(live) = live.filter(|live| live.text_len() as u64 >= end) {
+            return Ok(live.text_until(end));
+        }
+        let mut text = self.message(ctx).await?.text();
+        if let Ok(end) = usize::try_from(end)
+            && text.is_char_boundary(end)
+        {
+            text.truncate(end);
+        }
+        Ok(text)
+    }
+
+    async fn run_id(&self, ctx: &Context<'_>) -> Result<RunId, ApiError> {
+        match self.source {
+            Source::Streamed { run, .. } => Ok(run),
+            _ => Ok(self.message(ctx).await?.run_id),
+        }
+    }
+}
+
+#[Object]
+impl Message {
+    /// The message's global id; the same while it is written and afterwards.
+    pub(crate) async fn id(&self) -> ID {
+        self.id.to_string().into()
+    }
+
+    /// Who said it.
+    async fn role(&self, ctx: &Context<'_>) -> Result<Role> {
+        match &self.source {
+            // Only answers are streamed.
+            Source::Streamed { .. } => Ok(Role::Assistant),
+            _ => Ok(self.message(ctx).await?.role.into()),
+        }
+    }
+
+    /// All its text. In an event: the text so far, as of that event.
+    async fn text(&self, ctx: &Context<'_>) -> Result<String> {
+        match self.source {
+            Source::Streamed { run, end } => Ok(self.streamed_text(ctx, run, end).await?),
+            _ => Ok(self.message(ctx).await?.text()),
+        }
+    }
+
+    /// What it says, in order. In an event: the text so far as one part.
+    async fn parts(&self, ctx: &Context<'_>) -> Result<Vec<MessagePart>> {
+        match self.source {
+            Source::Streamed { run, end } => {
+                let text = self.streamed_text(ctx, run, end).await?;
+                Ok(vec![MessagePart::Text(TextPart { text })])
+            }
+            _ => Ok(self
+                .message(ctx)
+                .await?
+                .parts
+                .iter()
+                .map(Into::into)
+                .collect()),
+        }
+    }
+
+    /// The run that it started (USER) or that made it (ASSISTANT).
+    async fn run(&self, ctx: &Context<'_>) -> Result<Run> {
+        Ok(Run::by_id(self.run_id(ctx).await?))
+    }
+
+    /// The session it belongs to.
+    async fn session(&self, ctx: &Context<'_>) -> Result<Session> {
+        let who = principal(ctx)?;
+        let loads = &api(ctx)?.loads;
+        let gone = || ApiError::new(Code::NotFound, "the message's session was deleted");
+        let id = match self.source {
+            Source::Streamed { run, .. } => {
+                let key = Of {
+                    who: who.clone(),
+                    key: run,
+                };
+                let run = loads.load_one(key).await.map_err(ApiError::from)?;
+                run.ok_or_else(gone)?.session_id
+            }
+            _ => self.message(ctx).await?.session_id,
+        };
+        let key = Of {
+            who: who.clone(),
+            key: id,
+        };
+        let session = loads.load_one(key).await.map_err(ApiError::from)?;
+        Ok(Session(session.ok_or_else(gone)?))
+    }
+
+    /// Why the answer ended; null for what people say and while it is written.
+    async fn finish_reason(&self, ctx: &Context<'_>) -> Option<Result<FinishReason>> {
+        let message = self.find(ctx).await;
+        let reason = message.map(|message| message?.finish_reason.map(Into::into));
+        reason.map_err(Into::into).transpose()
+    }
+
+    /// When it was said; null while it is written.
+    async fn created_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
+        let message = self.find(ctx).await;
+        let at = message.map(|message| Some(message?.created_at));
+        at.map_err(Into::into).transpose()
+    }
+}

@@ -1,0 +1,27 @@
+//! One file for each type. The structs wrap domain types and resolve the rest only when it
+//! is selected.
+
+pub(crate) mod agent;
+pub(crate) mod enums;
+pub(crate) mod event;
+pub(crate) mod message;
+pub(crate) mod node;
+pub(crate) mod payload;
+pub(crate) mod run;
+pub(crate) mod server;
+pub(crate) mod session;
+pub(crate) mod usage;
+
+use async_graphql::{ObjectType, SchemaBuilder, SubscriptionType};
+
+/// Registers the types that no field names directly.
+pub(crate) fn register<Q, M, S>(builder: SchemaBuilder<Q, M, S>) -> SchemaBuilder<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    builder
+        .register_output_type::<node::Node>()
+        .register_output_type::<event::RunEvent>()
+}

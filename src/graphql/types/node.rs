@@ -1,0 +1,65 @@
+//! Global object identification.
+
+use async_graphql::{Context, ID, Interface};
+
+use super::agent::Agent;
+use super::message::Message;
+use super::run::Run;
+use super::session::Session;
+use crate::domain::ids::{AgentId, MessageId, RunId, SessionId, prefix_of};
+use crate::graphql::input::parse_id;
+use crate::graphql::loader::Of;
+use crate::graphql::{ApiError, api, principal};
+
+/// Anything with a global id, after the GraphQL Global Object Identification Specification.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
+pub(crate) enum Node {
+    Agent(Agent),
+    Session(Session),
+    Message(Message),
+    Run(Run),
+}
+
+impl Node {
+    /// Reads whatever the id's prefix says it is.
+    pub(crate) async fn load(
+        ctx: &Context<'_>,
+        field: &str,
+        id: &ID,
+    ) -> Result<Option<Self>, ApiError> {
+        let loads = &api(ctx)?.loads;
+        let who = principal(ctx)?.clone();
+        Ok(match prefix_of(id) {
+            Some("agt") => {
+                let key: AgentId = parse_id(field, id)?;
+                loads
+                    .load_one(Of { who, key })
+                    .await?
+                    .map(|agent| Self::Agent(Agent(agent)))
+            }
+            Some("ses") => {
+                let key: SessionId = parse_id(field, id)?;
+                let session = loads.load_one(Of { who, key }).await?;
+                session.map(|session| Self::Session(Session(session)))
+            }
+            Some("msg") => {
+                let key: MessageId = parse_id(field, id)?;
+                let message = loads.load_one(Of { who, key }).await?;
+                message.map(|message| Self::Message(Message::stored(message)))
+            }
+            Some("run") => {
+                let key: RunId = parse_id(field, id)?;
+                loads
+                    .load_one(Of { who, key })
+                    .await?
+                    .map(|run| Self::Run(Run::loaded(run)))
+            }
+            _ => {
+                let allowed =
+                    format!("`{field}` must be an id that begins with agt_, ses_, msg_ or run_");
+                return Err(ApiError::bad_input(field, allowed));
+            }
+        })
+    }
+}

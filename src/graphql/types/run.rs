@@ -1,0 +1,204 @@
+//! Runs.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use super::agent::{Agent, AgentVersion};
+use super::enums::{FinishReason, RunErrorCode, RunStatus};
+use super::message::Message;
+use super::session::Session;
+use super::usage::Usage;
+use crate::domain::{self, RunId};
+use crate::graphql::loader::Of;
+use crate::graphql::{ApiError, Code, api, principal};
+
+/// One answer being made, or made. Belongs to the server, not to a connection: it goes on
+/// when the client goes away.
+pub(crate) struct Run {
+    id: RunId,
+    loaded: Option<Arc<domain::Run>>,
+}
+
+/// Why a run failed.
+#[derive(SimpleObject)]
+pub(crate) struct RunError {
+    /// The kind.
+    code: RunErrorCode,
+    /// One sentence for people.
+    message: String,
+    /// Whether the same message sent again may succeed.
+    retryable: bool,
+}
+
+impl From<&domain::RunError> for RunError {
+    fn from(error: &domain::RunError) -> Self {
+        Self {
+            code: error.code.into(),
+            message: error.message.clone(),
+            retryable: error.retryable,
+        }
+    }
+}
+
+impl Run {
+    /// A run that is there already.
+    pub(crate) fn loaded(run: Arc<domain::Run>) -> Self {
+        Self {
+            id: run.id,
+            loaded: Some(run),
+        }
+    }
+
+    /// A run that is read when more than its id is selected.
+    pub(crate) fn by_id(id: RunId) -> Self {
+        Self { id, loaded: None }
+    }
+
+    async fn run(&self, ctx: &Context<'_>) -> Result<Arc<domain::Run>, ApiError> {
+        if let Some(run) = &self.loaded {
+            return Ok(Arc::clone(run));
+        }
+        let key = Of {
+            who: principal(ctx)?.clone(),
+            key: self.id,
+        };
+        let run = api(ctx)?.loads.load_one(key).await?;
+        run.ok_or_else(|| ApiError::new(Code::NotFound, format!("there is no run {}", self.id)))
+    }
+}
+
+#[Object]
+impl Run {
+    /// The run's global id.
+    pub(crate) async fn id(&self) -> ID {
+        self.id.to_string().into()
+    }
+
+    /// Where it stands.
+    async fn status(&self, ctx: &Context<'_>) -> Result<RunStatus> {
+        Ok(self.run(ctx).await?.status.into())
+    }
+
+    /// Why it ended, once it has.
+    async fn finish_reason(&self, ctx: &Context<'_>) -> Option<Result<FinishReason>> {
+        let run = self.run(ctx).await;
+        run.map(|run| run.finish_reason.map(Into::into))
+            .map_err(Into::into)
+            .transpose()
+    }
+
+    /// Why it failed, if it did. A failed run is data; the message that started it is kept.
+    async fn error(&self, ctx: &Context<'_>) -> Option<Result<RunError>> {
+        let run = self.run(ctx).await;
+        run.map(|run| run.error.as_ref().map(RunError::from))
+            .map_err(Into::into)
+            .transpose()
+    }
+
+    /// What it has used; final once it has ended.
+    async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
+        Ok(self.run(ctx).await?.usage.into())
+    }
+
+    /// The model it runs with, as `provider/model`.
+    async fn model(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(self.run(ctx).await?.model.clone())
+    }
+
+    /// The session it belongs to.
+    async fn session(&self, ctx: &Context<'_>) -> Result<Session> {
+        let key = Of {
+            who: principal(ctx)?.clone(),
+            key: self.run(ctx).await?.session_id,
+        };
+        let session = api(ctx)?
+            .loads
+            .load_one(key)
+            .await
+            .map_err(ApiError::from)?;
+        let gone = || ApiError::new(Code::NotFound, "the run's session was deleted");
+        Ok(Session(session.ok_or_else(gone)?))
+    }
+
+    /// The agent that answers.
+    async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
+        let key = Of {
+            who: principal(ctx)?.clone(),
+            key: self.run(ctx).await?.agent_id,
+        };
+        let agent = api(ctx)?
+            .loads
+            .load_one(key)
+            .await
+            .map_err(ApiError::from)?;
+        let gone = || ApiError::new(Code::NotFound, "the run's agent is gone");
+        Ok(Agent(agent.ok_or_else(gone)?))
+    }
+
+    /// The version of the agent it runs with.
+    async fn agent_version(&self, ctx: &Context<'_>) -> Result<AgentVersion> {
+        let key = Of {
+            who: principal(ctx)?.clone(),
+            key: self.run(ctx).await?.agent_version_id,
+        };
+        let version = api(ctx)?
+            .loads
+            .load_one(key)
+            .await
+            .map_err(ApiError::from)?;
+        let gone = || ApiError::new(Code::NotFound, "the run's agent version is gone");
+        Ok(AgentVersion(version.ok_or_else(gone)?))
+    }
+
+    /// The message it answers.
+    async fn input(&self, ctx: &Context<'_>) -> Result<Message> {
+        Ok(Message::by_id(self.run(ctx).await?.input_message_id))
+    }
+
+    /// The answer, once it is part of the session's history.
+    async fn output(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
+        let load = async {
+            let key = Of {
+                who: principal(ctx)?.clone(),
+                key: self.run(ctx).await?.output_message_id,
+            };
+            api(ctx)?.loads.load_one(key).await.map_err(ApiError::from)
+        };
+        let message = load.await.map(|message| message.map(Message::stored));
+        message.map_err(Into::into).transpose()
+    }
+
+    /// The sequence of its last event: where `runEvents(after:)` goes on.
+    async fn last_sequence(&self, ctx: &Context<'_>) -> Result<u64> {
+        let live = api(ctx)?.runner.bus().get(self.id);
+        let stored = match (&live, &self.loaded) {
+            // What is live here is at least as far as what was read.
+            (Some(_), None) => 0,
+            _ => self.run(ctx).await?.last_sequence,
+        };
+        Ok(live.map_or(0, |live| live.last_sequence()).max(stored))
+    }
+
+    /// When it was accepted.
+    async fn created_at(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
+        Ok(self.run(ctx).await?.created_at)
+    }
+
+    /// When it began to run.
+    async fn started_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
+        let run = self.run(ctx).await;
+        run.map(|run| run.started_at)
+            .map_err(Into::into)
+            .transpose()
+    }
+
+    /// When it ended.
+    async fn finished_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
+        let run = self.run(ctx).await;
+        run.map(|run| run.finished_at)
+            .map_err(Into::into)
+            .transpose()
+    }
+}

@@ -1,0 +1,168 @@
+//! Sessions.
+
+use std::sync::Arc;
+
+use async_graphql::connection::Connection;
+use async_graphql::{Context, ID, Json, Object, Result};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::agent::Agent;
+use super::message::Message;
+use super::run::Run;
+use crate::domain::{self, Page};
+use crate::graphql::connection::{Cursor, PageArguments, connection};
+use crate::graphql::loader::{ActiveRunOf, Of};
+use crate::graphql::{ApiError, Code, api, principal};
+use crate::store::BranchRange;
+
+/// A conversation with an agent. Belongs to the principal who made it.
+pub(crate) struct Session(pub(crate) Arc<domain::Session>);
+
+#[Object]
+impl Session {
+    /// The session's global id.
+    pub(crate) async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// A title for lists; the first message's first line unless one was given.
+    async fn title(&self) -> Option<&str> {
+        self.0.title.as_deref()
+    }
+
+    /// The client's own data.
+    async fn metadata(&self) -> Json<&Value> {
+        Json(&self.0.metadata)
+    }
+
+    /// The agent that answers.
+    async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
+        let key = Of {
+            who: principal(ctx)?.clone(),
+            key: self.0.agent_id,
+        };
+        let agent = api(ctx)?
+            .loads
+            .load_one(key)
+            .await
+            .map_err(ApiError::from)?;
+        let gone = || ApiError::new(Code::NotFound, "the session's agent is gone");
+        Ok(Agent(agent.ok_or_else(gone)?))
+    }
+
+    /// The messages of the visible branch, oldest first. Without `first` and `last`: the
+    /// latest ones.
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end of the range.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Cursor, Message>> {
+        let api = api(ctx)?;
+        let arguments = PageArguments {
+            first,
+            after,
+            last,
+            before,
+        };
+        let page = arguments.check::<i32>(&api.limits, true)?;
+        let length = self.0.branch_length;
+        let (from, to) = stretch(&page, length);
+        let messages = match self.0.head {
+            Some(head) if from < to => {
+                let key = Of {
+                    who: principal(ctx)?.clone(),
+                    key: BranchRange { head, from, to },
+                };
+                api.loads.load_one(key).await.map_err(ApiError::from)?
+            }
+            _ => None,
+        };
+        let page = Page {
+            items: messages.map_or_else(Vec::new, |messages| messages.to_vec()),
+            has_previous: from > 0,
+            has_next: to < length,
+        };
+        Ok(connection(page, |message| {
+            (message.position, Message::stored(Arc::new(message)))
+        }))
+    }
+
+    /// The answer being made, if there is one.
+    async fn active_run(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
+        let load = async {
+            let key = Of {
+                who: principal(ctx)?.clone(),
+                key: ActiveRunOf(self.0.id),
+            };
+            api(ctx)?.loads.load_one(key).await.map_err(ApiError::from)
+        };
+        match load.await {
+            Ok(run) => run.map(|run| Ok(Run::loaded(run))),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When it last got a message or was changed.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+}
+
+/// The positions that a page of a branch of `length` messages covers.
+fn stretch(page: &domain::PageRequest<i32>, length: i32) -> (i32, i32) {
+    let low = page
+        .after
+        .map_or(0, |after| after.saturating_add(1))
+        .min(length);
+    let high = page.before.unwrap_or(length).clamp(low, length);
+    if page.from_end {
+        (high.saturating_sub_unsigned(page.limit).max(low), high)
+    } else {
+        (low, low.saturating_add_unsigned(page.limit).min(high))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stretch;
+    use crate::domain::PageRequest;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pages_tile_a_branch(length in 0..200_i32, limit in 1..30_u32) {
+            let (mut after, mut seen) = (None, 0);
+            while seen < length {
+                let (from, to) = stretch(&PageRequest { after, before: None, limit, from_end: false }, length);
+                prop_assert_eq!(from, seen);
+                prop_assert!(to > from && to <= length);
+                (after, seen) = (Some(to - 1), to);
+            }
+            let (mut before, mut left) = (None, length);
+            while left > 0 {
+                let (from, to) = stretch(&PageRequest { after: None, before, limit, from_end: true }, length);
+                prop_assert_eq!(to, left);
+                (before, left) = (Some(from), from);
+            }
+        }
+
+        #[test]
+        fn any_cursors_stay_inside(
+            after in proptest::option::of(0..i32::MAX), before in proptest::option::of(0..i32::MAX),
+            length in 0..100_i32, limit in 1..100_u32, from_end: bool,
+        ) {
+            let (from, to) = stretch(&PageRequest { after, before, limit, from_end }, length);
+            prop_assert!(0 <= from && from <= to && to <= length);
+            prop_assert!((to - from).cast_unsigned() <= limit);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `embedded/smollm2-135m`: SmolLM2-135M-Instruct inside this process, on the CPU, with
+//! no other server and no key. It shows real streaming and holds a small conversation;
+//! it is too small for facts or for tools.
+//!
+//! A request's way: [`engine`] queues it, a thread of its own takes it ([`generation`]),
+//! [`template`] and [`tokenizer`] make tokens of the messages, [`conversations`] gives
+//! what is known of their beginning ([`kv`]), [`model`] reads the rest and then one token
+//! after another, which [`sampling`] chooses.
+
+mod conversations;
+mod engine;
+mod error;
+mod generation;
+mod kv;
+mod model;
+mod sampling;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
+mod weights;
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Receiver;
+
+pub use error::EmbeddedError;
+
+use self::engine::Engine;
+use self::generation::Loaded;
+use self::weights::Gguf;
+use super::{ChatRequest, StreamPart};
+
+/// The model's name after `embedded/`.
+pub const MODEL_NAME: &str = "smollm2-135m";
+
+/// What tells the library how many threads share one product.
+const KERNEL_THREADS_VARIABLE: &str = "CANDLE_NUM_THREADS";
+
+/// Makes each product of the network run on the thread that asks for it. Call it first
+/// thing in `main`, before any other thread exists; a value set from outside stays.
+///
+/// The library's own threads wait for each other in a busy loop, some 200 times a token.
+/// Alone on the machine that gives a third more tokens; beside a busy server it gives a
+/// tenth of them, because one thread spins while the other has no core.
+pub fn prefer_single_threaded_products() {
+    let assignment = format!("{KERNEL_THREADS_VARIABLE}=1");
+    // Reading a text in memory fails for no text but a malformed one.
+    let _ = dotenvy::from_read(assignment.as_bytes());
+}
+
+/// How the embedded model runs.
+#[derive(Debug, Clone)]
+pub struct EmbeddedSettings {
+    /// The weights file, as `scripts/fetch-model` leaves it.
+    pub model_path: PathBuf,
+    /// Answers made at the same time, each on a thread of its own; at least 1.
+    pub threads: usize,
+    /// Requests that may wait for a thread; one more is refused as busy.
+    pub queue_limit: usize,
+    /// Prompt and answer together, in tokens; at most 8,192. Memory grows by 46 kB a token.
+    pub context_tokens: usize,
+    /// Conversations kept in memory so that a next turn starts sooner; 0 for none.
+    pub cached_conversations: usize,
+}
+
+/// The loaded model. Cheap to clone; all clones share the weights and the queue.
+#[derive(Clone)]
+pub struct EmbeddedModel {
+    engine: Arc<Engine>,
+}
+
+impl EmbeddedModel {
+    /// Verifies and loads the weights and starts the engine. Blocks for about a second.
+    ///
+    /// # Errors
+    /// A weights file that is missing, cut or another one; settings out of range.
+    pub fn load(settings: &EmbeddedSettings) -> Result<Self, EmbeddedError> {
+        if settings.threads == 0 {
+            return Err(EmbeddedError::Settings(
+                "threads must be at least 1".to_owned(),
+            ));
+        }
+        if env::var_os(KERNEL_THREADS_VARIABLE).is_none() {
+            tracing::warn!("{KERNEL_THREADS_VARIABLE} is not set: slow while other cores are busy");
+        }
+        let gguf = Gguf::open(&settings.model_path)?;
+        let loaded = Loaded::new(
+            &gguf,
+            settings.context_tokens,
+            settings.cached_conversations,
+        )?;
+        drop(gguf);
+        let engine = Engine::start(loaded, settings.threads, settings.queue_limit)?;
+        Ok(Self {
+            engine: Arc::new(engine),
+        })
+    }
+
+    /// Queues an answer and returns at once. Its parts arrive on the receiver: text, then
+    /// usage, then finish; or an error, after which nothing comes. Dropping the receiver
+    /// cancels the answer before its next token.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Busy`] when too many wait; [`EmbeddedError::ContextExceeded`] when
+    /// the prompt cannot fit by its length alone (one that turns out too long once it is
+    /// encoded gets the same error on the receiver).
+    pub fn generate(
+        &self,
+        request: ChatRequest,
+    ) -> Result<Receiver<Result<StreamPart, EmbeddedError>>, EmbeddedError> {
+        self.engine.submit(request)
+    }
+}
