@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use config::{Config, File, FileFormat};
 use thiserror::Error;
 
+pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AnthropicSettings, AuthSettings, EmbeddedSettings, HttpSettings, KeySettings,
     LimitSettings, LogFormat, ModelsSettings, OpenAiSettings, RunSettings, Settings, StoreSettings,

@@ -4,9 +4,14 @@
 //! `domain` (see ARCHITECTURE.md).
 
 pub mod agent;
+pub mod app;
+pub mod auth;
 pub mod bus;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod graphql;
+pub mod http;
 pub mod llm;
 pub mod store;
+pub mod telemetry;

@@ -1,1 +1,25 @@
-fn main() {}
+//! Arguments, the runtime, the exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use talkgraph::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(code) => code,
+        Err(error) => fail(error.as_ref()),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    // Nobody is left to be told if this fails.
+    let _ = writeln!(std::io::stderr(), "talkgraph: {error}");
+    ExitCode::FAILURE
+}

@@ -1,11 +1,13 @@
--- Timestamps are UTC with microseconds, which is PostgreSQL's own precision.
+-- Timestamps are UTC with microseconds, which is PostgreSQL's own precision. Text that is
+-- sorted or searched has the collation "C", so that the order and the meaning of lower() are
+-- the same in every database, SQLite included.
 -- Every table carries tenant and owner, and every read names both.
 
 CREATE TABLE agents (
     id                 uuid        NOT NULL PRIMARY KEY,
     tenant             text        NOT NULL,
     owner              text        NOT NULL,
-    name               text        NOT NULL,
+    name               text        COLLATE "C" NOT NULL,
     source             text        NOT NULL CHECK (source IN ('FILE')),
     current_version_id uuid        NOT NULL,
     created_at         timestamptz NOT NULL,
@@ -13,7 +15,7 @@ CREATE TABLE agents (
     archived_at        timestamptz
 );
 
-CREATE UNIQUE INDEX agents_by_name ON agents (tenant, name COLLATE "C");
+CREATE UNIQUE INDEX agents_by_name ON agents (tenant, name);
 
 CREATE TABLE agent_versions (
     id         uuid        NOT NULL PRIMARY KEY,
@@ -31,7 +33,7 @@ CREATE TABLE sessions (
     tenant          text        NOT NULL,
     owner           text        NOT NULL,
     agent_id        uuid        NOT NULL REFERENCES agents (id),
-    title           text,
+    title           text        COLLATE "C",
     metadata        jsonb       NOT NULL,
     -- The last message of the visible branch and that branch's length.
     head_message_id uuid,
@@ -83,7 +85,8 @@ CREATE TABLE messages (
     position      integer     NOT NULL,
     role          text        NOT NULL CHECK (role IN ('USER', 'ASSISTANT')),
     run_id        uuid        NOT NULL,
-    parts         jsonb       NOT NULL,
+    -- json, because jsonb refuses the character U+0000, which a model may well write.
+    parts         json        NOT NULL,
     finish_reason text,
     created_at    timestamptz NOT NULL
 );

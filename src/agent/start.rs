@@ -29,6 +29,7 @@ pub struct StartRequest {
 }
 
 /// A run's place among those that are made or wait; given back when dropped.
+#[expect(dead_code, reason = "the permits are kept only to be given back")]
 pub(super) enum Place {
     Running(OwnedSemaphorePermit),
     Queued(OwnedSemaphorePermit),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
@@ -171,13 +171,22 @@ fn hide<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S:
 
 /// A database URL is worth showing, its password is not.
 fn hide_password<S: Serializer>(url: &SecretString, to: S) -> Result<S::Ok, S::Error> {
-    use secrecy::ExposeSecret;
+    to.serialize_str(&without_password(url))
+}
+
+fn without_password(url: &SecretString) -> String {
     let url = url.expose_secret();
-    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+    match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{HIDDEN}@{host}"),
         _ => url.to_owned(),
-    };
-    to.serialize_str(&shown)
+    }
+}
+
+impl StoreSettings {
+    /// Where the database is, without its password.
+    pub(crate) fn shown_url(&self) -> String {
+        without_password(&self.url)
+    }
 }
 
 /// Milliseconds, as the settings give them.

@@ -3,17 +3,17 @@
 //! One file or folder per vendor, all behind [`ChatModel`].
 
 pub(crate) mod error;
-//pub(crate) mod http;
-//pub(crate) mod openai; // with sse: needs `memchr = "2"` in Cargo.toml
+pub(crate) mod http;
+pub(crate) mod openai;
 pub(crate) mod registry;
-//pub(crate) mod sse;
+pub(crate) mod sse;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use error::LlmError;
-//pub use http::{HttpSettings, http_client};
-//pub use openai::{OpenAi, OpenAiSettings, OpenAiSettingsError};
+pub use http::{HttpSettings, http_client};
+pub use openai::{OpenAi, OpenAiSettings, OpenAiSettingsError};
 pub use registry::Models;
 
 use crate::domain::{FinishReason, Usage};

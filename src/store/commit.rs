@@ -35,7 +35,7 @@ pub(crate) struct NewHead {
 #[async_trait]
 pub(crate) trait Statements: Send {
     /// Reads sessions that are not deleted, with their principals, and keeps others from
-    /// changing them until the transaction ends.
+    /// changing them until the transaction ends. `ids` are sorted.
     async fn lock_sessions(
         &mut self,
         ids: &[SessionId],
@@ -62,8 +62,9 @@ pub(crate) async fn commit_group(
     db: &mut impl Statements,
     group: &Group,
 ) -> Result<GroupOutcome, StoreError> {
+    let sessions = lock_sessions(db, group).await?;
     let outcome = GroupOutcome {
-        starts: write_starts(db, &group.starts).await?,
+        starts: write_starts(db, &group.starts, &sessions).await?,
         finishes: write_finishes(db, &group.finishes).await?,
     };
     let begun: Vec<_> = group.appends.iter().filter_map(begun).collect();
@@ -77,6 +78,31 @@ pub(crate) async fn commit_group(
     Ok(outcome)
 }
 
+/// Sessions by id, with the principals they belong to.
+type Sessions = HashMap<SessionId, (Principal, Session)>;
+
+/// Locks every session that the group may change, those of ending runs too, before anything
+/// else and always in one order: two nodes that start and end runs in the same sessions then
+/// wait for each other in turn, never in a circle.
+async fn lock_sessions(db: &mut impl Statements, group: &Group) -> Result<Sessions, StoreError> {
+    let starts = group
+        .starts
+        .iter()
+        .filter_map(|start| match &start.session {
+            SessionTarget::Existing(id) => Some(*id),
+            SessionTarget::New(_) => None,
+        });
+    let finishes = group.finishes.iter().map(|finish| finish.run.session_id);
+    let mut ids: Vec<_> = starts.chain(finishes).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(Sessions::new());
+    }
+    let rows = db.lock_sessions(&ids).await?;
+    Ok(rows.into_iter().map(|row| (row.1.id, row)).collect())
+}
+
 fn begun(new: &super::NewEvents) -> Option<(RunId, Timestamp)> {
     Some((new.events.first()?.run_id, new.started_at?))
 }
@@ -84,11 +110,12 @@ fn begun(new: &super::NewEvents) -> Option<(RunId, Timestamp)> {
 async fn write_starts(
     db: &mut impl Statements,
     starts: &[NewRun],
+    sessions: &Sessions,
 ) -> Result<Vec<Result<StartedRun, StoreError>>, StoreError> {
     if starts.is_empty() {
         return Ok(Vec::new());
     }
-    let mut placed = place_all(db, starts).await?;
+    let mut placed = place_all(starts, sessions);
     let new_sessions: Vec<_> = starts
         .iter()
         .zip(&placed)
@@ -179,27 +206,8 @@ async fn insert_runs(
 }
 
 /// Where each new message goes: on top of its session's head.
-async fn place_all(
-    db: &mut impl Statements,
-    starts: &[NewRun],
-) -> Result<Vec<Result<StartedRun, StoreError>>, StoreError> {
-    let mut existing: Vec<_> = starts
-        .iter()
-        .filter_map(|start| match &start.session {
-            SessionTarget::Existing(id) => Some(*id),
-            SessionTarget::New(_) => None,
-        })
-        .collect();
-    // Always in one order, so that two nodes never wait for each other's rows.
-    existing.sort_unstable();
-    existing.dedup();
-    let mut sessions = HashMap::new();
-    if !existing.is_empty() {
-        for (owner, session) in db.lock_sessions(&existing).await? {
-            sessions.insert(session.id, (owner, session));
-        }
-    }
-    Ok(starts
+fn place_all(starts: &[NewRun], sessions: &Sessions) -> Vec<Result<StartedRun, StoreError>> {
+    starts
         .iter()
         .map(|start| match &start.session {
             SessionTarget::New(session) => Ok(place(start, session.clone().into_session())),
@@ -212,7 +220,7 @@ async fn place_all(
                 _ => Err(StoreError::NotFound),
             },
         })
-        .collect())
+        .collect()
 }
 
 fn place(start: &NewRun, mut session: Session) -> StartedRun {
@@ -247,19 +255,26 @@ async fn write_finishes(
     if finishes.is_empty() {
         return Ok(Vec::new());
     }
-    let ended = db.end_runs(&finishes.iter().collect::<Vec<_>>()).await?;
-    let accepted: Vec<_> = finishes
+    // A run that two of them end is ended by the first.
+    let mut seen = HashSet::new();
+    let first: Vec<_> = finishes
+        .iter()
+        .map(|finish| seen.insert(finish.run.id))
+        .collect();
+    let wanted: Vec<_> = finishes
+        .iter()
+        .zip(&first)
+        .filter_map(|(finish, first)| first.then_some(finish))
+        .collect();
+    let ended = db.end_runs(&wanted).await?;
+    let messages: Vec<_> = wanted
         .iter()
         .filter(|finish| ended.contains(&finish.run.id.uuid()))
-        .filter_map(|finish| Some((finish, finish.message.as_ref()?)))
+        .filter_map(|finish| Some((&finish.who, finish.message.as_ref()?)))
         .collect();
-    if !accepted.is_empty() {
-        let messages: Vec<_> = accepted
-            .iter()
-            .map(|(finish, message)| (&finish.who, *message))
-            .collect();
+    if !messages.is_empty() {
         db.insert_messages(&messages).await?;
-        let heads: Vec<_> = accepted
+        let heads: Vec<_> = messages
             .iter()
             .map(|(_, message)| answer_head(message))
             .collect();
@@ -267,9 +282,13 @@ async fn write_finishes(
     }
     Ok(finishes
         .iter()
-        .map(|finish| match ended.contains(&finish.run.id.uuid()) {
-            true => Ok(()),
-            false => Err(StoreError::Conflict),
+        .zip(first)
+        .map(|(finish, first)| {
+            if first && ended.contains(&finish.run.id.uuid()) {
+                Ok(())
+            } else {
+                Err(StoreError::Conflict)
+            }
         })
         .collect())
 }

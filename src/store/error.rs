@@ -52,13 +52,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// PostgreSQL's connection, resource and operator classes (08, 53, 57; PostgreSQL
-/// documentation, appendix A), and SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and
+/// PostgreSQL's connection, resource and operator classes (08, 53, 57) and 25006, which a
+/// primary that has become a standby answers (PostgreSQL documentation, appendix A), and SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and
 /// CANTOPEN with their extended codes (sqlite.org/rescode.html).
 fn is_outage(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     if code.len() == 5 {
-        return ["08", "53", "57"]
+        return ["08", "53", "57", "25006"]
             .iter()
             .any(|class| code.starts_with(class));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Message, MessageId, NodeId, Part, Principal, Run, RunEvent, Session, SessionId,
+    Message, MessageId, NodeId, Part, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
 
 use super::{NewSession, StoreError};
@@ -113,10 +113,29 @@ pub(crate) struct GroupOutcome {
 /// One row of the log: events of one run that are committed together.
 pub(crate) struct LogRow<'a> {
     pub(crate) who: &'a Principal,
+    pub(crate) run_id: RunId,
     pub(crate) events: Vec<&'a RunEvent>,
 }
 
+impl LogRow<'_> {
+    pub(crate) fn first_sequence(&self) -> u64 {
+        self.events.first().map_or(0, |event| event.sequence)
+    }
+
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.events.last().map_or(0, |event| event.sequence)
+    }
+}
+
 impl Group {
+    /// Whether the group has nothing but events of runs that began earlier, and so takes
+    /// only one statement.
+    pub(crate) fn only_appends(&self) -> bool {
+        self.starts.is_empty()
+            && self.finishes.is_empty()
+            && self.appends.iter().all(|new| new.started_at.is_none())
+    }
+
     /// The group's events as log rows, one for each run, in the order of their runs' first
     /// appearance. `accepted` tells which starts were accepted, `ended` which ends.
     pub(crate) fn log_rows(&self, outcome: &GroupOutcome) -> Vec<LogRow<'_>> {
@@ -140,6 +159,7 @@ impl Group {
             let row = *row_of.entry(first.run_id).or_insert_with(|| {
                 rows.push(LogRow {
                     who,
+                    run_id: first.run_id,
                     events: Vec::new(),
                 });
                 rows.len() - 1

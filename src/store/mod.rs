@@ -6,8 +6,10 @@
 
 pub(crate) mod commit;
 pub(crate) mod error;
+pub(crate) mod file_agents;
 pub(crate) mod group;
-//pub mod postgres;
+pub mod postgres;
+pub(crate) mod queries;
 pub(crate) mod rows;
 pub mod sqlite;
 pub(crate) mod writer;

@@ -159,6 +159,22 @@ impl From<SessionRow> for Session {
     }
 }
 
+/// A session with the principal it belongs to.
+#[derive(FromRow)]
+pub(crate) struct OwnedSessionRow {
+    tenant: String,
+    owner: String,
+    #[sqlx(flatten)]
+    session: SessionRow,
+}
+
+impl From<OwnedSessionRow> for (Principal, Session) {
+    fn from(row: OwnedSessionRow) -> Self {
+        let owner = Principal::new(&row.tenant, &row.owner, "server");
+        (owner, row.session.into())
+    }
+}
+
 /// Columns of [`MessageRow`], from `messages m`.
 pub(crate) const MESSAGE_COLUMNS: &str = "m.id, m.session_id, m.parent_id, m.position, m.role, \
     m.run_id, m.parts, m.finish_reason, m.created_at";
@@ -192,6 +208,31 @@ impl TryFrom<MessageRow> for Message {
             created_at: row.created_at.0,
         })
     }
+}
+
+/// A message and which of the wanted branches it is part of, counted from 0.
+#[derive(FromRow)]
+pub(crate) struct BranchRow {
+    branch: i64,
+    #[sqlx(flatten)]
+    message: MessageRow,
+}
+
+/// Sorts messages into the `count` branches that were asked for.
+pub(crate) fn by_branch(
+    rows: Vec<BranchRow>,
+    count: usize,
+) -> Result<Vec<Vec<Message>>, StoreError> {
+    let mut branches = vec![Vec::new(); count];
+    for row in rows {
+        let branch = usize::try_from(row.branch)
+            .ok()
+            .and_then(|at| branches.get_mut(at));
+        if let Some(branch) = branch {
+            branch.push(Message::try_from(row.message)?);
+        }
+    }
+    Ok(branches)
 }
 
 /// Columns of [`RunRow`], from `runs r`.
@@ -272,9 +313,17 @@ impl TryFrom<RunRow> for Run {
     }
 }
 
+/// Writes a message's parts as its row keeps them.
+pub(crate) fn encode_parts(parts: &[Part]) -> Result<String, StoreError> {
+    serde_json::to_string(parts).map_err(|error| corrupt("messages.parts", &error.to_string()))
+}
+
 /// Writes events as a log row keeps them: a JSON array of `[microseconds, body]`; their
-/// sequences follow from the row's first.
+/// sequences follow from the row's first, so there must be no hole between them.
 pub(crate) fn encode_events(events: &[&RunEvent]) -> Result<String, StoreError> {
+    if !events.is_sorted_by(|a, b| a.sequence + 1 == b.sequence) {
+        return Err(corrupt("run_events.events", "the sequence has a hole"));
+    }
     let pairs: Vec<_> = events
         .iter()
         .map(|event| (event.at.timestamp_micros(), &event.body))
@@ -282,29 +331,42 @@ pub(crate) fn encode_events(events: &[&RunEvent]) -> Result<String, StoreError> 
     serde_json::to_string(&pairs).map_err(|error| corrupt("run_events.events", &error.to_string()))
 }
 
-/// Reads a log row.
+/// A log row's events: `[microseconds, body]` of each.
+#[derive(FromRow)]
+pub(crate) struct LogGroupRow {
+    first_sequence: i64,
+    events: Json<Vec<(i64, Box<RawValue>)>>,
+}
+
+/// The events of consecutive log rows that come after `after`; no further row is read
+/// once there are `limit`.
 pub(crate) fn decode_events(
     run_id: RunId,
-    first_sequence: i64,
-    events: &str,
+    rows: Vec<LogGroupRow>,
+    after: u64,
+    limit: u32,
 ) -> Result<Vec<RunEvent>, StoreError> {
-    let pairs: Vec<(i64, Box<RawValue>)> = serde_json::from_str(events)
-        .map_err(|error| corrupt("run_events.events", &error.to_string()))?;
-    let sequences = first_sequence.cast_unsigned()..;
-    pairs
-        .into_iter()
-        .zip(sequences)
-        .map(|((at, body), sequence)| {
-            Ok(RunEvent {
+    let mut events = Vec::new();
+    for row in rows {
+        let sequences = row.first_sequence.cast_unsigned()..;
+        for ((at, body), sequence) in row.events.0.into_iter().zip(sequences) {
+            if sequence <= after {
+                continue;
+            }
+            events.push(RunEvent {
                 run_id,
                 sequence,
                 at: DateTime::from_timestamp_micros(at)
                     .ok_or_else(|| corrupt("run_events.events", "no timestamp"))?,
                 body: serde_json::from_str(body.get())
                     .map_err(|error| corrupt("run_events.events", &error.to_string()))?,
-            })
-        })
-        .collect()
+            });
+        }
+        if events.len() >= limit as usize {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 /// Turns rows into what they mean.
@@ -336,5 +398,5 @@ fn known_option<T: std::str::FromStr>(
 }
 
 fn corrupt(column: &str, what: &str) -> StoreError {
-    StoreError::Internal(format!("{column} cannot be read: {what}"))
+    StoreError::Internal(format!("{column} makes no sense: {what}"))
 }

@@ -3,14 +3,13 @@
 //! cost of a commit is shared by everyone who waits for it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::domain::{RunEvent, RunId};
+use crate::domain::RunId;
 
 use super::group::{Group, GroupOutcome};
 use super::{FinishedRun, NewEvents, NewRun, Reply, StartedRun, StoreError};
@@ -146,31 +145,24 @@ async fn run(
 struct BrokenLogs(HashSet<RunId>);
 
 impl BrokenLogs {
-    fn add(&mut self, events: &[Arc<RunEvent>]) {
-        self.0.extend(events.first().map(|event| event.run_id));
+    fn add(&mut self, new: &NewEvents) {
+        self.0.extend(new.events.first().map(|event| event.run_id));
     }
 
-    fn refuses(&mut self, write: &Write) -> bool {
-        match write {
-            Write::Start(..) => false,
-            Write::Append(new, _) => new
-                .events
-                .first()
-                .is_some_and(|event| self.0.contains(&event.run_id)),
-            Write::Finish(finish, _) if finish.mends_log => {
-                self.0.remove(&finish.run.id);
-                false
-            }
-            Write::Finish(finish, _) => self.0.contains(&finish.run.id),
-        }
+    fn refuse_append(&self, new: &NewEvents) -> bool {
+        new.events
+            .first()
+            .is_some_and(|event| self.0.contains(&event.run_id))
     }
-}
 
-impl Write {
-    fn refuse(self, error: StoreError) {
-        match self {
-            Self::Start(_, reply) => reply(Err(error)),
-            Self::Append(_, reply) | Self::Finish(_, reply) => reply(Err(error)),
+    fn refuse_finish(&self, finish: &FinishedRun) -> bool {
+        !finish.mends_log && self.0.contains(&finish.run.id)
+    }
+
+    /// A run that has ended, here or on another node, has nothing more to write.
+    fn forget(&mut self, finish: &FinishedRun, outcome: &Result<(), StoreError>) {
+        if matches!(outcome, Ok(()) | Err(StoreError::Conflict)) {
+            self.0.remove(&finish.run.id);
         }
     }
 }
@@ -190,18 +182,20 @@ async fn commit(
     let mut group = Group::default();
     let mut replies = Replies::default();
     for write in writes {
-        if broken.refuses(&write) {
-            write.refuse(StoreError::Conflict);
-            continue;
-        }
         match write {
             Write::Start(run, reply) => {
                 group.starts.push(*run);
                 replies.starts.push(reply);
             }
+            Write::Append(events, reply) if broken.refuse_append(&events) => {
+                reply(Err(StoreError::Conflict));
+            }
             Write::Append(events, reply) => {
                 group.appends.push(events);
                 replies.appends.push(reply);
+            }
+            Write::Finish(run, reply) if broken.refuse_finish(&run) => {
+                reply(Err(StoreError::Conflict));
             }
             Write::Finish(run, reply) => {
                 group.finishes.push(*run);
@@ -214,14 +208,19 @@ async fn commit(
         return;
     }
     match committer.commit(&group).await {
-        Ok(outcome) => deliver(replies, outcome),
+        Ok(outcome) => {
+            for (finish, outcome) in group.finishes.iter().zip(&outcome.finishes) {
+                broken.forget(finish, outcome);
+            }
+            deliver(replies, outcome);
+        }
         // One bad member must not take the others down with it.
         Err(StoreError::Internal(error)) if size > 1 => {
             tracing::warn!(%error, size, "a group was refused; committing its members one by one");
             commit_singly(committer, broken, group, replies).await;
         }
         Err(error) => {
-            group.appends.iter().for_each(|new| broken.add(&new.events));
+            group.appends.iter().for_each(|new| broken.add(new));
             refuse(replies, &error);
         }
     }
@@ -246,30 +245,38 @@ async fn commit_singly(
         );
     }
     for (events, reply) in group.appends.into_iter().zip(replies.appends) {
+        // An earlier one of the same run may have been the bad member.
+        if broken.refuse_append(&events) {
+            reply(Err(StoreError::Conflict));
+            continue;
+        }
         let single = Group {
             appends: vec![events],
             ..Group::default()
         };
         let outcome = committer.commit(&single).await.map(|_| ());
         if outcome.is_err() {
-            single
-                .appends
-                .iter()
-                .for_each(|new| broken.add(&new.events));
+            single.appends.iter().for_each(|new| broken.add(new));
         }
         reply(outcome);
     }
     for (finish, reply) in group.finishes.into_iter().zip(replies.finishes) {
+        if broken.refuse_finish(&finish) {
+            reply(Err(StoreError::Conflict));
+            continue;
+        }
         let single = Group {
             finishes: vec![finish],
             ..Group::default()
         };
-        reply(
-            committer
-                .commit(&single)
-                .await
-                .and_then(|mut outcome| first(&mut outcome.finishes)),
-        );
+        let outcome = committer
+            .commit(&single)
+            .await
+            .and_then(|mut outcome| first(&mut outcome.finishes));
+        for finish in &single.finishes {
+            broken.forget(finish, &outcome);
+        }
+        reply(outcome);
     }
 }
 

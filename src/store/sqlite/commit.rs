@@ -6,19 +6,16 @@ use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::query_builder::Separated;
 use sqlx::types::Json;
-use sqlx::{Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{Message, Principal, RunId, Session, SessionId};
-use crate::store::StoreError;
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use crate::store::rows::{SESSION_COLUMNS, SessionRow, Stamp, encode_events};
+use crate::store::rows::{OwnedSessionRow, Stamp, all, encode_events, encode_parts};
 use crate::store::writer::Committer;
-
-use super::push_ids;
-use super::runs::active_run_ids;
+use crate::store::{StoreError, queries};
 
 /// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
 const MOST_ROWS: usize = 32;
@@ -79,32 +76,15 @@ async fn insert<T>(
     Ok(returned)
 }
 
-#[derive(FromRow)]
-struct OwnedSession {
-    tenant: String,
-    owner: String,
-    #[sqlx(flatten)]
-    session: SessionRow,
-}
-
 #[async_trait]
 impl Statements for SqliteStatements<'_> {
     async fn lock_sessions(
         &mut self,
         ids: &[SessionId],
     ) -> Result<Vec<(Principal, Session)>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT tenant, owner, ");
-        query.push(SESSION_COLUMNS);
-        query.push(" FROM sessions WHERE deleted_at IS NULL AND id IN ");
-        push_ids(&mut query, ids.iter().map(SessionId::uuid));
-        let rows: Vec<OwnedSession> = query.build_query_as().fetch_all(&mut *self.0).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let owner = Principal::new(&row.tenant, &row.owner, "");
-                (owner, row.session.into())
-            })
-            .collect())
+        // The transaction has the whole database to itself.
+        let mut query = queries::owned_sessions::<Sqlite>(ids);
+        all::<OwnedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
@@ -112,11 +92,11 @@ impl Statements for SqliteStatements<'_> {
                     head_message_id, branch_length, created_at, updated_at) ";
         insert(self.0, head, rows, "", |row, (who, session)| {
             row.push_bind(session.id.uuid())
-                .push_bind(who.tenant.to_string())
-                .push_bind(who.owner.to_string())
+                .push_bind(who.tenant.as_ref())
+                .push_bind(who.owner.as_ref())
                 .push_bind(session.agent_id.uuid())
-                .push_bind(session.title.clone())
-                .push_bind(Json(session.metadata.clone()))
+                .push_bind(session.title.as_deref())
+                .push_bind(Json(&session.metadata))
                 .push_bind(session.head.map(|head| head.uuid()))
                 .push_bind(session.branch_length)
                 .push_bind(Stamp(session.created_at))
@@ -137,12 +117,12 @@ impl Statements for SqliteStatements<'_> {
         let inserted = insert(self.0, head, rows, tail, |row, stored| {
             let run = stored.run;
             row.push_bind(run.id.uuid())
-                .push_bind(stored.who.tenant.to_string())
-                .push_bind(stored.who.owner.to_string())
+                .push_bind(stored.who.tenant.as_ref())
+                .push_bind(stored.who.owner.as_ref())
                 .push_bind(run.session_id.uuid())
                 .push_bind(run.agent_id.uuid())
                 .push_bind(run.agent_version_id.uuid())
-                .push_bind(run.model.clone())
+                .push_bind(run.model.as_str())
                 .push_bind(<&str>::from(run.status))
                 .push("0, 0, 0, 0")
                 .push_bind(run.input_message_id.uuid())
@@ -161,7 +141,8 @@ impl Statements for SqliteStatements<'_> {
         &mut self,
         sessions: &[SessionId],
     ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
-        active_run_ids(self.0, sessions.iter().map(SessionId::uuid)).await
+        let mut query = queries::active_run_ids::<Sqlite>(sessions);
+        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
     }
 
     async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError> {
@@ -169,14 +150,14 @@ impl Statements for SqliteStatements<'_> {
                     role, run_id, parts, finish_reason, created_at) ";
         insert(self.0, head, rows, "", |row, (who, message)| {
             row.push_bind(message.id.uuid())
-                .push_bind(who.tenant.to_string())
-                .push_bind(who.owner.to_string())
+                .push_bind(who.tenant.as_ref())
+                .push_bind(who.owner.as_ref())
                 .push_bind(message.session_id.uuid())
                 .push_bind(message.parent_id.map(|id| id.uuid()))
                 .push_bind(message.position)
                 .push_bind(<&str>::from(message.role))
                 .push_bind(message.run_id.uuid())
-                .push_bind(Json(message.parts.clone()))
+                .push_bind(encode_parts(&message.parts)?)
                 .push_bind(message.finish_reason.map(<&str>::from))
                 .push_bind(Stamp(message.created_at));
             Ok(())
@@ -195,7 +176,7 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(new.head.uuid())
                 .push_bind(new.branch_length)
                 .push_bind(Stamp(new.at))
-                .push_bind(new.title.clone())
+                .push_bind(new.title.as_deref())
                 .push_bind(new.previous.map(|id| id.uuid()));
             Ok(())
         })
@@ -231,7 +212,7 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(<&str>::from(run.status))
                 .push_bind(run.finish_reason.map(<&str>::from))
                 .push_bind(error.map(|error| <&str>::from(error.code)))
-                .push_bind(error.map(|error| error.message.clone()))
+                .push_bind(error.map(|error| error.message.as_str()))
                 .push_bind(error.map(|error| error.retryable))
                 .push_bind(run.usage.input_tokens.cast_signed())
                 .push_bind(run.usage.output_tokens.cast_signed())
@@ -247,14 +228,12 @@ impl Statements for SqliteStatements<'_> {
     async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<(), StoreError> {
         let head = "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) ";
         insert(self.0, head, rows, "", |row, log| {
-            if let (Some(first), Some(last)) = (log.events.first(), log.events.last()) {
-                row.push_bind(first.run_id.uuid())
-                    .push_bind(first.sequence.cast_signed())
-                    .push_bind(last.sequence.cast_signed())
-                    .push_bind(log.who.tenant.to_string())
-                    .push_bind(log.who.owner.to_string())
-                    .push_bind(encode_events(&log.events)?);
-            }
+            row.push_bind(log.run_id.uuid())
+                .push_bind(log.first_sequence().cast_signed())
+                .push_bind(log.last_sequence().cast_signed())
+                .push_bind(log.who.tenant.as_ref())
+                .push_bind(log.who.owner.as_ref())
+                .push_bind(encode_events(&log.events)?);
             Ok(())
         })
         .await?;

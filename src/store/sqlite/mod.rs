@@ -14,10 +14,12 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite};
+use uuid::Uuid;
 
-use crate::domain::Principal;
-
+use super::queries::{Dialect, Value};
+use super::rows::Stamp;
 use super::writer::Writer;
 use super::{Maintenance, StoreError, WriterSettings};
 
@@ -111,22 +113,28 @@ fn make_folder(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Adds `AND <prefix>tenant = … AND <prefix>owner = …`.
-fn push_owner(query: &mut QueryBuilder<Sqlite>, prefix: &str, who: &Principal) {
-    query.push(" AND ").push(prefix).push("tenant = ");
-    query.push_bind(who.tenant.to_string());
-    query.push(" AND ").push(prefix).push("owner = ");
-    query.push_bind(who.owner.to_string());
-}
+impl Dialect for Sqlite {
+    const FIND: &'static str = "instr";
 
-/// Adds `(…, …, …)` with one bound id each.
-fn push_ids(query: &mut QueryBuilder<Sqlite>, ids: impl IntoIterator<Item = uuid::Uuid>) {
-    query.push("(");
-    let mut list = query.separated(", ");
-    for id in ids {
-        list.push_bind(id);
+    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
+        match value {
+            Value::Id(id) => query.push_bind(id),
+            Value::Text(text) => query.push_bind(text),
+            Value::MaybeText(text) => query.push_bind(text),
+            Value::Number(number) => query.push_bind(number),
+            Value::Time(at) => query.push_bind(Stamp(at)),
+            Value::Json(json) => query.push_bind(Json(json)),
+        };
     }
-    query.push(")");
+
+    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>) {
+        query.push("IN (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(id);
+        }
+        query.push(")");
+    }
 }
 
 #[async_trait]

@@ -2,31 +2,20 @@
 
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite};
-use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
-use crate::store::rows::{RUN_COLUMNS, RunRow, Stamp, all, decode_events};
+use crate::store::rows::{LogGroupRow, RUN_COLUMNS, RunRow, Stamp, all, decode_events};
 use crate::store::{
-    EventLog, FinishedRun, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError,
+    EventLog, FinishedRun, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError, queries,
 };
 
-use super::{SqliteStore, push_ids, push_owner};
-
-fn select_runs(who: &Principal) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT ");
-    query.push(RUN_COLUMNS);
-    query.push(" FROM runs r JOIN sessions s ON s.id = r.session_id WHERE s.deleted_at IS NULL");
-    push_owner(&mut query, "r.", who);
-    query
-}
+use super::SqliteStore;
 
 #[async_trait]
 impl RunStore for SqliteStore {
     async fn runs_by_id(&self, who: &Principal, ids: &[RunId]) -> Result<Vec<Run>, StoreError> {
-        let mut query = select_runs(who);
-        query.push(" AND r.id IN ");
-        push_ids(&mut query, ids.iter().map(RunId::uuid));
+        let mut query = queries::runs_by_id::<Sqlite>(who, ids);
         all::<RunRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
     }
 
@@ -35,9 +24,7 @@ impl RunStore for SqliteStore {
         who: &Principal,
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError> {
-        let mut query = select_runs(who);
-        query.push(" AND r.status IN ('QUEUED', 'RUNNING') AND r.session_id IN ");
-        push_ids(&mut query, sessions.iter().map(SessionId::uuid));
+        let mut query = queries::active_runs::<Sqlite>(who, sessions);
         all::<RunRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
     }
 
@@ -103,37 +90,8 @@ impl EventLog for SqliteStore {
         after: u64,
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError> {
-        // A group holds one event at least, so `limit` groups hold `limit` events at least.
-        let mut query = QueryBuilder::new(
-            "SELECT first_sequence, events FROM run_events WHERE last_sequence > ",
-        );
-        query.push_bind(after.cast_signed()).push(" AND run_id = ");
-        query.push_bind(run.uuid());
-        push_owner(&mut query, "", who);
-        query
-            .push(" ORDER BY first_sequence LIMIT ")
-            .push_bind(limit);
-        let rows: Vec<(i64, String)> = query.build_query_as().fetch_all(&self.reads).await?;
-        let mut events = Vec::new();
-        for (first, group) in rows {
-            events.extend(decode_events(run, first, &group)?);
-            if events.len() >= limit as usize {
-                break;
-            }
-        }
-        events.retain(|event| event.sequence > after);
-        Ok(events)
+        let mut query = queries::events::<Sqlite>(who, run, after, limit);
+        let rows: Vec<LogGroupRow> = query.build_query_as().fetch_all(&self.reads).await?;
+        decode_events(run, rows, after, limit)
     }
-}
-
-/// The active run of each of these sessions.
-pub(super) async fn active_run_ids(
-    connection: &mut sqlx::SqliteConnection,
-    sessions: impl IntoIterator<Item = Uuid>,
-) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
-    let mut query = QueryBuilder::new(
-        "SELECT session_id, id FROM runs WHERE status IN ('QUEUED', 'RUNNING') AND session_id IN ",
-    );
-    push_ids(&mut query, sessions);
-    Ok(query.build_query_as().fetch_all(connection).await?)
 }

@@ -1,26 +1,16 @@
 //! Sessions.
 
 use async_trait::async_trait;
-use sqlx::types::Json;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::Sqlite;
 use uuid::Uuid;
 
-use crate::domain::time::now;
 use crate::domain::{Page, PageRequest, Principal, Session, SessionId};
-use crate::store::rows::{SESSION_COLUMNS, SessionRow, Stamp};
+use crate::store::rows::{SessionRow, all};
 use crate::store::{
-    NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore, StoreError,
+    NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore, StoreError, queries,
 };
 
-use super::{SqliteStore, push_ids, push_owner};
-
-fn select_sessions(who: &Principal) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT ");
-    query.push(SESSION_COLUMNS);
-    query.push(" FROM sessions WHERE deleted_at IS NULL");
-    push_owner(&mut query, "", who);
-    query
-}
+use super::SqliteStore;
 
 #[async_trait]
 impl SessionStore for SqliteStore {
@@ -29,20 +19,10 @@ impl SessionStore for SqliteStore {
         who: &Principal,
         session: NewSession,
     ) -> Result<Session, StoreError> {
-        sqlx::query(
-            "INSERT INTO sessions (id, tenant, owner, agent_id, title, metadata, branch_length, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7)",
-        )
-        .bind(session.id.uuid())
-        .bind(who.tenant.as_ref())
-        .bind(who.owner.as_ref())
-        .bind(session.agent_id.uuid())
-        .bind(&session.title)
-        .bind(Json(&session.metadata))
-        .bind(Stamp(session.created_at))
-        .execute(&self.writes)
-        .await?;
-        Ok(session.into_session())
+        let session = session.into_session();
+        let mut query = queries::insert_session::<Sqlite>(who, &session);
+        query.build().execute(&self.writes).await?;
+        Ok(session)
     }
 
     async fn update_session(
@@ -51,39 +31,24 @@ impl SessionStore for SqliteStore {
         id: SessionId,
         change: SessionChange,
     ) -> Result<Session, StoreError> {
-        let mut query = QueryBuilder::new("UPDATE sessions SET updated_at = ");
-        query.push_bind(Stamp(now()));
-        if let Some(title) = change.title {
-            query.push(", title = ").push_bind(title);
-        }
-        if let Some(metadata) = change.metadata {
-            query.push(", metadata = ").push_bind(Json(metadata));
-        }
-        query.push(" WHERE deleted_at IS NULL AND id = ");
-        query.push_bind(id.uuid());
-        push_owner(&mut query, "", who);
-        query.push(" RETURNING ").push(SESSION_COLUMNS);
+        let mut query = queries::update_session::<Sqlite>(who, id, &change);
         let row: Option<SessionRow> = query.build_query_as().fetch_optional(&self.writes).await?;
         row.map(Session::from).ok_or(StoreError::NotFound)
     }
 
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
-        let mut query = QueryBuilder::new("UPDATE sessions SET deleted_at = ");
-        query.push_bind(Stamp(now()));
-        query.push(" WHERE deleted_at IS NULL AND id = ");
-        query.push_bind(id.uuid());
-        push_owner(&mut query, "", who);
-        if query
-            .build()
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected()
-            == 0
-        {
+        let mut delete = queries::delete_session::<Sqlite>(who, id);
+        let deleted = delete.build().execute(&mut *transaction).await?;
+        if deleted.rows_affected() == 0 {
             return Err(StoreError::NotFound);
         }
-        if let Some(run) = active_run(&mut transaction, id).await? {
+        let mut active = queries::active_run_ids::<Sqlite>(&[id]);
+        let active: Option<(Uuid, Uuid)> = active
+            .build_query_as()
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some((_, run)) = active {
             return Err(StoreError::ActiveRun(run.into()));
         }
         transaction.commit().await?;
@@ -95,11 +60,8 @@ impl SessionStore for SqliteStore {
         who: &Principal,
         ids: &[SessionId],
     ) -> Result<Vec<Session>, StoreError> {
-        let mut query = select_sessions(who);
-        query.push(" AND id IN ");
-        push_ids(&mut query, ids.iter().map(SessionId::uuid));
-        let rows: Vec<SessionRow> = query.build_query_as().fetch_all(&self.reads).await?;
-        Ok(rows.into_iter().map(Session::from).collect())
+        let mut query = queries::sessions_by_id::<Sqlite>(who, ids);
+        all::<SessionRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
     }
 
     async fn sessions(
@@ -108,44 +70,8 @@ impl SessionStore for SqliteStore {
         filter: &SessionFilter,
         page: &PageRequest<SessionCursor>,
     ) -> Result<Page<Session>, StoreError> {
-        let mut query = select_sessions(who);
-        if let Some(agent) = filter.agent_id {
-            query.push(" AND agent_id = ").push_bind(agent.uuid());
-        }
-        if let Some(text) = &filter.title_contains {
-            // instr() takes the text as it is, where LIKE would read % and _ in it.
-            query.push(" AND instr(lower(title), lower(");
-            query.push_bind(text.clone()).push(")) > 0");
-        }
-        // Latest first: what comes after a cursor is older than it.
-        push_beyond(&mut query, page.after, " < ");
-        push_beyond(&mut query, page.before, " > ");
-        let direction = if page.from_end { "ASC" } else { "DESC" };
-        query.push(" ORDER BY updated_at ").push(direction);
-        query.push(", id ").push(direction);
-        query.push(" LIMIT ").push_bind(i64::from(page.limit) + 1);
+        let mut query = queries::sessions::<Sqlite>(who, filter, page);
         let rows: Vec<SessionRow> = query.build_query_as().fetch_all(&self.reads).await?;
-        let sessions = rows.into_iter().map(Session::from).collect();
-        Ok(Page::from_rows(page, sessions))
+        Ok(Page::from_rows(page, all(rows)?))
     }
-}
-
-fn push_beyond(query: &mut QueryBuilder<Sqlite>, cursor: Option<SessionCursor>, than: &str) {
-    if let Some(cursor) = cursor {
-        query.push(" AND (updated_at, id)").push(than).push("(");
-        query.push_bind(Stamp(cursor.updated_at)).push(", ");
-        query.push_bind(cursor.id.uuid()).push(")");
-    }
-}
-
-async fn active_run(
-    connection: &mut SqliteConnection,
-    session: SessionId,
-) -> Result<Option<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar(
-        "SELECT id FROM runs WHERE session_id = $1 AND status IN ('QUEUED', 'RUNNING')",
-    )
-    .bind(session.uuid())
-    .fetch_optional(connection)
-    .await?)
 }

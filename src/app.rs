@@ -1,0 +1,313 @@
+//! The composition root: makes everything expensive once, in order, and takes it down again.
+
+mod models;
+mod store;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::serve::ListenerExt;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{AgentFileError, Catalog, RunLimits, Runner, read_agent_files};
+use crate::auth::{Authenticator, Key};
+use crate::bus::Bus;
+use crate::config::{
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, RunSettings, Settings, ms,
+};
+use crate::domain::{AgentSpec, Principal};
+use crate::graphql::{self, Api, ApiLimits};
+use crate::http::{self, Server, Transport};
+use crate::store::{SharedStore, StoreError};
+
+pub use models::ModelError;
+
+/// How long connections get to end once nothing more is sent on them.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Why the server does not start: one line that says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An agent file.
+    #[error(transparent)]
+    Agents(#[from] AgentFileError),
+    /// An agent names a model that this server does not have.
+    #[error(
+        "agent file {file}: model: {model:?} needs a provider that is not configured (there is: {there})"
+    )]
+    AgentModel {
+        /// The file.
+        file: PathBuf,
+        /// What it names.
+        model: String,
+        /// The providers there are.
+        there: String,
+    },
+    /// A model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The database.
+    #[error("database {url}: {error}")]
+    Store {
+        /// Where it is, without its password.
+        url: String,
+        /// What is wrong.
+        error: StoreError,
+    },
+    /// The address.
+    #[error("cannot listen on {address}: {error} (setting http.port)")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The listener failed while serving.
+    #[error("the listener failed: {0}")]
+    Serve(std::io::Error),
+}
+
+/// How the server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Every run had come to its own end.
+    Drained,
+    /// So many runs had to be stopped.
+    Stopped(usize),
+}
+
+/// A server that listens.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    server: Arc<Server>,
+    runner: Arc<Runner>,
+    store: SharedStore,
+    drain_timeout: Duration,
+    /// `provider/model` of agents that name none.
+    default_model: String,
+}
+
+impl App {
+    /// Builds everything and binds the address. Nothing is served yet.
+    pub async fn start(settings: &Settings) -> Result<Self, StartError> {
+        let specs = read_agent_files(&settings.agents.folder)?;
+        let authenticator = authenticator(&settings.auth);
+        // Before anything slow: a port in use is the commonest reason not to start.
+        let (listener, address) = listen(&settings.http).await?;
+        let default_model = models::default_model(&settings.models);
+        let models = models::build(&settings.models, &specs, &default_model).await?;
+        check_models(settings, &specs, &models)?;
+        let store = store::open(&settings.store).await?;
+        let agents = store::sync_agents(&store, &settings.store, &specs).await?;
+        let catalog =
+            Catalog::new(agents, &settings.agents.default, &default_model).ok_or_else(|| {
+                ConfigError::invalid("agents.default", "names no agent of agents.folder")
+            })?;
+        let bus = Arc::new(Bus::default());
+        let limits = run_limits(&settings.runs);
+        let runner = Runner::new(Arc::clone(&store), bus, models.clone(), catalog, limits);
+        let api_limits = api_limits(&settings.limits, &settings.http);
+        let api = Api::new(Arc::clone(&store), Arc::clone(&runner), api_limits);
+        let server = Arc::new(Server {
+            schema: graphql::build(api),
+            sdl: graphql::sdl(),
+            authenticator,
+            store: Arc::clone(&store),
+            models,
+            transport: transport(&settings.http)?,
+            ready: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+        });
+        Ok(Self {
+            listener,
+            address,
+            server,
+            runner,
+            store,
+            drain_timeout: ms(settings.http.drain_timeout_ms),
+            default_model,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `provider/model` of agents that name none.
+    pub fn default_model(&self) -> &str {
+        &self.default_model
+    }
+
+    /// Whether callers need a key.
+    pub fn needs_key(&self) -> bool {
+        self.server.authenticator.needs_key()
+    }
+
+    /// Serves until `stop`, then drains: readiness off, no new runs, active runs get their
+    /// time, streams end, pools close.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
+        let leases_stop = CancellationToken::new();
+        let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
+        let closing = CancellationToken::new();
+        let listener = self.listener.tap_io(|connection| {
+            // Tokens are small writes that must leave at once.
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY was not set");
+            }
+        });
+        let router = http::router(Arc::clone(&self.server));
+        let serving = axum::serve(listener, router)
+            .with_graceful_shutdown(closing.clone().cancelled_owned())
+            .into_future();
+        let mut serving = tokio::spawn(serving);
+        self.server.ready.store(true, Ordering::Release);
+        tracing::info!(address = %self.address, "serving");
+
+        tokio::select! {
+            () = stop => {}
+            ended = &mut serving => return Err(StartError::Serve(flat(ended))),
+        }
+        self.server.ready.store(false, Ordering::Release);
+        tracing::info!(runs = self.runner.bus().len(), "stopping");
+        let stopped = self.runner.drain(self.drain_timeout).await;
+        self.server.stopping.cancel();
+        closing.cancel();
+        if tokio::time::timeout(LAST_WORDS, &mut serving)
+            .await
+            .is_err()
+        {
+            serving.abort();
+        }
+        leases_stop.cancel();
+        if let Err(error) = leases.await {
+            tracing::error!(%error, "the lease keeper ended badly");
+        }
+        self.store.close().await;
+        tracing::info!(stopped, "stopped");
+        Ok(match stopped {
+            0 => Ended::Drained,
+            runs => Ended::Stopped(runs),
+        })
+    }
+}
+
+fn flat(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> std::io::Error {
+    match ended {
+        Ok(Ok(())) => std::io::Error::other("it ended by itself"),
+        Ok(Err(error)) => error,
+        Err(error) => std::io::Error::other(error),
+    }
+}
+
+async fn listen(settings: &HttpSettings) -> Result<(TcpListener, SocketAddr), StartError> {
+    let address = SocketAddr::new(settings.address, settings.port);
+    let failed = |error| StartError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn authenticator(settings: &AuthSettings) -> Authenticator {
+    Authenticator::new(settings.keys.iter().map(|key| Key {
+        sha256: key.sha256.clone(),
+        principal: Principal::new(&key.tenant, &key.owner, &key.name),
+    }))
+}
+
+/// Reads and checks the agent files as the server would at start.
+pub fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
+    Ok(read_agent_files(&settings.agents.folder)?)
+}
+
+/// Brings the database up to date.
+pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
+    store::open(&settings.store).await?.close().await;
+    Ok(())
+}
+
+fn check_models(
+    settings: &Settings,
+    specs: &[AgentSpec],
+    models: &crate::llm::Models,
+) -> Result<(), StartError> {
+    for spec in specs {
+        let Some(model) = spec.model.as_ref().filter(|model| !models.knows(model)) else {
+            continue;
+        };
+        return Err(StartError::AgentModel {
+            file: settings.agents.folder.join(format!("{}.toml", spec.name)),
+            model: model.clone(),
+            there: models.provider_names().collect::<Vec<_>>().join(", "),
+        });
+    }
+    Ok(())
+}
+
+fn run_limits(settings: &RunSettings) -> RunLimits {
+    RunLimits {
+        active: settings.active,
+        queued: settings.queued,
+        timeout: Duration::from_secs(settings.timeout_s),
+        history_messages: settings.history_messages,
+        answer_bytes: settings.answer_bytes,
+        tail_events: settings.tail_events,
+        lease: Duration::from_secs(settings.lease_s),
+    }
+}
+
+fn api_limits(limits: &LimitSettings, http: &HttpSettings) -> ApiLimits {
+    ApiLimits {
+        message_bytes: limits.message_bytes,
+        title_chars: limits.title_chars,
+        metadata_bytes: limits.metadata_bytes,
+        page_size: limits.page_size,
+        page_size_default: limits.page_size_default,
+        query_depth: limits.query_depth,
+        query_fields: limits.query_fields,
+        // A little before the request itself times out, to be able to name the run.
+        chat_timeout: ms(http.request_timeout_ms).mul_f32(0.95),
+        introspection: http.introspection,
+    }
+}
+
+fn transport(settings: &HttpSettings) -> Result<Transport, ConfigError> {
+    let origins = settings.cors_origins.iter().map(|origin| {
+        let value = HeaderValue::from_str(origin)
+            .ok()
+            .filter(|_| is_origin(origin));
+        value.ok_or_else(|| {
+            let why = format!("{origin:?} must be an origin such as https://app.example.com");
+            ConfigError::invalid("http.cors_origins", why)
+        })
+    });
+    Ok(Transport {
+        body_limit: settings.body_limit_bytes,
+        request_timeout: ms(settings.request_timeout_ms),
+        cors_origins: origins.collect::<Result<_, _>>()?,
+        graphiql: settings.graphiql && settings.introspection,
+        keep_alive: ms(settings.keep_alive_ms),
+        websocket_init_timeout: ms(settings.websocket_init_timeout_ms),
+        websocket_message_bytes: settings.websocket_message_bytes,
+        websocket_operations: settings.websocket_operations,
+        websocket_stall_timeout: ms(settings.websocket_stall_timeout_ms),
+    })
+}
+
+/// Scheme and authority, nothing after it (RFC 6454, section 6.1).
+fn is_origin(origin: &str) -> bool {
+    let rest = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
+    rest.is_some_and(|authority| !authority.is_empty() && !authority.contains('/'))
+}

@@ -1,0 +1,81 @@
+//! Opening the database that the settings name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use super::StartError;
+use crate::config::{ConfigError, StoreSettings, ms};
+use crate::domain::{Agent, AgentSpec};
+use crate::store::postgres::{PostgresSettings, PostgresStore};
+use crate::store::sqlite::{SqliteSettings, SqliteStore};
+use crate::store::{SharedStore, StoreError, WriterSettings};
+
+pub(super) async fn open(settings: &StoreSettings) -> Result<SharedStore, StartError> {
+    let url = settings.url.expose_secret();
+    let failed = |error: StoreError| failed(settings, error);
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        let sqlite = sqlite(settings, path)?;
+        let store = SqliteStore::open(&sqlite).await.map_err(failed)?;
+        return Ok(Arc::new(store));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let store = PostgresStore::open(&postgres(settings))
+            .await
+            .map_err(failed)?;
+        return Ok(Arc::new(store));
+    }
+    let why = "must begin with sqlite:// or postgres://";
+    Err(ConfigError::invalid("store.url", why).into())
+}
+
+pub(super) async fn sync_agents(
+    store: &SharedStore,
+    settings: &StoreSettings,
+    specs: &[AgentSpec],
+) -> Result<Vec<Agent>, StartError> {
+    let synced = store.sync_file_agents(specs).await;
+    synced.map_err(|error| failed(settings, error))
+}
+
+fn sqlite(settings: &StoreSettings, path: &str) -> Result<SqliteSettings, ConfigError> {
+    if path.is_empty() || path.contains('?') || path.contains(":memory:") {
+        let why = "must be sqlite:// and the path of a file, such as sqlite://data/talkgraph.db";
+        return Err(ConfigError::invalid("store.url", why));
+    }
+    Ok(SqliteSettings {
+        path: PathBuf::from(path),
+        read_connections: settings.connections,
+        synchronous_full: settings.sqlite_synchronous_full,
+        busy_timeout: ms(settings.sqlite_busy_timeout_ms),
+        acquire_timeout: ms(settings.acquire_timeout_ms),
+        writer: writer(settings),
+    })
+}
+
+fn postgres(settings: &StoreSettings) -> PostgresSettings {
+    PostgresSettings {
+        url: settings.url.clone(),
+        connections: settings.connections,
+        connect_timeout: ms(settings.connect_timeout_ms),
+        acquire_timeout: ms(settings.acquire_timeout_ms),
+        statement_timeout: ms(settings.statement_timeout_ms),
+        writer: writer(settings),
+    }
+}
+
+fn writer(settings: &StoreSettings) -> WriterSettings {
+    WriterSettings {
+        queue: settings.write_queue,
+        group: settings.write_group,
+        queue_timeout: ms(settings.write_queue_timeout_ms),
+    }
+}
+
+fn failed(settings: &StoreSettings, error: StoreError) -> StartError {
+    StartError::Store {
+        url: settings.shown_url(),
+        error,
+    }
+}

@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{self, App, Ended, StartError};
+use crate::config::{Settings, Sources};
+use crate::{graphql, telemetry};
+
+/// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
+/// 3 stopped with runs cut short, 130 stopped at once by a second signal.
+const CUT_SHORT: u8 = 3;
+const AT_ONCE: u8 = 130;
+
+/// A GraphQL server for AI agents.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Settings: talkgraph.example.toml has every key. \
+    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs cut short, 130 stopped at once."
+)]
+pub struct Cli {
+    /// The settings file [default: talkgraph.toml, if it is there]
+    #[arg(long, global = true, env = "TALKGRAPH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve GraphQL (the default)
+    Serve,
+    /// Print the GraphQL schema
+    Schema,
+    /// Print the effective settings as TOML, secrets hidden
+    Config,
+    /// Bring the database up to date and exit
+    Migrate,
+    /// Work with agent files
+    #[command(subcommand)]
+    Agents(AgentsCommand),
+    /// Ask the server on this machine whether it is ready; for container health checks
+    Health,
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentsCommand {
+    /// Check every agent file, as the server does at start
+    Check,
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub async fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
+        if let Some(Command::Schema) = self.command {
+            say(graphql::sdl().trim_end())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let settings = Settings::load(&Sources::of_process(self.config))?;
+        match self.command.unwrap_or(Command::Serve) {
+            Command::Serve => return serve(&settings).await,
+            Command::Config => say(settings.to_toml()?.trim_end())?,
+            Command::Migrate => {
+                telemetry::start(&settings.telemetry)?;
+                app::migrate(&settings).await?;
+                say("the database is up to date")?;
+            }
+            Command::Agents(AgentsCommand::Check) => {
+                for spec in app::check_agents(&settings)? {
+                    say(&format!("{}: ok", spec.name))?;
+                }
+            }
+            Command::Health => return Ok(health(&settings).await),
+            Command::Schema => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    telemetry::start(&settings.telemetry)?;
+    let app = App::start(settings).await?;
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    say(&welcome(&app, settings.http.graphiql))?;
+    let (told, mut again) = tokio::sync::watch::channel(false);
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.send_replace(true);
+        // Kept until the end, to be able to hear a second signal.
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            told.send_replace(false);
+        });
+    };
+    let at_once = async {
+        let both = async {
+            again.wait_for(|told| *told).await?;
+            again.wait_for(|told| !*told).await
+        };
+        if both.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let ended: Result<Ended, StartError> = tokio::select! {
+        ended = app.serve(stop) => ended,
+        () = at_once => return Ok(ExitCode::from(AT_ONCE)),
+    };
+    Ok(match ended? {
+        Ended::Drained => ExitCode::SUCCESS,
+        Ended::Stopped(_) => ExitCode::from(CUT_SHORT),
+    })
+}
+
+fn welcome(app: &App, graphiql: bool) -> String {
+    let url = format!("http://{}", app.address());
+    let mut lines = vec![format!(
+        "Talkgraph {} · {url}/graphql · model {}",
+        env!("CARGO_PKG_VERSION"),
+        app.default_model()
+    )];
+    if graphiql {
+        lines.push(format!("GraphiQL   {url}/"));
+    }
+    let key = if app.needs_key() {
+        " -H \"authorization: Bearer $KEY\""
+    } else {
+        ""
+    };
+    if key.is_empty() {
+        lines.push(
+            "No keys are configured: everybody on this machine is tenant \"dev\".".to_owned(),
+        );
+    }
+    lines.push(format!(
+        "Try        curl -s {url}/graphql -H 'content-type: application/json'{key} -d '{}'",
+        r#"{"query":"mutation { chat(input: {message: {text: \"Hello! Who are you?\"}}) { message { text } } }"}"#,
+    ));
+    lines.join("\n")
+}
+
+async fn health(settings: &Settings) -> ExitCode {
+    let ip = match settings.http.address {
+        // What listens everywhere listens here too.
+        ip if ip.is_unspecified() && ip.is_ipv4() => IpAddr::from([127, 0, 0, 1]),
+        ip if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        ip => ip,
+    };
+    let url = format!(
+        "http://{}/health/ready",
+        SocketAddr::new(ip, settings.http.port)
+    );
+    let client = crate::llm::http_client(&crate::llm::HttpSettings {
+        connect_timeout: Duration::from_secs(2),
+        proxy_from_env: false,
+    });
+    let Ok(client) = client else {
+        return ExitCode::FAILURE;
+    };
+    match client.get(url).timeout(Duration::from_secs(5)).send().await {
+        Ok(response) if response.status().is_success() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn say(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}

@@ -1,0 +1,26 @@
+//! The caller of a request, as an extractor.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+use super::Server;
+use super::error::Refusal;
+use crate::domain::Principal;
+
+/// The principal of a request; refuses the request when there is none.
+pub(super) struct Caller(pub(super) Principal);
+
+impl FromRequestParts<Arc<Server>> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Refusal> {
+        let authorization = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        Ok(Self(server.authenticator.authenticate(authorization)?))
+    }
+}

@@ -1,0 +1,41 @@
+//! Health: alive is being able to answer at all; ready is being able to serve.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Server;
+
+/// How long the database may take to answer before the server counts as not ready.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) async fn live() -> Json<Value> {
+    Json(json!({ "status": "live" }))
+}
+
+pub(super) async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Json<Value>) {
+    let serving = server.ready.load(Ordering::Acquire);
+    let database = matches!(
+        tokio::time::timeout(PING_TIMEOUT, server.store.ping()).await,
+        Ok(Ok(()))
+    );
+    let model = server.models.are_ready();
+    let ready = serving && database && model;
+    let body = json!({
+        "status": if ready { "ready" } else { "not ready" },
+        "serving": serving,
+        "database": database,
+        "model": model,
+    });
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(body))
+}

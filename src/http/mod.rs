@@ -1,0 +1,109 @@
+//! HTTP: the router and the transports of the GraphQL endpoint.
+
+mod accept;
+mod caller;
+mod error;
+mod graphiql;
+mod health;
+mod post_get;
+mod request_id;
+mod respond;
+mod sse;
+mod websocket;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::CorsLayer;
+
+use crate::auth::Authenticator;
+use crate::graphql::ApiSchema;
+use crate::llm::Models;
+use crate::store::SharedStore;
+
+/// Bounds of the transports.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+    /// How long a query or mutation may take.
+    pub request_timeout: Duration,
+    /// Origins that may call from a browser.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Whether GraphiQL is served.
+    pub graphiql: bool,
+    /// How often a quiet stream carries a keep-alive.
+    pub keep_alive: Duration,
+    /// How long a WebSocket may take to send `connection_init`.
+    pub websocket_init_timeout: Duration,
+    /// The largest WebSocket message from a client, in bytes.
+    pub websocket_message_bytes: usize,
+    /// How many operations one WebSocket may have open.
+    pub websocket_operations: usize,
+    /// How long a WebSocket may leave a ping unanswered or its events unread.
+    pub websocket_stall_timeout: Duration,
+}
+
+/// What the handlers work with.
+pub struct Server {
+    /// The GraphQL schema with its resolvers.
+    pub schema: ApiSchema,
+    /// The schema as text.
+    pub sdl: String,
+    /// Tells callers apart.
+    pub authenticator: Authenticator,
+    /// Asked for readiness.
+    pub store: SharedStore,
+    /// Asked for readiness.
+    pub models: Models,
+    /// Bounds.
+    pub transport: Transport,
+    /// Off while the server starts and from the moment it is told to stop.
+    pub ready: AtomicBool,
+    /// Ends the streams when the server stops.
+    pub stopping: CancellationToken,
+}
+
+/// All routes.
+pub fn router(server: Arc<Server>) -> Router {
+    let mut router = Router::new()
+        .route(
+            "/graphql",
+            get(post_get::get)
+                .post(post_get::post)
+                .fallback(post_get::other),
+        )
+        .route("/schema.graphql", get(post_get::sdl))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready));
+    if server.transport.graphiql {
+        router = router.merge(graphiql::routes());
+    }
+    router
+        .fallback(error::no_such_path)
+        .layer(DefaultBodyLimit::max(server.transport.body_limit))
+        .layer(cors(&server.transport.cors_origins))
+        .layer(axum::middleware::from_fn(request_id::assign))
+        .with_state(server)
+}
+
+/// Browsers of these origins may call; of no other.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::ACCEPT,
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([HeaderName::from_static(request_id::HEADER)])
+        .max_age(Duration::from_secs(3600))
+}

@@ -1,0 +1,266 @@
+//! The statements of a group commit. Rows travel as one array for each column, so that a
+//! statement has one text and one plan whatever the number of rows.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Postgres};
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+use crate::domain::{Message, Principal, RunId, Session, SessionId};
+use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
+use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
+use crate::store::rows::{OwnedSessionRow, all, encode_events, encode_parts};
+use crate::store::writer::Committer;
+use crate::store::{StoreError, queries};
+
+pub(super) struct PostgresCommitter {
+    pool: PgPool,
+}
+
+impl PostgresCommitter {
+    pub(super) fn new(pool: &PgPool) -> Self {
+        Self { pool: pool.clone() }
+    }
+}
+
+#[async_trait]
+impl Committer for PostgresCommitter {
+    async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
+        if group.only_appends() {
+            // A single statement is a transaction by itself: one round trip instead of three
+            // for what most groups are.
+            let mut connection = self.pool.acquire().await?;
+            return commit_group(&mut PostgresStatements(&mut connection), group).await;
+        }
+        let mut transaction = self.pool.begin().await?;
+        let outcome = commit_group(&mut PostgresStatements(&mut transaction), group).await?;
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+}
+
+struct PostgresStatements<'c>(&'c mut PgConnection);
+
+/// One column of the rows.
+fn column<'r, T, V>(rows: &'r [T], value: impl FnMut(&'r T) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
+}
+
+/// One column of the rows, which may be impossible to write.
+fn written<T>(
+    rows: &[T],
+    value: impl FnMut(&T) -> Result<String, StoreError>,
+) -> Result<Vec<String>, StoreError> {
+    rows.iter().map(value).collect()
+}
+
+fn ids(rows: Vec<(Uuid,)>) -> HashSet<Uuid> {
+    rows.into_iter().map(|(id,)| id).collect()
+}
+
+#[async_trait]
+impl Statements for PostgresStatements<'_> {
+    async fn lock_sessions(
+        &mut self,
+        ids: &[SessionId],
+    ) -> Result<Vec<(Principal, Session)>, StoreError> {
+        let mut query = queries::owned_sessions::<Postgres>(ids);
+        // Rows are locked in their order. NO KEY: as an UPDATE locks them, so that rows which
+        // merely refer to the session need not wait.
+        query.push(" FOR NO KEY UPDATE");
+        all::<OwnedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
+    }
+
+    async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO sessions (id, tenant, owner, agent_id, title, metadata,
+               head_message_id, branch_length, created_at, updated_at)
+             SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[],
+               $6::jsonb[], $7::uuid[], $8::integer[], $9::timestamptz[], $10::timestamptz[])",
+        )
+        .bind(column(rows, |(_, session)| session.id.uuid()))
+        .bind(column(rows, |(who, _)| who.tenant.as_ref()))
+        .bind(column(rows, |(who, _)| who.owner.as_ref()))
+        .bind(column(rows, |(_, session)| session.agent_id.uuid()))
+        .bind(column(rows, |(_, session)| session.title.as_deref()))
+        .bind(column(rows, |(_, session)| Json(&session.metadata)))
+        .bind(column(rows, |(_, session)| {
+            session.head.map(|id| id.uuid())
+        }))
+        .bind(column(rows, |(_, session)| session.branch_length))
+        .bind(column(rows, |(_, session)| session.created_at))
+        .bind(column(rows, |(_, session)| session.updated_at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
+        let inserted = sqlx::query_as(
+            "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, model,
+               status, input_message_id, output_message_id, node_id, lease_expires_at,
+               created_at, started_at,
+               input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
+             SELECT v.*, 0, 0, 0, 0
+             FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
+               $7::text[], $8::text[], $9::uuid[], $10::uuid[], $11::uuid[], $12::timestamptz[],
+               $13::timestamptz[], $14::timestamptz[]) AS v
+             ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING
+             RETURNING id",
+        )
+        .bind(column(rows, |row| row.run.id.uuid()))
+        .bind(column(rows, |row| row.who.tenant.as_ref()))
+        .bind(column(rows, |row| row.who.owner.as_ref()))
+        .bind(column(rows, |row| row.run.session_id.uuid()))
+        .bind(column(rows, |row| row.run.agent_id.uuid()))
+        .bind(column(rows, |row| row.run.agent_version_id.uuid()))
+        .bind(column(rows, |row| row.run.model.as_str()))
+        .bind(column(rows, |row| <&str>::from(row.run.status)))
+        .bind(column(rows, |row| row.run.input_message_id.uuid()))
+        .bind(column(rows, |row| row.run.output_message_id.uuid()))
+        .bind(column(rows, |row| row.node.uuid()))
+        .bind(column(rows, |row| row.lease_expires_at))
+        .bind(column(rows, |row| row.run.created_at))
+        .bind(column(rows, |row| row.run.started_at))
+        .fetch_all(&mut *self.0)
+        .await?;
+        Ok(ids(inserted))
+    }
+
+    async fn active_runs(
+        &mut self,
+        sessions: &[SessionId],
+    ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+        let mut query = queries::active_run_ids::<Postgres>(sessions);
+        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
+    }
+
+    async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO messages (id, tenant, owner, session_id, parent_id, position, role,
+               run_id, parts, finish_reason, created_at)
+             SELECT v.id, v.tenant, v.owner, v.session_id, v.parent_id, v.position, v.role,
+               v.run_id, v.parts::json, v.finish_reason, v.created_at
+             FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[],
+               $6::integer[], $7::text[], $8::uuid[], $9::text[], $10::text[], $11::timestamptz[])
+               AS v (id, tenant, owner, session_id, parent_id, position, role, run_id, parts,
+                 finish_reason, created_at)",
+        )
+        .bind(column(rows, |(_, message)| message.id.uuid()))
+        .bind(column(rows, |(who, _)| who.tenant.as_ref()))
+        .bind(column(rows, |(who, _)| who.owner.as_ref()))
+        .bind(column(rows, |(_, message)| message.session_id.uuid()))
+        .bind(column(rows, |(_, message)| {
+            message.parent_id.map(|id| id.uuid())
+        }))
+        .bind(column(rows, |(_, message)| message.position))
+        .bind(column(rows, |(_, message)| <&str>::from(message.role)))
+        .bind(column(rows, |(_, message)| message.run_id.uuid()))
+        .bind(written(rows, |(_, message)| encode_parts(&message.parts))?)
+        .bind(column(rows, |(_, message)| {
+            message.finish_reason.map(<&str>::from)
+        }))
+        .bind(column(rows, |(_, message)| message.created_at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn set_heads(&mut self, rows: &[NewHead]) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE sessions SET head_message_id = v.head, branch_length = v.length,
+               updated_at = v.at, title = coalesce(sessions.title, v.title)
+             FROM UNNEST($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::text[],
+               $6::uuid[]) AS v (id, head, length, at, title, previous)
+             WHERE sessions.id = v.id AND sessions.head_message_id IS NOT DISTINCT FROM v.previous",
+        )
+        .bind(column(rows, |new| new.session.uuid()))
+        .bind(column(rows, |new| new.head.uuid()))
+        .bind(column(rows, |new| new.branch_length))
+        .bind(column(rows, |new| new.at))
+        .bind(column(rows, |new| new.title.as_deref()))
+        .bind(column(rows, |new| new.previous.map(|id| id.uuid())))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE runs SET status = 'RUNNING', started_at = v.at
+             FROM UNNEST($1::uuid[], $2::timestamptz[]) AS v (id, at)
+             WHERE runs.id = v.id AND runs.status = 'QUEUED'",
+        )
+        .bind(column(rows, |(run, _)| run.uuid()))
+        .bind(column(rows, |(_, at)| *at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError> {
+        let ended = sqlx::query_as(
+            "UPDATE runs SET status = v.status, finish_reason = v.reason,
+               error_code = v.code, error_message = v.message, error_retryable = v.retryable,
+               input_tokens = v.input, output_tokens = v.output,
+               cached_input_tokens = v.cached, reasoning_tokens = v.reasoning,
+               finished_at = v.at
+             FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+               $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+               $12::timestamptz[])
+               AS v (id, node, status, reason, code, message, retryable, input, output, cached,
+                 reasoning, at)
+             WHERE runs.id = v.id AND runs.node_id = v.node
+               AND runs.status IN ('QUEUED', 'RUNNING')
+             RETURNING runs.id",
+        )
+        .bind(column(rows, |row| row.run.id.uuid()))
+        .bind(column(rows, |row| row.node.uuid()))
+        .bind(column(rows, |row| <&str>::from(row.run.status)))
+        .bind(column(rows, |row| row.run.finish_reason.map(<&str>::from)))
+        .bind(column(rows, |row| {
+            row.run.error.as_ref().map(|e| <&str>::from(e.code))
+        }))
+        .bind(column(rows, |row| {
+            row.run.error.as_ref().map(|e| e.message.as_str())
+        }))
+        .bind(column(rows, |row| {
+            row.run.error.as_ref().map(|e| e.retryable)
+        }))
+        .bind(column(rows, |row| row.run.usage.input_tokens.cast_signed()))
+        .bind(column(rows, |row| {
+            row.run.usage.output_tokens.cast_signed()
+        }))
+        .bind(column(rows, |row| {
+            row.run.usage.cached_input_tokens.cast_signed()
+        }))
+        .bind(column(rows, |row| {
+            row.run.usage.reasoning_tokens.cast_signed()
+        }))
+        .bind(column(rows, |row| row.run.finished_at))
+        .fetch_all(&mut *self.0)
+        .await?;
+        Ok(ids(ended))
+    }
+
+    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events)
+             SELECT v.run_id, v.first_sequence, v.last_sequence, v.tenant, v.owner, v.events::json
+             FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
+               $6::text[]) AS v (run_id, first_sequence, last_sequence, tenant, owner, events)",
+        )
+        .bind(column(rows, |row| row.run_id.uuid()))
+        .bind(column(rows, |row| row.first_sequence().cast_signed()))
+        .bind(column(rows, |row| row.last_sequence().cast_signed()))
+        .bind(column(rows, |row| row.who.tenant.as_ref()))
+        .bind(column(rows, |row| row.who.owner.as_ref()))
+        .bind(written(rows, |row| encode_events(&row.events))?)
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+}

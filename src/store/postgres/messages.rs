@@ -1,0 +1,42 @@
+//! Messages, alone and by branch.
+
+use async_trait::async_trait;
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::domain::{Message, MessageId, Principal};
+use crate::store::rows::{BranchRow, MessageRow, all, by_branch};
+use crate::store::{BranchRange, MessageStore, StoreError, queries};
+
+use super::PostgresStore;
+
+#[async_trait]
+impl MessageStore for PostgresStore {
+    async fn messages_by_id(
+        &self,
+        who: &Principal,
+        ids: &[MessageId],
+    ) -> Result<Vec<Message>, StoreError> {
+        let mut query = queries::messages_by_id::<Postgres>(who, ids);
+        all::<MessageRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    async fn branches(
+        &self,
+        who: &Principal,
+        ranges: &[BranchRange],
+    ) -> Result<Vec<Vec<Message>>, StoreError> {
+        let mut query = QueryBuilder::new(
+            "WITH RECURSIVE wanted (branch, head, low, high) AS (
+               SELECT n - 1, head, low, high FROM UNNEST(",
+        );
+        let mut columns = query.separated(", ");
+        columns
+            .push_bind(ranges.iter().map(|r| r.head.uuid()).collect::<Vec<_>>())
+            .push_bind(ranges.iter().map(|r| r.from).collect::<Vec<_>>())
+            .push_bind(ranges.iter().map(|r| r.to).collect::<Vec<_>>());
+        query.push(") WITH ORDINALITY AS w (head, low, high, n))");
+        queries::push_branches(&mut query, who);
+        let rows: Vec<BranchRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        by_branch(rows, ranges.len())
+    }
+}

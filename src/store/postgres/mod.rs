@@ -1,0 +1,145 @@
+//! PostgreSQL, 13 or newer: a pool for single statements and one connection for the group
+//! commit. Several nodes may share a database.
+
+mod agents;
+mod commit;
+mod messages;
+mod runs;
+mod sessions;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::types::Json;
+use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::queries::{Dialect, Value};
+use super::writer::Writer;
+use super::{Maintenance, StoreError, WriterSettings};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// How long a connection may have been idle before it is asked whether it still works.
+const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(5);
+
+/// How PostgreSQL is used.
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:port/database?sslmode=…`
+    pub url: SecretString,
+    /// How many connections this node opens at most, 2 at least: one is the writer's.
+    pub connections: u32,
+    /// How long the first connection may take when the store is opened.
+    pub connect_timeout: Duration,
+    /// How long a call waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long the server works on one statement before it gives up.
+    pub statement_timeout: Duration,
+    /// The writer's bounds.
+    pub writer: WriterSettings,
+}
+
+/// The store on PostgreSQL.
+pub struct PostgresStore {
+    pool: PgPool,
+    // One connection, so that reads can never keep the log from being written.
+    writes: PgPool,
+    writer: Writer,
+}
+
+impl PostgresStore {
+    /// Connects and brings the database up to date. Nodes that do so at the same time take
+    /// turns.
+    pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = settings.url.expose_secret().parse().map_err(|error| {
+            StoreError::Internal(format!("the PostgreSQL URL cannot be read: {error}"))
+        })?;
+        let options = options.application_name("talkgraph");
+        migrate(&options, settings.connect_timeout).await?;
+        let statement_timeout = settings.statement_timeout.as_millis();
+        let options = options.options([("statement_timeout", statement_timeout)]);
+        let pool = pool(settings.connections.saturating_sub(1).max(1), settings)
+            .connect_with(options.clone())
+            .await?;
+        let writes = self::pool(1, settings).connect_with(options).await?;
+        let writer = Writer::spawn(&settings.writer, commit::PostgresCommitter::new(&writes));
+        Ok(Self {
+            pool,
+            writes,
+            writer,
+        })
+    }
+}
+
+/// On a connection of its own, because a migration may take longer than a statement.
+async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), StoreError> {
+    let mut connection = tokio::time::timeout(timeout, PgConnection::connect_with(options))
+        .await
+        .map_err(|_| {
+            StoreError::Unavailable(format!("PostgreSQL did not answer within {timeout:?}"))
+        })??;
+    MIGRATIONS
+        .run(&mut connection)
+        .await
+        .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
+    connection.close().await?;
+    Ok(())
+}
+
+fn pool(connections: u32, settings: &PostgresSettings) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(settings.acquire_timeout)
+        // Asking before every statement would double the round trips; not asking at all
+        // would give the first callers after a quiet time a connection that a firewall or a
+        // restarted server has dropped meanwhile.
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for > TRUSTED_IDLE_TIME {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+}
+
+impl Dialect for Postgres {
+    const FIND: &'static str = "strpos";
+
+    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
+        match value {
+            Value::Id(id) => query.push_bind(id),
+            Value::Text(text) => query.push_bind(text),
+            Value::MaybeText(text) => query.push_bind(text),
+            Value::Number(number) => query.push_bind(number),
+            Value::Time(at) => query.push_bind(at),
+            Value::Json(json) => query.push_bind(Json(json)),
+        };
+    }
+
+    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>) {
+        query.push("= ANY (");
+        query.push_bind(ids.collect::<Vec<_>>());
+        query.push(")");
+    }
+}
+
+#[async_trait]
+impl Maintenance for PostgresStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+        self.pool.close().await;
+        self.writes.close().await;
+    }
+}

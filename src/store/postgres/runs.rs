@@ -1,0 +1,99 @@
+//! Runs and their event logs. What changes them goes through the group commit.
+
+use async_trait::async_trait;
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::domain::time::Timestamp;
+use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
+use crate::store::rows::{LogGroupRow, RUN_COLUMNS, RunRow, all, decode_events};
+use crate::store::{
+    EventLog, FinishedRun, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError, queries,
+};
+
+use super::PostgresStore;
+
+#[async_trait]
+impl RunStore for PostgresStore {
+    async fn runs_by_id(&self, who: &Principal, ids: &[RunId]) -> Result<Vec<Run>, StoreError> {
+        let mut query = queries::runs_by_id::<Postgres>(who, ids);
+        all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    async fn active_runs(
+        &self,
+        who: &Principal,
+        sessions: &[SessionId],
+    ) -> Result<Vec<Run>, StoreError> {
+        let mut query = queries::active_runs::<Postgres>(who, sessions);
+        all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError> {
+        self.writer.start(run).await
+    }
+
+    async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError> {
+        self.writer.finish(run).await
+    }
+
+    async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
+        // Rows that the group commit is changing right now are skipped, because two
+        // statements that lock several runs could wait for each other. Such a run begins or
+        // ends: its lease is young, or no longer needed.
+        sqlx::query(
+            "UPDATE runs SET lease_expires_at = $1 WHERE id = ANY (ARRAY (
+               SELECT id FROM runs WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING')
+               FOR NO KEY UPDATE SKIP LOCKED))",
+        )
+        .bind(until)
+        .bind(node.uuid())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn take_expired_runs(
+        &self,
+        node: NodeId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError> {
+        // ARRAY is read once; a plain IN may be read again for every row, past the limit.
+        let mut query = QueryBuilder::<Postgres>::new(
+            "UPDATE runs AS r SET node_id = $1, lease_expires_at = $2 WHERE r.id = ANY (ARRAY (
+               SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING') AND lease_expires_at <= $3
+               ORDER BY lease_expires_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING ",
+        );
+        query.push(RUN_COLUMNS);
+        let rows: Vec<RunRow> = sqlx::query_as(query.into_sql())
+            .bind(node.uuid())
+            .bind(until)
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter()
+            .map(|row| Ok((row.principal(), Run::try_from(row)?)))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl EventLog for PostgresStore {
+    async fn append_events(&self, events: NewEvents, done: Reply<()>) -> Result<(), StoreError> {
+        self.writer.append(events, done).await
+    }
+
+    async fn events(
+        &self,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RunEvent>, StoreError> {
+        let mut query = queries::events::<Postgres>(who, run, after, limit);
+        let rows: Vec<LogGroupRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        decode_events(run, rows, after, limit)
+    }
+}

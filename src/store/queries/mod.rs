@@ -1,0 +1,65 @@
+//! The statements that both databases understand, but for how they take values.
+//!
+//! Each text depends only on which conditions it has, so that it is prepared once.
+
+mod agents;
+mod messages;
+mod runs;
+mod sessions;
+
+pub(crate) use agents::*;
+pub(crate) use messages::*;
+pub(crate) use runs::*;
+pub(crate) use sessions::*;
+
+use serde_json::Value as JsonValue;
+use sqlx::{Database, QueryBuilder};
+use uuid::Uuid;
+
+use crate::domain::Principal;
+use crate::domain::time::Timestamp;
+
+/// What is bound to a placeholder.
+pub(crate) enum Value<'a> {
+    Id(Uuid),
+    Text(&'a str),
+    MaybeText(Option<&'a str>),
+    Number(i64),
+    Time(Timestamp),
+    Json(&'a JsonValue),
+}
+
+/// What a database does in its own way.
+pub(crate) trait Dialect: Database {
+    /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
+    const FIND: &'static str;
+
+    /// Adds a placeholder with its value.
+    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>);
+
+    /// Adds `IN (…)`, or what the database has for it.
+    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>);
+}
+
+/// Adds `sql` and a placeholder with its value.
+fn push<DB: Dialect>(query: &mut QueryBuilder<DB>, sql: &str, value: Value<'_>) {
+    query.push(sql);
+    DB::bind(query, value);
+}
+
+fn push_in<DB: Dialect>(query: &mut QueryBuilder<DB>, sql: &str, ids: impl Iterator<Item = Uuid>) {
+    query.push(sql);
+    DB::bind_in(query, ids);
+}
+
+/// Adds `AND <prefix>tenant = … AND <prefix>owner = …`.
+fn push_owner<DB: Dialect>(query: &mut QueryBuilder<DB>, prefix: &str, who: &Principal) {
+    query.push(" AND ").push(prefix);
+    push(query, "tenant = ", Value::Text(&who.tenant));
+    query.push(" AND ").push(prefix);
+    push(query, "owner = ", Value::Text(&who.owner));
+}
+
+fn push_limit<DB: Dialect>(query: &mut QueryBuilder<DB>, limit: i64) {
+    push(query, " LIMIT ", Value::Number(limit));
+}

@@ -1,0 +1,123 @@
+use sqlx::QueryBuilder;
+
+use crate::domain::time::now;
+use crate::domain::{PageRequest, Principal, Session, SessionId};
+use crate::store::rows::SESSION_COLUMNS;
+use crate::store::{SessionChange, SessionCursor, SessionFilter};
+
+use super::{Dialect, Value, push, push_in, push_limit, push_owner};
+
+fn select_sessions<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(SESSION_COLUMNS);
+    query.push(" FROM sessions WHERE deleted_at IS NULL");
+    push_owner(&mut query, "", who);
+    query
+}
+
+pub(crate) fn sessions_by_id<DB: Dialect>(who: &Principal, ids: &[SessionId]) -> QueryBuilder<DB> {
+    let mut query = select_sessions(who);
+    push_in(&mut query, " AND id ", ids.iter().map(SessionId::uuid));
+    query
+}
+
+pub(crate) fn sessions<DB: Dialect>(
+    who: &Principal,
+    filter: &SessionFilter,
+    page: &PageRequest<SessionCursor>,
+) -> QueryBuilder<DB> {
+    let mut query = select_sessions(who);
+    if let Some(agent) = filter.agent_id {
+        push(&mut query, " AND agent_id = ", Value::Id(agent.uuid()));
+    }
+    if let Some(text) = &filter.title_contains {
+        // Takes the text as it is, where LIKE would read % and _ in it.
+        query.push(" AND ").push(DB::FIND);
+        push(&mut query, "(lower(title), lower(", Value::Text(text));
+        query.push(")) > 0");
+    }
+    // Latest first: what comes after a cursor is older than it.
+    push_beyond(&mut query, page.after, "<");
+    push_beyond(&mut query, page.before, ">");
+    let direction = if page.from_end { "ASC" } else { "DESC" };
+    query.push(" ORDER BY updated_at ").push(direction);
+    query.push(", id ").push(direction);
+    push_limit(&mut query, i64::from(page.limit) + 1);
+    query
+}
+
+fn push_beyond<DB: Dialect>(
+    query: &mut QueryBuilder<DB>,
+    cursor: Option<SessionCursor>,
+    than: &str,
+) {
+    if let Some(cursor) = cursor {
+        query.push(" AND (updated_at, id) ").push(than);
+        push(query, " (", Value::Time(cursor.updated_at));
+        push(query, ", ", Value::Id(cursor.id.uuid()));
+        query.push(")");
+    }
+}
+
+pub(crate) fn insert_session<DB: Dialect>(who: &Principal, session: &Session) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO sessions (branch_length, id, tenant, owner, agent_id, title, metadata, \
+         created_at, updated_at) VALUES (0, ",
+    );
+    DB::bind(&mut query, Value::Id(session.id.uuid()));
+    push(&mut query, ", ", Value::Text(&who.tenant));
+    push(&mut query, ", ", Value::Text(&who.owner));
+    push(&mut query, ", ", Value::Id(session.agent_id.uuid()));
+    push(&mut query, ", ", Value::MaybeText(session.title.as_deref()));
+    push(&mut query, ", ", Value::Json(&session.metadata));
+    push(&mut query, ", ", Value::Time(session.created_at));
+    push(&mut query, ", ", Value::Time(session.updated_at));
+    query.push(")");
+    query
+}
+
+/// Returns the session as it is then, or nothing.
+pub(crate) fn update_session<DB: Dialect>(
+    who: &Principal,
+    id: SessionId,
+    change: &SessionChange,
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE sessions SET updated_at = ");
+    DB::bind(&mut query, Value::Time(now()));
+    if let Some(title) = &change.title {
+        push(&mut query, ", title = ", Value::MaybeText(title.as_deref()));
+    }
+    if let Some(metadata) = &change.metadata {
+        push(&mut query, ", metadata = ", Value::Json(metadata));
+    }
+    push(
+        &mut query,
+        " WHERE deleted_at IS NULL AND id = ",
+        Value::Id(id.uuid()),
+    );
+    push_owner(&mut query, "", who);
+    query.push(" RETURNING ").push(SESSION_COLUMNS);
+    query
+}
+
+pub(crate) fn delete_session<DB: Dialect>(who: &Principal, id: SessionId) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE sessions SET deleted_at = ");
+    DB::bind(&mut query, Value::Time(now()));
+    push(
+        &mut query,
+        " WHERE deleted_at IS NULL AND id = ",
+        Value::Id(id.uuid()),
+    );
+    push_owner(&mut query, "", who);
+    query
+}
+
+/// Sessions that are not deleted, with their principals, in the order of their ids.
+pub(crate) fn owned_sessions<DB: Dialect>(ids: &[SessionId]) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT tenant, owner, ");
+    query.push(SESSION_COLUMNS);
+    query.push(" FROM sessions WHERE deleted_at IS NULL AND id ");
+    DB::bind_in(&mut query, ids.iter().map(SessionId::uuid));
+    query.push(" ORDER BY id");
+    query
+}
