@@ -28,6 +28,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 /// What can be changed.
 pub struct Mutation;
 
+/// What can be changed.
 #[Object]
 impl Mutation {
     /// Says something to an agent and waits for its answer. The run goes on if the client

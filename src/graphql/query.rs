@@ -23,6 +23,7 @@ const MAX_NODES: usize = 100;
 /// What can be asked.
 pub struct Query;
 
+/// What can be asked.
 #[Object]
 impl Query {
     /// Anything by its global id; null when there is no such thing or it is somebody else's.

@@ -14,6 +14,7 @@ use crate::domain::RunId;
 /// What can be followed.
 pub struct Subscription;
 
+/// What can be followed.
 #[GraphqlSubscription]
 impl Subscription {
     /// Says something to an agent and follows the run that answers. The run goes on if the

@@ -54,7 +54,9 @@ pub(crate) trait Statements: Send {
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError>;
     /// Ends the runs that are active and their node's own, and returns their ids.
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError>;
-    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<(), StoreError>;
+    /// Inserts the rows that follow what their run's log has, and returns the ids of their
+    /// runs. There is one row for a run at most.
+    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError>;
 }
 
 /// Writes a whole group within the transaction of `db`.
@@ -63,19 +65,47 @@ pub(crate) async fn commit_group(
     group: &Group,
 ) -> Result<GroupOutcome, StoreError> {
     let sessions = lock_sessions(db, group).await?;
-    let outcome = GroupOutcome {
+    let mut outcome = GroupOutcome {
         starts: write_starts(db, &group.starts, &sessions).await?,
+        appends: Vec::new(),
         finishes: write_finishes(db, &group.finishes).await?,
     };
     let begun: Vec<_> = group.appends.iter().filter_map(begun).collect();
     if !begun.is_empty() {
         db.begin_runs(&begun).await?;
     }
-    let rows = group.log_rows(&outcome);
-    if !rows.is_empty() {
-        db.insert_events(&rows).await?;
-    }
+    outcome.appends = write_events(db, group, &outcome).await?;
     Ok(outcome)
+}
+
+/// A lone append whose events do not follow the log is refused. Where a run's state changes
+/// with its events, the whole transaction is given up instead, so that neither is written.
+async fn write_events(
+    db: &mut impl Statements,
+    group: &Group,
+    outcome: &GroupOutcome,
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let rows = group.log_rows(outcome);
+    if rows.is_empty() {
+        return Ok(group.appends.iter().map(|_| Ok(())).collect());
+    }
+    let written = db.insert_events(&rows).await?;
+    if rows
+        .iter()
+        .any(|row| row.changes_state && !written.contains(&row.run_id.uuid()))
+    {
+        return Err(StoreError::Internal(
+            "the events of a run do not follow its log".to_owned(),
+        ));
+    }
+    Ok(group
+        .appends
+        .iter()
+        .map(|new| match new.events.first() {
+            Some(event) if !written.contains(&event.run_id.uuid()) => Err(StoreError::Conflict),
+            _ => Ok(()),
+        })
+        .collect())
 }
 
 /// Sessions by id, with the principals they belong to.

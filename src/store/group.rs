@@ -103,10 +103,11 @@ pub(crate) struct Group {
     pub(crate) finishes: Vec<FinishedRun>,
 }
 
-/// What became of a group's members, in their order. Appends have no refusals of their own.
+/// What became of a group's members, in their order.
 #[derive(Default)]
 pub(crate) struct GroupOutcome {
     pub(crate) starts: Vec<Result<StartedRun, StoreError>>,
+    pub(crate) appends: Vec<Result<(), StoreError>>,
     pub(crate) finishes: Vec<Result<(), StoreError>>,
 }
 
@@ -114,6 +115,8 @@ pub(crate) struct GroupOutcome {
 pub(crate) struct LogRow<'a> {
     pub(crate) who: &'a Principal,
     pub(crate) run_id: RunId,
+    /// Whether the run's state changes together with these events.
+    pub(crate) changes_state: bool,
     pub(crate) events: Vec<&'a RunEvent>,
 }
 
@@ -143,16 +146,20 @@ impl Group {
         let finishes = self.finishes.iter().zip(&outcome.finishes);
         let sources = starts
             .filter(|(_, outcome)| outcome.is_ok())
-            .map(|(start, _)| (&start.who, &start.events))
-            .chain(self.appends.iter().map(|new| (&new.who, &new.events)))
+            .map(|(start, _)| (&start.who, &start.events, true))
+            .chain(
+                self.appends
+                    .iter()
+                    .map(|new| (&new.who, &new.events, new.started_at.is_some())),
+            )
             .chain(
                 finishes
                     .filter(|(_, outcome)| outcome.is_ok())
-                    .map(|(finish, _)| (&finish.who, &finish.events)),
+                    .map(|(finish, _)| (&finish.who, &finish.events, true)),
             );
         let mut rows: Vec<LogRow<'_>> = Vec::new();
         let mut row_of = std::collections::HashMap::new();
-        for (who, events) in sources {
+        for (who, events, changes_state) in sources {
             let Some(first) = events.first() else {
                 continue;
             };
@@ -160,11 +167,13 @@ impl Group {
                 rows.push(LogRow {
                     who,
                     run_id: first.run_id,
+                    changes_state: false,
                     events: Vec::new(),
                 });
                 rows.len() - 1
             });
             if let Some(row) = rows.get_mut(row) {
+                row.changes_state |= changes_state;
                 row.events.extend(events.iter().map(Arc::as_ref));
             }
         }

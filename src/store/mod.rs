@@ -106,7 +106,7 @@ pub struct SessionChange {
 pub struct SessionFilter {
     /// Only those of this agent.
     pub agent_id: Option<AgentId>,
-    /// Only those whose title has this text, whatever its case.
+    /// Only those whose title has this text, whatever the case of its ASCII letters.
     pub title_contains: Option<String>,
 }
 
@@ -209,7 +209,8 @@ pub trait RunStore: Send + Sync {
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError>;
 
     /// Ends a run: its last events, its answer and its final state, all or nothing.
-    /// `Conflict` when it is no longer this node's to end.
+    /// `Conflict` when it is no longer this node's to end, or when earlier events could not
+    /// be written and `mends_log` is not set.
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
 
     /// Says that `node` is alive until `until`, for all its active runs.
@@ -230,7 +231,8 @@ pub trait RunStore: Send + Sync {
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Queues events for the next group commit and returns once they have a place in the
-    /// queue. `done` is called after they are committed, in the order they were queued.
+    /// queue. `done` is called after they are committed, in the order they were queued, or
+    /// with `Conflict` when they do not follow what the run's log has.
     async fn append_events(&self, events: NewEvents, done: Reply<()>) -> Result<(), StoreError>;
 
     /// The events of a run after `after`, in order, at most about `limit` (groups are

@@ -241,7 +241,13 @@ pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_ve
     r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
     r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
     r.tenant, r.owner, \
-    (SELECT max(e.last_sequence) FROM run_events e WHERE e.run_id = r.id) AS last_sequence";
+    (SELECT e.last_sequence FROM run_events e WHERE e.run_id = r.id \
+     ORDER BY e.first_sequence DESC LIMIT 1) AS last_sequence";
+
+/// The condition that a new log row `v` follows what its run's log has, without a hole and
+/// without writing anything twice.
+pub(crate) const FOLLOWS_LOG: &str = "v.first_sequence = 1 + coalesce((SELECT e.last_sequence \
+    FROM run_events e WHERE e.run_id = v.run_id ORDER BY e.first_sequence DESC LIMIT 1), 0)";
 
 #[derive(FromRow)]
 pub(crate) struct RunRow {

@@ -212,6 +212,11 @@ async fn commit(
             for (finish, outcome) in group.finishes.iter().zip(&outcome.finishes) {
                 broken.forget(finish, outcome);
             }
+            for (new, outcome) in group.appends.iter().zip(&outcome.appends) {
+                if outcome.is_err() {
+                    broken.add(new);
+                }
+            }
             deliver(replies, outcome);
         }
         // One bad member must not take the others down with it.
@@ -254,7 +259,10 @@ async fn commit_singly(
             appends: vec![events],
             ..Group::default()
         };
-        let outcome = committer.commit(&single).await.map(|_| ());
+        let outcome = committer
+            .commit(&single)
+            .await
+            .and_then(|mut outcome| first(&mut outcome.appends));
         if outcome.is_err() {
             single.appends.iter().for_each(|new| broken.add(new));
         }
@@ -292,8 +300,8 @@ fn deliver(replies: Replies, outcome: GroupOutcome) {
     for (reply, outcome) in replies.starts.into_iter().zip(outcome.starts) {
         reply(outcome);
     }
-    for reply in replies.appends {
-        reply(Ok(()));
+    for (reply, outcome) in replies.appends.into_iter().zip(outcome.appends) {
+        reply(outcome);
     }
     for (reply, outcome) in replies.finishes.into_iter().zip(outcome.finishes) {
         reply(outcome);

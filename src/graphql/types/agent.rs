@@ -9,7 +9,6 @@ use super::enums::AgentSource;
 use crate::domain;
 use crate::graphql::api;
 
-/// Somebody to talk to: instructions, a model and its parameters. Sessions belong to one.
 pub(crate) struct Agent(pub(crate) Arc<domain::Agent>);
 
 /// How an agent's model samples; what is null is left to the model.
@@ -23,6 +22,7 @@ pub(crate) struct ModelParameters {
     max_output_tokens: Option<u32>,
 }
 
+/// Somebody to talk to: instructions, a model and its parameters. Sessions belong to one.
 #[Object]
 impl Agent {
     /// The agent's global id.
@@ -82,9 +82,9 @@ impl Agent {
     }
 }
 
-/// One immutable version of an agent. A run names the version it ran with.
 pub(crate) struct AgentVersion(pub(crate) Arc<domain::AgentVersion>);
 
+/// One immutable version of an agent. A run names the version it ran with.
 #[Object]
 impl AgentVersion {
     /// The version's id.

@@ -67,12 +67,12 @@ macro_rules! events {
         $(#[$doc:meta])*
         $name:ident { $($field:ident: $type:ty),* } { $($own:tt)* }
     )*) => {$(
-        $(#[$doc])*
         pub(crate) struct $name {
             head: Head,
             $($field: $type,)*
         }
 
+        $(#[$doc])*
         #[Object]
         impl $name {
             /// The run it belongs to.

@@ -12,7 +12,6 @@ use crate::domain::{self, MessageId, RunId};
 use crate::graphql::loader::Of;
 use crate::graphql::{ApiError, Code, api, principal};
 
-/// Something that was said, as ordered parts.
 pub(crate) struct Message {
     id: MessageId,
     source: Source,
@@ -132,6 +131,7 @@ impl Message {
     }
 }
 
+/// Something that was said, as ordered parts.
 #[Object]
 impl Message {
     /// The message's global id; the same while it is written and afterwards.

@@ -12,7 +12,12 @@ pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod usage;
 
+use async_graphql::connection::Connection;
 use async_graphql::{ObjectType, SchemaBuilder, SubscriptionType};
+
+use super::connection::Cursor;
+
+type Page<T> = Connection<Cursor, T>;
 
 /// Registers the types that no field names directly.
 pub(crate) fn register<Q, M, S>(builder: SchemaBuilder<Q, M, S>) -> SchemaBuilder<Q, M, S>
@@ -24,4 +29,11 @@ where
     builder
         .register_output_type::<node::Node>()
         .register_output_type::<event::RunEvent>()
+        .override_output_type_description::<Page<agent::Agent>>("A page of agents, by name.")
+        .override_output_type_description::<Page<session::Session>>(
+            "A page of sessions, latest activity first.",
+        )
+        .override_output_type_description::<Page<message::Message>>(
+            "A page of messages, oldest first.",
+        )
 }

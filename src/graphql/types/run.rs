@@ -14,8 +14,6 @@ use crate::domain::{self, RunId};
 use crate::graphql::loader::Of;
 use crate::graphql::{ApiError, Code, api, principal};
 
-/// One answer being made, or made. Belongs to the server, not to a connection: it goes on
-/// when the client goes away.
 pub(crate) struct Run {
     id: RunId,
     loaded: Option<Arc<domain::Run>>,
@@ -69,6 +67,8 @@ impl Run {
     }
 }
 
+/// One answer being made, or made. Belongs to the server, not to a connection: it goes on
+/// when the client goes away.
 #[Object]
 impl Run {
     /// The run's global id.

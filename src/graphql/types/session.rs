@@ -16,9 +16,9 @@ use crate::graphql::loader::{ActiveRunOf, Of};
 use crate::graphql::{ApiError, Code, api, principal};
 use crate::store::BranchRange;
 
-/// A conversation with an agent. Belongs to the principal who made it.
 pub(crate) struct Session(pub(crate) Arc<domain::Session>);
 
+/// A conversation with an agent. Belongs to the principal who made it.
 #[Object]
 impl Session {
     /// The session's global id.

@@ -21,8 +21,10 @@ mod tokenizer;
 mod weights;
 
 use std::env;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use tokio::sync::mpsc::Receiver;
 
@@ -56,7 +58,7 @@ pub fn prefer_single_threaded_products() {
 pub struct EmbeddedSettings {
     /// The weights file, as `scripts/fetch-model` leaves it.
     pub model_path: PathBuf,
-    /// Answers made at the same time, each on a thread of its own; at least 1.
+    /// Threads that compute, each making one answer at a time; 0 for one per core.
     pub threads: usize,
     /// Requests that may wait for a thread; one more is refused as busy.
     pub queue_limit: usize,
@@ -78,11 +80,6 @@ impl EmbeddedModel {
     /// # Errors
     /// A weights file that is missing, cut or another one; settings out of range.
     pub fn load(settings: &EmbeddedSettings) -> Result<Self, EmbeddedError> {
-        if settings.threads == 0 {
-            return Err(EmbeddedError::Settings(
-                "threads must be at least 1".to_owned(),
-            ));
-        }
         if env::var_os(KERNEL_THREADS_VARIABLE).is_none() {
             tracing::warn!("{KERNEL_THREADS_VARIABLE} is not set: slow while other cores are busy");
         }
@@ -93,7 +90,11 @@ impl EmbeddedModel {
             settings.cached_conversations,
         )?;
         drop(gguf);
-        let engine = Engine::start(loaded, settings.threads, settings.queue_limit)?;
+        let threads = match settings.threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            threads => threads,
+        };
+        let engine = Engine::start(loaded, threads, settings.queue_limit)?;
         Ok(Self {
             engine: Arc::new(engine),
         })

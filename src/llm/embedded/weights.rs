@@ -25,7 +25,7 @@ pub(crate) struct Gguf {
 impl Gguf {
     /// Reads and verifies the file.
     ///
-    /// The whole file is hashed at every start: it costs less than a tenth of a second,
+    /// The whole file is hashed at every start: it costs about a tenth of a second,
     /// and a marker file beside it would vouch for bytes that may have changed since.
     pub(crate) fn open(path: &Path) -> Result<Self, EmbeddedError> {
         let bytes = read_verified(path)?;

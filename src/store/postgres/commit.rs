@@ -5,14 +5,14 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{Message, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use crate::store::rows::{OwnedSessionRow, all, encode_events, encode_parts};
+use crate::store::rows::{FOLLOWS_LOG, OwnedSessionRow, all, encode_events, encode_parts};
 use crate::store::writer::Committer;
 use crate::store::{StoreError, queries};
 
@@ -246,21 +246,24 @@ impl Statements for PostgresStatements<'_> {
         Ok(ids(ended))
     }
 
-    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<(), StoreError> {
-        sqlx::query(
+    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError> {
+        let mut query = QueryBuilder::<Postgres>::new(
             "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events)
              SELECT v.run_id, v.first_sequence, v.last_sequence, v.tenant, v.owner, v.events::json
              FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
-               $6::text[]) AS v (run_id, first_sequence, last_sequence, tenant, owner, events)",
-        )
-        .bind(column(rows, |row| row.run_id.uuid()))
-        .bind(column(rows, |row| row.first_sequence().cast_signed()))
-        .bind(column(rows, |row| row.last_sequence().cast_signed()))
-        .bind(column(rows, |row| row.who.tenant.as_ref()))
-        .bind(column(rows, |row| row.who.owner.as_ref()))
-        .bind(written(rows, |row| encode_events(&row.events))?)
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
+               $6::text[]) AS v (run_id, first_sequence, last_sequence, tenant, owner, events)
+             WHERE ",
+        );
+        query.push(FOLLOWS_LOG).push(" RETURNING run_id");
+        let inserted = sqlx::query_as(query.into_sql())
+            .bind(column(rows, |row| row.run_id.uuid()))
+            .bind(column(rows, |row| row.first_sequence().cast_signed()))
+            .bind(column(rows, |row| row.last_sequence().cast_signed()))
+            .bind(column(rows, |row| row.who.tenant.as_ref()))
+            .bind(column(rows, |row| row.who.owner.as_ref()))
+            .bind(written(rows, |row| encode_events(&row.events))?)
+            .fetch_all(&mut *self.0)
+            .await?;
+        Ok(ids(inserted))
     }
 }

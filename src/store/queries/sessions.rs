@@ -31,10 +31,12 @@ pub(crate) fn sessions<DB: Dialect>(
         push(&mut query, " AND agent_id = ", Value::Id(agent.uuid()));
     }
     if let Some(text) = &filter.title_contains {
-        // Takes the text as it is, where LIKE would read % and _ in it.
+        // Takes the text as it is, where LIKE would read % and _ in it. lower()
+        // knows only ASCII letters, in both databases.
+        let text = text.to_ascii_lowercase();
         query.push(" AND ").push(DB::FIND);
-        push(&mut query, "(lower(title), lower(", Value::Text(text));
-        query.push(")) > 0");
+        push(&mut query, "(lower(title), ", Value::Text(&text));
+        query.push(") > 0");
     }
     // Latest first: what comes after a cursor is older than it.
     push_beyond(&mut query, page.after, "<");

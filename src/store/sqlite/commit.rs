@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Message, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use crate::store::rows::{OwnedSessionRow, Stamp, all, encode_events, encode_parts};
+use crate::store::rows::{FOLLOWS_LOG, OwnedSessionRow, Stamp, all, encode_events, encode_parts};
 use crate::store::writer::Committer;
 use crate::store::{StoreError, queries};
 
@@ -66,7 +66,7 @@ async fn insert<T>(
         });
         outcome?;
         query.push(tail);
-        if tail.ends_with("RETURNING id") {
+        if tail.contains("RETURNING") {
             let ids: Vec<(Uuid,)> = query.build_query_as().fetch_all(&mut *connection).await?;
             returned.extend(ids.into_iter().map(|(id,)| id));
         } else {
@@ -225,9 +225,13 @@ impl Statements for SqliteStatements<'_> {
         Ok(ended.into_iter().collect())
     }
 
-    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<(), StoreError> {
-        let head = "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) ";
-        insert(self.0, head, rows, "", |row, log| {
+    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError> {
+        let head = "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events) AS (";
+        let tail = format!(
+            ") INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
+             SELECT * FROM v WHERE {FOLLOWS_LOG} RETURNING run_id"
+        );
+        let inserted = insert(self.0, head, rows, &tail, |row, log| {
             row.push_bind(log.run_id.uuid())
                 .push_bind(log.first_sequence().cast_signed())
                 .push_bind(log.last_sequence().cast_signed())
@@ -237,6 +241,6 @@ impl Statements for SqliteStatements<'_> {
             Ok(())
         })
         .await?;
-        Ok(())
+        Ok(inserted.into_iter().collect())
     }
 }

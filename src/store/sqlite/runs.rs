@@ -67,7 +67,7 @@ impl RunStore for SqliteStore {
         // RETURNING knows no alias in SQLite.
         query.push(
             RUN_COLUMNS
-                .replace("r.id) AS", "runs.id) AS")
+                .replace("r.id ORDER", "runs.id ORDER")
                 .replace("r.", ""),
         );
         let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.writes).await?;

@@ -110,6 +110,7 @@ async fn an_answer_without_end_ends_at_the_total_limit() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_a_pause_ends_at_the_total_limit() {
     let flood = stream::repeat(": x\n\n")
+        .take(1000)
         .enumerate()
         .then(|(n, text)| async move {
             if n == 100 {
