@@ -7,6 +7,9 @@ use clap::Parser;
 use talkgraph::cli::Cli;
 
 fn main() -> ExitCode {
+    // While there is only this thread: it concerns the environment.
+    #[cfg(feature = "embedded-model")]
+    talkgraph::llm::embedded::prefer_single_threaded_products();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

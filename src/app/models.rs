@@ -34,6 +34,9 @@ pub enum ModelError {
          does both"
     )]
     NotCompiledIn,
+    /// The settings forbid the embedded model, and there is no other.
+    #[error("no model: models.embedded.enabled is false; set OPENAI_API_KEY (or OPENAI_BASE_URL)")]
+    Disabled,
     /// The embedded model cannot be loaded.
     #[error("{0}")]
     Embedded(String),
@@ -94,6 +97,30 @@ fn openai(settings: &OpenAiSettings) -> Result<Arc<dyn ChatModel>, ModelError> {
     Ok(Arc::new(
         provider.map_err(|error| ModelError::OpenAi(error.to_string()))?,
     ))
+}
+
+/// Loads the weights on a thread where blocking is allowed; it takes about a second.
+#[cfg(feature = "embedded-model")]
+async fn embedded(settings: &EmbeddedSettings) -> Result<Arc<dyn ChatModel>, ModelError> {
+    use crate::llm::embedded::{self, EmbeddedModel};
+    if !settings.enabled {
+        return Err(ModelError::Disabled);
+    }
+    let settings = embedded::EmbeddedSettings {
+        model_path: settings.path.clone(),
+        threads: settings.threads,
+        queue_limit: settings.queue,
+        context_tokens: settings.context_tokens,
+        cached_conversations: settings.cached_conversations,
+    };
+    let loaded = tokio::task::spawn_blocking(move || EmbeddedModel::load(&settings)).await;
+    match loaded {
+        Ok(Ok(model)) => Ok(Arc::new(model)),
+        Ok(Err(error)) => Err(ModelError::Embedded(error.to_string())),
+        Err(error) => Err(ModelError::Embedded(format!(
+            "loading the model failed: {error}"
+        ))),
+    }
 }
 
 #[cfg(not(feature = "embedded-model"))]

@@ -2,6 +2,8 @@
 //!
 //! One file or folder per vendor, all behind [`ChatModel`].
 
+#[cfg(feature = "embedded-model")]
+pub mod embedded;
 pub(crate) mod error;
 pub(crate) mod http;
 pub(crate) mod openai;

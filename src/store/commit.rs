@@ -94,9 +94,13 @@ async fn write_events(
         .iter()
         .any(|row| row.changes_state && !written.contains(&row.run_id.uuid()))
     {
-        return Err(StoreError::Internal(
-            "the events of a run do not follow its log".to_owned(),
-        ));
+        let why = "the events of a run do not follow its log".to_owned();
+        return Err(match group.len() {
+            // Read the log, number the events anew and try again.
+            1 => StoreError::Unavailable(why),
+            // Each member by itself, to find out which it is.
+            _ => StoreError::Internal(why),
+        });
     }
     Ok(group
         .appends

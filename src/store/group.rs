@@ -131,6 +131,11 @@ impl LogRow<'_> {
 }
 
 impl Group {
+    /// How many members it has.
+    pub(crate) fn len(&self) -> usize {
+        self.starts.len() + self.appends.len() + self.finishes.len()
+    }
+
     /// Whether the group has nothing but events of runs that began earlier, and so takes
     /// only one statement.
     pub(crate) fn only_appends(&self) -> bool {

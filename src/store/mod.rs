@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod error;
 pub(crate) mod file_agents;
 pub(crate) mod group;
+pub(crate) mod log_rows;
 pub mod postgres;
 pub(crate) mod queries;
 pub(crate) mod rows;
@@ -210,7 +211,8 @@ pub trait RunStore: Send + Sync {
 
     /// Ends a run: its last events, its answer and its final state, all or nothing.
     /// `Conflict` when it is no longer this node's to end, or when earlier events could not
-    /// be written and `mends_log` is not set.
+    /// be written and `mends_log` is not set. `Unavailable` also when the events do not follow
+    /// what the log has: read it again and number them anew.
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
 
     /// Says that `node` is alive until `until`, for all its active runs.

@@ -1,7 +1,6 @@
 //! Rows as both databases return them, and what they mean.
 
 use chrono::{DateTime, Utc};
-use serde_json::value::RawValue;
 use sqlx::FromRow;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -10,8 +9,7 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, AgentSpec, AgentVersion, Message, Part, Principal, Run, RunError, RunEvent, RunId,
-    Session, Usage,
+    Agent, AgentSpec, AgentVersion, Message, Part, Principal, Run, RunError, Session, Usage,
 };
 
 use super::StoreError;
@@ -244,11 +242,6 @@ pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_ve
     (SELECT e.last_sequence FROM run_events e WHERE e.run_id = r.id \
      ORDER BY e.first_sequence DESC LIMIT 1) AS last_sequence";
 
-/// The condition that a new log row `v` follows what its run's log has, without a hole and
-/// without writing anything twice.
-pub(crate) const FOLLOWS_LOG: &str = "v.first_sequence = 1 + coalesce((SELECT e.last_sequence \
-    FROM run_events e WHERE e.run_id = v.run_id ORDER BY e.first_sequence DESC LIMIT 1), 0)";
-
 #[derive(FromRow)]
 pub(crate) struct RunRow {
     id: Uuid,
@@ -324,57 +317,6 @@ pub(crate) fn encode_parts(parts: &[Part]) -> Result<String, StoreError> {
     serde_json::to_string(parts).map_err(|error| corrupt("messages.parts", &error.to_string()))
 }
 
-/// Writes events as a log row keeps them: a JSON array of `[microseconds, body]`; their
-/// sequences follow from the row's first, so there must be no hole between them.
-pub(crate) fn encode_events(events: &[&RunEvent]) -> Result<String, StoreError> {
-    if !events.is_sorted_by(|a, b| a.sequence + 1 == b.sequence) {
-        return Err(corrupt("run_events.events", "the sequence has a hole"));
-    }
-    let pairs: Vec<_> = events
-        .iter()
-        .map(|event| (event.at.timestamp_micros(), &event.body))
-        .collect();
-    serde_json::to_string(&pairs).map_err(|error| corrupt("run_events.events", &error.to_string()))
-}
-
-/// A log row's events: `[microseconds, body]` of each.
-#[derive(FromRow)]
-pub(crate) struct LogGroupRow {
-    first_sequence: i64,
-    events: Json<Vec<(i64, Box<RawValue>)>>,
-}
-
-/// The events of consecutive log rows that come after `after`; no further row is read
-/// once there are `limit`.
-pub(crate) fn decode_events(
-    run_id: RunId,
-    rows: Vec<LogGroupRow>,
-    after: u64,
-    limit: u32,
-) -> Result<Vec<RunEvent>, StoreError> {
-    let mut events = Vec::new();
-    for row in rows {
-        let sequences = row.first_sequence.cast_unsigned()..;
-        for ((at, body), sequence) in row.events.0.into_iter().zip(sequences) {
-            if sequence <= after {
-                continue;
-            }
-            events.push(RunEvent {
-                run_id,
-                sequence,
-                at: DateTime::from_timestamp_micros(at)
-                    .ok_or_else(|| corrupt("run_events.events", "no timestamp"))?,
-                body: serde_json::from_str(body.get())
-                    .map_err(|error| corrupt("run_events.events", &error.to_string()))?,
-            });
-        }
-        if events.len() >= limit as usize {
-            break;
-        }
-    }
-    Ok(events)
-}
-
 /// Turns rows into what they mean.
 pub(crate) fn all<R, T>(rows: Vec<R>) -> Result<Vec<T>, StoreError>
 where
@@ -403,6 +345,6 @@ fn known_option<T: std::str::FromStr>(
     name.map(|name| known(&name, column)).transpose()
 }
 
-fn corrupt(column: &str, what: &str) -> StoreError {
+pub(crate) fn corrupt(column: &str, what: &str) -> StoreError {
     StoreError::Internal(format!("{column} makes no sense: {what}"))
 }

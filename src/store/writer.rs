@@ -203,7 +203,7 @@ async fn commit(
             }
         }
     }
-    let size = group.starts.len() + group.appends.len() + group.finishes.len();
+    let size = group.len();
     if size == 0 {
         return;
     }

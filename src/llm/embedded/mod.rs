@@ -13,6 +13,7 @@ mod error;
 mod generation;
 mod kv;
 mod model;
+mod provider;
 mod sampling;
 mod template;
 #[cfg(test)]

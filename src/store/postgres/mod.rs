@@ -17,6 +17,8 @@ use sqlx::types::Json;
 use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use commit::PostgresCommitter;
+
 use super::queries::{Dialect, Value};
 use super::writer::Writer;
 use super::{Maintenance, StoreError, WriterSettings};
@@ -31,9 +33,10 @@ const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(5);
 pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database?sslmode=…`
     pub url: SecretString,
-    /// How many connections this node opens at most, 2 at least: one is the writer's.
+    /// How many connections this node opens at most: one is the writer's, the rest is for
+    /// everything else. Fewer than 2 are taken as 2.
     pub connections: u32,
-    /// How long the first connection may take when the store is opened.
+    /// How long a connection may take when the store is opened, and the writer's at any time.
     pub connect_timeout: Duration,
     /// How long a call waits for a connection.
     pub acquire_timeout: Duration,
@@ -46,8 +49,6 @@ pub struct PostgresSettings {
 /// The store on PostgreSQL.
 pub struct PostgresStore {
     pool: PgPool,
-    // One connection, so that reads can never keep the log from being written.
-    writes: PgPool,
     writer: Writer,
 }
 
@@ -65,25 +66,29 @@ impl PostgresStore {
         let pool = pool(settings.connections.saturating_sub(1).max(1), settings)
             .connect_with(options.clone())
             .await?;
-        let writes = self::pool(1, settings).connect_with(options).await?;
-        let writer = Writer::spawn(&settings.writer, commit::PostgresCommitter::new(&writes));
-        Ok(Self {
-            pool,
-            writes,
-            writer,
-        })
+        let committer = PostgresCommitter::connect(options, settings).await?;
+        let writer = Writer::spawn(&settings.writer, committer);
+        Ok(Self { pool, writer })
+    }
+}
+
+async fn connect(
+    options: &PgConnectOptions,
+    timeout: Duration,
+) -> Result<PgConnection, StoreError> {
+    match tokio::time::timeout(timeout, PgConnection::connect_with(options)).await {
+        Ok(connection) => Ok(connection?),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "PostgreSQL did not answer within {timeout:?}"
+        ))),
     }
 }
 
 /// On a connection of its own, because a migration may take longer than a statement.
 async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), StoreError> {
-    let mut connection = tokio::time::timeout(timeout, PgConnection::connect_with(options))
-        .await
-        .map_err(|_| {
-            StoreError::Unavailable(format!("PostgreSQL did not answer within {timeout:?}"))
-        })??;
+    let mut connection = connect(options, timeout).await?;
     MIGRATIONS
-        .run(&mut connection)
+        .run_direct(None, &mut connection, false)
         .await
         .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
     connection.close().await?;
@@ -140,6 +145,5 @@ impl Maintenance for PostgresStore {
     async fn close(&self) {
         self.writer.close().await;
         self.pool.close().await;
-        self.writes.close().await;
     }
 }

@@ -5,7 +5,8 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
-use crate::store::rows::{LogGroupRow, RUN_COLUMNS, RunRow, all, decode_events};
+use crate::store::log_rows::{LogGroupRow, decode_events};
+use crate::store::rows::{RUN_COLUMNS, RunRow, all};
 use crate::store::{
     EventLog, FinishedRun, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError, queries,
 };

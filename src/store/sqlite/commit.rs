@@ -13,7 +13,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Message, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use crate::store::rows::{FOLLOWS_LOG, OwnedSessionRow, Stamp, all, encode_events, encode_parts};
+use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
+use crate::store::rows::{OwnedSessionRow, Stamp, all, encode_parts};
 use crate::store::writer::Committer;
 use crate::store::{StoreError, queries};
 

@@ -71,7 +71,7 @@ impl SqliteStore {
             .statement_cache_capacity(256);
         let writes = pool(1, settings).connect_with(options.clone()).await?;
         MIGRATIONS
-            .run(&writes)
+            .run_direct(None, &mut *writes.acquire().await?, false)
             .await
             .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
         let reads = pool(settings.read_connections, settings)

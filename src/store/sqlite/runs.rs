@@ -5,7 +5,8 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
-use crate::store::rows::{LogGroupRow, RUN_COLUMNS, RunRow, Stamp, all, decode_events};
+use crate::store::log_rows::{LogGroupRow, decode_events};
+use crate::store::rows::{RUN_COLUMNS, RunRow, Stamp, all};
 use crate::store::{
     EventLog, FinishedRun, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError, queries,
 };

@@ -1,0 +1,41 @@
+//! The embedded model as one more provider.
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::{EmbeddedError, EmbeddedModel, MODEL_NAME};
+use crate::llm::{ChatModel, ChatRequest, LlmError, PartStream};
+
+#[async_trait]
+impl ChatModel for EmbeddedModel {
+    async fn stream(&self, request: ChatRequest) -> Result<PartStream, LlmError> {
+        if request.model != MODEL_NAME {
+            return Err(LlmError::UnknownModel {
+                model: format!("embedded/{}", request.model),
+            });
+        }
+        let parts = self.generate(request)?;
+        let parts = stream::unfold(parts, async |mut parts| {
+            let part = parts.recv().await?;
+            Some((part.map_err(LlmError::from), parts))
+        });
+        Ok(parts.boxed())
+    }
+}
+
+impl From<EmbeddedError> for LlmError {
+    fn from(error: EmbeddedError) -> Self {
+        match error {
+            EmbeddedError::Busy { .. } => Self::Busy,
+            EmbeddedError::ContextExceeded { limit, .. } => Self::ContextExceeded {
+                limit: u32::try_from(limit).unwrap_or(u32::MAX).into(),
+            },
+            EmbeddedError::Stopped => Self::Unavailable,
+            error => {
+                tracing::error!(%error, "the embedded model failed");
+                Self::Internal
+            }
+        }
+    }
+}

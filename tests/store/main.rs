@@ -1,0 +1,121 @@
+//! What every store has to do, whichever database is behind it: each test runs on SQLite and
+//! on PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agents;
+mod groups;
+mod leases;
+mod log;
+mod messages;
+mod nodes;
+mod runs;
+mod sessions;
+
+/// Makes two tests of each function: `sqlite::name` and `postgres::name`.
+macro_rules! on_both {
+    ($($module:ident { $($name:ident),* $(,)? })*) => {
+        mod sqlite {
+            $($(
+                #[test]
+                fn $name() {
+                    crate::support::database::on_sqlite(crate::$module::$name);
+                }
+            )*)*
+        }
+        mod postgres {
+            $($(
+                #[test]
+                fn $name() {
+                    crate::support::database::on_postgres(crate::$module::$name);
+                }
+            )*)*
+        }
+    };
+}
+
+on_both! {
+    agents {
+        file_agents_follow_the_files,
+        two_nodes_sync_the_same_files_at_once,
+        agents_are_listed_by_name,
+        every_tenant_sees_the_file_agents,
+    }
+    sessions {
+        a_session_is_made_changed_and_deleted,
+        sessions_are_listed_latest_first,
+        sessions_of_the_same_instant_are_listed_once,
+        sessions_are_filtered,
+        a_session_belongs_to_one_owner,
+        what_is_written_is_read,
+    }
+    runs {
+        a_run_starts_in_a_new_session,
+        a_run_starts_in_a_session_that_is_there,
+        a_session_has_one_active_run,
+        of_many_starts_in_a_session_one_succeeds,
+        starts_in_many_sessions_all_succeed,
+        a_run_begins_and_ends,
+        a_run_fails_with_its_reason,
+        only_its_node_ends_a_run_and_only_once,
+        an_answer_to_an_older_head_does_not_become_the_head,
+        a_session_with_an_active_run_stays,
+        a_deleted_session_hides_what_was_in_it,
+        a_run_belongs_to_one_owner,
+    }
+    messages {
+        a_branch_is_read_in_ranges,
+        branches_of_a_tree_are_told_apart,
+        messages_belong_to_one_owner,
+    }
+    groups {
+        a_bad_member_is_refused_alone,
+        events_after_a_refused_event_of_the_same_group_are_refused,
+        runs_are_told_apart_within_a_group,
+        closing_commits_what_is_queued,
+        a_closed_store_refuses,
+        a_full_queue_refuses_after_its_time,
+    }
+    log {
+        a_log_reads_as_it_was_written,
+        a_limit_ends_with_a_whole_group,
+        a_broken_log_takes_nothing_but_its_end,
+        a_log_has_no_hole,
+        a_mended_end_may_be_tried_again,
+        a_log_belongs_to_one_owner,
+    }
+    leases {
+        a_renewed_lease_is_not_taken,
+        expired_runs_are_taken_once,
+    }
+    nodes {
+        two_nodes_work_in_the_same_sessions,
+    }
+}
+
+/// What only PostgreSQL can do.
+mod only_postgres {
+    use crate::support::database::{on_empty_postgres, on_postgres};
+
+    #[test]
+    fn nodes_make_the_tables_in_turn() {
+        on_empty_postgres(crate::nodes::nodes_make_the_tables_in_turn);
+    }
+
+    #[test]
+    fn lost_connections_are_replaced() {
+        on_postgres(crate::nodes::lost_connections_are_replaced);
+    }
+
+    #[test]
+    fn a_statement_that_takes_too_long_is_given_up() {
+        on_postgres(crate::nodes::a_statement_that_takes_too_long_is_given_up);
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_unavailable() {
+        on_postgres(crate::nodes::a_server_that_is_away_is_unavailable);
+    }
+}

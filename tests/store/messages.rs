@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use talkgraph::domain::{Message, MessageId, SessionId};
+use talkgraph::store::BranchRange;
+
+use crate::support::database::Database;
+use crate::support::scene::Scene;
+
+/// Makes `turns` questions and answers on top of the session's head; returns the ids.
+async fn talk(scene: &Scene, session: SessionId, turns: usize) -> Vec<MessageId> {
+    let mut ids = Vec::new();
+    for _ in 0..turns {
+        let answer = scene.turn(session).await;
+        ids.extend([answer.parent_id.unwrap(), answer.id]);
+    }
+    ids
+}
+
+async fn read(scene: &Scene, ranges: &[(MessageId, i32, i32)]) -> Vec<Vec<MessageId>> {
+    let ranges: Vec<_> = ranges
+        .iter()
+        .map(|&(head, from, to)| BranchRange { head, from, to })
+        .collect();
+    let branches = scene.store.branches(&scene.who, &ranges).await.unwrap();
+    let ids = |branch: &Vec<Message>| branch.iter().map(|m| m.id).collect();
+    branches.iter().map(ids).collect()
+}
+
+pub(crate) async fn a_branch_is_read_in_ranges(database: Arc<Database>) {
+    let scene = Scene::new(&database).await;
+    let session = scene.session().await.id;
+    let ids = talk(&scene, session, 3).await;
+    let head = ids[5];
+    let ranges = [
+        (0, 6),
+        (0, 1),
+        (5, 6),
+        (2, 4),
+        (4, 100),
+        (3, 3),
+        (6, 9),
+        (-5, 2),
+    ];
+    let wanted = ranges.map(|(from, to)| (head, from, to));
+    let expected = [0..6, 0..1, 5..6, 2..4, 4..6, 3..3, 6..6, 0..2].map(|r| ids[r].to_vec());
+    assert_eq!(read(&scene, &wanted).await, expected);
+    // One at a time too, and from a message that is not the last.
+    for (range, expected) in wanted.iter().zip(&expected) {
+        assert_eq!(read(&scene, &[*range]).await[0], *expected);
+    }
+    assert_eq!(read(&scene, &[(ids[2], 0, 6)]).await[0], ids[..3]);
+    assert!(read(&scene, &[]).await.is_empty());
+}
+
+pub(crate) async fn branches_of_a_tree_are_told_apart(database: Arc<Database>) {
+    let scene = Scene::new(&database).await;
+    let session = scene.session().await.id;
+    let trunk = talk(&scene, session, 2).await;
+    let left = talk(&scene, session, 1).await;
+    database.set_head(session.uuid(), trunk[3].uuid(), 4).await;
+    let right = talk(&scene, session, 2).await;
+    database.set_head(session.uuid(), trunk[1].uuid(), 2).await;
+    let early = talk(&scene, session, 1).await;
+    let elsewhere = scene.session().await.id;
+    let other = talk(&scene, elsewhere, 1).await;
+
+    let unknown = MessageId::new();
+    let branches = read(
+        &scene,
+        &[
+            (right[3], 0, 8),
+            (left[1], 0, 6),
+            (unknown, 0, 6),
+            (early[1], 1, 4),
+            (other[1], 0, 2),
+            (left[1], 3, 5),
+            (right[3], 0, 8),
+        ],
+    )
+    .await;
+    assert_eq!(branches[0], [&trunk[..], &right[..]].concat());
+    assert_eq!(branches[1], [&trunk[..], &left[..]].concat());
+    assert!(branches[2].is_empty());
+    assert_eq!(branches[3], [&trunk[1..2], &early[..]].concat());
+    assert_eq!(branches[4], other);
+    assert_eq!(branches[5], [trunk[3], left[0]]);
+    assert_eq!(branches[6], branches[0]);
+}
+
+pub(crate) async fn messages_belong_to_one_owner(database: Arc<Database>) {
+    let scene = Scene::new(&database).await;
+    let session = scene.session().await.id;
+    let ids = talk(&scene, session, 1).await;
+    let own = scene.store.messages_by_id(&scene.who, &ids).await.unwrap();
+    assert_eq!(own.len(), 2);
+    for (tenant, owner) in [("acme", "bob"), ("other", "ann")] {
+        let other = scene.seen_by(tenant, owner);
+        let found = other.store.messages_by_id(&other.who, &ids).await.unwrap();
+        assert!(found.is_empty());
+        assert!(read(&other, &[(ids[1], 0, 2)]).await[0].is_empty());
+    }
+}
