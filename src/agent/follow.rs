@@ -47,6 +47,18 @@ impl Runner {
         self.events(who, live.id(), Some(live), 0)
     }
 
+    /// Whether nothing can come after `after` any more.
+    async fn has_ended(
+        &self,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+    ) -> Result<bool, FollowError> {
+        let found = self.store.runs_by_id(who, &[run]).await?.pop();
+        let stored = found.ok_or(FollowError::UnknownRun(run))?;
+        Ok(stored.status.is_terminal() && stored.last_sequence <= after)
+    }
+
     fn events(
         self: &Arc<Self>,
         who: Principal,
@@ -75,8 +87,10 @@ impl Runner {
                     }
                 };
                 if batch.is_empty() {
-                    // Neither live here nor ended: another process makes it, or its end is
-                    // about to be written by recovery.
+                    if runner.has_ended(&who, run, after).await? {
+                        return;
+                    }
+                    // Another process makes it, or its end is about to be written by recovery.
                     tokio::time::sleep(POLL).await;
                     live = runner.bus.get(run);
                     continue;
