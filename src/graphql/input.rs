@@ -99,7 +99,7 @@ pub(crate) fn parse_id<T: StaticType>(field: &str, id: &ID) -> Result<TypeSafeId
 }
 
 /// NUL cannot be stored in every database, and nobody types it.
-fn check_text(field: &str, text: &str) -> Result<(), ApiError> {
+pub(crate) fn check_text(field: &str, text: &str) -> Result<(), ApiError> {
     if text.contains('\0') {
         return Err(ApiError::bad_input(
             field,

@@ -6,7 +6,7 @@ use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result};
 
 use super::connection::{Cursor, PageArguments, connection};
-use super::input::{SessionFilter, parse_id};
+use super::input::{SessionFilter, check_text, parse_id};
 use super::loader::Of;
 use super::types::agent::Agent;
 use super::types::node::Node;
@@ -70,6 +70,7 @@ impl Query {
         #[graphql(desc = "The agent's name.")] name: String,
     ) -> Option<Result<Agent>> {
         let load = async {
+            check_text("name", &name)?;
             let agent = api(ctx)?
                 .store
                 .agent_by_name(principal(ctx)?, &name)
@@ -146,6 +147,7 @@ impl Query {
         let agent_id = match &filter.agent {
             None => None,
             Some(name) => {
+                check_text("filter.agent", name)?;
                 let agent = api
                     .store
                     .agent_by_name(who, name)
@@ -156,6 +158,9 @@ impl Query {
                 Some(agent.ok_or_else(missing)?.id)
             }
         };
+        if let Some(text) = &filter.title_contains {
+            check_text("filter.titleContains", text)?;
+        }
         let filter = store::SessionFilter {
             agent_id,
             title_contains: filter.title_contains,
