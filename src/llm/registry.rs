@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// Every provider of the server. A model is named `provider/model`.
@@ -36,8 +38,9 @@ impl Models {
     pub async fn stream(&self, mut request: ChatRequest) -> Result<PartStream, LlmError> {
         let (provider, name) = self.find(&request.model)?;
         let provider = Arc::clone(provider);
+        let span = tracing::info_span!("provider_call", model = %request.model);
         request.model = name.to_owned();
-        provider.stream(request).await
+        provider.stream(request).instrument(span).await
     }
 
     fn find<'a>(&self, model: &'a str) -> Result<(&Arc<dyn ChatModel>, &'a str), LlmError> {
