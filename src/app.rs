@@ -276,7 +276,7 @@ fn api_limits(limits: &LimitSettings, http: &HttpSettings) -> ApiLimits {
         query_depth: limits.query_depth,
         query_fields: limits.query_fields,
         // A little before the request itself times out, to be able to name the run.
-        chat_timeout: ms(http.request_timeout_ms).mul_f32(0.95),
+        chat_timeout: ms(http.request_timeout_ms).mul_f32(0.9),
         introspection: http.introspection,
     }
 }

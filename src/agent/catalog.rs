@@ -117,7 +117,8 @@ fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
         return Err(wrong(format!("is larger than {MAX_FILE_BYTES} bytes")));
     }
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let spec: AgentSpec = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let spec: AgentSpec =
+        toml::from_str(&text).map_err(|error| wrong(in_one_line(&text, &error)))?;
     if file
         .file_stem()
         .is_none_or(|stem| stem != spec.name.as_str())
@@ -129,6 +130,16 @@ fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
     }
     check(&spec).map_err(wrong)?;
     Ok(spec)
+}
+
+/// The reader's own text shows the place over several lines; a start-up error has one.
+fn in_one_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let message = error.message().replace('\n', "; ");
+    match before {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
 }
 
 /// Refuses what no run could work with; names the field.

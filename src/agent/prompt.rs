@@ -69,8 +69,8 @@ pub(super) fn request(
         model: model.to_owned(),
         messages,
         sampling: Sampling {
-            temperature: spec.parameters.temperature,
-            top_p: spec.parameters.top_p,
+            temperature: spec.parameters.temperature.map(|value| value as f32),
+            top_p: spec.parameters.top_p.map(|value| value as f32),
             seed: spec.parameters.seed,
         },
         max_output_tokens: spec.parameters.max_output_tokens,

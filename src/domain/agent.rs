@@ -77,10 +77,10 @@ pub struct AgentSpec {
 pub struct ModelParameters {
     /// Randomness, 0 to 2; 0 always takes the likeliest token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f32>,
+    pub temperature: Option<f64>,
     /// Nucleus sampling: the probability mass considered, above 0 and up to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top_p: Option<f32>,
+    pub top_p: Option<f64>,
     /// Makes sampling repeatable where the model supports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

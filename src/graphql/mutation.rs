@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, MaybeUndefined, Object, Result};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::input::{
     ChatInput, CreateSessionInput, UpdateSessionInput, check_metadata, check_title, parse_id,
@@ -39,11 +40,12 @@ impl Mutation {
         #[graphql(desc = "What is said, and where.")] input: ChatInput,
     ) -> Result<ChatPayload> {
         let api = api(ctx)?;
+        let deadline = Instant::now() + api.limits.chat_timeout;
         let request = input.check(&api.limits)?;
         let started = api.runner.start(principal(ctx)?.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
         let run = started.stored.run.id;
-        let finished = tokio::time::timeout(api.limits.chat_timeout, started.live.finished()).await;
+        let finished = tokio::time::timeout_at(deadline, started.live.finished()).await;
         let Ok(Some(outcome)) = finished else {
             return Err(goes_on(run).into());
         };

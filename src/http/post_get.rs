@@ -41,6 +41,12 @@ pub(super) async fn post(
     let media_type = negotiate(&headers)?;
     check_content_type(&headers)?;
     let body = body.map_err(|rejection| unreadable(&server, &rejection))?;
+    // A list would be read as the request's fields in order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::BadRequest(
+            "the body must be a JSON object".to_owned(),
+        ));
+    }
     let request: Request = serde_json::from_slice(&body)
         .map_err(|error| Refusal::BadRequest(format!("the body is no GraphQL request: {error}")))?;
     answer(&server, on_behalf_of(request, &who), media_type, id, false).await

@@ -13,11 +13,12 @@ use futures_util::FutureExt;
 use super::Server;
 use super::accept::MediaType;
 use super::request_id::RequestId;
+use crate::graphql::loader::{in_turns, stream_in_turns};
 use crate::graphql::{Code, error};
 
 /// Executes a query or mutation. Never fails: whatever happens is a response.
 pub(super) async fn execute(server: &Server, request: Request, id: &RequestId) -> GraphqlResponse {
-    let run = AssertUnwindSafe(server.schema.execute(request)).catch_unwind();
+    let run = AssertUnwindSafe(in_turns(server.schema.execute(request))).catch_unwind();
     let mut response = match tokio::time::timeout(server.transport.request_timeout, run).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
@@ -124,7 +125,7 @@ pub(super) fn execute_stream(
     id: RequestId,
 ) -> impl futures_util::Stream<Item = GraphqlResponse> + Send + use<> {
     use futures_util::StreamExt;
-    let stream = server.schema.execute_stream(request);
+    let stream = stream_in_turns(server.schema.execute_stream(request));
     let panicked = id.clone();
     AssertUnwindSafe(stream)
         .catch_unwind()

@@ -1,5 +1,13 @@
-//! What the test crates share.
-#![allow(dead_code, reason = "no test crate uses all of it")]
+//! What the test programs share: servers, databases, providers, clients.
+#![allow(dead_code, reason = "no test program uses all of it")]
 
+pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod process;
 pub(crate) mod scene;
+pub(crate) mod server;
+pub(crate) mod sse;
+pub(crate) mod talk;
+pub(crate) mod upstream;
+pub(crate) mod wait;
+pub(crate) mod websocket;

@@ -15,9 +15,9 @@ pub(crate) struct Agent(pub(crate) Arc<domain::Agent>);
 #[derive(SimpleObject)]
 pub(crate) struct ModelParameters {
     /// Randomness, 0 to 2; 0 always takes the likeliest token.
-    temperature: Option<f32>,
+    temperature: Option<f64>,
     /// The probability mass considered, above 0 and up to 1.
-    top_p: Option<f32>,
+    top_p: Option<f64>,
     /// The longest answer of one model call, in tokens.
     max_output_tokens: Option<u32>,
 }

@@ -13,7 +13,7 @@ pub(crate) mod session;
 pub(crate) mod usage;
 
 use async_graphql::connection::Connection;
-use async_graphql::{ObjectType, SchemaBuilder, SubscriptionType};
+use async_graphql::{ID, ObjectType, SchemaBuilder, SubscriptionType};
 
 use super::connection::Cursor;
 
@@ -29,6 +29,9 @@ where
     builder
         .register_output_type::<node::Node>()
         .register_output_type::<event::RunEvent>()
+        .override_output_type_description::<ID>(
+            "A global id: what it names, an underscore and a UUIDv7, such as `ses_…`.",
+        )
         .override_output_type_description::<Page<agent::Agent>>("A page of agents, by name.")
         .override_output_type_description::<Page<session::Session>>(
             "A page of sessions, latest activity first.",

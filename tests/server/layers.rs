@@ -1,0 +1,130 @@
+//! Dependencies point one way: the rooms of `src/` and what each may use.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::support::server::repository;
+
+/// Each room with the rooms it may use besides itself.
+const ROOMS: [(&str, &[&str]); 13] = [
+    ("domain", &[]),
+    // Settings are checked with the words of the domain.
+    ("config", &["domain"]),
+    ("telemetry", &["config"]),
+    ("bus", &["domain"]),
+    ("store", &["domain"]),
+    ("llm", &["domain"]),
+    ("auth", &["domain"]),
+    ("agent", &["domain", "bus", "store", "llm"]),
+    (
+        "graphql",
+        &["domain", "bus", "store", "llm", "auth", "agent"],
+    ),
+    (
+        "http",
+        &["domain", "store", "llm", "auth", "agent", "graphql"],
+    ),
+    (
+        "app",
+        &[
+            "domain",
+            "config",
+            "telemetry",
+            "bus",
+            "store",
+            "llm",
+            "auth",
+            "agent",
+            "graphql",
+            "http",
+        ],
+    ),
+    ("cli", &["app", "config", "graphql", "llm", "telemetry"]),
+    ("lib", &[]),
+];
+
+#[test]
+fn rooms_use_only_what_is_below_them() {
+    let allowed: BTreeMap<_, _> = ROOMS.into_iter().collect();
+    let (mut files, mut wrong) = (0, Vec::new());
+    visit(Path::new(&repository("src")), &mut |path, text| {
+        let inside = path.strip_prefix(repository("src")).unwrap();
+        let first = inside.iter().next().unwrap().to_str().unwrap();
+        let room = first.trim_end_matches(".rs");
+        if room == "main" {
+            return;
+        }
+        files += 1;
+        let Some(allowed) = allowed.get(room) else {
+            wrong.push(format!("{room} is not in the list of rooms"));
+            return;
+        };
+        for used in rooms_used(text) {
+            if used != room && !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{} uses {used}", inside.display()));
+            }
+        }
+    });
+    assert!(files > 50, "only {files} files were looked at");
+    assert_eq!(wrong, [""; 0], "against the order of the rooms");
+}
+
+/// Every `crate::ROOM` of a file, `use crate::{a, b::c}` included.
+fn rooms_used(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, word) in text.match_indices("crate::") {
+        // `x_crate::` is another word; `$crate::` is a macro's and counts.
+        if text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &text[at + word.len()..];
+        match rest.strip_prefix('{') {
+            None => rooms.push(name(rest)),
+            Some(list) => rooms.extend(top_level(list)),
+        }
+    }
+    rooms
+}
+
+fn name(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+/// The first names of a list's entries, as far as its closing brace.
+fn top_level(list: &str) -> Vec<String> {
+    let (mut depth, mut names, mut start) = (0, Vec::new(), true);
+    for (at, c) in list.char_indices() {
+        match c {
+            '}' if depth == 0 => break,
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => start = true,
+            c if start && depth == 0 && !c.is_whitespace() => {
+                names.push(name(&list[at..]));
+                start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, look);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            look(&path, &std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_way_to_name_a_room_is_seen() {
+    let text =
+        "use crate::a;\nuse crate::{b, c::{d, e}, f::g};\nlet x = crate::h::i();\n$crate::j!();";
+    assert_eq!(rooms_used(text), ["a", "b", "c", "f", "h", "j"]);
+}

@@ -1,0 +1,102 @@
+//! The server as its users meet it: over real sockets, with a scripted model provider behind
+//! it. One module for each thing that people do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may panic"
+)]
+#![allow(unreachable_pub, reason = "a test program has no users")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agents;
+mod auth;
+mod bad_input;
+mod bad_requests;
+mod cancel;
+mod chat;
+mod disconnect;
+mod layers;
+mod protocol;
+mod providers;
+mod queue;
+mod resume;
+mod schema;
+mod sessions;
+mod shutdown;
+mod sse;
+mod startup;
+mod tenants;
+mod websocket;
+
+/// Makes two tests of each function: `sqlite::module::name` and `postgres::module::name`.
+macro_rules! on_both {
+    ($($module:ident { $($name:ident),* $(,)? })*) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[test]
+                fn $name() {
+                    crate::support::database::on_sqlite(crate::$module::$name);
+                })*
+            })*
+        }
+        mod postgres {
+            $(mod $module {
+                $(#[test]
+                fn $name() {
+                    crate::support::database::on_postgres(crate::$module::$name);
+                })*
+            })*
+        }
+    };
+}
+
+on_both! {
+    agents {
+        the_shipped_agents_are_listed_with_their_configuration,
+        an_agent_is_found_by_name_and_by_id,
+    }
+    chat {
+        a_question_is_answered,
+        the_second_turn_remembers_the_first,
+        an_answer_streams_as_it_is_made,
+        what_the_model_thinks_is_a_part_of_its_own,
+        a_run_tells_what_it_used,
+    }
+    resume {
+        a_run_is_followed_from_every_place_after_its_end,
+        a_run_is_followed_from_every_place_while_it_is_made,
+        opening_a_chat_has_no_seam,
+    }
+    disconnect {
+        a_run_goes_on_without_its_sse_client,
+        a_run_goes_on_without_its_socket,
+        a_run_goes_on_without_the_client_of_its_mutation,
+        a_slow_answer_is_told_apart_from_a_failed_one,
+    }
+    cancel {
+        a_stopped_run_keeps_what_it_has_said,
+        a_run_stopped_before_its_first_token_has_no_answer,
+        stopping_twice_is_stopping_once,
+    }
+    queue {
+        a_session_has_one_active_run,
+        a_run_waits_for_its_place,
+        a_waiting_run_can_be_stopped,
+        a_full_queue_refuses,
+    }
+    sessions {
+        a_session_is_made_changed_and_deleted,
+        sessions_are_listed_latest_first_in_pages,
+        sessions_are_filtered,
+        messages_are_paged_both_ways,
+        a_session_with_an_active_run_stays,
+    }
+    tenants {
+        nobody_sees_what_belongs_to_others,
+        nobody_changes_what_belongs_to_others,
+    }
+}

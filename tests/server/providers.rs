@@ -1,0 +1,256 @@
+//! Providers that fail: the run is data, what was said is kept, and nothing leaks.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::support::server::{PROVIDER_KEY, Setup, TestServer};
+use crate::support::talk::{chat, messages, run_events, string};
+use crate::support::upstream::{Script, Upstream};
+use crate::support::wait::soon;
+
+/// What no answer and no log may have, whatever the provider writes into its errors.
+const QUESTION: &str = "My password is hunter2, is it safe?";
+
+/// A body as real providers write them: with the key and the prompt in it.
+fn body() -> Value {
+    let message = format!("Incorrect API key provided: {PROVIDER_KEY}. Input was: {QUESTION}");
+    json!({ "error": { "message": message, "type": "some_error", "code": "provider_says" } })
+}
+
+/// How a run of a script ends: its error, and the text that is kept.
+async fn check(server: &TestServer, script: Option<Script>, error: Value, text: Option<&str>) {
+    let client = server.client();
+    if let Some(script) = script {
+        server.upstream.then(script);
+    }
+    let answer = chat(&client, None, QUESTION).await;
+    let run = &answer["run"];
+    assert_eq!(run["status"], "FAILED", "{answer}");
+    assert_eq!(run["finishReason"], "ERROR");
+    assert_eq!(run["error"], error);
+    assert_eq!(answer["message"]["text"], json!(text));
+    assert_eq!(run["output"]["text"], json!(text));
+
+    let log = run_events(&client, &string(&run["id"]), 0).await;
+    let last = log.last().unwrap();
+    assert_eq!(
+        (&last["__typename"], &last["error"]),
+        (&json!("RunFailed"), &error)
+    );
+    for inside in ["provider_says", PROVIDER_KEY, "Incorrect"] {
+        let told = format!("{answer} {log:?}");
+        assert!(!told.contains(inside), "{inside}: {told}");
+    }
+
+    // What the person said is kept, with what there is of an answer.
+    let session = string(&answer["session"]["id"]);
+    let mut expected = vec![format!("USER: {QUESTION}")];
+    expected.extend(text.map(|text| format!("ASSISTANT: {text}")));
+    assert_eq!(messages(&client, &session).await, expected);
+}
+
+fn error(code: &str, message: &str, retryable: bool) -> Value {
+    json!({ "code": code, "message": message, "retryable": retryable })
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there() {
+    // A port that was free a moment ago.
+    let gone = Upstream::start().await.base_url();
+    let server = Setup::new()
+        .start_with(Upstream::start().await, &gone)
+        .await;
+    let unavailable = error(
+        "PROVIDER_UNAVAILABLE",
+        "the model provider could not be reached or had a fault of its own",
+        true,
+    );
+    check(&server, None, unavailable, None).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_answers_with_an_error() {
+    let (log, _guard) = Log::start();
+    let server = TestServer::start().await;
+    let unavailable = "the model provider could not be reached or had a fault of its own";
+    for (status, code, message, retryable) in [
+        (
+            400,
+            "PROVIDER_REJECTED",
+            "the model provider refused the request (HTTP 400)",
+            false,
+        ),
+        (
+            401,
+            "PROVIDER_AUTH",
+            "the model provider refused this server's credentials",
+            false,
+        ),
+        (
+            429,
+            "PROVIDER_RATE_LIMITED",
+            "the model provider gets too many requests from this server",
+            true,
+        ),
+        (500, "PROVIDER_UNAVAILABLE", unavailable, true),
+        (503, "PROVIDER_UNAVAILABLE", unavailable, true),
+    ] {
+        let script = Script::json(status, &body());
+        check(&server, Some(script), error(code, message, retryable), None).await;
+    }
+    let hung_up = error("PROVIDER_UNAVAILABLE", unavailable, true);
+    check(&server, Some(Script::hang_up()), hung_up, None).await;
+    log.check("PROVIDER_AUTH").await;
+}
+
+#[tokio::test]
+async fn a_provider_that_stalls() {
+    let (log, _guard) = Log::start();
+    let server = Setup::new()
+        .set("models.openai.first_token_timeout_ms", 200)
+        .set("models.openai.idle_timeout_ms", 200)
+        .start()
+        .await;
+    let first = error(
+        "FIRST_TOKEN_TIMEOUT",
+        "the model gave no first token within 0.2 s",
+        true,
+    );
+    check(&server, Some(Script::silence()), first.clone(), None).await;
+    check(&server, Some(Script::stream().hold()), first, None).await;
+    let idle = error(
+        "IDLE_TIMEOUT",
+        "the model gave no further token for 0.2 s",
+        true,
+    );
+    let script = Script::stream().text(["Well", ", "]).hold();
+    check(&server, Some(script), idle, Some("Well, ")).await;
+    soon("the calls to be given up", server.upstream.wait_closed(3)).await;
+    log.check("IDLE_TIMEOUT").await;
+}
+
+#[tokio::test]
+async fn a_provider_that_breaks_off_or_makes_no_sense() {
+    let (log, _guard) = Log::start();
+    let server = TestServer::start().await;
+    let protocol = error(
+        "PROVIDER_PROTOCOL",
+        "the model provider's answer broke off or could not be read",
+        true,
+    );
+    let said = || Script::stream().text(["Well", ", "]);
+    for script in [
+        said().cut(),
+        said(),
+        said().event("{\"choices\":"),
+        said().bytes([0xff; 64]),
+    ] {
+        let script = script.clone();
+        check(&server, Some(script), protocol.clone(), Some("Well, ")).await;
+    }
+    let garbage = Script::stream().bytes("<html>Incorrect</html>\n\n");
+    check(&server, Some(garbage), protocol, None).await;
+    let inside = error(
+        "PROVIDER_UNAVAILABLE",
+        "the model provider could not be reached or had a fault of its own",
+        true,
+    );
+    check(
+        &server,
+        Some(said().event(body()).ended()),
+        inside,
+        Some("Well, "),
+    )
+    .await;
+    log.check("PROVIDER_PROTOCOL").await;
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut() {
+    let server = Setup::new().set("runs.answer_bytes", 1_000).start().await;
+    let client = server.client();
+    server
+        .upstream
+        .then(Script::stream().text(vec!["x".repeat(100); 20]).hold());
+    let answer = chat(&client, None, "Go").await;
+    let expected = error("ANSWER_TOO_LONG", "the answer grew past 1000 bytes", false);
+    assert_eq!(answer["run"]["error"], expected);
+    assert!(string(&answer["message"]["text"]).len() >= 1_000);
+    soon("the call to be given up", server.upstream.wait_closed(1)).await;
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_is_ended() {
+    let server = Setup::new().set("runs.timeout_s", 1).start().await;
+    server
+        .upstream
+        .then(Script::stream().text(["Well, "]).hold());
+    let expected = error("RUN_TIMEOUT", "the run took longer than 1 s", true);
+    check(&server, None, expected, Some("Well, ")).await;
+}
+
+#[tokio::test]
+async fn a_session_is_usable_after_a_failure() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    server
+        .upstream
+        .then(Script::stream().text(["Well, "]).cut());
+    server.upstream.then(Script::status(500));
+    let failed = chat(&client, None, "One").await;
+    let session = string(&failed["session"]["id"]);
+    let failed = chat(&client, Some(&session), "Two").await;
+    assert_eq!(failed["run"]["status"], "FAILED");
+    let answered = chat(&client, Some(&session), "Three").await;
+    assert_eq!(answered["run"]["status"], "COMPLETED");
+    assert_eq!(
+        messages(&client, &session).await,
+        [
+            "USER: One",
+            "ASSISTANT: Well, ",
+            "USER: Two",
+            "USER: Three",
+            "ASSISTANT: echo 5: Three"
+        ]
+    );
+}
+
+/// What is logged on this test's thread, on which the whole server runs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let sink = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(move || sink.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// That something was logged, and nothing that must not be.
+    async fn check(&self, code: &str) {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let logged = code.replace('_', "").to_lowercase();
+        assert!(log.to_lowercase().contains(&logged), "{code}: {log}");
+        for secret in [PROVIDER_KEY, "hunter2", "Incorrect API key"] {
+            assert!(!log.contains(secret), "{secret}: {log}");
+        }
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! The program itself, as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::client::Client;
+use super::server::{repository, variable};
+use super::wait::{eventually, soon};
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The program with arguments and settings, in a folder, with nothing else in its environment.
+pub(crate) fn program(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_talkgraph"));
+    let store = format!("sqlite://{}", folder.join("talkgraph.db").display());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env(variable("http.port"), "0")
+        .env(variable("store.url"), store)
+        .env(variable("agents.folder"), repository("agents"))
+        // A port that nobody listens on; a provider that is there sets its own.
+        .env(variable("models.openai.base_url"), "http://127.0.0.1:9/v1");
+    for (key, value) in settings {
+        command.env(variable(key), value);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(mut command: Command) -> Output {
+    command.stdin(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || command.output());
+    let output = soon("the program's end", ended).await.unwrap().unwrap();
+    Output {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A server in a process of its own. Killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts a server and waits until it says where it listens.
+    pub(crate) async fn serve(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = reader(child.stdout.take().unwrap());
+        let log = reader(child.stderr.take().unwrap());
+        let address = eventually("the server's first line", async || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("it ended with {status}: {}", log.lock().unwrap());
+            }
+            let said = said.lock().unwrap();
+            let (_, rest) = said.split_once("http://")?;
+            let (address, _) = rest.split_once("/graphql")?;
+            Some(address.to_owned())
+        })
+        .await;
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.address, None)
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&self) {
+        self.signal("-KILL");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end; none when a signal ended it.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        let child = &mut self.child;
+        let status = eventually("the process's end", async || child.try_wait().unwrap()).await;
+        status.code()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Collects what a process writes, so that it never has to wait for us.
+fn reader(from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let collected: Arc<Mutex<String>> = Arc::default();
+    let to = Arc::clone(&collected);
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(from);
+        let mut line = String::new();
+        while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
+            *to.lock().unwrap() += &line;
+            line.clear();
+        }
+    });
+    collected
+}

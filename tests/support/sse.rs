@@ -1,0 +1,91 @@
+//! A reader of graphql-sse in the distinct connections mode.
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+
+use super::wait::soon;
+
+type Bytes = Result<bytes::Bytes, reqwest::Error>;
+
+/// One event as it was written.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Frame {
+    /// A response.
+    Next(Value),
+    /// The operation has ended.
+    Complete,
+    /// A comment: hello or keep-alive.
+    Comment,
+}
+
+/// An event stream. Dropping it closes the connection.
+pub(crate) struct Events {
+    /// The response's headers.
+    pub(crate) headers: reqwest::header::HeaderMap,
+    body: BoxStream<'static, Bytes>,
+    unread: String,
+}
+
+impl Events {
+    pub(super) fn new(response: reqwest::Response) -> Self {
+        Self {
+            headers: response.headers().clone(),
+            body: response.bytes_stream().boxed(),
+            unread: String::new(),
+        }
+    }
+
+    /// The next frame; none when the stream has ended.
+    pub(crate) async fn frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, rest)) = self.unread.split_once("\n\n") {
+                let frame = parse(frame);
+                self.unread = rest.to_owned();
+                return Some(frame);
+            }
+            let piece = soon("a piece of the event stream", self.body.next()).await?;
+            // Whether the server ends the body well or just goes, the stream has ended.
+            let piece = piece.ok()?;
+            self.unread += std::str::from_utf8(&piece).unwrap();
+        }
+    }
+
+    /// The next response; none after `complete`. Keep-alives do not make the wait longer.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let next = async {
+            loop {
+                match self.frame().await {
+                    Some(Frame::Next(response)) => return Some(response),
+                    Some(Frame::Comment) => {}
+                    Some(Frame::Complete) => return None,
+                    None => panic!("the stream ended without `complete`"),
+                }
+            }
+        };
+        soon("the next event of the stream", next).await
+    }
+
+    /// All responses that are left.
+    pub(crate) async fn rest(mut self) -> Vec<Value> {
+        let mut all = Vec::new();
+        while let Some(response) = self.next().await {
+            all.push(response);
+        }
+        all
+    }
+}
+
+fn parse(frame: &str) -> Frame {
+    let mut lines = frame.lines();
+    match lines.next() {
+        Some("event: next") => {
+            let data = lines.next().unwrap().strip_prefix("data: ").unwrap();
+            assert_eq!(lines.next(), None, "one line of data: {frame}");
+            Frame::Next(serde_json::from_str(data).unwrap())
+        }
+        Some("event: complete") => Frame::Complete,
+        Some(line) if line.starts_with(':') => Frame::Comment,
+        _ => panic!("no event of the protocol: {frame:?}"),
+    }
+}
