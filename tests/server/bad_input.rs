@@ -149,6 +149,7 @@ async fn what_is_said_is_checked() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 async fn what_is_asked_is_checked() {
     let server = TestServer::start().await;
     let mut table = table(&server).await;
