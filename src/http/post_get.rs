@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_graphql::Request;
-use async_graphql::parser::types::OperationType;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -18,7 +17,7 @@ use super::accept::{MediaType, negotiate};
 use super::caller::Caller;
 use super::error::Refusal;
 use super::request_id::RequestId;
-use super::respond::{execute, on_behalf_of, operation_type, write};
+use super::respond::{Kind, execute, kind, on_behalf_of, write};
 use super::{Server, sse, websocket};
 
 /// The parameters of a GET request; JSON where a POST has an object.
@@ -88,16 +87,17 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let name = request.operation_name.clone();
     let operation = match request.parsed_query() {
-        Ok(document) => operation_type(document, name.as_deref()),
+        Ok(document) => kind(document, name.as_deref()),
         // The executor will say what is wrong with the document.
         Err(_) => None,
     };
     match operation {
-        Some(OperationType::Mutation) if safe_only => {
+        // GET changes nothing: another site's page can make a browser send one.
+        Some(Kind::Mutation | Kind::Start) if safe_only => {
             Err(Refusal::MethodNotAllowed { allow: "POST" })
         }
         _ if media_type == MediaType::EventStream => Ok(sse::respond(server, request, id)),
-        Some(OperationType::Subscription) => Err(Refusal::NotAcceptable(
+        Some(Kind::Follow | Kind::Start) => Err(Refusal::NotAcceptable(
             "text/event-stream for subscriptions, or over a WebSocket",
         )),
         _ => Ok(write(&execute(server, request, &id).await, media_type)),

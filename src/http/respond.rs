@@ -3,7 +3,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationType, Selection, SelectionSet,
+};
 use async_graphql::{Request, Response as GraphqlResponse, ServerError};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -96,11 +98,19 @@ fn request_error_status(response: &GraphqlResponse) -> StatusCode {
     }
 }
 
+/// What kind of operation would be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Query,
+    Mutation,
+    /// Follows something and changes nothing.
+    Follow,
+    /// Starts something by being subscribed to.
+    Start,
+}
+
 /// The kind of operation that would be executed; `None` when the document names none.
-pub(super) fn operation_type(
-    document: &ExecutableDocument,
-    operation_name: Option<&str>,
-) -> Option<OperationType> {
+pub(super) fn kind(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Kind> {
     let operation = match (&document.operations, operation_name) {
         (DocumentOperations::Single(operation), None) => operation,
         (DocumentOperations::Single(_), Some(_)) => return None,
@@ -110,7 +120,19 @@ pub(super) fn operation_type(
             _ => return None,
         },
     };
-    Some(operation.node.ty)
+    Some(match operation.node.ty {
+        OperationType::Query => Kind::Query,
+        OperationType::Mutation => Kind::Mutation,
+        OperationType::Subscription if follows(&operation.node.selection_set.node) => Kind::Follow,
+        OperationType::Subscription => Kind::Start,
+    })
+}
+
+/// Whether it plainly selects nothing but `runEvents`.
+fn follows(selections: &SelectionSet) -> bool {
+    selections.items.iter().all(
+        |item| matches!(&item.node, Selection::Field(field) if field.node.name.node == "runEvents"),
+    )
 }
 
 /// A request ready to run: with its principal.

@@ -89,13 +89,22 @@ async fn a_run_is_followed_over_get() {
 }
 
 #[tokio::test]
-async fn a_mutation_over_get_is_refused() {
+async fn what_changes_something_is_refused_over_get() {
     let server = TestServer::start().await;
-    let request = server
-        .client()
-        .get(&[("query", "mutation { createSession { session { id } } }")])
-        .header("accept", "text/event-stream");
-    assert_eq!(send(request).await.status(), 405);
+    let chat = "chat(input: { message: { text: \"Hi\" } }) { sequence }";
+    for document in [
+        "mutation { createSession { session { id } } }".to_owned(),
+        format!("subscription {{ {chat} }}"),
+        format!("subscription {{ ...F }} fragment F on Subscription {{ {chat} }}"),
+        format!("subscription {{ runEvents: {chat} }}"),
+    ] {
+        let request = server
+            .client()
+            .get(&[("query", document.as_str())])
+            .header("accept", "text/event-stream");
+        assert_eq!(send(request).await.status(), 405, "{document}");
+    }
+    assert_eq!(server.upstream.received().len(), 0);
 }
 
 #[tokio::test]
