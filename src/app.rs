@@ -23,7 +23,7 @@ use crate::config::{
 };
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api, ApiLimits};
-use crate::http::{self, Server, Transport};
+use crate::http::{self, Documents, Server, Transport};
 use crate::store::{SharedStore, StoreError};
 
 pub use models::ModelError;
@@ -121,6 +121,7 @@ impl App {
         let server = Arc::new(Server {
             schema: graphql::build(api),
             sdl: graphql::sdl(),
+            documents: Documents::default(),
             authenticator,
             store: Arc::clone(&store),
             models,

@@ -202,20 +202,19 @@ impl Execution {
         let parts = self.ending.runner.models.stream(request).await?;
         let mut parts = parts.ready_chunks(READY_PARTS);
         loop {
-            // While more is there already, keep collecting: fewer, larger writes.
-            let ready = match parts.next().now_or_never() {
-                Some(ready) => ready,
-                None => {
-                    self.flush().await?;
-                    parts.next().await
+            let waiting = self.ending.pending.len();
+            tokio::select! {
+                biased;
+                ready = parts.next(), if waiting < READY_PARTS => {
+                    let Some(ready) = ready else { break };
+                    for part in ready {
+                        self.take(part?)?;
+                    }
                 }
-            };
-            let Some(ready) = ready else { break };
-            for part in ready {
-                self.take(part?)?;
-            }
-            if self.ending.pending.len() >= READY_PARTS {
-                self.flush().await?;
+                // One write at a time: what comes while it is committed goes into the next
+                // one. Even a model that is faster than the database then costs the run a
+                // write for each commit, not for each packet.
+                () = self.ending.log.caught_up(), if waiting > 0 => self.flush().await?,
             }
         }
         self.ending.pending.push(EventBody::UsageUpdated {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Semaphore;
+
 use crate::bus::LiveRun;
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{EventBody, Principal, RunEvent};
@@ -16,6 +18,8 @@ pub(super) struct RunLog {
     next: u64,
     /// Whether something queued could not be written; what follows is refused then.
     broken: Arc<AtomicBool>,
+    /// One permit, which belongs to what is queued until it is committed or refused.
+    turn: Arc<Semaphore>,
 }
 
 impl RunLog {
@@ -27,6 +31,7 @@ impl RunLog {
             live,
             next: last + 1,
             broken: Arc::default(),
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -52,6 +57,12 @@ impl RunLog {
             .collect()
     }
 
+    /// Waits until nothing that was queued waits for its commit.
+    pub(super) async fn caught_up(&self) {
+        // Given back at once: only the next append takes it, and only this run appends.
+        drop(self.turn.acquire().await);
+    }
+
     /// Queues events; once committed they go to the subscribers, in order, without the run
     /// having to wait for it.
     pub(super) async fn append(
@@ -68,12 +79,17 @@ impl RunLog {
             Arc::clone(&self.broken),
             events.clone(),
         );
-        let done = Box::new(move |outcome: Result<(), StoreError>| match outcome {
-            Ok(()) => live.publish(&committed),
-            Err(error) => {
-                tracing::error!(run = %live.id(), %error, "events were not written");
-                broken.store(true, Ordering::Release);
+        let turn = Arc::clone(&self.turn).try_acquire_owned();
+        let done = Box::new(move |outcome: Result<(), StoreError>| {
+            match outcome {
+                Ok(()) => live.publish(&committed),
+                Err(error) => {
+                    tracing::error!(run = %live.id(), %error, "events were not written");
+                    broken.store(true, Ordering::Release);
+                }
             }
+            // Goes with the closure even if that is dropped unasked.
+            drop(turn);
         });
         let new = NewEvents {
             who: self.who.clone(),

@@ -2,6 +2,7 @@
 
 mod accept;
 mod caller;
+mod documents;
 mod error;
 mod graphiql;
 mod health;
@@ -21,6 +22,8 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
+
+pub use documents::Documents;
 
 use crate::auth::Authenticator;
 use crate::graphql::ApiSchema;
@@ -56,6 +59,8 @@ pub struct Server {
     pub schema: ApiSchema,
     /// The schema as text.
     pub sdl: String,
+    /// The documents that came lately, parsed.
+    pub documents: Documents,
     /// Tells callers apart.
     pub authenticator: Authenticator,
     /// Asked for readiness.

@@ -85,6 +85,7 @@ async fn answer(
     id: RequestId,
     safe_only: bool,
 ) -> Result<Response, Refusal> {
+    server.documents.prepare(&mut request);
     let name = request.operation_name.clone();
     let operation = match request.parsed_query() {
         Ok(document) => kind(document, name.as_deref()),

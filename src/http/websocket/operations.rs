@@ -48,7 +48,7 @@ impl Operations {
     pub(super) fn start(
         &mut self,
         id: String,
-        request: Request,
+        mut request: Request,
         request_id: RequestId,
     ) -> Result<(), Refused> {
         let limit = self.server.transport.websocket_operations;
@@ -67,6 +67,7 @@ impl Operations {
             frames: self.frames.clone(),
             running: Arc::clone(&self.running),
         };
+        self.server.documents.prepare(&mut request);
         let responses = execute_stream(&self.server, request, request_id);
         let task = tokio::spawn(operation.run(responses));
         let task = Some(task);
