@@ -90,7 +90,7 @@ impl Settings {
         let settings: Self = builder
             .build()
             .and_then(Config::try_deserialize)
-            .map_err(|error| ConfigError::Unreadable(error.to_string()))?;
+            .map_err(|error| ConfigError::Unreadable(in_one_line(&error.to_string())))?;
         settings.check()?;
         Ok(settings)
     }
@@ -99,6 +99,15 @@ impl Settings {
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string_pretty(self).map_err(|error| ConfigError::Unreadable(error.to_string()))
     }
+}
+
+/// Without the lines that draw where in a TOML file the error is; the words say it too.
+fn in_one_line(error: &str) -> String {
+    let lines = error.lines().map(str::trim);
+    let words: Vec<_> = lines
+        .filter(|line| !line.is_empty() && !line.contains('|'))
+        .collect();
+    words.join(": ")
 }
 
 fn file(path: &Path) -> File<config::FileSourceFile, FileFormat> {

@@ -215,10 +215,21 @@ pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str) {
             // Whatever has a path was refused by an argument's own type while executing.
             let code = if !error.path.is_empty() {
                 Code::BadUserInput.as_str()
+            } else if let Some(why) = syntax_error(&error.message) {
+                error.message = why;
+                "GRAPHQL_PARSE_FAILED"
             } else {
                 "GRAPHQL_VALIDATION_FAILED"
             };
             extensions.set("code", Value::from(code));
         }
     }
+}
+
+/// What the parser says, without the place that it draws over several lines: `locations`
+/// tells that.
+fn syntax_error(message: &str) -> Option<String> {
+    let (drawing, why) = message.rsplit_once("= ")?;
+    let drawn = drawing.trim_start().starts_with("-->");
+    drawn.then(|| format!("syntax error: {}", why.trim()))
 }

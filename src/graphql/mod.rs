@@ -1,7 +1,7 @@
 //! The GraphQL face: types, queries, mutations, subscriptions.
 //!
 //! Everything a resolver needs is in [`Api`], injected once as schema data; a request adds
-//! its [`Principal`](crate::domain::Principal) and nothing else.
+//! its [`Principal`] and nothing else.
 
 pub(crate) mod connection;
 pub(crate) mod error;

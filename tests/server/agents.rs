@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::database::Database;
-use crate::support::server::Setup;
+use crate::support::server::{Setup, repository};
 use crate::support::talk::string;
 
 pub(crate) async fn the_shipped_agents_are_listed_with_their_configuration(db: Arc<Database>) {
@@ -16,25 +16,26 @@ pub(crate) async fn the_shipped_agents_are_listed_with_their_configuration(db: A
     let data = server.client().data(document, &json!({})).await;
     let agents = data["agents"]["nodes"].as_array().unwrap();
     assert_eq!(agents.len(), 2);
-    let research = &agents[0];
-    assert_eq!(research["name"], "research");
-    assert_eq!(research["source"], "FILE");
-    assert_eq!(research["model"], "openai/gpt-4.1-mini");
-    assert_eq!(
-        research["parameters"],
-        json!({ "temperature": 0.3, "maxOutputTokens": 1024, "topP": null })
-    );
-    assert_eq!(research["currentVersion"]["number"], 1);
-    let instructions = string(&research["instructions"]);
-    assert!(
-        instructions.starts_with("You are a helpful research assistant"),
-        "{instructions}"
-    );
-    assert_eq!(
-        research["currentVersion"]["instructions"],
-        research["instructions"]
-    );
-    assert_eq!(agents[1]["name"], "support");
+    for (agent, name) in agents.iter().zip(["research", "support"]) {
+        let file = std::fs::read_to_string(repository(&format!("agents/{name}.toml"))).unwrap();
+        let file: Value = toml::from_str(&file).unwrap();
+        for field in ["name", "description", "instructions"] {
+            assert_eq!(agent[field], file[field], "{name}.{field}");
+        }
+        assert_eq!(
+            agent["parameters"],
+            json!({
+                "temperature": file["parameters"]["temperature"],
+                "maxOutputTokens": file["parameters"]["max_output_tokens"],
+                "topP": file["parameters"].get("top_p"),
+            })
+        );
+        assert_eq!(agent["source"], "FILE");
+        assert_eq!(agent["model"], "openai/gpt-4.1-mini");
+        let version = &agent["currentVersion"];
+        assert_eq!(version["number"], 1);
+        assert_eq!(version["instructions"], file["instructions"]);
+    }
 }
 
 pub(crate) async fn an_agent_is_found_by_name_and_by_id(db: Arc<Database>) {

@@ -41,7 +41,7 @@ impl Table {
         assert_eq!(errors.len(), 1, "{what}: {response}");
         let error = &errors[0];
         let mut line = format!(
-            "{} {}\n    {}",
+            "{what}: {} {}\n    {}",
             string(&error["extensions"]["code"]),
             error["extensions"]
                 .get("field")
@@ -52,7 +52,7 @@ impl Table {
             line = line.replace(value, name);
         }
         check_discreet(&line);
-        writeln!(self.lines, "{what}: {line}").unwrap();
+        writeln!(self.lines, "{line}").unwrap();
     }
 }
 
@@ -149,12 +149,10 @@ async fn what_is_said_is_checked() {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "it is a table")]
-async fn what_is_asked_is_checked() {
+async fn pages_and_filters_are_checked() {
     let server = TestServer::start().await;
     let mut table = table(&server).await;
-    let [deleted, session, run] = [0, 1, 2].map(|place: usize| table.names[place].0.clone());
-
+    let session = table.names[1].0.clone();
     for arguments in [
         "first: 0",
         "first: -1",
@@ -169,12 +167,13 @@ async fn what_is_asked_is_checked() {
         "first: \"1\"",
         "first: 1.5",
         "filter: { agent: \"nobody\" }",
+        "filter: { agent: \"a\\u0000\" }",
+        "filter: { titleContains: \"a\\u0000\" }",
         "filter: { agnet: \"\" }",
     ] {
         let document = format!("{{ sessions({arguments}) {{ nodes {{ id }} }} }}");
-        table
-            .ask(&format!("sessions({arguments})"), &document, json!({}))
-            .await;
+        let what = format!("sessions({arguments})");
+        table.ask(&what, &document, json!({})).await;
     }
     for arguments in [
         "first: 0",
@@ -185,19 +184,23 @@ async fn what_is_asked_is_checked() {
         let document = format!(
             "query($id: ID!) {{ session(id: $id) {{ messages({arguments}) {{ nodes {{ id }} }} }} }}"
         );
-        table
-            .ask(
-                &format!("messages({arguments})"),
-                &document,
-                json!({ "id": session }),
-            )
-            .await;
+        let what = format!("messages({arguments})");
+        table.ask(&what, &document, json!({ "id": session })).await;
     }
+    insta::assert_snapshot!(table.lines);
+}
+
+#[tokio::test]
+async fn ids_and_names_are_checked() {
+    let server = TestServer::start().await;
+    let mut table = table(&server).await;
+    let [deleted, session, run] = [0, 1, 2].map(|place: usize| table.names[place].0.clone());
     for (field, id) in [
         ("session", ABSENT_SESSION),
         ("session", deleted.as_str()),
         ("session", run.as_str()),
         ("session", ""),
+        ("session", "ses_\0"),
         ("run", ABSENT_RUN),
         ("run", session.as_str()),
         ("node", "x"),
@@ -205,47 +208,42 @@ async fn what_is_asked_is_checked() {
         ("node", "ses_"),
     ] {
         let document = format!("query($id: ID!) {{ {field}(id: $id) {{ id }} }}");
-        table
-            .ask(
-                &format!("{field}(id: {id:?})").replace(&deleted, "[deleted]"),
-                &document,
-                json!({ "id": id }),
-            )
-            .await;
+        let what = format!("{field}(id: {id:?})");
+        table.ask(&what, &document, json!({ "id": id })).await;
     }
-    table
-        .ask(
-            "unknown agent",
-            "{ agent(name: \"nobody\") { id } }",
-            json!({}),
-        )
-        .await;
-    let ids: Vec<_> = (0..101).map(|_| ABSENT_SESSION).collect();
-    table
-        .ask(
-            "101 nodes",
-            "query($ids: [ID!]!) { nodes(ids: $ids) { id } }",
-            json!({ "ids": ids }),
-        )
-        .await;
-    table
-        .ask("unknown field", "{ sesions { nodes { id } } }", json!({}))
-        .await;
-    table
-        .ask(
+    let agent = "query($name: String!) { agent(name: $name) { id } }";
+    for name in ["nobody", "a\0"] {
+        let what = format!("agent(name: {name:?})");
+        table.ask(&what, agent, json!({ "name": name })).await;
+    }
+    let nodes = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    let ids = json!({ "ids": vec![ABSENT_SESSION; 101] });
+    table.ask("101 nodes", nodes, ids).await;
+    let ids = json!({ "ids": [ABSENT_SESSION, "x"] });
+    table.ask("a wrong one of two nodes", nodes, ids).await;
+    insta::assert_snapshot!(table.lines);
+}
+
+#[tokio::test]
+async fn documents_are_checked() {
+    let server = TestServer::start().await;
+    let mut table = table(&server).await;
+    for (what, document) in [
+        ("unknown field", "{ sesions { nodes { id } } }"),
+        (
             "unknown argument",
             "{ sessions(frist: 1) { nodes { id } } }",
-            json!({}),
-        )
-        .await;
-    table.ask("no selection", "{ sessions }", json!({})).await;
-    table.ask("syntax", "{ sessions( }", json!({})).await;
-    table.ask("empty document", "", json!({})).await;
-    let lines = table
-        .lines
-        .replace(&run, "[run]")
-        .replace(&session, "[session]");
-    insta::assert_snapshot!(lines);
+        ),
+        ("missing argument", "{ session { id } }"),
+        ("no selection", "{ sessions }"),
+        ("unknown fragment", "{ viewer { ...Me } }"),
+        ("unknown variable", "{ session(id: $id) { id } }"),
+        ("syntax", "{ sessions( }"),
+        ("empty document", ""),
+    ] {
+        table.ask(what, document, json!({})).await;
+    }
+    insta::assert_snapshot!(table.lines);
 }
 
 #[tokio::test]

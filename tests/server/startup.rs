@@ -120,6 +120,12 @@ async fn a_wrong_setting() {
     )
     .unwrap();
     contains(&refusal(folder.path(), &["config"], &[]).await, &["prot"]);
+    std::fs::write(folder.path().join("talkgraph.toml"), "[http]\nport = \n").unwrap();
+    let line = refusal(folder.path(), &["config"], &[]).await;
+    contains(&line, &["talkgraph.toml", "line 2"]);
+    std::fs::write(folder.path().join(".env"), "no variable\n").unwrap();
+    std::fs::remove_file(folder.path().join("talkgraph.toml")).unwrap();
+    contains(&refusal(folder.path(), &["config"], &[]).await, &[".env"]);
 }
 
 #[tokio::test]

@@ -95,15 +95,6 @@ impl Setup {
         }
     }
 
-    /// Tries to start it, for those that must not.
-    pub(crate) async fn refusal(self) -> String {
-        let folder = TempDir::new().unwrap();
-        match self.app(&folder, "http://127.0.0.1:9/v1").await {
-            Ok(_) => panic!("it started"),
-            Err(error) => error.to_string(),
-        }
-    }
-
     async fn app(self, folder: &TempDir, base_url: &str) -> Result<App, StartError> {
         let url = match self.database.as_deref() {
             None => sqlite_url(folder.path().join("talkgraph.db")),

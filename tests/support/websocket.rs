@@ -119,15 +119,21 @@ impl Socket {
         }
     }
 
+    /// The next message, or the code with which the server closes. Its pings do not make the
+    /// wait longer.
     async fn frame(&mut self) -> Result<Value, u16> {
-        loop {
-            let frame = soon("a WebSocket message", self.stream.next()).await;
-            match frame {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(Some(frame)))) => return Err(frame.code.into()),
-                other => panic!("neither a message nor a close frame: {other:?}"),
+        let next = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return Ok(serde_json::from_str(&text).unwrap());
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(Some(frame)))) => return Err(frame.code.into()),
+                    other => panic!("neither a message nor a close frame: {other:?}"),
+                }
             }
-        }
+        };
+        soon("a WebSocket message", next).await
     }
 }

@@ -2,10 +2,10 @@
 //! no other server and no key. It shows real streaming and holds a small conversation;
 //! it is too small for facts or for tools.
 //!
-//! A request's way: [`engine`] queues it, a thread of its own takes it ([`generation`]),
-//! [`template`] and [`tokenizer`] make tokens of the messages, [`conversations`] gives
-//! what is known of their beginning ([`kv`]), [`model`] reads the rest and then one token
-//! after another, which [`sampling`] chooses.
+//! A request's way: `engine` queues it, a thread of its own takes it (`generation`),
+//! `template` and `tokenizer` make tokens of the messages, `conversations` gives
+//! what is known of their beginning (`kv`), `model` reads the rest and then one token
+//! after another, which `sampling` chooses.
 
 mod conversations;
 mod engine;
