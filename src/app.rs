@@ -28,6 +28,9 @@ use crate::store::{SharedStore, StoreError};
 
 pub use models::ModelError;
 
+/// How long the last events of drained runs get to reach their subscribers.
+const LAST_EVENTS: Duration = Duration::from_millis(250);
+
 /// How long connections get to end once nothing more is sent on them.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -182,6 +185,8 @@ impl App {
         self.server.ready.store(false, Ordering::Release);
         tracing::info!(runs = self.runner.bus().len(), "stopping");
         let stopped = self.runner.drain(self.drain_timeout).await;
+        // Streams of runs that have just ended get to write their last events.
+        tokio::time::sleep(LAST_EVENTS).await;
         self.server.stopping.cancel();
         closing.cancel();
         if tokio::time::timeout(LAST_WORDS, &mut serving)
