@@ -7,7 +7,7 @@ use clap::Parser;
 use talkgraph::cli::Cli;
 
 /// Requests and runs are made of small pieces that one task makes and another drops, which
-/// the system's allocator is slow at: it costs an eighth of a turn's processor time.
+/// the system's allocator is slow at: it costs about a twentieth of a turn's processor time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
