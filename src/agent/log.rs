@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::bus::LiveRun;
 use crate::domain::time::{Timestamp, now};
-use crate::domain::{EventBody, Principal, RunEvent};
+use crate::domain::{EventBody, Principal, RunEvent, RunId};
 use crate::store::{NewEvents, SharedStore, StoreError};
 
 /// Numbers the events of one run. Only its executor has one.
@@ -41,20 +41,9 @@ impl RunLog {
 
     /// Gives events their numbers.
     pub(super) fn number(&mut self, bodies: Vec<EventBody>) -> Vec<Arc<RunEvent>> {
-        let at = now();
-        bodies
-            .into_iter()
-            .map(|body| {
-                let sequence = self.next;
-                self.next += 1;
-                Arc::new(RunEvent {
-                    run_id: self.live.id(),
-                    sequence,
-                    at,
-                    body,
-                })
-            })
-            .collect()
+        let events = numbered(self.live.id(), self.next, now(), bodies);
+        self.next += events.len() as u64;
+        events
     }
 
     /// Waits until nothing that was queued waits for its commit.
@@ -120,4 +109,24 @@ impl RunLog {
             self.live.publish(&missed);
         }
     }
+}
+
+/// Events with the sequences from `first` on.
+pub(super) fn numbered(
+    run_id: RunId,
+    first: u64,
+    at: Timestamp,
+    bodies: Vec<EventBody>,
+) -> Vec<Arc<RunEvent>> {
+    (first..)
+        .zip(bodies)
+        .map(|(sequence, body)| {
+            Arc::new(RunEvent {
+                run_id,
+                sequence,
+                at,
+                body,
+            })
+        })
+        .collect()
 }

@@ -8,13 +8,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bus::LiveRun;
 use crate::domain::session::title_from;
-use crate::domain::time::{Timestamp, now};
-use crate::domain::{
-    Agent, MessageId, Part, Principal, Run, RunEvent, RunId, RunStatus, SessionId, Usage,
-};
+use crate::domain::time::now;
+use crate::domain::{Agent, MessageId, Part, Principal, Run, RunId, RunStatus, SessionId, Usage};
 use crate::store::{NewRun, NewSession, SessionTarget, StartedRun, StoreError};
 
 use super::execute::{Execution, first_events};
+use super::log::numbered;
 use super::{Runner, StartError};
 
 /// What a client asks for.
@@ -174,7 +173,7 @@ impl Runner {
             finished_at: None,
         };
         let events = if starts_now {
-            numbered_first_events(&run, at)
+            numbered(run.id, 1, at, first_events(&run.model))
         } else {
             Vec::new()
         };
@@ -204,20 +203,4 @@ impl Runner {
         let task = Execution::new(runner, who, agent, stored, live);
         self.tasks.spawn(task.run(place));
     }
-}
-
-/// A run's first events, for the transaction that starts it.
-fn numbered_first_events(run: &Run, at: Timestamp) -> Vec<Arc<RunEvent>> {
-    let bodies = first_events(&run.model).into_iter();
-    bodies
-        .zip(1..)
-        .map(|(body, sequence)| {
-            Arc::new(RunEvent {
-                run_id: run.id,
-                sequence,
-                at,
-                body,
-            })
-        })
-        .collect()
 }

@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object, Result};
 
 use super::connection::{Cursor, PageArguments, connection};
 use super::input::{SessionFilter, check_text, parse_id};
-use super::loader::Of;
+use super::loader::load;
 use super::types::agent::Agent;
 use super::types::node::Node;
 use super::types::run::Run;
@@ -69,7 +69,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The agent's name.")] name: String,
     ) -> Option<Result<Agent>> {
-        let load = async {
+        let found = async {
             check_text("name", &name)?;
             let agent = api(ctx)?
                 .store
@@ -78,7 +78,7 @@ impl Query {
             let missing = || ApiError::not_found("name", format!("there is no agent {name:?}"));
             Ok::<_, ApiError>(Agent(Arc::new(agent.ok_or_else(missing)?)))
         };
-        Some(load.await.map_err(Into::into))
+        Some(found.await.map_err(Into::into))
     }
 
     /// The agents, by name.
@@ -111,18 +111,14 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The session's id.")] id: ID,
     ) -> Option<Result<Session>> {
-        let load = async {
+        let found = async {
             let key: SessionId = parse_id("id", &id)?;
-            let key = Of {
-                who: principal(ctx)?.clone(),
-                key,
-            };
-            let session = api(ctx)?.loads.load_one(key).await?;
+            let session = load(ctx, key).await?;
             let missing =
                 || ApiError::not_found("id", format!("there is no session {}", id.as_str()));
             Ok::<_, ApiError>(Session(session.ok_or_else(missing)?))
         };
-        Some(load.await.map_err(Into::into))
+        Some(found.await.map_err(Into::into))
     }
 
     /// The viewer's sessions, latest activity first.
@@ -185,17 +181,13 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The run's id.")] id: ID,
     ) -> Option<Result<Run>> {
-        let load = async {
+        let found = async {
             let key: RunId = parse_id("id", &id)?;
-            let key = Of {
-                who: principal(ctx)?.clone(),
-                key,
-            };
-            let run = api(ctx)?.loads.load_one(key).await?;
+            let run = load(ctx, key).await?;
             let missing = || ApiError::not_found("id", format!("there is no run {}", id.as_str()));
             Ok::<_, ApiError>(Run::loaded(run.ok_or_else(missing)?))
         };
-        Some(load.await.map_err(Into::into))
+        Some(found.await.map_err(Into::into))
     }
 
     /// About this server.

@@ -70,16 +70,19 @@ fn offer(range: &str) -> Option<(f32, MediaType)> {
                     .ok()
                     .filter(|q| (0.0..=1.0).contains(q))?;
             }
-            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-                let charset = value.trim().trim_matches('"');
-                if !charset.eq_ignore_ascii_case("utf-8") {
-                    return None;
-                }
-            }
+            _ if is_foreign_charset(parameter) => return None,
             _ => {}
         }
     }
     Some((weight, media_type))
+}
+
+/// Whether a media type's parameter asks for another charset than UTF-8.
+pub(super) fn is_foreign_charset(parameter: &str) -> bool {
+    parameter.split_once('=').is_some_and(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("charset")
+            && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    })
 }
 
 #[cfg(test)]

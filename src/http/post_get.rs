@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::accept::{MediaType, negotiate};
+use super::accept::{MediaType, is_foreign_charset, negotiate};
 use super::caller::Caller;
 use super::error::Refusal;
 use super::request_id::RequestId;
@@ -118,17 +118,10 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     {
         return Err(Refusal::UnsupportedMediaType);
     }
-    let foreign = pieces
-        .filter_map(|parameter| parameter.split_once('='))
-        .any(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("charset")
-                && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        });
-    if foreign {
-        Err(Refusal::UnsupportedMediaType)
-    } else {
-        Ok(())
+    if pieces.any(is_foreign_charset) {
+        return Err(Refusal::UnsupportedMediaType);
     }
+    Ok(())
 }
 
 fn unreadable(server: &Server, rejection: &BytesRejection) -> Refusal {

@@ -23,14 +23,16 @@ pub(super) async fn execute(server: &Server, request: Request, id: &RequestId) -
     let run = AssertUnwindSafe(in_turns(server.schema.execute(request))).catch_unwind();
     let mut response = match tokio::time::timeout(server.transport.request_timeout, run).await {
         Ok(Ok(response)) => response,
-        Ok(Err(_)) => {
-            tracing::error!(request = id.0, "a resolver panicked");
-            coded(Code::InternalServerError, "internal server error", id)
-        }
+        Ok(Err(_)) => panicked(id),
         Err(_) => coded(Code::Unavailable, "the request took too long", id),
     };
     error::settle(&mut response, &id.0);
     response
+}
+
+fn panicked(id: &RequestId) -> GraphqlResponse {
+    tracing::error!(request = id.0, "a resolver panicked");
+    coded(Code::InternalServerError, "internal server error", id)
 }
 
 /// A response of one error with a code.
@@ -148,20 +150,10 @@ pub(super) fn execute_stream(
 ) -> impl futures_util::Stream<Item = GraphqlResponse> + Send + use<> {
     use futures_util::StreamExt;
     let stream = stream_in_turns(server.schema.execute_stream(request));
-    let panicked = id.clone();
     AssertUnwindSafe(stream)
         .catch_unwind()
         .map(move |response| {
-            response.unwrap_or_else(|_| {
-                tracing::error!(request = panicked.0, "a resolver panicked");
-                coded(
-                    Code::InternalServerError,
-                    "internal server error",
-                    &panicked,
-                )
-            })
-        })
-        .map(move |mut response| {
+            let mut response = response.unwrap_or_else(|_| panicked(&id));
             error::settle(&mut response, &id.0);
             response
         })

@@ -8,10 +8,12 @@ mod by_id;
 mod turn;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::dataloader::DataLoader;
+use async_graphql::Context;
+use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::runtime::{Timer, TokioSpawner};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,7 +21,7 @@ use futures_util::future::BoxFuture;
 use crate::domain::Principal;
 use crate::store::{SharedStore, StoreError};
 
-use super::ApiError;
+use super::{ApiError, api, principal};
 
 pub(crate) use active_run::ActiveRunOf;
 pub(crate) use turn::{in_turns, stream_in_turns};
@@ -69,6 +71,19 @@ impl Timer for NoTimer {
 pub(crate) fn new(store: SharedStore) -> DataLoader<Loads> {
     let spawner = TurnSpawner(TokioSpawner::current());
     DataLoader::new(Loads { store }, spawner, NoTimer).max_batch_size(MAX_BATCH)
+}
+
+/// Loads what a key of the caller stands for; `None` when there is nothing for this caller.
+pub(crate) async fn load<K>(
+    ctx: &Context<'_>,
+    key: K,
+) -> Result<Option<<Loads as Loader<Of<K>>>::Value>, ApiError>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    Loads: Loader<Of<K>, Error = LoadError>,
+{
+    let who = principal(ctx)?.clone();
+    Ok(api(ctx)?.loads.load_one(Of { who, key }).await?)
 }
 
 /// The keys of a batch by principal; nearly always there is just one.

@@ -9,8 +9,8 @@ use super::enums::{FinishReason, Role};
 use super::run::Run;
 use super::session::Session;
 use crate::domain::{self, MessageId, RunId};
-use crate::graphql::loader::Of;
-use crate::graphql::{ApiError, Code, api, principal};
+use crate::graphql::loader::load;
+use crate::graphql::{ApiError, Code, api};
 
 pub(crate) struct Message {
     id: MessageId,
@@ -91,11 +91,7 @@ impl Message {
         if let Source::Stored(message) = &self.source {
             return Ok(Some(Arc::clone(message)));
         }
-        let key = Of {
-            who: principal(ctx)?.clone(),
-            key: self.id,
-        };
-        Ok(api(ctx)?.loads.load_one(key).await?)
+        load(ctx, self.id).await
     }
 
     async fn message(&self, ctx: &Context<'_>) -> Result<Arc<domain::Message>, ApiError> {
@@ -180,26 +176,12 @@ impl Message {
 
     /// The session it belongs to.
     async fn session(&self, ctx: &Context<'_>) -> Result<Session> {
-        let who = principal(ctx)?;
-        let loads = &api(ctx)?.loads;
         let gone = || ApiError::new(Code::NotFound, "the message's session was deleted");
         let id = match self.source {
-            Source::Streamed { run, .. } => {
-                let key = Of {
-                    who: who.clone(),
-                    key: run,
-                };
-                let run = loads.load_one(key).await.map_err(ApiError::from)?;
-                run.ok_or_else(gone)?.session_id
-            }
+            Source::Streamed { run, .. } => load(ctx, run).await?.ok_or_else(gone)?.session_id,
             _ => self.message(ctx).await?.session_id,
         };
-        let key = Of {
-            who: who.clone(),
-            key: id,
-        };
-        let session = loads.load_one(key).await.map_err(ApiError::from)?;
-        Ok(Session(session.ok_or_else(gone)?))
+        Ok(Session(load(ctx, id).await?.ok_or_else(gone)?))
     }
 
     /// Why the answer ended; null for what people say and while it is written.

@@ -7,9 +7,9 @@ use super::message::Message;
 use super::run::Run;
 use super::session::Session;
 use crate::domain::ids::{AgentId, MessageId, RunId, SessionId, prefix_of};
+use crate::graphql::ApiError;
 use crate::graphql::input::parse_id;
-use crate::graphql::loader::Of;
-use crate::graphql::{ApiError, api, principal};
+use crate::graphql::loader::load;
 
 /// Anything with a global id, after the GraphQL Global Object Identification Specification.
 #[derive(Interface)]
@@ -28,32 +28,24 @@ impl Node {
         field: &str,
         id: &ID,
     ) -> Result<Option<Self>, ApiError> {
-        let loads = &api(ctx)?.loads;
-        let who = principal(ctx)?.clone();
         Ok(match prefix_of(id) {
             Some("agt") => {
                 let key: AgentId = parse_id(field, id)?;
-                loads
-                    .load_one(Of { who, key })
-                    .await?
-                    .map(|agent| Self::Agent(Agent(agent)))
+                load(ctx, key).await?.map(|agent| Self::Agent(Agent(agent)))
             }
             Some("ses") => {
                 let key: SessionId = parse_id(field, id)?;
-                let session = loads.load_one(Of { who, key }).await?;
+                let session = load(ctx, key).await?;
                 session.map(|session| Self::Session(Session(session)))
             }
             Some("msg") => {
                 let key: MessageId = parse_id(field, id)?;
-                let message = loads.load_one(Of { who, key }).await?;
+                let message = load(ctx, key).await?;
                 message.map(|message| Self::Message(Message::stored(message)))
             }
             Some("run") => {
                 let key: RunId = parse_id(field, id)?;
-                loads
-                    .load_one(Of { who, key })
-                    .await?
-                    .map(|run| Self::Run(Run::loaded(run)))
+                load(ctx, key).await?.map(|run| Self::Run(Run::loaded(run)))
             }
             _ => {
                 let allowed =

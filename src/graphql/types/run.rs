@@ -11,8 +11,8 @@ use super::message::Message;
 use super::session::Session;
 use super::usage::Usage;
 use crate::domain::{self, RunId};
-use crate::graphql::loader::Of;
-use crate::graphql::{ApiError, Code, api, principal};
+use crate::graphql::loader::load;
+use crate::graphql::{ApiError, Code, api};
 
 pub(crate) struct Run {
     id: RunId,
@@ -58,11 +58,7 @@ impl Run {
         if let Some(run) = &self.loaded {
             return Ok(Arc::clone(run));
         }
-        let key = Of {
-            who: principal(ctx)?.clone(),
-            key: self.id,
-        };
-        let run = api(ctx)?.loads.load_one(key).await?;
+        let run = load(ctx, self.id).await?;
         run.ok_or_else(|| ApiError::new(Code::NotFound, format!("there is no run {}", self.id)))
     }
 }
@@ -109,45 +105,21 @@ impl Run {
 
     /// The session it belongs to.
     async fn session(&self, ctx: &Context<'_>) -> Result<Session> {
-        let key = Of {
-            who: principal(ctx)?.clone(),
-            key: self.run(ctx).await?.session_id,
-        };
-        let session = api(ctx)?
-            .loads
-            .load_one(key)
-            .await
-            .map_err(ApiError::from)?;
+        let session = load(ctx, self.run(ctx).await?.session_id).await?;
         let gone = || ApiError::new(Code::NotFound, "the run's session was deleted");
         Ok(Session(session.ok_or_else(gone)?))
     }
 
     /// The agent that answers.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
-        let key = Of {
-            who: principal(ctx)?.clone(),
-            key: self.run(ctx).await?.agent_id,
-        };
-        let agent = api(ctx)?
-            .loads
-            .load_one(key)
-            .await
-            .map_err(ApiError::from)?;
+        let agent = load(ctx, self.run(ctx).await?.agent_id).await?;
         let gone = || ApiError::new(Code::NotFound, "the run's agent is gone");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 
     /// The version of the agent it runs with.
     async fn agent_version(&self, ctx: &Context<'_>) -> Result<AgentVersion> {
-        let key = Of {
-            who: principal(ctx)?.clone(),
-            key: self.run(ctx).await?.agent_version_id,
-        };
-        let version = api(ctx)?
-            .loads
-            .load_one(key)
-            .await
-            .map_err(ApiError::from)?;
+        let version = load(ctx, self.run(ctx).await?.agent_version_id).await?;
         let gone = || ApiError::new(Code::NotFound, "the run's agent version is gone");
         Ok(AgentVersion(version.ok_or_else(gone)?))
     }
@@ -159,14 +131,8 @@ impl Run {
 
     /// The answer, once it is part of the session's history.
     async fn output(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
-        let load = async {
-            let key = Of {
-                who: principal(ctx)?.clone(),
-                key: self.run(ctx).await?.output_message_id,
-            };
-            api(ctx)?.loads.load_one(key).await.map_err(ApiError::from)
-        };
-        let message = load.await.map(|message| message.map(Message::stored));
+        let found = async { load(ctx, self.run(ctx).await?.output_message_id).await };
+        let message = found.await.map(|message| message.map(Message::stored));
         message.map_err(Into::into).transpose()
     }
 

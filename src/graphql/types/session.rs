@@ -12,8 +12,8 @@ use super::message::Message;
 use super::run::Run;
 use crate::domain::{self, Page};
 use crate::graphql::connection::{Cursor, PageArguments, connection};
-use crate::graphql::loader::{ActiveRunOf, Of};
-use crate::graphql::{ApiError, Code, api, principal};
+use crate::graphql::loader::{ActiveRunOf, load};
+use crate::graphql::{ApiError, Code, api};
 use crate::store::BranchRange;
 
 pub(crate) struct Session(pub(crate) Arc<domain::Session>);
@@ -38,15 +38,7 @@ impl Session {
 
     /// The agent that answers.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
-        let key = Of {
-            who: principal(ctx)?.clone(),
-            key: self.0.agent_id,
-        };
-        let agent = api(ctx)?
-            .loads
-            .load_one(key)
-            .await
-            .map_err(ApiError::from)?;
+        let agent = load(ctx, self.0.agent_id).await?;
         let gone = || ApiError::new(Code::NotFound, "the session's agent is gone");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
@@ -72,13 +64,7 @@ impl Session {
         let length = self.0.branch_length;
         let (from, to) = stretch(&page, length);
         let messages = match self.0.head {
-            Some(head) if from < to => {
-                let key = Of {
-                    who: principal(ctx)?.clone(),
-                    key: BranchRange { head, from, to },
-                };
-                api.loads.load_one(key).await.map_err(ApiError::from)?
-            }
+            Some(head) if from < to => load(ctx, BranchRange { head, from, to }).await?,
             _ => None,
         };
         let page = Page {
@@ -93,17 +79,9 @@ impl Session {
 
     /// The answer being made, if there is one.
     async fn active_run(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
-        let load = async {
-            let key = Of {
-                who: principal(ctx)?.clone(),
-                key: ActiveRunOf(self.0.id),
-            };
-            api(ctx)?.loads.load_one(key).await.map_err(ApiError::from)
-        };
-        match load.await {
-            Ok(run) => run.map(|run| Ok(Run::loaded(run))),
-            Err(error) => Some(Err(error.into())),
-        }
+        let run = load(ctx, ActiveRunOf(self.0.id)).await;
+        let run = run.map(|run| run.map(Run::loaded));
+        run.map_err(Into::into).transpose()
     }
 
     /// When it was made.
