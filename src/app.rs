@@ -1,5 +1,6 @@
 //! The composition root: makes everything expensive once, in order, and takes it down again.
 
+mod guard;
 mod models;
 mod store;
 
@@ -23,7 +24,8 @@ use crate::config::{
 };
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api, ApiLimits};
-use crate::http::{self, Documents, Server, Transport};
+use crate::guard::{ManifestError, Trust};
+use crate::http::{self, Server, Transport};
 use crate::store::{SharedStore, StoreError};
 
 pub use models::ModelError;
@@ -55,6 +57,9 @@ pub enum StartError {
         /// The providers there are.
         there: String,
     },
+    /// The trusted documents.
+    #[error("documents.manifest: {0}")]
+    Manifest(#[from] ManifestError),
     /// A model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -105,6 +110,9 @@ impl App {
     pub async fn start(settings: &Settings) -> Result<Self, StartError> {
         let specs = read_agent_files(&settings.agents.folder)?;
         let authenticator = authenticator(&settings.auth);
+        let sdl = graphql::sdl();
+        let guard = guard::guard(&settings.limits, &sdl);
+        let persisted = guard::persisted(&settings.documents, &guard)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
         let default_model = models::default_model(&settings.models);
@@ -123,12 +131,13 @@ impl App {
         let api = Api::new(Arc::clone(&store), Arc::clone(&runner), api_limits);
         let server = Arc::new(Server {
             schema: graphql::build(api),
-            sdl: graphql::sdl(),
-            documents: Documents::default(),
+            sdl,
+            guard,
+            persisted,
             authenticator,
             store: Arc::clone(&store),
             models,
-            transport: transport(&settings.http)?,
+            transport: transport(settings)?,
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),
         });
@@ -279,15 +288,16 @@ fn api_limits(limits: &LimitSettings, http: &HttpSettings) -> ApiLimits {
         metadata_bytes: limits.metadata_bytes,
         page_size: limits.page_size,
         page_size_default: limits.page_size_default,
-        query_depth: limits.query_depth,
-        query_fields: limits.query_fields,
+        query_nesting: limits.query_nesting,
         // A little before the request itself times out, to be able to name the run.
         chat_timeout: ms(http.request_timeout_ms).mul_f32(0.9),
         introspection: http.introspection,
     }
 }
 
-fn transport(settings: &HttpSettings) -> Result<Transport, ConfigError> {
+fn transport(all: &Settings) -> Result<Transport, ConfigError> {
+    let settings = &all.http;
+    let only_trusted = all.documents.trusted_documents == Trust::Only;
     let origins = settings.cors_origins.iter().map(|origin| {
         let value = HeaderValue::from_str(origin)
             .ok()
@@ -299,9 +309,12 @@ fn transport(settings: &HttpSettings) -> Result<Transport, ConfigError> {
     });
     Ok(Transport {
         body_limit: settings.body_limit_bytes,
+        body_timeout: ms(settings.body_timeout_ms),
+        query_timeout: ms(settings.query_timeout_ms),
         request_timeout: ms(settings.request_timeout_ms),
+        errors: all.limits.errors,
         cors_origins: origins.collect::<Result<_, _>>()?,
-        graphiql: settings.graphiql && settings.introspection,
+        graphiql: settings.graphiql && settings.introspection && !only_trusted,
         keep_alive: ms(settings.keep_alive_ms),
         websocket_init_timeout: ms(settings.websocket_init_timeout_ms),
         websocket_message_bytes: settings.websocket_message_bytes,

@@ -13,9 +13,9 @@ use thiserror::Error;
 
 pub(crate) use sections::ms;
 pub use sections::{
-    AgentsSettings, AnthropicSettings, AuthSettings, EmbeddedSettings, HttpSettings, KeySettings,
-    LimitSettings, LogFormat, ModelsSettings, OpenAiSettings, RunSettings, Settings, StoreSettings,
-    TelemetrySettings,
+    AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EmbeddedSettings,
+    HttpSettings, KeySettings, LimitSettings, LogFormat, ModelsSettings, OpenAiSettings,
+    RunSettings, Settings, StoreSettings, TelemetrySettings,
 };
 
 /// The documented defaults.

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod graphql;
+pub mod guard;
 pub mod http;
 pub mod llm;
 pub mod store;

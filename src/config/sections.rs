@@ -1,6 +1,7 @@
 //! The settings' types. What each key means stands in `talkgraph.example.toml`.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
 use crate::domain::principal::is_valid_name;
+use crate::guard::Trust;
 
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $key:ident: $type:ty,)* })*) => {$(
@@ -28,6 +30,7 @@ sections! {
         agents: AgentsSettings,
         models: ModelsSettings,
         runs: RunSettings,
+        documents: DocumentSettings,
         limits: LimitSettings,
         auth: AuthSettings,
         telemetry: TelemetrySettings,
@@ -38,6 +41,8 @@ sections! {
         address: IpAddr,
         port: u16,
         body_limit_bytes: usize,
+        body_timeout_ms: u64,
+        query_timeout_ms: u64,
         request_timeout_ms: u64,
         cors_origins: Vec<String>,
         graphiql: bool,
@@ -119,6 +124,14 @@ sections! {
         lease_s: u64,
     }
 
+    /// The documents that clients can name instead of sending.
+    DocumentSettings {
+        trusted_documents: Trust,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        manifest: Option<PathBuf>,
+        registered_bytes: usize,
+    }
+
     /// What a client may send and ask for.
     LimitSettings {
         message_bytes: usize,
@@ -126,8 +139,18 @@ sections! {
         metadata_bytes: usize,
         page_size: u32,
         page_size_default: u32,
+        query_bytes: usize,
+        query_tokens: usize,
+        query_nesting: usize,
         query_depth: usize,
         query_fields: usize,
+        query_root_fields: usize,
+        query_aliases: usize,
+        query_directives: usize,
+        query_complexity: u64,
+        variables_nesting: usize,
+        variables_values: usize,
+        errors: usize,
     }
 
     /// Who may call.
@@ -161,6 +184,9 @@ pub enum LogFormat {
     /// For machines.
     Json,
 }
+
+/// async-graphql's parser stops at 64 selections inside each other.
+const QUERY_NESTING: RangeInclusive<usize> = 1..=64;
 
 const HIDDEN: &str = "(hidden)";
 
@@ -211,6 +237,18 @@ impl Settings {
         for key in &self.auth.keys {
             key.check()?;
         }
+        if self.documents.trusted_documents != Trust::Off && self.documents.manifest.is_none() {
+            return Err(ConfigError::invalid(
+                "documents.manifest",
+                "documents.trusted_documents needs the manifest that lists them",
+            ));
+        }
+        if !QUERY_NESTING.contains(&self.limits.query_nesting) {
+            return Err(ConfigError::invalid(
+                "limits.query_nesting",
+                "must be from 1 to 64: the parser follows no deeper",
+            ));
+        }
         if self.limits.page_size_default > self.limits.page_size {
             return Err(ConfigError::invalid(
                 "limits.page_size_default",
@@ -221,8 +259,11 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 19] = [
+        let positive: [(&'static str, u64); 22] = [
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
+            ("http.body_timeout_ms", self.http.body_timeout_ms),
+            ("http.query_timeout_ms", self.http.query_timeout_ms),
+            ("limits.errors", self.limits.errors as u64),
             ("http.request_timeout_ms", self.http.request_timeout_ms),
             ("http.keep_alive_ms", self.http.keep_alive_ms),
             (

@@ -188,9 +188,13 @@ impl From<FollowError> for ApiError {
     }
 }
 
+/// The longest message of an error that the executor itself made, in bytes: it repeats names
+/// that the client chose.
+const MESSAGE_BYTES: usize = 200;
+
 /// Logs what a response's errors hide, under the request's id, and gives every error that
-/// the executor itself made its code.
-pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str) {
+/// the executor itself made its code. Of more than `most` errors the rest is only counted.
+pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str, most: usize) {
     for error in &mut response.errors {
         if let Some(fault) = error.source.take() {
             let code = error
@@ -222,7 +226,24 @@ pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str) {
                 "GRAPHQL_VALIDATION_FAILED"
             };
             extensions.set("code", Value::from(code));
+            shorten(&mut error.message);
         }
+    }
+    if let Some(omitted) = response.errors.len().checked_sub(most).filter(|n| *n > 0) {
+        response.errors.truncate(most);
+        let name = "errorsOmitted".to_owned();
+        response.extensions.insert(name, Value::from(omitted));
+    }
+}
+
+fn shorten(message: &mut String) {
+    if message.len() > MESSAGE_BYTES {
+        let mut end = MESSAGE_BYTES;
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.push('…');
     }
 }
 

@@ -46,10 +46,8 @@ pub struct ApiLimits {
     pub page_size: u32,
     /// The items in a page when the client does not say.
     pub page_size_default: u32,
-    /// The deepest nesting of fields.
-    pub query_depth: usize,
-    /// The most fields in one request.
-    pub query_fields: usize,
+    /// The deepest nesting of selections, fragments expanded.
+    pub query_nesting: usize,
     /// How long a `chat` mutation waits for its answer.
     pub chat_timeout: Duration,
     /// Whether introspection is answered.
@@ -80,8 +78,8 @@ impl Api {
 pub fn build(api: Api) -> ApiSchema {
     let limits = api.limits.clone();
     let mut builder = Schema::build(Query, Mutation, Subscription)
-        .limit_depth(limits.query_depth)
-        .limit_complexity(limits.query_fields)
+        // The guard has looked before; this is its second lock.
+        .limit_recursive_depth(limits.query_nesting)
         .with_sorted_fields()
         .with_sorted_enums()
         .data(api);

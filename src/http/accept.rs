@@ -1,4 +1,4 @@
-//! What a client wants back: content negotiation for the endpoint's three media types.
+//! What a client wants back: content negotiation for the endpoint's media types.
 
 use axum::http::{HeaderMap, header};
 
@@ -14,6 +14,8 @@ pub(super) enum MediaType {
     Json,
     /// `text/event-stream`.
     EventStream,
+    /// `multipart/mixed` as Apollo's multipart subscriptions have it.
+    Multipart,
 }
 
 impl MediaType {
@@ -22,33 +24,99 @@ impl MediaType {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
             Self::Json => "application/json; charset=utf-8",
             Self::EventStream => "text/event-stream; charset=utf-8",
+            Self::Multipart => "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0",
         }
+    }
+
+    fn is_stream(self) -> bool {
+        matches!(self, Self::EventStream | Self::Multipart)
     }
 }
 
-const OFFERED: &str = "application/graphql-response+json, application/json or text/event-stream";
+/// What the client accepts of what there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Accepted {
+    /// The best type for a single response, with its weight.
+    single: Option<(f32, MediaType)>,
+    /// The best type for a stream of responses, with its weight.
+    stream: Option<(f32, MediaType)>,
+    /// Whether it named one of the types; not just a wildcard.
+    pub(super) by_name: bool,
+    /// Whether it said nothing at all, as browsers never do.
+    pub(super) nothing_said: bool,
+}
+
+const OFFERED: &str = "application/graphql-response+json, application/json, text/event-stream or \
+                       multipart/mixed;subscriptionSpec=1.0";
+const OFFERED_STREAMS: &str = "text/event-stream or multipart/mixed;subscriptionSpec=1.0 for \
+                               subscriptions, or over a WebSocket";
 
 /// The best of what the client accepts, by its weights (RFC 9110, section 12.5.1) and among
-/// equals by its order. Without a preference: `application/json`, which is what clients
-/// that say nothing understand.
-pub(super) fn negotiate(headers: &HeaderMap) -> Result<MediaType, Refusal> {
-    let mut best: Option<(f32, MediaType)> = None;
-    let mut said_anything = false;
+/// equals by its order.
+pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
+    let mut accepted = Accepted {
+        single: None,
+        stream: None,
+        by_name: false,
+        nothing_said: true,
+    };
     for value in headers.get_all(header::ACCEPT) {
         let Ok(value) = value.to_str() else { continue };
         for range in value.split(',').filter(|range| !range.trim().is_empty()) {
-            said_anything = true;
-            if let Some((weight, media_type)) = offer(range)
-                && weight > best.map_or(0.0, |(weight, _)| weight)
-            {
-                best = Some((weight, media_type));
+            accepted.nothing_said = false;
+            if let Some((weight, media_type)) = offer(range) {
+                accepted.add(weight, media_type);
+                accepted.by_name |= !range.contains('*');
             }
         }
     }
-    match best {
-        Some((_, media_type)) => Ok(media_type),
-        None if said_anything => Err(Refusal::NotAcceptable(OFFERED)),
-        None => Ok(MediaType::Json),
+    match accepted {
+        Accepted {
+            nothing_said: false,
+            single: None,
+            stream: None,
+            ..
+        } => Err(Refusal::NotAcceptable(OFFERED)),
+        accepted => Ok(accepted),
+    }
+}
+
+impl Accepted {
+    fn add(&mut self, weight: f32, media_type: MediaType) {
+        let best = match media_type.is_stream() {
+            true => &mut self.stream,
+            false => &mut self.single,
+        };
+        if weight > best.map_or(0.0, |(weight, _)| weight) {
+            *best = Some((weight, media_type));
+        }
+    }
+
+    /// For a query or mutation. Without a preference: `application/json`, which is what
+    /// clients that say nothing understand.
+    pub(super) fn for_single(&self) -> MediaType {
+        match (self.single, self.stream) {
+            (Some((weight, single)), Some((other, _))) if weight >= other => single,
+            (_, Some((_, stream))) => stream,
+            (Some((_, single)), None) => single,
+            (None, None) => MediaType::Json,
+        }
+    }
+
+    /// For a subscription, which a client must ask for as a stream.
+    pub(super) fn for_stream(&self) -> Result<MediaType, Refusal> {
+        let best = self.stream.map(|(_, media_type)| media_type);
+        best.ok_or(Refusal::NotAcceptable(OFFERED_STREAMS))
+    }
+
+    /// For a refusal.
+    pub(super) fn for_error(&self) -> MediaType {
+        let best = self.single.map(|(_, media_type)| media_type);
+        best.unwrap_or(match self.stream {
+            // Who can read a stream only still sees the status.
+            Some(_) => MediaType::GraphqlResponse,
+            None => MediaType::Json,
+        })
     }
 }
 
@@ -58,6 +126,7 @@ fn offer(range: &str) -> Option<(f32, MediaType)> {
         "application/graphql-response+json" => MediaType::GraphqlResponse,
         "application/json" | "application/*" | "*/*" => MediaType::Json,
         "text/event-stream" => MediaType::EventStream,
+        "multipart/mixed" => MediaType::Multipart,
         _ => return None,
     };
     let mut weight = 1.0;
@@ -70,6 +139,8 @@ fn offer(range: &str) -> Option<(f32, MediaType)> {
                     .ok()
                     .filter(|q| (0.0..=1.0).contains(q))?;
             }
+            // Incremental delivery is another protocol in the same media type.
+            Some((name, _)) if name.trim().eq_ignore_ascii_case("deferSpec") => return None,
             _ if is_foreign_charset(parameter) => return None,
             _ => {}
         }
@@ -89,33 +160,51 @@ pub(super) fn is_foreign_charset(parameter: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn negotiated(accept: Option<&str>) -> Option<MediaType> {
+    fn negotiated(accept: Option<&str>) -> Option<(MediaType, Option<MediaType>)> {
         let mut headers = HeaderMap::new();
         if let Some(accept) = accept {
             headers.insert(header::ACCEPT, accept.parse().unwrap());
         }
-        negotiate(&headers).ok()
+        let accepted = negotiate(&headers).ok()?;
+        Some((accepted.for_single(), accepted.for_stream().ok()))
     }
 
     #[test]
     fn the_best_offer_wins() {
+        use MediaType::{EventStream, GraphqlResponse, Json, Multipart};
         let cases = [
-            (None, Some(MediaType::Json)),
-            (Some("*/*"), Some(MediaType::Json)),
-            (Some("application/json"), Some(MediaType::Json)),
+            (None, Some((Json, None))),
+            (Some("*/*"), Some((Json, None))),
+            (Some("application/json"), Some((Json, None))),
             (
                 Some("application/graphql-response+json, application/json;q=0.9"),
-                Some(MediaType::GraphqlResponse),
+                Some((GraphqlResponse, None)),
             ),
             (
                 Some("application/graphql-response+json;q=0.5, application/json"),
-                Some(MediaType::Json),
+                Some((Json, None)),
             ),
-            (Some("text/event-stream"), Some(MediaType::EventStream)),
             (
-                Some("application/json; charset=utf-8"),
-                Some(MediaType::Json),
+                Some("text/event-stream"),
+                Some((EventStream, Some(EventStream))),
             ),
+            (
+                Some("text/event-stream, application/json"),
+                Some((Json, Some(EventStream))),
+            ),
+            (
+                Some("multipart/mixed;subscriptionSpec=1.0, application/json"),
+                Some((Json, Some(Multipart))),
+            ),
+            (
+                Some("multipart/mixed;deferSpec=20220824, application/json"),
+                Some((Json, None)),
+            ),
+            (
+                Some("multipart/mixed;q=0.5, text/event-stream;q=0.4"),
+                Some((Multipart, Some(Multipart))),
+            ),
+            (Some("application/json; charset=utf-8"), Some((Json, None))),
             (Some("application/json; charset=latin1"), None),
             (Some("text/html"), None),
             (Some("application/json;q=0"), None),

@@ -1,12 +1,13 @@
 //! Refusals before GraphQL: still JSON with a code, in the shape of a GraphQL response.
 
-use axum::Json;
-use axum::http::{StatusCode, Uri, header};
+use async_graphql::{Response as GraphqlResponse, ServerError};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use thiserror::Error;
 
+use super::accept::MediaType;
 use crate::auth::AuthError;
+use crate::guard::{GuardError, PersistedError};
 
 /// Why a request is refused. All of these are the client's.
 #[derive(Debug, Error)]
@@ -25,11 +26,29 @@ pub(super) enum Refusal {
     NotAcceptable(&'static str),
     #[error("the body is larger than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("send the request as application/json")]
+    #[error("the body took longer than {limit_ms} ms to arrive")]
+    TooSlow { limit_ms: u128 },
+    #[error("send the request as application/json in UTF-8")]
     UnsupportedMediaType,
+    #[error(
+        "this operation starts a run, which a reconnect must not do again; follow the run \
+             with `runEvents(runId, after)`"
+    )]
+    NotResumable,
+    #[error(transparent)]
+    Document(#[from] GuardError),
+    #[error(transparent)]
+    Persisted(#[from] PersistedError),
 }
 
 impl Refusal {
+    pub(super) fn foreign_origin() -> Self {
+        Self::Forbidden(
+            "pages of this origin may not connect; http.cors_origins lists those that may"
+                .to_owned(),
+        )
+    }
+
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
@@ -39,28 +58,74 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "LIMIT_EXCEEDED"),
+            Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "LIMIT_EXCEEDED"),
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
             }
+            Self::NotResumable => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::Document(error) => (StatusCode::BAD_REQUEST, error.code()),
+            Self::Persisted(error) => (StatusCode::BAD_REQUEST, error.code()),
         }
+    }
+
+    /// A document that is not GraphQL is a well-formed request, and so is the name of one that
+    /// the client will send next: `application/json` answers both with 200 (GraphQL over HTTP,
+    /// section 6.4.1).
+    fn is_well_formed(&self) -> bool {
+        matches!(
+            self,
+            Self::Document(GuardError::Syntax { .. } | GuardError::Operation(_))
+                | Self::Persisted(PersistedError::NotFound | PersistedError::NotSupported)
+        )
+    }
+
+    /// As an error of GraphQL, for transports and media types that have nothing else.
+    pub(super) fn to_error(&self) -> ServerError {
+        let mut error = ServerError::new(self.to_string(), None);
+        let extensions = error.extensions.get_or_insert_default();
+        extensions.set("code", self.status_and_code().1);
+        match self {
+            Self::Document(GuardError::Limit { most, .. }) => extensions.set("limit", *most),
+            Self::TooLarge { limit } => extensions.set("limit", *limit),
+            Self::Document(GuardError::Parameter { field, .. }) => extensions.set("field", *field),
+            _ => {}
+        }
+        if let Self::Document(document) = self {
+            error.locations = document.locations().to_vec();
+        }
+        error
+    }
+
+    /// As a response in a media type that the client accepts.
+    pub(super) fn respond(&self, media_type: MediaType) -> Response {
+        let status = match media_type {
+            MediaType::Json if self.is_well_formed() => StatusCode::OK,
+            _ => self.status_and_code().0,
+        };
+        let media_type = match media_type {
+            MediaType::GraphqlResponse => media_type,
+            _ => MediaType::Json,
+        };
+        let errors = GraphqlResponse::from_errors(vec![self.to_error()]).errors;
+        let body = serde_json::json!({ "errors": errors }).to_string();
+        let content_type = [(header::CONTENT_TYPE, media_type.as_str())];
+        let mut response = (status, content_type, body).into_response();
+        let header: Option<(HeaderName, &'static str)> = match self {
+            Self::MethodNotAllowed { allow } => Some((header::ALLOW, allow)),
+            Self::Unauthenticated(_) => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            _ => None,
+        };
+        if let Some((name, value)) = header {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, code) = self.status_and_code();
-        let error = json!({ "message": self.to_string(), "extensions": { "code": code } });
-        let mut response = (status, Json(json!({ "errors": [error] }))).into_response();
-        let header = match &self {
-            Self::MethodNotAllowed { allow } => Some((header::ALLOW, *allow)),
-            Self::Unauthenticated(_) => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            _ => None,
-        };
-        if let Some((name, value)) = header {
-            let value = axum::http::HeaderValue::from_static(value);
-            response.headers_mut().insert(name, value);
-        }
-        response
+        self.respond(MediaType::GraphqlResponse)
     }
 }
 

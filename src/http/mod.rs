@@ -1,11 +1,13 @@
 //! HTTP: the router and the transports of the GraphQL endpoint.
 
 mod accept;
+mod admit;
 mod caller;
-mod documents;
+mod csrf;
 mod error;
 mod graphiql;
 mod health;
+mod parameters;
 mod post_get;
 mod request_id;
 mod respond;
@@ -23,10 +25,9 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
-pub use documents::Documents;
-
 use crate::auth::Authenticator;
 use crate::graphql::ApiSchema;
+use crate::guard::{Guard, Persisted};
 use crate::llm::Models;
 use crate::store::SharedStore;
 
@@ -35,8 +36,14 @@ use crate::store::SharedStore;
 pub struct Transport {
     /// The largest request body, in bytes.
     pub body_limit: usize,
-    /// How long a query or mutation may take.
+    /// How long a request's body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a query may take.
+    pub query_timeout: Duration,
+    /// How long a mutation may take.
     pub request_timeout: Duration,
+    /// The most errors in one response; further ones are counted.
+    pub errors: usize,
     /// Origins that may call from a browser.
     pub cors_origins: Vec<HeaderValue>,
     /// Whether GraphiQL is served.
@@ -59,8 +66,10 @@ pub struct Server {
     pub schema: ApiSchema,
     /// The schema as text.
     pub sdl: String,
-    /// The documents that came lately, parsed.
-    pub documents: Documents,
+    /// Says which documents are too much.
+    pub guard: Guard,
+    /// The documents that clients can name.
+    pub persisted: Persisted,
     /// Tells callers apart.
     pub authenticator: Authenticator,
     /// Asked for readiness.
@@ -103,12 +112,16 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([
-            header::ACCEPT,
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("last-event-id"),
-        ])
+        .allow_headers(
+            [
+                header::ACCEPT,
+                header::CONTENT_TYPE,
+                HeaderName::from_static("last-event-id"),
+            ]
+            .into_iter()
+            .chain(csrf::PREFLIGHTED)
+            .collect::<Vec<_>>(),
+        )
         .expose_headers([HeaderName::from_static(request_id::HEADER)])
         .max_age(Duration::from_secs(3600))
 }

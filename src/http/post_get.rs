@@ -2,53 +2,43 @@
 
 use std::sync::Arc;
 
-use async_graphql::Request;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{FromRequest, RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 
-use super::accept::{MediaType, is_foreign_charset, negotiate};
+use super::accept::{Accepted, MediaType, negotiate};
+use super::admit::{Kind, admit};
 use super::caller::Caller;
 use super::error::Refusal;
+use super::parameters::Parameters;
 use super::request_id::RequestId;
-use super::respond::{Kind, execute, kind, on_behalf_of, write};
-use super::{Server, sse, websocket};
-
-/// The parameters of a GET request; JSON where a POST has an object.
-#[derive(Debug, Deserialize)]
-struct Parameters {
-    query: Option<String>,
-    #[serde(rename = "operationName")]
-    operation_name: Option<String>,
-    variables: Option<String>,
-    extensions: Option<String>,
-}
+use super::respond::{execute, write};
+use super::{Server, csrf, sse, websocket};
+use crate::domain::Principal;
 
 pub(super) async fn post(
     State(server): State<Arc<Server>>,
     Extension(id): Extension<RequestId>,
     Caller(who): Caller,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, Refusal> {
-    let media_type = negotiate(&headers)?;
-    check_content_type(&headers)?;
-    let body = body.map_err(|rejection| unreadable(&server, &rejection))?;
-    // A list would be read as the request's fields in order.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Refusal::BadRequest(
-            "the body must be a JSON object".to_owned(),
-        ));
-    }
-    let request: Request = serde_json::from_slice(&body)
-        .map_err(|error| Refusal::BadRequest(format!("the body is no GraphQL request: {error}")))?;
-    answer(&server, on_behalf_of(request, &who), media_type, id, false).await
+    let headers = request.headers().clone();
+    let accepted = negotiate(&headers)?;
+    csrf::check_post(&headers)?;
+    let body = read_body(&server, request).await?;
+    let parameters = Parameters::from_json(&body)?;
+    let asked = Asked {
+        parameters,
+        accepted,
+        who,
+        headers: &headers,
+    };
+    Ok(answer(&server, asked, id, false).await)
 }
 
 pub(super) async fn get(
@@ -64,9 +54,16 @@ pub(super) async fn get(
         return websocket::upgrade(server, upgrade, &headers, id, who);
     }
     let Caller(who) = caller?;
-    let media_type = negotiate(&headers)?;
-    let request = from_query(query.0.as_deref().unwrap_or_default())?;
-    answer(&server, on_behalf_of(request, &who), media_type, id, true).await
+    let accepted = negotiate(&headers)?;
+    csrf::check_get(&headers, &accepted, &server.transport.cors_origins)?;
+    let parameters = Parameters::from_query_string(query.0.as_deref().unwrap_or_default())?;
+    let asked = Asked {
+        parameters,
+        accepted,
+        who,
+        headers: &headers,
+    };
+    Ok(answer(&server, asked, id, true).await)
 }
 
 pub(super) async fn other() -> Refusal {
@@ -78,83 +75,69 @@ pub(super) async fn sdl(State(server): State<Arc<Server>>) -> Response {
     (content_type, server.sdl.clone()).into_response()
 }
 
+/// A request whose transport is in order.
+struct Asked<'a> {
+    parameters: Parameters<'a>,
+    accepted: Accepted,
+    who: Principal,
+    headers: &'a HeaderMap,
+}
+
 async fn answer(
     server: &Arc<Server>,
-    mut request: Request,
-    media_type: MediaType,
+    asked: Asked<'_>,
+    id: RequestId,
+    safe_only: bool,
+) -> Response {
+    let accepted = asked.accepted;
+    match try_answer(server, asked, id, safe_only).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.respond(accepted.for_error()),
+    }
+}
+
+async fn try_answer(
+    server: &Arc<Server>,
+    asked: Asked<'_>,
     id: RequestId,
     safe_only: bool,
 ) -> Result<Response, Refusal> {
-    server.documents.prepare(&mut request);
-    let name = request.operation_name.clone();
-    let operation = match request.parsed_query() {
-        Ok(document) => kind(document, name.as_deref()),
-        // The executor will say what is wrong with the document.
-        Err(_) => None,
+    let operation = admit(server, &asked.parameters, &asked.who)?;
+    // GET changes nothing: another site's page can make a browser send one.
+    if safe_only && matches!(operation.kind, Kind::Mutation | Kind::Start) {
+        return Err(Refusal::MethodNotAllowed { allow: "POST" });
+    }
+    let media_type = match operation.kind.is_subscription() {
+        true => asked.accepted.for_stream()?,
+        false => asked.accepted.for_single(),
     };
-    match operation {
-        // GET changes nothing: another site's page can make a browser send one.
-        Some(Kind::Mutation | Kind::Start) if safe_only => {
-            Err(Refusal::MethodNotAllowed { allow: "POST" })
-        }
-        _ if media_type == MediaType::EventStream => Ok(sse::respond(server, request, id)),
-        Some(Kind::Follow | Kind::Start) => Err(Refusal::NotAcceptable(
-            "text/event-stream for subscriptions, or over a WebSocket",
-        )),
-        _ => Ok(write(&execute(server, request, &id).await, media_type)),
+    match media_type {
+        MediaType::EventStream => sse::respond(server, operation, asked.headers, id),
+        _ => Ok(write(&execute(server, operation, &id).await, media_type)),
     }
 }
 
-/// Anything but JSON is refused: it is what a browser would send from another site without
-/// asking first.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let mut pieces = content_type.unwrap_or_default().split(';').map(str::trim);
-    if !pieces
-        .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
-    {
-        return Err(Refusal::UnsupportedMediaType);
+async fn read_body(server: &Arc<Server>, request: Request) -> Result<Bytes, Refusal> {
+    let limit = server.transport.body_limit;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    // Nobody needs to send it first.
+    if length.is_some_and(|length: usize| length > limit) {
+        return Err(Refusal::TooLarge { limit });
     }
-    if pieces.any(is_foreign_charset) {
-        return Err(Refusal::UnsupportedMediaType);
+    let body = Bytes::from_request(request, server);
+    match tokio::time::timeout(server.transport.body_timeout, body).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) => Err(unreadable(limit, &rejection)),
+        Err(_) => Err(Refusal::TooSlow {
+            limit_ms: server.transport.body_timeout.as_millis(),
+        }),
     }
-    Ok(())
 }
 
-fn unreadable(server: &Server, rejection: &BytesRejection) -> Refusal {
-    if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-        return Refusal::TooLarge {
-            limit: server.transport.body_limit,
-        };
+fn unreadable(limit: usize, rejection: &BytesRejection) -> Refusal {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge { limit },
+        _ => Refusal::BadRequest("the body could not be read".to_owned()),
     }
-    Refusal::BadRequest("the body could not be read".to_owned())
-}
-
-fn from_query(query: &str) -> Result<Request, Refusal> {
-    let parameters: Parameters = serde_urlencoded::from_str(query).map_err(|error| {
-        Refusal::BadRequest(format!("the query string cannot be read: {error}"))
-    })?;
-    let document = parameters
-        .query
-        .ok_or_else(|| Refusal::BadRequest("the parameter `query` is missing".to_owned()))?;
-    let mut request = Request::new(document);
-    request.operation_name = parameters.operation_name.filter(|name| !name.is_empty());
-    if let Some(variables) = parameters.variables.filter(|text| !text.is_empty()) {
-        request.variables = json("variables", &variables)?;
-    }
-    if let Some(extensions) = parameters.extensions.filter(|text| !text.is_empty()) {
-        request.extensions = json("extensions", &extensions)?;
-    }
-    Ok(request)
-}
-
-fn json<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, Refusal> {
-    serde_json::from_str(text).map_err(|error| {
-        Refusal::BadRequest(format!(
-            "the parameter `{name}` must be a JSON object: {error}"
-        ))
-    })
 }

@@ -3,30 +3,56 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationType, Selection, SelectionSet,
-};
-use async_graphql::{Request, Response as GraphqlResponse, ServerError};
+use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 
 use super::Server;
 use super::accept::MediaType;
+use super::admit::{Complexity, Kind, Operation};
 use super::request_id::RequestId;
 use crate::graphql::loader::{in_turns, stream_in_turns};
 use crate::graphql::{Code, error};
 
 /// Executes a query or mutation. Never fails: whatever happens is a response.
-pub(super) async fn execute(server: &Server, request: Request, id: &RequestId) -> GraphqlResponse {
-    let run = AssertUnwindSafe(in_turns(server.schema.execute(request))).catch_unwind();
-    let mut response = match tokio::time::timeout(server.transport.request_timeout, run).await {
+pub(super) async fn execute(
+    server: &Server,
+    operation: Operation,
+    id: &RequestId,
+) -> GraphqlResponse {
+    let limit = match operation.kind {
+        Kind::Mutation => server.transport.request_timeout,
+        _ => server.transport.query_timeout,
+    };
+    let run = in_turns(server.schema.execute(operation.request));
+    let run = AssertUnwindSafe(run).catch_unwind();
+    let response = match tokio::time::timeout(limit, run).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => panicked(id),
         Err(_) => coded(Code::Unavailable, "the request took too long", id),
     };
-    error::settle(&mut response, &id.0);
+    finish(server, response, operation.complexity, id)
+}
+
+/// What a client may see of a response, and what it has asked to see beside it.
+fn finish(
+    server: &Server,
+    mut response: GraphqlResponse,
+    complexity: Option<Complexity>,
+    id: &RequestId,
+) -> GraphqlResponse {
+    if !response.errors.is_empty() {
+        error::settle(&mut response, &id.0, server.transport.errors);
+    }
+    if let Some(complexity) = complexity
+        && let Ok(complexity) = async_graphql::to_value(complexity)
+    {
+        let name = "complexity".to_owned();
+        response.extensions.insert(name, complexity);
+    }
     response
 }
 
@@ -100,61 +126,28 @@ fn request_error_status(response: &GraphqlResponse) -> StatusCode {
     }
 }
 
-/// What kind of operation would be executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Query,
-    Mutation,
-    /// Follows something and changes nothing.
-    Follow,
-    /// Starts something by being subscribed to.
-    Start,
-}
-
-/// The kind of operation that would be executed; `None` when the document names none.
-pub(super) fn kind(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Kind> {
-    let operation = match (&document.operations, operation_name) {
-        (DocumentOperations::Single(operation), None) => operation,
-        (DocumentOperations::Single(_), Some(_)) => return None,
-        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name)?,
-        (DocumentOperations::Multiple(operations), None) => match operations.len() {
-            1 => operations.values().next()?,
-            _ => return None,
-        },
-    };
-    Some(match operation.node.ty {
-        OperationType::Query => Kind::Query,
-        OperationType::Mutation => Kind::Mutation,
-        OperationType::Subscription if follows(&operation.node.selection_set.node) => Kind::Follow,
-        OperationType::Subscription => Kind::Start,
-    })
-}
-
-/// Whether it plainly selects nothing but `runEvents`.
-fn follows(selections: &SelectionSet) -> bool {
-    selections.items.iter().all(
-        |item| matches!(&item.node, Selection::Field(field) if field.node.name.node == "runEvents"),
-    )
-}
-
-/// A request ready to run: with its principal.
-pub(super) fn on_behalf_of(request: Request, who: &crate::domain::Principal) -> Request {
-    request.data(who.clone())
-}
-
 /// Executes any operation as a stream of responses, for the transports that have one.
 pub(super) fn execute_stream(
     server: &Arc<Server>,
-    request: Request,
+    operation: Operation,
     id: RequestId,
-) -> impl futures_util::Stream<Item = GraphqlResponse> + Send + use<> {
-    use futures_util::StreamExt;
+) -> BoxStream<'static, GraphqlResponse> {
+    let server = Arc::clone(server);
+    if !operation.kind.is_subscription() {
+        let one = async move { execute(&server, operation, &id).await };
+        return futures_util::stream::once(one).boxed();
+    }
+    let Operation {
+        request,
+        complexity,
+        ..
+    } = operation;
     let stream = stream_in_turns(server.schema.execute_stream(request));
     AssertUnwindSafe(stream)
         .catch_unwind()
         .map(move |response| {
-            let mut response = response.unwrap_or_else(|_| panicked(&id));
-            error::settle(&mut response, &id.0);
-            response
+            let response = response.unwrap_or_else(|_| panicked(&id));
+            finish(&server, response, complexity, &id)
         })
+        .boxed()
 }

@@ -4,14 +4,16 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use async_graphql::{Request, Response as GraphqlResponse};
+use async_graphql::Response as GraphqlResponse;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 use super::Server;
 use super::accept::MediaType;
+use super::admit::Operation;
+use super::error::Refusal;
 use super::request_id::RequestId;
 use super::respond::execute_stream;
 
@@ -22,8 +24,13 @@ const BURST: usize = 64;
 const HELLO: &[u8] = b":\n\n";
 const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 
-pub(super) fn respond(server: &Arc<Server>, request: Request, id: RequestId) -> Response {
-    let events = Box::pin(execute_stream(server, request, id)).ready_chunks(BURST);
+pub(super) fn respond(
+    server: &Arc<Server>,
+    operation: Operation,
+    _headers: &HeaderMap,
+    id: RequestId,
+) -> Result<Response, Refusal> {
+    let events = execute_stream(server, operation, id).ready_chunks(BURST);
     let keep_alive = server.transport.keep_alive;
     let stopping = server.stopping.clone();
     let body = async_stream::stream! {
@@ -55,7 +62,7 @@ pub(super) fn respond(server: &Arc<Server>, request: Request, id: RequestId) -> 
             HeaderValue::from_static("no"),
         ),
     ];
-    (headers, Body::from_stream(body)).into_response()
+    Ok((headers, Body::from_stream(body)).into_response())
 }
 
 fn write(responses: &[GraphqlResponse]) -> Bytes {

@@ -6,10 +6,11 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
-    ("config", &["domain"]),
+    ("config", &["domain", "guard"]),
+    ("guard", &[]),
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
     ("store", &["domain"]),
@@ -22,7 +23,9 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ),
     (
         "http",
-        &["domain", "store", "llm", "auth", "agent", "graphql"],
+        &[
+            "domain", "guard", "store", "llm", "auth", "agent", "graphql",
+        ],
     ),
     (
         "app",
@@ -30,6 +33,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "domain",
             "config",
             "telemetry",
+            "guard",
             "bus",
             "store",
             "llm",

@@ -14,8 +14,9 @@ use super::protocol::{ClientMessage, Close, ServerMessage};
 use super::writer;
 use crate::domain::Principal;
 use crate::http::Server;
+use crate::http::admit::admit;
+use crate::http::parameters::Parameters;
 use crate::http::request_id::RequestId;
-use crate::http::respond::on_behalf_of;
 
 pub(super) async fn serve(
     server: Arc<Server>,
@@ -125,8 +126,24 @@ impl Connection {
                 let Some(who) = &self.caller else {
                     return ControlFlow::Break(Some(Close::Unauthorized));
                 };
-                let request = on_behalf_of(*payload, who);
-                match self.operations.start(id.clone(), request, self.id.clone()) {
+                let payload = payload.to_string();
+                let admitted = Parameters::from_json(payload.as_bytes())
+                    .map(|parameters| admit(&self.server, &parameters, who));
+                let operation = match admitted {
+                    Ok(Ok(operation)) => operation,
+                    Ok(Err(refusal)) => {
+                        let payload = &[refusal.to_error()];
+                        return self.send(&ServerMessage::Error { id: &id, payload }).await;
+                    }
+                    Err(refusal) => {
+                        let why = refusal.to_string();
+                        return ControlFlow::Break(Some(Close::BadRequest(why)));
+                    }
+                };
+                match self
+                    .operations
+                    .start(id.clone(), operation, self.id.clone())
+                {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(Refused::Duplicate) => {
                         ControlFlow::Break(Some(Close::DuplicateOperation(id)))

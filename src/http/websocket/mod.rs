@@ -11,10 +11,11 @@ mod writer;
 use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::Server;
+use super::csrf;
 use super::error::Refusal;
 use super::request_id::RequestId;
 use crate::domain::Principal;
@@ -30,7 +31,10 @@ pub(super) fn upgrade(
     id: RequestId,
     who: Option<Principal>,
 ) -> Result<Response, Refusal> {
-    check_origin(&server, headers)?;
+    // A browser leaves it to the server to refuse pages of other origins.
+    if !csrf::is_own_or_allowed(headers, &server.transport.cors_origins) {
+        return Err(Refusal::foreign_origin());
+    }
     let limit = server.transport.websocket_message_bytes;
     let upgrade = upgrade
         .protocols([PROTOCOL])
@@ -42,26 +46,4 @@ pub(super) fn upgrade(
         )));
     }
     Ok(upgrade.on_upgrade(move |socket| connection::serve(server, socket, id, who)))
-}
-
-/// A browser names the page's origin and leaves it to the server to refuse: only the
-/// server's own pages and the allowed origins get in.
-fn check_origin(server: &Server, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return Ok(());
-    };
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let own = origin
-        .to_str()
-        .ok()
-        .and_then(|origin| origin.split_once("://"))
-        .is_some_and(|(_, authority)| Some(authority) == host);
-    if own || server.transport.cors_origins.contains(origin) {
-        return Ok(());
-    }
-    Err(Refusal::Forbidden(
-        "pages of this origin may not connect; http.cors_origins lists those that may".to_owned(),
-    ))
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_graphql::Request;
 use axum::extract::ws::Message;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
@@ -12,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::protocol::ServerMessage;
 use crate::graphql::Code;
 use crate::http::Server;
+use crate::http::admit::Operation as Admitted;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{coded, execute_stream, is_request_error};
 
@@ -48,7 +48,7 @@ impl Operations {
     pub(super) fn start(
         &mut self,
         id: String,
-        mut request: Request,
+        admitted: Admitted,
         request_id: RequestId,
     ) -> Result<(), Refused> {
         let limit = self.server.transport.websocket_operations;
@@ -67,8 +67,7 @@ impl Operations {
             frames: self.frames.clone(),
             running: Arc::clone(&self.running),
         };
-        self.server.documents.prepare(&mut request);
-        let responses = execute_stream(&self.server, request, request_id);
+        let responses = execute_stream(&self.server, admitted, request_id);
         let task = tokio::spawn(operation.run(responses));
         let task = Some(task);
         running.insert(id, Running { number, task });

@@ -1,6 +1,6 @@
 //! The messages of `graphql-transport-ws`.
 
-use async_graphql::{Request, Response, ServerError};
+use async_graphql::{Response, ServerError};
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ pub(super) enum ClientMessage {
     ConnectionInit { payload: Option<Value> },
     Ping { payload: Option<Value> },
     Pong,
-    Subscribe { id: String, payload: Box<Request> },
+    Subscribe { id: String, payload: Value },
     Complete { id: String },
 }
 

@@ -1,0 +1,102 @@
+//! A bounded cache of two generations: cheap to use, and what is used stays.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
+/// What is used stays in the young generation or moves into it. Once that is full it becomes
+/// the old one, and what the old one still had is forgotten.
+pub(super) struct Generations<V> {
+    inner: Mutex<Inner<V>>,
+    /// What one generation holds.
+    weight: usize,
+}
+
+struct Inner<V> {
+    young: HashMap<String, (V, usize)>,
+    old: HashMap<String, (V, usize)>,
+    young_weight: usize,
+}
+
+impl<V: Clone> Generations<V> {
+    pub(super) fn new(weight: usize) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                young: HashMap::new(),
+                old: HashMap::new(),
+                young_weight: 0,
+            }),
+            weight,
+        }
+    }
+
+    pub(super) fn find(&self, key: &str) -> Option<V> {
+        self.with(|inner| inner.find(key, self.weight))
+    }
+
+    /// Keeps a value that weighs this much; together they weigh at most two generations.
+    pub(super) fn keep(&self, key: String, value: V, weight: usize) {
+        if weight <= self.weight {
+            self.with(|inner| inner.keep(key, (value, weight), self.weight));
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner<V>) -> T) -> T {
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<V: Clone> Inner<V> {
+    fn find(&mut self, key: &str, most: usize) -> Option<V> {
+        if let Some((value, _)) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let (key, (value, weight)) = self.old.remove_entry(key)?;
+        self.keep(key, (value.clone(), weight), most);
+        Some(value)
+    }
+
+    fn keep(&mut self, key: String, entry: (V, usize), most: usize) {
+        if self.young_weight + entry.1 > most {
+            self.old = mem::take(&mut self.young);
+            self.young_weight = 0;
+        }
+        self.young_weight += entry.1;
+        if let Some((_, replaced)) = self.young.insert(key, entry) {
+            self.young_weight -= replaced;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_outlives_what_is_not() {
+        let cache = Generations::new(1_000);
+        cache.keep("often".to_owned(), 1, 10);
+        cache.keep("once".to_owned(), 2, 10);
+        for n in 0..300 {
+            cache.keep(format!("stranger {n}"), n, 10);
+            if n % 20 == 0 {
+                assert_eq!(cache.find("often"), Some(1));
+            }
+        }
+        assert_eq!(cache.find("once"), None);
+        let held = cache.with(|inner| inner.young.len() + inner.old.len());
+        assert!(held <= 200, "{held}");
+    }
+
+    #[test]
+    fn what_is_kept_twice_weighs_once() {
+        let cache = Generations::new(100);
+        cache.keep("other".to_owned(), 0, 10);
+        for n in 0..50 {
+            cache.keep("same".to_owned(), n, 60);
+        }
+        assert_eq!(cache.find("other"), Some(0));
+        cache.keep("heavy".to_owned(), 0, 101);
+        assert_eq!(cache.find("heavy"), None);
+    }
+}

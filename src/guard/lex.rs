@@ -1,0 +1,50 @@
+//! The first look at a document: its length, its tokens and how deep they nest. After it, a
+//! recursive parser is safe.
+
+use apollo_parser::{Lexer, TokenKind};
+use async_graphql::Pos;
+
+use super::{GuardError, GuardLimits};
+
+pub(super) fn check(text: &str, limits: &GuardLimits) -> Result<(), GuardError> {
+    if text.len() > limits.query_bytes {
+        return Err(GuardError::over("bytes of query", limits.query_bytes));
+    }
+    let mut tokens = 0;
+    let mut nesting = 0_usize;
+    for token in Lexer::new(text) {
+        let token = token.map_err(|error| GuardError::Syntax {
+            message: error.message().to_owned(),
+            at: vec![position(text, error.index())],
+        })?;
+        match token.kind() {
+            TokenKind::Whitespace | TokenKind::Comment | TokenKind::Comma | TokenKind::Eof => {
+                continue;
+            }
+            TokenKind::LCurly | TokenKind::LBracket | TokenKind::LParen => nesting += 1,
+            // One too many is for the parser to find.
+            TokenKind::RCurly | TokenKind::RBracket | TokenKind::RParen => {
+                nesting = nesting.saturating_sub(1);
+            }
+            _ => {}
+        }
+        tokens += 1;
+        if tokens > limits.query_tokens {
+            return Err(GuardError::over("tokens", limits.query_tokens));
+        }
+        if nesting > limits.query_nesting {
+            return Err(GuardError::over("levels of nesting", limits.query_nesting));
+        }
+    }
+    Ok(())
+}
+
+/// Line and column of a byte, from 1.
+fn position(text: &str, index: usize) -> Pos {
+    let before = text.get(..index).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    Pos {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    }
+}

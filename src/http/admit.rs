@@ -1,0 +1,113 @@
+//! What every transport does with a request before anything is executed: find its document,
+//! have the guard read it, make values of its variables.
+
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+};
+use async_graphql::{Request, Variables};
+
+use super::Server;
+use super::error::Refusal;
+use super::parameters::Parameters;
+use crate::domain::Principal;
+use crate::guard::{self, GuardError};
+
+/// A request that may be executed.
+pub(super) struct Operation {
+    pub(super) request: Request,
+    pub(super) kind: Kind,
+    /// Told to clients that ask for it.
+    pub(super) complexity: Option<Complexity>,
+}
+
+/// What kind of operation would be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Query,
+    Mutation,
+    /// Follows something and changes nothing.
+    Follow,
+    /// Starts something by being subscribed to.
+    Start,
+}
+
+impl Kind {
+    pub(super) fn is_subscription(self) -> bool {
+        matches!(self, Self::Follow | Self::Start)
+    }
+}
+
+/// What a request costs, beside what it may.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(super) struct Complexity {
+    complexity: u64,
+    limit: u64,
+    depth: usize,
+    fields: usize,
+}
+
+/// Reads a request on behalf of somebody.
+pub(super) fn admit(
+    server: &Server,
+    parameters: &Parameters<'_>,
+    who: &Principal,
+) -> Result<Operation, Refusal> {
+    let asked = parameters.asked();
+    let text = server.persisted.resolve(asked)?;
+    let document = server.guard.read(&text)?;
+    server.persisted.register(asked);
+    let variables = match &parameters.variables {
+        Some(raw) => guard::parse_variables(raw, server.guard.limits())?,
+        None => Variables::default(),
+    };
+    let name = parameters.operation_name.as_deref();
+    let operation = guard::operation(&document.parsed, name)
+        .ok_or_else(|| GuardError::Operation(unclear(&document.parsed, name)))?;
+    let kind = kind(operation);
+    let complexity = server.guard.complexity(&document, name, &variables)?;
+    let complexity = parameters.extensions.complexity.then(|| Complexity {
+        complexity,
+        limit: server.guard.limits().query_complexity,
+        depth: document.measured.depth,
+        fields: document.measured.fields,
+    });
+    let mut request = Request::new(&*text).variables(variables).data(who.clone());
+    request.operation_name = name.map(str::to_owned);
+    request.set_parsed_query(document.parsed.clone());
+    Ok(Operation {
+        request,
+        kind,
+        complexity,
+    })
+}
+
+fn unclear(document: &ExecutableDocument, name: Option<&str>) -> String {
+    let names: Vec<&str> = document
+        .operations
+        .iter()
+        .filter_map(|(name, _)| name.map(|name| name.as_str()))
+        .collect();
+    match name {
+        Some(name) => format!("the document has no operation named {name:?}"),
+        None => format!(
+            "the document has {} operations; `operationName` must say which",
+            names.len()
+        ),
+    }
+}
+
+fn kind(operation: &OperationDefinition) -> Kind {
+    match operation.ty {
+        OperationType::Query => Kind::Query,
+        OperationType::Mutation => Kind::Mutation,
+        OperationType::Subscription if follows(&operation.selection_set.node) => Kind::Follow,
+        OperationType::Subscription => Kind::Start,
+    }
+}
+
+/// Whether it plainly selects nothing but `runEvents`.
+fn follows(selections: &SelectionSet) -> bool {
+    selections.items.iter().all(
+        |item| matches!(&item.node, Selection::Field(field) if field.node.name.node == "runEvents"),
+    )
+}

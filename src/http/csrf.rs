@@ -1,0 +1,78 @@
+//! Requests that another site's page could make a browser send are refused: browsers ask first
+//! (a CORS preflight) only for those that carry something a plain form or link cannot.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::accept::{Accepted, is_foreign_charset};
+use super::error::Refusal;
+
+/// Headers for which a browser asks first. Each is enough to tell that it did.
+pub(super) const PREFLIGHTED: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("apollo-require-preflight"),
+    HeaderName::from_static("graphql-require-preflight"),
+    HeaderName::from_static("x-apollo-operation-name"),
+];
+
+/// A POST must be JSON, in UTF-8.
+pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let mut pieces = content_type.unwrap_or_default().split(';').map(str::trim);
+    let is_json = pieces
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    match is_json && !pieces.any(is_foreign_charset) {
+        true => Ok(()),
+        false => Err(Refusal::UnsupportedMediaType),
+    }
+}
+
+/// A GET must ask for one of the endpoint's media types by name, carry a header for which a
+/// browser asks first, or come from no page of another site.
+pub(super) fn check_get(
+    headers: &HeaderMap,
+    accepted: &Accepted,
+    origins: &[HeaderValue],
+) -> Result<(), Refusal> {
+    if !is_own_or_allowed(headers, origins) {
+        return Err(Refusal::foreign_origin());
+    }
+    let is_preflighted = PREFLIGHTED.iter().any(|name| headers.contains_key(name));
+    if accepted.by_name || accepted.nothing_said || is_preflighted || is_from_script(headers) {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden(
+        "a page of another site could have sent this GET: ask for a media type by name, such as \
+         `Accept: application/json`, or send the header graphql-require-preflight"
+            .to_owned(),
+    ))
+}
+
+/// Whether a script of our own page, or no browser at all, sent it: browsers say so in headers
+/// that pages cannot set (Fetch Metadata Request Headers).
+fn is_from_script(headers: &HeaderMap) -> bool {
+    let says = |name, allowed: &[&str]| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(allowed.contains(&value))
+    };
+    says("sec-fetch-mode", &["cors", "same-origin"]).unwrap_or(false)
+        && says("sec-fetch-site", &["same-origin", "none"]).unwrap_or(true)
+}
+
+/// Whether the page that sent it, if one did, is the server's own or of an allowed origin.
+pub(super) fn is_own_or_allowed(headers: &HeaderMap, origins: &[HeaderValue]) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return true;
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let own = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"))
+        .is_some_and(|(_, authority)| Some(authority) == host);
+    own || origins.contains(origin)
+}
