@@ -17,7 +17,10 @@ pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
         variables_nesting: settings.variables_nesting,
         variables_values: settings.variables_values,
     };
-    Guard::new(limits, Pages::of(sdl, settings.page_size_default))
+    Guard::new(
+        limits,
+        Pages::of(sdl, settings.page_size_default, settings.page_size),
+    )
 }
 
 /// Reads the manifest, and refuses documents in it that could never be executed.

@@ -17,6 +17,9 @@ use super::Names;
 pub struct Pages {
     fields: Names,
     default_size: u64,
+    /// The most items in a page: a request for more is refused where it is resolved, with the
+    /// name of the argument.
+    most: u64,
 }
 
 /// The arguments that say how large a page is.
@@ -24,7 +27,7 @@ const SIZES: [&str; 2] = ["first", "last"];
 
 impl Pages {
     /// The pages of a schema: its fields with an argument `first`.
-    pub fn of(sdl: &str, default_size: u32) -> Self {
+    pub fn of(sdl: &str, default_size: u32, most: u32) -> Self {
         let mut fields = Names::new();
         // Our own schema; without its pages, their sizes count where a document gives them.
         let definitions = parse_schema(sdl).map(|schema| schema.definitions);
@@ -47,6 +50,7 @@ impl Pages {
         Self {
             fields,
             default_size: u64::from(default_size),
+            most: u64::from(most),
         }
     }
 
@@ -149,7 +153,7 @@ impl<'a> Walk<'a> {
         }
         let is_page = self.pages.fields.contains(field.name.node.as_str());
         let default = if is_page { self.pages.default_size } else { 1 };
-        size.unwrap_or(default).max(longest)
+        size.unwrap_or(default).max(longest).min(self.pages.most)
     }
 
     fn value(&self, value: &'a Value) -> Option<Given> {

@@ -57,14 +57,15 @@ impl<V: Clone> Inner<V> {
     }
 
     fn keep(&mut self, key: String, entry: (V, usize), most: usize) {
+        if let Some((_, replaced)) = self.young.remove(&key) {
+            self.young_weight -= replaced;
+        }
         if self.young_weight + entry.1 > most {
             self.old = mem::take(&mut self.young);
             self.young_weight = 0;
         }
         self.young_weight += entry.1;
-        if let Some((_, replaced)) = self.young.insert(key, entry) {
-            self.young_weight -= replaced;
-        }
+        self.young.insert(key, entry);
     }
 }
 
@@ -93,9 +94,10 @@ mod tests {
         let cache = Generations::new(100);
         cache.keep("other".to_owned(), 0, 10);
         for n in 0..50 {
-            cache.keep("same".to_owned(), n, 60);
+            cache.keep("same".to_owned(), n, 40);
         }
         assert_eq!(cache.find("other"), Some(0));
+        assert_eq!(cache.find("same"), Some(49));
         cache.keep("heavy".to_owned(), 0, 101);
         assert_eq!(cache.find("heavy"), None);
     }

@@ -10,6 +10,13 @@ pub(super) fn check(text: &str, limits: &GuardLimits) -> Result<(), GuardError> 
     if text.len() > limits.query_bytes {
         return Err(GuardError::over("bytes of query", limits.query_bytes));
     }
+    // No character of GraphQL's source text (October 2021, section 2.1.1).
+    if let Some(index) = memchr::memchr(0, text.as_bytes()) {
+        return Err(GuardError::Syntax {
+            message: "unexpected null character".to_owned(),
+            at: vec![position(text, index)],
+        });
+    }
     let mut tokens = 0;
     let mut nesting = 0_usize;
     for token in Lexer::new(text) {

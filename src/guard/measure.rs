@@ -22,7 +22,16 @@ pub(crate) struct Measured {
     /// Selection sets inside each other, those of fragments included: how deep whoever walks
     /// the document recurses.
     levels: usize,
+    /// Lists of the introspection schema inside each other.
+    introspection_lists: usize,
 }
+
+/// The lists of introspection that lead to types, and from those to lists again: each level
+/// multiplies the answer by the size of the schema.
+const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+
+/// How many of them may be inside each other; no tool asks for more than one.
+const MOST_INTROSPECTION_LISTS: usize = 2;
 
 /// Measures a document and refuses it if it has too much of anything, whether an operation
 /// uses it or not: validation walks unused fragments too.
@@ -94,6 +103,9 @@ impl<'a> Measure<'a> {
         selections: &'a SelectionSet,
         level: usize,
     ) -> Result<Measured, GuardError> {
+        if selections.items.is_empty() {
+            return Ok(Measured::default());
+        }
         if level > self.most_levels {
             return Err(GuardError::over("levels of nesting", self.most_levels));
         }
@@ -102,8 +114,18 @@ impl<'a> Measure<'a> {
             match &selection.node {
                 Selection::Field(field) => {
                     let inside = self.selections(&field.node.selection_set.node, level + 1)?;
+                    let name = field.node.name.node.as_str();
+                    if ["__schema", "__type"].contains(&name)
+                        && inside.introspection_lists > MOST_INTROSPECTION_LISTS
+                    {
+                        let most = MOST_INTROSPECTION_LISTS;
+                        return Err(GuardError::over(
+                            "lists inside lists of introspection",
+                            most,
+                        ));
+                    }
                     all.add_directives(&field.node.directives);
-                    all.add_field(&inside, field.node.alias.is_some());
+                    all.add_field(&inside, name, field.node.alias.is_some());
                 }
                 Selection::InlineFragment(fragment) => {
                     let inside = self.selections(&fragment.node.selection_set.node, level + 1)?;
@@ -159,15 +181,18 @@ impl Measured {
         self.directives = self.directives.saturating_add(inside.directives);
         self.depth = self.depth.max(inside.depth);
         self.levels = self.levels.max(inside.levels);
+        self.introspection_lists = self.introspection_lists.max(inside.introspection_lists);
     }
 
     /// Adds a field with what is inside it.
-    fn add_field(&mut self, inside: &Self, has_alias: bool) {
+    fn add_field(&mut self, inside: &Self, name: &str, has_alias: bool) {
+        let is_list = INTROSPECTION_LISTS.contains(&name);
         let field = Self {
             fields: inside.fields.saturating_add(1),
             root_fields: 1,
             aliases: inside.aliases.saturating_add(usize::from(has_alias)),
             depth: inside.depth + 1,
+            introspection_lists: inside.introspection_lists + usize::from(is_list),
             ..*inside
         };
         self.add(&field);

@@ -139,7 +139,7 @@ impl Guard {
         };
         let most = self.limits.query_complexity;
         if complexity > most {
-            return Err(GuardError::over("complexity", most));
+            return Err(GuardError::over("fields to resolve", most));
         }
         Ok(complexity)
     }

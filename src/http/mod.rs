@@ -3,6 +3,7 @@
 mod accept;
 mod admit;
 mod caller;
+mod compress;
 mod csrf;
 mod error;
 mod graphiql;
@@ -101,6 +102,7 @@ pub fn router(server: Arc<Server>) -> Router {
     }
     router
         .fallback(error::no_such_path)
+        .layer(compress::layer())
         .layer(DefaultBodyLimit::max(server.transport.body_limit))
         .layer(cors(&server.transport.cors_origins))
         .layer(axum::middleware::from_fn(request_id::assign))

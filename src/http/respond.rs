@@ -1,5 +1,6 @@
 //! Executing a request and writing its response.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -7,8 +8,11 @@ use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::BoxStream;
+use futures_util::future::ready;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
+
+use serde::Serialize;
 
 use super::Server;
 use super::accept::MediaType;
@@ -90,7 +94,10 @@ pub(super) fn write(response: &GraphqlResponse, media_type: MediaType) -> Respon
     };
     let body = match failed {
         // A request error has no `data` entry (GraphQL, section 7.1).
-        true => serde_json::to_vec(&serde_json::json!({ "errors": response.errors })),
+        true => serde_json::to_vec(&Refused {
+            errors: &response.errors,
+            extensions: &response.extensions,
+        }),
         false => serde_json::to_vec(response),
     };
     match body {
@@ -108,6 +115,14 @@ pub(super) fn write(response: &GraphqlResponse, media_type: MediaType) -> Respon
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// A response without `data`.
+#[derive(Serialize)]
+struct Refused<'a> {
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, async_graphql::Value>,
 }
 
 fn request_error_status(response: &GraphqlResponse) -> StatusCode {
@@ -135,19 +150,35 @@ pub(super) fn execute_stream(
     let server = Arc::clone(server);
     if !operation.kind.is_subscription() {
         let one = async move { execute(&server, operation, &id).await };
-        return futures_util::stream::once(one).boxed();
+        return stream::once(one).boxed();
     }
     let Operation {
         request,
         complexity,
         ..
     } = operation;
-    let stream = stream_in_turns(server.schema.execute_stream(request));
-    AssertUnwindSafe(stream)
+    let responses = stream_in_turns(server.schema.execute_stream(request));
+    AssertUnwindSafe(responses)
         .catch_unwind()
         .map(move |response| {
             let response = response.unwrap_or_else(|_| panicked(&id));
             finish(&server, response, complexity, &id)
         })
         .boxed()
+}
+
+/// Begins a stream of responses. A document that validation refuses has none: its errors come
+/// as they would for a query. They are known at once, because validation waits for nothing.
+pub(super) fn begin_stream(
+    server: &Arc<Server>,
+    operation: Operation,
+    id: RequestId,
+) -> Result<BoxStream<'static, GraphqlResponse>, GraphqlResponse> {
+    let mut responses = execute_stream(server, operation, id);
+    match responses.next().now_or_never() {
+        Some(Some(refused)) if is_request_error(&refused) => Err(refused),
+        Some(Some(first)) => Ok(stream::once(ready(first)).chain(responses).boxed()),
+        Some(None) => Ok(stream::empty().boxed()),
+        None => Ok(responses),
+    }
 }

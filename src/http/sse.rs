@@ -15,7 +15,7 @@ use super::accept::MediaType;
 use super::admit::Operation;
 use super::error::Refusal;
 use super::request_id::RequestId;
-use super::respond::execute_stream;
+use super::respond::{begin_stream, write as write_response};
 
 /// How many events go out in one write when they are ready together.
 const BURST: usize = 64;
@@ -30,7 +30,10 @@ pub(super) fn respond(
     _headers: &HeaderMap,
     id: RequestId,
 ) -> Result<Response, Refusal> {
-    let events = execute_stream(server, operation, id).ready_chunks(BURST);
+    let events = match begin_stream(server, operation, id) {
+        Ok(events) => events.ready_chunks(BURST),
+        Err(refused) => return Ok(write_response(&refused, MediaType::GraphqlResponse)),
+    };
     let keep_alive = server.transport.keep_alive;
     let stopping = server.stopping.clone();
     let body = async_stream::stream! {

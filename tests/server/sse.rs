@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::send;
+use crate::support::client::{body, send};
 use crate::support::server::{Setup, TestServer};
 use crate::support::sse::Frame;
 use crate::support::talk::{
@@ -108,20 +108,20 @@ async fn what_changes_something_is_refused_over_get() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_the_first_and_last_event() {
+async fn what_is_wrong_is_no_stream() {
     let server = TestServer::start().await;
     let client = server.client();
-    for document in [
-        "subscription { nothing }",
-        "{",
-        "subscription { a: runEvents }",
+    for (document, expected) in [
+        ("subscription { nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { a: runEvents }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
     ] {
-        let answers = client.events(document, &json!({})).await.rest().await;
-        assert_eq!(answers.len(), 1, "{document}: {answers:?}");
-        assert!(
-            answers[0]["errors"][0]["extensions"]["code"].is_string(),
-            "{answers:?}"
-        );
+        let request = client.post(document, &json!({}));
+        let (status, answer) = body(request.header("accept", "text/event-stream")).await;
+        assert_eq!(status, 400, "{document}");
+        let code = &answer["errors"][0]["extensions"]["code"];
+        assert_eq!(code, expected, "{document}: {answer}");
     }
 }
 

@@ -81,7 +81,11 @@ async fn counted(client: &Client, document: &str) -> (Value, Vec<String>) {
 
 /// A server with 50 sessions of 4 messages and more; two of them are being answered.
 async fn scene(db: Arc<Database>) -> (support::server::TestServer, Vec<String>) {
-    let setup = Setup::new().on(&db).set("runs.lease_s", 3_600);
+    let setup = Setup::new()
+        .on(&db)
+        .set("runs.lease_s", 3_600)
+        .set("limits.query_aliases", SESSIONS)
+        .set("limits.query_root_fields", SESSIONS);
     let server = setup.start().await;
     let client = server.client();
     let mut sessions = Vec::new();

@@ -46,6 +46,7 @@ impl Client {
     pub(crate) fn get(&self, parameters: &[(&str, &str)]) -> RequestBuilder {
         let query = serde_urlencoded::to_string(parameters).unwrap();
         self.request(Method::GET, &format!("/graphql?{query}"))
+            .header("accept", "application/json")
     }
 
     /// The whole response of a query or mutation.

@@ -88,6 +88,14 @@ impl Process {
         Client::new(&self.address, None)
     }
 
+    /// The memory that it has in use, in bytes (Linux).
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
         self.signal("-TERM");

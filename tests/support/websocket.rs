@@ -89,6 +89,11 @@ impl Socket {
         }
     }
 
+    /// The next message of the protocol, or the code with which the server closes.
+    pub(crate) async fn next(&mut self) -> Result<Value, u16> {
+        self.frame().await
+    }
+
     /// The code with which the server closes, after which it says nothing.
     pub(crate) async fn closed(mut self) -> u16 {
         match self.frame().await {
