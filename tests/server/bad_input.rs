@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
+use crate::support::client::{Client, send};
 use crate::support::server::TestServer;
+use crate::support::sse::Events;
 use crate::support::talk::{chat, create_session, input, run_events_subscription, string};
 
 const ABSENT_SESSION: &str = "ses_01h455vb4pex5vsknk084sn02q";
@@ -29,7 +30,15 @@ impl Table {
     }
 
     async fn subscribe(&mut self, what: &str, document: &str, variables: Value) {
-        let mut events = self.client.events(document, &variables).await;
+        let request = self.client.post(document, &variables);
+        let response = send(request.header("accept", "text/event-stream")).await;
+        // What validation refuses has no stream.
+        if response.status() == 400 {
+            let answer = response.text().await.unwrap();
+            self.note(what, &serde_json::from_str(&answer).unwrap());
+            return;
+        }
+        let mut events = Events::new(response);
         let response = events.next().await.unwrap();
         self.note(what, &response);
         assert_eq!(events.next().await, None, "an error ends the stream");
