@@ -167,6 +167,13 @@ impl App {
         self.server.authenticator.needs_key()
     }
 
+    /// Its routes, for those who bring connections of their own, such as a fuzzer. Nothing is
+    /// listened for, and no lease is kept.
+    pub fn router(&self) -> axum::Router {
+        self.server.ready.store(true, Ordering::Release);
+        http::router(Arc::clone(&self.server))
+    }
+
     /// Serves until `stop`, then drains: readiness off, no new runs, active runs get their
     /// time, streams end, pools close.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {

@@ -28,7 +28,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(response: reqwest::Response) -> Self {
+    pub(crate) fn new(response: reqwest::Response) -> Self {
         Self {
             headers: response.headers().clone(),
             body: response.bytes_stream().boxed(),
