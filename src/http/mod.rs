@@ -2,6 +2,7 @@
 
 mod accept;
 mod admit;
+mod body;
 mod caller;
 mod compress;
 mod csrf;
@@ -20,7 +21,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
@@ -103,7 +103,6 @@ pub fn router(server: Arc<Server>) -> Router {
     router
         .fallback(error::no_such_path)
         .layer(compress::layer())
-        .layer(DefaultBodyLimit::max(server.transport.body_limit))
         .layer(cors(&server.transport.cors_origins))
         .layer(axum::middleware::from_fn(request_id::assign))
         .with_state(server)

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{FromRequest, RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::accept::{Accepted, MediaType, negotiate};
@@ -18,7 +16,7 @@ use super::error::Refusal;
 use super::parameters::Parameters;
 use super::request_id::RequestId;
 use super::respond::{execute, write};
-use super::{Server, csrf, sse, websocket};
+use super::{Server, body, csrf, sse, websocket};
 use crate::domain::Principal;
 
 pub(super) async fn post(
@@ -27,10 +25,11 @@ pub(super) async fn post(
     Caller(who): Caller,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let headers = request.headers().clone();
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
     let accepted = negotiate(&headers)?;
     csrf::check_post(&headers)?;
-    let body = read_body(&server, request).await?;
+    let body = body::read(body, &server.transport).await?;
     let parameters = Parameters::from_json(&body)?;
     let asked = Asked {
         parameters,
@@ -114,30 +113,5 @@ async fn try_answer(
     match media_type {
         MediaType::EventStream => sse::respond(server, operation, asked.headers, id),
         _ => Ok(write(&execute(server, operation, &id).await, media_type)),
-    }
-}
-
-async fn read_body(server: &Arc<Server>, request: Request) -> Result<Bytes, Refusal> {
-    let limit = server.transport.body_limit;
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    // Nobody needs to send it first.
-    if length.is_some_and(|length: usize| length > limit) {
-        return Err(Refusal::TooLarge { limit });
-    }
-    let body = Bytes::from_request(request, server);
-    match tokio::time::timeout(server.transport.body_timeout, body).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) => Err(unreadable(limit, &rejection)),
-        Err(_) => Err(Refusal::TooSlow {
-            limit_ms: server.transport.body_timeout.as_millis(),
-        }),
-    }
-}
-
-fn unreadable(limit: usize, rejection: &BytesRejection) -> Refusal {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge { limit },
-        _ => Refusal::BadRequest("the body could not be read".to_owned()),
     }
 }

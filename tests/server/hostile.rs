@@ -29,6 +29,9 @@ async fn every_hostile_request_is_refused_over_every_transport() {
             refused_over_websocket(&server, input).await;
         }
     };
+    for length_is_told in [true, false] {
+        too_large(&server, length_is_told).await;
+    }
     // What a process needs once is not what a request leaves behind.
     round().await;
     let before = server.memory();
@@ -87,4 +90,25 @@ fn check(input: &Hostile, errors: &Value, transport: &str) {
         "{} over {transport}: {errors}",
         input.name
     );
+}
+
+/// A body of 20 MB is answered although its client writes before it reads.
+async fn too_large(server: &Process, length_is_told: bool) {
+    let chunks = || std::iter::repeat_n(vec![b' '; 100_000], 200);
+    let body = match length_is_told {
+        true => reqwest::Body::from(chunks().flatten().collect::<Vec<_>>()),
+        false => reqwest::Body::wrap_stream(futures_util::stream::iter(
+            chunks().map(Ok::<_, std::io::Error>),
+        )),
+    };
+    let request = server
+        .client()
+        .request(reqwest::Method::POST, "/graphql")
+        .header("content-type", "application/json")
+        .body(body);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 413);
+    let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    let extensions = &answer["errors"][0]["extensions"];
+    assert_eq!(extensions["code"], "LIMIT_EXCEEDED", "{answer}");
 }
