@@ -32,6 +32,10 @@ pub enum GuardError {
     /// The request names an operation that is not there, or does not say which it means.
     #[error("{0}")]
     Operation(String),
+    /// A subscription of several fields, whose events would have no one order (GraphQL,
+    /// section 5.2.4.1).
+    #[error("a subscription has one field at its top; subscribe to each on its own")]
+    SubscriptionFields,
     /// Something beside the document is wrong.
     #[error("`{field}` {message}")]
     Parameter {
@@ -53,7 +57,7 @@ impl GuardError {
         match self {
             Self::Syntax { .. } => "GRAPHQL_PARSE_FAILED",
             Self::Limit { .. } => "LIMIT_EXCEEDED",
-            Self::Cycle { .. } => "GRAPHQL_VALIDATION_FAILED",
+            Self::Cycle { .. } | Self::SubscriptionFields => "GRAPHQL_VALIDATION_FAILED",
             Self::Operation(_) => "OPERATION_RESOLUTION_FAILURE",
             Self::Parameter { .. } => "BAD_REQUEST",
         }
