@@ -138,6 +138,7 @@ impl App {
             store: Arc::clone(&store),
             models,
             transport: transport(settings)?,
+            streams: Arc::default(),
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),
         });
@@ -323,6 +324,7 @@ fn transport(all: &Settings) -> Result<Transport, ConfigError> {
         cors_origins: origins.collect::<Result<_, _>>()?,
         graphiql: settings.graphiql && settings.introspection && !only_trusted,
         keep_alive: ms(settings.keep_alive_ms),
+        streams: settings.streams,
         websocket_init_timeout: ms(settings.websocket_init_timeout_ms),
         websocket_message_bytes: settings.websocket_message_bytes,
         websocket_operations: settings.websocket_operations,

@@ -48,6 +48,7 @@ sections! {
         graphiql: bool,
         introspection: bool,
         keep_alive_ms: u64,
+        streams: usize,
         websocket_init_timeout_ms: u64,
         websocket_message_bytes: usize,
         websocket_operations: usize,
@@ -259,13 +260,14 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 22] = [
+        let positive: [(&'static str, u64); 23] = [
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
             ("http.body_timeout_ms", self.http.body_timeout_ms),
             ("http.query_timeout_ms", self.http.query_timeout_ms),
             ("limits.errors", self.limits.errors as u64),
             ("http.request_timeout_ms", self.http.request_timeout_ms),
             ("http.keep_alive_ms", self.http.keep_alive_ms),
+            ("http.streams", self.http.streams as u64),
             (
                 "http.websocket_init_timeout_ms",
                 self.http.websocket_init_timeout_ms,

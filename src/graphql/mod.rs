@@ -1,13 +1,14 @@
 //! The GraphQL face: types, queries, mutations, subscriptions.
 //!
 //! Everything a resolver needs is in [`Api`], injected once as schema data; a request adds
-//! its [`Principal`] and nothing else.
+//! its [`Principal`] and, for a stream, its `Progress`.
 
 pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod input;
 pub(crate) mod loader;
 pub(crate) mod mutation;
+pub(crate) mod progress;
 pub(crate) mod query;
 pub(crate) mod subscription;
 pub(crate) mod types;
@@ -23,6 +24,7 @@ use crate::domain::Principal;
 use crate::store::SharedStore;
 
 pub use error::{ApiError, Code};
+pub(crate) use progress::{Progress, ResumeAfter};
 
 use error::Fault;
 use loader::Loads;

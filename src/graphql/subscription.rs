@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::input::{ChatInput, parse_id};
 use super::types::event::RunEvent;
-use super::{Api, ApiError, api, principal};
+use super::{Api, ApiError, Progress, ResumeAfter, api, principal};
 use crate::agent::RunEvents;
 use crate::domain::RunId;
 
@@ -29,11 +29,8 @@ impl Subscription {
         let started = api.runner.start(who.clone(), request).await;
         let live = started.map_err(ApiError::from)?.live;
         let run = live.id();
-        Ok(as_graphql(
-            api,
-            run,
-            api.runner.follow_live(who.clone(), live),
-        ))
+        let events = api.runner.follow_live(who.clone(), live);
+        Ok(as_graphql(ctx, api, run, events))
     }
 
     /// Follows a run: its events after `after`, from the log as far as they are there and
@@ -49,19 +46,26 @@ impl Subscription {
         let run: RunId = parse_id("runId", &run_id)?;
         let after = u64::try_from(after.unwrap_or(0))
             .map_err(|_| ApiError::bad_input("after", "`after` must not be negative"))?;
+        let resume = ctx.data_opt::<ResumeAfter>();
+        let after = after.max(resume.map_or(0, |ResumeAfter(sequence)| *sequence));
         let events = api.runner.follow(principal(ctx)?, run, after).await;
-        Ok(as_graphql(api, run, events.map_err(ApiError::from)?))
+        Ok(as_graphql(ctx, api, run, events.map_err(ApiError::from)?))
     }
 }
 
 fn as_graphql(
+    ctx: &Context<'_>,
     api: &Api,
     run: RunId,
     events: RunEvents,
 ) -> impl Stream<Item = Result<RunEvent>> + use<> {
     let live = api.runner.bus().get(run);
+    let progress = ctx.data_opt::<Progress>().cloned().unwrap_or_default();
     events.map(move |event| match event {
-        Ok(event) => Ok(RunEvent::new(event, live.as_ref().map(Arc::clone))),
+        Ok(event) => {
+            progress.reached(event.sequence);
+            Ok(RunEvent::new(event, live.as_ref().map(Arc::clone)))
+        }
         Err(error) => Err(ApiError::from(error).into()),
     })
 }

@@ -35,6 +35,8 @@ pub(super) enum Refusal {
              with `runEvents(runId, after)`"
     )]
     NotResumable,
+    #[error("{limit} of your event streams are open; close one first")]
+    TooManyStreams { limit: usize },
     #[error(transparent)]
     Document(#[from] GuardError),
     #[error(transparent)]
@@ -63,6 +65,7 @@ impl Refusal {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
             }
             Self::NotResumable => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::TooManyStreams { .. } => (StatusCode::TOO_MANY_REQUESTS, "LIMIT_EXCEEDED"),
             Self::Document(error) => (StatusCode::BAD_REQUEST, error.code()),
             Self::Persisted(error) => (StatusCode::BAD_REQUEST, error.code()),
         }
@@ -86,7 +89,9 @@ impl Refusal {
         extensions.set("code", self.status_and_code().1);
         match self {
             Self::Document(GuardError::Limit { most, .. }) => extensions.set("limit", *most),
-            Self::TooLarge { limit } => extensions.set("limit", *limit),
+            Self::TooLarge { limit } | Self::TooManyStreams { limit } => {
+                extensions.set("limit", *limit);
+            }
             Self::Document(GuardError::Parameter { field, .. }) => extensions.set("field", *field),
             _ => {}
         }

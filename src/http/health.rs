@@ -31,6 +31,7 @@ pub(super) async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Jso
         "serving": serving,
         "database": database,
         "model": model,
+        "openStreams": server.streams.streams(),
     });
     let status = if ready {
         StatusCode::OK

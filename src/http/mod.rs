@@ -9,11 +9,14 @@ mod csrf;
 mod error;
 mod graphiql;
 mod health;
+mod multipart;
+mod open;
 mod parameters;
 mod post_get;
 mod request_id;
 mod respond;
 mod sse;
+mod stream;
 mod websocket;
 
 use std::sync::Arc;
@@ -25,6 +28,8 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
+
+pub use open::OpenStreams;
 
 use crate::auth::Authenticator;
 use crate::graphql::ApiSchema;
@@ -51,6 +56,8 @@ pub struct Transport {
     pub graphiql: bool,
     /// How often a quiet stream carries a keep-alive.
     pub keep_alive: Duration,
+    /// How many event streams one caller may have open.
+    pub streams: usize,
     /// How long a WebSocket may take to send `connection_init`.
     pub websocket_init_timeout: Duration,
     /// The largest WebSocket message from a client, in bytes.
@@ -79,6 +86,8 @@ pub struct Server {
     pub models: Models,
     /// Bounds.
     pub transport: Transport,
+    /// Event streams that are being written.
+    pub streams: Arc<OpenStreams>,
     /// Off while the server starts and from the moment it is told to stop.
     pub ready: AtomicBool,
     /// Ends the streams when the server stops.

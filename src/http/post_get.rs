@@ -16,7 +16,7 @@ use super::error::Refusal;
 use super::parameters::Parameters;
 use super::request_id::RequestId;
 use super::respond::{execute, write};
-use super::{Server, body, csrf, sse, websocket};
+use super::{Server, body, csrf, multipart, sse, stream, websocket};
 use crate::domain::Principal;
 
 pub(super) async fn post(
@@ -110,8 +110,10 @@ async fn try_answer(
         true => asked.accepted.for_stream()?,
         false => asked.accepted.for_single(),
     };
-    match media_type {
-        MediaType::EventStream => sse::respond(server, operation, asked.headers, id),
-        _ => Ok(write(&execute(server, operation, &id).await, media_type)),
-    }
+    let format = match media_type {
+        MediaType::EventStream => &sse::FORMAT,
+        MediaType::Multipart => &multipart::FORMAT,
+        _ => return Ok(write(&execute(server, operation, &id).await, media_type)),
+    };
+    stream::respond(server, format, operation, &asked.who, asked.headers, id)
 }

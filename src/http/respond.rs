@@ -173,10 +173,10 @@ pub(super) fn begin_stream(
     server: &Arc<Server>,
     operation: Operation,
     id: RequestId,
-) -> Result<BoxStream<'static, GraphqlResponse>, GraphqlResponse> {
+) -> Result<BoxStream<'static, GraphqlResponse>, Box<GraphqlResponse>> {
     let mut responses = execute_stream(server, operation, id);
     match responses.next().now_or_never() {
-        Some(Some(refused)) if is_request_error(&refused) => Err(refused),
+        Some(Some(refused)) if is_request_error(&refused) => Err(Box::new(refused)),
         Some(Some(first)) => Ok(stream::once(ready(first)).chain(responses).boxed()),
         Some(None) => Ok(stream::empty().boxed()),
         None => Ok(responses),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::client::Client;
+use crate::support::client::{Client, body};
 use crate::support::database::Database;
 use crate::support::server::{Setup, TestServer};
 use crate::support::talk::{
@@ -128,6 +128,36 @@ async fn nothing_stays_active_after_the_run() {
         let none = data["server"]["activeRuns"] == 0
             && data["sessions"]["nodes"] == json!([{ "activeRun": null }]);
         none.then_some(())
+    })
+    .await;
+}
+
+/// What the server says is open.
+async fn open_streams(client: &Client) -> u64 {
+    let request = client.request(reqwest::Method::GET, "/health/ready");
+    body(request).await.1["openStreams"].as_u64().unwrap()
+}
+
+/// Nothing is written on a stalled stream that would tell the server that its client has gone.
+#[tokio::test]
+async fn a_stalled_stream_is_freed_when_its_client_goes() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let document = chat_subscription();
+    server.upstream.then(half_said()).then(half_said());
+    let mut events = client.events(&document, &input(None, "Count")).await;
+    while events.next().await.unwrap()["data"]["chat"]["delta"] != "two " {}
+    let mut parts = client.parts(&document, &input(None, "Count")).await;
+    while parts.next().await.unwrap()["data"]["chat"]["delta"] != "two " {}
+    assert_eq!(open_streams(&client).await, 2);
+    drop(events);
+    eventually("one open stream", async || {
+        (open_streams(&client).await == 1).then_some(())
+    })
+    .await;
+    drop(parts);
+    eventually("no open stream", async || {
+        (open_streams(&client).await == 0).then_some(())
     })
     .await;
 }

@@ -14,7 +14,11 @@ const ANSWER_BYTES: usize = 4_096;
 /// How much memory all of it together may leave behind, in bytes: kept documents, pools.
 const LEFT_BEHIND: u64 = 48 * 1024 * 1024;
 
-const OVER_HTTP: [&str; 2] = ["application/graphql-response+json", "text/event-stream"];
+const OVER_HTTP: [&str; 3] = [
+    "application/graphql-response+json",
+    "text/event-stream",
+    "multipart/mixed;subscriptionSpec=1.0",
+];
 
 #[tokio::test]
 async fn every_hostile_request_is_refused_over_every_transport() {

@@ -25,6 +25,7 @@ mod graphql_over_http;
 mod guard;
 mod hostile;
 mod layers;
+mod multipart;
 mod persisted;
 mod protocol;
 mod providers;

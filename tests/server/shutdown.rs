@@ -173,6 +173,7 @@ async fn health_tells_what_is_there() {
     assert_eq!(status, 200);
     assert_eq!(
         body,
-        json!({ "status": "ready", "serving": true, "database": true, "model": true })
+        json!({ "status": "ready", "serving": true, "database": true, "model": true,
+            "openStreams": 0 })
     );
 }

@@ -4,6 +4,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use talkgraph::llm::{HttpSettings, http_client};
 
+use super::multipart::Parts;
 use super::sse::Events;
 use super::wait::{PATIENCE, soon};
 use super::websocket::Socket;
@@ -82,12 +83,27 @@ impl Client {
         Events::new(response)
     }
 
+    /// A subscription over a multipart response, asked for as Apollo Client does.
+    pub(crate) async fn parts(&self, document: &str, variables: &Value) -> Parts {
+        let accept = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,\
+                      application/graphql-response+json,application/json;q=0.9";
+        let request = self.post(document, variables).header("accept", accept);
+        parts(request).await
+    }
+
     /// A WebSocket that is ready for operations.
     pub(crate) async fn socket(&self) -> Socket {
         let mut socket = Socket::connect(&self.address).await;
         socket.init(self.key.as_deref()).await;
         socket
     }
+}
+
+/// Sends a request that is answered with a multipart response.
+pub(crate) async fn parts(request: RequestBuilder) -> Parts {
+    let response = soon("a multipart response", request.send()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    Parts::new(response)
 }
 
 /// Sends a request; its status and its body as JSON.

@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod hostile;
+pub(crate) mod multipart;
 pub(crate) mod process;
 pub(crate) mod scene;
 pub(crate) mod server;

@@ -23,6 +23,8 @@ pub(crate) enum Frame {
 pub(crate) struct Events {
     /// The response's headers.
     pub(crate) headers: reqwest::header::HeaderMap,
+    /// The `id` of the last frame, if it had one.
+    pub(crate) id: Option<u64>,
     body: BoxStream<'static, Bytes>,
     unread: String,
 }
@@ -31,6 +33,7 @@ impl Events {
     pub(crate) fn new(response: reqwest::Response) -> Self {
         Self {
             headers: response.headers().clone(),
+            id: None,
             body: response.bytes_stream().boxed(),
             unread: String::new(),
         }
@@ -40,7 +43,8 @@ impl Events {
     pub(crate) async fn frame(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, rest)) = self.unread.split_once("\n\n") {
-                let frame = parse(frame);
+                let (id, frame) = parse(frame);
+                self.id = id;
                 self.unread = rest.to_owned();
                 return Some(frame);
             }
@@ -76,16 +80,23 @@ impl Events {
     }
 }
 
-fn parse(frame: &str) -> Frame {
-    let mut lines = frame.lines();
+/// A frame with its `id`.
+fn parse(frame: &str) -> (Option<u64>, Frame) {
+    let mut lines = frame.lines().peekable();
     match lines.next() {
         Some("event: next") => {
-            let data = lines.next().unwrap().strip_prefix("data: ").unwrap();
+            let id = lines.peek().and_then(|line| line.strip_prefix("id: "));
+            let id = id.map(|id| id.parse().unwrap());
+            let data = lines.nth(usize::from(id.is_some())).unwrap();
+            let data = data.strip_prefix("data: ").unwrap();
             assert_eq!(lines.next(), None, "one line of data: {frame}");
-            Frame::Next(serde_json::from_str(data).unwrap())
+            (id, Frame::Next(serde_json::from_str(data).unwrap()))
         }
-        Some("event: complete") => Frame::Complete,
-        Some(line) if line.starts_with(':') => Frame::Comment,
+        Some("event: complete") => {
+            assert_eq!(frame, "event: complete\ndata:");
+            (None, Frame::Complete)
+        }
+        Some(line) if line.starts_with(':') => (None, Frame::Comment),
         _ => panic!("no event of the protocol: {frame:?}"),
     }
 }
