@@ -108,6 +108,14 @@ pub struct App {
 impl App {
     /// Builds everything and binds the address. Nothing is served yet.
     pub async fn start(settings: &Settings) -> Result<Self, StartError> {
+        Self::start_around(settings, |store| store).await
+    }
+
+    /// As [`App::start`], with something of the caller's around the store.
+    pub async fn start_around(
+        settings: &Settings,
+        around: impl FnOnce(SharedStore) -> SharedStore,
+    ) -> Result<Self, StartError> {
         let specs = read_agent_files(&settings.agents.folder)?;
         let authenticator = authenticator(&settings.auth);
         let sdl = graphql::sdl();
@@ -118,7 +126,7 @@ impl App {
         let default_model = models::default_model(&settings.models);
         let models = models::build(&settings.models, &specs, &default_model).await?;
         check_models(settings, &specs, &models)?;
-        let store = store::open(&settings.store).await?;
+        let store = around(store::open(&settings.store).await?);
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let catalog =
             Catalog::new(agents, &settings.agents.default, &default_model).ok_or_else(|| {

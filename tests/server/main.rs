@@ -26,6 +26,7 @@ mod guard;
 mod hostile;
 mod layers;
 mod multipart;
+mod panics;
 mod persisted;
 mod protocol;
 mod providers;

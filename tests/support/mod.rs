@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "no test program uses all of it")]
 
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod database;
+pub(crate) mod faulty;
 pub(crate) mod hostile;
 pub(crate) mod multipart;
 pub(crate) mod process;

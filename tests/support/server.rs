@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use talkgraph::app::{App, Ended, StartError};
 use talkgraph::config::{Settings, Sources};
+use talkgraph::store::SharedStore;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -22,6 +23,7 @@ pub(crate) struct Setup {
     settings: Vec<(String, String)>,
     file: String,
     database: Option<Arc<Database>>,
+    around: Box<dyn FnOnce(SharedStore) -> SharedStore + Send>,
 }
 
 /// A running server with its provider. Stops when it is dropped.
@@ -43,6 +45,7 @@ impl Setup {
             settings: Vec::new(),
             file: String::new(),
             database: None,
+            around: Box::new(|store| store),
         }
     }
 
@@ -66,6 +69,15 @@ impl Setup {
     /// Stores everything there.
     pub(crate) fn on(mut self, database: &Arc<Database>) -> Self {
         self.database = Some(Arc::clone(database));
+        self
+    }
+
+    /// Puts something around its store.
+    pub(crate) fn around(
+        mut self,
+        around: impl FnOnce(SharedStore) -> SharedStore + Send + 'static,
+    ) -> Self {
+        self.around = Box::new(around);
         self
     }
 
@@ -118,7 +130,7 @@ impl Setup {
             dotenv: None,
             environment,
         })?;
-        App::start(&settings).await
+        App::start_around(&settings, self.around).await
     }
 }
 

@@ -1,0 +1,98 @@
+//! A store that panics where a test wants it to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use talkgraph::domain::time::Timestamp;
+use talkgraph::domain::{
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Message, MessageId, NodeId, Page,
+    PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+};
+use talkgraph::store::{
+    AgentStore, BranchRange, EventLog, FinishedRun, Maintenance, MessageStore, NewEvents, NewRun,
+    NewSession, Reply, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
+    SharedStore, StartedRun, StoreError,
+};
+
+/// Switches the panics of a [`Faulty`] store.
+#[derive(Clone, Default)]
+pub(crate) struct Fault(Arc<AtomicBool>);
+
+/// A store whose methods of these names panic while the fault is on.
+pub(crate) struct Faulty {
+    pub(crate) store: SharedStore,
+    pub(crate) methods: &'static [&'static str],
+    pub(crate) fault: Fault,
+}
+
+impl Fault {
+    pub(crate) fn set(&self, is_on: bool) {
+        self.0.store(is_on, Ordering::SeqCst);
+    }
+}
+
+impl Faulty {
+    fn pass(&self, method: &str) {
+        let is_on = self.fault.0.load(Ordering::SeqCst);
+        assert!(
+            !is_on || !self.methods.contains(&method),
+            "a scripted panic"
+        );
+    }
+}
+
+macro_rules! delegate {
+    ($($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $output:ty;)* })*) => {$(
+        #[async_trait]
+        impl $trait for Faulty {
+            $(async fn $name(&self, $($arg: $type),*) -> $output {
+                self.pass(stringify!($name));
+                self.store.$name($($arg),*).await
+            })*
+        }
+    )*};
+}
+
+type Outcome<T> = Result<T, StoreError>;
+
+delegate! {
+    AgentStore {
+        fn sync_file_agents(specs: &[AgentSpec]) -> Outcome<Vec<Agent>>;
+        fn agents_by_id(who: &Principal, ids: &[AgentId]) -> Outcome<Vec<Agent>>;
+        fn agent_by_name(who: &Principal, name: &str) -> Outcome<Option<Agent>>;
+        fn agents(who: &Principal, page: &PageRequest<String>) -> Outcome<Page<Agent>>;
+        fn agent_versions_by_id(who: &Principal, ids: &[AgentVersionId])
+            -> Outcome<Vec<AgentVersion>>;
+    }
+    SessionStore {
+        fn create_session(who: &Principal, session: NewSession) -> Outcome<Session>;
+        fn update_session(who: &Principal, id: SessionId, change: SessionChange)
+            -> Outcome<Session>;
+        fn delete_session(who: &Principal, id: SessionId) -> Outcome<()>;
+        fn sessions_by_id(who: &Principal, ids: &[SessionId]) -> Outcome<Vec<Session>>;
+        fn sessions(who: &Principal, filter: &SessionFilter, page: &PageRequest<SessionCursor>)
+            -> Outcome<Page<Session>>;
+    }
+    MessageStore {
+        fn messages_by_id(who: &Principal, ids: &[MessageId]) -> Outcome<Vec<Message>>;
+        fn branches(who: &Principal, ranges: &[BranchRange]) -> Outcome<Vec<Vec<Message>>>;
+    }
+    RunStore {
+        fn runs_by_id(who: &Principal, ids: &[RunId]) -> Outcome<Vec<Run>>;
+        fn active_runs(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<Run>>;
+        fn start_run(run: NewRun) -> Outcome<StartedRun>;
+        fn finish_run(run: FinishedRun) -> Outcome<()>;
+        fn renew_leases(node: NodeId, until: Timestamp) -> Outcome<()>;
+        fn take_expired_runs(node: NodeId, now: Timestamp, until: Timestamp, limit: u32)
+            -> Outcome<Vec<(Principal, Run)>>;
+    }
+    EventLog {
+        fn append_events(events: NewEvents, done: Reply<()>) -> Outcome<()>;
+        fn events(who: &Principal, run: RunId, after: u64, limit: u32) -> Outcome<Vec<RunEvent>>;
+    }
+    Maintenance {
+        fn ping() -> Outcome<()>;
+        fn close() -> ();
+    }
+}
