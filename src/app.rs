@@ -214,10 +214,12 @@ impl App {
         tokio::time::sleep(LAST_EVENTS).await;
         self.server.stopping.cancel();
         closing.cancel();
-        if tokio::time::timeout(LAST_WORDS, &mut serving)
-            .await
-            .is_err()
-        {
+        let closed = async {
+            // How it ended is of no interest any more.
+            let _ = (&mut serving).await;
+            self.server.streams.sockets_closed().await;
+        };
+        if tokio::time::timeout(LAST_WORDS, closed).await.is_err() {
             serving.abort();
         }
         leases_stop.cancel();
@@ -336,6 +338,8 @@ fn transport(all: &Settings) -> Result<Transport, ConfigError> {
         websocket_init_timeout: ms(settings.websocket_init_timeout_ms),
         websocket_message_bytes: settings.websocket_message_bytes,
         websocket_operations: settings.websocket_operations,
+        websocket_connections: settings.websocket_connections,
+        websocket_connections_total: settings.websocket_connections_total,
         websocket_stall_timeout: ms(settings.websocket_stall_timeout_ms),
     })
 }

@@ -52,6 +52,8 @@ sections! {
         websocket_init_timeout_ms: u64,
         websocket_message_bytes: usize,
         websocket_operations: usize,
+        websocket_connections: usize,
+        websocket_connections_total: usize,
         websocket_stall_timeout_ms: u64,
         drain_timeout_ms: u64,
     }
@@ -260,7 +262,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 23] = [
+        let positive: [(&'static str, u64); 25] = [
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
             ("http.body_timeout_ms", self.http.body_timeout_ms),
             ("http.query_timeout_ms", self.http.query_timeout_ms),
@@ -279,6 +281,14 @@ impl Settings {
             (
                 "http.websocket_operations",
                 self.http.websocket_operations as u64,
+            ),
+            (
+                "http.websocket_connections",
+                self.http.websocket_connections as u64,
+            ),
+            (
+                "http.websocket_connections_total",
+                self.http.websocket_connections_total as u64,
             ),
             (
                 "http.websocket_stall_timeout_ms",

@@ -9,7 +9,7 @@ use super::accept::MediaType;
 use crate::auth::AuthError;
 use crate::guard::{GuardError, PersistedError};
 
-/// Why a request is refused. All of these are the client's.
+/// Why a request is refused. All but the last of these are the client's.
 #[derive(Debug, Error)]
 pub(super) enum Refusal {
     #[error("{0}")]
@@ -41,6 +41,8 @@ pub(super) enum Refusal {
     Document(#[from] GuardError),
     #[error(transparent)]
     Persisted(#[from] PersistedError),
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 impl Refusal {
@@ -68,6 +70,7 @@ impl Refusal {
             Self::TooManyStreams { .. } => (StatusCode::TOO_MANY_REQUESTS, "LIMIT_EXCEEDED"),
             Self::Document(error) => (StatusCode::BAD_REQUEST, error.code()),
             Self::Persisted(error) => (StatusCode::BAD_REQUEST, error.code()),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         }
     }
 
@@ -79,6 +82,16 @@ impl Refusal {
             self,
             Self::Document(GuardError::Syntax { .. } | GuardError::Operation(_))
                 | Self::Persisted(PersistedError::NotFound | PersistedError::NotSupported)
+        )
+    }
+
+    /// Whether the request itself is not in order, whatever its document says.
+    pub(super) fn is_malformed(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::Document(GuardError::Parameter { .. })
+                | Self::Persisted(PersistedError::Missing | PersistedError::Both)
         )
     }
 

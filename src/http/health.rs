@@ -31,7 +31,8 @@ pub(super) async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Jso
         "serving": serving,
         "database": database,
         "model": model,
-        "openStreams": server.streams.streams(),
+        "sockets": server.streams.sockets(),
+        "streams": server.streams.streams(),
     });
     let status = if ready {
         StatusCode::OK

@@ -64,6 +64,10 @@ pub struct Transport {
     pub websocket_message_bytes: usize,
     /// How many operations one WebSocket may have open.
     pub websocket_operations: usize,
+    /// How many WebSockets one caller may have open.
+    pub websocket_connections: usize,
+    /// How many WebSockets may be open in all.
+    pub websocket_connections_total: usize,
     /// How long a WebSocket may leave a ping unanswered or its events unread.
     pub websocket_stall_timeout: Duration,
 }
@@ -84,10 +88,10 @@ pub struct Server {
     pub store: SharedStore,
     /// Asked for readiness.
     pub models: Models,
+    /// What is open.
+    pub streams: Arc<OpenStreams>,
     /// Bounds.
     pub transport: Transport,
-    /// Event streams that are being written.
-    pub streams: Arc<OpenStreams>,
     /// Off while the server starts and from the moment it is told to stop.
     pub ready: AtomicBool,
     /// Ends the streams when the server stops.

@@ -1,65 +1,145 @@
-//! What is open: event streams, counted by tokens that whoever holds one open keeps. A token
-//! that is dropped, however that comes about, counts down.
+//! What is open: sockets and event streams, counted by tokens that whoever holds one open
+//! keeps. A token that is dropped, however that comes about, counts down.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::domain::Principal;
 
-/// How many streams are open.
+/// How many sockets and streams are open.
 #[derive(Debug, Default)]
 pub struct OpenStreams {
-    /// Only callers that have a stream.
+    sockets: watch::Sender<usize>,
+    streams: watch::Sender<usize>,
+    /// Only callers that have a socket.
+    sockets_of: Mutex<HashMap<Principal, usize>>,
+    /// Only callers that have a stream of their own.
     streams_of: Mutex<HashMap<Principal, usize>>,
 }
 
-/// An open event stream.
+/// An open event stream, or an operation that is being carried out on a socket.
 #[derive(Debug)]
 pub(super) struct StreamToken {
     open: Arc<OpenStreams>,
-    who: Principal,
+    /// Whose it is, where it is counted among its caller's.
+    who: Option<Principal>,
+}
+
+/// An open socket.
+#[derive(Debug)]
+pub(super) struct SocketToken {
+    open: Arc<OpenStreams>,
+    /// Whose it is, once that is known.
+    who: Option<Principal>,
 }
 
 impl OpenStreams {
+    /// One more stream.
+    pub(super) fn stream(self: &Arc<Self>) -> StreamToken {
+        self.streams.send_modify(|streams| *streams += 1);
+        StreamToken {
+            open: Arc::clone(self),
+            who: None,
+        }
+    }
+
     /// One more stream of this caller, unless it has `limit`.
     pub(super) fn stream_of(
         self: &Arc<Self>,
         who: &Principal,
         limit: usize,
     ) -> Option<StreamToken> {
-        let mut streams_of = self.streams_of();
-        let streams = streams_of.get(who).copied().unwrap_or(0);
-        if streams >= limit {
+        if !take(&self.streams_of, who, limit) {
             return None;
         }
-        streams_of.insert(who.clone(), streams + 1);
-        Some(StreamToken {
+        let mut token = self.stream();
+        token.who = Some(who.clone());
+        Some(token)
+    }
+
+    /// One more socket, unless there are `limit`.
+    pub(super) fn socket(self: &Arc<Self>, limit: usize) -> Option<SocketToken> {
+        let is_free = self.sockets.send_if_modified(|sockets| {
+            let is_free = *sockets < limit;
+            *sockets += usize::from(is_free);
+            is_free
+        });
+        is_free.then(|| SocketToken {
             open: Arc::clone(self),
-            who: who.clone(),
+            who: None,
         })
     }
 
-    /// The streams of all callers.
-    pub(super) fn streams(&self) -> usize {
-        self.streams_of().values().sum()
+    pub(super) fn sockets(&self) -> usize {
+        *self.sockets.borrow()
     }
 
-    fn streams_of(&self) -> MutexGuard<'_, HashMap<Principal, usize>> {
-        self.streams_of
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn streams(&self) -> usize {
+        *self.streams.borrow()
+    }
+
+    /// Waits until no socket is open.
+    pub(crate) async fn sockets_closed(&self) {
+        // Fails only without a sender, which is here.
+        let _ = self.sockets.subscribe().wait_for(|open| *open == 0).await;
+    }
+}
+
+type Counts = Mutex<HashMap<Principal, usize>>;
+
+fn lock(counts: &Counts) -> MutexGuard<'_, HashMap<Principal, usize>> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts one more of this caller's; whether there were fewer than `limit`.
+fn take(counts: &Counts, who: &Principal, limit: usize) -> bool {
+    let mut counts = lock(counts);
+    let count = counts.get(who).copied().unwrap_or(0);
+    if count >= limit {
+        return false;
+    }
+    counts.insert(who.clone(), count + 1);
+    true
+}
+
+fn give_back(counts: &Counts, who: &Principal) {
+    let mut counts = lock(counts);
+    if let Some(count) = counts.get_mut(who) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(who);
+        }
+    }
+}
+
+impl SocketToken {
+    /// Counts the socket among its caller's; whether that had fewer than `limit`.
+    pub(super) fn assign(&mut self, who: &Principal, limit: usize) -> bool {
+        let is_free = take(&self.open.sockets_of, who, limit);
+        if is_free {
+            self.who = Some(who.clone());
+        }
+        is_free
     }
 }
 
 impl Drop for StreamToken {
     fn drop(&mut self) {
-        let mut streams_of = self.open.streams_of();
-        if let Some(streams) = streams_of.get_mut(&self.who) {
-            *streams -= 1;
-            if *streams == 0 {
-                streams_of.remove(&self.who);
-            }
+        if let Some(who) = self.who.take() {
+            give_back(&self.open.streams_of, &who);
         }
+        self.open.streams.send_modify(|streams| *streams -= 1);
+    }
+}
+
+impl Drop for SocketToken {
+    fn drop(&mut self) {
+        if let Some(who) = self.who.take() {
+            give_back(&self.open.sockets_of, &who);
+        }
+        self.open.sockets.send_modify(|sockets| *sockets -= 1);
     }
 }
 
@@ -70,18 +150,27 @@ mod tests {
     #[test]
     fn a_place_is_free_again_once_its_token_is_dropped() {
         let open = Arc::new(OpenStreams::default());
-        let ann = Principal::new("t", "ann", "a");
-        let bob = Principal::new("t", "bob", "b");
-        let first = open.stream_of(&ann, 1);
-        assert!(first.is_some());
-        assert!(open.stream_of(&ann, 1).is_none());
-        let other = open.stream_of(&bob, 1);
-        assert!(other.is_some());
-        assert_eq!(open.streams(), 2);
+        let (ann, bob) = (
+            Principal::new("t", "ann", "a"),
+            Principal::new("t", "bob", "b"),
+        );
+        let mut first = open.socket(2).unwrap();
+        let mut second = open.socket(2).unwrap();
+        assert!(open.socket(2).is_none());
+        assert!(first.assign(&ann, 1));
+        assert!(!second.assign(&ann, 1));
+        assert!(second.assign(&bob, 1));
         drop(first);
-        assert_eq!(open.streams(), 1);
+        assert!(!lock(&open.sockets_of).contains_key(&ann));
+        assert!(open.socket(2).unwrap().assign(&ann, 1));
+        drop(second);
+        assert!(lock(&open.sockets_of).is_empty());
+        assert_eq!(open.sockets(), 0);
+        let (of_socket, of_ann) = (open.stream(), open.stream_of(&ann, 1));
+        assert!(open.stream_of(&ann, 1).is_none());
+        assert_eq!(open.streams(), 2);
+        drop((of_socket, of_ann));
+        assert_eq!(open.streams(), 0);
         assert!(open.stream_of(&ann, 1).is_some());
-        drop(other);
-        assert!(open.streams_of().is_empty());
     }
 }

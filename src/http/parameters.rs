@@ -67,11 +67,12 @@ impl<'a> Parameters<'a> {
     pub(super) fn from_json(json: &'a [u8]) -> Result<Self, Refusal> {
         // A list would be read as the parameters in order.
         if json.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Refusal::BadRequest("the body must be a JSON object".into()));
+            return Err(Refusal::BadRequest(
+                "a request must be a JSON object".into(),
+            ));
         }
-        let raw: Raw<'a> = serde_json::from_slice(json).map_err(|error| {
-            Refusal::BadRequest(format!("the body is no GraphQL request: {error}"))
-        })?;
+        let raw: Raw<'a> = serde_json::from_slice(json)
+            .map_err(|error| Refusal::BadRequest(format!("this is no GraphQL request: {error}")))?;
         Ok(Self {
             query: text("query", raw.query)?,
             document_id: text("documentId", raw.document_id)?,

@@ -135,7 +135,7 @@ async fn nothing_stays_active_after_the_run() {
 /// What the server says is open.
 async fn open_streams(client: &Client) -> u64 {
     let request = client.request(reqwest::Method::GET, "/health/ready");
-    body(request).await.1["openStreams"].as_u64().unwrap()
+    body(request).await.1["streams"].as_u64().unwrap()
 }
 
 /// Nothing is written on a stalled stream that would tell the server that its client has gone.

@@ -174,6 +174,6 @@ async fn health_tells_what_is_there() {
     assert_eq!(
         body,
         json!({ "status": "ready", "serving": true, "database": true, "model": true,
-            "openStreams": 0 })
+            "sockets": 0, "streams": 0 })
     );
 }

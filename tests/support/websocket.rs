@@ -1,16 +1,20 @@
-//! A client of `graphql-transport-ws` that can also break its rules.
+//! A client of GraphQL over WebSocket that can also break the rules.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Request;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::wait::soon;
 
 pub(crate) const PROTOCOL: &str = "graphql-transport-ws";
+/// What clients spoke before.
+pub(crate) const LEGACY: &str = "graphql-ws";
 
 /// A socket. Dropping it closes the connection without a word.
 pub(crate) struct Socket {
@@ -54,6 +58,28 @@ impl Socket {
         }
     }
 
+    /// A socket opened by hand, whatever the server thinks of the subprotocol.
+    pub(crate) async fn speaking(address: &str, protocol: Option<&str>) -> Self {
+        let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+        let request = format!(
+            "GET /graphql HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{}\r\n",
+            protocol.unwrap_or_default()
+        );
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(soon("an answer", stream.read_u8()).await.unwrap());
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        let stream = MaybeTlsStream::Plain(stream);
+        let stream = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        Self { stream }
+    }
+
     /// `connection_init`, with a key or without, and its acknowledgement.
     pub(crate) async fn init(&mut self, key: Option<&str>) {
         let payload = key.map(|key| json!({ "Authorization": format!("Bearer {key}") }));
@@ -81,11 +107,45 @@ impl Socket {
         let _ = self.stream.send(frame).await;
     }
 
+    /// Sends a frame of any kind.
+    pub(crate) async fn send_frame(&mut self, frame: Message) {
+        let _ = self.stream.send(frame).await;
+    }
+
+    /// Sends bytes that need not be a frame.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.stream.get_mut().write_all(bytes).await;
+    }
+
+    /// Says that it closes, as clients should.
+    pub(crate) async fn close(&mut self) {
+        let frame = CloseFrame {
+            code: 1000.into(),
+            reason: "".into(),
+        };
+        self.stream.close(Some(frame)).await.unwrap();
+    }
+
+    /// All bytes that come until the server closes, read without an answer to any of them.
+    pub(crate) async fn bytes(mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let read = self.stream.get_mut().read_to_end(&mut bytes);
+        soon("the end of the connection", read).await.unwrap();
+        bytes
+    }
+
+    /// Waits until nothing more can be read, whatever still comes.
+    pub(crate) async fn is_over(&mut self) -> bool {
+        let over = async { while let Some(Ok(_)) = self.stream.next().await {} };
+        soon("the socket's end", over).await;
+        true
+    }
+
     /// The next message of the protocol.
     pub(crate) async fn message(&mut self) -> Value {
         match self.frame().await {
             Ok(message) => message,
-            Err(close) => panic!("closed with {close:?}"),
+            Err(close) => panic!("closed: {close:?}"),
         }
     }
 
@@ -95,11 +155,31 @@ impl Socket {
     }
 
     /// The code with which the server closes, after which it says nothing.
-    pub(crate) async fn closed(mut self) -> u16 {
+    pub(crate) async fn closed(self) -> u16 {
+        self.closed_with().await.0
+    }
+
+    /// The code and the reason with which the server closes.
+    pub(crate) async fn closed_with(mut self) -> (u16, String) {
         match self.frame().await {
             Ok(message) => panic!("not closed but {message}"),
-            Err(code) => code,
+            Err(frame) => (frame.code.into(), frame.reason.to_string()),
         }
+    }
+
+    /// Waits for a ping frame of the server, which is answered on the way; messages before
+    /// it are passed over.
+    pub(crate) async fn pinged(&mut self) {
+        let ping = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Ping(_))) => return,
+                    Some(Ok(Message::Text(_))) => {}
+                    other => panic!("no ping: {other:?}"),
+                }
+            }
+        };
+        soon("a ping", ping).await;
     }
 
     /// Whether there is a message at hand, without waiting for one.
@@ -124,9 +204,9 @@ impl Socket {
         }
     }
 
-    /// The next message, or the code with which the server closes. Its pings do not make the
-    /// wait longer.
-    async fn frame(&mut self) -> Result<Value, u16> {
+    /// The next message, or the frame with which the server closes. Its pings do not make
+    /// the wait longer.
+    pub(crate) async fn frame(&mut self) -> Result<Value, CloseFrame> {
         let next = async {
             loop {
                 match self.stream.next().await {
@@ -134,7 +214,7 @@ impl Socket {
                         return Ok(serde_json::from_str(&text).unwrap());
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(Message::Close(Some(frame)))) => return Err(frame.code.into()),
+                    Some(Ok(Message::Close(Some(frame)))) => return Err(frame),
                     other => panic!("neither a message nor a close frame: {other:?}"),
                 }
             }

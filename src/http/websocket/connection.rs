@@ -5,210 +5,96 @@ use std::sync::Arc;
 
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
-use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use super::operations::{Operations, Refused};
-use super::protocol::{ClientMessage, Close, ServerMessage};
-use super::writer;
+use super::client::{Client, Handled};
+use super::closing::leave;
+use super::operations::Operations;
+use super::protocol::{Close, Protocol};
+use super::running::Running;
+use super::writer::{self, Frame};
 use crate::domain::Principal;
 use crate::http::Server;
-use crate::http::admit::admit;
-use crate::http::parameters::Parameters;
+use crate::http::open::SocketToken;
 use crate::http::request_id::RequestId;
 
-pub(super) async fn serve(
-    server: Arc<Server>,
-    socket: WebSocket,
-    id: RequestId,
-    who: Option<Principal>,
-) {
+/// What a socket begins with.
+pub(super) struct Opened {
+    pub(super) server: Arc<Server>,
+    pub(super) protocol: Protocol,
+    pub(super) place: SocketToken,
+    pub(super) id: RequestId,
+    /// Who the upgrade request said it was.
+    pub(super) who: Option<Principal>,
+}
+
+pub(super) async fn serve(opened: Opened, socket: WebSocket) {
+    let server = Arc::clone(&opened.server);
+    let transport = &server.transport;
     let (sink, mut incoming) = socket.split();
     let (frames, queued) = mpsc::channel(writer::QUEUE);
+    let running = Arc::new(Running::default());
     let mut writing = tokio::spawn(writer::write(
         sink,
         queued,
-        server.transport.websocket_stall_timeout,
+        Arc::clone(&running),
+        transport.websocket_stall_timeout,
     ));
-    let mut connection = Connection {
-        operations: Operations::new(Arc::clone(&server), frames.clone()),
-        upgrade_caller: who,
-        caller: None,
-        heard: Instant::now(),
-        server: Arc::clone(&server),
-        frames,
-        id,
-    };
-    let transport = &server.transport;
-    let opened = Instant::now();
-    let mut pings = interval_at(opened + transport.keep_alive, transport.keep_alive);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let operations = Operations::new(
+        Arc::clone(&server),
+        opened.protocol,
+        frames.clone(),
+        running,
+    );
+    let mut client = Client::new(opened, operations, frames.clone());
+    let begun = Instant::now();
+    let mut ticks = interval_at(begun + transport.keep_alive, transport.keep_alive);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let close = loop {
-        let handled = tokio::select! {
+        let handled: Handled = tokio::select! {
             message = incoming.next() => match message {
-                Some(Ok(message)) => connection.handle(message).await,
-                Some(Err(error)) if is_too_large(&error) => ControlFlow::Break(Some(Close::TooLarge)),
-                Some(Err(_)) | None => ControlFlow::Break(None),
+                Some(Ok(message)) => client.hear(message).await,
+                Some(Err(error)) => {
+                    ControlFlow::Break(Close::of(error, transport.websocket_message_bytes))
+                }
+                None => ControlFlow::Break(None),
             },
-            () = sleep_until(opened + transport.websocket_init_timeout),
-                if connection.caller.is_none() => ControlFlow::Break(Some(Close::InitTimeout)),
-            _ = pings.tick() => connection.ping().await,
+            () = sleep_until(begun + transport.websocket_init_timeout), if !client.has_begun() => {
+                ControlFlow::Break(Some(Close::InitTimeout))
+            }
+            _ = ticks.tick() => client.keep_alive().await,
             // A writer that gave up has nobody to write to.
-            _ = &mut writing => return,
+            ended = &mut writing => return report(ended),
             () = server.stopping.cancelled() => ControlFlow::Break(Some(Close::GoingAway)),
         };
         if let ControlFlow::Break(close) = handled {
             break close;
         }
     };
-    let frames = connection.frames.clone();
-    drop(connection);
-    if let Some(close) = close {
-        tracing::debug!(?close, "closing a socket");
-        let _ = frames.send(Message::Close(Some(close.frame()))).await;
+    // Its operations end now; its place is free when the socket is closed.
+    let _place = client.end();
+    let is_readable = !close.as_ref().is_some_and(Close::is_of_a_broken_frame);
+    match close {
+        Some(close) => {
+            tracing::debug!(?close, "closing a socket");
+            let frame = Frame::Own(Message::Close(Some(close.frame())));
+            // Whatever was queued before it is written before it.
+            let _ = frames.send(frame).await;
+        }
+        // The client has closed or is gone: nobody reads what is still queued.
+        None => writing.abort(),
     }
     drop(frames);
-    if let Err(error) = writing.await {
+    report(writing.await);
+    leave(incoming, is_readable).await;
+}
+
+fn report(writing: Result<(), JoinError>) {
+    if let Err(error) = writing
+        && !error.is_cancelled()
+    {
         tracing::error!(%error, "a socket's writer ended badly");
     }
-}
-
-struct Connection {
-    server: Arc<Server>,
-    frames: mpsc::Sender<Message>,
-    id: RequestId,
-    /// Who the upgrade request said it was.
-    upgrade_caller: Option<Principal>,
-    /// Who it is, once `connection_init` was accepted.
-    caller: Option<Principal>,
-    operations: Operations,
-    heard: Instant,
-}
-
-type Handled = ControlFlow<Option<Close>>;
-
-impl Connection {
-    async fn handle(&mut self, message: Message) -> Handled {
-        self.heard = Instant::now();
-        let text = match message {
-            Message::Text(text) => text,
-            Message::Binary(_) => {
-                let why = "Messages must be text".to_owned();
-                return ControlFlow::Break(Some(Close::BadRequest(why)));
-            }
-            // The socket answers pings itself.
-            Message::Ping(_) | Message::Pong(_) => return ControlFlow::Continue(()),
-            Message::Close(_) => return ControlFlow::Break(None),
-        };
-        match serde_json::from_str(&text) {
-            Ok(message) => self.act(message).await,
-            Err(_) => {
-                let why = "Invalid message received".to_owned();
-                ControlFlow::Break(Some(Close::BadRequest(why)))
-            }
-        }
-    }
-
-    async fn act(&mut self, message: ClientMessage) -> Handled {
-        match message {
-            ClientMessage::ConnectionInit { payload } => self.init(payload.as_ref()).await,
-            ClientMessage::Ping { payload } => {
-                let payload = payload.as_ref();
-                self.send(&ServerMessage::Pong { payload }).await
-            }
-            ClientMessage::Pong => ControlFlow::Continue(()),
-            ClientMessage::Complete { id } => {
-                self.operations.stop(&id);
-                ControlFlow::Continue(())
-            }
-            ClientMessage::Subscribe { id, payload } => {
-                let Some(who) = &self.caller else {
-                    return ControlFlow::Break(Some(Close::Unauthorized));
-                };
-                let payload = payload.to_string();
-                let admitted = Parameters::from_json(payload.as_bytes())
-                    .map(|parameters| admit(&self.server, &parameters, who));
-                let operation = match admitted {
-                    Ok(Ok(operation)) => operation,
-                    Ok(Err(refusal)) => {
-                        let payload = &[refusal.to_error()];
-                        return self.send(&ServerMessage::Error { id: &id, payload }).await;
-                    }
-                    Err(refusal) => {
-                        let why = refusal.to_string();
-                        return ControlFlow::Break(Some(Close::BadRequest(why)));
-                    }
-                };
-                match self
-                    .operations
-                    .start(id.clone(), operation, self.id.clone())
-                {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(Refused::Duplicate) => {
-                        ControlFlow::Break(Some(Close::DuplicateOperation(id)))
-                    }
-                    Err(Refused::TooMany(limit)) => {
-                        self.operations.refuse(&id, limit, &self.id).await;
-                        ControlFlow::Continue(())
-                    }
-                }
-            }
-        }
-    }
-
-    async fn init(&mut self, payload: Option<&Value>) -> Handled {
-        if self.caller.is_some() {
-            return ControlFlow::Break(Some(Close::TooManyInits));
-        }
-        let given = payload.and_then(authorization);
-        let caller = match (given, &self.upgrade_caller) {
-            (None, Some(who)) => Ok(who.clone()),
-            (given, _) => self.server.authenticator.authenticate(given),
-        };
-        match caller {
-            Ok(who) => {
-                self.caller = Some(who);
-                self.send(&ServerMessage::ConnectionAck).await
-            }
-            Err(error) => ControlFlow::Break(Some(Close::Forbidden(error.to_string()))),
-        }
-    }
-
-    /// Asks for a sign of life, and gives up on a client that has given none for too long.
-    async fn ping(&mut self) -> Handled {
-        let transport = &self.server.transport;
-        if self.heard.elapsed() > transport.keep_alive + transport.websocket_stall_timeout {
-            return ControlFlow::Break(Some(Close::Stalled));
-        }
-        let sent = self.frames.send(Message::Ping(Vec::new().into())).await;
-        if sent.is_ok() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(None)
-        }
-    }
-
-    async fn send(&self, message: &ServerMessage<'_>) -> Handled {
-        let Some(text) = message.to_text() else {
-            return ControlFlow::Continue(());
-        };
-        let sent = self.frames.send(Message::Text(text)).await;
-        if sent.is_ok() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(None)
-        }
-    }
-}
-
-/// `Authorization` of a `connection_init` payload, whatever its case.
-fn authorization(payload: &Value) -> Option<&str> {
-    let entries = payload.as_object()?.iter();
-    let mut found = entries.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    found.next()?.1.as_str()
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    error.to_string().contains("too long")
 }

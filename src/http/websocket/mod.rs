@@ -1,11 +1,15 @@
-//! GraphQL over WebSocket: the `graphql-transport-ws` protocol (graphql-ws, PROTOCOL.md).
+//! GraphQL over WebSocket, in the subprotocols `graphql-transport-ws` and, for old clients,
+//! `graphql-ws`.
 //!
 //! One task reads, one writes, and each operation has its own: an idle operation costs
 //! nothing, and a busy one only its share of the queue to the writer.
 
+mod client;
+mod closing;
 mod connection;
 mod operations;
 mod protocol;
+mod running;
 mod writer;
 
 use std::sync::Arc;
@@ -14,13 +18,16 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use self::connection::Opened;
+use self::protocol::{Close, Protocol};
 use super::Server;
 use super::csrf;
 use super::error::Refusal;
 use super::request_id::RequestId;
 use crate::domain::Principal;
 
-const PROTOCOL: &str = "graphql-transport-ws";
+/// How much is read at once, in bytes. Every socket keeps a buffer of this size.
+const READ_BUFFER: usize = 8 * 1024;
 
 /// Upgrades a request. `who` is the caller if the upgrade request itself carried a known
 /// key; browsers cannot send one there, so `connection_init` may carry it instead.
@@ -35,15 +42,33 @@ pub(super) fn upgrade(
     if !csrf::is_own_or_allowed(headers, &server.transport.cors_origins) {
         return Err(Refusal::foreign_origin());
     }
+    let most = server.transport.websocket_connections_total;
+    let place = server.streams.socket(most).ok_or_else(|| {
+        Refusal::Unavailable(format!(
+            "{most} WebSockets are open, as many as http.websocket_connections_total allows; \
+             try again later"
+        ))
+    })?;
     let limit = server.transport.websocket_message_bytes;
     let upgrade = upgrade
-        .protocols([PROTOCOL])
+        .protocols(Protocol::NAMES)
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(limit)
-        .max_frame_size(limit);
-    if upgrade.selected_protocol().is_none() {
-        return Err(Refusal::BadRequest(format!(
-            "ask for the WebSocket subprotocol {PROTOCOL}"
-        )));
-    }
-    Ok(upgrade.on_upgrade(move |socket| connection::serve(server, socket, id, who)))
+        .max_frame_size(limit)
+        .on_failed_upgrade(|error| tracing::debug!(%error, "a socket was not opened"));
+    let protocol = upgrade.selected_protocol().and_then(Protocol::named);
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let Some(protocol) = protocol else {
+            closing::refuse(socket, &Close::NoProtocol).await;
+            return drop(place);
+        };
+        let opened = Opened {
+            server,
+            protocol,
+            place,
+            id,
+            who,
+        };
+        connection::serve(opened, socket).await;
+    }))
 }

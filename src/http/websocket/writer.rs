@@ -1,5 +1,6 @@
 //! The writing half of a socket: takes what is queued, feeds it, flushes once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
@@ -7,31 +8,96 @@ use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use tokio::sync::mpsc;
 
-/// How many frames may wait for the writer; past it, operations wait.
+use super::running::{Running, Ticket};
+
+/// How many frames may wait for the writer; past it, operations wait, each for its turn.
 pub(super) const QUEUE: usize = 64;
 
-/// Writes until every sender is gone, a close frame was written or the reader stalls.
-/// Returns whether the reader stalled.
+/// What is to be written.
+pub(super) enum Frame {
+    /// Of the connection itself.
+    Own(Message),
+    /// Of an operation.
+    Of(Arc<Ticket>, Message),
+    /// The last of an operation.
+    Last(Arc<Ticket>, Message),
+}
+
+impl Frame {
+    /// The message, unless the client has stopped its operation meanwhile.
+    fn wanted(self, running: &Running) -> Option<Message> {
+        match self {
+            Self::Own(message) => Some(message),
+            Self::Of(ticket, message) => (!ticket.is_stopped()).then_some(message),
+            // The id is free before the client can know that it has ended, and use it again.
+            Self::Last(ticket, message) => running.free(&ticket).then_some(message),
+        }
+    }
+}
+
+/// Writes until every sender is gone, a close frame was written, or the reader is gone or
+/// takes nothing for `stall_timeout`.
 pub(super) async fn write(
     mut sink: SplitSink<WebSocket, Message>,
-    mut frames: mpsc::Receiver<Message>,
+    mut frames: mpsc::Receiver<Frame>,
+    running: Arc<Running>,
     stall_timeout: Duration,
-) -> bool {
-    let mut ready = Vec::with_capacity(QUEUE);
+) {
+    // Grows with the first burst: most sockets are quiet.
+    let mut ready = Vec::new();
     while frames.recv_many(&mut ready, QUEUE).await > 0 {
-        let closes = ready.iter().any(|frame| matches!(frame, Message::Close(_)));
+        let mut closes = false;
         let sent = async {
             for frame in ready.drain(..) {
-                sink.feed(frame).await?;
+                if let Some(message) = frame.wanted(&running) {
+                    closes |= matches!(message, Message::Close(_));
+                    sink.feed(message).await?;
+                }
             }
             sink.flush().await
         };
         match tokio::time::timeout(stall_timeout, sent).await {
-            Ok(Ok(())) if closes => return false,
+            Ok(Ok(())) if closes => return,
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return false,
-            Err(_) => return true,
+            Ok(Err(error)) => return tracing::debug!(%error, "a socket takes no more"),
+            Err(_) => return tracing::debug!("a socket's reader has stalled"),
         }
     }
-    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(ticket: &Arc<Ticket>) -> Frame {
+        Frame::Of(Arc::clone(ticket), Message::text("next"))
+    }
+
+    fn last(ticket: &Arc<Ticket>) -> Frame {
+        Frame::Last(Arc::clone(ticket), Message::text("complete"))
+    }
+
+    #[tokio::test]
+    async fn what_was_queued_of_a_stopped_operation_is_not_written() {
+        let running = Running::default();
+        let start = || {
+            let mut given = None;
+            let spawned = |ticket| {
+                given = Some(ticket);
+                tokio::spawn(std::future::pending::<()>()).abort_handle()
+            };
+            let started = running.start("1", 1, false, spawned);
+            started.is_ok().then_some(given).flatten()
+        };
+        let first = start().unwrap();
+        assert!(of(&first).wanted(&running).is_some());
+        assert!(start().is_none(), "its id is taken");
+        assert!(running.stop("1"));
+        let second = start().unwrap();
+        assert!(of(&first).wanted(&running).is_none());
+        assert!(last(&first).wanted(&running).is_none());
+        assert!(of(&second).wanted(&running).is_some());
+        assert!(last(&second).wanted(&running).is_some());
+        assert!(start().is_some(), "its id is free");
+    }
 }

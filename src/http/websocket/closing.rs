@@ -1,0 +1,36 @@
+//! The end of a socket: the close frame, and the time to read it.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::{Stream, StreamExt};
+use tokio::time::{sleep, timeout};
+
+use super::protocol::Close;
+
+/// How long a client gets to read a close frame and to close as well. A connection that is
+/// dropped with something unread in it is reset, and the close frame may be lost with it.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// Closes a socket on which nothing was said.
+pub(super) async fn refuse(mut socket: WebSocket, close: &Close) {
+    let frame = Message::Close(Some(close.frame()));
+    if let Ok(Ok(())) = timeout(PARTING, socket.send(frame)).await {
+        leave(socket, true).await;
+    }
+}
+
+/// Waits until the client has closed its side, which also sends what is left to be sent.
+pub(super) async fn leave<T, E>(
+    mut incoming: impl Stream<Item = Result<T, E>> + Unpin,
+    is_readable: bool,
+) {
+    if !is_readable {
+        // Nothing would show when the client closes.
+        return sleep(PARTING).await;
+    }
+    let closed = async { while let Some(Ok(_)) = incoming.next().await {} };
+    if timeout(PARTING, closed).await.is_err() {
+        tracing::debug!("a client did not close its side of a socket");
+    }
+}

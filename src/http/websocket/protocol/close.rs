@@ -1,0 +1,107 @@
+//! Why the server closes a socket, in the codes of the protocols and of RFC 6455.
+
+use axum::extract::ws::CloseFrame;
+use tungstenite::Error;
+use tungstenite::error::ProtocolError;
+
+/// Why the server closes a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Close {
+    BadRequest(String),
+    Unauthorized,
+    Forbidden(String),
+    NoProtocol,
+    InitTimeout,
+    DuplicateOperation(String),
+    TooManyInits,
+    TooManySockets { limit: usize },
+    NotUtf8,
+    TooLarge { limit: usize },
+    AgainstWebSocket(String),
+    GoingAway,
+    Stalled,
+    Asked,
+}
+
+impl Close {
+    /// What a socket that could not be read is closed with; none when nobody is left to be
+    /// told. `limit` is the size of the largest message, in bytes.
+    pub(in super::super) fn of(error: axum::Error, limit: usize) -> Option<Self> {
+        // Fails only if axum and this crate come to use different versions of tungstenite,
+        // which the tests for malformed frames would notice.
+        let error = error.into_inner().downcast::<Error>().ok()?;
+        match *error {
+            Error::Utf8(_) => Some(Self::NotUtf8),
+            Error::Capacity(_) => Some(Self::TooLarge { limit }),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+            Error::Protocol(what) => Some(Self::AgainstWebSocket(what.to_string())),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame made no sense: what follows it cannot be read.
+    pub(in super::super) fn is_of_a_broken_frame(&self) -> bool {
+        matches!(
+            self,
+            Self::NotUtf8 | Self::TooLarge { .. } | Self::AgainstWebSocket(_)
+        )
+    }
+
+    pub(in super::super) fn frame(&self) -> CloseFrame {
+        CloseFrame {
+            code: self.code(),
+            reason: shortened(self.reason()).into(),
+        }
+    }
+
+    fn code(&self) -> u16 {
+        match self {
+            Self::Asked => 1000,
+            Self::AgainstWebSocket(_) => 1002,
+            Self::NotUtf8 => 1007,
+            Self::Stalled => 1008,
+            Self::TooLarge { .. } => 1009,
+            // Service restart: come back and go on from the last sequence.
+            Self::GoingAway => 1012,
+            // Try again later.
+            Self::TooManySockets { .. } => 1013,
+            Self::BadRequest(_) => 4400,
+            Self::Unauthorized => 4401,
+            Self::Forbidden(_) => 4403,
+            Self::NoProtocol => 4406,
+            Self::InitTimeout => 4408,
+            Self::DuplicateOperation(_) => 4409,
+            Self::TooManyInits => 4429,
+        }
+    }
+
+    pub(in super::super) fn reason(&self) -> String {
+        match self {
+            Self::BadRequest(why) | Self::Forbidden(why) => why.clone(),
+            Self::Unauthorized => "Unauthorized".to_owned(),
+            Self::NoProtocol => "Subprotocol not acceptable".to_owned(),
+            Self::InitTimeout => "Connection initialisation timeout".to_owned(),
+            Self::DuplicateOperation(id) => format!("Subscriber for {id} already exists"),
+            Self::TooManyInits => "Too many initialisation requests".to_owned(),
+            Self::TooManySockets { limit } => {
+                format!("Too many sockets: {limit} for each caller (http.websocket_connections)")
+            }
+            Self::NotUtf8 => "Text must be UTF-8".to_owned(),
+            Self::TooLarge { limit } => format!("Message larger than {limit} bytes"),
+            Self::AgainstWebSocket(what) => what.clone(),
+            Self::GoingAway => "Server is stopping".to_owned(),
+            Self::Stalled => "No answer to pings, or events left unread".to_owned(),
+            Self::Asked => String::new(),
+        }
+    }
+}
+
+/// A close reason has at most 123 bytes (RFC 6455, section 5.5).
+fn shortened(mut reason: String) -> String {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.truncate(end);
+    reason
+}

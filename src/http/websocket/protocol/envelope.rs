@@ -1,0 +1,103 @@
+//! What all messages of both protocols look like: `{ type, id, payload }`.
+
+use std::borrow::Cow;
+
+use axum::extract::ws::Utf8Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Invalid;
+
+/// A message of which only the type is known.
+#[derive(Deserialize)]
+pub(super) struct Envelope<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn read(text: &'a str) -> Result<Self, Invalid> {
+        // A list would be read as the fields in order.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(invalid(None, "A message must be a JSON object"));
+        }
+        serde_json::from_str(text)
+            .map_err(|error| invalid(None, &format!("Invalid message received: {error}")))
+    }
+
+    /// The id of an operation; every message about one has it.
+    pub(super) fn id(&self) -> Result<String, Invalid> {
+        let id = self.id.and_then(|id| serde_json::from_str(id.get()).ok());
+        id.filter(|id: &String| !id.is_empty()).ok_or_else(|| {
+            let why = format!("{:?} needs an `id`: a string that is not empty", self.kind);
+            invalid(None, &why)
+        })
+    }
+
+    /// The payload, where the message needs none: an object, null or nothing.
+    pub(super) fn details(&self) -> Result<Option<&'a RawValue>, Invalid> {
+        match self.payload {
+            Some(payload) if !payload.get().starts_with('{') => Err(self.no_object(None)),
+            payload => Ok(payload),
+        }
+    }
+
+    /// The payload of the operation with this id, which must be an object.
+    pub(super) fn operation(&self, id: &str) -> Result<&'a RawValue, Invalid> {
+        match self.details() {
+            Ok(Some(payload)) => Ok(payload),
+            Ok(None) | Err(_) => Err(self.no_object(Some(id))),
+        }
+    }
+
+    pub(super) fn unknown(&self) -> Invalid {
+        let why = format!("{:?} is no message of this protocol", self.kind);
+        Invalid {
+            id: self.id().ok(),
+            why,
+        }
+    }
+
+    fn no_object(&self, id: Option<&str>) -> Invalid {
+        let why = format!("The `payload` of {:?} must be an object", self.kind);
+        invalid(id, &why)
+    }
+}
+
+fn invalid(id: Option<&str>, why: &str) -> Invalid {
+    Invalid {
+        id: id.map(str::to_owned),
+        why: why.to_owned(),
+    }
+}
+
+/// A message as text.
+pub(super) fn write(
+    kind: &str,
+    id: Option<&str>,
+    payload: Option<impl Serialize>,
+) -> Option<Utf8Bytes> {
+    #[derive(Serialize)]
+    struct Written<'a, P> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        #[serde(rename = "type")]
+        kind: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<P>,
+    }
+    match serde_json::to_string(&Written { id, kind, payload }) {
+        Ok(text) => Some(text.into()),
+        Err(error) => {
+            tracing::error!(%error, "a message could not be written");
+            None
+        }
+    }
+}
+
+/// What a message without a payload is written with.
+pub(super) const NOTHING: Option<()> = None;
