@@ -39,6 +39,12 @@ mod sse;
 mod startup;
 mod tenants;
 mod websocket;
+mod websocket_alive;
+mod websocket_fair;
+mod websocket_frames;
+mod websocket_legacy;
+mod websocket_limits;
+mod websocket_rules;
 
 /// Makes two tests of each function: `sqlite::module::name` and `postgres::module::name`.
 macro_rules! on_both {
