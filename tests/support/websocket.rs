@@ -151,7 +151,7 @@ impl Socket {
 
     /// The next message of the protocol, or the code with which the server closes.
     pub(crate) async fn next(&mut self) -> Result<Value, u16> {
-        self.frame().await
+        self.frame().await.map_err(|frame| frame.code.into())
     }
 
     /// The code with which the server closes, after which it says nothing.
