@@ -34,7 +34,10 @@ pub enum GuardError {
     Operation(String),
     /// A subscription of several fields, whose events would have no one order (GraphQL,
     /// section 5.2.4.1).
-    #[error("a subscription has one field at its top; subscribe to each on its own")]
+    #[error(
+        "a subscription has one field at its top, without @skip or @include around it; subscribe \
+         to each on its own"
+    )]
     SubscriptionFields,
     /// Something beside the document is wrong.
     #[error("`{field}` {message}")]

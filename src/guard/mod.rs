@@ -12,6 +12,7 @@ mod lex;
 mod manifest;
 mod measure;
 mod persisted;
+mod subscription;
 mod variables;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ pub use error::GuardError;
 pub use manifest::{ManifestError, TrustedDocuments};
 pub(crate) use persisted::Asked;
 pub use persisted::{Persisted, PersistedError, Trust};
+pub(crate) use subscription::has_one_field;
 pub(crate) use variables::parse as parse_variables;
 
 use generations::Generations;
@@ -110,8 +112,9 @@ impl Guard {
 
     fn read_anew(&self, text: &str) -> Result<Document, GuardError> {
         lex::check(text, &self.limits)?;
-        let parsed = parse_query(text).map_err(GuardError::from)?;
+        let mut parsed = parse_query(text).map_err(GuardError::from)?;
         let measured = measure::check(&parsed, &self.limits)?;
+        subscription::put_in_place(&mut parsed);
         let has_pages = self.pages.are_in(&parsed);
         Ok(Document {
             parsed,

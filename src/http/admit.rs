@@ -64,7 +64,7 @@ pub(super) fn admit(
     let operation = guard::operation(&document.parsed, name)
         .ok_or_else(|| GuardError::Operation(unclear(&document.parsed, name)))?;
     let kind = kind(operation);
-    if kind.is_subscription() && operation.selection_set.node.items.len() > 1 {
+    if kind.is_subscription() && !guard::has_one_field(operation) {
         return Err(GuardError::SubscriptionFields.into());
     }
     let complexity = server.guard.complexity(&document, name, &variables)?;

@@ -24,6 +24,7 @@ mod disconnect;
 mod graphql_over_http;
 mod guard;
 mod hostile;
+mod last_event_id;
 mod layers;
 mod multipart;
 mod panics;

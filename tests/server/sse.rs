@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::client::{Client, body, send};
+use crate::support::client::{body, send};
 use crate::support::database::Database;
 use crate::support::server::{Setup, TestServer};
-use crate::support::sse::{Events, Frame};
+use crate::support::sse::Frame;
 use crate::support::talk::{
-    WHOLE, all, chat_subscription, events, follow, half_said, input, run_events,
-    run_events_subscription, send as say,
+    WHOLE, all, chat_subscription, events, follow, half_said, input, run_events_subscription,
+    send as say,
 };
 use crate::support::wait::eventually;
 
@@ -134,6 +134,44 @@ async fn what_is_wrong_is_no_stream() {
     }
 }
 
+/// Clients write what they like at the top of a subscription, as long as it is one field.
+#[tokio::test]
+async fn fragments_at_the_top_of_a_subscription_are_followed() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let (_, run) = say(&client, None, "Hello").await;
+    let field = format!("runEvents(runId: \"{run}\") {{ sequence }}");
+    let whole = format!("subscription {{ {field} }}");
+    let expected = events(client.events(&whole, &json!({})).await.rest().await);
+    assert!(!expected.is_empty());
+    for document in [
+        format!("subscription {{ ...F }} fragment F on Subscription {{ {field} }}"),
+        format!("subscription {{ ... {{ ... on Subscription {{ {field} }} }} }}"),
+        format!(
+            "subscription {{ ...F }} fragment F on Subscription {{ ...G }} \
+             fragment G on Subscription {{ {field} }}"
+        ),
+    ] {
+        let followed = events(client.events(&document, &json!({})).await.rest().await);
+        assert_eq!(followed, expected, "{document}");
+    }
+    for document in [
+        format!("subscription {{ a: {field} b: {field} }}"),
+        format!("subscription {{ ...F b: {field} }} fragment F on Subscription {{ {field} }}"),
+        format!("subscription {{ ... @include(if: true) {{ {field} }} }}"),
+        format!("subscription {{ ...F }} fragment F on Query {{ {field} }}"),
+    ] {
+        let request = client.post(&document, &json!({}));
+        let (status, answer) = body(request.header("accept", "text/event-stream")).await;
+        let code = &answer["errors"][0]["extensions"]["code"];
+        assert_eq!(
+            (status, code),
+            (400, &json!("GRAPHQL_VALIDATION_FAILED")),
+            "{document}"
+        );
+    }
+}
+
 /// A client that asks for little is sent little.
 #[tokio::test]
 async fn only_what_is_selected_is_sent() {
@@ -152,175 +190,6 @@ async fn only_what_is_selected_is_sent() {
         said.last(),
         Some(&json!({ "run": { "status": "COMPLETED" } }))
     );
-}
-
-/// The ids of the frames that are left, with the frames.
-async fn frames(mut stream: Events) -> Vec<(Option<u64>, Frame)> {
-    let mut all = Vec::new();
-    while let Some(frame) = stream.frame().await {
-        if frame != Frame::Comment {
-            all.push((stream.id, frame));
-        }
-    }
-    all
-}
-
-/// Clients need not select the sequence to be able to resume.
-#[tokio::test]
-async fn the_events_of_a_run_are_numbered() {
-    let server = TestServer::start().await;
-    let client = server.client();
-    let chat = "subscription($input: ChatInput!) { chat(input: $input) { run { id } } }";
-    let said = frames(client.events(chat, &input(None, "one two")).await).await;
-    let Some((_, Frame::Next(first))) = said.first() else {
-        panic!("{said:?}")
-    };
-    let run = first["data"]["chat"]["run"]["id"].clone();
-    let log = run_events(&client, run.as_str().unwrap(), 0).await;
-    let last = log.len() as u64;
-    let numbers = |from: u64| (from..=last).map(Some).chain([None]).collect::<Vec<_>>();
-    let ids = |frames: Vec<(Option<u64>, Frame)>| frames.into_iter().map(|(id, _)| id);
-    assert_eq!(ids(said).collect::<Vec<_>>(), numbers(1));
-    let follow = "subscription($run: ID!) { runEvents(runId: $run, after: 2) { at } }";
-    let followed = frames(client.events(follow, &json!({ "run": run })).await).await;
-    assert_eq!(ids(followed).collect::<Vec<_>>(), numbers(3));
-}
-
-#[tokio::test]
-async fn what_is_no_event_of_a_run_has_no_number() {
-    let server = TestServer::start().await;
-    let client = server.client();
-    let unknown = "subscription { runEvents(runId: \"run_01h455vb4pex5vsknk084sn02q\") { at } }";
-    let mutation = "mutation { createSession { session { title } } }";
-    for document in ["{ viewer { owner } }", mutation, unknown] {
-        let frames = frames(client.events(document, &json!({})).await).await;
-        assert_eq!(frames.len(), 2, "{frames:?}");
-        assert!(frames.iter().all(|(id, _)| id.is_none()), "{frames:?}");
-    }
-}
-
-/// Sends `runEvents` as a client that has lost its connection does.
-async fn come_back(client: &Client, over_get: bool, variables: &Value, id: &str) -> Events {
-    let document = run_events_subscription();
-    let request = match over_get {
-        true => client.get(&[("query", &document), ("variables", &variables.to_string())]),
-        false => client.post(&document, variables),
-    };
-    let request = request
-        .header("accept", "text/event-stream")
-        .header("last-event-id", id);
-    Events::new(request.send().await.unwrap())
-}
-
-#[tokio::test]
-async fn a_client_that_comes_back_goes_on_after_its_last_event() {
-    let server = TestServer::start().await;
-    let client = server.client();
-    let (_, run) = say(&client, None, "one two").await;
-    let log = run_events(&client, &run, 0).await;
-    for over_get in [false, true] {
-        for (id, after, expected) in [
-            (3, None, 3),
-            (0, None, 0),
-            // As it was first asked for, and what has come since.
-            (4, Some(1), 4),
-            (1, Some(4), 4),
-            (log.len(), None, log.len()),
-        ] {
-            let variables = json!({ "run": run, "after": after });
-            let stream = come_back(&client, over_get, &variables, &id.to_string()).await;
-            assert_eq!(
-                events(stream.rest().await),
-                log[expected..],
-                "{id} {after:?}"
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_client_comes_back_while_the_run_is_made() {
-    let server = TestServer::start().await;
-    let client = server.client();
-    server.upstream.then(half_said());
-    let (_, run) = say(&client, None, "Count").await;
-    let mut stream = follow(&client, &run, 0).await;
-    let mut seen = Vec::new();
-    while seen.last() != Some(&json!("two ")) {
-        let response = stream.next().await.unwrap();
-        seen.push(response["data"]["runEvents"]["delta"].clone());
-    }
-    let last = stream.id.unwrap();
-    assert_eq!(last, seen.len() as u64);
-    drop(stream);
-    let variables = json!({ "run": run });
-    let again = come_back(&client, true, &variables, &last.to_string()).await;
-    server.upstream.release();
-    let rest = events(again.rest().await);
-    assert_eq!(rest[0]["delta"], "three");
-    assert_eq!(rest[0]["sequence"], last + 1);
-}
-
-#[tokio::test]
-async fn a_last_event_that_is_none_is_refused() {
-    let server = TestServer::start().await;
-    let client = server.client();
-    let (_, run) = say(&client, None, "Hello").await;
-    for id in ["", "x", "-1", "1.5", "18446744073709551616"] {
-        let request = client
-            .post(&run_events_subscription(), &json!({ "run": run }))
-            .header("accept", "text/event-stream")
-            .header("last-event-id", id);
-        let (status, body) = body(request).await;
-        assert_eq!(status, 400, "{id:?}: {body}");
-        let error = &body["errors"][0];
-        assert_eq!(error["extensions"]["code"], "BAD_REQUEST");
-        let message = error["message"].as_str().unwrap();
-        assert!(message.contains("Last-Event-ID"), "{message}");
-    }
-    let stream = come_back(&client, false, &json!({ "run": run }), "999").await;
-    let answers = stream.rest().await;
-    assert_eq!(
-        answers[0]["errors"][0]["extensions"]["code"],
-        "BAD_USER_INPUT"
-    );
-    // It means nothing to what is no stream of events.
-    let query = client
-        .post("{ viewer { owner } }", &json!({}))
-        .header("last-event-id", "x");
-    assert_eq!(body(query).await.0, 200);
-}
-
-/// Clients send it by themselves when they reconnect, and the run they have lost goes on.
-#[tokio::test]
-async fn coming_back_starts_no_second_run() {
-    let server = TestServer::start().await;
-    let request = server
-        .client()
-        .post(&chat_subscription(), &input(None, "Hello"))
-        .header("accept", "text/event-stream")
-        .header("last-event-id", "4");
-    let (status, body) = body(request).await;
-    assert_eq!(status, 409);
-    assert_eq!(body["errors"][0]["extensions"]["code"], "CONFLICT");
-    let message = body["errors"][0]["message"].as_str().unwrap();
-    assert!(message.contains("runEvents"), "{message}");
-    assert_eq!(server.upstream.received().len(), 0);
-}
-
-#[tokio::test]
-async fn a_subscription_of_two_fields_is_refused() {
-    let server = TestServer::start().await;
-    let field = "runEvents(runId: \"run_01h455vb4pex5vsknk084sn02q\") { at }";
-    let document = format!("subscription {{ a: {field} b: {field} }}");
-    let request = server
-        .client()
-        .post(&document, &json!({}))
-        .header("accept", "text/event-stream");
-    let (status, body) = body(request).await;
-    assert_eq!(status, 400, "{body}");
-    let code = &body["errors"][0]["extensions"]["code"];
-    assert_eq!(code, "GRAPHQL_VALIDATION_FAILED");
 }
 
 #[tokio::test]

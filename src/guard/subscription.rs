@@ -1,0 +1,97 @@
+//! Fragments at the top of a subscription, put in place: the executor looks for fields only
+//! and would end such a subscription without a word.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{
+    ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
+    SelectionSet,
+};
+use async_graphql::{Name, Positioned};
+
+/// The type of a subscription's top; fragments on others are for the validation to refuse.
+const ROOT: &str = "Subscription";
+
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// Puts the fragments at the tops of a document's subscriptions in place. The document must
+/// have been measured: it has no cycles, and is small with fragments expanded.
+pub(super) fn put_in_place(document: &mut ExecutableDocument) {
+    let fragments = &document.fragments;
+    let mut changed = false;
+    for operation in operations(&mut document.operations) {
+        let top = &mut operation.selection_set.node;
+        if operation.ty == OperationType::Subscription && !are_fields(top) {
+            *top = flat(top, fragments);
+            changed |= are_fields(top);
+        }
+    }
+    if changed {
+        // They can be spread nowhere else.
+        let is_on_root = |fragment: &Positioned<FragmentDefinition>| {
+            fragment.node.type_condition.node.on.node == ROOT
+        };
+        document
+            .fragments
+            .retain(|_, fragment| !is_on_root(fragment));
+    }
+}
+
+/// Whether a subscription has one field at its top, so that its events have one order
+/// (GraphQL, section 5.2.4.1).
+pub(crate) fn has_one_field(operation: &OperationDefinition) -> bool {
+    let top = &operation.selection_set.node;
+    top.items.len() == 1 && are_fields(top)
+}
+
+fn operations(
+    operations: &mut async_graphql::parser::types::DocumentOperations,
+) -> impl Iterator<Item = &mut OperationDefinition> {
+    use async_graphql::parser::types::DocumentOperations::{Multiple, Single};
+    let (single, multiple) = match operations {
+        Single(operation) => (Some(operation), None),
+        Multiple(operations) => (None, Some(operations.values_mut())),
+    };
+    let all = single.into_iter().chain(multiple.into_iter().flatten());
+    all.map(|operation| &mut operation.node)
+}
+
+fn are_fields(selections: &SelectionSet) -> bool {
+    let mut items = selections.items.iter();
+    items.all(|item| matches!(item.node, Selection::Field(_)))
+}
+
+/// Without what can be put in place; what has directives of its own stays.
+fn flat(selections: &SelectionSet, fragments: &Fragments) -> SelectionSet {
+    let mut items = Vec::with_capacity(selections.items.len());
+    for item in &selections.items {
+        match inside(&item.node, fragments) {
+            Some(inside) => items.extend(flat(inside, fragments).items),
+            None => items.push(item.clone()),
+        }
+    }
+    SelectionSet { items }
+}
+
+fn inside<'a>(selection: &'a Selection, fragments: &'a Fragments) -> Option<&'a SelectionSet> {
+    if !selection.directives().is_empty() {
+        return None;
+    }
+    let (on, selections) = match selection {
+        Selection::Field(_) => return None,
+        Selection::InlineFragment(fragment) => {
+            let on = fragment.node.type_condition.as_ref();
+            (on, &fragment.node.selection_set)
+        }
+        Selection::FragmentSpread(spread) => {
+            let fragment = fragments.get(&spread.node.fragment_name.node)?;
+            if !fragment.node.directives.is_empty() {
+                return None;
+            }
+            let on = Some(&fragment.node.type_condition);
+            (on, &fragment.node.selection_set)
+        }
+    };
+    on.is_none_or(|on| on.node.on.node == ROOT)
+        .then_some(&selections.node)
+}
