@@ -332,6 +332,7 @@ fn transport(all: &Settings) -> Result<Transport, ConfigError> {
         request_timeout: ms(settings.request_timeout_ms),
         errors: all.limits.errors,
         cors_origins: origins.collect::<Result<_, _>>()?,
+        introspection: settings.introspection && !only_trusted,
         graphiql: settings.graphiql && settings.introspection && !only_trusted,
         keep_alive: ms(settings.keep_alive_ms),
         streams: settings.streams,

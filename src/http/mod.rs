@@ -52,6 +52,8 @@ pub struct Transport {
     pub errors: usize,
     /// Origins that may call from a browser.
     pub cors_origins: Vec<HeaderValue>,
+    /// Whether strangers may read the schema.
+    pub introspection: bool,
     /// Whether GraphiQL is served.
     pub graphiql: bool,
     /// How often a quiet stream carries a keep-alive.
@@ -107,9 +109,11 @@ pub fn router(server: Arc<Server>) -> Router {
                 .post(post_get::post)
                 .fallback(post_get::other),
         )
-        .route("/schema.graphql", get(post_get::sdl))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready));
+    if server.transport.introspection {
+        router = router.route("/schema.graphql", get(post_get::sdl));
+    }
     if server.transport.graphiql {
         router = router.merge(graphiql::routes());
     }

@@ -193,8 +193,11 @@ async fn hints_and_graphiql_go_with_introspection() {
             introspection,
             "{data}"
         );
-        let page = client.request(reqwest::Method::GET, "/");
-        assert_eq!(page.send().await.unwrap().status() == 200, introspection);
+        for path in ["/", "/schema.graphql"] {
+            let page = client.request(reqwest::Method::GET, path);
+            let status = page.send().await.unwrap().status();
+            assert_eq!(status == 200, introspection, "{path}");
+        }
     }
 }
 

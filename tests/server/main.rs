@@ -39,6 +39,7 @@ mod shutdown;
 mod sse;
 mod startup;
 mod tenants;
+mod timeouts;
 mod websocket;
 mod websocket_alive;
 mod websocket_fair;

@@ -18,6 +18,11 @@ const CHAT: &str = "subscription($input: ChatInput!) { chat(input: $input) {
 
 async fn server() -> (TestServer, Fault) {
     let fault = Fault::default();
+    (with(Setup::new(), &fault).start().await, fault)
+}
+
+/// A server whose store has this fault.
+pub(crate) fn with(setup: Setup, fault: &Fault) -> Setup {
     let to = fault.clone();
     let around = move |store| {
         let methods = &METHODS;
@@ -28,7 +33,7 @@ async fn server() -> (TestServer, Fault) {
             fault,
         }) as _
     };
-    (Setup::new().around(around).start().await, fault)
+    setup.around(around)
 }
 
 /// The one error of a response, which must be ours and tell nothing.

@@ -1,4 +1,4 @@
-//! A store that panics where a test wants it to.
+//! A store that panics or never answers, where a test wants it to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +15,14 @@ use talkgraph::store::{
     SharedStore, StartedRun, StoreError,
 };
 
-/// Switches the panics of a [`Faulty`] store.
+/// Switches the faults of a [`Faulty`] store.
 #[derive(Clone, Default)]
-pub(crate) struct Fault(Arc<AtomicBool>);
+pub(crate) struct Fault {
+    is_on: Arc<AtomicBool>,
+    stalls: bool,
+}
 
-/// A store whose methods of these names panic while the fault is on.
+/// A store whose methods of these names fail while the fault is on.
 pub(crate) struct Faulty {
     pub(crate) store: SharedStore,
     pub(crate) methods: &'static [&'static str],
@@ -27,18 +30,26 @@ pub(crate) struct Faulty {
 }
 
 impl Fault {
+    /// A fault that is no panic but a wait without end.
+    pub(crate) fn stall() -> Self {
+        Self {
+            stalls: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn set(&self, is_on: bool) {
-        self.0.store(is_on, Ordering::SeqCst);
+        self.is_on.store(is_on, Ordering::SeqCst);
     }
 }
 
 impl Faulty {
-    fn pass(&self, method: &str) {
-        let is_on = self.fault.0.load(Ordering::SeqCst);
-        assert!(
-            !is_on || !self.methods.contains(&method),
-            "a scripted panic"
-        );
+    async fn pass(&self, method: &str) {
+        let is_on = self.fault.is_on.load(Ordering::SeqCst);
+        if is_on && self.methods.contains(&method) {
+            assert!(self.fault.stalls, "a scripted panic");
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -47,7 +58,7 @@ macro_rules! delegate {
         #[async_trait]
         impl $trait for Faulty {
             $(async fn $name(&self, $($arg: $type),*) -> $output {
-                self.pass(stringify!($name));
+                self.pass(stringify!($name)).await;
                 self.store.$name($($arg),*).await
             })*
         }
