@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use axum::serve::ListenerExt;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +24,7 @@ use crate::config::{
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api, ApiLimits};
 use crate::guard::{ManifestError, Trust};
-use crate::http::{self, Server, Transport};
+use crate::http::{self, Connections, Server, Transport};
 use crate::store::{SharedStore, StoreError};
 
 pub use models::ModelError;
@@ -100,6 +99,7 @@ pub struct App {
     server: Arc<Server>,
     runner: Arc<Runner>,
     store: SharedStore,
+    connections: Connections,
     drain_timeout: Duration,
     /// `provider/model` of agents that name none.
     default_model: String,
@@ -156,6 +156,10 @@ impl App {
             server,
             runner,
             store,
+            connections: Connections {
+                most: settings.http.connections,
+                head_timeout: ms(settings.http.head_timeout_ms),
+            },
             drain_timeout: ms(settings.http.drain_timeout_ms),
             default_model,
         })
@@ -189,16 +193,8 @@ impl App {
         let leases_stop = CancellationToken::new();
         let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
         let closing = CancellationToken::new();
-        let listener = self.listener.tap_io(|connection| {
-            // Tokens are small writes that must leave at once.
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY was not set");
-            }
-        });
         let router = http::router(Arc::clone(&self.server));
-        let serving = axum::serve(listener, router)
-            .with_graceful_shutdown(closing.clone().cancelled_owned())
-            .into_future();
+        let serving = http::serve(self.listener, router, self.connections, closing.clone());
         let mut serving = tokio::spawn(serving);
         self.server.ready.store(true, Ordering::Release);
         tracing::info!(address = %self.address, "serving");
@@ -235,10 +231,9 @@ impl App {
     }
 }
 
-fn flat(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> std::io::Error {
+fn flat(ended: Result<(), tokio::task::JoinError>) -> std::io::Error {
     match ended {
-        Ok(Ok(())) => std::io::Error::other("it ended by itself"),
-        Ok(Err(error)) => error,
+        Ok(()) => std::io::Error::other("it ended by itself"),
         Err(error) => std::io::Error::other(error),
     }
 }

@@ -40,6 +40,8 @@ sections! {
     HttpSettings {
         address: IpAddr,
         port: u16,
+        connections: usize,
+        head_timeout_ms: u64,
         body_limit_bytes: usize,
         body_timeout_ms: u64,
         query_timeout_ms: u64,
@@ -262,7 +264,9 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 25] = [
+        let positive: [(&'static str, u64); 27] = [
+            ("http.connections", self.http.connections as u64),
+            ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
             ("http.body_timeout_ms", self.http.body_timeout_ms),
             ("http.query_timeout_ms", self.http.query_timeout_ms),

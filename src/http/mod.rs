@@ -15,6 +15,7 @@ mod parameters;
 mod post_get;
 mod request_id;
 mod respond;
+mod serve;
 mod sse;
 mod stream;
 mod websocket;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
 pub use open::OpenStreams;
+pub use serve::{Connections, serve};
 
 use crate::auth::Authenticator;
 use crate::graphql::ApiSchema;
