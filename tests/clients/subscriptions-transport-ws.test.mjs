@@ -1,66 +1,49 @@
+// The client behind Apollo's `WebSocketLink`, and what people used before graphql-ws; its WebSocket
+// subprotocol is nevertheless called `graphql-ws`.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SubscriptionClient } from 'subscriptions-transport-ws';
 import WebSocket from 'ws';
 import { streamContract } from './stream-contract.mjs';
-import { TEST_TIMEOUT_MS, credentials, websocketUrl } from './support.mjs';
+import { TEST_TIMEOUT_MS, all, credentials, fromObservable, websocketUrl } from './support.mjs';
 
-// The client behind Apollo's `WebSocketLink`, and what people used before graphql-ws.
-streamContract('subscriptions-transport-ws', open);
+const options = { timeout: TEST_TIMEOUT_MS };
 
-test('subscriptions-transport-ws: what is not valid fails', { timeout: TEST_TIMEOUT_MS }, async () => {
-  const client = open();
-  try {
-    const failure = await client.iterate({ query: '{ nothing }' }).next().catch((error) => error);
-    assert.match(failure.message, /nothing/);
-    assert.ok(failure.extensions.code, 'it has a code');
-    // The connection goes on.
-    const { value } = await client.iterate({ query: '{ viewer { owner } }' }).next();
-    assert.ok(value.data.viewer.owner);
-  } finally {
-    client.close();
-  }
+const connect = () =>
+  new SubscriptionClient(websocketUrl, { connectionParams: credentials, reconnect: false }, WebSocket);
+
+streamContract('subscriptions-transport-ws', () => {
+  const client = connect();
+  return { iterate: (request) => fromObservable(client.request(request)), close: () => client.close() };
 });
 
-function open() {
-  const options = { connectionParams: credentials, reconnect: false };
-  const client = new SubscriptionClient(websocketUrl, options, WebSocket);
-  return {
-    iterate: (request) => results(client.request(request)),
-    close: () => client.close(),
-  };
-}
+test('subscriptions-transport-ws: several operations share a connection', options, async (t) => {
+  const client = connect();
+  t.after(() => client.close());
+  const acknowledged = new Promise((resolve) => client.onConnected(resolve));
+  const [viewer, server] = await Promise.all([
+    first(client, 'query Viewer { viewer { name } }'),
+    first(client, 'query Server { server { version } }'),
+  ]);
+  await acknowledged;
+  assert.ok(viewer.data.viewer.name);
+  assert.ok(server.data.server.version);
+});
 
-// The results of an observable, one after the other.
-async function* results(observable) {
-  const seen = [];
-  let wake = () => {};
-  let over = false;
-  let failure;
-  const subscription = observable.subscribe({
-    next(result) {
-      seen.push(result);
-      wake();
-    },
-    error(error) {
-      failure = error;
-      wake();
-    },
-    complete() {
-      over = true;
-      wake();
-    },
+test('subscriptions-transport-ws: a wrong document is an error of its operation', options, async (t) => {
+  const client = connect();
+  t.after(() => client.close());
+  await assert.rejects(first(client, '{ nobodyHasThisField }'), {
+    message: /nobodyHasThisField/,
+    extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
   });
-  try {
-    while (true) {
-      while (seen.length > 0) yield seen.shift();
-      if (failure) throw failure;
-      if (over) return;
-      await new Promise((resolve) => {
-        wake = resolve;
-      });
-    }
-  } finally {
-    subscription.unsubscribe();
-  }
+  const { data } = await first(client, '{ viewer { name } }');
+  assert.ok(data.viewer.name, 'and the connection goes on');
+});
+
+// The result of a query; the operation has to complete after it.
+async function first(client, query) {
+  const results = await all(fromObservable(client.request({ query })));
+  assert.equal(results.length, 1);
+  return results[0];
 }
