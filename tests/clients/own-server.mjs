@@ -29,6 +29,8 @@ export async function startServer(settings) {
   const server = spawn(binary, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(server, 'exit');
   process.once('exit', () => server.kill('SIGKILL'));
+  // A test that runs out of time is told to end by a signal, which is no `exit` by itself.
+  process.once('SIGTERM', () => process.exit(143));
   const log = [];
   server.stderr.setEncoding('utf8').on('data', (text) => log.push(text));
   const stop = async () => {

@@ -24,7 +24,6 @@ const urql = ({ exchanges = [cacheExchange, fetchExchange], headers, ...settings
     url: graphqlUrl,
     exchanges,
     fetchOptions: { headers: { ...credentials, ...headers } },
-    preferGetMethod: false,
     ...settings,
   });
 

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -27,6 +28,7 @@ import {
 
 const options = { timeout: TEST_TIMEOUT_MS };
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const manifests = here('generated/graphql');
 const QUESTION = 'Say hello.';
 const NOT_LISTED = 'PERSISTED_QUERY_NOT_IN_LIST';
 
@@ -46,34 +48,20 @@ test('codegen: the typed program speaks to the server in text', options, async (
   await speak(transport.connect(graphqlUrl, credentials, transport.byText), agent);
 });
 
-trustedDocuments('codegen', here('generated/graphql/persisted-documents.json'));
-trustedDocuments('Apollo', here('generated/persisted-query-manifest.json'));
-
-function trustedDocuments(tool, manifest) {
-  test(`trusted documents, ${tool}'s manifest`, options, async (t) => {
-    const server = await startServer({
-      TALKGRAPH_DOCUMENTS__TRUSTED_DOCUMENTS: 'only',
-      TALKGRAPH_DOCUMENTS__MANIFEST: manifest,
-    });
-    t.after(() => server.stop());
-    const url = new URL('graphql', server.url).href;
-    const entries = JSON.parse(await readFile(manifest, 'utf8'));
-
-    await t.test('its operations run by their ids', options, () => speakById[tool](url, entries));
-    await t.test('one of them by GET', options, () => agentsByGet(url, agentsId[tool](entries)));
-    await t.test('what is not in it is refused', options, () => refused(url));
+test('trusted documents', options, async (t) => {
+  const server = await startServer({
+    TALKGRAPH_DOCUMENTS__TRUSTED_DOCUMENTS: 'only',
+    TALKGRAPH_DOCUMENTS__MANIFEST: manifests,
   });
-}
-
-const speakById = {
-  codegen: (url) => speak(transport.connect(url, {}, transport.byId), ownAgent),
-  Apollo: speakThroughApollo,
-};
-
-const agentsId = {
-  codegen: (entries) => Object.keys(entries).find((id) => entries[id].startsWith('query Agents')),
-  Apollo: ({ operations }) => operations.find(({ name }) => name === 'Agents').id,
-};
+  t.after(() => server.stop());
+  const url = new URL('graphql', server.url).href;
+  await t.test("codegen's manifest: its operations run by their ids", options, async () => {
+    await speak(transport.connect(url, {}, transport.byId), ownAgent);
+  });
+  await t.test("codegen's manifest: a query runs by GET", options, () => agentsByGet(url));
+  await t.test("Apollo's manifest: its operations run by their ids", options, () => speakThroughApollo(url));
+  await t.test('what is in neither is refused', options, () => refused(url));
+});
 
 async function speak(server, agent) {
   assert.ok((await program.agentNames(server)).includes(agent));
@@ -83,9 +71,10 @@ async function speak(server, agent) {
   for (const [place, text] of texts.slice(1).entries()) assert.ok(text.startsWith(texts[place]));
 }
 
-async function speakThroughApollo(uri, manifest) {
+async function speakThroughApollo(uri) {
   const { sent, fetch } = recordedFetch();
-  const ids = generatePersistedQueryIdsFromManifest({ loadManifest: async () => manifest });
+  const loadManifest = () => manifest('persisted-query-manifest.json');
+  const ids = generatePersistedQueryIdsFromManifest({ loadManifest });
   const link = createPersistedQueryLink(ids).concat(new HttpLink({ uri, fetch }));
   const client = new ApolloClient({ link, cache: new InMemoryCache() });
   const variables = { input: { agent: ownAgent, message: { text: QUESTION } } };
@@ -101,7 +90,9 @@ async function speakThroughApollo(uri, manifest) {
   client.stop();
 }
 
-async function agentsByGet(url, documentId) {
+async function agentsByGet(url) {
+  const documents = await manifest('persisted-documents.json');
+  const documentId = Object.keys(documents).find((id) => documents[id].startsWith('query Agents'));
   const query = new URLSearchParams({ documentId });
   const headers = { accept: 'application/graphql-response+json' };
   const { data, errors } = await (await fetch(`${url}?${query}`, { headers })).json();
@@ -138,6 +129,8 @@ async function codeOf(url, request) {
   assert.equal(data, undefined);
   return errors[0].extensions.code;
 }
+
+const manifest = async (file) => JSON.parse(await readFile(join(manifests, file), 'utf8'));
 
 // A program of node_modules, in this folder; what it printed is told when it fails.
 function run(name, ...args) {
