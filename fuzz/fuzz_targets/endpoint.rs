@@ -63,7 +63,9 @@ fn request(way: u8, bytes: &[u8]) -> Option<Request<Body>> {
         // The bytes as a document.
         1 => {
             let document = std::str::from_utf8(bytes).ok()?;
-            let body = serde_json::json!({ "query": document }).to_string().into_bytes();
+            let body = serde_json::json!({ "query": document })
+                .to_string()
+                .into_bytes();
             (request.method(Method::POST).uri("/graphql"), body)
         }
         _ => {
@@ -89,7 +91,10 @@ fn server() -> &'static (Runtime, Router) {
             ("TALKGRAPH_HTTP__PORT", "0"),
             ("TALKGRAPH_STORE__URL", &store),
             ("TALKGRAPH_AGENTS__FOLDER", agents),
-            ("TALKGRAPH_MODELS__OPENAI__BASE_URL", "http://127.0.0.1:9/v1"),
+            (
+                "TALKGRAPH_MODELS__OPENAI__BASE_URL",
+                "http://127.0.0.1:9/v1",
+            ),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let sources = Sources {

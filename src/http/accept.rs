@@ -60,15 +60,24 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
         by_name: false,
         nothing_said: true,
     };
+    let mut excluded = false;
     for value in headers.get_all(header::ACCEPT) {
         let Ok(value) = value.to_str() else { continue };
         for range in value.split(',').filter(|range| !range.trim().is_empty()) {
             accepted.nothing_said = false;
-            if let Some((weight, media_type)) = offer(range) {
-                accepted.add(weight, media_type);
-                accepted.by_name |= !range.contains('*');
-            }
+            let Some((weight, media_type)) = offer(range) else {
+                continue;
+            };
+            accepted.by_name |= !range.contains('*');
+            excluded |= weight == 0.0 && media_type == MediaType::Json;
+            accepted.add(weight, media_type);
         }
+    }
+    // A wildcard stands for what is not excluded by name.
+    if let Some((_, media_type @ MediaType::Json)) = &mut accepted.single
+        && excluded
+    {
+        *media_type = MediaType::GraphqlResponse;
     }
     match accepted {
         Accepted {
@@ -208,6 +217,10 @@ mod tests {
             (Some("application/json; charset=latin1"), None),
             (Some("text/html"), None),
             (Some("application/json;q=0"), None),
+            (
+                Some("application/json;q=0, */*"),
+                Some((GraphqlResponse, None)),
+            ),
         ];
         for (accept, expected) in cases {
             assert_eq!(negotiated(accept), expected, "{accept:?}");
