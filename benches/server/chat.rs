@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Outcome;
-use super::load::{CONNECTIONS, Seen};
+use super::contest::Contestant;
 use super::process::{Cores, Running, talkgraph};
 use super::table::{median, print};
+use super::upstream::LAST_TOKEN;
 
+const CONNECTIONS: &str = "64";
 const ROUNDS: usize = 7;
 const ROUND_SECONDS: &str = "4";
 const WARM_UP_SECONDS: &str = "2";
@@ -17,20 +19,6 @@ const QUESTION: &str = "How do I keep a sourdough starter alive while I am away?
 
 const CHAT: &str = "mutation Chat($input: ChatInput!) { chat(input: $input) { \
     run { id status } session { id } message { id text } } }";
-
-/// A server with the request that it is sent, and what its rounds gave.
-struct Contestant {
-    name: &'static str,
-    server: Running,
-    path: &'static str,
-    body: String,
-    rounds: Vec<Round>,
-}
-
-struct Round {
-    seen: Seen,
-    cpu_us_per_turn: f64,
-}
 
 /// Measures the server, the relay and perhaps another binary of the server, by turns.
 pub(crate) async fn measure(cores: &Cores, against: Option<PathBuf>) -> Outcome {
@@ -63,11 +51,11 @@ pub(crate) async fn measure(cores: &Cores, against: Option<PathBuf>) -> Outcome 
         all.push(other);
     }
     for contestant in &all {
-        contestant.round(cores, &this_program, WARM_UP_SECONDS)?;
+        contestant.round(cores, &this_program, CONNECTIONS, WARM_UP_SECONDS)?;
     }
     for _ in 0..ROUNDS {
         for contestant in &mut all {
-            let round = contestant.round(cores, &this_program, ROUND_SECONDS)?;
+            let round = contestant.round(cores, &this_program, CONNECTIONS, ROUND_SECONDS)?;
             contestant.rounds.push(round);
         }
     }
@@ -108,36 +96,8 @@ fn contestant(
         server,
         path,
         body: body.to_string(),
+        answered: LAST_TOKEN,
         rounds: Vec::new(),
-    }
-}
-
-impl Contestant {
-    fn round(&self, cores: &Cores, clients: &Path, seconds: &str) -> Outcome<Round> {
-        let before = self.server.cpu()?;
-        let mut command = cores.rest(clients);
-        command.args([
-            "as-clients",
-            &self.server.address,
-            self.path,
-            &self.body,
-            seconds,
-        ]);
-        let output = command.output()?;
-        let seen = Seen::parse(&String::from_utf8(output.stdout)?).map_err(|error| {
-            let why = String::from_utf8_lossy(&output.stderr);
-            format!("{}: {error} {why}", self.name)
-        })?;
-        let cpu = self.server.cpu()? - before;
-        let cpu_us_per_turn = cpu.as_secs_f64() * 1e6 / seen.turns;
-        Ok(Round {
-            seen,
-            cpu_us_per_turn,
-        })
-    }
-
-    fn median(&self, value: impl Fn(&Round) -> f64) -> f64 {
-        median(self.rounds.iter().map(value))
     }
 }
 

@@ -9,11 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::Outcome;
 use super::table::{quantile, say};
-use super::{Outcome, upstream};
-
-/// How many clients there are.
-pub(crate) const CONNECTIONS: usize = 64;
 
 /// What the clients of one round saw.
 pub(crate) struct Seen {
@@ -39,11 +36,12 @@ impl Seen {
     }
 }
 
-/// Asks for `seconds` and writes what was seen. An answer that is not whole ends it.
+/// Asks for `seconds` and writes what was seen. An answer without `answered` ends it.
 pub(crate) async fn run(arguments: &[&str]) -> Outcome {
-    let &[address, path, body, seconds] = arguments else {
-        return Err("wanted: address, path, body, seconds".into());
+    let &[address, path, body, answered, connections, seconds] = arguments else {
+        return Err("wanted: address, path, body, answered, connections, seconds".into());
     };
+    let answered: Arc<[u8]> = answered.as_bytes().into();
     let length = body.len();
     let request: Arc<[u8]> = format!(
         "POST {path} HTTP/1.1\r\nhost: {address}\r\naccept: application/json\r\n\
@@ -54,10 +52,11 @@ pub(crate) async fn run(arguments: &[&str]) -> Outcome {
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(seconds.parse()?);
     let mut clients = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..connections.parse()? {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        clients.spawn(ask_until(end, stream, Arc::clone(&request)));
+        let (request, answered) = (Arc::clone(&request), Arc::clone(&answered));
+        clients.spawn(ask_until(end, stream, request, answered));
     }
     let mut waits_ms = Vec::new();
     while let Some(client) = clients.join_next().await {
@@ -73,6 +72,7 @@ async fn ask_until(
     end: Instant,
     mut stream: TcpStream,
     request: Arc<[u8]>,
+    answered: Arc<[u8]>,
 ) -> io::Result<Vec<f64>> {
     let (mut waits_ms, mut buffer) = (Vec::new(), Vec::with_capacity(8192));
     loop {
@@ -83,7 +83,7 @@ async fn ask_until(
         stream.write_all(&request).await?;
         buffer.clear();
         read_response(&mut stream, &mut buffer).await?;
-        if memmem::find(&buffer, upstream::LAST_TOKEN.as_bytes()).is_none() {
+        if memmem::find(&buffer, &answered).is_none() {
             let answer = String::from_utf8_lossy(&buffer);
             return Err(io::Error::other(format!("answered with {answer}")));
         }
@@ -113,4 +113,9 @@ fn response_length(buffer: &[u8]) -> Option<usize> {
             is_length.then(|| value.parse().ok()).flatten()
         });
     Some(head + 4 + body.unwrap_or(0_usize))
+}
+
+/// Whether this is a response with all of its body.
+pub(crate) fn is_whole(response: &[u8]) -> bool {
+    response_length(response).is_some_and(|length| response.len() >= length)
 }

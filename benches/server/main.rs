@@ -4,20 +4,30 @@
 //!   relay that stores nothing; each server alone on one core, the model and the clients on
 //!   another;
 //! - start: time to readiness, idle memory, size of the binary;
-//! - history: 50 sessions of 20 messages in one request.
+//! - history: 50 sessions of 20 messages in one request;
+//! - endpoint: the cheapest query, against a plain handler of the same JSON;
+//! - events: what an event costs of a run that has 100,000 of them, alone and beside 1,000
+//!   subscriptions that wait;
+//! - hostile: what refusing each of the tests' hostile requests costs.
 //!
 //! `cargo bench -- chat` runs one of them, and `cargo bench -- --against PATH` also measures
 //! another binary of this server in the same rounds. Nothing is asserted: the numbers belong
 //! to the machine.
 //!
-//! The model, the relay and the clients are this program again, started with a role as its
+//! The model, the relay, the plain handler and the clients are this program again, started with a role as its
 //! first argument.
 
 mod chat;
+mod contest;
+mod endpoint;
+mod events;
+mod follow;
 mod history;
+mod hostile;
 mod load;
 mod process;
 mod relay;
+mod socket;
 mod start;
 mod table;
 mod upstream;
@@ -36,7 +46,9 @@ fn main() -> Outcome {
         .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["as-upstream"] => alone(upstream::serve()),
+        ["as-upstream", rest @ ..] => alone(upstream::serve(rest.first().copied())),
+        ["as-plain"] => tokio::runtime::Runtime::new()?.block_on(endpoint::serve()),
+        ["as-follower", rest @ ..] => follow::run(rest),
         ["as-relay", upstream] => tokio::runtime::Runtime::new()?.block_on(relay::serve(upstream)),
         ["as-clients", rest @ ..] => alone(load::run(rest)),
         ["--against", path, wanted @ ..] => alone(all(Some(PathBuf::from(path)), wanted)),
@@ -63,6 +75,15 @@ async fn all(against: Option<PathBuf>, wanted: &[&str]) -> Outcome {
     }
     if runs("history") {
         history::measure(&cores).await?;
+    }
+    if runs("endpoint") {
+        endpoint::measure(&cores)?;
+    }
+    if runs("events") {
+        events::measure(&cores).await?;
+    }
+    if runs("hostile") {
+        hostile::measure(&cores)?;
     }
     Ok(())
 }

@@ -121,6 +121,20 @@ impl Running {
         Ok(TICK * (ticks(11)? + ticks(12)?))
     }
 
+    /// The processor time that its threads have used, to the nanosecond. Of a thread that has
+    /// ended nothing is counted any more.
+    pub(crate) fn cpu_of_threads(&self) -> Outcome<Duration> {
+        let mut sum = Duration::ZERO;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // It may have ended meanwhile.
+            let times = std::fs::read_to_string(thread?.path().join("schedstat"));
+            let times = times.unwrap_or_default();
+            let nanoseconds = times.split(' ').next().unwrap_or_default();
+            sum += Duration::from_nanos(nanoseconds.parse().unwrap_or(0));
+        }
+        Ok(sum)
+    }
+
     /// The memory it holds, in MB.
     pub(crate) fn memory_mb(&self) -> Outcome<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -1,4 +1,5 @@
-//! A model provider that answers at once: 20 tokens, each an event of its own.
+//! A model provider that answers at once: 20 tokens or as many as it is told, each an event of
+//! its own.
 
 use std::sync::Arc;
 
@@ -9,38 +10,51 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use futures_util::stream;
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::Outcome;
 use super::process::listen;
 
+/// How many tokens an answer has if nobody says.
 const TOKENS: usize = 20;
 
-/// What the answer ends with, by which clients know that it is whole.
+/// What such an answer ends with, by which clients know that it is whole.
 pub(crate) const LAST_TOKEN: &str = "word20.";
 
+/// Who says this is not answered until it goes away.
+pub(crate) const QUIET: &str = "Say nothing.";
+
 /// Serves until killed.
-pub(crate) async fn serve() -> Outcome {
+pub(crate) async fn serve(tokens: Option<&str>) -> Outcome {
+    let tokens = tokens.map_or(Ok(TOKENS), str::parse)?;
     let listener = listen().await?;
     let app = Router::new()
         .route("/v1/chat/completions", post(answer))
-        .with_state(events().into());
+        .with_state(events(tokens).into());
     Ok(axum::serve(listener, app).await?)
 }
 
 /// Takes the request's body first, as a real one would.
-async fn answer(State(events): State<Arc<[Bytes]>>, _: Bytes) -> impl IntoResponse {
-    let events: Vec<_> = events.iter().cloned().map(std::io::Result::Ok).collect();
+async fn answer(State(events): State<Arc<[Bytes]>>, request: Bytes) -> impl IntoResponse {
     let content_type = [(CONTENT_TYPE, "text/event-stream")];
-    (content_type, Body::from_stream(stream::iter(events)))
+    let body = match memmem::find(&request, QUIET.as_bytes()) {
+        Some(_) => Body::from_stream(stream::pending::<std::io::Result<Bytes>>()),
+        None => {
+            let count = events.len();
+            let event = move |n: usize| std::io::Result::Ok(events[n].clone());
+            Body::from_stream(stream::iter((0..count).map(event)))
+        }
+    };
+    (content_type, body)
 }
 
-fn events() -> Vec<Bytes> {
+fn events(tokens: usize) -> Vec<Bytes> {
     let token = |n: usize| match n {
-        TOKENS => LAST_TOKEN.to_owned(),
+        n if n == tokens => format!("word{n}."),
         n => format!("word{n} "),
     };
-    let mut chunks: Vec<Value> = (1..=TOKENS)
+    let mut chunks: Vec<Value> = (1..=tokens)
         .map(|n| choice(&json!({ "content": token(n) }), &Value::Null))
         .collect();
     chunks.insert(
@@ -50,7 +64,8 @@ fn events() -> Vec<Bytes> {
     chunks.push(choice(&json!({}), &json!("stop")));
     let mut usage = choice(&json!({}), &Value::Null);
     usage["choices"] = json!([]);
-    usage["usage"] = json!({ "prompt_tokens": 250, "completion_tokens": 20, "total_tokens": 270 });
+    usage["usage"] =
+        json!({ "prompt_tokens": 250, "completion_tokens": tokens, "total_tokens": 250 + tokens });
     chunks.push(usage);
     let events = chunks
         .iter()
