@@ -1,11 +1,10 @@
 //! Rows of the event log.
 
 use chrono::DateTime;
-use serde_json::value::RawValue;
 use sqlx::FromRow;
 use sqlx::types::Json;
 
-use crate::domain::{RunEvent, RunId};
+use crate::domain::{EventBody, RunEvent, RunId};
 
 use super::StoreError;
 use super::rows::corrupt;
@@ -32,16 +31,14 @@ pub(crate) fn encode_events(events: &[&RunEvent]) -> Result<String, StoreError> 
 #[derive(FromRow)]
 pub(crate) struct LogGroupRow {
     first_sequence: i64,
-    events: Json<Vec<(i64, Box<RawValue>)>>,
+    events: Json<Vec<(i64, EventBody)>>,
 }
 
-/// The events of consecutive log rows that come after `after`; no further row is read
-/// once there are `limit`.
+/// The events of consecutive log rows that come after `after`.
 pub(crate) fn decode_events(
     run_id: RunId,
     rows: Vec<LogGroupRow>,
     after: u64,
-    limit: u32,
 ) -> Result<Vec<RunEvent>, StoreError> {
     let mut events = Vec::new();
     for row in rows {
@@ -55,12 +52,8 @@ pub(crate) fn decode_events(
                 sequence,
                 at: DateTime::from_timestamp_micros(at)
                     .ok_or_else(|| corrupt("run_events.events", "no timestamp"))?,
-                body: serde_json::from_str(body.get())
-                    .map_err(|error| corrupt("run_events.events", &error.to_string()))?,
+                body,
             });
-        }
-        if events.len() >= limit as usize {
-            break;
         }
     }
     Ok(events)

@@ -95,6 +95,6 @@ impl EventLog for PostgresStore {
     ) -> Result<Vec<RunEvent>, StoreError> {
         let mut query = queries::events::<Postgres>(who, run, after, limit);
         let rows: Vec<LogGroupRow> = query.build_query_as().fetch_all(&self.pool).await?;
-        decode_events(run, rows, after, limit)
+        decode_events(run, rows, after)
     }
 }

@@ -3,7 +3,7 @@ use sqlx::QueryBuilder;
 use crate::domain::{Principal, RunId, SessionId};
 use crate::store::rows::RUN_COLUMNS;
 
-use super::{Dialect, Value, push, push_in, push_limit, push_owner};
+use super::{Dialect, Value, push, push_in, push_owner};
 
 fn select_runs<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
@@ -41,6 +41,7 @@ pub(crate) fn active_run_ids<DB: Dialect>(sessions: &[SessionId]) -> QueryBuilde
     query
 }
 
+/// The log rows with the `limit` events after `after`, or with all that there are.
 pub(crate) fn events<DB: Dialect>(
     who: &Principal,
     run: RunId,
@@ -51,15 +52,29 @@ pub(crate) fn events<DB: Dialect>(
         "SELECT e.first_sequence, e.events FROM run_events e JOIN runs r ON r.id = e.run_id \
          JOIN sessions s ON s.id = r.session_id WHERE s.deleted_at IS NULL",
     );
+    let next = after.saturating_add(1);
+    let past = next.saturating_add(limit.into());
+    let run = run.uuid();
     push_owner(&mut query, "e.", who);
-    push(&mut query, " AND e.run_id = ", Value::Id(run.uuid()));
+    push(&mut query, " AND e.run_id = ", Value::Id(run));
+    // Both ends are bounds of the primary key: the first row is found without passing those
+    // before it, and since a log has no holes, none is read that begins after the last one.
     push(
         &mut query,
-        " AND e.last_sequence > ",
-        Value::Number(after.cast_signed()),
+        " AND e.first_sequence >= coalesce((SELECT b.first_sequence FROM run_events b \
+         WHERE b.run_id = ",
+        Value::Id(run),
+    );
+    push(
+        &mut query,
+        " AND b.first_sequence <= ",
+        Value::Number(next.cast_signed()),
+    );
+    push(
+        &mut query,
+        " ORDER BY b.first_sequence DESC LIMIT 1), 0) AND e.first_sequence < ",
+        Value::Number(past.cast_signed()),
     );
     query.push(" ORDER BY e.first_sequence");
-    // A group holds one event at least, so `limit` groups hold `limit` events at least.
-    push_limit(&mut query, limit.into());
     query
 }

@@ -93,6 +93,6 @@ impl EventLog for SqliteStore {
     ) -> Result<Vec<RunEvent>, StoreError> {
         let mut query = queries::events::<Sqlite>(who, run, after, limit);
         let rows: Vec<LogGroupRow> = query.build_query_as().fetch_all(&self.reads).await?;
-        decode_events(run, rows, after, limit)
+        decode_events(run, rows, after)
     }
 }
