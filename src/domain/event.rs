@@ -20,9 +20,13 @@ pub struct RunEvent {
     pub body: EventBody,
 }
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all_fields = "camelCase")]
+/// What happened. As text, a kind is what GraphQL calls its type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[serde(
+    tag = "type",
+    rename_all_fields = "camelCase",
+    try_from = "AnyEventBody"
+)]
 pub enum EventBody {
     /// The run began.
     RunStarted,
@@ -87,5 +91,77 @@ impl EventBody {
             self,
             Self::RunCompleted { .. } | Self::RunFailed { .. } | Self::RunCancelled
         )
+    }
+}
+
+/// All that an event may say. serde reads the alternatives of a tagged type into a buffer
+/// first, which costs three times as much; a log has many events.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyEventBody {
+    r#type: EventKind,
+    step: Option<u32>,
+    model: Option<String>,
+    message_id: Option<MessageId>,
+    delta: Option<String>,
+    end: Option<u64>,
+    finish_reason: Option<FinishReason>,
+    usage: Option<Usage>,
+    error: Option<RunError>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+enum EventKind {
+    RunStarted,
+    StepStarted,
+    StepFinished,
+    TextDelta,
+    ReasoningDelta,
+    UsageUpdated,
+    MessageCompleted,
+    RunCompleted,
+    RunFailed,
+    RunCancelled,
+}
+
+impl TryFrom<AnyEventBody> for EventBody {
+    type Error = &'static str;
+
+    fn try_from(any: AnyEventBody) -> Result<Self, &'static str> {
+        Self::of(any).ok_or("an event lacks a field")
+    }
+}
+
+impl EventBody {
+    fn of(any: AnyEventBody) -> Option<Self> {
+        Some(match any.r#type {
+            EventKind::RunStarted => Self::RunStarted,
+            EventKind::StepStarted => Self::StepStarted {
+                step: any.step?,
+                model: any.model?,
+            },
+            EventKind::StepFinished => Self::StepFinished {
+                step: any.step?,
+                finish_reason: any.finish_reason?,
+            },
+            EventKind::TextDelta => Self::TextDelta {
+                message_id: any.message_id?,
+                delta: any.delta?,
+                end: any.end?,
+            },
+            EventKind::ReasoningDelta => Self::ReasoningDelta {
+                message_id: any.message_id?,
+                delta: any.delta?,
+            },
+            EventKind::UsageUpdated => Self::UsageUpdated { usage: any.usage? },
+            EventKind::MessageCompleted => Self::MessageCompleted {
+                message_id: any.message_id?,
+            },
+            EventKind::RunCompleted => Self::RunCompleted {
+                finish_reason: any.finish_reason?,
+            },
+            EventKind::RunFailed => Self::RunFailed { error: any.error? },
+            EventKind::RunCancelled => Self::RunCancelled,
+        })
     }
 }
