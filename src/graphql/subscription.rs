@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Result, Subscription as GraphqlSubscription};
 use futures_util::{Stream, StreamExt};
 
 use super::input::{ChatInput, parse_id};
-use super::types::event::RunEvent;
+use super::types::followed::Followed;
 use super::{Api, ApiError, Progress, ResumeAfter, api, principal};
 use crate::agent::RunEvents;
 use crate::domain::RunId;
@@ -23,7 +23,7 @@ impl Subscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is said, and where.")] input: ChatInput,
-    ) -> Result<impl Stream<Item = Result<RunEvent>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let request = input.check(&api.limits)?;
         let started = api.runner.start(who.clone(), request).await;
@@ -41,7 +41,7 @@ impl Subscription {
         #[graphql(desc = "The run's id.")] run_id: ID,
         #[graphql(desc = "The sequence of the last event that is already known; 0 when absent.")]
         after: Option<i64>,
-    ) -> Result<impl Stream<Item = Result<RunEvent>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let api = api(ctx)?;
         let run: RunId = parse_id("runId", &run_id)?;
         let after = u64::try_from(after.unwrap_or(0))
@@ -58,13 +58,13 @@ fn as_graphql(
     api: &Api,
     run: RunId,
     events: RunEvents,
-) -> impl Stream<Item = Result<RunEvent>> + use<> {
+) -> impl Stream<Item = Result<Followed>> + use<> {
     let live = api.runner.bus().get(run);
     let progress = ctx.data_opt::<Progress>().cloned().unwrap_or_default();
     events.map(move |event| match event {
         Ok(event) => {
             progress.reached(event.sequence);
-            Ok(RunEvent::new(event, live.as_ref().map(Arc::clone)))
+            Ok(Followed::new(event, live.as_ref().map(Arc::clone)))
         }
         Err(error) => Err(ApiError::from(error).into()),
     })

@@ -138,3 +138,46 @@ async fn one_socket_follows_a_run_twice() {
     check_log(&a);
     assert_eq!(a, b);
 }
+
+/// What an event itself has is read without the executor; `at` is not.
+#[tokio::test]
+async fn little_of_an_event_is_the_same_as_more_of_it() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let (_, id) = send(&client, None, "one two three").await;
+    let read = async |selection: &str, fragments: &str| {
+        let document = format!(
+            "subscription($run: ID!, $no: Boolean = false) {{
+               runEvents(runId: $run) {{ ...Head @include(if: $no) {selection} }} }}
+             fragment Head on RunEvent {{ __typename run {{ id }} }} {fragments}"
+        );
+        let variables = json!({ "run": id });
+        events(client.events(&document, &variables).await.rest().await)
+    };
+    let nested = "fragment Any on RunEvent { kind: __typename ...Piece sequence }
+                  fragment Piece on TextDelta { sequence ... { piece: delta } }";
+    for (selection, fragments) in [
+        ("sequence", ""),
+        ("number: sequence sequence __typename sequence", ""),
+        ("sequence ... on TextDelta { delta }", ""),
+        (
+            "... on TextDelta { d: delta } ... on ReasoningDelta { d: delta }",
+            "",
+        ),
+        (
+            "... on RunEvent { sequence ... on TextDelta { sequence delta } }",
+            "",
+        ),
+        ("sequence @include(if: $no) __typename @skip(if: $no)", ""),
+        ("... on RunFailed { sequence }", ""),
+        ("...Any ... on RunCompleted { __typename }", nested),
+    ] {
+        let little = read(selection, fragments).await;
+        let mut more = read(&format!("{selection} at"), fragments).await;
+        assert!(more.len() > 4, "{more:?}");
+        for event in &mut more {
+            assert!(event.as_object_mut().unwrap().remove("at").is_some());
+        }
+        assert_eq!(little, more, "{selection}");
+    }
+}

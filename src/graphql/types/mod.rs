@@ -4,6 +4,7 @@
 pub(crate) mod agent;
 pub(crate) mod enums;
 pub(crate) mod event;
+pub(crate) mod followed;
 pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod payload;
