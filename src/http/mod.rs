@@ -119,12 +119,16 @@ pub fn router(server: Arc<Server>) -> Router {
     if server.transport.graphiql {
         router = router.merge(graphiql::routes());
     }
-    router
-        .fallback(error::no_such_path)
-        .layer(compress::layer())
-        .layer(cors(&server.transport.cors_origins))
-        .layer(axum::middleware::from_fn(request_id::assign))
-        .with_state(server)
+    let router = router.fallback(error::no_such_path);
+    let ids = axum::middleware::from_fn(request_id::assign);
+    let origins = &server.transport.cors_origins;
+    // One layer of them all, the outermost first: the router boxes what each layer makes of
+    // a route, and a request's future once more.
+    let router = match origins.is_empty() {
+        true => router.layer((ids, compress::layer())),
+        false => router.layer((ids, cors(origins), compress::layer())),
+    };
+    router.with_state(server)
 }
 
 /// Browsers of these origins may call; of no other.

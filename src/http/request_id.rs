@@ -1,11 +1,16 @@
 //! Request ids: every response carries one, and the log has it too.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 pub(super) const HEADER: &str = "x-request-id";
 
@@ -18,21 +23,41 @@ const MAX_LENGTH: usize = 64;
 
 pub(super) async fn assign(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(sound);
-    let id = given.unwrap_or_else(|| Uuid::now_v7().simple().to_string());
-    let span = tracing::info_span!(
-        "request",
-        id = %id,
-        method = %request.method(),
-        path = request.uri().path(),
-    );
+    let id = given.unwrap_or_else(|| new().simple().to_string());
+    let span = tracing::info_span!("request", %id);
     let header = HeaderValue::from_str(&id);
+    // Not in the span: what that says is formatted for every request, logged or not.
+    let asked = tracing::enabled!(tracing::Level::DEBUG)
+        .then(|| (request.method().clone(), request.uri().path().to_owned()));
     request.extensions_mut().insert(RequestId(id));
-    let mut response = next.run(request).instrument(span.clone()).await;
-    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
+    let answered = async {
+        let response = next.run(request).await;
+        if let Some((method, path)) = asked {
+            let status = response.status().as_u16();
+            tracing::debug!(%method, path, status, "answered");
+        }
+        response
+    };
+    let mut response = answered.instrument(span).await;
     if let Ok(header) = header {
         response.headers_mut().insert(HEADER, header);
     }
     response
+}
+
+/// A UUIDv7 whose random bits are the keyed hash of a counter: nobody is to guess from it,
+/// and asking the system for random bits costs as much as parsing the request.
+fn new() -> Uuid {
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let mut random = [0; 10];
+    let (high, low) = random.split_at_mut(8);
+    high.copy_from_slice(&KEYS.hash_one(count).to_be_bytes());
+    low.copy_from_slice(&KEYS.hash_one((count, "low")).to_be_bytes()[..2]);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random).into_uuid()
 }
 
 fn sound(value: &HeaderValue) -> Option<String> {

@@ -31,7 +31,8 @@ pub(super) async fn execute(
         Kind::Mutation => server.transport.request_timeout,
         _ => server.transport.query_timeout,
     };
-    let run = in_turns(server.schema.execute(operation.request));
+    // It is large, and a future is copied each time that it becomes part of another.
+    let run = in_turns(Box::pin(server.schema.execute(operation.request)));
     let run = AssertUnwindSafe(run).catch_unwind();
     let response = match tokio::time::timeout(limit, run).await {
         Ok(Ok(response)) => response,
