@@ -1,10 +1,6 @@
 //! Requests that are made to hurt: what refusing each costs, over POST and over WebSocket.
 
-#[expect(
-    clippy::unwrap_used,
-    clippy::too_many_lines,
-    reason = "the tests' own: they may, and it is a list"
-)]
+#[expect(clippy::unwrap_used, reason = "the tests' own: they may")]
 #[path = "../../tests/support/hostile.rs"]
 mod inputs;
 
