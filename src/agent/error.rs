@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::domain::{RunId, SessionId};
+use crate::domain::{MessageId, RunId, SessionId};
 use crate::store::StoreError;
 
 /// Why a run was not started. Nothing was stored.
@@ -14,6 +14,12 @@ pub enum StartError {
     /// The caller's: no such session, or somebody else's.
     #[error("there is no session {0}")]
     UnknownSession(SessionId),
+    /// The caller's: no such message, or somebody else's.
+    #[error("there is no message {0}")]
+    UnknownMessage(MessageId),
+    /// The caller's: an answer, where only what a user says will do.
+    #[error("{0} is an answer; give the id of what a user said")]
+    NotFromUser(MessageId),
     /// The caller's: the session belongs to another agent than the one named.
     #[error("the session belongs to agent {0:?}; leave `agent` out or start a new session")]
     OtherAgent(String),

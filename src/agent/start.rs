@@ -10,7 +10,7 @@ use crate::bus::LiveRun;
 use crate::domain::session::title_from;
 use crate::domain::time::now;
 use crate::domain::{Agent, MessageId, Part, Principal, Run, RunId, RunStatus, SessionId, Usage};
-use crate::store::{NewRun, NewSession, SessionTarget, StartedRun, StoreError};
+use crate::store::{NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
 use super::execute::{Execution, first_events};
 use super::log::numbered;
@@ -23,8 +23,10 @@ pub struct StartRequest {
     pub session: Option<SessionId>,
     /// Who shall answer; the session's agent, or the default one, when absent.
     pub agent: Option<String>,
-    /// What the user says.
+    /// What the user says; nothing where a message is answered again.
     pub text: String,
+    /// Where in the session's tree it is said.
+    pub input: RunInput,
 }
 
 /// A run's place among those that are made or wait; given back when dropped.
@@ -69,7 +71,14 @@ impl Runner {
         let (session, agent) = self.place(&who, &request).await?;
         let place = self.take_place()?;
         let starts_now = matches!(place, Place::Running(_));
-        let new = self.new_run(who, session, &agent, request.text, starts_now);
+        let new = self.new_run(
+            who,
+            session,
+            &agent,
+            request.text,
+            request.input,
+            starts_now,
+        );
         let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
         let live = self.bus.open(id, self.limits.tail_events);
         let stored = match self.store.start_run(new).await {
@@ -135,10 +144,17 @@ impl Runner {
         session: Option<SessionId>,
         agent: &Agent,
         text: String,
+        input: RunInput,
         starts_now: bool,
     ) -> NewRun {
         let at = now();
-        let title = title_from(&text);
+        let (message_id, title, parts) = match &input {
+            RunInput::Again(message) => (message.id, None, message.parts.clone()),
+            RunInput::AfterHead | RunInput::Beside(_) => {
+                let title = title_from(&text);
+                (MessageId::new(), title, vec![Part::Text { text }])
+            }
+        };
         let target = session.map_or_else(
             || {
                 SessionTarget::New(NewSession {
@@ -165,7 +181,7 @@ impl Runner {
             finish_reason: None,
             error: None,
             usage: Usage::default(),
-            input_message_id: MessageId::new(),
+            input_message_id: message_id,
             output_message_id: MessageId::new(),
             last_sequence: 0,
             created_at: at,
@@ -181,8 +197,9 @@ impl Runner {
         NewRun {
             who,
             session: target,
-            message_id: run.input_message_id,
-            parts: vec![Part::Text { text }],
+            input,
+            message_id,
+            parts,
             title,
             events,
             node: self.node,

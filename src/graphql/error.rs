@@ -111,6 +111,16 @@ impl ApiError {
         self
     }
 
+    /// Why a run was not started at the message that `input.messageId` names.
+    pub(crate) fn at_message(error: StartError) -> Self {
+        let of_session = matches!(error, StartError::ActiveRun(_) | StartError::ArchivedAgent);
+        let error = Self::from(error);
+        match of_session {
+            true => error.at("input.messageId"),
+            false => error,
+        }
+    }
+
     fn unavailable(fault: Fault) -> Self {
         Self {
             fault: Some(Arc::new(fault)),
@@ -164,6 +174,8 @@ impl From<StartError> for ApiError {
         match error {
             StartError::UnknownAgent(_) => Self::not_found("input.agent", message),
             StartError::UnknownSession(_) => Self::not_found("input.sessionId", message),
+            StartError::UnknownMessage(_) => Self::not_found("input.messageId", message),
+            StartError::NotFromUser(_) => Self::bad_input("input.messageId", message),
             StartError::OtherAgent(_) => Self::bad_input("input.agent", message),
             StartError::ArchivedAgent => Self::new(Code::Conflict, message).at("input.sessionId"),
             StartError::ActiveRun(run) => Self {

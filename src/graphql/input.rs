@@ -1,10 +1,13 @@
 //! What clients send, and the checks that a GraphQL type cannot make.
 
+pub(crate) mod branch;
+
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::Value;
 use type_safe_id::{StaticType, TypeSafeId};
 
 use crate::agent::StartRequest;
+use crate::store::RunInput;
 
 use super::{ApiError, ApiLimits};
 
@@ -58,10 +61,11 @@ pub(crate) struct SessionFilter {
     pub(crate) title_contains: Option<String>,
 }
 
-impl ChatInput {
-    pub(crate) fn check(self, limits: &ApiLimits) -> Result<StartRequest, ApiError> {
+impl MessageInput {
+    /// The text, once it is known to be one.
+    fn check(self, limits: &ApiLimits) -> Result<String, ApiError> {
         let field = "input.message.text";
-        let text = self.message.text;
+        let text = self.text;
         if text.trim().is_empty() {
             return Err(ApiError::bad_input(field, "the message must not be blank"));
         }
@@ -76,6 +80,13 @@ impl ChatInput {
             ));
         }
         check_text(field, &text)?;
+        Ok(text)
+    }
+}
+
+impl ChatInput {
+    pub(crate) fn check(self, limits: &ApiLimits) -> Result<StartRequest, ApiError> {
+        let text = self.message.check(limits)?;
         Ok(StartRequest {
             session: self
                 .session_id
@@ -83,6 +94,7 @@ impl ChatInput {
                 .transpose()?,
             agent: self.agent,
             text,
+            input: RunInput::AfterHead,
         })
     }
 }

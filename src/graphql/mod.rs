@@ -79,7 +79,7 @@ impl Api {
 /// Builds the schema around `api`.
 pub fn build(api: Api) -> ApiSchema {
     let limits = api.limits.clone();
-    let mut builder = Schema::build(Query, Mutation, Subscription)
+    let mut builder = Schema::build(Query, Mutation::default(), Subscription)
         // The guard has looked before; this is its second lock.
         .limit_recursive_depth(limits.query_nesting)
         .with_sorted_fields()
@@ -94,7 +94,7 @@ pub fn build(api: Api) -> ApiSchema {
 /// The schema as SDL, sorted, for `schema.graphql` and code generators.
 pub fn sdl() -> String {
     let schema = types::register(
-        Schema::build(Query, Mutation, Subscription)
+        Schema::build(Query, Mutation::default(), Subscription)
             .with_sorted_fields()
             .with_sorted_enums(),
     )

@@ -1,37 +1,40 @@
-//! Mutations.
+//! Mutations: those of runs here, the others in one file for each aggregate.
+
+mod branches;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Context, ID, MaybeUndefined, Object, Result};
-use serde_json::json;
+use async_graphql::{Context, ID, MergedObject, Object, Result};
 use tokio::time::Instant;
 
-use super::input::{
-    ChatInput, CreateSessionInput, UpdateSessionInput, check_metadata, check_title, parse_id,
-};
+use branches::Branches;
+use sessions::Sessions;
+
+use super::input::{ChatInput, parse_id};
 use super::types::message::Message;
-use super::types::payload::{
-    CancelRunPayload, ChatPayload, CreateSessionPayload, DeleteSessionPayload, SendMessagePayload,
-    UpdateSessionPayload,
-};
+use super::types::payload::{CancelRunPayload, ChatPayload, SendMessagePayload};
 use super::types::run::Run;
 use super::types::session::Session;
 use super::{ApiError, Code, api, principal};
 use crate::bus::RunOutcome;
-use crate::domain::time::now;
-use crate::domain::{self, RunId, SessionId};
-use crate::store::{NewSession, SessionChange, StoreError};
+use crate::domain::{self, RunId};
 
 /// How long `cancelRun` waits to be able to say how the run ended.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be changed.
-pub struct Mutation;
+#[derive(Default, MergedObject)]
+pub struct Mutation(Runs, Branches, Sessions);
 
-/// What can be changed.
+/// Starting and stopping runs.
+#[derive(Default)]
+struct Runs;
+
+/// Starting and stopping runs.
 #[Object]
-impl Mutation {
+impl Runs {
     /// Says something to an agent and waits for its answer. The run goes on if the client
     /// does not wait.
     async fn chat(
@@ -70,12 +73,7 @@ impl Mutation {
         let api = api(ctx)?;
         let request = input.check(&api.limits)?;
         let started = api.runner.start(principal(ctx)?.clone(), request).await;
-        let stored = started.map_err(ApiError::from)?.stored;
-        Ok(SendMessagePayload {
-            session: Session(Arc::new(stored.session)),
-            user_message: Message::stored(Arc::new(stored.message)),
-            run: Run::loaded(Arc::new(stored.run)),
-        })
+        Ok(started.map_err(ApiError::from)?.into())
     }
 
     /// Stops a run; what it has written is kept. A run that has ended stays as it is.
@@ -108,88 +106,6 @@ impl Mutation {
             run: Run::loaded(Arc::new(run)),
         })
     }
-
-    /// Makes a session.
-    async fn create_session(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The session to make.")] input: Option<CreateSessionInput>,
-    ) -> Result<CreateSessionPayload> {
-        let api = api(ctx)?;
-        let input = input.unwrap_or_default();
-        let catalog = api.runner.catalog();
-        let agent = match &input.agent {
-            None => catalog.default_agent(),
-            Some(name) => catalog.by_name(name).ok_or_else(|| {
-                ApiError::not_found("input.agent", format!("there is no agent {name:?}"))
-            })?,
-        };
-        if let Some(title) = &input.title {
-            check_title(title, &api.limits)?;
-        }
-        let metadata = input
-            .metadata
-            .map_or_else(|| json!({}), |metadata| metadata.0);
-        check_metadata(&metadata, &api.limits)?;
-        let new = NewSession {
-            id: SessionId::new(),
-            agent_id: agent.id,
-            title: input.title,
-            metadata,
-            created_at: now(),
-        };
-        let session = api.store.create_session(principal(ctx)?, new).await;
-        let session = session.map_err(ApiError::from)?;
-        Ok(CreateSessionPayload {
-            session: Session(Arc::new(session)),
-        })
-    }
-
-    /// Changes a session's title or metadata.
-    async fn update_session(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateSessionInput,
-    ) -> Result<UpdateSessionPayload> {
-        let api = api(ctx)?;
-        let id = parse_id("input.id", &input.id)?;
-        if let MaybeUndefined::Value(title) = &input.title {
-            check_title(title, &api.limits)?;
-        }
-        if let Some(metadata) = &input.metadata {
-            check_metadata(&metadata.0, &api.limits)?;
-        }
-        let change = SessionChange {
-            title: match input.title {
-                MaybeUndefined::Undefined => None,
-                MaybeUndefined::Null => Some(None),
-                MaybeUndefined::Value(title) => Some(Some(title)),
-            },
-            metadata: input.metadata.map(|metadata| metadata.0),
-        };
-        let session = api.store.update_session(principal(ctx)?, id, change).await;
-        let session = session.map_err(|error| of_session("input.id", id, error))?;
-        Ok(UpdateSessionPayload {
-            session: Session(Arc::new(session)),
-        })
-    }
-
-    /// Deletes a session with its messages and runs. Refused while an answer is being made.
-    async fn delete_session(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The session's id.")] id: ID,
-    ) -> Result<DeleteSessionPayload> {
-        let session = parse_id("id", &id)?;
-        let deleted = api(ctx)?
-            .store
-            .delete_session(principal(ctx)?, session)
-            .await;
-        deleted.map_err(|error| of_session("id", session, error))?;
-        Ok(DeleteSessionPayload {
-            deleted_session_id: id,
-        })
-    }
 }
 
 /// The session as the end of its run left it.
@@ -217,11 +133,4 @@ fn again(run: domain::Run) -> Result<CancelRunPayload> {
     Err(ApiError::new(Code::Unavailable, message)
         .about_run(run.id)
         .into())
-}
-
-fn of_session(field: &str, id: SessionId, error: StoreError) -> ApiError {
-    match error {
-        StoreError::NotFound => ApiError::not_found(field, format!("there is no session {id}")),
-        error => ApiError::from(error).at(field),
-    }
 }

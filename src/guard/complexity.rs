@@ -26,7 +26,7 @@ pub struct Pages {
 const SIZES: [&str; 2] = ["first", "last"];
 
 impl Pages {
-    /// The pages of a schema: its fields with an argument `first`.
+    /// The pages of a schema: its fields with an argument `first` or `last`.
     pub fn of(sdl: &str, default_size: u32, most: u32) -> Self {
         let mut fields = Names::new();
         // Our own schema; without its pages, their sizes count where a document gives them.
@@ -42,7 +42,7 @@ impl Pages {
             };
             for field in of_type {
                 let mut arguments = field.node.arguments.iter();
-                if arguments.any(|argument| argument.node.name.node == SIZES[0]) {
+                if arguments.any(|argument| SIZES.contains(&argument.node.name.node.as_str())) {
                     fields.insert(field.node.name.node.to_string());
                 }
             }

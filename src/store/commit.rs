@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Message, MessageId, NodeId, Principal, Role, Run, RunId, Session, SessionId};
 
 use super::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use super::{NewRun, NewSession, SessionTarget, StartedRun, StoreError};
+use super::{NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
 /// A run as it is inserted.
 pub(crate) struct StoredRun<'a> {
@@ -168,6 +168,7 @@ async fn write_starts(
         .collect();
     let messages: Vec<_> = accepted
         .iter()
+        .filter(|(start, _)| !matches!(start.input, RunInput::Again(_)))
         .map(|(start, placed)| (&start.who, &placed.message))
         .collect();
     if !messages.is_empty() {
@@ -176,13 +177,16 @@ async fn write_starts(
     let heads: Vec<_> = accepted
         .iter()
         .filter(|(start, _)| matches!(start.session, SessionTarget::Existing(_)))
-        .map(|(start, placed)| NewHead {
-            session: placed.session.id,
-            head: placed.message.id,
-            branch_length: placed.session.branch_length,
-            at: placed.session.updated_at,
-            title: start.title.clone(),
-            previous: placed.message.parent_id,
+        .filter_map(|(start, placed)| {
+            let (_, locked) = sessions.get(&placed.session.id)?;
+            Some(NewHead {
+                session: placed.session.id,
+                head: placed.message.id,
+                branch_length: placed.session.branch_length,
+                at: placed.session.updated_at,
+                title: start.title.clone(),
+                previous: locked.head,
+            })
         })
         .collect();
     if !heads.is_empty() {
@@ -239,7 +243,7 @@ async fn insert_runs(
     Ok(())
 }
 
-/// Where each new message goes: on top of its session's head.
+/// Where each run's message is in its session's tree.
 fn place_all(starts: &[NewRun], sessions: &Sessions) -> Vec<Result<StartedRun, StoreError>> {
     starts
         .iter()
@@ -258,19 +262,24 @@ fn place_all(starts: &[NewRun], sessions: &Sessions) -> Vec<Result<StartedRun, S
 }
 
 fn place(start: &NewRun, mut session: Session) -> StartedRun {
-    let message = Message {
+    let new = |parent_id, position| Message {
         id: start.message_id,
         session_id: session.id,
-        parent_id: session.head,
-        position: session.branch_length,
+        parent_id,
+        position,
         role: Role::User,
         run_id: start.run.id,
         parts: start.parts.clone(),
         finish_reason: None,
         created_at: start.run.created_at,
     };
+    let message = match &start.input {
+        RunInput::AfterHead => new(session.head, session.branch_length),
+        RunInput::Beside(other) => new(other.parent_id, other.position),
+        RunInput::Again(message) => message.clone(),
+    };
     session.head = Some(message.id);
-    session.branch_length += 1;
+    session.branch_length = message.position + 1;
     session.updated_at = start.run.created_at;
     if session.title.is_none() {
         session.title.clone_from(&start.title);

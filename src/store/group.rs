@@ -32,6 +32,17 @@ impl SessionTarget {
     }
 }
 
+/// Where in its session's tree of messages the message is that a run answers.
+#[derive(Debug, Clone)]
+pub enum RunInput {
+    /// It is new and follows the head.
+    AfterHead,
+    /// It is new and stands beside this one of the same session: they have one parent.
+    Beside(Message),
+    /// It is this one of the same session, which is there already.
+    Again(Message),
+}
+
 /// A run to be started, with the message that asks for it.
 #[derive(Debug, Clone)]
 pub struct NewRun {
@@ -41,6 +52,8 @@ pub struct NewRun {
     pub session: SessionTarget,
     /// The run as it shall be stored.
     pub run: Run,
+    /// Where the user's message is.
+    pub input: RunInput,
     /// The id of the user's message.
     pub message_id: MessageId,
     /// What the user says.

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use error::StoreError;
-pub use group::{FinishedRun, NewEvents, NewRun, Reply, SessionTarget, StartedRun};
+pub use group::{FinishedRun, NewEvents, NewRun, Reply, RunInput, SessionTarget, StartedRun};
 pub use writer::WriterSettings;
 
 use crate::domain::time::Timestamp;
@@ -138,6 +138,15 @@ pub trait SessionStore: Send + Sync {
         change: SessionChange,
     ) -> Result<Session, StoreError>;
 
+    /// Makes the branch through this message the visible one, down to what was written last
+    /// below it. `NotFound` when the principal has no such message, `ActiveRun` while a run is
+    /// being made in its session.
+    async fn switch_branch(
+        &self,
+        who: &Principal,
+        message: MessageId,
+    ) -> Result<Session, StoreError>;
+
     /// Deletes a session: it can no longer be read or used. `ActiveRun` while a run is
     /// being made in it.
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError>;
@@ -169,6 +178,16 @@ pub struct BranchRange {
     pub to: i32,
 }
 
+/// Messages that have one parent, told by one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kin {
+    /// Those with the same parent as this message, itself included; those without a parent
+    /// are the first messages of its session.
+    Beside(MessageId),
+    /// Those with this message as their parent.
+    Below(MessageId),
+}
+
 /// Messages.
 #[async_trait]
 pub trait MessageStore: Send + Sync {
@@ -187,6 +206,15 @@ pub trait MessageStore: Send + Sync {
         who: &Principal,
         ranges: &[BranchRange],
     ) -> Result<Vec<Vec<Message>>, StoreError>;
+
+    /// The ids of the latest `limit` of each kin, in one statement; of those beside a message
+    /// that message is always one. Answers in the order of `kin`, each oldest first.
+    async fn kin(
+        &self,
+        who: &Principal,
+        kin: &[Kin],
+        limit: u32,
+    ) -> Result<Vec<Vec<MessageId>>, StoreError>;
 }
 
 /// Runs. Their state changes only through [`RunStore::start_run`],

@@ -1,5 +1,7 @@
 //! Rows as both databases return them, and what they mean.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use sqlx::encode::IsNull;
@@ -9,10 +11,11 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, AgentSpec, AgentVersion, Message, Part, Principal, Run, RunError, Session, Usage,
+    Agent, AgentSpec, AgentVersion, Message, MessageId, Part, Principal, Run, RunError, Session,
+    Usage,
 };
 
-use super::StoreError;
+use super::{Kin, StoreError};
 
 /// A timestamp as each database keeps it: `timestamptz` in PostgreSQL, whole microseconds
 /// since 1970 in SQLite, which has no type for time.
@@ -231,6 +234,30 @@ pub(crate) fn by_branch(
         }
     }
     Ok(branches)
+}
+
+/// A message that is below another one, or beside it.
+#[derive(FromRow)]
+pub(crate) struct KinRow {
+    below: i32,
+    relative: Uuid,
+    id: Uuid,
+}
+
+/// Sorts messages into the kin that was asked for.
+pub(crate) fn by_kin(rows: Vec<KinRow>, kin: &[Kin]) -> Vec<Vec<MessageId>> {
+    let mut found: HashMap<Kin, Vec<MessageId>> = HashMap::new();
+    for row in rows {
+        let relative = row.relative.into();
+        let kin = match row.below {
+            0 => Kin::Beside(relative),
+            _ => Kin::Below(relative),
+        };
+        found.entry(kin).or_default().push(row.id.into());
+    }
+    kin.iter()
+        .map(|kin| found.get(kin).cloned().unwrap_or_default())
+        .collect()
 }
 
 /// Columns of [`RunRow`], from `runs r`.

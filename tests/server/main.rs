@@ -16,6 +16,7 @@ mod agents;
 mod auth;
 mod bad_input;
 mod bad_requests;
+mod branches;
 mod cancel;
 mod chat;
 mod compression;
@@ -81,6 +82,16 @@ on_both! {
         an_answer_streams_as_it_is_made,
         what_the_model_thinks_is_a_part_of_its_own,
         a_run_tells_what_it_used,
+    }
+    branches {
+        an_answer_is_made_again,
+        an_earlier_answer_is_made_again,
+        a_message_is_said_differently,
+        a_branch_is_chosen,
+        a_branch_waits_for_the_active_run,
+        an_answer_knows_its_siblings_while_it_is_made,
+        siblings_are_bounded,
+        nobody_branches_what_belongs_to_others,
     }
     resume {
         a_run_is_followed_from_every_place_after_its_end,

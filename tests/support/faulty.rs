@@ -10,8 +10,8 @@ use talkgraph::domain::{
     PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
 use talkgraph::store::{
-    AgentStore, BranchRange, EventLog, FinishedRun, Maintenance, MessageStore, NewEvents, NewRun,
-    NewSession, Reply, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
+    AgentStore, BranchRange, EventLog, FinishedRun, Kin, Maintenance, MessageStore, NewEvents,
+    NewRun, NewSession, Reply, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
     SharedStore, StartedRun, StoreError,
 };
 
@@ -80,6 +80,7 @@ delegate! {
         fn create_session(who: &Principal, session: NewSession) -> Outcome<Session>;
         fn update_session(who: &Principal, id: SessionId, change: SessionChange)
             -> Outcome<Session>;
+        fn switch_branch(who: &Principal, message: MessageId) -> Outcome<Session>;
         fn delete_session(who: &Principal, id: SessionId) -> Outcome<()>;
         fn sessions_by_id(who: &Principal, ids: &[SessionId]) -> Outcome<Vec<Session>>;
         fn sessions(who: &Principal, filter: &SessionFilter, page: &PageRequest<SessionCursor>)
@@ -88,6 +89,7 @@ delegate! {
     MessageStore {
         fn messages_by_id(who: &Principal, ids: &[MessageId]) -> Outcome<Vec<Message>>;
         fn branches(who: &Principal, ranges: &[BranchRange]) -> Outcome<Vec<Vec<Message>>>;
+        fn kin(who: &Principal, kin: &[Kin], limit: u32) -> Outcome<Vec<Vec<MessageId>>>;
     }
     RunStore {
         fn runs_by_id(who: &Principal, ids: &[RunId]) -> Outcome<Vec<Run>>;

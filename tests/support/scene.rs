@@ -10,7 +10,8 @@ use talkgraph::domain::{
     Run, RunEvent, RunId, RunStatus, Session, SessionId, Usage,
 };
 use talkgraph::store::{
-    FinishedRun, NewEvents, NewRun, NewSession, SessionTarget, SharedStore, StartedRun, StoreError,
+    FinishedRun, NewEvents, NewRun, NewSession, RunInput, SessionTarget, SharedStore, StartedRun,
+    StoreError,
 };
 
 use super::database::Database;
@@ -108,6 +109,7 @@ impl Scene {
                 finished_at: None,
             },
             session,
+            input: RunInput::AfterHead,
             message_id,
             parts: text_parts(text),
             title: Some(text.to_owned()),

@@ -5,6 +5,7 @@
 mod active_run;
 mod branch;
 mod by_id;
+mod kin;
 mod turn;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::store::{SharedStore, StoreError};
 use super::{ApiError, api, principal};
 
 pub(crate) use active_run::ActiveRunOf;
+pub(crate) use kin::LatestKin;
 pub(crate) use turn::{in_turns, stream_in_turns};
 
 use turn::TurnSpawner;

@@ -9,14 +9,18 @@ use super::enums::{FinishReason, Role};
 use super::run::Run;
 use super::session::Session;
 use crate::domain::{self, MessageId, RunId};
-use crate::graphql::loader::load;
+use crate::graphql::connection::PageArguments;
+use crate::graphql::loader::{LatestKin, load};
 use crate::graphql::{ApiError, Code, api};
+use crate::store::Kin;
 
+#[derive(Clone)]
 pub(crate) struct Message {
     id: MessageId,
     source: Source,
 }
 
+#[derive(Clone)]
 enum Source {
     Stored(Arc<domain::Message>),
     /// Read when more than its id is selected.
@@ -119,6 +123,38 @@ impl Message {
         Ok(text)
     }
 
+    async fn parent_id(&self, ctx: &Context<'_>) -> Result<Option<MessageId>, ApiError> {
+        match self.source {
+            Source::Streamed { run, .. } => {
+                let run = load(ctx, run).await?;
+                Ok(run.map(|run| run.input_message_id))
+            }
+            _ => Ok(self.message(ctx).await?.parent_id),
+        }
+    }
+
+    /// The answers to the same message, this one, which is not stored yet, as the last.
+    async fn earlier_answers(
+        &self,
+        ctx: &Context<'_>,
+        run: RunId,
+        limit: u32,
+    ) -> Result<Vec<MessageId>, ApiError> {
+        let mut ids = Vec::new();
+        if let Some(run) = load(ctx, run).await? {
+            let kin = Kin::Below(run.input_message_id);
+            let found = load(ctx, LatestKin { kin, limit }).await?;
+            ids.extend(found.iter().flat_map(|ids| ids.iter().copied()));
+        }
+        // It may have been stored meanwhile.
+        if !ids.contains(&self.id) {
+            let spare = (ids.len() + 1).saturating_sub(limit as usize);
+            ids.drain(..spare.min(ids.len()));
+            ids.push(self.id);
+        }
+        Ok(ids)
+    }
+
     async fn run_id(&self, ctx: &Context<'_>) -> Result<RunId, ApiError> {
         match self.source {
             Source::Streamed { run, .. } => Ok(run),
@@ -172,6 +208,39 @@ impl Message {
     /// The run that it started (USER) or that made it (ASSISTANT).
     async fn run(&self, ctx: &Context<'_>) -> Result<Run> {
         Ok(Run::by_id(self.run_id(ctx).await?))
+    }
+
+    /// The message that it answers or follows; null for the first of its branch.
+    async fn parent(&self, ctx: &Context<'_>) -> Option<Result<Self>> {
+        let parent = self.parent_id(ctx).await;
+        let parent = parent.map(|parent| parent.map(Self::by_id));
+        parent.map_err(Into::into).transpose()
+    }
+
+    /// The messages with the same parent, itself included, oldest first: what was said instead
+    /// (`editMessage`) or answered instead (`regenerate`). At most `last` of them, the latest
+    /// ones, with this message always among them.
+    async fn siblings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many at most.")] last: Option<i32>,
+    ) -> Result<Vec<Self>> {
+        let arguments = PageArguments {
+            last,
+            ..Default::default()
+        };
+        let limit = arguments.check::<i32>(&api(ctx)?.limits, true)?.limit;
+        let kin = Kin::Beside(self.id);
+        let found = load(ctx, LatestKin { kin, limit }).await?;
+        let mut ids = found.map_or_else(Vec::new, |ids| ids.to_vec());
+        if let (true, Source::Streamed { run, .. }) = (ids.is_empty(), &self.source) {
+            ids = self.earlier_answers(ctx, *run, limit).await?;
+        }
+        let sibling = |id| match id == self.id {
+            true => self.clone(),
+            false => Self::by_id(id),
+        };
+        Ok(ids.into_iter().map(sibling).collect())
     }
 
     /// The session it belongs to.

@@ -1,10 +1,13 @@
 //! What mutations return: the things they changed, so that a client's cache updates itself.
 
+use std::sync::Arc;
+
 use async_graphql::{ID, SimpleObject};
 
 use super::message::Message;
 use super::run::Run;
 use super::session::Session;
+use crate::agent::Started;
 
 /// An answer, or how it failed.
 #[derive(SimpleObject)]
@@ -28,6 +31,24 @@ pub(crate) struct SendMessagePayload {
     pub(crate) session: Session,
     /// What the person said.
     pub(crate) user_message: Message,
+}
+
+impl From<Started> for SendMessagePayload {
+    fn from(started: Started) -> Self {
+        let stored = started.stored;
+        Self {
+            run: Run::loaded(Arc::new(stored.run)),
+            session: Session(Arc::new(stored.session)),
+            user_message: Message::stored(Arc::new(stored.message)),
+        }
+    }
+}
+
+/// A session that shows another branch.
+#[derive(SimpleObject)]
+pub(crate) struct SwitchBranchPayload {
+    /// The session, with its new `head`.
+    pub(crate) session: Session,
 }
 
 /// A run that was asked to stop.

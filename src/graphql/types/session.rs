@@ -43,6 +43,12 @@ impl Session {
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 
+    /// The last message of the visible branch, which the next message follows; null while
+    /// there is none. `switchBranch` chooses another.
+    async fn head(&self) -> Option<Message> {
+        self.0.head.map(Message::by_id)
+    }
+
     /// The messages of the visible branch, oldest first. Without `first` and `last`: the
     /// latest ones.
     async fn messages(

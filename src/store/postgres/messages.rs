@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::domain::{Message, MessageId, Principal};
-use crate::store::rows::{BranchRow, MessageRow, all, by_branch};
-use crate::store::{BranchRange, MessageStore, StoreError, queries};
+use crate::store::rows::{BranchRow, KinRow, MessageRow, all, by_branch, by_kin};
+use crate::store::{BranchRange, Kin, MessageStore, StoreError, queries};
 
 use super::PostgresStore;
 
@@ -38,5 +38,19 @@ impl MessageStore for PostgresStore {
         queries::push_branches(&mut query, who);
         let rows: Vec<BranchRow> = query.build_query_as().fetch_all(&self.pool).await?;
         by_branch(rows, ranges.len())
+    }
+
+    async fn kin(
+        &self,
+        who: &Principal,
+        kin: &[Kin],
+        limit: u32,
+    ) -> Result<Vec<Vec<MessageId>>, StoreError> {
+        if kin.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = queries::kin::<Postgres>(who, kin, limit);
+        let rows: Vec<KinRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        Ok(by_kin(rows, kin))
     }
 }

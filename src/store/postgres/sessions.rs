@@ -1,16 +1,27 @@
 //! Sessions.
 
 use async_trait::async_trait;
-use sqlx::Postgres;
+use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
-use crate::domain::{Page, PageRequest, Principal, Session, SessionId};
+use crate::domain::{MessageId, Page, PageRequest, Principal, Session, SessionId};
 use crate::store::rows::{SessionRow, all};
 use crate::store::{
     NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore, StoreError, queries,
 };
 
 use super::PostgresStore;
+
+/// Whether a run is being made in a session that this transaction has changed, and so keeps
+/// others from starting one.
+async fn refuse_active(
+    connection: &mut PgConnection,
+    session: SessionId,
+) -> Result<(), StoreError> {
+    let mut active = queries::active_run_ids::<Postgres>(&[session]);
+    let active: Option<(Uuid, Uuid)> = active.build_query_as().fetch_optional(connection).await?;
+    active.map_or(Ok(()), |(_, run)| Err(StoreError::ActiveRun(run.into())))
+}
 
 #[async_trait]
 impl SessionStore for PostgresStore {
@@ -36,6 +47,23 @@ impl SessionStore for PostgresStore {
         row.map(Session::from).ok_or(StoreError::NotFound)
     }
 
+    async fn switch_branch(
+        &self,
+        who: &Principal,
+        message: MessageId,
+    ) -> Result<Session, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let mut switch = queries::switch_branch::<Postgres>(who, message);
+        let switched: Option<SessionRow> = switch
+            .build_query_as()
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let session = Session::from(switched.ok_or(StoreError::NotFound)?);
+        refuse_active(&mut transaction, session.id).await?;
+        transaction.commit().await?;
+        Ok(session)
+    }
+
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let mut delete = queries::delete_session::<Postgres>(who, id);
@@ -43,14 +71,7 @@ impl SessionStore for PostgresStore {
         if deleted.rows_affected() == 0 {
             return Err(StoreError::NotFound);
         }
-        let mut active = queries::active_run_ids::<Postgres>(&[id]);
-        let active: Option<(Uuid, Uuid)> = active
-            .build_query_as()
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if let Some((_, run)) = active {
-            return Err(StoreError::ActiveRun(run.into()));
-        }
+        refuse_active(&mut transaction, id).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -1,9 +1,11 @@
 use sqlx::QueryBuilder;
+use uuid::Uuid;
 
 use crate::domain::{MessageId, Principal};
+use crate::store::Kin;
 use crate::store::rows::MESSAGE_COLUMNS;
 
-use super::{Dialect, push_in, push_owner};
+use super::{Dialect, Value, push, push_in, push_owner};
 
 pub(crate) fn messages_by_id<DB: Dialect>(who: &Principal, ids: &[MessageId]) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
@@ -36,4 +38,59 @@ pub(crate) fn push_branches<DB: Dialect>(query: &mut QueryBuilder<DB>, who: &Pri
     query.push(" FROM walk w JOIN messages m ON m.id = w.id WHERE w.position < w.high");
     push_owner(query, "m.", who);
     query.push(" ORDER BY w.branch, w.position");
+}
+
+/// `(below, relative, id)` of each kin's latest messages, oldest first: whether they are below
+/// the relative or beside it, and which message that is.
+pub(crate) fn kin<DB: Dialect>(who: &Principal, kin: &[Kin], limit: u32) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT k.below, k.relative, k.id FROM (");
+    let (mut beside, mut below) = (Vec::new(), Vec::new());
+    for kin in kin {
+        match kin {
+            Kin::Beside(id) => beside.push(id.uuid()),
+            Kin::Below(id) => below.push(id.uuid()),
+        }
+    }
+    if !beside.is_empty() {
+        let same_parent =
+            "k.position = m.position AND k.parent_id IS NOT DISTINCT FROM m.parent_id";
+        push_kin(&mut query, who, "0", same_parent, beside);
+    }
+    if !below.is_empty() {
+        if kin.len() > below.len() {
+            query.push(" UNION ALL ");
+        }
+        let children = "k.position = m.position + 1 AND k.parent_id = m.id";
+        push_kin(&mut query, who, "1", children, below);
+    }
+    push(
+        &mut query,
+        ") k WHERE k.age <= ",
+        Value::Number(limit.into()),
+    );
+    query.push(" ORDER BY k.below, k.relative, k.created_at, k.id");
+    query
+}
+
+/// The relatives themselves come first, as if they were the latest. The positions let the
+/// index by session find the rows.
+fn push_kin<DB: Dialect>(
+    query: &mut QueryBuilder<DB>,
+    who: &Principal,
+    below: &str,
+    condition: &str,
+    relatives: Vec<Uuid>,
+) {
+    query.push("SELECT ").push(below);
+    query.push(
+        " AS below, m.id AS relative, k.id, k.created_at, ROW_NUMBER() OVER (
+             PARTITION BY m.id
+             ORDER BY CASE WHEN k.id = m.id THEN 0 ELSE 1 END, k.created_at DESC, k.id DESC
+           ) AS age
+           FROM messages m JOIN sessions s ON s.id = m.session_id
+             JOIN messages k ON k.session_id = m.session_id AND ",
+    );
+    query.push(condition).push(" WHERE s.deleted_at IS NULL");
+    push_owner(query, "m.", who);
+    push_in(query, " AND m.id ", relatives.into_iter());
 }

@@ -1,7 +1,7 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::now;
-use crate::domain::{PageRequest, Principal, Session, SessionId};
+use crate::domain::{MessageId, PageRequest, Principal, Session, SessionId};
 use crate::store::rows::SESSION_COLUMNS;
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
@@ -97,6 +97,34 @@ pub(crate) fn update_session<DB: Dialect>(
         " WHERE deleted_at IS NULL AND id = ",
         Value::Id(id.uuid()),
     );
+    push_owner(&mut query, "", who);
+    query.push(" RETURNING ").push(SESSION_COLUMNS);
+    query
+}
+
+/// Sets the head of a message's session to what was written last at or below the message.
+/// Returns the session as it is then, or nothing.
+pub(crate) fn switch_branch<DB: Dialect>(who: &Principal, message: MessageId) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "WITH RECURSIVE below (id, session_id, position, created_at) AS (
+           SELECT m.id, m.session_id, m.position, m.created_at FROM messages m WHERE m.id = ",
+    );
+    DB::bind(&mut query, Value::Id(message.uuid()));
+    push_owner(&mut query, "m.", who);
+    // The position lets the index by session find the rows.
+    query.push(
+        " UNION ALL
+           SELECT m.id, m.session_id, m.position, m.created_at
+           FROM below b JOIN messages m ON m.session_id = b.session_id
+             AND m.position = b.position + 1 AND m.parent_id = b.id
+         ), last (head, of_session, branch_end) AS (
+           SELECT id, session_id, position + 1 FROM below
+           ORDER BY created_at DESC, position DESC LIMIT 1
+         ) UPDATE sessions SET head_message_id = last.head, branch_length = last.branch_end, \
+         updated_at = ",
+    );
+    DB::bind(&mut query, Value::Time(now()));
+    query.push(" FROM last WHERE sessions.id = last.of_session AND deleted_at IS NULL");
     push_owner(&mut query, "", who);
     query.push(" RETURNING ").push(SESSION_COLUMNS);
     query

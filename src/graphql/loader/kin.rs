@@ -1,0 +1,48 @@
+//! Messages beside and below messages: the alternatives of a whole page in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+
+use crate::domain::MessageId;
+use crate::store::Kin;
+
+use super::{LoadError, Loads, Of, by_principal};
+
+/// The latest messages of a kin, at most `limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LatestKin {
+    pub(crate) kin: Kin,
+    pub(crate) limit: u32,
+}
+
+impl Loader<Of<LatestKin>> for Loads {
+    type Value = Arc<[MessageId]>;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        keys: &[Of<LatestKin>],
+    ) -> Result<HashMap<Of<LatestKin>, Self::Value>, LoadError> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (who, latest) in by_principal(keys) {
+            // Fields that ask for different numbers are rare, so each number is a statement.
+            let mut by_limit: HashMap<u32, Vec<Kin>> = HashMap::new();
+            for LatestKin { kin, limit } in latest {
+                by_limit.entry(limit).or_default().push(kin);
+            }
+            for (limit, kin) in by_limit {
+                let messages = self.store.kin(who, &kin, limit).await?;
+                for (kin, messages) in kin.into_iter().zip(messages) {
+                    let key = Of {
+                        who: who.clone(),
+                        key: LatestKin { kin, limit },
+                    };
+                    found.insert(key, messages.into());
+                }
+            }
+        }
+        Ok(found)
+    }
+}

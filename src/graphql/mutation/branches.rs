@@ -1,0 +1,77 @@
+//! Mutations of the branches of a session.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Object, Result};
+
+use crate::domain::MessageId;
+use crate::graphql::input::branch::{
+    EditMessageInput, MESSAGE, RegenerateInput, SwitchBranchInput,
+};
+use crate::graphql::types::payload::{SendMessagePayload, SwitchBranchPayload};
+use crate::graphql::types::session::Session;
+use crate::graphql::{ApiError, api, principal};
+use crate::store::StoreError;
+
+/// Beginning and choosing branches.
+#[derive(Default)]
+pub(super) struct Branches;
+
+/// Beginning and choosing branches.
+#[Object]
+impl Branches {
+    /// Answers something once more and returns at once; `runEvents` tells the rest. The new
+    /// answer becomes the visible one; those before stay as its `siblings`. Refused while an
+    /// answer is being made in the session.
+    async fn regenerate(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to answer once more.")] input: RegenerateInput,
+    ) -> Result<SendMessagePayload> {
+        let (api, who) = (api(ctx)?, principal(ctx)?.clone());
+        let message = input.check()?;
+        let started = api.runner.regenerate(who, message).await;
+        Ok(started.map_err(ApiError::at_message)?.into())
+    }
+
+    /// Says something else instead of what was said and returns at once; `runEvents` tells
+    /// the rest. The new message and its answer become the visible branch; what it was before
+    /// stays, with what followed, as one of its `siblings`. Refused while an answer is being
+    /// made in the session.
+    async fn edit_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to say instead, and of what.")] input: EditMessageInput,
+    ) -> Result<SendMessagePayload> {
+        let (api, who) = (api(ctx)?, principal(ctx)?.clone());
+        let (message, text) = input.check(&api.limits)?;
+        let started = api.runner.edit(who, message, text).await;
+        Ok(started.map_err(ApiError::at_message)?.into())
+    }
+
+    /// Makes another branch of a session the visible one: the one through the message, down
+    /// to what was written last below it. `Session.messages` and the next message follow it.
+    /// Refused while an answer is being made in the session.
+    async fn switch_branch(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which branch.")] input: SwitchBranchInput,
+    ) -> Result<SwitchBranchPayload> {
+        let (api, who) = (api(ctx)?, principal(ctx)?);
+        let message = input.check()?;
+        let session = api.store.switch_branch(who, message).await;
+        let session = session.map_err(|error| of_message(message, error))?;
+        Ok(SwitchBranchPayload {
+            session: Session(Arc::new(session)),
+        })
+    }
+}
+
+fn of_message(message: MessageId, error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound => {
+            ApiError::not_found(MESSAGE, format!("there is no message {message}"))
+        }
+        error => ApiError::from(error).at(MESSAGE),
+    }
+}

@@ -1,0 +1,115 @@
+//! Mutations of sessions.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, MaybeUndefined, Object, Result};
+use serde_json::json;
+
+use crate::domain::SessionId;
+use crate::domain::time::now;
+use crate::graphql::input::{
+    CreateSessionInput, UpdateSessionInput, check_metadata, check_title, parse_id,
+};
+use crate::graphql::types::payload::{
+    CreateSessionPayload, DeleteSessionPayload, UpdateSessionPayload,
+};
+use crate::graphql::types::session::Session;
+use crate::graphql::{ApiError, api, principal};
+use crate::store::{NewSession, SessionChange, StoreError};
+
+/// Making, changing and deleting sessions.
+#[derive(Default)]
+pub(super) struct Sessions;
+
+/// Making, changing and deleting sessions.
+#[Object]
+impl Sessions {
+    /// Makes a session.
+    async fn create_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The session to make.")] input: Option<CreateSessionInput>,
+    ) -> Result<CreateSessionPayload> {
+        let api = api(ctx)?;
+        let input = input.unwrap_or_default();
+        let catalog = api.runner.catalog();
+        let agent = match &input.agent {
+            None => catalog.default_agent(),
+            Some(name) => catalog.by_name(name).ok_or_else(|| {
+                ApiError::not_found("input.agent", format!("there is no agent {name:?}"))
+            })?,
+        };
+        if let Some(title) = &input.title {
+            check_title(title, &api.limits)?;
+        }
+        let metadata = input
+            .metadata
+            .map_or_else(|| json!({}), |metadata| metadata.0);
+        check_metadata(&metadata, &api.limits)?;
+        let new = NewSession {
+            id: SessionId::new(),
+            agent_id: agent.id,
+            title: input.title,
+            metadata,
+            created_at: now(),
+        };
+        let session = api.store.create_session(principal(ctx)?, new).await;
+        let session = session.map_err(ApiError::from)?;
+        Ok(CreateSessionPayload {
+            session: Session(Arc::new(session)),
+        })
+    }
+
+    /// Changes a session's title or metadata.
+    async fn update_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to change.")] input: UpdateSessionInput,
+    ) -> Result<UpdateSessionPayload> {
+        let api = api(ctx)?;
+        let id = parse_id("input.id", &input.id)?;
+        if let MaybeUndefined::Value(title) = &input.title {
+            check_title(title, &api.limits)?;
+        }
+        if let Some(metadata) = &input.metadata {
+            check_metadata(&metadata.0, &api.limits)?;
+        }
+        let change = SessionChange {
+            title: match input.title {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(None),
+                MaybeUndefined::Value(title) => Some(Some(title)),
+            },
+            metadata: input.metadata.map(|metadata| metadata.0),
+        };
+        let session = api.store.update_session(principal(ctx)?, id, change).await;
+        let session = session.map_err(|error| of_session("input.id", id, error))?;
+        Ok(UpdateSessionPayload {
+            session: Session(Arc::new(session)),
+        })
+    }
+
+    /// Deletes a session with its messages and runs. Refused while an answer is being made.
+    async fn delete_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The session's id.")] id: ID,
+    ) -> Result<DeleteSessionPayload> {
+        let session = parse_id("id", &id)?;
+        let deleted = api(ctx)?
+            .store
+            .delete_session(principal(ctx)?, session)
+            .await;
+        deleted.map_err(|error| of_session("id", session, error))?;
+        Ok(DeleteSessionPayload {
+            deleted_session_id: id,
+        })
+    }
+}
+
+fn of_session(field: &str, id: SessionId, error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound => ApiError::not_found(field, format!("there is no session {id}")),
+        error => ApiError::from(error).at(field),
+    }
+}
