@@ -12,6 +12,7 @@ use crate::support::talk::{chat, create_session, input, run_events_subscription,
 
 const ABSENT_SESSION: &str = "ses_01h455vb4pex5vsknk084sn02q";
 const ABSENT_RUN: &str = "run_01h455vb4pex5vsknk084sn02q";
+const ABSENT_MESSAGE: &str = "msg_01h455vb4pex5vsknk084sn02q";
 const SAY: &str = "mutation($input: ChatInput!) { chat(input: $input) { run { id } } }";
 
 /// A table of what is asked and what is answered.
@@ -155,6 +156,63 @@ async fn what_is_said_is_checked() {
 
     let log = server.upstream.received();
     assert_eq!(log.len(), 1, "nothing refused has cost a call");
+}
+
+#[tokio::test]
+async fn branches_are_checked() {
+    let server = TestServer::start().await;
+    let mut table = table(&server).await;
+    let [deleted, session, run] = [0, 1, 2].map(|at| table.names[at].0.clone());
+    let answer = chat(&table.client, None, "Hello").await;
+    let (asked, answer) = (
+        string(&answer["userMessage"]["id"]),
+        string(&answer["message"]["id"]),
+    );
+    table.names.push((asked.clone(), "[question]"));
+    table.names.push((answer.clone(), "[answer]"));
+    let ids = [
+        ("unknown message", ABSENT_MESSAGE),
+        ("deleted session", deleted.as_str()),
+        ("session", &session),
+        ("run", &run),
+        ("nothing", ""),
+    ];
+    let text = "message: { text: \"Hi\" }";
+    for (mutation, more) in [
+        ("regenerate", ""),
+        ("editMessage", text),
+        ("switchBranch", ""),
+    ] {
+        let document = format!(
+            "mutation($id: ID!) {{ {mutation}(input: {{ messageId: $id {more} }}) {{
+               session {{ id }} }} }}"
+        );
+        for (what, id) in ids {
+            let what = format!("{mutation}({what})");
+            table.ask(&what, &document, json!({ "id": id })).await;
+        }
+    }
+    let edit = "mutation($input: EditMessageInput!) { editMessage(input: $input) { run { id } } }";
+    for (what, id, text) in [
+        ("an answer", &answer, "Hi"),
+        ("blank", &asked, " \n"),
+        ("with NUL", &asked, "a\0b"),
+        ("1 MB", &asked, &"x".repeat(1_000_000)),
+    ] {
+        let input = json!({ "messageId": id, "message": { "text": text } });
+        let what = format!("editMessage({what})");
+        table.ask(&what, edit, json!({ "input": input })).await;
+    }
+    for last in ["0", "-1", "101"] {
+        let document = format!(
+            "query($id: ID!) {{ node(id: $id) {{ ... on Message {{
+               siblings(last: {last}) {{ id }} }} }} }}"
+        );
+        let what = format!("siblings(last: {last})");
+        table.ask(&what, &document, json!({ "id": asked })).await;
+    }
+    insta::assert_snapshot!(table.lines);
+    assert_eq!(server.upstream.received().len(), 2);
 }
 
 #[tokio::test]

@@ -134,6 +134,13 @@ async fn pages_make_a_query_complex() {
             json!({ "ids": ["ses_00000000000000000000000000", "ses_00000000000000000000000001"] }),
             3,
         ),
+        (
+            "{ node(id: \"msg_00000000000000000000000000\") { ... on Message {
+               siblings { id } few: siblings(last: 3) { siblings(last: 5) { id } } } } }"
+                .to_owned(),
+            json!({}),
+            1 + (1 + 20) + (1 + 3 * (1 + 5)),
+        ),
     ] {
         let request = json!({ "query": document, "variables": variables, "extensions": told });
         let (_, answer) = answer(&client, &request).await;

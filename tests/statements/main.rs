@@ -24,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use support::client::Client;
 use support::database::{Database, on_postgres, on_sqlite};
 use support::server::Setup;
-use support::talk::{chat, half_said, send};
+use support::talk::{chat, ended_run, half_said, send};
 
 const SESSIONS: usize = 50;
 
@@ -138,6 +138,35 @@ async fn a_page_of_sessions(db: Arc<Database>) {
     check_count(&statements, 5);
 }
 
+async fn a_page_with_siblings(db: Arc<Database>) {
+    let (server, sessions) = scene(db).await;
+    let client = server.client();
+    let answered = sessions.last().unwrap();
+    let last = "query($id: ID!) { session(id: $id) { head { id } } }";
+    let data = client.data(last, &json!({ "id": answered })).await;
+    let regenerate = "mutation($id: ID!) { regenerate(input: { messageId: $id }) { run { id } } }";
+    let head = json!({ "id": data["session"]["head"]["id"] });
+    let started = client.data(regenerate, &head).await;
+    ended_run(
+        &client,
+        started["regenerate"]["run"]["id"].as_str().unwrap(),
+    )
+    .await;
+
+    let with_siblings = SESSION.replace("role text", "parent { id } siblings { id }");
+    let document = format!("{{ sessions(first: 10) {{ nodes {{ {with_siblings} }} }} }}");
+    let (data, statements) = counted(&client, &document).await;
+    let sessions = data["sessions"]["nodes"].as_array().unwrap().iter();
+    let messages = sessions.flat_map(|session| session["messages"]["nodes"].as_array().unwrap());
+    let siblings: Vec<_> = messages
+        .map(|message| message["siblings"].as_array().unwrap().len())
+        .collect();
+    assert!(siblings.len() >= 40, "{data}");
+    assert_eq!(siblings.iter().filter(|count| **count == 2).count(), 1);
+    assert_eq!(siblings.iter().sum::<usize>(), siblings.len() + 1);
+    check_count(&statements, 5);
+}
+
 async fn sessions_one_by_one(db: Arc<Database>) {
     let (server, sessions) = scene(db).await;
     let mut document = String::new();
@@ -173,6 +202,18 @@ fn a_page_of_sessions_costs_four_statements_on_sqlite() {
 fn a_page_of_sessions_costs_four_statements_on_postgres() {
     let _alone = alone();
     on_postgres(a_page_of_sessions);
+}
+
+#[test]
+fn siblings_cost_one_statement_more_on_sqlite() {
+    let _alone = alone();
+    on_sqlite(a_page_with_siblings);
+}
+
+#[test]
+fn siblings_cost_one_statement_more_on_postgres() {
+    let _alone = alone();
+    on_postgres(a_page_with_siblings);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod support;
 
 mod agents;
+mod branches;
 mod groups;
 mod leases;
 mod log;
@@ -69,6 +70,16 @@ on_both! {
         a_branch_is_read_in_ranges,
         branches_of_a_tree_are_told_apart,
         messages_belong_to_one_owner,
+    }
+    branches {
+        a_message_is_answered_again,
+        a_message_is_said_differently,
+        starts_at_one_message_wait_for_each_other,
+        kin_is_told_apart,
+        the_latest_kin_is_read,
+        a_branch_is_chosen,
+        a_branch_is_not_chosen_while_a_run_is_active,
+        kin_and_branches_belong_to_one_owner,
     }
     groups {
         a_bad_member_is_refused_alone,
