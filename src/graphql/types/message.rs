@@ -205,7 +205,7 @@ impl Message {
         }
     }
 
-    /// The run that it started (USER) or that made it (ASSISTANT).
+    /// The run that it started when it was said (USER) or that made it (ASSISTANT).
     async fn run(&self, ctx: &Context<'_>) -> Result<Run> {
         Ok(Run::by_id(self.run_id(ctx).await?))
     }
