@@ -291,6 +291,7 @@ fn run_limits(settings: &RunSettings) -> RunLimits {
         answer_bytes: settings.answer_bytes,
         tail_events: settings.tail_events,
         lease: Duration::from_secs(settings.lease_s),
+        idempotency_ttl: Duration::from_secs(settings.idempotency_ttl_s),
     }
 }
 

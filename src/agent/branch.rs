@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Message, MessageId, Principal, Role, SessionId};
+use crate::domain::{ConcurrencyPolicy, Message, MessageId, Principal, Role, SessionId};
 use crate::store::RunInput;
 
 use super::{Runner, StartError, StartRequest, Started};
@@ -59,6 +59,8 @@ impl Runner {
             agent: None,
             text,
             input,
+            on_active: ConcurrencyPolicy::Reject,
+            key: None,
         };
         let started = self.start(who, request).await;
         started.map_err(|error| match error {

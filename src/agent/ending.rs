@@ -8,7 +8,7 @@ use crate::domain::time::now;
 use crate::domain::{
     EventBody, FinishReason, Message, Principal, Role, Run, RunError, RunErrorCode, RunStatus,
 };
-use crate::store::{FinishedRun, StoreError};
+use crate::store::{FinishedRun, Rewind, StoreError};
 
 use super::Runner;
 use super::answer::Answer;
@@ -28,6 +28,8 @@ pub(super) struct Ending {
     pub(super) answer: Answer,
     /// The place of the message that is answered; looked up when not known.
     pub(super) input_position: Option<i32>,
+    /// Where the branch ends if the run is withdrawn: before its own messages.
+    pub(super) before: Option<Rewind>,
     /// Events that go into the log together with the end.
     pub(super) pending: Vec<EventBody>,
     pub(super) finish_reason: Option<FinishReason>,
@@ -49,6 +51,7 @@ impl Ending {
             run,
             live,
             input_position: None,
+            before: None,
             pending: Vec::new(),
             finish_reason: None,
         }
@@ -121,11 +124,13 @@ impl Ending {
         if let Some(last) = events.last() {
             self.run.last_sequence = last.sequence;
         }
+        let rewind = self.rewind();
         let finished = FinishedRun {
             who: self.who.clone(),
             run: self.run.clone(),
             node: self.runner.node,
             message: message.clone(),
+            rewind,
             events: events.clone(),
             mends_log: mend,
         };
@@ -133,6 +138,7 @@ impl Ending {
         self.live.set_outcome(RunOutcome {
             run: self.run.clone(),
             message,
+            withdrawn: rewind.is_some(),
         });
         self.live.publish(&events);
         Ok(())
@@ -180,6 +186,12 @@ impl Ending {
             finish_reason: self.run.finish_reason,
             created_at: self.run.finished_at.unwrap_or_else(now),
         })
+    }
+
+    /// Where the branch goes back to when the run was stopped to be withdrawn.
+    fn rewind(&self) -> Option<Rewind> {
+        let withdrawn = self.run.status == RunStatus::Cancelled && self.live.is_withdrawn();
+        self.before.filter(|_| withdrawn)
     }
 
     fn terminal(&self) -> EventBody {

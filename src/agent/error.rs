@@ -29,6 +29,20 @@ pub enum StartError {
     /// The caller's: one answer at a time.
     #[error("the session has an active run, {0}; wait for it or cancel it")]
     ActiveRun(RunId),
+    /// The caller's: the key stands for something else.
+    #[error("the key was used for something else; use a new one")]
+    KeyReused,
+    /// The caller's: what the key has started is gone.
+    #[error("what this key has started was deleted; use a new one")]
+    KeyOfDeleted,
+    /// Ours, for now: only the server that makes a run can stop it.
+    #[error(
+        "the session's active run, {0}, is made by another server and cannot be stopped from this one"
+    )]
+    Elsewhere(RunId),
+    /// Ours, for now: the run that was to make room has not ended in time.
+    #[error("the session's active run, {0}, has been stopped but has not ended yet; try again")]
+    StillActive(RunId),
     /// Ours, for now: too many runs wait.
     #[error("the server is busy; try again in a moment")]
     Busy,
@@ -37,7 +51,7 @@ pub enum StartError {
     Draining,
     /// Ours.
     #[error(transparent)]
-    Store(StoreError),
+    Store(#[from] StoreError),
     /// Ours: the task that starts runs was lost.
     #[error("the run could not be started: {0}")]
     Lost(String),

@@ -9,13 +9,13 @@ use futures_util::stream::{BoxStream, StreamExt};
 use crate::bus::{LiveRun, Ready};
 use crate::domain::{Principal, RunEvent, RunId};
 
-use super::{FollowError, Runner};
+use super::{FollowError, Runner, Started};
 
 /// How many events are read at once.
 const BATCH: u32 = 256;
 
 /// How often the log is asked for more when the run is being made by another process.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 
 /// The events of a run, in order and without holes; ends after the terminal event.
 pub type RunEvents = BoxStream<'static, Result<Arc<RunEvent>, FollowError>>;
@@ -42,9 +42,9 @@ impl Runner {
         Ok(self.events(who.clone(), run, live, after))
     }
 
-    /// As [`Runner::follow`], for a run that was just started by `who`.
-    pub fn follow_live(self: &Arc<Self>, who: Principal, live: Arc<LiveRun>) -> RunEvents {
-        self.events(who, live.id(), Some(live), 0)
+    /// As [`Runner::follow`], for a run that was started by `who`, from its beginning.
+    pub fn follow_started(self: &Arc<Self>, who: Principal, started: Started) -> RunEvents {
+        self.events(who, started.stored.run.id, started.live, 0)
     }
 
     /// Whether nothing can come after `after` any more.

@@ -15,8 +15,13 @@ use super::ending::Ending;
 /// How many expired runs are ended in one round.
 const ROUND: u32 = 100;
 
+/// How many expired keys are removed at once, and how often in one round.
+const KEY_BATCH: u32 = 500;
+const KEY_BATCHES: u32 = 100;
+
 impl Runner {
-    /// Renews this server's leases and ends expired runs of others, until `stop`.
+    /// Renews this server's leases, ends expired runs of others and removes expired keys,
+    /// until `stop`.
     pub async fn keep_leases(self: Arc<Self>, stop: CancellationToken) {
         // Three tries before anybody could think that this server is dead.
         let mut ticks = tokio::time::interval(self.limits.lease / 3);
@@ -31,6 +36,9 @@ impl Runner {
             }
             if let Err(error) = self.end_expired().await {
                 tracing::error!(%error, "expired runs were not ended");
+            }
+            if let Err(error) = self.forget_keys().await {
+                tracing::error!(%error, "expired idempotency keys were not removed");
             }
         }
     }
@@ -53,6 +61,17 @@ impl Runner {
         for (who, run) in expired {
             tracing::warn!(run = %run.id, "ending a run whose server is gone");
             self.end_interrupted(who, run).await;
+        }
+        Ok(())
+    }
+
+    /// Removes expired keys in small batches, so that no start has to wait for long.
+    async fn forget_keys(&self) -> Result<(), StoreError> {
+        let at = now();
+        for _ in 0..KEY_BATCHES {
+            if self.store.forget_keys(at, KEY_BATCH).await? < u64::from(KEY_BATCH) {
+                break;
+            }
         }
         Ok(())
     }

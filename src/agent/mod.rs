@@ -9,8 +9,11 @@ mod execute;
 mod follow;
 mod lease;
 mod log;
+mod once;
 mod prompt;
+mod room;
 mod start;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +29,11 @@ pub use follow::RunEvents;
 pub use start::{StartRequest, Started};
 
 use crate::bus::{Bus, LiveRun};
-use crate::domain::{NodeId, Principal, RunEvent, RunId};
+use crate::domain::{NodeId, Principal, RunEvent, RunId, SessionId};
 use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
+
+use turns::Turns;
 
 /// How long stopped runs get to write their ends.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -53,6 +58,8 @@ pub struct RunLimits {
     pub tail_events: usize,
     /// How long a run stays with a node that is silent.
     pub lease: Duration,
+    /// How long a client's key stands for the run that it has started.
+    pub idempotency_ttl: Duration,
 }
 
 /// What every run needs; made once at start-up.
@@ -65,6 +72,10 @@ pub struct Runner {
     pub(crate) node: NodeId,
     places: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    /// Starts with one key, by tenant, owner and key.
+    keys: Turns<(Arc<str>, Arc<str>, String)>,
+    /// Starts that make room for themselves in one session.
+    rooms: Turns<SessionId>,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
@@ -89,6 +100,8 @@ impl Runner {
             places: Arc::new(Semaphore::new(limits.active)),
             queue: Arc::new(Semaphore::new(limits.queued)),
             limits,
+            keys: Turns::new(),
+            rooms: Turns::new(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),

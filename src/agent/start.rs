@@ -9,12 +9,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::bus::LiveRun;
 use crate::domain::session::title_from;
 use crate::domain::time::now;
-use crate::domain::{Agent, MessageId, Part, Principal, Run, RunId, RunStatus, SessionId, Usage};
+use crate::domain::{
+    Agent, ConcurrencyPolicy, MessageId, Part, Principal, Run, RunId, RunStatus, SessionId, Usage,
+};
 use crate::store::{NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
 use super::execute::{Execution, first_events};
 use super::log::numbered;
-use super::{Runner, StartError};
+use super::{Runner, StartError, room};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -27,6 +29,10 @@ pub struct StartRequest {
     pub text: String,
     /// Where in the session's tree it is said.
     pub input: RunInput,
+    /// What happens to a run that is active in the session.
+    pub on_active: ConcurrencyPolicy,
+    /// The client's key: the same one with the same request gives the same run.
+    pub key: Option<String>,
 }
 
 /// A run's place among those that are made or wait; given back when dropped.
@@ -36,12 +42,12 @@ pub(super) enum Place {
     Queued(OwnedSemaphorePermit),
 }
 
-/// A run under way.
+/// A run under way, or one that its key has started before.
 pub struct Started {
-    /// What was stored.
+    /// What is stored.
     pub stored: StartedRun,
-    /// The run, to follow it or wait for it.
-    pub live: Arc<LiveRun>,
+    /// The run, unless it is not made here or has ended.
+    pub live: Option<Arc<LiveRun>>,
 }
 
 impl Runner {
@@ -68,36 +74,59 @@ impl Runner {
         who: Principal,
         request: StartRequest,
     ) -> Result<Started, StartError> {
-        let (session, agent) = self.place(&who, &request).await?;
-        let place = self.take_place()?;
-        let starts_now = matches!(place, Place::Running(_));
-        let new = self.new_run(
-            who,
-            session,
-            &agent,
-            request.text,
-            request.input,
-            starts_now,
-        );
-        let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
-        let live = self.bus.open(id, self.limits.tail_events);
-        let stored = match self.store.start_run(new).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                self.bus.close(id);
-                return Err(match error {
-                    StoreError::ActiveRun(run) => StartError::ActiveRun(run),
-                    StoreError::NotFound => match request.session {
-                        Some(session) => StartError::UnknownSession(session),
-                        None => StartError::Store(StoreError::NotFound),
-                    },
-                    error => StartError::Store(error),
-                });
+        // Those that come with the same key meanwhile find the run that this one starts.
+        let _turn = match &request.key {
+            None => None,
+            Some(key) => {
+                let name = (who.tenant.clone(), who.owner.clone(), key.clone());
+                Some(self.keys.take(name).await)
             }
         };
-        live.publish(&events);
+        if let Some(earlier) = self.earlier(&who, &request).await? {
+            return Ok(earlier);
+        }
+        let (session, agent) = self.place(&who, &request).await?;
+        // One after the other: otherwise many would stop each other's runs all at once.
+        let _room = match session {
+            Some(session) if request.on_active != ConcurrencyPolicy::Reject => {
+                Some(self.rooms.take(session).await)
+            }
+            _ => None,
+        };
+        let place = self.take_place()?;
+        let starts_now = matches!(place, Place::Running(_));
+        let mut tries = 0;
+        let (stored, live) = loop {
+            let new = self.new_run(&who, session, &agent, &request, starts_now);
+            match self.commit(new).await {
+                Ok(started) => break started,
+                Err(StoreError::ActiveRun(run)) if tries < room::TRIES => {
+                    self.make_room(&who, run, request.on_active).await?;
+                    tries += 1;
+                }
+                Err(StoreError::Repeated(run)) => return self.started(&who, run).await,
+                Err(error) => return Err(refused(error, &request)),
+            }
+        };
         self.spawn_execution(who, agent, &stored, Arc::clone(&live), place);
+        let live = Some(live);
         Ok(Started { stored, live })
+    }
+
+    /// Writes a run's start, and then tells the subscribers.
+    async fn commit(&self, new: NewRun) -> Result<(StartedRun, Arc<LiveRun>), StoreError> {
+        let (id, events) = (new.run.id, new.events.clone());
+        let live = self.bus.open(id, self.limits.tail_events);
+        match self.store.start_run(new).await {
+            Ok(stored) => {
+                live.publish(&events);
+                Ok((stored, live))
+            }
+            Err(error) => {
+                self.bus.close(id);
+                Err(error)
+            }
+        }
     }
 
     /// Finds the session and the agent a run is for.
@@ -140,14 +169,14 @@ impl Runner {
 
     fn new_run(
         &self,
-        who: Principal,
+        who: &Principal,
         session: Option<SessionId>,
         agent: &Agent,
-        text: String,
-        input: RunInput,
+        request: &StartRequest,
         starts_now: bool,
     ) -> NewRun {
         let at = now();
+        let (text, input) = (request.text.clone(), request.input.clone());
         let (message_id, title, parts) = match &input {
             RunInput::Again(message) => (message.id, None, message.parts.clone()),
             RunInput::AfterHead | RunInput::Beside(_) => {
@@ -195,7 +224,7 @@ impl Runner {
         };
         run.last_sequence = events.len() as u64;
         NewRun {
-            who,
+            who: who.clone(),
             session: target,
             input,
             message_id,
@@ -204,6 +233,7 @@ impl Runner {
             events,
             node: self.node,
             lease_expires_at: at + self.limits.lease,
+            key: request.new_key(at, self.limits.idempotency_ttl),
             run,
         }
     }
@@ -219,5 +249,14 @@ impl Runner {
         let runner = Arc::clone(self);
         let task = Execution::new(runner, who, agent, stored, live);
         self.tasks.spawn(task.run(place));
+    }
+}
+
+fn refused(error: StoreError, request: &StartRequest) -> StartError {
+    match (error, request.session) {
+        (StoreError::ActiveRun(run), _) => StartError::ActiveRun(run),
+        (StoreError::KeyReused, _) => StartError::KeyReused,
+        (StoreError::NotFound, Some(session)) => StartError::UnknownSession(session),
+        (error, _) => StartError::Store(error),
     }
 }

@@ -1,6 +1,7 @@
 //! One live run: the committed tail of its log, the text so far, and its end.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
@@ -15,6 +16,8 @@ pub struct RunOutcome {
     pub run: Run,
     /// The answer, if there is any text.
     pub message: Option<Message>,
+    /// Whether message and answer were taken out of the branch.
+    pub withdrawn: bool,
 }
 
 /// What a subscriber finds after its place.
@@ -39,6 +42,7 @@ pub struct LiveRun {
     committed: watch::Sender<u64>,
     outcome: OnceLock<Arc<RunOutcome>>,
     cancel: CancellationToken,
+    withdrawn: AtomicBool,
     closed: CancellationToken,
 }
 
@@ -58,6 +62,7 @@ impl LiveRun {
             committed: watch::Sender::new(0),
             outcome: OnceLock::new(),
             cancel: CancellationToken::new(),
+            withdrawn: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
     }
@@ -152,6 +157,18 @@ impl LiveRun {
     /// Is cancelled when the run shall stop.
     pub fn cancel_token(&self) -> &CancellationToken {
         &self.cancel
+    }
+
+    /// Stops the run, and has its message and answer taken out of the branch, unless it
+    /// comes to its own end first.
+    pub fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Release);
+        self.cancel.cancel();
+    }
+
+    /// Whether it was withdrawn.
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
     }
 
     pub(super) fn close(&self) {

@@ -127,6 +127,7 @@ sections! {
         answer_bytes: usize,
         tail_events: usize,
         lease_s: u64,
+        idempotency_ttl_s: u64,
     }
 
     /// The documents that clients can name instead of sending.
@@ -264,7 +265,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 27] = [
+        let positive: [(&'static str, u64); 28] = [
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
@@ -314,6 +315,7 @@ impl Settings {
             ("runs.answer_bytes", self.runs.answer_bytes as u64),
             ("runs.tail_events", self.runs.tail_events as u64),
             ("runs.lease_s", self.runs.lease_s),
+            ("runs.idempotency_ttl_s", self.runs.idempotency_ttl_s),
             ("limits.message_bytes", self.limits.message_bytes as u64),
             ("limits.page_size", u64::from(self.limits.page_size)),
         ];

@@ -18,5 +18,5 @@ pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId};
 pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};
 pub use principal::Principal;
-pub use run::{FinishReason, Run, RunError, RunErrorCode, RunStatus, Usage};
+pub use run::{ConcurrencyPolicy, FinishReason, Run, RunError, RunErrorCode, RunStatus, Usage};
 pub use session::Session;

@@ -41,6 +41,18 @@ impl RunStatus {
     }
 }
 
+/// What a start does when its session has an active run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConcurrencyPolicy {
+    /// Is refused.
+    Reject,
+    /// Stops it, with its partial answer kept.
+    Interrupt,
+    /// Stops it, and takes its message and partial answer out of the branch.
+    Rollback,
+}
+
 /// Why an answer ended.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,

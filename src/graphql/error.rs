@@ -161,6 +161,12 @@ impl From<StoreError> for ApiError {
                     format!("the session has an active run, {run}; wait for it or cancel it"),
                 )
             },
+            StoreError::Repeated(run) => Self::new(
+                Code::Conflict,
+                format!("the key has started the run {run} before"),
+            )
+            .about_run(run),
+            StoreError::KeyReused => StartError::KeyReused.into(),
             StoreError::Conflict => Self::new(Code::Conflict, "changed by somebody else meanwhile"),
             StoreError::Unavailable(why) => Self::unavailable(Fault::Store(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
@@ -182,6 +188,11 @@ impl From<StartError> for ApiError {
                 field: Some("input.sessionId".to_owned()),
                 ..StoreError::ActiveRun(run).into()
             },
+            StartError::KeyReused => Self::new(Code::Conflict, message).at("input.idempotencyKey"),
+            StartError::KeyOfDeleted => Self::not_found("input.idempotencyKey", message),
+            StartError::Elsewhere(run) | StartError::StillActive(run) => {
+                Self::new(Code::Unavailable, message).about_run(run)
+            }
             StartError::Busy | StartError::Draining => Self::new(Code::Unavailable, message),
             StartError::Store(error) => error.into(),
             StartError::Lost(why) => Self::fault(Fault::Start(why)),

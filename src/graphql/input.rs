@@ -9,7 +9,11 @@ use type_safe_id::{StaticType, TypeSafeId};
 use crate::agent::StartRequest;
 use crate::store::RunInput;
 
+use super::types::enums::ConcurrencyPolicy;
 use super::{ApiError, ApiLimits};
+
+/// The longest idempotency key, in characters.
+const KEY_CHARS: usize = 255;
 
 /// A message from a person.
 #[derive(Debug, InputObject)]
@@ -28,6 +32,14 @@ pub(crate) struct ChatInput {
     pub(crate) agent: Option<String>,
     /// What the person says.
     pub(crate) message: MessageInput,
+    /// What happens if the session has an active run.
+    #[graphql(default_with = "ConcurrencyPolicy::Reject")]
+    pub(crate) on_active_run: ConcurrencyPolicy,
+    /// A name for this start, chosen by the client, 1 to 255 printable characters: to send
+    /// the same input with the same key again, even while the first is under way, gives the
+    /// run that the first has started, and starts nothing. With another input it is a
+    /// CONFLICT. The server remembers keys for a day, unless set otherwise.
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// A session to make.
@@ -86,6 +98,9 @@ impl MessageInput {
 
 impl ChatInput {
     pub(crate) fn check(self, limits: &ApiLimits) -> Result<StartRequest, ApiError> {
+        if let Some(key) = &self.idempotency_key {
+            check_key(key)?;
+        }
         let text = self.message.check(limits)?;
         Ok(StartRequest {
             session: self
@@ -95,6 +110,8 @@ impl ChatInput {
             agent: self.agent,
             text,
             input: RunInput::AfterHead,
+            on_active: self.on_active_run.into(),
+            key: self.idempotency_key,
         })
     }
 }
@@ -117,6 +134,14 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<(), ApiError> {
             field,
             "the text must not contain U+0000",
         ));
+    }
+    Ok(())
+}
+
+fn check_key(key: &str) -> Result<(), ApiError> {
+    if key.is_empty() || key.chars().count() > KEY_CHARS || key.contains(char::is_control) {
+        let message = format!("the key must have 1 to {KEY_CHARS} printable characters");
+        return Err(ApiError::bad_input("input.idempotencyKey", message));
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use super::types::session::Session;
 use super::{ApiError, Code, api, principal};
 use crate::bus::RunOutcome;
 use crate::domain::{self, RunId};
+use crate::store::StartedRun;
 
 /// How long `cancelRun` waits to be able to say how the run ended.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
@@ -45,14 +46,18 @@ impl Runs {
         let api = api(ctx)?;
         let deadline = Instant::now() + api.limits.chat_timeout;
         let request = input.check(&api.limits)?;
-        let started = api.runner.start(principal(ctx)?.clone(), request).await;
+        let who = principal(ctx)?;
+        let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
         let run = started.stored.run.id;
-        let finished = tokio::time::timeout_at(deadline, started.live.finished()).await;
-        let Ok(Some(outcome)) = finished else {
+        let finished = api.runner.outcome(who, &started);
+        let Ok(finished) = tokio::time::timeout_at(deadline, finished).await else {
             return Err(goes_on(run).into());
         };
-        let session = answered(started.stored.session, &outcome);
+        let Some(outcome) = finished.map_err(ApiError::from)? else {
+            return Err(goes_on(run).into());
+        };
+        let session = answered(&started.stored, &outcome);
         Ok(ChatPayload {
             session: Session(Arc::new(session)),
             user_message: Message::stored(Arc::new(started.stored.message)),
@@ -109,8 +114,17 @@ impl Runs {
 }
 
 /// The session as the end of its run left it.
-fn answered(mut session: domain::Session, outcome: &RunOutcome) -> domain::Session {
-    if let Some(message) = &outcome.message {
+fn answered(stored: &StartedRun, outcome: &RunOutcome) -> domain::Session {
+    let mut session = stored.session.clone();
+    if session.head != Some(stored.message.id) {
+        // Read after the end, or of a branch that does not have the message any more.
+        return session;
+    }
+    if outcome.withdrawn {
+        session.head = stored.message.parent_id;
+        session.branch_length = stored.message.position;
+        session.updated_at = outcome.run.finished_at.unwrap_or(session.updated_at);
+    } else if let Some(message) = &outcome.message {
         session.head = Some(message.id);
         session.branch_length = message.position + 1;
         session.updated_at = message.created_at;

@@ -27,9 +27,9 @@ impl Subscription {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let request = input.check(&api.limits)?;
         let started = api.runner.start(who.clone(), request).await;
-        let live = started.map_err(ApiError::from)?.live;
-        let run = live.id();
-        let events = api.runner.follow_live(who.clone(), live);
+        let started = started.map_err(ApiError::from)?;
+        let run = started.stored.run.id;
+        let events = api.runner.follow_started(who.clone(), started);
         Ok(as_graphql(ctx, api, run, events))
     }
 

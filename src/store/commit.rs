@@ -10,7 +10,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Message, MessageId, NodeId, Principal, Role, Run, RunId, Session, SessionId};
 
 use super::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use super::{NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
+use super::keys::{self, KeyRow};
+use super::{NewRun, NewSession, Rewind, RunInput, SessionTarget, StartedRun, StoreError};
 
 /// A run as it is inserted.
 pub(crate) struct StoredRun<'a> {
@@ -23,7 +24,7 @@ pub(crate) struct StoredRun<'a> {
 /// A session's new head, set only if the head is still `previous`.
 pub(crate) struct NewHead {
     pub(crate) session: SessionId,
-    pub(crate) head: MessageId,
+    pub(crate) head: Option<MessageId>,
     pub(crate) branch_length: i32,
     pub(crate) at: Timestamp,
     /// The title it gets if it has none.
@@ -41,6 +42,13 @@ pub(crate) trait Statements: Send {
         ids: &[SessionId],
     ) -> Result<Vec<(Principal, Session)>, StoreError>;
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError>;
+    /// Writes the keys of these starts, each another one, unless they stand for an earlier
+    /// run that has not expired; returns the ids of the runs whose keys were written.
+    async fn claim_keys(&mut self, rows: &[&NewRun]) -> Result<HashSet<Uuid>, StoreError>;
+    /// What the keys of these starts stand for.
+    async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError>;
+    /// Removes the keys that were written for these starts.
+    async fn release_keys(&mut self, rows: &[&NewRun]) -> Result<(), StoreError>;
     /// Inserts the runs whose sessions have no active one and returns their ids.
     async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError>;
     /// `(session, run)` of the active runs of these sessions.
@@ -150,6 +158,7 @@ async fn write_starts(
         return Ok(Vec::new());
     }
     let mut placed = place_all(starts, sessions);
+    keys::claim(db, starts, &mut placed).await?;
     let new_sessions: Vec<_> = starts
         .iter()
         .zip(&placed)
@@ -160,6 +169,7 @@ async fn write_starts(
         db.insert_sessions(&new_sessions).await?;
     }
     insert_runs(db, starts, &mut placed).await?;
+    keys::release(db, starts, &mut placed).await?;
 
     let accepted: Vec<_> = starts
         .iter()
@@ -181,7 +191,7 @@ async fn write_starts(
             let (_, locked) = sessions.get(&placed.session.id)?;
             Some(NewHead {
                 session: placed.session.id,
-                head: placed.message.id,
+                head: Some(placed.message.id),
                 branch_length: placed.session.branch_length,
                 at: placed.session.updated_at,
                 title: start.title.clone(),
@@ -310,17 +320,25 @@ async fn write_finishes(
         .filter_map(|(finish, first)| first.then_some(finish))
         .collect();
     let ended = db.end_runs(&wanted).await?;
-    let messages: Vec<_> = wanted
+    let accepted: Vec<_> = wanted
         .iter()
         .filter(|finish| ended.contains(&finish.run.id.uuid()))
+        .collect();
+    let messages: Vec<_> = accepted
+        .iter()
         .filter_map(|finish| Some((&finish.who, finish.message.as_ref()?)))
         .collect();
     if !messages.is_empty() {
         db.insert_messages(&messages).await?;
-        let heads: Vec<_> = messages
-            .iter()
-            .map(|(_, message)| answer_head(message))
-            .collect();
+    }
+    let heads: Vec<_> = accepted
+        .iter()
+        .filter_map(|finish| match finish.rewind {
+            Some(rewind) => Some(rewound_head(&finish.run, rewind)),
+            None => finish.message.as_ref().map(answer_head),
+        })
+        .collect();
+    if !heads.is_empty() {
         db.set_heads(&heads).await?;
     }
     Ok(finishes
@@ -340,11 +358,23 @@ async fn write_finishes(
 fn answer_head(message: &Message) -> NewHead {
     NewHead {
         session: message.session_id,
-        head: message.id,
+        head: Some(message.id),
         branch_length: message.position + 1,
         at: message.created_at,
         title: None,
         previous: message.parent_id,
+    }
+}
+
+/// A branch whose head a run answers goes back to before it.
+fn rewound_head(run: &Run, rewind: Rewind) -> NewHead {
+    NewHead {
+        session: run.session_id,
+        head: rewind.head,
+        branch_length: rewind.branch_length,
+        at: run.finished_at.unwrap_or(run.created_at),
+        title: None,
+        previous: Some(run.input_message_id),
     }
 }
 

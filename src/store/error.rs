@@ -13,6 +13,12 @@ pub enum StoreError {
     /// The caller's: the session has an active run.
     #[error("the session has an active run, {0}")]
     ActiveRun(RunId),
+    /// The caller's: the idempotency key has started this run before.
+    #[error("the idempotency key has started {0} before")]
+    Repeated(RunId),
+    /// The caller's: the idempotency key stands for something else.
+    #[error("the idempotency key was used for something else")]
+    KeyReused,
     /// The row changed meanwhile, for example a run that another node took over.
     #[error("the row was changed by somebody else")]
     Conflict,
@@ -30,6 +36,8 @@ impl StoreError {
         match self {
             Self::NotFound => Self::NotFound,
             Self::ActiveRun(run) => Self::ActiveRun(*run),
+            Self::Repeated(run) => Self::Repeated(*run),
+            Self::KeyReused => Self::KeyReused,
             Self::Conflict => Self::Conflict,
             Self::Unavailable(why) => Self::Unavailable(why.clone()),
             Self::Internal(why) => Self::Internal(why.clone()),

@@ -43,6 +43,37 @@ pub enum RunInput {
     Again(Message),
 }
 
+/// What a client calls a start, so that it can send it again without a second run.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// The key, unique for its tenant and owner.
+    pub key: String,
+    /// SHA-256 of what is asked for.
+    pub fingerprint: [u8; 32],
+    /// When the key is forgotten.
+    pub expires_at: Timestamp,
+}
+
+/// A key that has started a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptKey {
+    /// SHA-256 of what was asked for.
+    pub fingerprint: Vec<u8>,
+    /// The run.
+    pub run: RunId,
+}
+
+impl NewKey {
+    /// Why a start is refused whose key is `kept` already.
+    pub fn again(&self, kept: &KeptKey) -> StoreError {
+        if kept.fingerprint == self.fingerprint {
+            StoreError::Repeated(kept.run)
+        } else {
+            StoreError::KeyReused
+        }
+    }
+}
+
 /// A run to be started, with the message that asks for it.
 #[derive(Debug, Clone)]
 pub struct NewRun {
@@ -66,6 +97,8 @@ pub struct NewRun {
     pub node: NodeId,
     /// Until when the node has it.
     pub lease_expires_at: Timestamp,
+    /// The client's key for it.
+    pub key: Option<NewKey>,
 }
 
 /// A started run with what was stored beside it.
@@ -90,6 +123,15 @@ pub struct NewEvents {
     pub started_at: Option<Timestamp>,
 }
 
+/// A branch's end before a run, to which its session goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewind {
+    /// The last message before the one that the run answers.
+    pub head: Option<MessageId>,
+    /// The length of the branch up to there.
+    pub branch_length: i32,
+}
+
 /// A run's end.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
@@ -101,6 +143,8 @@ pub struct FinishedRun {
     pub node: NodeId,
     /// The answer, when there is any text to keep; becomes the session's head.
     pub message: Option<Message>,
+    /// Takes the run's message and answer out of the branch, if they are still its end.
+    pub rewind: Option<Rewind>,
     /// The last events, the terminal one included.
     pub events: Vec<Arc<RunEvent>>,
     /// Whether `events` are numbered anew, after earlier ones could not be written.

@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod error;
 pub(crate) mod file_agents;
 pub(crate) mod group;
+pub(crate) mod keys;
 pub(crate) mod log_rows;
 pub mod postgres;
 pub(crate) mod queries;
@@ -21,7 +22,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use error::StoreError;
-pub use group::{FinishedRun, NewEvents, NewRun, Reply, RunInput, SessionTarget, StartedRun};
+pub use group::{
+    FinishedRun, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput, SessionTarget,
+    StartedRun,
+};
 pub use writer::WriterSettings;
 
 use crate::domain::time::Timestamp;
@@ -232,10 +236,22 @@ pub trait RunStore: Send + Sync {
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError>;
 
-    /// Starts a run: the session when it is new, the user's message, the run and its first
-    /// events, all or nothing. `ActiveRun` when the session already has one, `NotFound` when
-    /// the principal has no such session.
+    /// Starts a run: the session when it is new, the user's message, the run, its first
+    /// events and its key, all or nothing. `ActiveRun` when the session already has one,
+    /// `NotFound` when the principal has no such session, `Repeated` or `KeyReused` when the
+    /// key has started a run that it still stands for.
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError>;
+
+    /// What a key stands for at `now`.
+    async fn kept_key(
+        &self,
+        who: &Principal,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<KeptKey>, StoreError>;
+
+    /// Removes keys, at most `limit`, that have expired by `now`. Returns how many.
+    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Ends a run: its last events, its answer and its final state, all or nothing.
     /// `Conflict` when it is no longer this node's to end, or when earlier events could not

@@ -10,9 +10,9 @@ use talkgraph::domain::{
     PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
 use talkgraph::store::{
-    AgentStore, BranchRange, EventLog, FinishedRun, Kin, Maintenance, MessageStore, NewEvents,
-    NewRun, NewSession, Reply, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
-    SharedStore, StartedRun, StoreError,
+    AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MessageStore,
+    NewEvents, NewRun, NewSession, Reply, RunStore, SessionChange, SessionCursor, SessionFilter,
+    SessionStore, SharedStore, StartedRun, StoreError,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -95,6 +95,8 @@ delegate! {
         fn runs_by_id(who: &Principal, ids: &[RunId]) -> Outcome<Vec<Run>>;
         fn active_runs(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<Run>>;
         fn start_run(run: NewRun) -> Outcome<StartedRun>;
+        fn kept_key(who: &Principal, key: &str, now: Timestamp) -> Outcome<Option<KeptKey>>;
+        fn forget_keys(now: Timestamp, limit: u32) -> Outcome<u64>;
         fn finish_run(run: FinishedRun) -> Outcome<()>;
         fn renew_leases(node: NodeId, until: Timestamp) -> Outcome<()>;
         fn take_expired_runs(node: NodeId, now: Timestamp, until: Timestamp, limit: u32)

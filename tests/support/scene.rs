@@ -116,6 +116,7 @@ impl Scene {
             events: vec![event(id, 1, EventBody::RunStarted)],
             node: self.node,
             lease_expires_at: at + chrono::TimeDelta::seconds(30),
+            key: None,
         }
     }
 
@@ -172,6 +173,7 @@ impl Scene {
                 finish_reason: run.finish_reason,
                 created_at: now(),
             }),
+            rewind: None,
             events: vec![event(run.id, sequence, completed)],
             mends_log: false,
             run,

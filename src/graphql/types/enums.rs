@@ -38,6 +38,21 @@ pub(crate) enum RunStatus {
     Cancelled,
 }
 
+/// What happens when a session has an active run and another is to start in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::ConcurrencyPolicy")]
+pub(crate) enum ConcurrencyPolicy {
+    /// Nothing is started: CONFLICT, with the active run's id as `extensions.runId`.
+    Reject,
+    /// The active run is stopped, and its partial answer stays in the session as CANCELLED;
+    /// the new message follows it.
+    Interrupt,
+    /// The active run is stopped, and its message and partial answer are taken out of the
+    /// session's branch; the new message takes their place. A run that comes to its own end
+    /// before it is stopped stays.
+    Rollback,
+}
+
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::FinishReason")]

@@ -14,10 +14,11 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Message, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
+use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
 use crate::store::rows::{OwnedSessionRow, all, encode_parts};
 use crate::store::writer::Committer;
-use crate::store::{StoreError, queries};
+use crate::store::{NewRun, StoreError, queries};
 
 use super::{PostgresSettings, TRUSTED_IDLE_TIME};
 
@@ -157,6 +158,51 @@ impl Statements for PostgresStatements<'_> {
         Ok(())
     }
 
+    async fn claim_keys(&mut self, rows: &[&NewRun]) -> Result<HashSet<Uuid>, StoreError> {
+        let rows = keyed(rows);
+        let claimed = sqlx::query_as(
+            "INSERT INTO idempotency_keys (tenant, owner, key, fingerprint, run_id, created_at,
+               expires_at)
+             SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bytea[], $5::uuid[],
+               $6::timestamptz[], $7::timestamptz[])
+             ON CONFLICT (tenant, owner, key) DO UPDATE SET
+               fingerprint = excluded.fingerprint, run_id = excluded.run_id,
+               created_at = excluded.created_at, expires_at = excluded.expires_at
+             WHERE idempotency_keys.expires_at <= excluded.created_at
+             RETURNING run_id",
+        )
+        .bind(column(&rows, |(start, _)| start.who.tenant.as_ref()))
+        .bind(column(&rows, |(start, _)| start.who.owner.as_ref()))
+        .bind(column(&rows, |(_, key)| key.key.as_str()))
+        .bind(column(&rows, |(_, key)| key.fingerprint.as_slice()))
+        .bind(column(&rows, |(start, _)| start.run.id.uuid()))
+        .bind(column(&rows, |(start, _)| start.run.created_at))
+        .bind(column(&rows, |(_, key)| key.expires_at))
+        .fetch_all(&mut *self.0)
+        .await?;
+        Ok(ids(claimed))
+    }
+
+    async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError> {
+        let mut query = queries::kept_keys::<Postgres>(rows);
+        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
+    }
+
+    async fn release_keys(&mut self, rows: &[&NewRun]) -> Result<(), StoreError> {
+        let rows = keyed(rows);
+        sqlx::query(
+            "DELETE FROM idempotency_keys WHERE (tenant, owner, key, run_id) IN (
+               SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::uuid[]))",
+        )
+        .bind(column(&rows, |(start, _)| start.who.tenant.as_ref()))
+        .bind(column(&rows, |(start, _)| start.who.owner.as_ref()))
+        .bind(column(&rows, |(_, key)| key.key.as_str()))
+        .bind(column(&rows, |(start, _)| start.run.id.uuid()))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
     async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
         let inserted = sqlx::query_as(
             "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, model,
@@ -237,7 +283,7 @@ impl Statements for PostgresStatements<'_> {
              WHERE sessions.id = v.id AND sessions.head_message_id IS NOT DISTINCT FROM v.previous",
         )
         .bind(column(rows, |new| new.session.uuid()))
-        .bind(column(rows, |new| new.head.uuid()))
+        .bind(column(rows, |new| new.head.map(|id| id.uuid())))
         .bind(column(rows, |new| new.branch_length))
         .bind(column(rows, |new| new.at))
         .bind(column(rows, |new| new.title.as_deref()))

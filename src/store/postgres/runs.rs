@@ -5,10 +5,12 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
+use crate::store::keys::KeyRow;
 use crate::store::log_rows::{LogGroupRow, decode_events};
 use crate::store::rows::{RUN_COLUMNS, RunRow, all};
 use crate::store::{
-    EventLog, FinishedRun, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError, queries,
+    EventLog, FinishedRun, KeptKey, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError,
+    queries,
 };
 
 use super::PostgresStore;
@@ -31,6 +33,31 @@ impl RunStore for PostgresStore {
 
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError> {
         self.writer.start(run).await
+    }
+
+    async fn kept_key(
+        &self,
+        who: &Principal,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<KeptKey>, StoreError> {
+        let mut query = queries::kept_key::<Postgres>(who, key, now);
+        let row: Option<KeyRow> = query.build_query_as().fetch_optional(&self.pool).await?;
+        Ok(row.map(KeptKey::from))
+    }
+
+    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        // Skipped: what another node removes right now, or a start takes over.
+        let removed = sqlx::query(
+            "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (
+               SELECT ctid FROM idempotency_keys WHERE expires_at <= $1
+               LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        )
+        .bind(now)
+        .bind(i64::from(limit))
+        .execute(&self.pool)
+        .await?;
+        Ok(removed.rows_affected())
     }
 
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError> {

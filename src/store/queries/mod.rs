@@ -3,11 +3,13 @@
 //! Each text depends only on which conditions it has, so that it is prepared once.
 
 mod agents;
+mod keys;
 mod messages;
 mod runs;
 mod sessions;
 
 pub(crate) use agents::*;
+pub(crate) use keys::*;
 pub(crate) use messages::*;
 pub(crate) use runs::*;
 pub(crate) use sessions::*;

@@ -13,10 +13,11 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Message, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
+use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
 use crate::store::rows::{OwnedSessionRow, Stamp, all, encode_parts};
 use crate::store::writer::Committer;
-use crate::store::{StoreError, queries};
+use crate::store::{NewRun, StoreError, queries};
 
 /// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
 const MOST_ROWS: usize = 32;
@@ -108,6 +109,48 @@ impl Statements for SqliteStatements<'_> {
         Ok(())
     }
 
+    async fn claim_keys(&mut self, rows: &[&NewRun]) -> Result<HashSet<Uuid>, StoreError> {
+        let head = "INSERT INTO idempotency_keys (tenant, owner, key, fingerprint, run_id, \
+                    created_at, expires_at) ";
+        let tail = " ON CONFLICT (tenant, owner, key) DO UPDATE SET \
+                    fingerprint = excluded.fingerprint, run_id = excluded.run_id, \
+                    created_at = excluded.created_at, expires_at = excluded.expires_at \
+                    WHERE idempotency_keys.expires_at <= excluded.created_at RETURNING run_id";
+        let keyed = keyed(rows);
+        let claimed = insert(self.0, head, &keyed, tail, |row, (start, key)| {
+            row.push_bind(start.who.tenant.as_ref())
+                .push_bind(start.who.owner.as_ref())
+                .push_bind(key.key.as_str())
+                .push_bind(key.fingerprint.as_slice())
+                .push_bind(start.run.id.uuid())
+                .push_bind(Stamp(start.run.created_at))
+                .push_bind(Stamp(key.expires_at));
+            Ok(())
+        })
+        .await?;
+        Ok(claimed.into_iter().collect())
+    }
+
+    async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError> {
+        let mut query = queries::kept_keys::<Sqlite>(rows);
+        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
+    }
+
+    async fn release_keys(&mut self, rows: &[&NewRun]) -> Result<(), StoreError> {
+        let head = "WITH v (tenant, owner, key, run_id) AS (";
+        let tail = ") DELETE FROM idempotency_keys \
+                    WHERE (tenant, owner, key, run_id) IN (SELECT * FROM v)";
+        insert(self.0, head, &keyed(rows), tail, |row, (start, key)| {
+            row.push_bind(start.who.tenant.as_ref())
+                .push_bind(start.who.owner.as_ref())
+                .push_bind(key.key.as_str())
+                .push_bind(start.run.id.uuid());
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
         let head = "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, \
                     model, status, input_tokens, output_tokens, cached_input_tokens, \
@@ -174,7 +217,7 @@ impl Statements for SqliteStatements<'_> {
                     WHERE sessions.id = v.id AND sessions.head_message_id IS v.previous";
         insert(self.0, head, rows, tail, |row, new| {
             row.push_bind(new.session.uuid())
-                .push_bind(new.head.uuid())
+                .push_bind(new.head.map(|id| id.uuid()))
                 .push_bind(new.branch_length)
                 .push_bind(Stamp(new.at))
                 .push_bind(new.title.as_deref())

@@ -5,10 +5,12 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
+use crate::store::keys::KeyRow;
 use crate::store::log_rows::{LogGroupRow, decode_events};
 use crate::store::rows::{RUN_COLUMNS, RunRow, Stamp, all};
 use crate::store::{
-    EventLog, FinishedRun, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError, queries,
+    EventLog, FinishedRun, KeptKey, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError,
+    queries,
 };
 
 use super::SqliteStore;
@@ -31,6 +33,29 @@ impl RunStore for SqliteStore {
 
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError> {
         self.writer.start(run).await
+    }
+
+    async fn kept_key(
+        &self,
+        who: &Principal,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<KeptKey>, StoreError> {
+        let mut query = queries::kept_key::<Sqlite>(who, key, now);
+        let row: Option<KeyRow> = query.build_query_as().fetch_optional(&self.reads).await?;
+        Ok(row.map(KeptKey::from))
+    }
+
+    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let removed = sqlx::query(
+            "DELETE FROM idempotency_keys WHERE rowid IN (
+               SELECT rowid FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)",
+        )
+        .bind(Stamp(now))
+        .bind(limit)
+        .execute(&self.writes)
+        .await?;
+        Ok(removed.rows_affected())
     }
 
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError> {

@@ -1,0 +1,105 @@
+//! Starts that are sent again: an idempotency key stands for one run.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::bus::RunOutcome;
+use crate::domain::time::Timestamp;
+use crate::domain::time::now;
+use crate::domain::{Principal, RunId};
+use crate::store::{NewKey, StartedRun, StoreError};
+
+use super::follow::POLL;
+use super::{Runner, StartError, StartRequest, Started};
+
+impl StartRequest {
+    /// The request's key, as it is stored when the run starts `at`.
+    pub(super) fn new_key(&self, at: Timestamp, lifetime: std::time::Duration) -> Option<NewKey> {
+        Some(NewKey {
+            key: self.key.clone()?,
+            fingerprint: self.fingerprint(),
+            expires_at: at + lifetime,
+        })
+    }
+
+    /// Tells whether two requests ask for the same.
+    fn fingerprint(&self) -> [u8; 32] {
+        let canonical = json!([
+            "chat",
+            self.session.map(|session| session.to_string()),
+            self.agent,
+            self.text,
+            <&str>::from(self.on_active),
+        ]);
+        Sha256::digest(canonical.to_string()).into()
+    }
+}
+
+impl Runner {
+    /// What the request's key has started before.
+    pub(super) async fn earlier(
+        &self,
+        who: &Principal,
+        request: &StartRequest,
+    ) -> Result<Option<Started>, StartError> {
+        let at = now();
+        let Some(new) = request.new_key(at, self.limits.idempotency_ttl) else {
+            return Ok(None);
+        };
+        let kept = self.store.kept_key(who, &new.key, at).await;
+        let Some(kept) = kept.map_err(StartError::Store)? else {
+            return Ok(None);
+        };
+        match new.again(&kept) {
+            StoreError::Repeated(run) => self.started(who, run).await.map(Some),
+            _ => Err(StartError::KeyReused),
+        }
+    }
+
+    /// A run that was started before, with what is stored beside it now.
+    pub(super) async fn started(&self, who: &Principal, run: RunId) -> Result<Started, StartError> {
+        let store = &self.store;
+        // Taken first: a run that is no longer live afterwards has its end in the database.
+        let live = self.bus.get(run);
+        let run = store.runs_by_id(who, &[run]).await?.pop();
+        let run = run.ok_or(StartError::KeyOfDeleted)?;
+        let session = store.sessions_by_id(who, &[run.session_id]).await?.pop();
+        let message = store.messages_by_id(who, &[run.input_message_id]).await?;
+        let stored = StartedRun {
+            session: session.ok_or(StartError::KeyOfDeleted)?,
+            message: message.into_iter().next().ok_or(StartError::KeyOfDeleted)?,
+            run,
+        };
+        Ok(Started { stored, live })
+    }
+
+    /// How a started run has ended, once it has; `None` when that cannot be known here.
+    pub async fn outcome(
+        &self,
+        who: &Principal,
+        started: &Started,
+    ) -> Result<Option<Arc<RunOutcome>>, StoreError> {
+        if let Some(live) = &started.live {
+            return Ok(live.finished().await);
+        }
+        loop {
+            let run = self.store.runs_by_id(who, &[started.stored.run.id]).await?;
+            let Some(run) = run.into_iter().next() else {
+                return Ok(None);
+            };
+            if run.status.is_terminal() {
+                let output = &[run.output_message_id];
+                let message = self.store.messages_by_id(who, output).await?.pop();
+                return Ok(Some(Arc::new(RunOutcome {
+                    run,
+                    message,
+                    withdrawn: false,
+                })));
+            }
+            // Another process makes it.
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
