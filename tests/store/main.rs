@@ -8,6 +8,7 @@ mod support;
 mod agents;
 mod branches;
 mod groups;
+mod keys;
 mod leases;
 mod log;
 mod messages;
@@ -88,6 +89,15 @@ on_both! {
         closing_commits_what_is_queued,
         a_closed_store_refuses,
         a_full_queue_refuses_after_its_time,
+    }
+    keys {
+        a_key_is_written_with_its_run,
+        of_many_starts_with_a_key_one_succeeds,
+        a_refused_start_leaves_no_key,
+        an_expired_key_starts_another_run,
+        expired_keys_are_removed_a_few_at_a_time,
+        a_key_belongs_to_one_owner,
+        a_withdrawn_run_leaves_the_branch,
     }
     log {
         a_log_reads_as_it_was_written,
