@@ -133,6 +133,14 @@ async fn what_is_said_is_checked() {
     };
     say("unknown agent", with_agent(None, "nobody")).await;
     say("another agent", with_agent(Some(&session), "support")).await;
+    for key in ["", &"k".repeat(256), "a\nb", "a\0b"] {
+        let mut variables = input(None, "Hello");
+        variables["input"]["idempotencyKey"] = key.into();
+        say(&format!("key of {} characters", key.len()), variables).await;
+    }
+    let mut unknown = input(None, "Hello");
+    unknown["input"]["onActiveRun"] = "WAIT".into();
+    say("unknown policy", unknown).await;
     say("no variables", json!({})).await;
     say(
         "wrong type of variable",

@@ -25,9 +25,11 @@ mod disconnect;
 mod graphql_over_http;
 mod guard;
 mod hostile;
+mod idempotency;
 mod last_event_id;
 mod layers;
 mod multipart;
+mod on_active_run;
 mod panics;
 mod persisted;
 mod protocol;
@@ -114,6 +116,26 @@ on_both! {
         a_run_waits_for_its_place,
         a_waiting_run_can_be_stopped,
         a_full_queue_refuses,
+    }
+    idempotency {
+        the_same_start_gives_the_first_result,
+        a_start_under_way_is_joined,
+        fifty_at_once_are_one,
+        a_key_stands_for_one_input,
+        a_key_belongs_to_one_owner,
+        a_refused_start_leaves_its_key_free,
+        a_key_is_forgotten_after_its_time,
+        expired_keys_are_removed,
+        what_was_deleted_is_not_started_again,
+    }
+    on_active_run {
+        an_interrupted_run_keeps_what_it_has_said,
+        a_run_rolled_back_leaves_the_branch,
+        a_first_message_is_rolled_back,
+        a_waiting_run_makes_room,
+        a_start_without_a_place_stops_nothing,
+        a_run_of_another_server_stays,
+        a_hundred_at_once_never_run_together,
     }
     sessions {
         a_session_is_made_changed_and_deleted,
