@@ -190,7 +190,7 @@ pub(crate) async fn expired_keys_are_removed(db: Arc<Database>) {
     let store = Arc::new(OnceLock::<SharedStore>::new());
     let slot = Arc::clone(&store);
     let setup = Setup::new()
-        .set("runs.idempotency_ttl_s", 1)
+        .set("runs.idempotency_ttl_s", 3)
         .set("runs.lease_s", 1)
         .around(move |store| Arc::clone(slot.get_or_init(|| store)));
     let server = setup.on(&db).start().await;
@@ -202,6 +202,7 @@ pub(crate) async fn expired_keys_are_removed(db: Arc<Database>) {
         let kept = store.get().unwrap().kept_key(&who, "k", began).await;
         kept.unwrap()
     };
+    assert!(kept().await.is_some());
     eventually("the key to be removed", async || {
         kept().await.is_none().then_some(())
     })
