@@ -11,10 +11,10 @@ use tracing::Instrument;
 use crate::bus::LiveRun;
 use crate::domain::time::now;
 use crate::domain::{
-    Agent, EventBody, FinishReason, Message, Principal, RunError, RunErrorCode, RunId, RunStatus,
+    Agent, EventBody, FinishReason, Message, Principal, RunError, RunErrorCode, RunStatus,
 };
 use crate::llm::{LlmError, StreamPart};
-use crate::store::{BranchRange, Rewind, StartedRun, StoreError};
+use crate::store::{BranchRange, StartedRun, StoreError};
 
 use super::answer::Answer;
 use super::ending::Ending;
@@ -87,7 +87,7 @@ impl Execution {
                 log,
                 answer: Answer::new(run.output_message_id),
                 input_position: Some(stored.message.position),
-                before: Some(before(&stored.message, run.id)),
+                before: Some(stored.before),
                 pending: Vec::new(),
                 finish_reason: None,
                 run,
@@ -268,18 +268,4 @@ pub(super) fn first_events(model: &str) -> Vec<EventBody> {
             model: model.to_owned(),
         },
     ]
-}
-
-/// Where the branch was before a run that answers this message. One that is answered again is
-/// not the run's own, and stays.
-fn before(input: &Message, run: RunId) -> Rewind {
-    let is_own = input.run_id == run;
-    Rewind {
-        head: if is_own {
-            input.parent_id
-        } else {
-            Some(input.id)
-        },
-        branch_length: input.position + i32::from(!is_own),
-    }
 }

@@ -9,7 +9,7 @@ use crate::bus::RunOutcome;
 use crate::domain::time::Timestamp;
 use crate::domain::time::now;
 use crate::domain::{Principal, RunId};
-use crate::store::{NewKey, StartedRun, StoreError};
+use crate::store::{NewKey, Rewind, StartedRun, StoreError};
 
 use super::follow::POLL;
 use super::{Runner, StartError, StartRequest, Started};
@@ -67,10 +67,17 @@ impl Runner {
         let run = run.ok_or(StartError::KeyOfDeleted)?;
         let session = store.sessions_by_id(who, &[run.session_id]).await?.pop();
         let message = store.messages_by_id(who, &[run.input_message_id]).await?;
+        let message = message.into_iter().next().ok_or(StartError::KeyOfDeleted)?;
+        // Whoever makes the run knows better; keys start no runs beside others.
+        let before = Rewind {
+            head: message.parent_id,
+            branch_length: message.position,
+        };
         let stored = StartedRun {
             session: session.ok_or(StartError::KeyOfDeleted)?,
-            message: message.into_iter().next().ok_or(StartError::KeyOfDeleted)?,
+            message,
             run,
+            before,
         };
         Ok(Started { stored, live })
     }

@@ -272,6 +272,10 @@ fn place_all(starts: &[NewRun], sessions: &Sessions) -> Vec<Result<StartedRun, S
 }
 
 fn place(start: &NewRun, mut session: Session) -> StartedRun {
+    let before = Rewind {
+        head: session.head,
+        branch_length: session.branch_length,
+    };
     let new = |parent_id, position| Message {
         id: start.message_id,
         session_id: session.id,
@@ -298,6 +302,7 @@ fn place(start: &NewRun, mut session: Session) -> StartedRun {
         session,
         message,
         run: start.run.clone(),
+        before,
     }
 }
 

@@ -110,6 +110,8 @@ pub struct StartedRun {
     pub message: Message,
     /// The run.
     pub run: Run,
+    /// Where the branch ended before it.
+    pub before: Rewind,
 }
 
 /// Events to be added to a run's log.
@@ -126,7 +128,7 @@ pub struct NewEvents {
 /// A branch's end before a run, to which its session goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rewind {
-    /// The last message before the one that the run answers.
+    /// The last message of the branch, as it was before the run.
     pub head: Option<MessageId>,
     /// The length of the branch up to there.
     pub branch_length: i32,

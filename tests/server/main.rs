@@ -130,6 +130,7 @@ on_both! {
     }
     on_active_run {
         an_interrupted_run_keeps_what_it_has_said,
+        a_new_answer_that_is_rolled_back_leaves_the_old_one,
         a_run_rolled_back_leaves_the_branch,
         a_first_message_is_rolled_back,
         a_waiting_run_makes_room,

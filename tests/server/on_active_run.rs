@@ -60,6 +60,40 @@ pub(crate) async fn an_interrupted_run_keeps_what_it_has_said(db: Arc<Database>)
     assert_eq!(messages(&client, &session).await.len(), 6);
 }
 
+/// What was there before comes back, also where the run answered something once more.
+pub(crate) async fn a_new_answer_that_is_rolled_back_leaves_the_old_one(db: Arc<Database>) {
+    let server = Setup::new().on(&db).start().await;
+    let client = server.client();
+    let first = chat(&client, None, "Count").await;
+    let session = string(&first["session"]["id"]);
+    let answer = string(&first["message"]["id"]);
+    let branches = [
+        (
+            "mutation($id: ID!) { regenerate(input: { messageId: $id }) { run { id } } }",
+            answer,
+        ),
+        (
+            "mutation($id: ID!) { editMessage(input: { messageId: $id,
+                message: { text: \"Count down\" } }) { run { id } } }",
+            string(&first["userMessage"]["id"]),
+        ),
+    ];
+    let mut said = messages(&client, &session).await;
+    for (number, (document, id)) in branches.into_iter().enumerate() {
+        server.upstream.then(half_said());
+        client.data(document, &json!({ "id": id })).await;
+        server.upstream.wait_holding(1).await;
+        let text = format!("Next {number}");
+        let next = start(&client, &session, &text, "ROLLBACK").await;
+        assert_eq!(ended_run(&client, &next).await["status"], "COMPLETED");
+        let now = messages(&client, &session).await;
+        assert_eq!(now[..said.len()], said, "{document}");
+        assert_eq!(now[said.len()], format!("USER: {text}"));
+        assert_eq!(now.len(), said.len() + 2);
+        said = now;
+    }
+}
+
 pub(crate) async fn a_run_rolled_back_leaves_the_branch(db: Arc<Database>) {
     let server = Setup::new().on(&db).start().await;
     let client = server.client();
