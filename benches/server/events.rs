@@ -22,7 +22,9 @@ const ROUNDS: usize = 5;
 const SETTLE: Duration = Duration::from_millis(1_500);
 
 /// Raised, so that neither a run of so many tokens nor one of none is ended.
-const BOUNDS: [(&str, &str); 5] = [
+const BOUNDS: [(&str, &str); 7] = [
+    ("TALKGRAPH_HTTP__STREAMS", "1100"),
+    ("TALKGRAPH_HTTP__WEBSOCKET_CONNECTIONS", "1100"),
     ("TALKGRAPH_HTTP__WEBSOCKET_OPERATIONS", "1100"),
     (
         "TALKGRAPH_MODELS__OPENAI__FIRST_TOKEN_TIMEOUT_MS",
