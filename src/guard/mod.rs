@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 
 pub use complexity::Pages;
 pub use error::GuardError;
@@ -128,12 +128,9 @@ impl Guard {
     pub(crate) fn complexity(
         &self,
         document: &Document,
-        operation_name: Option<&str>,
+        operation: &OperationDefinition,
         variables: &async_graphql::Variables,
     ) -> Result<u64, GuardError> {
-        let Some(operation) = operation(&document.parsed, operation_name) else {
-            return Ok(0);
-        };
         let complexity = match document.has_pages {
             true => self
                 .pages
@@ -152,7 +149,7 @@ impl Guard {
 pub(crate) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
-) -> Option<&'a async_graphql::parser::types::OperationDefinition> {
+) -> Option<&'a OperationDefinition> {
     let mut operations = document.operations.iter();
     let found = match name {
         Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),

@@ -67,7 +67,7 @@ pub(super) fn admit(
     if kind.is_subscription() && !guard::has_one_field(operation) {
         return Err(GuardError::SubscriptionFields.into());
     }
-    let complexity = server.guard.complexity(&document, name, &variables)?;
+    let complexity = server.guard.complexity(&document, operation, &variables)?;
     let complexity = parameters.extensions.complexity.then(|| Complexity {
         complexity,
         limit: server.guard.limits().query_complexity,
