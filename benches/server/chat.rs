@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Outcome;
-use super::contest::Contestant;
+use super::contest::{Contestant, Schedule, take_turns};
 use super::process::{Cores, Running, talkgraph};
 use super::table::{median, print};
 use super::upstream::LAST_TOKEN;
@@ -50,15 +50,13 @@ pub(crate) async fn measure(cores: &Cores, against: Option<PathBuf>) -> Outcome 
         let other = contestant_talkgraph("the other", cores, &other, &folder, &upstream.address)?;
         all.push(other);
     }
-    for contestant in &all {
-        contestant.round(cores, &this_program, CONNECTIONS, WARM_UP_SECONDS)?;
-    }
-    for _ in 0..ROUNDS {
-        for contestant in &mut all {
-            let round = contestant.round(cores, &this_program, CONNECTIONS, ROUND_SECONDS)?;
-            contestant.rounds.push(round);
-        }
-    }
+    let schedule = Schedule {
+        connections: CONNECTIONS,
+        warm_up_seconds: WARM_UP_SECONDS,
+        round_seconds: ROUND_SECONDS,
+        rounds: ROUNDS,
+    };
+    take_turns(&mut all, cores, &this_program, &schedule)?;
     Ok(report(&all)?)
 }
 

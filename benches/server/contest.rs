@@ -23,9 +23,37 @@ pub(crate) struct Round {
     pub(crate) cpu_us_per_turn: f64,
 }
 
+/// How contestants are asked.
+pub(crate) struct Schedule {
+    pub(crate) connections: &'static str,
+    pub(crate) warm_up_seconds: &'static str,
+    pub(crate) round_seconds: &'static str,
+    pub(crate) rounds: usize,
+}
+
+/// Warms every contestant up and then measures them by turns; `clients` is this program.
+pub(crate) fn take_turns(
+    all: &mut [Contestant],
+    cores: &Cores,
+    clients: &Path,
+    schedule: &Schedule,
+) -> Outcome {
+    let connections = schedule.connections;
+    for contestant in &*all {
+        contestant.round(cores, clients, connections, schedule.warm_up_seconds)?;
+    }
+    for _ in 0..schedule.rounds {
+        for contestant in &mut *all {
+            let round = contestant.round(cores, clients, connections, schedule.round_seconds)?;
+            contestant.rounds.push(round);
+        }
+    }
+    Ok(())
+}
+
 impl Contestant {
     /// Lets clients ask for a time; `clients` is this program.
-    pub(crate) fn round(
+    fn round(
         &self,
         cores: &Cores,
         clients: &Path,

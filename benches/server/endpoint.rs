@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Outcome;
-use super::contest::Contestant;
+use super::contest::{Contestant, Schedule, take_turns};
 use super::process::{Cores, Running, listen, talkgraph};
 use super::table::{median, print};
 
@@ -37,15 +37,13 @@ pub(crate) fn measure(cores: &Cores) -> Outcome {
         contestant("plain handler", plain)?,
         contestant("talkgraph", talkgraph(program, folder.path(), NO_UPSTREAM))?,
     ];
-    for contestant in &all {
-        contestant.round(cores, &this_program, CONNECTIONS, WARM_UP_SECONDS)?;
-    }
-    for _ in 0..ROUNDS {
-        for contestant in &mut all {
-            let round = contestant.round(cores, &this_program, CONNECTIONS, ROUND_SECONDS)?;
-            contestant.rounds.push(round);
-        }
-    }
+    let schedule = Schedule {
+        connections: CONNECTIONS,
+        warm_up_seconds: WARM_UP_SECONDS,
+        round_seconds: ROUND_SECONDS,
+        rounds: ROUNDS,
+    };
+    take_turns(&mut all, cores, &this_program, &schedule)?;
     Ok(report(&all)?)
 }
 
