@@ -29,8 +29,8 @@ use crate::store::{SharedStore, StoreError};
 
 pub use models::ModelError;
 
-/// How long the last events of drained runs get to reach their subscribers.
-const LAST_EVENTS: Duration = Duration::from_millis(250);
+/// How long streams get to be told how they end.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// How long connections get to end once nothing more is sent on them.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -88,8 +88,8 @@ pub enum StartError {
 pub enum Ended {
     /// Every run had come to its own end.
     Drained,
-    /// So many runs had to be stopped.
-    Stopped(usize),
+    /// So many runs were left to the next server.
+    Left(usize),
 }
 
 /// A server that listens.
@@ -159,6 +159,8 @@ impl App {
             connections: Connections {
                 most: settings.http.connections,
                 head_timeout: ms(settings.http.head_timeout_ms),
+                // The stream has its own, gentler end before.
+                write_timeout: ms(settings.http.stream_stall_timeout_ms) * 2,
             },
             drain_timeout: ms(settings.http.drain_timeout_ms),
             default_model,
@@ -188,7 +190,7 @@ impl App {
     }
 
     /// Serves until `stop`, then drains: readiness off, no new runs, active runs get their
-    /// time, streams end, pools close.
+    /// time, the rest is left to the next server, streams end, pools close.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
         let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
@@ -205,9 +207,11 @@ impl App {
         }
         self.server.ready.store(false, Ordering::Release);
         tracing::info!(runs = self.runner.bus().len(), "stopping");
-        let stopped = self.runner.drain(self.drain_timeout).await;
-        // Streams of runs that have just ended get to write their last events.
-        tokio::time::sleep(LAST_EVENTS).await;
+        let left = self.runner.drain(self.drain_timeout).await;
+        // Every stream ends by itself now, with its run's last events or with where to go on. One
+        // that nobody reads does not.
+        let told = self.server.streams.streams_ended();
+        let _ = tokio::time::timeout(LAST_EVENTS, told).await;
         self.server.stopping.cancel();
         closing.cancel();
         let closed = async {
@@ -223,10 +227,10 @@ impl App {
             tracing::error!(%error, "the lease keeper ended badly");
         }
         self.store.close().await;
-        tracing::info!(stopped, "stopped");
-        Ok(match stopped {
+        tracing::info!(left, "stopped");
+        Ok(match left {
             0 => Ended::Drained,
-            runs => Ended::Stopped(runs),
+            runs => Ended::Left(runs),
         })
     }
 }
@@ -292,6 +296,17 @@ fn run_limits(settings: &RunSettings) -> RunLimits {
         tail_events: settings.tail_events,
         lease: Duration::from_secs(settings.lease_s),
         idempotency_ttl: Duration::from_secs(settings.idempotency_ttl_s),
+        step_timeout: Duration::from_secs(settings.step_timeout_s),
+        max_output_tokens: settings.max_output_tokens,
+        store_outage: Duration::from_secs(settings.store_outage_s),
+        on_restart: settings.on_restart,
+        restarts: settings.restarts,
+        session_queue: settings.session_queue,
+        log_retention: Some(settings.log_retention_s)
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs),
+        behind_events: settings.subscriber_behind_events,
+        lag_events: settings.subscriber_lag_events,
     }
 }
 
@@ -331,6 +346,7 @@ fn transport(all: &Settings) -> Result<Transport, ConfigError> {
         introspection: settings.introspection && !only_trusted,
         graphiql: settings.graphiql && settings.introspection && !only_trusted,
         keep_alive: ms(settings.keep_alive_ms),
+        stream_stall_timeout: ms(settings.stream_stall_timeout_ms),
         streams: settings.streams,
         websocket_init_timeout: ms(settings.websocket_init_timeout_ms),
         websocket_message_bytes: settings.websocket_message_bytes,

@@ -14,8 +14,8 @@ use crate::config::{Settings, Sources};
 use crate::{graphql, telemetry};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
-/// 3 stopped with runs cut short, 130 stopped at once by a second signal.
-const CUT_SHORT: u8 = 3;
+/// 3 stopped with runs left to the next server, 130 stopped at once by a second signal.
+const RUNS_LEFT: u8 = 3;
 const AT_ONCE: u8 = 130;
 
 /// A GraphQL server for AI agents.
@@ -24,7 +24,7 @@ const AT_ONCE: u8 = 130;
     version,
     about,
     after_help = "Settings: talkgraph.example.toml has every key. \
-    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs cut short, 130 stopped at once."
+    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 130 stopped at once."
 )]
 pub struct Cli {
     /// The settings file [default: talkgraph.toml, if it is there]
@@ -124,7 +124,7 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Erro
     };
     Ok(match ended? {
         Ended::Drained => ExitCode::SUCCESS,
-        Ended::Stopped(_) => ExitCode::from(CUT_SHORT),
+        Ended::Left(_) => ExitCode::from(RUNS_LEFT),
     })
 }
 

@@ -3,53 +3,68 @@
 use std::sync::Arc;
 
 use crate::domain::{ConcurrencyPolicy, Message, MessageId, Principal, Role, SessionId};
-use crate::store::RunInput;
+use crate::store::{RunInput, UNPLACED};
 
 use super::{Runner, StartError, StartRequest, Started};
 
+/// Where a branch begins, and how.
+#[derive(Debug, Clone)]
+pub struct Branching {
+    /// The message that it begins at.
+    pub message: MessageId,
+    /// What happens to a run that is active in the session.
+    pub on_active: ConcurrencyPolicy,
+    /// The client's key: the same one with the same request gives the same run.
+    pub key: Option<String>,
+}
+
 impl Runner {
-    /// Answers once more what the answer `id` answers, or the message `id` itself if a user
-    /// said it. The new answer stands beside those that are there.
+    /// Answers once more what an answer answers, or the message itself if a user said it. The
+    /// new answer stands beside those that are there.
     pub async fn regenerate(
         self: &Arc<Self>,
         who: Principal,
-        id: MessageId,
+        at: Branching,
     ) -> Result<Started, StartError> {
-        let mut message = self.message(&who, id).await?;
+        let mut message = self.message(&who, at.message).await?;
         if let (Role::Assistant, Some(parent)) = (message.role, message.parent_id) {
             message = self.message(&who, parent).await?;
         }
         let session = message.session_id;
         let input = RunInput::Again(message);
-        self.start_at(who, id, session, String::new(), input).await
+        self.start_at(who, at, session, String::new(), input).await
     }
 
-    /// Says `text` instead of the message `id`, which stays beside the new one, and answers it.
+    /// Says `text` instead of a message, which stays beside the new one, and answers it.
     pub async fn edit(
         self: &Arc<Self>,
         who: Principal,
-        id: MessageId,
+        at: Branching,
         text: String,
     ) -> Result<Started, StartError> {
-        let message = self.message(&who, id).await?;
+        let message = self.message(&who, at.message).await?;
         if message.role != Role::User {
-            return Err(StartError::NotFromUser(id));
+            return Err(StartError::NotFromUser(at.message));
         }
         let session = message.session_id;
         let input = RunInput::Beside(message);
-        self.start_at(who, id, session, text, input).await
+        self.start_at(who, at, session, text, input).await
     }
 
     async fn message(&self, who: &Principal, id: MessageId) -> Result<Message, StartError> {
         let found = self.store.messages_by_id(who, &[id]).await;
-        let mut messages = found.map_err(StartError::Store)?;
-        messages.pop().ok_or(StartError::UnknownMessage(id))
+        let message = found.map_err(StartError::Store)?.pop();
+        let message = message.ok_or(StartError::UnknownMessage(id))?;
+        match message.position {
+            UNPLACED => Err(StartError::Unplaced(id)),
+            _ => Ok(message),
+        }
     }
 
     async fn start_at(
         self: &Arc<Self>,
         who: Principal,
-        id: MessageId,
+        at: Branching,
         session: SessionId,
         text: String,
         input: RunInput,
@@ -59,13 +74,14 @@ impl Runner {
             agent: None,
             text,
             input,
-            on_active: ConcurrencyPolicy::Reject,
-            key: None,
+            on_active: at.on_active,
+            cancel_on_disconnect: false,
+            key: at.key,
         };
         let started = self.start(who, request).await;
         started.map_err(|error| match error {
             // The session was deleted meanwhile.
-            StartError::UnknownSession(_) => StartError::UnknownMessage(id),
+            StartError::UnknownSession(_) => StartError::UnknownMessage(at.message),
             error => error,
         })
     }

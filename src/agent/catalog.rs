@@ -183,6 +183,9 @@ fn check(spec: &AgentSpec) -> Result<(), String> {
     if spec.limits.run_timeout_s == Some(0) {
         return Err("limits.run_timeout_s: must be at least 1".to_owned());
     }
+    if spec.limits.step_timeout_s == Some(0) {
+        return Err("limits.step_timeout_s: must be at least 1".to_owned());
+    }
     Ok(())
 }
 

@@ -20,6 +20,9 @@ pub enum StartError {
     /// The caller's: an answer, where only what a user says will do.
     #[error("{0} is an answer; give the id of what a user said")]
     NotFromUser(MessageId),
+    /// The caller's: a message that waits for its turn has no place in the tree.
+    #[error("{0} still waits for its turn")]
+    Unplaced(MessageId),
     /// The caller's: the session belongs to another agent than the one named.
     #[error("the session belongs to agent {0:?}; leave `agent` out or start a new session")]
     OtherAgent(String),
@@ -29,6 +32,9 @@ pub enum StartError {
     /// The caller's: one answer at a time.
     #[error("the session has an active run, {0}; wait for it or cancel it")]
     ActiveRun(RunId),
+    /// The caller's: as many as may wait in the session do so.
+    #[error("as many messages as may wait in the session do so; try again when one is answered")]
+    SessionQueueFull,
     /// The caller's: the key stands for something else.
     #[error("the key was used for something else; use a new one")]
     KeyReused,
@@ -63,6 +69,24 @@ pub enum FollowError {
     /// The caller's: no such run, or somebody else's.
     #[error("there is no run {0}")]
     UnknownRun(RunId),
+    /// The caller's: no such session, or somebody else's.
+    #[error("there is no session {0}")]
+    UnknownSession(SessionId),
+    /// The caller's: a run of another session, or one that has not had its turn.
+    #[error("the run {0} is none that the session has had; give `runId` and `after` together")]
+    NotOfSession(RunId),
+    /// The caller's: it reads more slowly than the run is made.
+    #[error("this subscriber fell too far behind; go on from what it has")]
+    TooSlow {
+        /// The last sequence that it was told, of a run's events.
+        after: Option<u64>,
+    },
+    /// Ours, for now: the server is stopping.
+    #[error("the server is stopping; go on in a moment")]
+    Stopping {
+        /// The last sequence that was told, of a run's events.
+        after: Option<u64>,
+    },
     /// The caller's: a place the run has not reached.
     #[error("the run's last event is {last}; `after` must not be greater")]
     BeyondEnd {

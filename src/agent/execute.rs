@@ -5,25 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::bus::LiveRun;
 use crate::domain::time::now;
-use crate::domain::{
-    Agent, EventBody, FinishReason, Message, Principal, RunError, RunErrorCode, RunStatus,
-};
+use crate::domain::{Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode};
 use crate::llm::{LlmError, StreamPart};
-use crate::store::{BranchRange, StartedRun, StoreError};
+use crate::store::{BranchRange, StoreError, TurnRequest};
 
-use super::answer::Answer;
 use super::ending::Ending;
-use super::log::RunLog;
+use super::log::LogError;
+use super::prompt;
 use super::start::Place;
-use super::{Runner, prompt};
 
 /// How many parts of the model's stream are taken at once when they are there already.
 const READY_PARTS: usize = 256;
+
+/// How often a run that waits for its turn looks whether another process has made room.
+const TURN_POLL: Duration = Duration::from_millis(500);
 
 /// The single model call of a run.
 const STEP: u32 = 1;
@@ -35,10 +33,34 @@ pub(super) struct Execution {
     ending: Ending,
 }
 
+/// Where the making of a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Its first events are written.
+    Announced,
+    /// It waits for a place among those that are made.
+    Queued,
+    /// It waits for the other runs of its session first.
+    Enqueued,
+    /// The step that was under way when its server died is made again.
+    Again {
+        /// That step.
+        step: u32,
+        /// The sequence of its `StepStarted`.
+        started: u64,
+    },
+    /// The answer is whole; only the end is missing.
+    Answered,
+}
+
 /// Why the making stopped before the model was done.
-enum Stop {
+pub(super) enum Stop {
     Cancelled,
     Failed(RunError),
+    /// This server stops; the next one goes on with the run.
+    Released,
+    /// Another server has the run.
+    Lost,
 }
 
 impl From<LlmError> for Stop {
@@ -50,11 +72,25 @@ impl From<LlmError> for Stop {
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the run cannot go on");
-        Self::Failed(internal())
+        Self::Failed(match error {
+            StoreError::Unavailable(_) => outage(),
+            _ => internal(),
+        })
     }
 }
 
-fn internal() -> RunError {
+impl From<LogError> for Stop {
+    fn from(error: LogError) -> Self {
+        tracing::error!(%error, "the run cannot go on");
+        match error {
+            LogError::Lost => Self::Lost,
+            LogError::Outage(_) => Self::Failed(outage()),
+            LogError::Refused(_) => Self::Failed(internal()),
+        }
+    }
+}
+
+pub(super) fn internal() -> RunError {
     RunError {
         code: RunErrorCode::Internal,
         message: "the server had a fault; its log has it under the run's id".to_owned(),
@@ -62,101 +98,170 @@ fn internal() -> RunError {
     }
 }
 
+fn outage() -> RunError {
+    RunError {
+        code: RunErrorCode::StoreUnavailable,
+        message: "the server's database was away for too long".to_owned(),
+        retryable: true,
+    }
+}
+
+fn too_long(code: RunErrorCode, what: &str, timeout: Duration) -> RunError {
+    RunError {
+        code,
+        message: format!("{what} took longer than {} s", timeout.as_secs()),
+        retryable: true,
+    }
+}
+
 impl Execution {
-    pub(super) fn new(
-        runner: Arc<Runner>,
-        who: Principal,
-        agent: Arc<Agent>,
-        stored: &StartedRun,
-        live: Arc<LiveRun>,
-    ) -> Self {
-        let run = stored.run.clone();
-        let log = RunLog::new(
-            Arc::clone(&runner.store),
-            who.clone(),
-            Arc::clone(&live),
-            run.last_sequence,
-        );
+    pub(super) fn new(agent: Arc<Agent>, input: Message, ending: Ending) -> Self {
         Self {
             agent,
-            input: stored.message.clone(),
-            ending: Ending {
-                runner,
-                who,
-                live,
-                log,
-                answer: Answer::new(run.output_message_id),
-                input_position: Some(stored.message.position),
-                before: Some(stored.before),
-                pending: Vec::new(),
-                finish_reason: None,
-                run,
-            },
+            input,
+            ending,
         }
     }
 
     /// Makes the run and ends it, whatever happens.
-    pub(super) async fn run(mut self, place: Place) {
+    pub(super) async fn run(mut self, begin: Begin, place: Option<Place>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
         let span = tracing::info_span!("run", run = %id, agent = %self.agent.name);
         async {
-            let made = AssertUnwindSafe(self.make(place)).catch_unwind().await;
+            let made = AssertUnwindSafe(self.make(begin, place))
+                .catch_unwind()
+                .await;
             let stopped = made.unwrap_or_else(|_| {
                 tracing::error!("the run panicked");
                 Err(Stop::Failed(internal()))
             });
-            match stopped {
-                Ok(()) => self.ending.finish(RunStatus::Completed, None).await,
-                Err(Stop::Cancelled) => self.ending.finish(RunStatus::Cancelled, None).await,
+            let end = match stopped {
+                Ok(()) => {
+                    RunEnd::Completed(self.ending.finish_reason.unwrap_or(FinishReason::Stop))
+                }
+                Err(Stop::Cancelled) => RunEnd::Cancelled,
                 Err(Stop::Failed(error)) => {
                     tracing::warn!(code = ?error.code, "run failed: {}", error.message);
-                    self.ending.finish(RunStatus::Failed, Some(error)).await;
+                    RunEnd::Failed(error)
                 }
-            }
+                Err(Stop::Released) => return self.ending.checkpoint().await,
+                Err(Stop::Lost) => {
+                    tracing::warn!("another server has the run");
+                    return;
+                }
+            };
+            self.ending.finish(end).await;
         }
         .instrument(span)
         .await;
         runner.bus.close(id);
     }
 
-    async fn make(&mut self, place: Place) -> Result<(), Stop> {
-        let _place = self.begin(place).await?;
+    async fn make(&mut self, begin: Begin, place: Option<Place>) -> Result<(), Stop> {
         let cancel = self.ending.live.cancel_token().clone();
-        let timeout = self.timeout();
-        let deadline = Instant::now() + timeout;
+        let release = self.ending.live.release_token().clone();
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(Stop::Cancelled),
-            answered = self.answer() => answered,
-            () = tokio::time::sleep_until(deadline) => Err(Stop::Failed(RunError {
-                code: RunErrorCode::RunTimeout,
-                message: format!("the run took longer than {} s", timeout.as_secs()),
-                retryable: true,
-            })),
+            () = release.cancelled() => Err(Stop::Released),
+            made = self.make_undisturbed(begin, place) => made,
         };
-        if ended.is_err() && cancel.is_cancelled() {
-            return Err(Stop::Cancelled);
+        match ended {
+            Err(Stop::Failed(_)) if cancel.is_cancelled() => Err(Stop::Cancelled),
+            ended => ended,
         }
-        ended
     }
 
-    /// Waits for a place if the run is queued, and then announces that it runs.
-    async fn begin(&mut self, place: Place) -> Result<Place, Stop> {
-        if matches!(place, Place::Running(_)) {
+    async fn make_undisturbed(&mut self, begin: Begin, place: Option<Place>) -> Result<(), Stop> {
+        if begin == Begin::Answered {
+            return Ok(());
+        }
+        if begin == Begin::Enqueued {
+            self.wait_for_turn().await?;
+        }
+        let _place = self.take_place(place).await?;
+        match begin {
+            Begin::Announced | Begin::Answered => {}
+            Begin::Queued | Begin::Enqueued => self.announce().await?,
+            Begin::Again { step, started } => self.restart(step, started).await?,
+        }
+        let timeout = self.timeout();
+        let answered = tokio::time::timeout(timeout, self.answer()).await;
+        answered.unwrap_or_else(|_| {
+            let error = too_long(RunErrorCode::RunTimeout, "the run", timeout);
+            Err(Stop::Failed(error))
+        })
+    }
+
+    async fn take_place(&self, place: Option<Place>) -> Result<Place, Stop> {
+        if let Some(place @ Place::Running(_)) = place {
             return Ok(place);
         }
-        let cancel = self.ending.live.cancel_token().clone();
+        // Kept until there is a place among those that are made.
+        let _queued = place;
         let places = Arc::clone(&self.ending.runner.places);
-        let place = tokio::select! {
-            () = cancel.cancelled() => return Err(Stop::Cancelled),
-            place = places.acquire_owned() => place.map_err(|_| Stop::Cancelled)?,
+        let place = places.acquire_owned().await;
+        place.map(Place::Running).map_err(|_| Stop::Cancelled)
+    }
+
+    /// Waits until the run is the first of those that wait in its session, and no other is
+    /// active there.
+    async fn wait_for_turn(&mut self) -> Result<(), Stop> {
+        let runner = Arc::clone(&self.ending.runner);
+        let session = self.ending.run.session_id;
+        let mut news = runner.bus.news().of_session(session);
+        let request = TurnRequest {
+            session,
+            run: self.ending.run.id,
+            message: self.input.id,
+            node: runner.node,
         };
+        loop {
+            news.mark_unchanged();
+            // One that stops the active run goes first: it has the room until it has started.
+            let room = runner.rooms.take(session).await;
+            let taken = runner.store.take_turn(request.clone()).await;
+            drop(room);
+            match taken {
+                Ok(turn) => {
+                    self.ending.placed(turn);
+                    (self.input.parent_id, self.input.position) = (turn.parent, turn.position);
+                    runner.bus.news().announce(&self.ending.who, session);
+                    return Ok(());
+                }
+                Err(StoreError::ActiveRun(_) | StoreError::Unavailable(_)) => {}
+                Err(StoreError::Conflict | StoreError::NotFound) => return Err(Stop::Lost),
+                Err(error) => return Err(error.into()),
+            }
+            tokio::select! {
+                _ = news.changed() => {}
+                // Another process may have ended the run before this one.
+                () = tokio::time::sleep(TURN_POLL) => {}
+            }
+        }
+    }
+
+    /// Says that the run begins.
+    async fn announce(&mut self) -> Result<(), Stop> {
         let at = now();
-        self.ending.run.status = RunStatus::Running;
-        self.ending.run.started_at = Some(at);
+        self.ending.run.begin(at).map_err(|error| {
+            tracing::error!(%error, "the run cannot begin");
+            Stop::Failed(internal())
+        })?;
         let first = first_events(&self.ending.run.model);
         self.ending.log.append(first, Some(at)).await?;
-        Ok(Place::Running(place))
+        Ok(())
+    }
+
+    /// Says that what the step had written before its server died is gone.
+    async fn restart(&mut self, step: u32, started: u64) -> Result<(), Stop> {
+        self.ending.answer.restart_step();
+        let restarted = EventBody::StepRestarted {
+            step,
+            discard_after: started,
+        };
+        self.ending.log.append(vec![restarted], None).await?;
+        Ok(())
     }
 
     fn timeout(&self) -> Duration {
@@ -174,9 +279,26 @@ impl Execution {
                 Stop::Failed(internal())
             })?;
         let model = self.ending.run.model.clone();
-        let request = prompt::request(spec, &model, instructions, &history);
+        let request = prompt::request(
+            spec,
+            &model,
+            instructions,
+            &history,
+            self.ending.runner.limits.max_output_tokens,
+        );
         let span = tracing::info_span!("step", step = STEP, model);
-        self.step(request).instrument(span).await
+        let timeout = self.step_timeout();
+        let made = tokio::time::timeout(timeout, self.step(request).instrument(span)).await;
+        made.unwrap_or_else(|_| {
+            let error = too_long(RunErrorCode::StepTimeout, "the model call", timeout);
+            Err(Stop::Failed(error))
+        })
+    }
+
+    fn step_timeout(&self) -> Duration {
+        let most = self.ending.runner.limits.step_timeout;
+        let own = self.agent.current.spec.limits.step_timeout_s;
+        own.map_or(most, |seconds| most.min(Duration::from_secs(seconds)))
     }
 
     /// The branch up to the message that is answered, as much of it as the model is shown.
@@ -253,7 +375,9 @@ impl Execution {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), StoreError> {
+    async fn flush(&mut self) -> Result<(), LogError> {
+        // Before the events are taken: a run that is stopped meanwhile still has them.
+        self.ending.log.settle().await?;
         let pending = std::mem::take(&mut self.ending.pending);
         self.ending.log.append(pending, None).await
     }

@@ -7,7 +7,7 @@ use async_stream::try_stream;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use crate::bus::{LiveRun, Ready};
-use crate::domain::{Principal, RunEvent, RunId};
+use crate::domain::{EventBody, Principal, RunEvent, RunId};
 
 use super::{FollowError, Runner, Started};
 
@@ -15,7 +15,7 @@ use super::{FollowError, Runner, Started};
 const BATCH: u32 = 256;
 
 /// How often the log is asked for more when the run is being made by another process.
-pub(super) const POLL: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(500);
 
 /// The events of a run, in order and without holes; ends after the terminal event.
 pub type RunEvents = BoxStream<'static, Result<Arc<RunEvent>, FollowError>>;
@@ -59,7 +59,20 @@ impl Runner {
         Ok(stored.status.is_terminal() && stored.last_sequence <= after)
     }
 
-    fn events(
+    /// Waits with `wait`, or is ended because the server stops. What is ready is told first.
+    pub(super) async fn or_stopping(
+        &self,
+        after: Option<u64>,
+        wait: impl Future<Output = ()>,
+    ) -> Result<(), FollowError> {
+        tokio::select! {
+            biased;
+            () = wait => Ok(()),
+            () = self.stopping.cancelled() => Err(FollowError::Stopping { after }),
+        }
+    }
+
+    pub(super) fn events(
         self: &Arc<Self>,
         who: Principal,
         run: RunId,
@@ -68,12 +81,15 @@ impl Runner {
     ) -> RunEvents {
         let runner = Arc::clone(self);
         try_stream! {
+            // One that reads what was there before it came is not behind.
+            let mut caught_up = false;
             loop {
                 let batch = match live.as_ref().map(|live| live.ready(after, BATCH as usize)) {
                     Some(Ready::Events(events)) => events,
                     Some(Ready::Nothing) => {
+                        caught_up = true;
                         if let Some(live) = &live {
-                            live.wait(after).await;
+                            runner.or_stopping(Some(after), live.wait(after)).await?;
                         }
                         continue;
                     }
@@ -91,10 +107,20 @@ impl Runner {
                         return;
                     }
                     // Another process makes it, or its end is about to be written by recovery.
-                    tokio::time::sleep(POLL).await;
+                    runner.or_stopping(Some(after), tokio::time::sleep(POLL)).await?;
                     live = runner.bus.get(run);
                     continue;
                 }
+                let behind = live.as_ref().filter(|_| caught_up).map_or(0, |live| {
+                    live.last_sequence().saturating_sub(after)
+                });
+                if behind > runner.limits.lag_events {
+                    Err(FollowError::TooSlow { after: Some(after) })?;
+                }
+                let batch = match behind > runner.limits.behind_events {
+                    true => merged(batch),
+                    false => batch,
+                };
                 for event in batch {
                     after = event.sequence;
                     let last = event.body.is_terminal();
@@ -107,4 +133,52 @@ impl Runner {
         }
         .boxed()
     }
+}
+
+/// Makes one event of adjacent pieces of the same text.
+fn merged(events: Vec<Arc<RunEvent>>) -> Vec<Arc<RunEvent>> {
+    let mut kept: Vec<Arc<RunEvent>> = Vec::new();
+    for event in events {
+        let joined = kept.last().and_then(|last| joined(last, &event));
+        match (joined, kept.last_mut()) {
+            (Some(joined), Some(last)) => *last = Arc::new(joined),
+            _ => kept.push(event),
+        }
+    }
+    kept
+}
+
+fn joined(first: &RunEvent, second: &RunEvent) -> Option<RunEvent> {
+    let body = match (&first.body, &second.body) {
+        (
+            EventBody::TextDelta {
+                message_id, delta, ..
+            },
+            EventBody::TextDelta {
+                message_id: other,
+                delta: more,
+                end,
+            },
+        ) if message_id == other => EventBody::TextDelta {
+            message_id: *message_id,
+            delta: format!("{delta}{more}"),
+            end: *end,
+        },
+        (
+            EventBody::ReasoningDelta { message_id, delta },
+            EventBody::ReasoningDelta {
+                message_id: other,
+                delta: more,
+            },
+        ) if message_id == other => EventBody::ReasoningDelta {
+            message_id: *message_id,
+            delta: format!("{delta}{more}"),
+        },
+        _ => return None,
+    };
+    Some(RunEvent {
+        first_sequence: first.first_sequence,
+        body,
+        ..second.clone()
+    })
 }

@@ -1,31 +1,42 @@
 //! Leases: how a server says that it still makes its runs, and how the runs of one that
-//! died are ended instead of blocking their sessions for ever.
+//! died are taken up instead of blocking their sessions for ever.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::time::now;
-use crate::domain::{Principal, Run, RunError, RunErrorCode, RunStatus};
+use crate::domain::time::{Timestamp, now};
+use crate::domain::{EventBody, RunEvent};
 use crate::store::StoreError;
 
-use super::Runner;
-use super::ending::Ending;
+use super::{LOG_PAGE, Runner};
 
-/// How many expired runs are ended in one round.
+/// How many expired runs are taken up at once.
 const ROUND: u32 = 100;
+
+/// Past every lease.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How many logs are compacted in one round.
+const COMPACTED: u32 = 200;
+
+/// How many of a log's last events can tell how it ended.
+const LAST_EVENTS: u64 = 8;
 
 /// How many expired keys are removed at once, and how often in one round.
 const KEY_BATCH: u32 = 500;
 const KEY_BATCHES: u32 = 100;
 
 impl Runner {
-    /// Renews this server's leases, ends expired runs of others and removes expired keys,
-    /// until `stop`.
+    /// Renews this server's leases, takes up expired runs of others, removes expired keys and
+    /// compacts old logs, until `stop`.
     pub async fn keep_leases(self: Arc<Self>, stop: CancellationToken) {
         // Three tries before anybody could think that this server is dead.
         let mut ticks = tokio::time::interval(self.limits.lease / 3);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Nobody else can be making them: no lease has to be waited for.
+        let mut expired_at = self.store.was_alone().then(|| now() + FOREVER);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -34,11 +45,17 @@ impl Runner {
             if let Err(error) = self.renew().await {
                 tracing::error!(%error, "leases were not renewed");
             }
-            if let Err(error) = self.end_expired().await {
-                tracing::error!(%error, "expired runs were not ended");
+            if let Err(error) = self
+                .take_up_expired(expired_at.take().unwrap_or_else(now))
+                .await
+            {
+                tracing::error!(%error, "expired runs were not taken up");
             }
             if let Err(error) = self.forget_keys().await {
                 tracing::error!(%error, "expired idempotency keys were not removed");
+            }
+            if let Err(error) = self.compact_logs().await {
+                tracing::error!(%error, "old logs were not compacted");
             }
         }
     }
@@ -51,18 +68,26 @@ impl Runner {
         self.store.renew_leases(self.node, until).await
     }
 
-    async fn end_expired(self: &Arc<Self>) -> Result<(), StoreError> {
-        let at = now();
-        let until = at + self.limits.lease;
-        let expired = self
-            .store
-            .take_expired_runs(self.node, at, until, ROUND)
-            .await?;
-        for (who, run) in expired {
-            tracing::warn!(run = %run.id, "ending a run whose server is gone");
-            self.end_interrupted(who, run).await;
+    /// Takes up the runs whose server is gone.
+    async fn take_up_expired(self: &Arc<Self>, at: Timestamp) -> Result<(), StoreError> {
+        loop {
+            let until = now() + self.limits.lease;
+            let expired = self
+                .store
+                .take_expired_runs(self.node, at, until, ROUND)
+                .await?;
+            let last_round = expired.len() < ROUND as usize;
+            for (who, run) in expired {
+                let id = run.id;
+                if let Err(error) = self.take_up(who, run).await {
+                    // Tried again when this lease has expired.
+                    tracing::error!(run = %id, %error, "a run was not taken up");
+                }
+            }
+            if last_round {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Removes expired keys in small batches, so that no start has to wait for long.
@@ -76,20 +101,27 @@ impl Runner {
         Ok(())
     }
 
-    async fn end_interrupted(self: &Arc<Self>, who: Principal, run: Run) {
-        // Ours and live only if this very process was too slow to renew its lease.
-        if self.bus.get(run.id).is_some() {
-            return;
-        }
-        let live = self.bus.open(run.id, self.limits.tail_events);
-        let id = run.id;
-        let error = RunError {
-            code: RunErrorCode::Interrupted,
-            message: "the server stopped while the answer was being made".to_owned(),
-            retryable: true,
+    /// Keeps of old logs only how they ended.
+    async fn compact_logs(&self) -> Result<(), StoreError> {
+        let Some(retention) = self.limits.log_retention else {
+            return Ok(());
         };
-        let mut ending = Ending::recovered(self, who, run, live);
-        ending.finish(RunStatus::Failed, Some(error)).await;
-        self.bus.close(id);
+        let at = now();
+        let old = self
+            .store
+            .runs_to_compact(at - retention, COMPACTED)
+            .await?;
+        for (who, run) in old {
+            let after = run.last_sequence.saturating_sub(LAST_EVENTS);
+            let mut last = self.store.events(&who, run.id, after, LOG_PAGE).await?;
+            let tells_end = |event: &RunEvent| {
+                let completed = matches!(event.body, EventBody::MessageCompleted { .. });
+                completed || event.body.is_terminal()
+            };
+            let first = last.iter().rposition(|event| !tells_end(event));
+            let kept = last.split_off(first.map_or(0, |first| first + 1));
+            self.store.compact_log(&who, run.id, &kept, at).await?;
+        }
+        Ok(())
     }
 }

@@ -2,36 +2,76 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::bus::LiveRun;
 use crate::domain::time::{Timestamp, now};
-use crate::domain::{EventBody, Principal, RunEvent, RunId};
+use crate::domain::{EventBody, NodeId, Principal, RunEvent, RunId};
 use crate::store::{NewEvents, SharedStore, StoreError};
+
+/// Between tries to write while the database is away. Short, so that a run goes on soon after
+/// it is back.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a run's log takes no more.
+#[derive(Debug, Error)]
+pub(super) enum LogError {
+    /// Another node has the run by now.
+    #[error("another server has taken the run over")]
+    Lost,
+    /// The database was away for longer than the run may wait.
+    #[error("the database was away for too long: {0}")]
+    Outage(String),
+    /// The database refuses the events.
+    #[error("the events were refused: {0}")]
+    Refused(String),
+}
 
 /// Numbers the events of one run. Only its executor has one.
 pub(super) struct RunLog {
     store: SharedStore,
     who: Principal,
+    node: NodeId,
     live: Arc<LiveRun>,
     next: u64,
+    /// What was queued last, until it is known to be committed.
+    unsettled: Vec<Arc<RunEvent>>,
+    /// Whether the run begins with what is unsettled.
+    begins_at: Option<Timestamp>,
     /// Whether something queued could not be written; what follows is refused then.
     broken: Arc<AtomicBool>,
     /// One permit, which belongs to what is queued until it is committed or refused.
     turn: Arc<Semaphore>,
+    /// How long a run waits for a database that is away.
+    patience: Duration,
 }
 
 impl RunLog {
     /// The log of a run whose events up to `last` are committed.
-    pub(super) fn new(store: SharedStore, who: Principal, live: Arc<LiveRun>, last: u64) -> Self {
+    pub(super) fn new(
+        store: SharedStore,
+        who: Principal,
+        node: NodeId,
+        live: Arc<LiveRun>,
+        last: u64,
+        patience: Duration,
+    ) -> Self {
         Self {
             store,
             who,
+            node,
             live,
             next: last + 1,
+            unsettled: Vec::new(),
+            begins_at: None,
             broken: Arc::default(),
             turn: Arc::new(Semaphore::new(1)),
+            patience,
         }
     }
 
@@ -53,48 +93,107 @@ impl RunLog {
     }
 
     /// Queues events; once committed they go to the subscribers, in order, without the run
-    /// having to wait for it.
+    /// having to wait for it. Waits only for what was queued before, and for a database that
+    /// is away.
     pub(super) async fn append(
         &mut self,
         bodies: Vec<EventBody>,
-        started_at: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+        begins_at: Option<Timestamp>,
+    ) -> Result<(), LogError> {
+        self.settle().await?;
         if bodies.is_empty() {
             return Ok(());
         }
-        let events = self.number(bodies);
+        self.unsettled = self.number(bodies);
+        self.begins_at = begins_at;
+        self.queue(false).await;
+        Ok(())
+    }
+
+    /// Waits until all that was queued is committed. What could not be written is written
+    /// again, for as long as a run may wait for the database.
+    pub(super) async fn settle(&mut self) -> Result<(), LogError> {
+        self.caught_up().await;
+        let deadline = Instant::now() + self.patience;
+        let (mut pause, mut refused) = (FIRST_PAUSE, 0);
+        while self.is_broken() {
+            match self.rewrite().await {
+                Ok(()) => {}
+                // The first time another write of this run may just have come through.
+                Err(StoreError::Conflict) if refused == 0 => refused += 1,
+                Err(StoreError::Conflict) => return Err(LogError::Lost),
+                Err(StoreError::Unavailable(why)) if Instant::now() >= deadline => {
+                    return Err(LogError::Outage(why));
+                }
+                Err(StoreError::Unavailable(_)) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(error) => return Err(LogError::Refused(error.to_string())),
+            }
+        }
+        self.unsettled.clear();
+        Ok(())
+    }
+
+    /// Reads what the log has after all and writes the rest once more, under the same numbers.
+    async fn rewrite(&mut self) -> Result<(), StoreError> {
+        self.resync().await?;
+        if self.unsettled.is_empty() {
+            self.broken.store(false, Ordering::Release);
+            return Ok(());
+        }
+        self.broken.store(false, Ordering::Release);
+        let outcome = self.queue(true).await;
+        self.caught_up().await;
+        match outcome.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(StoreError::Unavailable("the store is closed".to_owned())),
+        }
+    }
+
+    /// Queues what is unsettled.
+    async fn queue(
+        &mut self,
+        mends_log: bool,
+    ) -> tokio::sync::oneshot::Receiver<Result<(), StoreError>> {
+        let (reply, outcome) = tokio::sync::oneshot::channel();
         let (live, broken, committed) = (
             Arc::clone(&self.live),
             Arc::clone(&self.broken),
-            events.clone(),
+            self.unsettled.clone(),
         );
         let turn = Arc::clone(&self.turn).try_acquire_owned();
         let done = Box::new(move |outcome: Result<(), StoreError>| {
-            match outcome {
+            match &outcome {
                 Ok(()) => live.publish(&committed),
                 Err(error) => {
-                    tracing::error!(run = %live.id(), %error, "events were not written");
+                    tracing::warn!(run = %live.id(), %error, "events were not written");
                     broken.store(true, Ordering::Release);
                 }
             }
+            // Nobody waits for it but a rewrite.
+            let _ = reply.send(outcome);
             // Goes with the closure even if that is dropped unasked.
             drop(turn);
         });
         let new = NewEvents {
             who: self.who.clone(),
-            events,
-            started_at,
+            node: self.node,
+            events: self.unsettled.clone(),
+            started_at: self.begins_at,
+            mends_log,
         };
-        let queued = self.store.append_events(new, done).await;
-        if queued.is_err() {
+        if let Err(error) = self.store.append_events(new, done).await {
+            tracing::warn!(run = %self.live.id(), %error, "events were not queued");
             self.broken.store(true, Ordering::Release);
         }
-        queued
+        outcome
     }
 
     /// After a failed write: learns what is in the log after all (a commit may succeed
     /// though its answer is lost), tells the subscribers, and goes on numbering from there.
-    pub(super) async fn resync(&mut self) -> Result<(), StoreError> {
+    async fn resync(&mut self) -> Result<(), StoreError> {
         loop {
             let last = self.live.last_sequence();
             let missed = self
@@ -102,12 +201,24 @@ impl RunLog {
                 .events(&self.who, self.live.id(), last, 1_000)
                 .await?;
             if missed.is_empty() {
-                self.next = last + 1;
+                self.unsettled.retain(|event| event.sequence > last);
+                self.next = last + 1 + self.unsettled.len() as u64;
                 return Ok(());
             }
             let missed: Vec<_> = missed.into_iter().map(Arc::new).collect();
             self.live.publish(&missed);
         }
+    }
+
+    /// What the log still lacks, to be written together with the run's end.
+    pub(super) async fn take_lost(&mut self) -> Result<Vec<EventBody>, StoreError> {
+        self.resync().await?;
+        self.next = self.live.last_sequence() + 1;
+        Ok(self
+            .unsettled
+            .iter()
+            .map(|event| event.body.clone())
+            .collect())
     }
 }
 
@@ -124,6 +235,7 @@ pub(super) fn numbered(
             Arc::new(RunEvent {
                 run_id,
                 sequence,
+                first_sequence: sequence,
                 at,
                 body,
             })

@@ -3,6 +3,7 @@
 mod answer;
 mod branch;
 mod catalog;
+mod disconnect;
 mod ending;
 mod error;
 mod execute;
@@ -11,25 +12,33 @@ mod lease;
 mod log;
 mod once;
 mod prompt;
+mod recover;
 mod room;
+mod session;
 mod start;
+mod transcript;
 mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::DateTime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use branch::Branching;
 pub use catalog::{AgentFileError, Catalog, read_agent_files};
+pub use disconnect::CancelOnDrop;
 pub use error::{FollowError, StartError};
 pub use follow::RunEvents;
+pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
+pub use transcript::Transcript;
 
 use crate::bus::{Bus, LiveRun};
-use crate::domain::{NodeId, Principal, RunEvent, RunId, SessionId};
+use crate::domain::{NodeId, OnRestart, Principal, RunEvent, RunId, SessionId};
 use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
 
@@ -37,6 +46,11 @@ use turns::Turns;
 
 /// How long stopped runs get to write their ends.
 const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// How often the database is asked for news where other nodes write to it, and where that is
+/// not usual.
+const POLL_SHARED: Duration = Duration::from_millis(500);
+const POLL_ALONE: Duration = Duration::from_secs(5);
 
 /// How many events of a log are read at once.
 const LOG_PAGE: u32 = 1_000;
@@ -60,6 +74,24 @@ pub struct RunLimits {
     pub lease: Duration,
     /// How long a client's key stands for the run that it has started.
     pub idempotency_ttl: Duration,
+    /// The longest one model call may take.
+    pub step_timeout: Duration,
+    /// The longest answer of one model call, in tokens.
+    pub max_output_tokens: Option<u32>,
+    /// How long a run waits for a database that is away.
+    pub store_outage: Duration,
+    /// What becomes of a step whose server died.
+    pub on_restart: OnRestart,
+    /// How often the steps of one run are made again.
+    pub restarts: u32,
+    /// How many runs may wait for others of their session.
+    pub session_queue: u32,
+    /// How long the log of an ended run stays whole; for ever when absent.
+    pub log_retention: Option<Duration>,
+    /// How many events a subscriber may be behind before adjacent pieces are merged for it.
+    pub behind_events: u64,
+    /// How many events a subscriber may be behind before it is ended.
+    pub lag_events: u64,
 }
 
 /// What every run needs; made once at start-up.
@@ -74,12 +106,14 @@ pub struct Runner {
     queue: Arc<Semaphore>,
     /// Starts with one key, by tenant, owner and key.
     keys: Turns<(Arc<str>, Arc<str>, String)>,
-    /// Starts that make room for themselves in one session.
+    /// Starts that make room for themselves in one session, and runs that take their turn.
     rooms: Turns<SessionId>,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
     abandon: CancellationToken,
+    /// Ends what follows runs when the server stops.
+    stopping: CancellationToken,
 }
 
 impl Runner {
@@ -105,6 +139,7 @@ impl Runner {
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),
+            stopping: CancellationToken::new(),
         })
     }
 
@@ -126,27 +161,41 @@ impl Runner {
         Some(live)
     }
 
-    /// Takes no more runs, waits for those that are being made, and after `patience` stops
-    /// the rest with their partial answers kept. Returns how many had to be stopped.
+    /// Takes no more runs, waits for those that are being made, and after `patience` leaves
+    /// the rest to the next server. Returns how many were left.
     pub async fn drain(&self, patience: Duration) -> usize {
         self.draining.store(true, Ordering::Release);
         self.tasks.close();
-        if tokio::time::timeout(patience, self.tasks.wait())
-            .await
-            .is_ok()
-        {
-            return 0;
-        }
-        let stopped = self.bus.len();
-        self.bus.each(|live| live.cancel_token().cancel());
-        if tokio::time::timeout(LAST_WRITES, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        let ended = tokio::time::timeout(patience, self.tasks.wait());
+        let left = match ended.await {
+            Ok(()) => 0,
+            Err(_) => self.release().await,
+        };
+        self.stopping.cancel();
+        left
+    }
+
+    async fn release(&self) -> usize {
+        let left = self.bus.len();
+        self.bus.each(|live| live.release_token().cancel());
+        let written = tokio::time::timeout(LAST_WRITES, self.tasks.wait());
+        if written.await.is_err() {
             self.abandon.cancel();
             self.tasks.wait().await;
         }
-        stopped
+        let given = self.store.renew_leases(self.node, DateTime::UNIX_EPOCH);
+        if let Err(error) = given.await {
+            tracing::warn!(%error, "the runs that are left stay with this server until their leases expire");
+        }
+        left
+    }
+
+    /// How often the database is asked for what other processes may have written.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        match self.store.is_shared() {
+            true => POLL_SHARED,
+            false => POLL_ALONE,
+        }
     }
 
     /// The whole log of a run.

@@ -1,6 +1,7 @@
 //! Starts that are sent again: an idempotency key stands for one run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -9,14 +10,16 @@ use crate::bus::RunOutcome;
 use crate::domain::time::Timestamp;
 use crate::domain::time::now;
 use crate::domain::{Principal, RunId};
-use crate::store::{NewKey, Rewind, StartedRun, StoreError};
+use crate::store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
 
-use super::follow::POLL;
 use super::{Runner, StartError, StartRequest, Started};
+
+/// How often a run that another process makes is looked at.
+const FIND: Duration = Duration::from_millis(500);
 
 impl StartRequest {
     /// The request's key, as it is stored when the run starts `at`.
-    pub(super) fn new_key(&self, at: Timestamp, lifetime: std::time::Duration) -> Option<NewKey> {
+    pub(super) fn new_key(&self, at: Timestamp, lifetime: Duration) -> Option<NewKey> {
         Some(NewKey {
             key: self.key.clone()?,
             fingerprint: self.fingerprint(),
@@ -26,18 +29,46 @@ impl StartRequest {
 
     /// Tells whether two requests ask for the same.
     fn fingerprint(&self) -> [u8; 32] {
+        let (operation, message) = match &self.input {
+            RunInput::AfterHead => ("chat", None),
+            RunInput::Beside(message) => ("editMessage", Some(message.id)),
+            RunInput::Again(message) => ("regenerate", Some(message.id)),
+        };
         let canonical = json!([
-            "chat",
+            operation,
+            message.map(|message| message.to_string()),
             self.session.map(|session| session.to_string()),
             self.agent,
             self.text,
             <&str>::from(self.on_active),
+            self.cancel_on_disconnect,
         ]);
         Sha256::digest(canonical.to_string()).into()
     }
 }
 
 impl Runner {
+    /// Keeps a client's key for stopping a run. `KeyReused` when it stands for something else.
+    pub async fn keep_cancel_key(
+        &self,
+        who: &Principal,
+        run: RunId,
+        key: String,
+    ) -> Result<(), StoreError> {
+        let at = now();
+        let canonical = json!(["cancelRun", run.to_string()]);
+        let key = NewKey {
+            key,
+            fingerprint: Sha256::digest(canonical.to_string()).into(),
+            expires_at: at + self.limits.idempotency_ttl,
+        };
+        let kept = self.store.keep_key(who, &key, run, at).await?;
+        match key.again(&kept) {
+            StoreError::Repeated(_) => Ok(()),
+            error => Err(error),
+        }
+    }
+
     /// What the request's key has started before.
     pub(super) async fn earlier(
         &self,
@@ -106,7 +137,7 @@ impl Runner {
                 })));
             }
             // Another process makes it.
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(FIND).await;
         }
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn request(
     model: &str,
     instructions: String,
     history: &[Message],
+    max_output_tokens: Option<u32>,
 ) -> ChatRequest {
     let mut messages = vec![ChatMessage {
         role: ChatRole::System,
@@ -73,6 +74,9 @@ pub(super) fn request(
             top_p: spec.parameters.top_p.map(|value| value as f32),
             seed: spec.parameters.seed,
         },
-        max_output_tokens: spec.parameters.max_output_tokens,
+        max_output_tokens: match (spec.parameters.max_output_tokens, max_output_tokens) {
+            (Some(own), Some(most)) => Some(own.min(most)),
+            (own, most) => own.or(most),
+        },
     }
 }

@@ -29,7 +29,9 @@ impl Runner {
             };
         };
         match policy {
-            ConcurrencyPolicy::Reject => return Err(StartError::ActiveRun(run)),
+            ConcurrencyPolicy::Reject | ConcurrencyPolicy::Enqueue => {
+                return Err(StartError::ActiveRun(run));
+            }
             ConcurrencyPolicy::Interrupt => live.cancel_token().cancel(),
             ConcurrencyPolicy::Rollback => live.withdraw(),
         }

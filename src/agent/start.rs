@@ -12,9 +12,11 @@ use crate::domain::time::now;
 use crate::domain::{
     Agent, ConcurrencyPolicy, MessageId, Part, Principal, Run, RunId, RunStatus, SessionId, Usage,
 };
-use crate::store::{NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
+use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
-use super::execute::{Execution, first_events};
+use super::answer::Answer;
+use super::ending::Ending;
+use super::execute::{Begin, Execution, first_events};
 use super::log::numbered;
 use super::{Runner, StartError, room};
 
@@ -31,6 +33,8 @@ pub struct StartRequest {
     pub input: RunInput,
     /// What happens to a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
+    /// Whether a caller who waits for the run and goes away stops it.
+    pub cancel_on_disconnect: bool,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
 }
@@ -88,9 +92,7 @@ impl Runner {
         let (session, agent) = self.place(&who, &request).await?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
-            Some(session) if request.on_active != ConcurrencyPolicy::Reject => {
-                Some(self.rooms.take(session).await)
-            }
+            Some(session) if request.makes_room() => Some(self.rooms.take(session).await),
             _ => None,
         };
         let place = self.take_place()?;
@@ -100,7 +102,7 @@ impl Runner {
             let new = self.new_run(&who, session, &agent, &request, starts_now);
             match self.commit(new).await {
                 Ok(started) => break started,
-                Err(StoreError::ActiveRun(run)) if tries < room::TRIES => {
+                Err(StoreError::ActiveRun(run)) if request.makes_room() && tries < room::TRIES => {
                     self.make_room(&who, run, request.on_active).await?;
                     tries += 1;
                 }
@@ -115,11 +117,14 @@ impl Runner {
 
     /// Writes a run's start, and then tells the subscribers.
     async fn commit(&self, new: NewRun) -> Result<(StartedRun, Arc<LiveRun>), StoreError> {
-        let (id, events) = (new.run.id, new.events.clone());
+        let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
         let live = self.bus.open(id, self.limits.tail_events);
         match self.store.start_run(new).await {
             Ok(stored) => {
-                live.publish(&events);
+                if !stored.run.enqueued {
+                    live.publish(&events);
+                }
+                self.bus.news().announce(&who, stored.session.id);
                 Ok((stored, live))
             }
             Err(error) => {
@@ -207,6 +212,8 @@ impl Runner {
             } else {
                 RunStatus::Queued
             },
+            enqueued: false,
+            turn: None,
             finish_reason: None,
             error: None,
             usage: Usage::default(),
@@ -216,6 +223,7 @@ impl Runner {
             created_at: at,
             started_at: starts_now.then_some(at),
             finished_at: None,
+            log_compacted_at: None,
         };
         let events = if starts_now {
             numbered(run.id, 1, at, first_events(&run.model))
@@ -234,6 +242,13 @@ impl Runner {
             node: self.node,
             lease_expires_at: at + self.limits.lease,
             key: request.new_key(at, self.limits.idempotency_ttl),
+            if_busy: match request.on_active {
+                ConcurrencyPolicy::Reject => IfBusy::Refuse,
+                ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback => IfBusy::GoFirst,
+                ConcurrencyPolicy::Enqueue => IfBusy::Wait {
+                    limit: i32::try_from(self.limits.session_queue).unwrap_or(i32::MAX),
+                },
+            },
             run,
         }
     }
@@ -246,15 +261,36 @@ impl Runner {
         live: Arc<LiveRun>,
         place: Place,
     ) {
-        let runner = Arc::clone(self);
-        let task = Execution::new(runner, who, agent, stored, live);
-        self.tasks.spawn(task.run(place));
+        let (run, before) = (stored.run.clone(), Some(stored.before));
+        let begin = match run.status {
+            _ if run.enqueued => Begin::Enqueued,
+            RunStatus::Queued => Begin::Queued,
+            _ => Begin::Announced,
+        };
+        let mut answer = Answer::new(run.output_message_id);
+        answer.begin_step();
+        let ending = Ending::new(self, who, run, &stored.message, before, live, answer);
+        let task = Execution::new(agent, stored.message.clone(), ending);
+        // Whatever place it has: an enqueued run waits for its turn first.
+        let place = Some(place).filter(|_| begin != Begin::Enqueued);
+        self.tasks.spawn(task.run(begin, place));
+    }
+}
+
+impl StartRequest {
+    /// Whether it stops a run that is in its way.
+    fn makes_room(&self) -> bool {
+        matches!(
+            self.on_active,
+            ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback
+        )
     }
 }
 
 fn refused(error: StoreError, request: &StartRequest) -> StartError {
     match (error, request.session) {
         (StoreError::ActiveRun(run), _) => StartError::ActiveRun(run),
+        (StoreError::QueueFull, _) => StartError::SessionQueueFull,
         (StoreError::KeyReused, _) => StartError::KeyReused,
         (StoreError::NotFound, Some(session)) => StartError::UnknownSession(session),
         (error, _) => StartError::Store(error),

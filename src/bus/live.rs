@@ -43,14 +43,37 @@ pub struct LiveRun {
     outcome: OnceLock<Arc<RunOutcome>>,
     cancel: CancellationToken,
     withdrawn: AtomicBool,
+    release: CancellationToken,
     closed: CancellationToken,
 }
 
 #[derive(Default)]
 struct Tail {
     events: VecDeque<Arc<RunEvent>>,
-    /// All text deltas, one after the other.
+    /// The last committed sequence.
+    last: u64,
+    /// The answer's text as of then.
     text: String,
+    /// How much of it was there when the current step began.
+    step_start: usize,
+    /// Of the events from here on `text` begins with the text as it was then.
+    text_from: u64,
+}
+
+impl Tail {
+    fn push(&mut self, event: &Arc<RunEvent>) {
+        match &event.body {
+            EventBody::TextDelta { delta, .. } => self.text.push_str(delta),
+            EventBody::StepStarted { .. } => self.step_start = self.text.len(),
+            EventBody::StepRestarted { .. } => {
+                self.text.truncate(self.step_start);
+                self.text_from = event.sequence;
+            }
+            _ => {}
+        }
+        self.last = event.sequence;
+        self.events.push_back(Arc::clone(event));
+    }
 }
 
 impl LiveRun {
@@ -63,6 +86,7 @@ impl LiveRun {
             outcome: OnceLock::new(),
             cancel: CancellationToken::new(),
             withdrawn: AtomicBool::new(false),
+            release: CancellationToken::new(),
             closed: CancellationToken::new(),
         }
     }
@@ -72,18 +96,26 @@ impl LiveRun {
         self.id
     }
 
+    /// What the log of a run that is taken up has: its last sequence and, as of then, the
+    /// answer's text, `step_start` bytes of which were there when the current step began.
+    /// Called once, before anything is published.
+    pub fn seed(&self, last: u64, text: String, step_start: usize) {
+        let mut tail = self.tail();
+        tail.last = last;
+        tail.text = text;
+        tail.step_start = step_start;
+        tail.text_from = last + 1;
+        drop(tail);
+        self.committed.send_replace(last);
+    }
+
     /// Hands committed events to the subscribers.
     pub fn publish(&self, events: &[Arc<RunEvent>]) {
         let Some(last) = events.last().map(|event| event.sequence) else {
             return;
         };
         let mut tail = self.tail();
-        for event in events {
-            if let EventBody::TextDelta { delta, .. } = &event.body {
-                tail.text.push_str(delta);
-            }
-            tail.events.push_back(Arc::clone(event));
-        }
+        events.iter().for_each(|event| tail.push(event));
         let over = tail.events.len().saturating_sub(self.tail_limit);
         tail.events.drain(..over);
         drop(tail);
@@ -95,14 +127,14 @@ impl LiveRun {
         // Read before the tail: what was published before the end is then in the tail.
         let closed = self.closed.is_cancelled();
         let tail = self.tail();
-        let Some(last) = tail.events.back().filter(|last| last.sequence > after) else {
+        let Some(behind) = tail.last.checked_sub(after).filter(|behind| *behind > 0) else {
             return if closed {
                 Ready::Closed
             } else {
                 Ready::Nothing
             };
         };
-        let behind = usize::try_from(last.sequence - after).unwrap_or(usize::MAX);
+        let behind = usize::try_from(behind).unwrap_or(usize::MAX);
         let Some(skip) = tail.events.len().checked_sub(behind) else {
             return Ready::InLog;
         };
@@ -124,16 +156,15 @@ impl LiveRun {
         *self.committed.borrow()
     }
 
-    /// The first `end` bytes of the answer's text, or all of it if it is shorter.
-    pub fn text_until(&self, end: u64) -> String {
+    /// The answer's text as of the event `sequence`, whose text ends at the byte `end`; none
+    /// if that event is not committed, or if the text was written anew since.
+    pub fn text_at(&self, sequence: u64, end: u64) -> Option<String> {
         let tail = self.tail();
-        let end = usize::try_from(end).unwrap_or(usize::MAX);
-        tail.text.get(..end).unwrap_or(&tail.text).to_owned()
-    }
-
-    /// How many bytes of text are committed.
-    pub fn text_len(&self) -> usize {
-        self.tail().text.len()
+        if sequence < tail.text_from || sequence > tail.last {
+            return None;
+        }
+        let end = usize::try_from(end).ok()?;
+        tail.text.get(..end).map(ToOwned::to_owned)
     }
 
     /// Says how the run ended. Called once, before its last event is published.
@@ -171,6 +202,11 @@ impl LiveRun {
         self.withdrawn.load(Ordering::Acquire)
     }
 
+    /// Is cancelled when this process shall leave the run to another one.
+    pub fn release_token(&self) -> &CancellationToken {
+        &self.release
+    }
+
     pub(super) fn close(&self) {
         self.closed.cancel();
     }
@@ -195,6 +231,7 @@ mod tests {
                 delta: delta.to_owned(),
                 end: 0,
             },
+            first_sequence: sequence,
         })
     }
 
@@ -219,7 +256,31 @@ mod tests {
     fn the_text_so_far_is_cut_where_the_event_ended() {
         let live = LiveRun::new(RunId::new(), 3);
         live.publish(&[delta(live.id, 1, "né"), delta(live.id, 2, "e")]);
-        assert_eq!(live.text_until(3), "né");
-        assert_eq!(live.text_until(99), "née");
+        assert_eq!(live.text_at(1, 3).as_deref(), Some("né"));
+        assert_eq!(live.text_at(3, 3), None, "not committed");
+        assert_eq!(live.text_at(2, 99), None);
+    }
+
+    #[test]
+    fn a_run_that_is_taken_up_knows_what_its_log_has() {
+        let live = LiveRun::new(RunId::new(), 3);
+        live.seed(4, "kept lost".into(), 5);
+        assert!(matches!(live.ready(2, 9), Ready::InLog));
+        assert!(matches!(live.ready(4, 9), Ready::Nothing));
+        assert_eq!(
+            live.text_at(4, 9),
+            None,
+            "only the log knows what was before"
+        );
+        let restarted = RunEvent {
+            body: EventBody::StepRestarted {
+                step: 2,
+                discard_after: 2,
+            },
+            ..RunEvent::clone(&delta(live.id, 5, ""))
+        };
+        live.publish(&[restarted.into(), delta(live.id, 6, "new")]);
+        assert_eq!(live.text_at(6, 8).as_deref(), Some("kept new"));
+        assert!(matches!(live.ready(4, 9), Ready::Events(events) if events.len() == 2));
     }
 }

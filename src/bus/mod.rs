@@ -4,11 +4,13 @@
 //! place in the one shared tail, so a slow one costs nothing and holds nobody up.
 
 mod live;
+mod news;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use live::{LiveRun, Ready, RunOutcome};
+pub use news::SessionNews;
 
 use crate::domain::RunId;
 
@@ -16,6 +18,7 @@ use crate::domain::RunId;
 #[derive(Default)]
 pub struct Bus {
     runs: RwLock<HashMap<RunId, Arc<LiveRun>>>,
+    news: SessionNews,
 }
 
 impl Bus {
@@ -25,6 +28,11 @@ impl Bus {
         let live = Arc::new(LiveRun::new(run, tail_limit));
         self.write().insert(run, Arc::clone(&live));
         live
+    }
+
+    /// What changes in sessions.
+    pub fn news(&self) -> &SessionNews {
+        &self.news
     }
 
     /// The run, if it is being made here.

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
+use crate::domain::OnRestart;
 use crate::domain::principal::is_valid_name;
 use crate::guard::Trust;
 
@@ -57,6 +58,7 @@ sections! {
         websocket_connections: usize,
         websocket_connections_total: usize,
         websocket_stall_timeout_ms: u64,
+        stream_stall_timeout_ms: u64,
         drain_timeout_ms: u64,
     }
 
@@ -128,6 +130,16 @@ sections! {
         tail_events: usize,
         lease_s: u64,
         idempotency_ttl_s: u64,
+        step_timeout_s: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_output_tokens: Option<u32>,
+        on_restart: OnRestart,
+        restarts: u32,
+        store_outage_s: u64,
+        session_queue: u32,
+        log_retention_s: u64,
+        subscriber_behind_events: u64,
+        subscriber_lag_events: u64,
     }
 
     /// The documents that clients can name instead of sending.
@@ -265,7 +277,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 28] = [
+        let positive: [(&'static str, u64); 32] = [
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
@@ -316,6 +328,19 @@ impl Settings {
             ("runs.tail_events", self.runs.tail_events as u64),
             ("runs.lease_s", self.runs.lease_s),
             ("runs.idempotency_ttl_s", self.runs.idempotency_ttl_s),
+            ("runs.step_timeout_s", self.runs.step_timeout_s),
+            (
+                "runs.max_output_tokens",
+                self.runs.max_output_tokens.map_or(1, u64::from),
+            ),
+            (
+                "runs.subscriber_lag_events",
+                self.runs.subscriber_lag_events,
+            ),
+            (
+                "http.stream_stall_timeout_ms",
+                self.http.stream_stall_timeout_ms,
+            ),
             ("limits.message_bytes", self.limits.message_bytes as u64),
             ("limits.page_size", u64::from(self.limits.page_size)),
         ];

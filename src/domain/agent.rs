@@ -99,4 +99,7 @@ pub struct AgentLimits {
     /// The longest a run may take, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_timeout_s: Option<u64>,
+    /// The longest one model call may take, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_timeout_s: Option<u64>,
 }

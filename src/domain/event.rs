@@ -14,6 +14,9 @@ pub struct RunEvent {
     pub run_id: RunId,
     /// Its number in the run's log.
     pub sequence: u64,
+    /// The first sequence that it stands for: its own, unless adjacent pieces were merged
+    /// for a subscriber that fell behind, or the log was compacted.
+    pub first_sequence: u64,
     /// When it happened.
     pub at: Timestamp,
     /// What happened.
@@ -43,6 +46,14 @@ pub enum EventBody {
         step: u32,
         /// Why the model stopped.
         finish_reason: FinishReason,
+    },
+    /// A model call whose server died half-way is made again. What came after
+    /// `discard_after` and before this event no longer counts.
+    StepRestarted {
+        /// The step that is made again.
+        step: u32,
+        /// The sequence of that step's [`EventBody::StepStarted`].
+        discard_after: u64,
     },
     /// A piece of the answer.
     TextDelta {
@@ -82,6 +93,9 @@ pub enum EventBody {
     },
     /// The run was stopped. Terminal.
     RunCancelled,
+    /// Stands for all events up to this sequence, which were removed some time after the
+    /// run's end; those that tell how it ended follow.
+    LogCompacted,
 }
 
 impl EventBody {
@@ -108,6 +122,7 @@ struct AnyEventBody {
     finish_reason: Option<FinishReason>,
     usage: Option<Usage>,
     error: Option<RunError>,
+    discard_after: Option<u64>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -115,6 +130,7 @@ enum EventKind {
     RunStarted,
     StepStarted,
     StepFinished,
+    StepRestarted,
     TextDelta,
     ReasoningDelta,
     UsageUpdated,
@@ -122,6 +138,7 @@ enum EventKind {
     RunCompleted,
     RunFailed,
     RunCancelled,
+    LogCompacted,
 }
 
 impl TryFrom<AnyEventBody> for EventBody {
@@ -144,6 +161,10 @@ impl EventBody {
                 step: any.step?,
                 finish_reason: any.finish_reason?,
             },
+            EventKind::StepRestarted => Self::StepRestarted {
+                step: any.step?,
+                discard_after: any.discard_after?,
+            },
             EventKind::TextDelta => Self::TextDelta {
                 message_id: any.message_id?,
                 delta: any.delta?,
@@ -162,6 +183,7 @@ impl EventBody {
             },
             EventKind::RunFailed => Self::RunFailed { error: any.error? },
             EventKind::RunCancelled => Self::RunCancelled,
+            EventKind::LogCompacted => Self::LogCompacted,
         })
     }
 }

@@ -18,5 +18,8 @@ pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId};
 pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};
 pub use principal::Principal;
-pub use run::{ConcurrencyPolicy, FinishReason, Run, RunError, RunErrorCode, RunStatus, Usage};
-pub use session::Session;
+pub use run::{
+    ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, Run, RunEnd, RunError,
+    RunErrorCode, RunStatus, Usage,
+};
+pub use session::{ActiveRun, Session};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
+use super::event::EventBody;
 use super::ids::{AgentId, AgentVersionId, MessageId, RunId, SessionId};
 use super::time::Timestamp;
 
@@ -17,6 +18,8 @@ pub enum RunStatus {
     Queued,
     /// Being made.
     Running,
+    /// Waits for a person or the client; see its interrupts.
+    AwaitingInput,
     /// Ended with an answer.
     Completed,
     /// Ended with an error; what was written before it is kept.
@@ -35,7 +38,8 @@ impl RunStatus {
     pub fn allows(self, next: Self) -> bool {
         match self {
             Self::Queued => matches!(next, Self::Running | Self::Failed | Self::Cancelled),
-            Self::Running => next.is_terminal(),
+            Self::Running => next.is_terminal() || next == Self::AwaitingInput,
+            Self::AwaitingInput => next.is_terminal() || next == Self::Running,
             Self::Completed | Self::Failed | Self::Cancelled => false,
         }
     }
@@ -47,10 +51,22 @@ impl RunStatus {
 pub enum ConcurrencyPolicy {
     /// Is refused.
     Reject,
+    /// Waits until those before it have ended, and then answers what the branch is by then.
+    Enqueue,
     /// Stops it, with its partial answer kept.
     Interrupt,
     /// Stops it, and takes its message and partial answer out of the branch.
     Rollback,
+}
+
+/// What becomes of a model step that was under way when its server died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRestart {
+    /// It is made again.
+    Resume,
+    /// The run fails, with its partial text kept.
+    Fail,
 }
 
 /// Why an answer ended.
@@ -93,6 +109,8 @@ pub enum RunErrorCode {
     FirstTokenTimeout,
     /// No next token within the limit.
     IdleTimeout,
+    /// One model call took too long.
+    StepTimeout,
     /// The whole run took too long.
     RunTimeout,
     /// The conversation does not fit the model's context.
@@ -103,6 +121,8 @@ pub enum RunErrorCode {
     ModelBusy,
     /// The server stopped while the run was being made.
     Interrupted,
+    /// The database was away for longer than a run may wait for it.
+    StoreUnavailable,
     /// A fault of the server; the log has it under the run's id.
     Internal,
 }
@@ -144,8 +164,13 @@ pub struct Run {
     pub agent_version_id: AgentVersionId,
     /// `provider/model` it runs with.
     pub model: String,
-    /// Where it stands.
+    /// Where it stands. Changed by [`Run::begin`] and [`Run::end`] alone.
     pub status: RunStatus,
+    /// Whether it waits for others of its session, and has no place in its branch yet.
+    pub enqueued: bool,
+    /// Which of its session's runs it is, counted from 1 in the order in which they had their
+    /// turn; none before it has had it.
+    pub turn: Option<i32>,
     /// Why it ended, once it has.
     pub finish_reason: Option<FinishReason>,
     /// Why it failed, if it did.
@@ -164,20 +189,96 @@ pub struct Run {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// When the events of its making were removed from its log, if they were.
+    pub log_compacted_at: Option<Timestamp>,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// With an answer.
+    Completed(FinishReason),
+    /// With an error.
+    Failed(RunError),
+    /// On request.
+    Cancelled,
+}
+
+impl RunEnd {
+    /// The state that it leads to.
+    pub fn status(&self) -> RunStatus {
+        match self {
+            Self::Completed(_) => RunStatus::Completed,
+            Self::Failed(_) => RunStatus::Failed,
+            Self::Cancelled => RunStatus::Cancelled,
+        }
+    }
+}
+
+/// A run cannot go from one state to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a run that is {from:?} cannot become {to:?}")]
+pub struct IllegalTransition {
+    /// Where it stands.
+    pub from: RunStatus,
+    /// Where it was to go.
+    pub to: RunStatus,
+}
+
+impl Run {
+    fn go(&mut self, to: RunStatus) -> Result<(), IllegalTransition> {
+        let from = self.status;
+        if !from.allows(to) {
+            return Err(IllegalTransition { from, to });
+        }
+        self.status = to;
+        Ok(())
+    }
+
+    /// A queued run begins to be made.
+    pub fn begin(&mut self, at: Timestamp) -> Result<(), IllegalTransition> {
+        self.go(RunStatus::Running)?;
+        self.enqueued = false;
+        self.started_at = Some(at);
+        Ok(())
+    }
+
+    /// Ends the run. Returns the event that announces it, which is written with it.
+    pub fn end(&mut self, end: RunEnd, at: Timestamp) -> Result<EventBody, IllegalTransition> {
+        self.go(end.status())?;
+        self.finished_at = Some(at);
+        let (reason, error, event) = match end {
+            RunEnd::Completed(finish_reason) => {
+                let event = EventBody::RunCompleted { finish_reason };
+                (finish_reason, None, event)
+            }
+            RunEnd::Failed(error) => {
+                let event = EventBody::RunFailed {
+                    error: error.clone(),
+                };
+                (FinishReason::Error, Some(error), event)
+            }
+            RunEnd::Cancelled => (FinishReason::Cancelled, None, EventBody::RunCancelled),
+        };
+        (self.finish_reason, self.error) = (Some(reason), error);
+        Ok(event)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::RunStatus::{Cancelled, Completed, Failed, Queued, Running};
+    use super::RunStatus::{AwaitingInput, Cancelled, Completed, Failed, Queued, Running};
 
     #[test]
     fn terminal_states_are_final_and_nothing_goes_back() {
         for from in [Completed, Failed, Cancelled] {
-            for to in [Queued, Running, Completed, Failed, Cancelled] {
+            for to in [Queued, Running, AwaitingInput, Completed, Failed, Cancelled] {
                 assert!(!from.allows(to), "{from:?} -> {to:?}");
             }
         }
         assert!(Queued.allows(Running) && !Queued.allows(Completed));
         assert!(Running.allows(Completed) && !Running.allows(Queued));
+        assert!(Running.allows(AwaitingInput) && AwaitingInput.allows(Running));
+        assert!(!Queued.allows(AwaitingInput) && !AwaitingInput.allows(Queued));
     }
 }

@@ -1,6 +1,6 @@
 //! Sessions (elsewhere: threads): the conversation a principal has with an agent.
 
-use super::ids::{AgentId, MessageId, SessionId};
+use super::ids::{AgentId, MessageId, RunId, SessionId};
 use super::time::Timestamp;
 
 /// A conversation. Its messages form a tree; the head names the visible branch.
@@ -18,10 +18,27 @@ pub struct Session {
     pub head: Option<MessageId>,
     /// How many messages the visible branch has.
     pub branch_length: i32,
+    /// The run that was being made when this was read; the rest is as of the same moment.
+    pub active_run: Option<ActiveRun>,
+    /// How many runs waited for that one.
+    pub enqueued_runs: i32,
+    /// How many of its runs have had their turn.
+    pub turns: i32,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last got a message or was changed.
     pub updated_at: Timestamp,
+    /// When it was deleted; only the news of that tells of such a session.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// A run that is being made, as of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveRun {
+    /// The run.
+    pub id: RunId,
+    /// The last sequence that its log had then; 0 before the first.
+    pub last_sequence: u64,
 }
 
 /// The longest title taken from a first message, in characters.

@@ -64,6 +64,9 @@ pub struct ApiError {
     message: String,
     field: Option<String>,
     run: Option<String>,
+    /// Whether a stream can go on, and after which sequence.
+    resumable: bool,
+    resume_after: Option<u64>,
     fault: Option<Arc<Fault>>,
 }
 
@@ -75,6 +78,8 @@ impl ApiError {
             message: message.into(),
             field: None,
             run: None,
+            resumable: false,
+            resume_after: None,
             fault: None,
         }
     }
@@ -111,6 +116,13 @@ impl ApiError {
         self
     }
 
+    /// Says that a stream can go on, and where if that has a number.
+    fn resumable(mut self, after: Option<u64>) -> Self {
+        self.resumable = true;
+        self.resume_after = after;
+        self
+    }
+
     /// Why a run was not started at the message that `input.messageId` names.
     pub(crate) fn at_message(error: StartError) -> Self {
         let of_session = matches!(error, StartError::ActiveRun(_) | StartError::ArchivedAgent);
@@ -142,6 +154,12 @@ impl From<ApiError> for Error {
         if let Some(run) = error.run {
             extensions.set("runId", run);
         }
+        if error.resumable {
+            extensions.set("resumable", true);
+        }
+        if let Some(after) = error.resume_after {
+            extensions.set("after", after);
+        }
         Self {
             message: error.message,
             source: error.fault.map(|fault| fault as _),
@@ -161,6 +179,7 @@ impl From<StoreError> for ApiError {
                     format!("the session has an active run, {run}; wait for it or cancel it"),
                 )
             },
+            StoreError::QueueFull => StartError::SessionQueueFull.into(),
             StoreError::Repeated(run) => Self::new(
                 Code::Conflict,
                 format!("the key has started the run {run} before"),
@@ -181,6 +200,7 @@ impl From<StartError> for ApiError {
             StartError::UnknownAgent(_) => Self::not_found("input.agent", message),
             StartError::UnknownSession(_) => Self::not_found("input.sessionId", message),
             StartError::UnknownMessage(_) => Self::not_found("input.messageId", message),
+            StartError::Unplaced(_) => Self::new(Code::Conflict, message).at("input.messageId"),
             StartError::NotFromUser(_) => Self::bad_input("input.messageId", message),
             StartError::OtherAgent(_) => Self::bad_input("input.agent", message),
             StartError::ArchivedAgent => Self::new(Code::Conflict, message).at("input.sessionId"),
@@ -188,6 +208,9 @@ impl From<StartError> for ApiError {
                 field: Some("input.sessionId".to_owned()),
                 ..StoreError::ActiveRun(run).into()
             },
+            StartError::SessionQueueFull => {
+                Self::new(Code::Conflict, message).at("input.sessionId")
+            }
             StartError::KeyReused => Self::new(Code::Conflict, message).at("input.idempotencyKey"),
             StartError::KeyOfDeleted => Self::not_found("input.idempotencyKey", message),
             StartError::Elsewhere(run) | StartError::StillActive(run) => {
@@ -205,6 +228,14 @@ impl From<FollowError> for ApiError {
         let message = error.to_string();
         match error {
             FollowError::UnknownRun(_) => Self::not_found("runId", message),
+            FollowError::UnknownSession(_) => Self::not_found("sessionId", message),
+            FollowError::NotOfSession(_) => Self::bad_input("runId", message),
+            FollowError::TooSlow { after } => {
+                Self::new(Code::LimitExceeded, message).resumable(after)
+            }
+            FollowError::Stopping { after } => {
+                Self::new(Code::Unavailable, message).resumable(after)
+            }
             FollowError::BeyondEnd { .. } => Self::bad_input("after", message),
             FollowError::Store(error) => error.into(),
         }

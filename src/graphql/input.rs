@@ -9,8 +9,11 @@ use type_safe_id::{StaticType, TypeSafeId};
 use crate::agent::StartRequest;
 use crate::store::RunInput;
 
-use super::types::enums::ConcurrencyPolicy;
+use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
+
+/// The argument that is a key of a start.
+pub(crate) const KEY: &str = "input.idempotencyKey";
 
 /// The longest idempotency key, in characters.
 const KEY_CHARS: usize = 255;
@@ -35,6 +38,10 @@ pub(crate) struct ChatInput {
     /// What happens if the session has an active run.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
+    /// What becomes of the run if the client that waits for it, by the mutation or the
+    /// subscription `chat`, goes away.
+    #[graphql(default_with = "DisconnectPolicy::Continue")]
+    pub(crate) on_disconnect: DisconnectPolicy,
     /// A name for this start, chosen by the client, 1 to 255 printable characters: to send
     /// the same input with the same key again, even while the first is under way, gives the
     /// run that the first has started, and starts nothing. With another input it is a
@@ -99,7 +106,7 @@ impl MessageInput {
 impl ChatInput {
     pub(crate) fn check(self, limits: &ApiLimits) -> Result<StartRequest, ApiError> {
         if let Some(key) = &self.idempotency_key {
-            check_key(key)?;
+            check_key(KEY, key)?;
         }
         let text = self.message.check(limits)?;
         Ok(StartRequest {
@@ -111,6 +118,7 @@ impl ChatInput {
             text,
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),
+            cancel_on_disconnect: self.on_disconnect == DisconnectPolicy::Cancel,
             key: self.idempotency_key,
         })
     }
@@ -138,10 +146,11 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_key(key: &str) -> Result<(), ApiError> {
+/// What is allowed as a key, of the argument `field`.
+pub(crate) fn check_key(field: &str, key: &str) -> Result<(), ApiError> {
     if key.is_empty() || key.chars().count() > KEY_CHARS || key.contains(char::is_control) {
         let message = format!("the key must have 1 to {KEY_CHARS} printable characters");
-        return Err(ApiError::bad_input("input.idempotencyKey", message));
+        return Err(ApiError::bad_input(field, message));
     }
     Ok(())
 }

@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use branches::Branches;
 use sessions::Sessions;
 
-use super::input::{ChatInput, parse_id};
+use super::input::{ChatInput, check_key, parse_id};
 use super::types::message::Message;
 use super::types::payload::{CancelRunPayload, ChatPayload, SendMessagePayload};
 use super::types::run::Run;
 use super::types::session::Session;
 use super::{ApiError, Code, api, principal};
+use crate::agent::CancelOnDrop;
 use crate::bus::RunOutcome;
 use crate::domain::{self, RunId};
 use crate::store::StartedRun;
@@ -46,9 +47,12 @@ impl Runs {
         let api = api(ctx)?;
         let deadline = Instant::now() + api.limits.chat_timeout;
         let request = input.check(&api.limits)?;
+        let cancel_on_disconnect = request.cancel_on_disconnect;
         let who = principal(ctx)?;
         let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
+        // Dropped with this future if the client goes away.
+        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, &started));
         let run = started.stored.run.id;
         let finished = api.runner.outcome(who, &started);
         let Ok(finished) = tokio::time::timeout_at(deadline, finished).await else {
@@ -57,6 +61,9 @@ impl Runs {
         let Some(outcome) = finished.map_err(ApiError::from)? else {
             return Err(goes_on(run).into());
         };
+        if let Some(guard) = guard {
+            guard.disarm();
+        }
         let session = answered(&started.stored, &outcome);
         Ok(ChatPayload {
             session: Session(Arc::new(session)),
@@ -81,14 +88,25 @@ impl Runs {
         Ok(started.map_err(ApiError::from)?.into())
     }
 
-    /// Stops a run; what it has written is kept. A run that has ended stays as it is.
+    /// Stops a run; what it has written is kept. A run that has ended stays as it is, so that
+    /// this may be sent again.
     async fn cancel_run(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The run's id.")] id: ID,
+        #[graphql(
+            desc = "A name for this call, chosen by the client; used for another run it is a \
+                    CONFLICT. See `ChatInput`."
+        )]
+        idempotency_key: Option<String>,
     ) -> Result<CancelRunPayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let run_id: RunId = parse_id("id", &id)?;
+        if let Some(key) = idempotency_key {
+            check_key("idempotencyKey", &key)?;
+            let kept = api.runner.keep_cancel_key(who, run_id, key).await;
+            kept.map_err(|error| ApiError::from(error).at("idempotencyKey"))?;
+        }
         let find = async || {
             let run = api.store.runs_by_id(who, &[run_id]).await?.pop();
             run.ok_or_else(|| ApiError::not_found("id", format!("there is no run {run_id}")))
@@ -116,6 +134,7 @@ impl Runs {
 /// The session as the end of its run left it.
 fn answered(stored: &StartedRun, outcome: &RunOutcome) -> domain::Session {
     let mut session = stored.session.clone();
+    session.active_run = None;
     if session.head != Some(stored.message.id) {
         // Read after the end, or of a branch that does not have the message any more.
         return session;

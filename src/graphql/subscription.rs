@@ -6,10 +6,12 @@ use async_graphql::{Context, ID, Result, Subscription as GraphqlSubscription};
 use futures_util::{Stream, StreamExt};
 
 use super::input::{ChatInput, parse_id};
+use super::types::event::Watched;
 use super::types::followed::Followed;
+use super::types::session::Session;
 use super::{Api, ApiError, Progress, ResumeAfter, api, principal};
-use crate::agent::RunEvents;
-use crate::domain::RunId;
+use crate::agent::{CancelOnDrop, RunEvents, SessionPlace};
+use crate::domain::{Principal, RunId, SessionId};
 
 /// What can be followed.
 pub struct Subscription;
@@ -26,11 +28,12 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let request = input.check(&api.limits)?;
+        let cancel_on_disconnect = request.cancel_on_disconnect;
         let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
-        let run = started.stored.run.id;
+        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, &started));
         let events = api.runner.follow_started(who.clone(), started);
-        Ok(as_graphql(ctx, api, run, events))
+        Ok(as_graphql(api, who, guarded(events, guard), progress(ctx)))
     }
 
     /// Follows a run: its events after `after`, from the log as far as they are there and
@@ -44,27 +47,111 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let api = api(ctx)?;
         let run: RunId = parse_id("runId", &run_id)?;
-        let after = u64::try_from(after.unwrap_or(0))
-            .map_err(|_| ApiError::bad_input("after", "`after` must not be negative"))?;
+        let who = principal(ctx)?;
         let resume = ctx.data_opt::<ResumeAfter>();
-        let after = after.max(resume.map_or(0, |ResumeAfter(sequence)| *sequence));
-        let events = api.runner.follow(principal(ctx)?, run, after).await;
-        Ok(as_graphql(ctx, api, run, events.map_err(ApiError::from)?))
+        let resume = resume.map_or(0, |ResumeAfter(sequence)| *sequence);
+        let after = sequence(after)?.max(resume);
+        let events = api.runner.follow(who, run, after).await;
+        let events = events.map_err(ApiError::from)?;
+        Ok(as_graphql(api, who, events, progress(ctx)))
+    }
+
+    /// Follows a session: the events of its runs, one run after the other in the order of their
+    /// turns, each from its first event to its last. Without `runId` it begins with the active
+    /// run, or with the next one. Ends when the session is deleted.
+    async fn session_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The session's id.")] session_id: ID,
+        #[graphql(
+            desc = "The run to go on with: the one whose events were seen last, or the last one \
+                    of the messages that are known."
+        )]
+        run_id: Option<ID>,
+        #[graphql(
+            desc = "The sequence of the last event of that run that is already known; 0 when absent."
+        )]
+        after: Option<i64>,
+    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
+        let (api, who) = (api(ctx)?, principal(ctx)?);
+        let session: SessionId = parse_id("sessionId", &session_id)?;
+        let after = sequence(after)?;
+        let run = run_id.map(|id| parse_id("runId", &id)).transpose()?;
+        if run.is_none() && after > 0 {
+            let message = "`after` counts the events of one run: give its `runId`, too";
+            return Err(ApiError::bad_input("after", message).into());
+        }
+        let place = run.map(|run| SessionPlace { run, after });
+        let events = api.runner.follow_session(who, session, place).await;
+        let events = events.map_err(ApiError::from)?;
+        // A sequence alone does not say of which run it is: these events have no `id`.
+        Ok(as_graphql(api, who, events, Progress::default()))
+    }
+
+    /// Tells of each change of the viewer's sessions from now on: one was made, got a message,
+    /// a run of it started or ended, its title or branch changed, it was deleted. Changes that
+    /// come quickly after each other are told once.
+    async fn session_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<Session>> + use<>> {
+        let (api, who) = (api(ctx)?, principal(ctx)?);
+        let changes = api.runner.session_changes(who);
+        let changed = changes.map(|changed| match changed {
+            Ok(session) => Ok(Session(Arc::new(session))),
+            Err(error) => Err(ApiError::from(error).into()),
+        });
+        Ok(changed)
     }
 }
 
+fn sequence(after: Option<i64>) -> Result<u64, ApiError> {
+    u64::try_from(after.unwrap_or(0))
+        .map_err(|_| ApiError::bad_input("after", "`after` must not be negative"))
+}
+
+/// Keeps what is to happen when the stream is dropped before its end.
+fn guarded(events: RunEvents, guard: Option<CancelOnDrop>) -> RunEvents {
+    let Some(guard) = guard else { return events };
+    events
+        .inspect(move |event| {
+            let ended = event.as_ref().is_ok_and(|event| event.body.is_terminal());
+            // A stream that the server ends is not a client that has gone.
+            if ended || event.is_err() {
+                guard.disarm();
+            }
+        })
+        .boxed()
+}
+
+fn progress(ctx: &Context<'_>) -> Progress {
+    ctx.data_opt::<Progress>().cloned().unwrap_or_default()
+}
+
 fn as_graphql(
-    ctx: &Context<'_>,
     api: &Api,
-    run: RunId,
+    who: &Principal,
     events: RunEvents,
+    progress: Progress,
 ) -> impl Stream<Item = Result<Followed>> + use<> {
-    let live = api.runner.bus().get(run);
-    let progress = ctx.data_opt::<Progress>().cloned().unwrap_or_default();
+    let (runner, who) = (Arc::clone(&api.runner), who.clone());
+    let mut watched: Option<(RunId, Watched)> = None;
     events.map(move |event| match event {
         Ok(event) => {
             progress.reached(event.sequence);
-            Ok(Followed::new(event, live.as_ref().map(Arc::clone)))
+            let run = event.run_id;
+            let watched = match &watched {
+                Some((watched_run, watched)) if *watched_run == run => watched.clone(),
+                _ => {
+                    let new = Watched {
+                        live: runner.bus().get(run),
+                        transcript: runner.transcript(who.clone(), run),
+                    };
+                    watched = Some((run, new.clone()));
+                    new
+                }
+            };
+            Ok(Followed::new(event, watched))
         }
         Err(error) => Err(ApiError::from(error).into()),
     })

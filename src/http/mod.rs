@@ -60,6 +60,8 @@ pub struct Transport {
     pub graphiql: bool,
     /// How often a quiet stream carries a keep-alive.
     pub keep_alive: Duration,
+    /// How long the client of an event stream may leave it unread.
+    pub stream_stall_timeout: Duration,
     /// How many event streams one caller may have open.
     pub streams: usize,
     /// How long a WebSocket may take to send `connection_init`.

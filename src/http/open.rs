@@ -80,6 +80,12 @@ impl OpenStreams {
         *self.streams.borrow()
     }
 
+    /// Waits until no stream is open.
+    pub(crate) async fn streams_ended(&self) {
+        // Fails only without a sender, which is here.
+        let _ = self.streams.subscribe().wait_for(|open| *open == 0).await;
+    }
+
     /// Waits until no socket is open.
     pub(crate) async fn sockets_closed(&self) {
         // Fails only without a sender, which is here.

@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -26,6 +27,8 @@ pub struct Connections {
     pub most: usize,
     /// How long one may take to send the head of a request, or be idle between two.
     pub head_timeout: Duration,
+    /// How long one may take none of what is written to it.
+    pub write_timeout: Duration,
 }
 
 /// How long accepting rests after an error such as too many open files, which another
@@ -65,7 +68,7 @@ pub async fn serve(
         let connection = Connection {
             router: router.clone(),
             builder: builder.clone(),
-            head_timeout: limits.head_timeout,
+            limits,
             watcher: graceful.watcher(),
         };
         tokio::spawn(async move {
@@ -90,7 +93,7 @@ async fn accept(
 struct Connection {
     router: Router,
     builder: Builder<TokioExecutor>,
-    head_timeout: Duration,
+    limits: Connections,
     watcher: Watcher,
 }
 
@@ -107,14 +110,17 @@ impl Connection {
             asked.store(true, Ordering::Relaxed);
             router.clone().oneshot(request.map(Body::new))
         });
+        // A client that reads nothing would otherwise stay until TCP gives up.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.write_timeout));
         let serving = self
             .builder
-            .serve_connection_with_upgrades(TokioIo::new(stream), service);
+            .serve_connection_with_upgrades(TokioIo::new(Box::pin(stream)), service);
         let mut serving = pin!(self.watcher.watch(serving));
         let ended = tokio::select! {
             ended = &mut serving => ended,
             // Until the first bytes tell the version of HTTP no other clock runs.
-            () = tokio::time::sleep(self.head_timeout) => {
+            () = tokio::time::sleep(self.limits.head_timeout) => {
                 if !has_asked.load(Ordering::Relaxed) {
                     return;
                 }

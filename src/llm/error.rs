@@ -72,7 +72,7 @@ impl LlmError {
             Self::Protocol => RunErrorCode::ProviderProtocol,
             Self::FirstTokenTimeout(_) => RunErrorCode::FirstTokenTimeout,
             Self::IdleTimeout(_) => RunErrorCode::IdleTimeout,
-            Self::TotalTimeout(_) => RunErrorCode::RunTimeout,
+            Self::TotalTimeout(_) => RunErrorCode::StepTimeout,
             Self::ContextExceeded { .. } => RunErrorCode::ContextExceeded,
             Self::Busy => RunErrorCode::ModelBusy,
             Self::Internal => RunErrorCode::Internal,

@@ -13,6 +13,9 @@ pub enum StoreError {
     /// The caller's: the session has an active run.
     #[error("the session has an active run, {0}")]
     ActiveRun(RunId),
+    /// The caller's: as many runs as may wait in the session do so.
+    #[error("too many runs wait in the session")]
+    QueueFull,
     /// The caller's: the idempotency key has started this run before.
     #[error("the idempotency key has started {0} before")]
     Repeated(RunId),
@@ -36,6 +39,7 @@ impl StoreError {
         match self {
             Self::NotFound => Self::NotFound,
             Self::ActiveRun(run) => Self::ActiveRun(*run),
+            Self::QueueFull => Self::QueueFull,
             Self::Repeated(run) => Self::Repeated(*run),
             Self::KeyReused => Self::KeyReused,
             Self::Conflict => Self::Conflict,

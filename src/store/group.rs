@@ -74,6 +74,20 @@ impl NewKey {
     }
 }
 
+/// What becomes of a start whose session is busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfBusy {
+    /// It is refused, also while others wait for their turn.
+    Refuse,
+    /// It is refused while a run is active, and goes before those that wait.
+    GoFirst,
+    /// It waits for its turn behind the others, unless so many wait already.
+    Wait {
+        /// How many may wait.
+        limit: i32,
+    },
+}
+
 /// A run to be started, with the message that asks for it.
 #[derive(Debug, Clone)]
 pub struct NewRun {
@@ -99,19 +113,43 @@ pub struct NewRun {
     pub lease_expires_at: Timestamp,
     /// The client's key for it.
     pub key: Option<NewKey>,
+    /// What becomes of it if its session is busy.
+    pub if_busy: IfBusy,
 }
 
 /// A started run with what was stored beside it.
 #[derive(Debug, Clone)]
 pub struct StartedRun {
-    /// The session after the message.
+    /// The session after the message; where the run is enqueued, as it was before.
     pub session: Session,
     /// The user's message.
     pub message: Message,
-    /// The run.
+    /// The run; enqueued, and without its events, if it has to wait.
     pub run: Run,
     /// Where the branch ended before it.
     pub before: Rewind,
+}
+
+/// An enqueued run that asks for its turn.
+#[derive(Debug, Clone)]
+pub struct TurnRequest {
+    /// The run's session.
+    pub session: SessionId,
+    /// The run.
+    pub run: RunId,
+    /// The user's message, which gets its place in the tree.
+    pub message: MessageId,
+    /// The node that makes the run.
+    pub node: NodeId,
+}
+
+/// The place that an enqueued run has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The message before the run's.
+    pub parent: Option<MessageId>,
+    /// The place of the run's message in its branch.
+    pub position: i32,
 }
 
 /// Events to be added to a run's log.
@@ -119,10 +157,15 @@ pub struct StartedRun {
 pub struct NewEvents {
     /// The run's principal.
     pub who: Principal,
+    /// The node that makes the run; what another one appends is refused.
+    pub node: NodeId,
     /// The events, in order, following what was appended before.
     pub events: Vec<Arc<RunEvent>>,
     /// When the run begins with these events: it becomes running at this time.
     pub started_at: Option<Timestamp>,
+    /// Whether `events` follow what the log was found to have, after earlier ones could not
+    /// be written.
+    pub mends_log: bool,
 }
 
 /// A branch's end before a run, to which its session goes back.
@@ -154,12 +197,14 @@ pub struct FinishedRun {
 }
 
 /// One transaction's worth of work. Within a group the starts are written first, then
-/// events, then ends, which keeps the order of every single run.
+/// events, then ends, which keeps the order of every single run; what asks for its turn comes
+/// last, because an end may have made room for it.
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) starts: Vec<NewRun>,
     pub(crate) appends: Vec<NewEvents>,
     pub(crate) finishes: Vec<FinishedRun>,
+    pub(crate) turns: Vec<TurnRequest>,
 }
 
 /// What became of a group's members, in their order.
@@ -168,11 +213,13 @@ pub(crate) struct GroupOutcome {
     pub(crate) starts: Vec<Result<StartedRun, StoreError>>,
     pub(crate) appends: Vec<Result<(), StoreError>>,
     pub(crate) finishes: Vec<Result<(), StoreError>>,
+    pub(crate) turns: Vec<Result<Turn, StoreError>>,
 }
 
 /// One row of the log: events of one run that are committed together.
 pub(crate) struct LogRow<'a> {
     pub(crate) who: &'a Principal,
+    pub(crate) node: NodeId,
     pub(crate) run_id: RunId,
     /// Whether the run's state changes together with these events.
     pub(crate) changes_state: bool,
@@ -192,7 +239,7 @@ impl LogRow<'_> {
 impl Group {
     /// How many members it has.
     pub(crate) fn len(&self) -> usize {
-        self.starts.len() + self.appends.len() + self.finishes.len()
+        self.starts.len() + self.appends.len() + self.finishes.len() + self.turns.len()
     }
 
     /// Whether the group has nothing but events of runs that began earlier, and so takes
@@ -200,6 +247,7 @@ impl Group {
     pub(crate) fn only_appends(&self) -> bool {
         self.starts.is_empty()
             && self.finishes.is_empty()
+            && self.turns.is_empty()
             && self.appends.iter().all(|new| new.started_at.is_none())
     }
 
@@ -209,27 +257,27 @@ impl Group {
         let starts = self.starts.iter().zip(&outcome.starts);
         let finishes = self.finishes.iter().zip(&outcome.finishes);
         let sources = starts
-            .filter(|(_, outcome)| outcome.is_ok())
-            .map(|(start, _)| (&start.who, &start.events, true))
-            .chain(
-                self.appends
-                    .iter()
-                    .map(|new| (&new.who, &new.events, new.started_at.is_some())),
-            )
+            .filter(|(_, outcome)| outcome.as_ref().is_ok_and(|started| !started.run.enqueued))
+            .map(|(start, _)| (&start.who, start.node, &start.events, true))
+            .chain(self.appends.iter().map(|new| {
+                let begins = new.started_at.is_some();
+                (&new.who, new.node, &new.events, begins)
+            }))
             .chain(
                 finishes
                     .filter(|(_, outcome)| outcome.is_ok())
-                    .map(|(finish, _)| (&finish.who, &finish.events, true)),
+                    .map(|(finish, _)| (&finish.who, finish.node, &finish.events, true)),
             );
         let mut rows: Vec<LogRow<'_>> = Vec::new();
         let mut row_of = std::collections::HashMap::new();
-        for (who, events, changes_state) in sources {
+        for (who, node, events, changes_state) in sources {
             let Some(first) = events.first() else {
                 continue;
             };
             let row = *row_of.entry(first.run_id).or_insert_with(|| {
                 rows.push(LogRow {
                     who,
+                    node,
                     run_id: first.run_id,
                     changes_state: false,
                     events: Vec::new(),

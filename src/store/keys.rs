@@ -121,9 +121,9 @@ pub(super) async fn release(
         .zip(&*placed)
         .filter(|(start, _)| start.key.is_some())
         .filter_map(|(start, outcome)| match outcome {
-            Err(error @ (StoreError::ActiveRun(_) | StoreError::Conflict)) => {
-                Some((start.run.id, error.duplicate()))
-            }
+            Err(
+                error @ (StoreError::ActiveRun(_) | StoreError::QueueFull | StoreError::Conflict),
+            ) => Some((start.run.id, error.duplicate())),
             _ => None,
         })
         .collect();

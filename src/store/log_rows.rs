@@ -10,9 +10,10 @@ use super::StoreError;
 use super::rows::corrupt;
 
 /// The condition that a new log row `v` follows what its run's log has, without a hole and
-/// without writing anything twice.
+/// without writing anything twice, and that its node still has the run.
 pub(crate) const FOLLOWS_LOG: &str = "v.first_sequence = 1 + coalesce((SELECT e.last_sequence \
-    FROM run_events e WHERE e.run_id = v.run_id ORDER BY e.first_sequence DESC LIMIT 1), 0)";
+    FROM run_events e WHERE e.run_id = v.run_id ORDER BY e.first_sequence DESC LIMIT 1), 0) \
+    AND v.node_id = (SELECT r.node_id FROM runs r WHERE r.id = v.run_id)";
 
 /// Writes events as a log row keeps them: a JSON array of `[microseconds, body]`; their
 /// sequences follow from the row's first, so there must be no hole between them.
@@ -31,6 +32,7 @@ pub(crate) fn encode_events(events: &[&RunEvent]) -> Result<String, StoreError> 
 #[derive(FromRow)]
 pub(crate) struct LogGroupRow {
     first_sequence: i64,
+    last_sequence: i64,
     events: Json<Vec<(i64, EventBody)>>,
 }
 
@@ -42,14 +44,23 @@ pub(crate) fn decode_events(
 ) -> Result<Vec<RunEvent>, StoreError> {
     let mut events = Vec::new();
     for row in rows {
-        let sequences = row.first_sequence.cast_unsigned()..;
-        for ((at, body), sequence) in row.events.0.into_iter().zip(sequences) {
+        let (first, last) = (
+            row.first_sequence.cast_unsigned(),
+            row.last_sequence.cast_unsigned(),
+        );
+        for ((at, body), own) in row.events.0.into_iter().zip(first..) {
+            // One event stands for the whole row.
+            let sequence = match body {
+                EventBody::LogCompacted => last,
+                _ => own,
+            };
             if sequence <= after {
                 continue;
             }
             events.push(RunEvent {
                 run_id,
                 sequence,
+                first_sequence: own,
                 at: DateTime::from_timestamp_micros(at)
                     .ok_or_else(|| corrupt("run_events.events", "no timestamp"))?,
                 body,

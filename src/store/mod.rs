@@ -5,6 +5,7 @@
 //! else is not found, exactly as what does not exist.
 
 pub(crate) mod commit;
+pub(crate) mod compact;
 pub(crate) mod error;
 pub(crate) mod file_agents;
 pub(crate) mod group;
@@ -23,8 +24,8 @@ use serde_json::Value;
 
 pub use error::StoreError;
 pub use group::{
-    FinishedRun, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput, SessionTarget,
-    StartedRun,
+    FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
+    SessionTarget, StartedRun, Turn, TurnRequest,
 };
 pub use writer::WriterSettings;
 
@@ -33,6 +34,9 @@ use crate::domain::{
     Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Message, MessageId, NodeId, Page,
     PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
+
+/// The position of a message whose run waits for its turn: it is not in the tree yet.
+pub const UNPLACED: i32 = -1;
 
 /// The whole store, as the rest of the server holds it.
 pub trait Store:
@@ -151,12 +155,29 @@ pub trait SessionStore: Send + Sync {
         message: MessageId,
     ) -> Result<Session, StoreError>;
 
+    /// Makes a session with a copy of the branch up to this message, in one transaction.
+    /// `NotFound` when the principal has no such message, or it has no place in the tree yet.
+    async fn fork_session(
+        &self,
+        who: &Principal,
+        message: MessageId,
+        new: SessionId,
+        title: Option<&str>,
+    ) -> Result<Session, StoreError>;
+
     /// Deletes a session: it can no longer be read or used. `ActiveRun` while a run is
     /// being made in it.
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError>;
 
     /// The sessions with these ids, in no particular order.
     async fn sessions_by_id(
+        &self,
+        who: &Principal,
+        ids: &[SessionId],
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// As [`SessionStore::sessions_by_id`], deleted ones included.
+    async fn sessions_even_deleted(
         &self,
         who: &Principal,
         ids: &[SessionId],
@@ -229,18 +250,32 @@ pub trait RunStore: Send + Sync {
     /// The runs with these ids, in no particular order; those of deleted sessions are left out.
     async fn runs_by_id(&self, who: &Principal, ids: &[RunId]) -> Result<Vec<Run>, StoreError>;
 
-    /// The active runs of these sessions, in no particular order.
-    async fn active_runs(
+    /// The runs of these sessions that wait for their turn, in that order.
+    async fn enqueued_runs(
         &self,
         who: &Principal,
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError>;
 
+    /// The runs of a session that had their turn after `turn`, in that order, at most `limit`.
+    async fn runs_by_turn(
+        &self,
+        who: &Principal,
+        session: SessionId,
+        turn: i32,
+        limit: u32,
+    ) -> Result<Vec<Run>, StoreError>;
+
     /// Starts a run: the session when it is new, the user's message, the run, its first
-    /// events and its key, all or nothing. `ActiveRun` when the session already has one,
+    /// events and its key, all or nothing. Where the session is busy, [`NewRun::if_busy`] says
+    /// what becomes of it: `ActiveRun` or `QueueFull`, or it is enqueued, without its events.
     /// `NotFound` when the principal has no such session, `Repeated` or `KeyReused` when the
     /// key has started a run that it still stands for.
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError>;
+
+    /// Gives an enqueued run its turn. `ActiveRun` with the run that is before it, `Conflict`
+    /// when it is another node's or has ended.
+    async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError>;
 
     /// What a key stands for at `now`.
     async fn kept_key(
@@ -249,6 +284,16 @@ pub trait RunStore: Send + Sync {
         key: &str,
         now: Timestamp,
     ) -> Result<Option<KeptKey>, StoreError>;
+
+    /// Keeps a key that stands for `run`, unless it stands for something at `now`. Returns what
+    /// it stands for then.
+    async fn keep_key(
+        &self,
+        who: &Principal,
+        key: &NewKey,
+        run: RunId,
+        now: Timestamp,
+    ) -> Result<KeptKey, StoreError>;
 
     /// Removes keys, at most `limit`, that have expired by `now`. Returns how many.
     async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
@@ -259,7 +304,8 @@ pub trait RunStore: Send + Sync {
     /// what the log has: read it again and number them anew.
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
 
-    /// Says that `node` is alive until `until`, for all its active runs.
+    /// Says that `node` is alive until `until`, for all its active runs. A time that has
+    /// passed gives them away.
     async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError>;
 
     /// Active runs, at most `limit`, whose node has not renewed its lease by `now`, with
@@ -271,6 +317,9 @@ pub trait RunStore: Send + Sync {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError>;
+
+    /// Where the branch ended before a run, if that is known.
+    async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError>;
 }
 
 /// The event log of every run.
@@ -290,6 +339,24 @@ pub trait EventLog: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError>;
+
+    /// Runs, at most `limit`, that ended before `before` and whose log is whole, with their
+    /// principals.
+    async fn runs_to_compact(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError>;
+
+    /// Removes all of a run's log but `kept`, its last events, and remembers when. What was
+    /// removed is stood for by one `LogCompacted`. Does nothing a second time.
+    async fn compact_log(
+        &self,
+        who: &Principal,
+        run: RunId,
+        kept: &[RunEvent],
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
 }
 
 /// Keeping the database itself.
@@ -297,6 +364,13 @@ pub trait EventLog: Send + Sync {
 pub trait Maintenance: Send + Sync {
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Whether no other process used the database when this one opened it, so that every
+    /// active run in it is left over from one that is gone.
+    fn was_alone(&self) -> bool;
+
+    /// Whether other processes usually write to the database too.
+    fn is_shared(&self) -> bool;
 
     /// Commits what is queued and closes every connection.
     async fn close(&self);

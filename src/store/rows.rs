@@ -11,8 +11,8 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, AgentSpec, AgentVersion, Message, MessageId, Part, Principal, Run, RunError, Session,
-    Usage,
+    ActiveRun, Agent, AgentSpec, AgentVersion, Message, MessageId, Part, Principal, Run, RunError,
+    Session, Usage,
 };
 
 use super::{Kin, StoreError};
@@ -129,9 +129,19 @@ impl From<VersionRow> for AgentVersion {
     }
 }
 
-/// Columns of [`SessionRow`].
-pub(crate) const SESSION_COLUMNS: &str =
-    "id, agent_id, title, metadata, head_message_id, branch_length, created_at, updated_at";
+/// Columns of [`SessionRow`], from `sessions` by its own name. The active run is of the same
+/// moment as the rest, because it is read by the same statement.
+pub(crate) const SESSION_COLUMNS: &str = "id, agent_id, title, metadata, head_message_id, \
+    branch_length, enqueued_runs, turns, created_at, updated_at, deleted_at, \
+    (SELECT r.id FROM runs r WHERE r.session_id = sessions.id \
+     AND r.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') AND NOT r.enqueued) AS active_run_id, \
+    (SELECT e.last_sequence FROM runs r JOIN run_events e ON e.run_id = r.id \
+     WHERE r.session_id = sessions.id AND r.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') \
+     AND NOT r.enqueued ORDER BY e.first_sequence DESC LIMIT 1) AS active_last_sequence";
+
+/// Columns of [`LockedSessionRow`].
+pub(crate) const LOCKED_SESSION_COLUMNS: &str = "id, tenant, owner, agent_id, title, metadata, \
+    head_message_id, branch_length, enqueued_runs, turns, created_at, updated_at";
 
 #[derive(FromRow)]
 pub(crate) struct SessionRow {
@@ -141,8 +151,13 @@ pub(crate) struct SessionRow {
     metadata: Json<serde_json::Value>,
     head_message_id: Option<Uuid>,
     branch_length: i32,
+    enqueued_runs: i32,
+    turns: i32,
     created_at: Stamp,
     updated_at: Stamp,
+    deleted_at: Option<Stamp>,
+    active_run_id: Option<Uuid>,
+    active_last_sequence: Option<i64>,
 }
 
 impl From<SessionRow> for Session {
@@ -154,25 +169,62 @@ impl From<SessionRow> for Session {
             metadata: row.metadata.0,
             head: row.head_message_id.map(Into::into),
             branch_length: row.branch_length,
+            active_run: row.active_run_id.map(|id| ActiveRun {
+                id: id.into(),
+                last_sequence: row.active_last_sequence.unwrap_or(0).cast_unsigned(),
+            }),
+            enqueued_runs: row.enqueued_runs,
+            turns: row.turns,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
+            deleted_at: row.deleted_at.map(|at| at.0),
         }
     }
 }
 
-/// A session with the principal it belongs to.
+/// A session that a transaction has to itself.
 #[derive(FromRow)]
-pub(crate) struct OwnedSessionRow {
+pub(crate) struct LockedSessionRow {
+    id: Uuid,
     tenant: String,
     owner: String,
-    #[sqlx(flatten)]
-    session: SessionRow,
+    agent_id: Uuid,
+    title: Option<String>,
+    metadata: Json<serde_json::Value>,
+    head_message_id: Option<Uuid>,
+    branch_length: i32,
+    enqueued_runs: i32,
+    turns: i32,
+    created_at: Stamp,
+    updated_at: Stamp,
 }
 
-impl From<OwnedSessionRow> for (Principal, Session) {
-    fn from(row: OwnedSessionRow) -> Self {
-        let owner = Principal::new(&row.tenant, &row.owner, "server");
-        (owner, row.session.into())
+/// A session that a transaction has to itself, with the principal it belongs to. Its active
+/// run is not looked for.
+pub(crate) struct LockedSession {
+    pub(crate) who: Principal,
+    pub(crate) session: Session,
+}
+
+impl From<LockedSessionRow> for LockedSession {
+    fn from(row: LockedSessionRow) -> Self {
+        Self {
+            who: Principal::new(&row.tenant, &row.owner, "server"),
+            session: Session {
+                id: row.id.into(),
+                agent_id: row.agent_id.into(),
+                title: row.title,
+                metadata: row.metadata.0,
+                head: row.head_message_id.map(Into::into),
+                branch_length: row.branch_length,
+                active_run: None,
+                enqueued_runs: row.enqueued_runs,
+                turns: row.turns,
+                created_at: row.created_at.0,
+                updated_at: row.updated_at.0,
+                deleted_at: None,
+            },
+        }
     }
 }
 
@@ -265,7 +317,7 @@ pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_ve
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
     r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
     r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
-    r.tenant, r.owner, \
+    r.log_compacted_at, r.enqueued, r.turn, r.tenant, r.owner, \
     (SELECT e.last_sequence FROM run_events e WHERE e.run_id = r.id \
      ORDER BY e.first_sequence DESC LIMIT 1) AS last_sequence";
 
@@ -290,6 +342,9 @@ pub(crate) struct RunRow {
     created_at: Stamp,
     started_at: Option<Stamp>,
     finished_at: Option<Stamp>,
+    log_compacted_at: Option<Stamp>,
+    enqueued: bool,
+    turn: Option<i32>,
     tenant: String,
     owner: String,
     last_sequence: Option<i64>,
@@ -321,6 +376,8 @@ impl TryFrom<RunRow> for Run {
             agent_version_id: row.agent_version_id.into(),
             model: row.model,
             status: known(&row.status, "runs.status")?,
+            enqueued: row.enqueued,
+            turn: row.turn,
             finish_reason: known_option(row.finish_reason, "runs.finish_reason")?,
             error,
             usage: Usage {
@@ -335,6 +392,7 @@ impl TryFrom<RunRow> for Run {
             created_at: row.created_at.0,
             started_at: row.started_at.map(|at| at.0),
             finished_at: row.finished_at.map(|at| at.0),
+            log_compacted_at: row.log_compacted_at.map(|at| at.0),
         })
     }
 }

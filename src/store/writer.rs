@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::domain::RunId;
 
 use super::group::{Group, GroupOutcome};
-use super::{FinishedRun, NewEvents, NewRun, Reply, StartedRun, StoreError};
+use super::{FinishedRun, NewEvents, NewRun, Reply, StartedRun, StoreError, Turn, TurnRequest};
 
 /// Bounds of the writer.
 #[derive(Debug, Clone)]
@@ -35,6 +35,7 @@ enum Write {
     Start(Box<NewRun>, Reply<StartedRun>),
     Append(NewEvents, Reply<()>),
     Finish(Box<FinishedRun>, Reply<()>),
+    Turn(TurnRequest, Reply<Turn>),
 }
 
 /// The handle of those who write.
@@ -75,6 +76,12 @@ impl Writer {
     pub(crate) async fn finish(&self, run: FinishedRun) -> Result<(), StoreError> {
         let (reply, outcome) = waiting();
         self.push(Write::Finish(Box::new(run), reply)).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    pub(crate) async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError> {
+        let (reply, outcome) = waiting();
+        self.push(Write::Turn(turn, reply)).await?;
         outcome.await.map_err(|_| stopped())?
     }
 
@@ -139,8 +146,8 @@ async fn run(
 }
 
 /// Runs whose log lacks events that could not be written. Nothing may follow a hole, so
-/// whatever else comes for such a run is refused until its end is written anew, numbered
-/// after what is there. Bounded by the number of active runs, each of which ends that way.
+/// whatever else comes for such a run is refused until something is written that mends it: it
+/// is numbered after what is there. Bounded by the number of active runs, each of which ends.
 #[derive(Default)]
 struct BrokenLogs(HashSet<RunId>);
 
@@ -150,9 +157,23 @@ impl BrokenLogs {
     }
 
     fn refuse_append(&self, new: &NewEvents) -> bool {
-        new.events
-            .first()
-            .is_some_and(|event| self.0.contains(&event.run_id))
+        let run = new.events.first().map(|event| event.run_id);
+        !new.mends_log && run.is_some_and(|run| self.0.contains(&run))
+    }
+
+    /// What an append has come to.
+    fn appended(&mut self, new: &NewEvents, outcome: &Result<(), StoreError>) {
+        match outcome {
+            Ok(()) if !new.mends_log => {}
+            Ok(()) => self.mended(new),
+            Err(_) => self.add(new),
+        }
+    }
+
+    fn mended(&mut self, new: &NewEvents) {
+        if let Some(event) = new.events.first() {
+            self.0.remove(&event.run_id);
+        }
     }
 
     fn refuse_finish(&self, finish: &FinishedRun) -> bool {
@@ -172,6 +193,7 @@ struct Replies {
     starts: Vec<Reply<StartedRun>>,
     appends: Vec<Reply<()>>,
     finishes: Vec<Reply<()>>,
+    turns: Vec<Reply<Turn>>,
 }
 
 async fn commit(
@@ -201,6 +223,10 @@ async fn commit(
                 group.finishes.push(*run);
                 replies.finishes.push(reply);
             }
+            Write::Turn(turn, reply) => {
+                group.turns.push(turn);
+                replies.turns.push(reply);
+            }
         }
     }
     let size = group.len();
@@ -213,9 +239,7 @@ async fn commit(
                 broken.forget(finish, outcome);
             }
             for (new, outcome) in group.appends.iter().zip(&outcome.appends) {
-                if outcome.is_err() {
-                    broken.add(new);
-                }
+                broken.appended(new, outcome);
             }
             deliver(replies, outcome);
         }
@@ -263,8 +287,8 @@ async fn commit_singly(
             .commit(&single)
             .await
             .and_then(|mut outcome| first(&mut outcome.appends));
-        if outcome.is_err() {
-            single.appends.iter().for_each(|new| broken.add(new));
+        for new in &single.appends {
+            broken.appended(new, &outcome);
         }
         reply(outcome);
     }
@@ -286,6 +310,14 @@ async fn commit_singly(
         }
         reply(outcome);
     }
+    for (turn, reply) in group.turns.into_iter().zip(replies.turns) {
+        let single = Group {
+            turns: vec![turn],
+            ..Group::default()
+        };
+        let outcome = committer.commit(&single).await;
+        reply(outcome.and_then(|mut outcome| first(&mut outcome.turns)));
+    }
 }
 
 fn first<T>(outcomes: &mut Vec<Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -306,6 +338,9 @@ fn deliver(replies: Replies, outcome: GroupOutcome) {
     for (reply, outcome) in replies.finishes.into_iter().zip(outcome.finishes) {
         reply(outcome);
     }
+    for (reply, outcome) in replies.turns.into_iter().zip(outcome.turns) {
+        reply(outcome);
+    }
 }
 
 fn refuse(replies: Replies, error: &StoreError) {
@@ -313,6 +348,9 @@ fn refuse(replies: Replies, error: &StoreError) {
         reply(Err(error.duplicate()));
     }
     for reply in replies.appends.into_iter().chain(replies.finishes) {
+        reply(Err(error.duplicate()));
+    }
+    for reply in replies.turns {
         reply(Err(error.duplicate()));
     }
 }

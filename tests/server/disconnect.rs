@@ -89,6 +89,62 @@ pub(crate) async fn a_slow_answer_is_told_apart_from_a_failed_one(db: Arc<Databa
     check_goes_on(&server, &client).await;
 }
 
+/// `onDisconnect: CANCEL`, over every way of waiting for an answer.
+pub(crate) async fn a_run_stops_with_its_client_where_it_asked_for_that(db: Arc<Database>) {
+    let server = Setup::new().on(&db).start().await;
+    let client = server.client();
+    let mut variables = input(None, "Count");
+    variables["input"]["onDisconnect"] = "CANCEL".into();
+    let check_stopped = async |calls: usize| {
+        server.upstream.wait_closed(calls).await;
+        let document = "{ sessions(first: 1) { nodes { messages { nodes { run { id } } } } } }";
+        let data = client.data(document, &json!({})).await;
+        let nodes = &data["sessions"]["nodes"][0]["messages"]["nodes"];
+        let ended = ended_run(&client, &string(&nodes[0]["run"]["id"])).await;
+        assert_eq!(ended["status"], "CANCELLED");
+        assert_eq!(ended["output"]["text"], "one two ");
+    };
+    server.upstream.then(half_said());
+    let mut stream = client.events(&chat_subscription(), &variables).await;
+    while stream.next().await.unwrap()["data"]["chat"]["delta"] != "two " {}
+    drop(stream);
+    check_stopped(1).await;
+
+    server.upstream.then(half_said());
+    let mut socket = client.socket().await;
+    socket
+        .subscribe("1", &chat_subscription(), &variables)
+        .await;
+    while socket.message().await["payload"]["data"]["chat"]["delta"] != "two " {}
+    socket.say(&json!({ "type": "complete", "id": "1" })).await;
+    check_stopped(2).await;
+
+    server.upstream.then(half_said());
+    let (impatient, waited) = (client.clone(), variables.clone());
+    let document = "mutation($input: ChatInput!) { chat(input: $input) { run { id } } }";
+    let asking = tokio::spawn(async move { impatient.data(document, &waited).await });
+    server.upstream.wait_holding(3).await;
+    let (_, run) = active(&client).await;
+    eventually("what was said", async || {
+        let last = crate::support::talk::run(&client, &run).await["lastSequence"].as_u64();
+        last.filter(|last| *last >= 4)
+    })
+    .await;
+    asking.abort();
+    check_stopped(3).await;
+
+    // Who stays to the end stops nothing.
+    let whole = client
+        .events(&chat_subscription(), &variables)
+        .await
+        .rest()
+        .await;
+    assert_eq!(
+        whole.last().unwrap()["data"]["chat"]["__typename"],
+        "RunCompleted"
+    );
+}
+
 /// Leaving one operation of a socket leaves its run alone, too.
 #[tokio::test]
 async fn a_run_goes_on_when_its_operation_is_completed_by_the_client() {

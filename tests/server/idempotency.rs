@@ -36,8 +36,8 @@ async fn start(client: &Client, variables: &Value) -> String {
     string(&data["sendMessage"]["run"]["id"])
 }
 
-async fn check_reused(client: &Client, variables: &Value) {
-    let error = client.error(SEND, variables).await;
+async fn check_reused(client: &Client, document: &str, variables: &Value) {
+    let error = client.error(document, variables).await;
     assert_eq!(
         error["extensions"],
         json!({ "code": "CONFLICT", "field": "input.idempotencyKey" }),
@@ -141,12 +141,12 @@ pub(crate) async fn a_key_stands_for_one_input(db: Arc<Database>) {
     let session = create_session(&client).await;
     let variables = keyed(Some(&session), "Hello");
     let first = client.data(CHAT, &variables).await;
-    check_reused(&client, &keyed(Some(&session), "Hello!")).await;
-    check_reused(&client, &keyed(None, "Hello")).await;
+    check_reused(&client, SEND, &keyed(Some(&session), "Hello!")).await;
+    check_reused(&client, SEND, &keyed(None, "Hello")).await;
     for (field, value) in [("agent", "research"), ("onActiveRun", "INTERRUPT")] {
         let mut other = variables.clone();
         other["input"][field] = value.into();
-        check_reused(&client, &other).await;
+        check_reused(&client, SEND, &other).await;
     }
     assert_eq!(client.data(CHAT, &variables).await, first);
     assert_eq!(messages(&client, &session).await.len(), 2);
@@ -222,4 +222,56 @@ pub(crate) async fn what_was_deleted_is_not_started_again(db: Arc<Database>) {
         json!({ "code": "NOT_FOUND", "field": "input.idempotencyKey" })
     );
     assert_eq!(server.upstream.received().len(), 1);
+}
+
+pub(crate) async fn a_branch_begins_once(db: Arc<Database>) {
+    let server = Setup::new().on(&db).start().await;
+    let client = server.client();
+    let first = chat(&client, None, "Hello").await;
+    let session = string(&first["session"]["id"]);
+    let regenerate = "mutation($id: ID!, $key: String) {
+        it: regenerate(input: { messageId: $id, idempotencyKey: $key }) { run { id } } }";
+    let edit = "mutation($id: ID!, $key: String) { it: editMessage(input: { messageId: $id,
+        message: { text: \"Hi\" }, idempotencyKey: $key }) { run { id } } }";
+    for (document, key) in [(regenerate, "again"), (edit, "other")] {
+        let variables = json!({ "id": first["userMessage"]["id"], "key": key });
+        let at_once = join_all((0..10).map(|_| client.data(document, &variables))).await;
+        let run = string(&at_once[0]["it"]["run"]["id"]);
+        assert!(
+            at_once
+                .iter()
+                .all(|started| started["it"]["run"]["id"] == run)
+        );
+        ended_run(&client, &run).await;
+        assert_eq!(client.data(document, &variables).await, at_once[0]);
+    }
+    assert_eq!(server.upstream.received().len(), 3);
+    assert_eq!(messages(&client, &session).await.len(), 2);
+    // A key stands for one kind of start.
+    let variables = json!({ "id": first["userMessage"]["id"], "key": "again" });
+    check_reused(&client, edit, &variables).await;
+    let mut said = keyed(Some(&session), "Hello");
+    said["input"]["idempotencyKey"] = "again".into();
+    check_reused(&client, SEND, &said).await;
+}
+
+pub(crate) async fn a_run_is_stopped_under_a_key(db: Arc<Database>) {
+    let server = Setup::new().on(&db).start().await;
+    let client = server.client();
+    let document = "mutation($id: ID!) { cancelRun(id: $id, idempotencyKey: \"stop\") {
+        run { id status } } }";
+    server.upstream.then(half_said());
+    let (_, first) = send(&client, None, "Count").await;
+    server.upstream.wait_holding(1).await;
+    let (_, second) = send(&client, None, "Hello").await;
+    for _ in 0..2 {
+        let stopped = client.data(document, &json!({ "id": first })).await;
+        assert_eq!(stopped["cancelRun"]["run"]["status"], "CANCELLED");
+    }
+    let error = client.error(document, &json!({ "id": second })).await;
+    assert_eq!(
+        error["extensions"],
+        json!({ "code": "CONFLICT", "field": "idempotencyKey" })
+    );
+    assert_eq!(ended_run(&client, &second).await["status"], "COMPLETED");
 }

@@ -19,9 +19,12 @@ mod bad_requests;
 mod branches;
 mod cancel;
 mod chat;
+mod compaction;
 mod compression;
 mod csrf;
 mod disconnect;
+mod enqueue;
+mod fork;
 mod graphql_over_http;
 mod guard;
 mod hostile;
@@ -35,10 +38,13 @@ mod persisted;
 mod protocol;
 mod providers;
 mod queue;
+mod recovery;
 mod resume;
 mod schema;
+mod session_events;
 mod sessions;
 mod shutdown;
+mod slow;
 mod sse;
 mod startup;
 mod tenants;
@@ -95,6 +101,24 @@ on_both! {
         siblings_are_bounded,
         nobody_branches_what_belongs_to_others,
     }
+    enqueue {
+        what_is_enqueued_follows_in_order,
+        what_waits_can_be_stopped,
+        who_interrupts_goes_before_those_who_wait,
+        a_session_has_room_for_so_many,
+        many_at_once_are_answered_one_after_the_other,
+    }
+    fork {
+        a_session_goes_on_in_two_ways,
+        a_fork_needs_a_message_in_the_tree,
+    }
+    compaction {
+        an_old_log_tells_how_the_run_ended,
+    }
+    session_events {
+        a_session_is_followed_from_run_to_run,
+        opening_a_session_has_no_seam,
+    }
     resume {
         a_run_is_followed_from_every_place_after_its_end,
         a_run_is_followed_from_every_place_while_it_is_made,
@@ -105,6 +129,7 @@ on_both! {
         a_run_goes_on_without_its_socket,
         a_run_goes_on_without_the_client_of_its_mutation,
         a_slow_answer_is_told_apart_from_a_failed_one,
+        a_run_stops_with_its_client_where_it_asked_for_that,
     }
     cancel {
         a_stopped_run_keeps_what_it_has_said,
@@ -127,6 +152,8 @@ on_both! {
         a_key_is_forgotten_after_its_time,
         expired_keys_are_removed,
         what_was_deleted_is_not_started_again,
+        a_branch_begins_once,
+        a_run_is_stopped_under_a_key,
     }
     on_active_run {
         an_interrupted_run_keeps_what_it_has_said,

@@ -7,13 +7,17 @@ use tempfile::TempDir;
 use crate::support::process::{Process, program};
 use crate::support::server::{Setup, TestServer};
 use crate::support::talk::{
-    SEND, WHOLE, chat, ended_run, events, follow, half_said, input, messages, run, run_events, send,
+    SEND, WHOLE, events, follow, half_said, input, messages, run, run_events, send,
 };
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 
 /// A server in a process of its own, with a provider, on a folder that outlives it.
-async fn process(folder: &TempDir, upstream: &Upstream, settings: &[(&str, &str)]) -> Process {
+pub(crate) async fn process(
+    folder: &TempDir,
+    upstream: &Upstream,
+    settings: &[(&str, &str)],
+) -> Process {
     let base_url = upstream.base_url();
     let mut all = vec![("models.openai.base_url", base_url.as_str())];
     all.extend(settings);
@@ -21,7 +25,7 @@ async fn process(folder: &TempDir, upstream: &Upstream, settings: &[(&str, &str)
 }
 
 /// A process with a run that has said its first half.
-async fn half_way(upstream: &Upstream, process: &Process) -> (String, String) {
+pub(crate) async fn half_way(upstream: &Upstream, process: &Process) -> (String, String) {
     upstream.then(half_said());
     let client = process.client();
     let (session, id) = send(&client, None, "Count").await;
@@ -70,25 +74,6 @@ async fn a_run_under_way_is_made_before_the_server_stops() {
 }
 
 #[tokio::test]
-async fn a_run_that_does_not_end_is_stopped_with_what_it_has_said() {
-    let (folder, upstream) = (TempDir::new().unwrap(), Upstream::start().await);
-    let settings = [("http.drain_timeout_ms", "200")];
-    let mut process = process(&folder, &upstream, &settings).await;
-    let (session, id) = half_way(&upstream, &process).await;
-    process.terminate();
-    assert_eq!(process.exit_code().await, Some(3), "{}", process.log());
-
-    let restarted = self::process(&folder, &upstream, &[]).await;
-    let client = restarted.client();
-    let stopped = run(&client, &id).await;
-    assert_eq!(stopped["status"], "CANCELLED");
-    assert_eq!(stopped["output"]["text"], "one two ");
-    upstream.release();
-    let next = chat(&client, Some(&session), "Go on").await;
-    assert_eq!(next["message"]["text"], "echo 4: Go on");
-}
-
-#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let (folder, upstream) = (TempDir::new().unwrap(), Upstream::start().await);
     let mut process = process(&folder, &upstream, &[]).await;
@@ -105,43 +90,6 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_run_whose_server_was_killed_is_ended_by_the_next() {
-    let (folder, upstream) = (TempDir::new().unwrap(), Upstream::start().await);
-    let lease = [("runs.lease_s", "1")];
-    let mut process = process(&folder, &upstream, &lease).await;
-    let (session, id) = half_way(&upstream, &process).await;
-    let client = process.client();
-    let seen = {
-        let mut stream = follow(&client, &id, 0).await;
-        let mut seen = Vec::new();
-        while seen.len() < 4 {
-            seen.extend(events(vec![stream.next().await.unwrap()]));
-        }
-        seen
-    };
-    process.kill();
-    assert_eq!(process.exit_code().await, None);
-
-    let restarted = self::process(&folder, &upstream, &lease).await;
-    let client = restarted.client();
-    let ended = ended_run(&client, &id).await;
-    assert_eq!(ended["status"], "FAILED");
-    assert_eq!(
-        ended["error"],
-        json!({ "code": "INTERRUPTED", "retryable": true,
-            "message": "the server stopped while the answer was being made" })
-    );
-    assert_eq!(ended["output"]["text"], "one two ");
-    // What was told stays as it was told.
-    let log = run_events(&client, &id, 0).await;
-    assert_eq!(log[..4], seen);
-    assert_eq!(log.last().unwrap()["__typename"], "RunFailed");
-    upstream.release();
-    let next = chat(&client, Some(&session), "Again").await;
-    assert_eq!(next["message"]["text"], "echo 4: Again");
-}
-
-#[tokio::test]
 async fn a_server_stops_with_idle_clients() {
     let server = TestServer::start().await;
     let client = server.client();
@@ -152,7 +100,7 @@ async fn a_server_stops_with_idle_clients() {
 }
 
 #[tokio::test]
-async fn a_server_tells_how_many_runs_it_stopped() {
+async fn a_server_tells_how_many_runs_it_left() {
     let server = Setup::new().set("http.drain_timeout_ms", 50).start().await;
     let client = server.client();
     for text in ["a", "b"] {
@@ -160,7 +108,7 @@ async fn a_server_tells_how_many_runs_it_stopped() {
         send(&client, None, text).await;
     }
     server.upstream.wait_holding(2).await;
-    assert_eq!(server.stop().await, Ended::Stopped(2));
+    assert_eq!(server.stop().await, Ended::Left(2));
 }
 
 #[tokio::test]

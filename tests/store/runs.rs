@@ -65,14 +65,9 @@ pub(crate) async fn a_session_has_one_active_run(database: Arc<Database>) {
         Some(first.message.id)
     );
     let store = &scene.store;
-    let active = store.active_runs(&scene.who, &[session]).await.unwrap();
-    assert_eq!(
-        active.iter().map(|r| r.id).collect::<Vec<_>>(),
-        [first.run.id]
-    );
+    assert_eq!(scene.active(&[session]).await, [first.run.id]);
     store.finish_run(scene.end(&first, 2, "Hi")).await.unwrap();
-    let active = store.active_runs(&scene.who, &[session]).await.unwrap();
-    assert!(active.is_empty());
+    assert!(scene.active(&[session]).await.is_empty());
     scene.start(session).await.unwrap();
 }
 
@@ -119,8 +114,7 @@ pub(crate) async fn starts_in_many_sessions_all_succeed(database: Arc<Database>)
         .map(Result::unwrap)
         .collect();
     let ids: Vec<SessionId> = started.iter().map(|s| s.session.id).collect();
-    let active = scene.store.active_runs(&scene.who, &ids).await.unwrap();
-    assert_eq!(active.len(), 77);
+    assert_eq!(scene.active(&ids).await.len(), 77);
     for one in &started {
         assert_eq!(scene.sequences(one.run.id).await, [1]);
     }
@@ -266,8 +260,7 @@ pub(crate) async fn a_run_belongs_to_one_owner(database: Arc<Database>) {
         let other = scene.seen_by(tenant, owner);
         assert!(other.read_run(started.run.id).await.is_none());
         let sessions = [started.session.id];
-        let active = other.store.active_runs(&other.who, &sessions).await;
-        assert!(active.unwrap().is_empty());
+        assert!(other.active(&sessions).await.is_empty());
         // Not even that there is an active run is told.
         let second = other.start(started.session.id).await;
         assert!(matches!(second, Err(StoreError::NotFound)), "{second:?}");

@@ -11,8 +11,8 @@ use talkgraph::domain::{
 };
 use talkgraph::store::{
     AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MessageStore,
-    NewEvents, NewRun, NewSession, Reply, RunStore, SessionChange, SessionCursor, SessionFilter,
-    SessionStore, SharedStore, StartedRun, StoreError,
+    NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange, SessionCursor,
+    SessionFilter, SessionStore, SharedStore, StartedRun, StoreError, Turn, TurnRequest,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -54,9 +54,16 @@ impl Faulty {
 }
 
 macro_rules! delegate {
-    ($($trait:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $output:ty;)* })*) => {$(
+    ($($trait:ident {
+        $(fn $name:ident($($arg:ident: $type:ty),*) -> $output:ty;)*
+        $(told fn $told:ident() -> $answer:ty;)*
+    })*) => {$(
         #[async_trait]
         impl $trait for Faulty {
+            $(fn $told(&self) -> $answer {
+                self.store.$told()
+            })*
+
             $(async fn $name(&self, $($arg: $type),*) -> $output {
                 self.pass(stringify!($name)).await;
                 self.store.$name($($arg),*).await
@@ -81,8 +88,11 @@ delegate! {
         fn update_session(who: &Principal, id: SessionId, change: SessionChange)
             -> Outcome<Session>;
         fn switch_branch(who: &Principal, message: MessageId) -> Outcome<Session>;
+        fn fork_session(who: &Principal, message: MessageId, new: SessionId, title: Option<&str>)
+            -> Outcome<Session>;
         fn delete_session(who: &Principal, id: SessionId) -> Outcome<()>;
         fn sessions_by_id(who: &Principal, ids: &[SessionId]) -> Outcome<Vec<Session>>;
+        fn sessions_even_deleted(who: &Principal, ids: &[SessionId]) -> Outcome<Vec<Session>>;
         fn sessions(who: &Principal, filter: &SessionFilter, page: &PageRequest<SessionCursor>)
             -> Outcome<Page<Session>>;
     }
@@ -93,7 +103,13 @@ delegate! {
     }
     RunStore {
         fn runs_by_id(who: &Principal, ids: &[RunId]) -> Outcome<Vec<Run>>;
-        fn active_runs(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<Run>>;
+        fn enqueued_runs(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<Run>>;
+        fn runs_by_turn(who: &Principal, session: SessionId, turn: i32, limit: u32)
+            -> Outcome<Vec<Run>>;
+        fn take_turn(turn: TurnRequest) -> Outcome<Turn>;
+        fn branch_before(run: RunId) -> Outcome<Option<Rewind>>;
+        fn keep_key(who: &Principal, key: &NewKey, run: RunId, now: Timestamp)
+            -> Outcome<KeptKey>;
         fn start_run(run: NewRun) -> Outcome<StartedRun>;
         fn kept_key(who: &Principal, key: &str, now: Timestamp) -> Outcome<Option<KeptKey>>;
         fn forget_keys(now: Timestamp, limit: u32) -> Outcome<u64>;
@@ -105,9 +121,14 @@ delegate! {
     EventLog {
         fn append_events(events: NewEvents, done: Reply<()>) -> Outcome<()>;
         fn events(who: &Principal, run: RunId, after: u64, limit: u32) -> Outcome<Vec<RunEvent>>;
+        fn runs_to_compact(before: Timestamp, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
+        fn compact_log(who: &Principal, run: RunId, kept: &[RunEvent], at: Timestamp)
+            -> Outcome<()>;
     }
     Maintenance {
         fn ping() -> Outcome<()>;
         fn close() -> ();
+        told fn was_alone() -> bool;
+        told fn is_shared() -> bool;
     }
 }

@@ -10,8 +10,8 @@ use talkgraph::domain::{
     Run, RunEvent, RunId, RunStatus, Session, SessionId, Usage,
 };
 use talkgraph::store::{
-    FinishedRun, NewEvents, NewRun, NewSession, RunInput, SessionTarget, SharedStore, StartedRun,
-    StoreError,
+    FinishedRun, IfBusy, NewEvents, NewRun, NewSession, RunInput, SessionTarget, SharedStore,
+    StartedRun, StoreError,
 };
 
 use super::database::Database;
@@ -98,6 +98,8 @@ impl Scene {
                 agent_version_id: self.agent.current.id,
                 model: "test/model".to_owned(),
                 status: RunStatus::Queued,
+                enqueued: false,
+                turn: None,
                 finish_reason: None,
                 error: None,
                 usage: Usage::default(),
@@ -107,6 +109,7 @@ impl Scene {
                 created_at: at,
                 started_at: None,
                 finished_at: None,
+                log_compacted_at: None,
             },
             session,
             input: RunInput::AfterHead,
@@ -117,6 +120,7 @@ impl Scene {
             node: self.node,
             lease_expires_at: at + chrono::TimeDelta::seconds(30),
             key: None,
+            if_busy: IfBusy::Refuse,
         }
     }
 
@@ -135,8 +139,10 @@ impl Scene {
     pub(crate) fn new_events(&self, events: Vec<Arc<RunEvent>>) -> NewEvents {
         NewEvents {
             who: self.who.clone(),
+            node: self.node,
             events,
             started_at: None,
+            mends_log: false,
         }
     }
 
@@ -198,6 +204,13 @@ impl Scene {
         found.pop()
     }
 
+    /// The active runs of sessions.
+    pub(crate) async fn active(&self, sessions: &[SessionId]) -> Vec<RunId> {
+        let found = self.store.sessions_by_id(&self.who, sessions).await;
+        let active = found.unwrap().into_iter().filter_map(|s| s.active_run);
+        active.map(|run| run.id).collect()
+    }
+
     /// The run as it is stored.
     pub(crate) async fn read_run(&self, run: RunId) -> Option<Run> {
         let mut found = self.store.runs_by_id(&self.who, &[run]).await.unwrap();
@@ -226,6 +239,7 @@ pub(crate) fn event(run_id: RunId, sequence: u64, body: EventBody) -> Arc<RunEve
     Arc::new(RunEvent {
         run_id,
         sequence,
+        first_sequence: sequence,
         at: now(),
         body,
     })

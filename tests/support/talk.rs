@@ -12,12 +12,14 @@ pub(crate) const EVENT: &str = "
     __typename sequence at run { id }
     ... on StepStarted { step model }
     ... on StepFinished { step finishReason }
+    ... on StepRestarted { step discardAfter }
     ... on TextDelta { delta firstSequence message { id text } }
     ... on ReasoningDelta { delta }
     ... on UsageUpdated { usage { inputTokens outputTokens } }
     ... on MessageCompleted { message { id text } }
     ... on RunCompleted { finishReason }
-    ... on RunFailed { error { code message retryable } }";
+    ... on RunFailed { error { code message retryable } }
+    ... on LogCompacted { firstSequence }";
 
 const RUN: &str = "id status finishReason lastSequence error { code message retryable }
     output { id text finishReason }";
@@ -70,17 +72,14 @@ pub(crate) async fn follow(client: &Client, run: &str, after: u64) -> Events {
     client.events(&run_events_subscription(), &variables).await
 }
 
-/// The events in the responses of either subscription, none of which may be an error.
+/// The events in the responses of any subscription to runs, none of which may be an error.
 pub(crate) fn events(responses: Vec<Value>) -> Vec<Value> {
     let event = |mut response: Value| {
         assert!(response.get("errors").is_none(), "{response}");
         let data = &mut response["data"];
-        let field = if data.get("chat").is_some() {
-            "chat"
-        } else {
-            "runEvents"
-        };
-        data[field].take()
+        let fields = ["chat", "runEvents", "sessionEvents"];
+        let field = fields.iter().find(|field| data.get(**field).is_some());
+        data[*field.unwrap()].take()
     };
     responses.into_iter().map(event).collect()
 }

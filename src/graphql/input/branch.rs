@@ -2,10 +2,12 @@
 
 use async_graphql::{ID, InputObject};
 
-use crate::domain::MessageId;
+use crate::agent::Branching;
+use crate::domain::{ConcurrencyPolicy as Policy, MessageId};
+use crate::graphql::types::enums::ConcurrencyPolicy;
 use crate::graphql::{ApiError, ApiLimits};
 
-use super::{MessageInput, parse_id};
+use super::{KEY, MessageInput, check_key, parse_id};
 
 /// The argument that names the message a branch begins or ends at.
 pub(crate) const MESSAGE: &str = "input.messageId";
@@ -15,6 +17,11 @@ pub(crate) const MESSAGE: &str = "input.messageId";
 pub(crate) struct RegenerateInput {
     /// The answer to make again; or what a person said, which is then answered again.
     message_id: ID,
+    /// What happens if the session has an active run: REJECT or INTERRUPT.
+    #[graphql(default_with = "ConcurrencyPolicy::Reject")]
+    on_active_run: ConcurrencyPolicy,
+    /// A name for this start, chosen by the client; see `ChatInput`.
+    idempotency_key: Option<String>,
 }
 
 /// What to say instead.
@@ -24,6 +31,11 @@ pub(crate) struct EditMessageInput {
     message_id: ID,
     /// What the person says instead.
     message: MessageInput,
+    /// What happens if the session has an active run: REJECT or INTERRUPT.
+    #[graphql(default_with = "ConcurrencyPolicy::Reject")]
+    on_active_run: ConcurrencyPolicy,
+    /// A name for this start, chosen by the client; see `ChatInput`.
+    idempotency_key: Option<String>,
 }
 
 /// Which branch of a session to show.
@@ -33,21 +45,58 @@ pub(crate) struct SwitchBranchInput {
     message_id: ID,
 }
 
+/// Where to begin a new session.
+#[derive(Debug, InputObject)]
+pub(crate) struct ForkSessionInput {
+    /// The last message that the new session has in common with this one.
+    message_id: ID,
+    /// The new session's title; that of the old one when absent.
+    pub(crate) title: Option<String>,
+}
+
 impl SwitchBranchInput {
     pub(crate) fn check(self) -> Result<MessageId, ApiError> {
         parse_id(MESSAGE, &self.message_id)
     }
 }
 
-impl RegenerateInput {
-    pub(crate) fn check(self) -> Result<MessageId, ApiError> {
+impl ForkSessionInput {
+    pub(crate) fn check(&self) -> Result<MessageId, ApiError> {
         parse_id(MESSAGE, &self.message_id)
     }
 }
 
-impl EditMessageInput {
-    pub(crate) fn check(self, limits: &ApiLimits) -> Result<(MessageId, String), ApiError> {
-        let message = parse_id(MESSAGE, &self.message_id)?;
-        Ok((message, self.message.check(limits)?))
+impl RegenerateInput {
+    pub(crate) fn check(self) -> Result<Branching, ApiError> {
+        branching(&self.message_id, self.on_active_run, self.idempotency_key)
     }
+}
+
+impl EditMessageInput {
+    pub(crate) fn check(self, limits: &ApiLimits) -> Result<(Branching, String), ApiError> {
+        let at = branching(&self.message_id, self.on_active_run, self.idempotency_key)?;
+        Ok((at, self.message.check(limits)?))
+    }
+}
+
+fn branching(
+    message: &ID,
+    on_active: ConcurrencyPolicy,
+    key: Option<String>,
+) -> Result<Branching, ApiError> {
+    let message = parse_id(MESSAGE, message)?;
+    let on_active = on_active.into();
+    if !matches!(on_active, Policy::Reject | Policy::Interrupt) {
+        let field = "input.onActiveRun";
+        let why = "a branch can begin with REJECT or INTERRUPT only";
+        return Err(ApiError::bad_input(field, why));
+    }
+    if let Some(key) = &key {
+        check_key(KEY, key)?;
+    }
+    Ok(Branching {
+        message,
+        on_active,
+        key,
+    })
 }

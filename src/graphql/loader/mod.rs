@@ -2,9 +2,9 @@
 //! One file for each kind of key. Every key carries its principal, so that loaders can be
 //! shared by all requests and still never mix what belongs to different people.
 
-mod active_run;
 mod branch;
 mod by_id;
+mod enqueued_runs;
 mod kin;
 mod turn;
 
@@ -24,7 +24,7 @@ use crate::store::{SharedStore, StoreError};
 
 use super::{ApiError, api, principal};
 
-pub(crate) use active_run::ActiveRunOf;
+pub(crate) use enqueued_runs::EnqueuedRunsOf;
 pub(crate) use kin::LatestKin;
 pub(crate) use turn::{in_turns, stream_in_turns};
 

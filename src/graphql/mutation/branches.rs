@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result};
 
-use crate::domain::MessageId;
+use crate::domain::{MessageId, SessionId};
 use crate::graphql::input::branch::{
-    EditMessageInput, MESSAGE, RegenerateInput, SwitchBranchInput,
+    EditMessageInput, ForkSessionInput, MESSAGE, RegenerateInput, SwitchBranchInput,
 };
-use crate::graphql::types::payload::{SendMessagePayload, SwitchBranchPayload};
+use crate::graphql::input::check_title;
+use crate::graphql::types::payload::{ForkSessionPayload, SendMessagePayload, SwitchBranchPayload};
 use crate::graphql::types::session::Session;
 use crate::graphql::{ApiError, api, principal};
 use crate::store::StoreError;
@@ -22,30 +23,30 @@ pub(super) struct Branches;
 impl Branches {
     /// Answers something once more and returns at once; `runEvents` tells the rest. The new
     /// answer becomes the visible one; those before stay as its `siblings`. Refused while an
-    /// answer is being made in the session.
+    /// answer is being made in the session, unless `onActiveRun` is INTERRUPT.
     async fn regenerate(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to answer once more.")] input: RegenerateInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
-        let message = input.check()?;
-        let started = api.runner.regenerate(who, message).await;
+        let at = input.check()?;
+        let started = api.runner.regenerate(who, at).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 
     /// Says something else instead of what was said and returns at once; `runEvents` tells
     /// the rest. The new message and its answer become the visible branch; what it was before
     /// stays, with what followed, as one of its `siblings`. Refused while an answer is being
-    /// made in the session.
+    /// made in the session, unless `onActiveRun` is INTERRUPT.
     async fn edit_message(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to say instead, and of what.")] input: EditMessageInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
-        let (message, text) = input.check(&api.limits)?;
-        let started = api.runner.edit(who, message, text).await;
+        let (at, text) = input.check(&api.limits)?;
+        let started = api.runner.edit(who, at, text).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 
@@ -61,7 +62,30 @@ impl Branches {
         let message = input.check()?;
         let session = api.store.switch_branch(who, message).await;
         let session = session.map_err(|error| of_message(message, error))?;
+        api.runner.bus().news().announce(who, session.id);
         Ok(SwitchBranchPayload {
+            session: Session(Arc::new(session)),
+        })
+    }
+
+    /// Makes a new session with a copy of the branch up to a message, to go on from there
+    /// without changing this one. Runs are not copied: a copied message names the run that made
+    /// the original.
+    async fn fork_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Up to where.")] input: ForkSessionInput,
+    ) -> Result<ForkSessionPayload> {
+        let (api, who) = (api(ctx)?, principal(ctx)?);
+        let message = input.check()?;
+        if let Some(title) = &input.title {
+            check_title(title, &api.limits)?;
+        }
+        let (new, title) = (SessionId::new(), input.title.as_deref());
+        let session = api.store.fork_session(who, message, new, title).await;
+        let session = session.map_err(|error| of_message(message, error))?;
+        api.runner.bus().news().announce(who, session.id);
+        Ok(ForkSessionPayload {
             session: Session(Arc::new(session)),
         })
     }

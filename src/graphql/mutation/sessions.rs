@@ -53,8 +53,10 @@ impl Sessions {
             metadata,
             created_at: now(),
         };
-        let session = api.store.create_session(principal(ctx)?, new).await;
+        let who = principal(ctx)?;
+        let session = api.store.create_session(who, new).await;
         let session = session.map_err(ApiError::from)?;
+        api.runner.bus().news().announce(who, session.id);
         Ok(CreateSessionPayload {
             session: Session(Arc::new(session)),
         })
@@ -82,8 +84,10 @@ impl Sessions {
             },
             metadata: input.metadata.map(|metadata| metadata.0),
         };
-        let session = api.store.update_session(principal(ctx)?, id, change).await;
+        let who = principal(ctx)?;
+        let session = api.store.update_session(who, id, change).await;
         let session = session.map_err(|error| of_session("input.id", id, error))?;
+        api.runner.bus().news().announce(who, session.id);
         Ok(UpdateSessionPayload {
             session: Session(Arc::new(session)),
         })
@@ -96,11 +100,10 @@ impl Sessions {
         #[graphql(desc = "The session's id.")] id: ID,
     ) -> Result<DeleteSessionPayload> {
         let session = parse_id("id", &id)?;
-        let deleted = api(ctx)?
-            .store
-            .delete_session(principal(ctx)?, session)
-            .await;
+        let (api, who) = (api(ctx)?, principal(ctx)?);
+        let deleted = api.store.delete_session(who, session).await;
         deleted.map_err(|error| of_session("id", session, error))?;
+        api.runner.bus().news().announce(who, session);
         Ok(DeleteSessionPayload {
             deleted_session_id: id,
         })

@@ -30,6 +30,8 @@ pub(crate) enum RunStatus {
     Queued,
     /// Being made.
     Running,
+    /// Waits for a person or the client.
+    AwaitingInput,
     /// Ended with an answer.
     Completed,
     /// Ended with an error; what was written before it is kept.
@@ -44,6 +46,10 @@ pub(crate) enum RunStatus {
 pub(crate) enum ConcurrencyPolicy {
     /// Nothing is started: CONFLICT, with the active run's id as `extensions.runId`.
     Reject,
+    /// The new one waits until those before it have ended, and then follows what the branch has
+    /// by then. A session has room for a number of them (16 unless set otherwise); one more is
+    /// a CONFLICT.
+    Enqueue,
     /// The active run is stopped, and its partial answer stays in the session as CANCELLED;
     /// the new message follows it.
     Interrupt,
@@ -51,6 +57,15 @@ pub(crate) enum ConcurrencyPolicy {
     /// session's branch; the new message takes their place. A run that comes to its own end
     /// before it is stopped stays.
     Rollback,
+}
+
+/// What becomes of a run when the client that waits for it goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum DisconnectPolicy {
+    /// It goes on; `runEvents` follows it again.
+    Continue,
+    /// It is stopped, as by `cancelRun`.
+    Cancel,
 }
 
 /// Why an answer ended.
@@ -87,6 +102,8 @@ pub(crate) enum RunErrorCode {
     FirstTokenTimeout,
     /// No further token within the limit.
     IdleTimeout,
+    /// One model call took too long.
+    StepTimeout,
     /// The whole run took too long.
     RunTimeout,
     /// The conversation does not fit the model's context.
@@ -97,6 +114,8 @@ pub(crate) enum RunErrorCode {
     ModelBusy,
     /// The server stopped while the run was being made.
     Interrupted,
+    /// The server's database was away for too long.
+    StoreUnavailable,
     /// A fault of the server.
     Internal,
 }

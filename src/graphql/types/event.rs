@@ -6,14 +6,16 @@ use async_graphql::{Interface, Object};
 use chrono::{DateTime, Utc};
 
 use super::enums::FinishReason;
-use super::message::Message;
+use super::message::{Message, StreamPlace};
 use super::run::{Run, RunError};
 use super::usage::Usage;
+use crate::agent::Transcript;
 use crate::bus::LiveRun;
 use crate::domain::{self, EventBody, MessageId};
 
-/// One event of a run. `sequence` starts at 1 and has no holes; exactly one of
-/// `RunCompleted`, `RunFailed` and `RunCancelled` comes, and it comes last.
+/// One event of a run. `sequence` starts at 1 and has no holes, but for events that stand for
+/// several, whose `firstSequence` tells; exactly one of `RunCompleted`, `RunFailed` and
+/// `RunCancelled` comes, and it comes last.
 #[derive(Interface)]
 #[graphql(
     field(name = "run", ty = "Run", desc = "The run it belongs to."),
@@ -28,6 +30,7 @@ pub(crate) enum RunEvent {
     RunStarted(RunStarted),
     StepStarted(StepStarted),
     StepFinished(StepFinished),
+    StepRestarted(StepRestarted),
     TextDelta(TextDelta),
     ReasoningDelta(ReasoningDelta),
     UsageUpdated(UsageUpdated),
@@ -35,18 +38,28 @@ pub(crate) enum RunEvent {
     RunCompleted(RunCompleted),
     RunFailed(RunFailed),
     RunCancelled(RunCancelled),
+    LogCompacted(LogCompacted),
+}
+
+/// What is known of a followed run beside its events.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    /// The run, if it is made in this process.
+    pub(crate) live: Option<Arc<LiveRun>>,
+    /// Its answer as its log tells it.
+    pub(crate) transcript: Arc<Transcript>,
 }
 
 /// What all events have.
 pub(crate) struct Head {
     event: Arc<domain::RunEvent>,
-    live: Option<Arc<LiveRun>>,
+    watched: Watched,
 }
 
 impl Head {
     /// The run; in a terminal event as it ended, without another look at the database.
     fn run(&self) -> Run {
-        let outcome = self.live.as_ref().and_then(|live| live.outcome());
+        let outcome = self.watched.live.as_ref().and_then(|live| live.outcome());
         match outcome.filter(|_| self.event.body.is_terminal()) {
             Some(outcome) => Run::loaded(Arc::new(outcome.run.clone())),
             None => Run::by_id(self.event.run_id),
@@ -54,7 +67,7 @@ impl Head {
     }
 
     fn message(&self, id: MessageId) -> Message {
-        let outcome = self.live.as_ref().and_then(|live| live.outcome());
+        let outcome = self.watched.live.as_ref().and_then(|live| live.outcome());
         match outcome.and_then(|outcome| outcome.message.clone()) {
             Some(message) => Message::stored(Arc::new(message)),
             None => Message::by_id(id),
@@ -125,6 +138,21 @@ events! {
         }
     }
 
+    /// A model call is made again, because the server that made it stopped half-way. All that
+    /// came after `discardAfter` and before this event no longer counts: forget the pieces that
+    /// you have put together since then. `TextDelta.message` needs no such care.
+    StepRestarted { step: u32, discard_after: u64 } {
+        /// The step that is made again.
+        async fn step(&self) -> u32 {
+            self.step
+        }
+
+        /// The sequence of the last event that still counts.
+        async fn discard_after(&self) -> u64 {
+            self.discard_after
+        }
+    }
+
     /// A piece of the answer. Select `message { id text }` for the text so far, or only
     /// `delta` for the piece.
     TextDelta { message_id: MessageId, delta: String, end: u64 } {
@@ -136,12 +164,17 @@ events! {
         /// The first sequence this event stands for. Equal to `sequence`, unless adjacent
         /// pieces were merged for a subscriber that fell behind.
         async fn first_sequence(&self) -> u64 {
-            self.head.event.sequence
+            self.head.event.first_sequence
         }
 
         /// The message being written.
         async fn message(&self) -> Message {
-            Message::streamed(self.message_id, self.head.event.run_id, self.end)
+            let place = StreamPlace {
+                run: self.head.event.run_id,
+                sequence: self.head.event.sequence,
+                end: Some(self.end),
+            };
+            Message::streamed(self.message_id, place, &self.head.watched.transcript)
         }
     }
 
@@ -154,7 +187,7 @@ events! {
 
         /// The first sequence this event stands for; see `TextDelta`.
         async fn first_sequence(&self) -> u64 {
-            self.head.event.sequence
+            self.head.event.first_sequence
         }
     }
 
@@ -192,13 +225,22 @@ events! {
 
     /// The run was stopped on request. What was written before is kept.
     RunCancelled {} {}
+
+    /// Stands for the events up to this sequence, which the server has removed some time after
+    /// the run's end. Those that tell how it ended follow; its messages are what they were.
+    LogCompacted {} {
+        /// The first sequence this event stands for.
+        async fn first_sequence(&self) -> u64 {
+            self.head.event.first_sequence
+        }
+    }
 }
 
 impl RunEvent {
-    /// An event as GraphQL sees it; `live` is its run, if it is made in this process.
-    pub(crate) fn new(event: Arc<domain::RunEvent>, live: Option<Arc<LiveRun>>) -> Self {
+    /// An event as GraphQL sees it.
+    pub(crate) fn new(event: Arc<domain::RunEvent>, watched: Watched) -> Self {
         let body = event.body.clone();
-        let head = Head { event, live };
+        let head = Head { event, watched };
         match body {
             EventBody::RunStarted => Self::RunStarted(RunStarted { head }),
             EventBody::StepStarted { step, model } => {
@@ -211,6 +253,14 @@ impl RunEvent {
                 head,
                 step,
                 finish_reason: finish_reason.into(),
+            }),
+            EventBody::StepRestarted {
+                step,
+                discard_after,
+            } => Self::StepRestarted(StepRestarted {
+                head,
+                step,
+                discard_after,
             }),
             EventBody::TextDelta {
                 message_id,
@@ -238,6 +288,7 @@ impl RunEvent {
             }),
             EventBody::RunFailed { error } => Self::RunFailed(RunFailed { head, error }),
             EventBody::RunCancelled => Self::RunCancelled(RunCancelled { head }),
+            EventBody::LogCompacted => Self::LogCompacted(LogCompacted { head }),
         }
     }
 }

@@ -8,21 +8,19 @@ use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::registry::Registry;
 use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerResult, Value};
 
-use super::event::RunEvent;
-use crate::bus::LiveRun;
+use super::event::{RunEvent, Watched};
 use crate::domain::{self, EventBody};
 
 /// A [`RunEvent`] that takes a short cut where it can. Most subscribers select what the event
 /// itself has; the executor would make a future for each of these fields, for each event.
 pub(crate) struct Followed {
     event: Arc<domain::RunEvent>,
-    live: Option<Arc<LiveRun>>,
+    watched: Watched,
 }
 
 impl Followed {
-    /// `live` is its run, if it is made in this process.
-    pub(crate) fn new(event: Arc<domain::RunEvent>, live: Option<Arc<LiveRun>>) -> Self {
-        Self { event, live }
+    pub(crate) fn new(event: Arc<domain::RunEvent>, watched: Watched) -> Self {
+        Self { event, watched }
     }
 }
 
@@ -45,8 +43,7 @@ impl OutputType for Followed {
         if select(&self.event, selections, ctx, &mut values).is_some() {
             return Ok(Value::Object(values));
         }
-        let live = self.live.as_ref().map(Arc::clone);
-        let event = RunEvent::new(Arc::clone(&self.event), live);
+        let event = RunEvent::new(Arc::clone(&self.event), self.watched.clone());
         event.resolve(ctx, field).await
     }
 }

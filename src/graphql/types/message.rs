@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::enums::{FinishReason, Role};
 use super::run::Run;
 use super::session::Session;
+use crate::agent::Transcript;
 use crate::domain::{self, MessageId, RunId};
 use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{LatestKin, load};
@@ -25,11 +26,20 @@ enum Source {
     Stored(Arc<domain::Message>),
     /// Read when more than its id is selected.
     ById,
-    /// As it was at one event of the run that writes it: its text up to `end` bytes.
+    /// As it was at one event of the run that writes it.
     Streamed {
-        run: RunId,
-        end: u64,
+        place: StreamPlace,
+        transcript: Arc<Transcript>,
     },
+}
+
+/// An event of a run whose answer is being written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamPlace {
+    pub(crate) run: RunId,
+    pub(crate) sequence: u64,
+    /// How many bytes of text the answer had at that event, where that is known.
+    pub(crate) end: Option<u64>,
 }
 
 /// A piece of a message.
@@ -84,10 +94,17 @@ impl Message {
     }
 
     /// A message at one event of its stream.
-    pub(crate) fn streamed(id: MessageId, run: RunId, end: u64) -> Self {
+    pub(crate) fn streamed(
+        id: MessageId,
+        place: StreamPlace,
+        transcript: &Arc<Transcript>,
+    ) -> Self {
         Self {
             id,
-            source: Source::Streamed { run, end },
+            source: Source::Streamed {
+                place,
+                transcript: Arc::clone(transcript),
+            },
         }
     }
 
@@ -107,26 +124,23 @@ impl Message {
     async fn streamed_text(
         &self,
         ctx: &Context<'_>,
-        run: RunId,
-        end: u64,
+        place: StreamPlace,
+        transcript: &Transcript,
     ) -> Result<String, ApiError> {
-        let live = api(ctx)?.runner.bus().get(run);
-        if let Some(live) = live.filter(|live| live.text_len() as u64 >= end) {
-            return Ok(live.text_until(end));
-        }
-        let mut text = self.message(ctx).await?.text();
-        if let Ok(end) = usize::try_from(end)
-            && text.is_char_boundary(end)
+        // The live run has it at hand, however many pieces there were.
+        if let Some(end) = place.end
+            && let Some(live) = api(ctx)?.runner.bus().get(place.run)
+            && let Some(text) = live.text_at(place.sequence, end)
         {
-            text.truncate(end);
+            return Ok(text);
         }
-        Ok(text)
+        Ok(transcript.text_at(place.sequence).await?)
     }
 
     async fn parent_id(&self, ctx: &Context<'_>) -> Result<Option<MessageId>, ApiError> {
         match self.source {
-            Source::Streamed { run, .. } => {
-                let run = load(ctx, run).await?;
+            Source::Streamed { place, .. } => {
+                let run = load(ctx, place.run).await?;
                 Ok(run.map(|run| run.input_message_id))
             }
             _ => Ok(self.message(ctx).await?.parent_id),
@@ -157,7 +171,7 @@ impl Message {
 
     async fn run_id(&self, ctx: &Context<'_>) -> Result<RunId, ApiError> {
         match self.source {
-            Source::Streamed { run, .. } => Ok(run),
+            Source::Streamed { place, .. } => Ok(place.run),
             _ => Ok(self.message(ctx).await?.run_id),
         }
     }
@@ -182,18 +196,21 @@ impl Message {
 
     /// All its text. In an event: the text so far, as of that event.
     async fn text(&self, ctx: &Context<'_>) -> Result<String> {
-        match self.source {
-            Source::Streamed { run, end } => Ok(self.streamed_text(ctx, run, end).await?),
+        match &self.source {
+            Source::Streamed { place, transcript } => {
+                Ok(self.streamed_text(ctx, *place, transcript).await?)
+            }
             _ => Ok(self.message(ctx).await?.text()),
         }
     }
 
-    /// What it says, in order. In an event: the text so far as one part.
+    /// What it says, in order. In an event: what there was so far, as of that event.
     async fn parts(&self, ctx: &Context<'_>) -> Result<Vec<MessagePart>> {
-        match self.source {
-            Source::Streamed { run, end } => {
-                let text = self.streamed_text(ctx, run, end).await?;
-                Ok(vec![MessagePart::Text(TextPart { text })])
+        match &self.source {
+            Source::Streamed { place, transcript } => {
+                let parts = transcript.parts_at(place.sequence).await;
+                let parts = parts.map_err(ApiError::from)?;
+                Ok(parts.iter().map(Into::into).collect())
             }
             _ => Ok(self
                 .message(ctx)
@@ -210,7 +227,8 @@ impl Message {
         Ok(Run::by_id(self.run_id(ctx).await?))
     }
 
-    /// The message that it answers or follows; null for the first of its branch.
+    /// The message that it answers or follows; null for the first of its branch, and while its
+    /// run waits for others of the session.
     async fn parent(&self, ctx: &Context<'_>) -> Option<Result<Self>> {
         let parent = self.parent_id(ctx).await;
         let parent = parent.map(|parent| parent.map(Self::by_id));
@@ -233,8 +251,8 @@ impl Message {
         let kin = Kin::Beside(self.id);
         let found = load(ctx, LatestKin { kin, limit }).await?;
         let mut ids = found.map_or_else(Vec::new, |ids| ids.to_vec());
-        if let (true, Source::Streamed { run, .. }) = (ids.is_empty(), &self.source) {
-            ids = self.earlier_answers(ctx, *run, limit).await?;
+        if let (true, Source::Streamed { place, .. }) = (ids.is_empty(), &self.source) {
+            ids = self.earlier_answers(ctx, place.run, limit).await?;
         }
         let sibling = |id| match id == self.id {
             true => self.clone(),
@@ -247,7 +265,9 @@ impl Message {
     async fn session(&self, ctx: &Context<'_>) -> Result<Session> {
         let gone = || ApiError::new(Code::NotFound, "the message's session was deleted");
         let id = match self.source {
-            Source::Streamed { run, .. } => load(ctx, run).await?.ok_or_else(gone)?.session_id,
+            Source::Streamed { place, .. } => {
+                load(ctx, place.run).await?.ok_or_else(gone)?.session_id
+            }
             _ => self.message(ctx).await?.session_id,
         };
         Ok(Session(load(ctx, id).await?.ok_or_else(gone)?))

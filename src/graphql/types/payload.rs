@@ -51,6 +51,13 @@ pub(crate) struct SwitchBranchPayload {
     pub(crate) session: Session,
 }
 
+/// A session that begins as another one did.
+#[derive(SimpleObject)]
+pub(crate) struct ForkSessionPayload {
+    /// The new session.
+    pub(crate) session: Session,
+}
+
 /// A run that was asked to stop.
 #[derive(SimpleObject)]
 pub(crate) struct CancelRunPayload {

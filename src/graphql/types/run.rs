@@ -7,16 +7,18 @@ use chrono::{DateTime, Utc};
 
 use super::agent::{Agent, AgentVersion};
 use super::enums::{FinishReason, RunErrorCode, RunStatus};
-use super::message::Message;
+use super::message::{Message, StreamPlace};
 use super::session::Session;
 use super::usage::Usage;
 use crate::domain::{self, RunId};
 use crate::graphql::loader::load;
-use crate::graphql::{ApiError, Code, api};
+use crate::graphql::{ApiError, Code, api, principal};
 
 pub(crate) struct Run {
     id: RunId,
     loaded: Option<Arc<domain::Run>>,
+    /// What its last sequence was at the moment it is told of, where that is one.
+    last_sequence: Option<u64>,
 }
 
 /// Why a run failed.
@@ -46,12 +48,59 @@ impl Run {
         Self {
             id: run.id,
             loaded: Some(run),
+            last_sequence: None,
+        }
+    }
+
+    /// A session's active run, as of the moment the session was read.
+    pub(crate) fn active(active: domain::ActiveRun) -> Self {
+        Self {
+            id: active.id,
+            loaded: None,
+            last_sequence: Some(active.last_sequence),
         }
     }
 
     /// A run that is read when more than its id is selected.
     pub(crate) fn by_id(id: RunId) -> Self {
-        Self { id, loaded: None }
+        Self {
+            id,
+            loaded: None,
+            last_sequence: None,
+        }
+    }
+
+    async fn last(&self, ctx: &Context<'_>) -> Result<u64, ApiError> {
+        if let Some(last) = self.last_sequence {
+            return Ok(last);
+        }
+        let live = api(ctx)?.runner.bus().get(self.id);
+        let stored = match (&live, &self.loaded) {
+            // What is live here is at least as far as what was read.
+            (Some(_), None) => 0,
+            _ => self.run(ctx).await?.last_sequence,
+        };
+        Ok(live.map_or(0, |live| live.last_sequence()).max(stored))
+    }
+
+    async fn answer(&self, ctx: &Context<'_>) -> Result<Option<Message>, ApiError> {
+        let run = self.run(ctx).await?;
+        // Of a moment that has passed, the log tells, also if the run has ended since.
+        if self.last_sequence.is_none() {
+            let stored = load(ctx, run.output_message_id).await?;
+            if stored.is_some() || run.status.is_terminal() {
+                return Ok(stored.map(Message::stored));
+            }
+        }
+        let runner = &api(ctx)?.runner;
+        let place = StreamPlace {
+            run: self.id,
+            sequence: self.last(ctx).await?,
+            end: None,
+        };
+        let transcript = runner.transcript(principal(ctx)?.clone(), self.id);
+        let begun = !transcript.parts_at(place.sequence).await?.is_empty();
+        Ok(begun.then(|| Message::streamed(run.output_message_id, place, &transcript)))
     }
 
     async fn run(&self, ctx: &Context<'_>) -> Result<Arc<domain::Run>, ApiError> {
@@ -129,22 +178,22 @@ impl Run {
         Ok(Message::by_id(self.run(ctx).await?.input_message_id))
     }
 
-    /// The answer, once it is part of the session's history.
+    /// The answer: while it is being made, what there is of it as of `lastSequence`; null
+    /// before there is any. It is part of the session's history once the run has ended.
     async fn output(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
-        let found = async { load(ctx, self.run(ctx).await?.output_message_id).await };
-        let message = found.await.map(|message| message.map(Message::stored));
-        message.map_err(Into::into).transpose()
+        self.answer(ctx).await.map_err(Into::into).transpose()
     }
 
-    /// The sequence of its last event: where `runEvents(after:)` goes on.
+    /// The sequence of its last event: where `runEvents(after:)` goes on. Of a session's
+    /// `activeRun` it is as of the same moment as the session's messages.
     async fn last_sequence(&self, ctx: &Context<'_>) -> Result<u64> {
-        let live = api(ctx)?.runner.bus().get(self.id);
-        let stored = match (&live, &self.loaded) {
-            // What is live here is at least as far as what was read.
-            (Some(_), None) => 0,
-            _ => self.run(ctx).await?.last_sequence,
-        };
-        Ok(live.map_or(0, |live| live.last_sequence()).max(stored))
+        Ok(self.last(ctx).await?)
+    }
+
+    /// Whether the events of its making were removed from its log, some time after its end:
+    /// `runEvents` then begins with `LogCompacted`.
+    async fn log_compacted(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(self.run(ctx).await?.log_compacted_at.is_some())
     }
 
     /// When it was accepted.

@@ -12,7 +12,7 @@ use super::message::Message;
 use super::run::Run;
 use crate::domain::{self, Page};
 use crate::graphql::connection::{Cursor, PageArguments, connection};
-use crate::graphql::loader::{ActiveRunOf, load};
+use crate::graphql::loader::{EnqueuedRunsOf, load};
 use crate::graphql::{ApiError, Code, api};
 use crate::store::BranchRange;
 
@@ -83,11 +83,21 @@ impl Session {
         }))
     }
 
-    /// The answer being made, if there is one.
-    async fn active_run(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
-        let run = load(ctx, ActiveRunOf(self.0.id)).await;
-        let run = run.map(|run| run.map(Run::loaded));
-        run.map_err(Into::into).transpose()
+    /// The run whose answer is being made, if there is one: as of the same moment as `head`
+    /// and `messages`, so that `runEvents` from its `lastSequence` goes on exactly there.
+    async fn active_run(&self) -> Option<Run> {
+        self.0.active_run.map(Run::active)
+    }
+
+    /// The runs that wait until those before them have ended (`onActiveRun: ENQUEUE`), in the
+    /// order of their turns; `input` is what was said.
+    async fn enqueued_runs(&self, ctx: &Context<'_>) -> Result<Vec<Run>> {
+        if self.0.enqueued_runs == 0 {
+            return Ok(Vec::new());
+        }
+        let runs = load(ctx, EnqueuedRunsOf(self.0.id)).await?;
+        let runs = runs.iter().flat_map(|runs| runs.iter());
+        Ok(runs.map(|run| Run::loaded(Arc::clone(run))).collect())
     }
 
     /// When it was made.
@@ -98,6 +108,11 @@ impl Session {
     /// When it last got a message or was changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
+    }
+
+    /// When it was deleted. Only `sessionChanged` tells of such a session.
+    async fn deleted_at(&self) -> Option<DateTime<Utc>> {
+        self.0.deleted_at
     }
 }
 

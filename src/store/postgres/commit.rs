@@ -16,9 +16,9 @@ use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
-use crate::store::rows::{OwnedSessionRow, all, encode_parts};
+use crate::store::rows::{LockedSession, LockedSessionRow, all, encode_parts};
 use crate::store::writer::Committer;
-use crate::store::{NewRun, StoreError, queries};
+use crate::store::{NewRun, StoreError, TurnRequest, queries};
 
 use super::{PostgresSettings, TRUSTED_IDLE_TIME};
 
@@ -123,23 +123,21 @@ fn ids(rows: Vec<(Uuid,)>) -> HashSet<Uuid> {
 
 #[async_trait]
 impl Statements for PostgresStatements<'_> {
-    async fn lock_sessions(
-        &mut self,
-        ids: &[SessionId],
-    ) -> Result<Vec<(Principal, Session)>, StoreError> {
-        let mut query = queries::owned_sessions::<Postgres>(ids);
+    async fn lock_sessions(&mut self, ids: &[SessionId]) -> Result<Vec<LockedSession>, StoreError> {
+        let mut query = queries::locked_sessions::<Postgres>(ids);
         // Rows are locked in their order. NO KEY: as an UPDATE locks them, so that rows which
         // merely refer to the session need not wait.
         query.push(" FOR NO KEY UPDATE");
-        all::<OwnedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
+        all::<LockedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO sessions (id, tenant, owner, agent_id, title, metadata,
-               head_message_id, branch_length, created_at, updated_at)
+               head_message_id, branch_length, turns, created_at, updated_at)
              SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[],
-               $6::jsonb[], $7::uuid[], $8::integer[], $9::timestamptz[], $10::timestamptz[])",
+               $6::jsonb[], $7::uuid[], $8::integer[], $9::integer[], $10::timestamptz[],
+               $11::timestamptz[])",
         )
         .bind(column(rows, |(_, session)| session.id.uuid()))
         .bind(column(rows, |(who, _)| who.tenant.as_ref()))
@@ -151,6 +149,7 @@ impl Statements for PostgresStatements<'_> {
             session.head.map(|id| id.uuid())
         }))
         .bind(column(rows, |(_, session)| session.branch_length))
+        .bind(column(rows, |(_, session)| session.turns))
         .bind(column(rows, |(_, session)| session.created_at))
         .bind(column(rows, |(_, session)| session.updated_at))
         .execute(&mut *self.0)
@@ -206,14 +205,16 @@ impl Statements for PostgresStatements<'_> {
     async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
         let inserted = sqlx::query_as(
             "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, model,
-               status, input_message_id, output_message_id, node_id, lease_expires_at,
-               created_at, started_at,
+               status, enqueued, turn, input_message_id, output_message_id, before_message_id,
+               before_length, node_id, lease_expires_at, created_at, started_at,
                input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
              SELECT v.*, 0, 0, 0, 0
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
-               $7::text[], $8::text[], $9::uuid[], $10::uuid[], $11::uuid[], $12::timestamptz[],
-               $13::timestamptz[], $14::timestamptz[]) AS v
-             ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING
+               $7::text[], $8::text[], $9::boolean[], $10::integer[], $11::uuid[], $12::uuid[],
+               $13::uuid[], $14::integer[], $15::uuid[], $16::timestamptz[], $17::timestamptz[],
+               $18::timestamptz[]) AS v
+             ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
+               AND NOT enqueued DO NOTHING
              RETURNING id",
         )
         .bind(column(rows, |row| row.run.id.uuid()))
@@ -224,8 +225,12 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| row.run.agent_version_id.uuid()))
         .bind(column(rows, |row| row.run.model.as_str()))
         .bind(column(rows, |row| <&str>::from(row.run.status)))
+        .bind(column(rows, |row| row.run.enqueued))
+        .bind(column(rows, |row| row.run.turn))
         .bind(column(rows, |row| row.run.input_message_id.uuid()))
         .bind(column(rows, |row| row.run.output_message_id.uuid()))
+        .bind(column(rows, |row| row.before.head.map(|id| id.uuid())))
+        .bind(column(rows, |row| row.before.branch_length))
         .bind(column(rows, |row| row.node.uuid()))
         .bind(column(rows, |row| row.lease_expires_at))
         .bind(column(rows, |row| row.run.created_at))
@@ -277,9 +282,10 @@ impl Statements for PostgresStatements<'_> {
     async fn set_heads(&mut self, rows: &[NewHead]) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE sessions SET head_message_id = v.head, branch_length = v.length,
-               updated_at = v.at, title = coalesce(sessions.title, v.title)
+               updated_at = v.at, title = coalesce(sessions.title, v.title),
+               turns = coalesce(v.turns, sessions.turns)
              FROM UNNEST($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::text[],
-               $6::uuid[]) AS v (id, head, length, at, title, previous)
+               $6::uuid[], $7::integer[]) AS v (id, head, length, at, title, previous, turns)
              WHERE sessions.id = v.id AND sessions.head_message_id IS NOT DISTINCT FROM v.previous",
         )
         .bind(column(rows, |new| new.session.uuid()))
@@ -288,9 +294,53 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |new| new.at))
         .bind(column(rows, |new| new.title.as_deref()))
         .bind(column(rows, |new| new.previous.map(|id| id.uuid())))
+        .bind(column(rows, |new| new.turns))
         .execute(&mut *self.0)
         .await?;
         Ok(())
+    }
+
+    async fn add_enqueued(
+        &mut self,
+        session: SessionId,
+        more: i32,
+        title: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut query = queries::add_enqueued::<Postgres>(session, more, title);
+        query.build().execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    async fn is_enqueued(&mut self, run: RunId) -> Result<bool, StoreError> {
+        let mut query = queries::is_enqueued::<Postgres>(run);
+        let found: Option<bool> = query
+            .build_query_scalar()
+            .fetch_optional(&mut *self.0)
+            .await?;
+        Ok(found.unwrap_or(false))
+    }
+
+    async fn next_turn(&mut self, session: SessionId) -> Result<Option<Uuid>, StoreError> {
+        let mut query = queries::next_turn::<Postgres>(session);
+        let next = query.build_query_scalar().fetch_optional(&mut *self.0);
+        Ok(next.await?)
+    }
+
+    async fn give_turn(
+        &mut self,
+        turn: &TurnRequest,
+        locked: &LockedSession,
+    ) -> Result<bool, StoreError> {
+        let mut give = queries::give_turn::<Postgres>(turn.run, turn.node, locked);
+        let given: Option<Uuid> = give
+            .build_query_scalar()
+            .fetch_optional(&mut *self.0)
+            .await?;
+        if given.is_some() {
+            let mut place = queries::place_message::<Postgres>(turn, locked);
+            place.build().execute(&mut *self.0).await?;
+        }
+        Ok(given.is_some())
     }
 
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError> {
@@ -319,7 +369,7 @@ impl Statements for PostgresStatements<'_> {
                AS v (id, node, status, reason, code, message, retryable, input, output, cached,
                  reasoning, at)
              WHERE runs.id = v.id AND runs.node_id = v.node
-               AND runs.status IN ('QUEUED', 'RUNNING')
+               AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
              RETURNING runs.id",
         )
         .bind(column(rows, |row| row.run.id.uuid()))
@@ -356,7 +406,8 @@ impl Statements for PostgresStatements<'_> {
             "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events)
              SELECT v.run_id, v.first_sequence, v.last_sequence, v.tenant, v.owner, v.events::json
              FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
-               $6::text[]) AS v (run_id, first_sequence, last_sequence, tenant, owner, events)
+               $6::text[], $7::uuid[])
+               AS v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id)
              WHERE ",
         );
         query.push(FOLLOWS_LOG).push(" RETURNING run_id");
@@ -367,6 +418,7 @@ impl Statements for PostgresStatements<'_> {
             .bind(column(rows, |row| row.who.tenant.as_ref()))
             .bind(column(rows, |row| row.who.owner.as_ref()))
             .bind(written(rows, |row| encode_events(&row.events))?)
+            .bind(column(rows, |row| row.node.uuid()))
             .fetch_all(&mut *self.0)
             .await?;
         Ok(ids(inserted))

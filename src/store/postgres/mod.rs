@@ -120,11 +120,14 @@ impl Dialect for Postgres {
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
         match value {
             Value::Id(id) => query.push_bind(id),
+            Value::MaybeId(id) => query.push_bind(id),
+            Value::Bytes(bytes) => query.push_bind(bytes),
             Value::Text(text) => query.push_bind(text),
             Value::MaybeText(text) => query.push_bind(text),
             Value::Number(number) => query.push_bind(number),
             Value::Time(at) => query.push_bind(at),
             Value::Json(json) => query.push_bind(Json(json)),
+            Value::JsonText(text) => query.push_bind(text).push("::json"),
         };
     }
 
@@ -140,6 +143,15 @@ impl Maintenance for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    fn was_alone(&self) -> bool {
+        // Leases tell: other nodes may be anywhere.
+        false
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn close(&self) {

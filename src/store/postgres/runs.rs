@@ -2,15 +2,17 @@
 
 use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
+use crate::store::compact::Log;
 use crate::store::keys::KeyRow;
 use crate::store::log_rows::{LogGroupRow, decode_events};
 use crate::store::rows::{RUN_COLUMNS, RunRow, all};
 use crate::store::{
-    EventLog, FinishedRun, KeptKey, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError,
-    queries,
+    EventLog, FinishedRun, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunStore, StartedRun,
+    StoreError, Turn, TurnRequest, queries,
 };
 
 use super::PostgresStore;
@@ -22,13 +24,28 @@ impl RunStore for PostgresStore {
         all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
     }
 
-    async fn active_runs(
+    async fn enqueued_runs(
         &self,
         who: &Principal,
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError> {
-        let mut query = queries::active_runs::<Postgres>(who, sessions);
+        let mut query = queries::enqueued_runs::<Postgres>(who, sessions);
         all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    async fn runs_by_turn(
+        &self,
+        who: &Principal,
+        session: SessionId,
+        turn: i32,
+        limit: u32,
+    ) -> Result<Vec<Run>, StoreError> {
+        let mut query = queries::runs_by_turn::<Postgres>(who, session, turn, limit);
+        all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError> {
+        self.writer.take_turn(turn).await
     }
 
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError> {
@@ -44,6 +61,20 @@ impl RunStore for PostgresStore {
         let mut query = queries::kept_key::<Postgres>(who, key, now);
         let row: Option<KeyRow> = query.build_query_as().fetch_optional(&self.pool).await?;
         Ok(row.map(KeptKey::from))
+    }
+
+    async fn keep_key(
+        &self,
+        who: &Principal,
+        key: &NewKey,
+        run: RunId,
+        now: Timestamp,
+    ) -> Result<KeptKey, StoreError> {
+        let mut keep = queries::keep_key::<Postgres>(who, key, run, now);
+        keep.build().execute(&self.pool).await?;
+        let mut query = queries::kept_key::<Postgres>(who, &key.key, now);
+        let row: KeyRow = query.build_query_as().fetch_one(&self.pool).await?;
+        Ok(row.into())
     }
 
     async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -70,7 +101,7 @@ impl RunStore for PostgresStore {
         // ends: its lease is young, or no longer needed.
         sqlx::query(
             "UPDATE runs SET lease_expires_at = $1 WHERE id = ANY (ARRAY (
-               SELECT id FROM runs WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING')
+               SELECT id FROM runs WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                FOR NO KEY UPDATE SKIP LOCKED))",
         )
         .bind(until)
@@ -90,7 +121,7 @@ impl RunStore for PostgresStore {
         // ARRAY is read once; a plain IN may be read again for every row, past the limit.
         let mut query = QueryBuilder::<Postgres>::new(
             "UPDATE runs AS r SET node_id = $1, lease_expires_at = $2 WHERE r.id = ANY (ARRAY (
-               SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING') AND lease_expires_at <= $3
+               SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') AND lease_expires_at <= $3
                ORDER BY lease_expires_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING ",
         );
         query.push(RUN_COLUMNS);
@@ -104,6 +135,17 @@ impl RunStore for PostgresStore {
         rows.into_iter()
             .map(|row| Ok((row.principal(), Run::try_from(row)?)))
             .collect()
+    }
+    async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError> {
+        let mut query = queries::branch_before::<Postgres>(run);
+        let row: Option<(Option<Uuid>, Option<i32>)> =
+            query.build_query_as().fetch_optional(&self.pool).await?;
+        Ok(row.and_then(|(head, length)| {
+            Some(Rewind {
+                head: head.map(Into::into),
+                branch_length: length?,
+            })
+        }))
     }
 }
 
@@ -123,5 +165,31 @@ impl EventLog for PostgresStore {
         let mut query = queries::events::<Postgres>(who, run, after, limit);
         let rows: Vec<LogGroupRow> = query.build_query_as().fetch_all(&self.pool).await?;
         decode_events(run, rows, after)
+    }
+    async fn runs_to_compact(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError> {
+        let mut query = queries::runs_to_compact::<Postgres>(before, limit);
+        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        rows.into_iter()
+            .map(|row| Ok((row.principal(), Run::try_from(row)?)))
+            .collect()
+    }
+
+    async fn compact_log(
+        &self,
+        who: &Principal,
+        run: RunId,
+        kept: &[RunEvent],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        Log::<Postgres>(&mut transaction)
+            .compact(who, run, kept, at)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use crate::domain::{MessageId, Page, PageRequest, Principal, Session, SessionId};
-use crate::store::rows::{SessionRow, all};
+use crate::store::rows::{MessageRow, SessionRow, all};
 use crate::store::{
     NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore, StoreError, queries,
 };
@@ -64,6 +64,34 @@ impl SessionStore for PostgresStore {
         Ok(session)
     }
 
+    async fn fork_session(
+        &self,
+        who: &Principal,
+        message: MessageId,
+        new: SessionId,
+        title: Option<&str>,
+    ) -> Result<Session, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let mut fork = queries::fork_session::<Postgres>(who, message, new, title);
+        let forked: Option<SessionRow> = fork
+            .build_query_as()
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let mut session = Session::from(forked.ok_or(StoreError::NotFound)?);
+        let mut path = queries::path_to::<Postgres>(who, message);
+        let rows: Vec<MessageRow> = path.build_query_as().fetch_all(&mut *transaction).await?;
+        let copies = queries::copied(all(rows)?, new);
+        for copies in copies.chunks(queries::COPIED_AT_ONCE) {
+            let mut insert = queries::insert_copies::<Postgres>(who, copies)?;
+            insert.build().execute(&mut *transaction).await?;
+        }
+        session.head = copies.last().map(|copy| copy.id);
+        let mut set = queries::set_first_head::<Postgres>(&session);
+        set.build().execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(session)
+    }
+
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let mut delete = queries::delete_session::<Postgres>(who, id);
@@ -82,6 +110,15 @@ impl SessionStore for PostgresStore {
         ids: &[SessionId],
     ) -> Result<Vec<Session>, StoreError> {
         let mut query = queries::sessions_by_id::<Postgres>(who, ids);
+        all::<SessionRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    async fn sessions_even_deleted(
+        &self,
+        who: &Principal,
+        ids: &[SessionId],
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut query = queries::sessions_even_deleted::<Postgres>(who, ids);
         all::<SessionRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
     }
 

@@ -1,8 +1,8 @@
 use sqlx::QueryBuilder;
 
-use crate::domain::Principal;
 use crate::domain::time::Timestamp;
-use crate::store::NewRun;
+use crate::domain::{Principal, RunId};
+use crate::store::{NewKey, NewRun};
 
 use super::{Dialect, Value, push, push_owner};
 
@@ -32,5 +32,32 @@ pub(crate) fn kept_keys<DB: Dialect>(starts: &[&NewRun]) -> QueryBuilder<DB> {
         query.push(")");
         word = " OR (";
     }
+    query
+}
+
+/// Writes a key unless it stands for something at `now`.
+pub(crate) fn keep_key<DB: Dialect>(
+    who: &Principal,
+    key: &NewKey,
+    run: RunId,
+    now: Timestamp,
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO idempotency_keys (tenant, owner, key, fingerprint, run_id, created_at, \
+         expires_at) VALUES (",
+    );
+    DB::bind(&mut query, Value::Text(&who.tenant));
+    push(&mut query, ", ", Value::Text(&who.owner));
+    push(&mut query, ", ", Value::Text(&key.key));
+    push(&mut query, ", ", Value::Bytes(&key.fingerprint));
+    push(&mut query, ", ", Value::Id(run.uuid()));
+    push(&mut query, ", ", Value::Time(now));
+    push(&mut query, ", ", Value::Time(key.expires_at));
+    query.push(
+        ") ON CONFLICT (tenant, owner, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
+         run_id = excluded.run_id, created_at = excluded.created_at, \
+         expires_at = excluded.expires_at \
+         WHERE idempotency_keys.expires_at <= excluded.created_at",
+    );
     query
 }

@@ -52,8 +52,9 @@ pub(crate) fn kin<DB: Dialect>(who: &Principal, kin: &[Kin], limit: u32) -> Quer
         }
     }
     if !beside.is_empty() {
-        let same_parent =
-            "k.position = m.position AND k.parent_id IS NOT DISTINCT FROM m.parent_id";
+        // Messages that wait for their turn have no place, and so nobody beside them.
+        let same_parent = "k.position = m.position AND k.parent_id IS NOT DISTINCT FROM \
+            m.parent_id AND (m.position >= 0 OR k.id = m.id)";
         push_kin(&mut query, who, "0", same_parent, beside);
     }
     if !below.is_empty() {

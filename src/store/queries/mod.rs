@@ -3,16 +3,20 @@
 //! Each text depends only on which conditions it has, so that it is prepared once.
 
 mod agents;
+mod fork;
 mod keys;
 mod messages;
 mod runs;
 mod sessions;
+mod turns;
 
 pub(crate) use agents::*;
+pub(crate) use fork::*;
 pub(crate) use keys::*;
 pub(crate) use messages::*;
 pub(crate) use runs::*;
 pub(crate) use sessions::*;
+pub(crate) use turns::*;
 
 use serde_json::Value as JsonValue;
 use sqlx::{Database, QueryBuilder};
@@ -24,11 +28,15 @@ use crate::domain::time::Timestamp;
 /// What is bound to a placeholder.
 pub(crate) enum Value<'a> {
     Id(Uuid),
+    MaybeId(Option<Uuid>),
+    Bytes(&'a [u8]),
     Text(&'a str),
     MaybeText(Option<&'a str>),
     Number(i64),
     Time(Timestamp),
     Json(&'a JsonValue),
+    /// A JSON document that is text already, for a column that keeps it as it is.
+    JsonText(&'a str),
 }
 
 /// What a database does in its own way.

@@ -1,9 +1,10 @@
 use sqlx::QueryBuilder;
 
+use crate::domain::time::Timestamp;
 use crate::domain::{Principal, RunId, SessionId};
 use crate::store::rows::RUN_COLUMNS;
 
-use super::{Dialect, Value, push, push_in, push_owner};
+use super::{Dialect, Value, push, push_in, push_limit, push_owner};
 
 fn select_runs<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
@@ -19,25 +20,60 @@ pub(crate) fn runs_by_id<DB: Dialect>(who: &Principal, ids: &[RunId]) -> QueryBu
     query
 }
 
-pub(crate) fn active_runs<DB: Dialect>(
+/// The runs of these sessions that wait for their turn, in that order.
+pub(crate) fn enqueued_runs<DB: Dialect>(
     who: &Principal,
     sessions: &[SessionId],
 ) -> QueryBuilder<DB> {
     let mut query = select_runs(who);
     push_in(
         &mut query,
-        " AND r.status IN ('QUEUED', 'RUNNING') AND r.session_id ",
+        " AND r.status = 'QUEUED' AND r.enqueued AND r.session_id ",
         sessions.iter().map(SessionId::uuid),
     );
+    query.push(" ORDER BY r.id");
     query
 }
 
-/// `(session, run)` of the active runs of these sessions, whoever's they are.
+/// The runs of a session that had their turn after `turn`, in that order.
+pub(crate) fn runs_by_turn<DB: Dialect>(
+    who: &Principal,
+    session: SessionId,
+    turn: i32,
+    limit: u32,
+) -> QueryBuilder<DB> {
+    let mut query = select_runs(who);
+    push(
+        &mut query,
+        " AND r.session_id = ",
+        Value::Id(session.uuid()),
+    );
+    push(&mut query, " AND r.turn > ", Value::Number(turn.into()));
+    query.push(" ORDER BY r.turn");
+    push_limit(&mut query, limit.into());
+    query
+}
+
+/// Runs, whoever's they are, that ended before `before` and have their whole log.
+pub(crate) fn runs_to_compact<DB: Dialect>(before: Timestamp, limit: u32) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(RUN_COLUMNS);
+    query.push(" FROM runs r WHERE r.log_compacted_at IS NULL");
+    push(&mut query, " AND r.finished_at < ", Value::Time(before));
+    query.push(" ORDER BY r.finished_at");
+    push_limit(&mut query, limit.into());
+    query
+}
+
+/// `(session, run)` of the runs of these sessions that are active or wait for their turn,
+/// whoever's they are; of each session the active one last.
 pub(crate) fn active_run_ids<DB: Dialect>(sessions: &[SessionId]) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
-        "SELECT session_id, id FROM runs WHERE status IN ('QUEUED', 'RUNNING') AND session_id ",
+        "SELECT session_id, id FROM runs \
+         WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') AND session_id ",
     );
     DB::bind_in(&mut query, sessions.iter().map(SessionId::uuid));
+    query.push(" ORDER BY NOT enqueued, id DESC");
     query
 }
 
@@ -49,7 +85,7 @@ pub(crate) fn events<DB: Dialect>(
     limit: u32,
 ) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
-        "SELECT e.first_sequence, e.events FROM run_events e JOIN runs r ON r.id = e.run_id \
+        "SELECT e.first_sequence, e.last_sequence, e.events FROM run_events e JOIN runs r ON r.id = e.run_id \
          JOIN sessions s ON s.id = r.session_id WHERE s.deleted_at IS NULL",
     );
     let next = after.saturating_add(1);
@@ -76,5 +112,51 @@ pub(crate) fn events<DB: Dialect>(
         Value::Number(past.cast_signed()),
     );
     query.push(" ORDER BY e.first_sequence");
+    query
+}
+
+pub(crate) fn mark_compacted<DB: Dialect>(run: RunId, at: Timestamp) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE runs SET log_compacted_at = ");
+    DB::bind(&mut query, Value::Time(at));
+    let run = run.uuid();
+    push(
+        &mut query,
+        " WHERE log_compacted_at IS NULL AND id = ",
+        Value::Id(run),
+    );
+    query
+}
+
+pub(crate) fn delete_log<DB: Dialect>(run: RunId) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("DELETE FROM run_events WHERE run_id = ");
+    DB::bind(&mut query, Value::Id(run.uuid()));
+    query
+}
+
+pub(crate) fn insert_log_row<DB: Dialect>(
+    who: &Principal,
+    run: RunId,
+    (first, last): (u64, u64),
+    events: &str,
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
+         VALUES (",
+    );
+    DB::bind(&mut query, Value::Id(run.uuid()));
+    push(&mut query, ", ", Value::Number(first.cast_signed()));
+    push(&mut query, ", ", Value::Number(last.cast_signed()));
+    push(&mut query, ", ", Value::Text(&who.tenant));
+    push(&mut query, ", ", Value::Text(&who.owner));
+    push(&mut query, ", ", Value::JsonText(events));
+    query.push(")");
+    query
+}
+
+/// `(before_message_id, before_length)` of a run.
+pub(crate) fn branch_before<DB: Dialect>(run: RunId) -> QueryBuilder<DB> {
+    let mut query =
+        QueryBuilder::new("SELECT before_message_id, before_length FROM runs WHERE id = ");
+    DB::bind(&mut query, Value::Id(run.uuid()));
     query
 }

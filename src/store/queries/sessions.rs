@@ -2,7 +2,7 @@ use sqlx::QueryBuilder;
 
 use crate::domain::time::now;
 use crate::domain::{MessageId, PageRequest, Principal, Session, SessionId};
-use crate::store::rows::SESSION_COLUMNS;
+use crate::store::rows::{LOCKED_SESSION_COLUMNS, SESSION_COLUMNS};
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
 use super::{Dialect, Value, push, push_in, push_limit, push_owner};
@@ -143,11 +143,45 @@ pub(crate) fn delete_session<DB: Dialect>(who: &Principal, id: SessionId) -> Que
 }
 
 /// Sessions that are not deleted, with their principals, in the order of their ids.
-pub(crate) fn owned_sessions<DB: Dialect>(ids: &[SessionId]) -> QueryBuilder<DB> {
-    let mut query = QueryBuilder::new("SELECT tenant, owner, ");
-    query.push(SESSION_COLUMNS);
+pub(crate) fn locked_sessions<DB: Dialect>(ids: &[SessionId]) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(LOCKED_SESSION_COLUMNS);
     query.push(" FROM sessions WHERE deleted_at IS NULL AND id ");
     DB::bind_in(&mut query, ids.iter().map(SessionId::uuid));
     query.push(" ORDER BY id");
+    query
+}
+
+/// Changes how many runs of a session wait for their turn.
+pub(crate) fn add_enqueued<DB: Dialect>(
+    session: SessionId,
+    more: i32,
+    title: Option<&str>,
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE sessions SET enqueued_runs = enqueued_runs + ");
+    DB::bind(&mut query, Value::Number(more.into()));
+    push(&mut query, ", updated_at = ", Value::Time(now()));
+    push(
+        &mut query,
+        ", title = coalesce(title, ",
+        Value::MaybeText(title),
+    );
+    push(&mut query, ") WHERE id = ", Value::Id(session.uuid()));
+    query
+}
+
+/// Sessions with these ids, deleted ones included.
+pub(crate) fn sessions_even_deleted<DB: Dialect>(
+    who: &Principal,
+    ids: &[SessionId],
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(SESSION_COLUMNS);
+    push_in(
+        &mut query,
+        " FROM sessions WHERE id ",
+        ids.iter().map(SessionId::uuid),
+    );
+    push_owner(&mut query, "", who);
     query
 }

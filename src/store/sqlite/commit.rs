@@ -15,9 +15,9 @@ use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
-use crate::store::rows::{OwnedSessionRow, Stamp, all, encode_parts};
+use crate::store::rows::{LockedSession, LockedSessionRow, Stamp, all, encode_parts};
 use crate::store::writer::Committer;
-use crate::store::{NewRun, StoreError, queries};
+use crate::store::{NewRun, StoreError, TurnRequest, queries};
 
 /// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
 const MOST_ROWS: usize = 32;
@@ -80,18 +80,15 @@ async fn insert<T>(
 
 #[async_trait]
 impl Statements for SqliteStatements<'_> {
-    async fn lock_sessions(
-        &mut self,
-        ids: &[SessionId],
-    ) -> Result<Vec<(Principal, Session)>, StoreError> {
+    async fn lock_sessions(&mut self, ids: &[SessionId]) -> Result<Vec<LockedSession>, StoreError> {
         // The transaction has the whole database to itself.
-        let mut query = queries::owned_sessions::<Sqlite>(ids);
-        all::<OwnedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
+        let mut query = queries::locked_sessions::<Sqlite>(ids);
+        all::<LockedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
         let head = "INSERT INTO sessions (id, tenant, owner, agent_id, title, metadata, \
-                    head_message_id, branch_length, created_at, updated_at) ";
+                    head_message_id, branch_length, turns, created_at, updated_at) ";
         insert(self.0, head, rows, "", |row, (who, session)| {
             row.push_bind(session.id.uuid())
                 .push_bind(who.tenant.as_ref())
@@ -101,6 +98,7 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(Json(&session.metadata))
                 .push_bind(session.head.map(|head| head.uuid()))
                 .push_bind(session.branch_length)
+                .push_bind(session.turns)
                 .push_bind(Stamp(session.created_at))
                 .push_bind(Stamp(session.updated_at));
             Ok(())
@@ -153,11 +151,12 @@ impl Statements for SqliteStatements<'_> {
 
     async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
         let head = "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, \
-                    model, status, input_tokens, output_tokens, cached_input_tokens, \
-                    reasoning_tokens, input_message_id, output_message_id, node_id, \
-                    lease_expires_at, created_at, started_at) ";
-        let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING') DO NOTHING \
-                    RETURNING id";
+                    model, status, enqueued, turn, input_tokens, output_tokens, \
+                    cached_input_tokens, reasoning_tokens, input_message_id, output_message_id, \
+                    before_message_id, before_length, node_id, lease_expires_at, created_at, \
+                    started_at) ";
+        let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', \
+                    'AWAITING_INPUT') AND NOT enqueued DO NOTHING RETURNING id";
         let inserted = insert(self.0, head, rows, tail, |row, stored| {
             let run = stored.run;
             row.push_bind(run.id.uuid())
@@ -168,9 +167,13 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(run.agent_version_id.uuid())
                 .push_bind(run.model.as_str())
                 .push_bind(<&str>::from(run.status))
+                .push_bind(run.enqueued)
+                .push_bind(run.turn)
                 .push("0, 0, 0, 0")
                 .push_bind(run.input_message_id.uuid())
                 .push_bind(run.output_message_id.uuid())
+                .push_bind(stored.before.head.map(|head| head.uuid()))
+                .push_bind(stored.before.branch_length)
                 .push_bind(stored.node.uuid())
                 .push_bind(Stamp(stored.lease_expires_at))
                 .push_bind(Stamp(run.created_at))
@@ -211,21 +214,65 @@ impl Statements for SqliteStatements<'_> {
     }
 
     async fn set_heads(&mut self, rows: &[NewHead]) -> Result<(), StoreError> {
-        let head = "WITH v (id, head, length, at, title, previous) AS (";
+        let head = "WITH v (id, head, length, at, title, previous, turns) AS (";
         let tail = ") UPDATE sessions SET head_message_id = v.head, branch_length = v.length, \
-                    updated_at = v.at, title = coalesce(sessions.title, v.title) FROM v \
-                    WHERE sessions.id = v.id AND sessions.head_message_id IS v.previous";
+                    updated_at = v.at, title = coalesce(sessions.title, v.title), \
+                    turns = coalesce(v.turns, sessions.turns) FROM v WHERE sessions.id = v.id AND sessions.head_message_id IS v.previous";
         insert(self.0, head, rows, tail, |row, new| {
             row.push_bind(new.session.uuid())
                 .push_bind(new.head.map(|id| id.uuid()))
                 .push_bind(new.branch_length)
                 .push_bind(Stamp(new.at))
                 .push_bind(new.title.as_deref())
-                .push_bind(new.previous.map(|id| id.uuid()));
+                .push_bind(new.previous.map(|id| id.uuid()))
+                .push_bind(new.turns);
             Ok(())
         })
         .await?;
         Ok(())
+    }
+
+    async fn add_enqueued(
+        &mut self,
+        session: SessionId,
+        more: i32,
+        title: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut query = queries::add_enqueued::<Sqlite>(session, more, title);
+        query.build().execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    async fn is_enqueued(&mut self, run: RunId) -> Result<bool, StoreError> {
+        let mut query = queries::is_enqueued::<Sqlite>(run);
+        let found: Option<bool> = query
+            .build_query_scalar()
+            .fetch_optional(&mut *self.0)
+            .await?;
+        Ok(found.unwrap_or(false))
+    }
+
+    async fn next_turn(&mut self, session: SessionId) -> Result<Option<Uuid>, StoreError> {
+        let mut query = queries::next_turn::<Sqlite>(session);
+        let next = query.build_query_scalar().fetch_optional(&mut *self.0);
+        Ok(next.await?)
+    }
+
+    async fn give_turn(
+        &mut self,
+        turn: &TurnRequest,
+        locked: &LockedSession,
+    ) -> Result<bool, StoreError> {
+        let mut give = queries::give_turn::<Sqlite>(turn.run, turn.node, locked);
+        let given: Option<Uuid> = give
+            .build_query_scalar()
+            .fetch_optional(&mut *self.0)
+            .await?;
+        if given.is_some() {
+            let mut place = queries::place_message::<Sqlite>(turn, locked);
+            place.build().execute(&mut *self.0).await?;
+        }
+        Ok(given.is_some())
     }
 
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError> {
@@ -248,7 +295,7 @@ impl Statements for SqliteStatements<'_> {
                     input_tokens = v.input, output_tokens = v.output, \
                     cached_input_tokens = v.cached, reasoning_tokens = v.reasoning, \
                     finished_at = v.at FROM v WHERE runs.id = v.id AND runs.node_id = v.node \
-                    AND runs.status IN ('QUEUED', 'RUNNING') RETURNING id";
+                    AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') RETURNING id";
         let ended = insert(self.0, head, rows, tail, |row, finish| {
             let (run, error) = (&finish.run, finish.run.error.as_ref());
             row.push_bind(run.id.uuid())
@@ -270,10 +317,12 @@ impl Statements for SqliteStatements<'_> {
     }
 
     async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError> {
-        let head = "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events) AS (";
+        let head = "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id) \
+                    AS (";
         let tail = format!(
             ") INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
-             SELECT * FROM v WHERE {FOLLOWS_LOG} RETURNING run_id"
+             SELECT run_id, first_sequence, last_sequence, tenant, owner, events FROM v \
+             WHERE {FOLLOWS_LOG} RETURNING run_id"
         );
         let inserted = insert(self.0, head, rows, &tail, |row, log| {
             row.push_bind(log.run_id.uuid())
@@ -281,7 +330,8 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(log.last_sequence().cast_signed())
                 .push_bind(log.who.tenant.as_ref())
                 .push_bind(log.who.owner.as_ref())
-                .push_bind(encode_events(&log.events)?);
+                .push_bind(encode_events(&log.events)?)
+                .push_bind(log.node.uuid());
             Ok(())
         })
         .await?;

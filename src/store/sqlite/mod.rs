@@ -3,6 +3,7 @@
 mod agents;
 mod commit;
 mod messages;
+mod presence;
 mod runs;
 mod sessions;
 
@@ -17,6 +18,8 @@ use sqlx::sqlite::{
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
+
+use presence::Presence;
 
 use super::queries::{Dialect, Value};
 use super::rows::Stamp;
@@ -50,12 +53,14 @@ pub struct SqliteStore {
     // fair where its busy handler is not.
     writes: SqlitePool,
     writer: Writer,
+    presence: Presence,
 }
 
 impl SqliteStore {
     /// Opens the database, makes it if it is missing, and brings it up to date.
     pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
         make_folder(&settings.path)?;
+        let presence = Presence::announce(&settings.path)?;
         let options = SqliteConnectOptions::new()
             .filename(&settings.path)
             .create_if_missing(true)
@@ -82,6 +87,7 @@ impl SqliteStore {
             reads,
             writes,
             writer,
+            presence,
         })
     }
 }
@@ -119,11 +125,14 @@ impl Dialect for Sqlite {
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
         match value {
             Value::Id(id) => query.push_bind(id),
+            Value::MaybeId(id) => query.push_bind(id),
+            Value::Bytes(bytes) => query.push_bind(bytes),
             Value::Text(text) => query.push_bind(text),
             Value::MaybeText(text) => query.push_bind(text),
             Value::Number(number) => query.push_bind(number),
             Value::Time(at) => query.push_bind(Stamp(at)),
             Value::Json(json) => query.push_bind(Json(json)),
+            Value::JsonText(text) => query.push_bind(text),
         };
     }
 
@@ -142,6 +151,14 @@ impl Maintenance for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.reads).await?;
         Ok(())
+    }
+
+    fn was_alone(&self) -> bool {
+        self.presence.was_alone
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 
     async fn close(&self) {

@@ -2,15 +2,17 @@
 
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite};
+use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
+use crate::store::compact::Log;
 use crate::store::keys::KeyRow;
 use crate::store::log_rows::{LogGroupRow, decode_events};
 use crate::store::rows::{RUN_COLUMNS, RunRow, Stamp, all};
 use crate::store::{
-    EventLog, FinishedRun, KeptKey, NewEvents, NewRun, Reply, RunStore, StartedRun, StoreError,
-    queries,
+    EventLog, FinishedRun, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunStore, StartedRun,
+    StoreError, Turn, TurnRequest, queries,
 };
 
 use super::SqliteStore;
@@ -22,13 +24,28 @@ impl RunStore for SqliteStore {
         all::<RunRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
     }
 
-    async fn active_runs(
+    async fn enqueued_runs(
         &self,
         who: &Principal,
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError> {
-        let mut query = queries::active_runs::<Sqlite>(who, sessions);
+        let mut query = queries::enqueued_runs::<Sqlite>(who, sessions);
         all::<RunRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
+    }
+
+    async fn runs_by_turn(
+        &self,
+        who: &Principal,
+        session: SessionId,
+        turn: i32,
+        limit: u32,
+    ) -> Result<Vec<Run>, StoreError> {
+        let mut query = queries::runs_by_turn::<Sqlite>(who, session, turn, limit);
+        all::<RunRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
+    }
+
+    async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError> {
+        self.writer.take_turn(turn).await
     }
 
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError> {
@@ -44,6 +61,20 @@ impl RunStore for SqliteStore {
         let mut query = queries::kept_key::<Sqlite>(who, key, now);
         let row: Option<KeyRow> = query.build_query_as().fetch_optional(&self.reads).await?;
         Ok(row.map(KeptKey::from))
+    }
+
+    async fn keep_key(
+        &self,
+        who: &Principal,
+        key: &NewKey,
+        run: RunId,
+        now: Timestamp,
+    ) -> Result<KeptKey, StoreError> {
+        let mut keep = queries::keep_key::<Sqlite>(who, key, run, now);
+        keep.build().execute(&self.writes).await?;
+        let mut query = queries::kept_key::<Sqlite>(who, &key.key, now);
+        let row: KeyRow = query.build_query_as().fetch_one(&self.writes).await?;
+        Ok(row.into())
     }
 
     async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -65,7 +96,7 @@ impl RunStore for SqliteStore {
     async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE runs SET lease_expires_at = $1
-             WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING')",
+             WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')",
         )
         .bind(Stamp(until))
         .bind(node.uuid())
@@ -85,7 +116,7 @@ impl RunStore for SqliteStore {
         query.push_bind(node.uuid());
         query.push(", lease_expires_at = ").push_bind(Stamp(until));
         query.push(
-            " WHERE r.id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
+            " WHERE r.id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                AND lease_expires_at <= ",
         );
         query.push_bind(Stamp(now)).push(" LIMIT ");
@@ -100,6 +131,17 @@ impl RunStore for SqliteStore {
         rows.into_iter()
             .map(|row| Ok((row.principal(), Run::try_from(row)?)))
             .collect()
+    }
+    async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError> {
+        let mut query = queries::branch_before::<Sqlite>(run);
+        let row: Option<(Option<Uuid>, Option<i32>)> =
+            query.build_query_as().fetch_optional(&self.reads).await?;
+        Ok(row.and_then(|(head, length)| {
+            Some(Rewind {
+                head: head.map(Into::into),
+                branch_length: length?,
+            })
+        }))
     }
 }
 
@@ -119,5 +161,31 @@ impl EventLog for SqliteStore {
         let mut query = queries::events::<Sqlite>(who, run, after, limit);
         let rows: Vec<LogGroupRow> = query.build_query_as().fetch_all(&self.reads).await?;
         decode_events(run, rows, after)
+    }
+    async fn runs_to_compact(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError> {
+        let mut query = queries::runs_to_compact::<Sqlite>(before, limit);
+        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.reads).await?;
+        rows.into_iter()
+            .map(|row| Ok((row.principal(), Run::try_from(row)?)))
+            .collect()
+    }
+
+    async fn compact_log(
+        &self,
+        who: &Principal,
+        run: RunId,
+        kept: &[RunEvent],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
+        Log::<Sqlite>(&mut transaction)
+            .compact(who, run, kept, at)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }

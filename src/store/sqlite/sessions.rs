@@ -5,7 +5,7 @@ use sqlx::{Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::domain::{MessageId, Page, PageRequest, Principal, Session, SessionId};
-use crate::store::rows::{SessionRow, all};
+use crate::store::rows::{MessageRow, SessionRow, all};
 use crate::store::{
     NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore, StoreError, queries,
 };
@@ -64,6 +64,34 @@ impl SessionStore for SqliteStore {
         Ok(session)
     }
 
+    async fn fork_session(
+        &self,
+        who: &Principal,
+        message: MessageId,
+        new: SessionId,
+        title: Option<&str>,
+    ) -> Result<Session, StoreError> {
+        let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
+        let mut fork = queries::fork_session::<Sqlite>(who, message, new, title);
+        let forked: Option<SessionRow> = fork
+            .build_query_as()
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let mut session = Session::from(forked.ok_or(StoreError::NotFound)?);
+        let mut path = queries::path_to::<Sqlite>(who, message);
+        let rows: Vec<MessageRow> = path.build_query_as().fetch_all(&mut *transaction).await?;
+        let copies = queries::copied(all(rows)?, new);
+        for copies in copies.chunks(queries::COPIED_AT_ONCE) {
+            let mut insert = queries::insert_copies::<Sqlite>(who, copies)?;
+            insert.build().execute(&mut *transaction).await?;
+        }
+        session.head = copies.last().map(|copy| copy.id);
+        let mut set = queries::set_first_head::<Sqlite>(&session);
+        set.build().execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(session)
+    }
+
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError> {
         let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
         let mut delete = queries::delete_session::<Sqlite>(who, id);
@@ -82,6 +110,15 @@ impl SessionStore for SqliteStore {
         ids: &[SessionId],
     ) -> Result<Vec<Session>, StoreError> {
         let mut query = queries::sessions_by_id::<Sqlite>(who, ids);
+        all::<SessionRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
+    }
+
+    async fn sessions_even_deleted(
+        &self,
+        who: &Principal,
+        ids: &[SessionId],
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut query = queries::sessions_even_deleted::<Sqlite>(who, ids);
         all::<SessionRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
     }
 
