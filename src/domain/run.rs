@@ -164,7 +164,7 @@ pub struct Run {
     pub agent_version_id: AgentVersionId,
     /// `provider/model` it runs with.
     pub model: String,
-    /// Where it stands. Changed by [`Run::begin`] and [`Run::end`] alone.
+    /// Where it stands. Changed by [`Run::enqueue`], [`Run::begin`] and [`Run::end`] alone.
     pub status: RunStatus,
     /// Whether it waits for others of its session, and has no place in its branch yet.
     pub enqueued: bool,
@@ -233,6 +233,12 @@ impl Run {
         }
         self.status = to;
         Ok(())
+    }
+
+    /// A run that was to start has to wait for others of its session first.
+    pub fn enqueue(&mut self) {
+        (self.status, self.enqueued, self.turn) = (RunStatus::Queued, true, None);
+        (self.started_at, self.last_sequence) = (None, 0);
     }
 
     /// A queued run begins to be made.

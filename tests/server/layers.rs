@@ -73,6 +73,31 @@ fn rooms_use_only_what_is_below_them() {
     assert_eq!(wrong, [""; 0], "against the order of the rooms");
 }
 
+/// A run's status is changed by its own methods alone, which know what is allowed.
+#[test]
+fn only_the_domain_changes_a_runs_status() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    visit(&source, &mut |path, text| {
+        if path.ends_with("domain/run.rs") {
+            return;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let assigns = line.match_indices(".status").any(|(at, word)| {
+                let rest = line[at + word.len()..].trim_start();
+                let assigned = rest.strip_prefix('=').unwrap_or("=").trim_start();
+                // `==` compares, and so does SQL.
+                !assigned.starts_with(['=', '\''])
+                    || rest.starts_with(", ") && line.contains(") = (")
+            });
+            if assigns {
+                wrong.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    });
+    assert_eq!(wrong, [""; 0]);
+}
+
 /// Every `crate::ROOM` of a file, `use crate::{a, b::c}` included.
 fn rooms_used(text: &str) -> Vec<String> {
     let mut rooms = Vec::new();

@@ -182,6 +182,27 @@ async fn an_answer_without_end_is_cut() {
 }
 
 #[tokio::test]
+async fn a_model_call_that_takes_too_long_is_ended() {
+    let server = Setup::new().set("runs.step_timeout_s", 1).start().await;
+    let script = Script::stream().text(["Well, "]).hold();
+    let expected = error("STEP_TIMEOUT", "the model call took longer than 1 s", true);
+    check(&server, Some(script), expected, Some("Well, ")).await;
+    soon("the call to be given up", server.upstream.wait_closed(1)).await;
+}
+
+#[tokio::test]
+async fn a_model_call_is_told_how_long_its_answer_may_be() {
+    let setup = Setup::new().set("runs.max_output_tokens", 7);
+    let server = setup.start().await;
+    chat(&server.client(), None, "Hello").await;
+    let asked = &server.upstream.received()[0].body;
+    let limit = asked
+        .get("max_tokens")
+        .or(asked.get("max_completion_tokens"));
+    assert_eq!(limit, Some(&json!(7)), "{asked}");
+}
+
+#[tokio::test]
 async fn a_run_that_takes_too_long_is_ended() {
     let server = Setup::new().set("runs.timeout_s", 1).start().await;
     server

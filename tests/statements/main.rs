@@ -132,6 +132,17 @@ async fn a_page_of_sessions(db: Arc<Database>) {
     );
     check_count(&statements, 4);
 
+    // What a client needs to open a chat is of the session's own statement.
+    let brief = SESSION.replace("{ id status model lastSequence }", "{ id lastSequence }");
+    let document = format!("{{ sessions(first: {SESSIONS}) {{ nodes {{ {brief} }} }} }}");
+    let (data, statements) = counted(&server.client(), &document).await;
+    let nodes = data["sessions"]["nodes"].as_array().unwrap();
+    let active = nodes
+        .iter()
+        .filter(|node| node["activeRun"]["lastSequence"] == 4);
+    assert_eq!(active.count(), 2);
+    assert_eq!(statements.len(), 3, "{statements:#?}");
+
     // A level deeper, one statement more.
     let deeper = document.replace("lastSequence }", "lastSequence agent { name } }");
     let (_, statements) = counted(&server.client(), &deeper).await;

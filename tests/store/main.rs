@@ -7,6 +7,7 @@ mod support;
 
 mod agents;
 mod branches;
+mod follow;
 mod groups;
 mod keys;
 mod leases;
@@ -98,6 +99,9 @@ on_both! {
         expired_keys_are_removed_a_few_at_a_time,
         a_key_belongs_to_one_owner,
         a_withdrawn_run_leaves_the_branch,
+    }
+    follow {
+        whoever_attaches_sees_every_event_once,
     }
     log {
         a_log_reads_as_it_was_written,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{ActiveRun, Message, Role, RunStatus, Session, SessionId};
+use crate::domain::{ActiveRun, Message, Role, Session, SessionId};
 use crate::store::{
     IfBusy, NewRun, Rewind, RunInput, SessionTarget, StartedRun, StoreError, UNPLACED, keys,
 };
@@ -159,9 +159,7 @@ fn enqueue<'a>(
         started.session = locked.session.clone();
         started.session.enqueued_runs += *more;
         (started.message.parent_id, started.message.position) = (None, UNPLACED);
-        let run = &mut started.run;
-        (run.status, run.enqueued, run.turn) = (RunStatus::Queued, true, None);
-        (run.started_at, run.last_sequence) = (None, 0);
+        started.run.enqueue();
     }
     waiting
 }
