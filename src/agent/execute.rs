@@ -239,6 +239,11 @@ impl Execution {
                 let event = ending.answer.add_reasoning(text);
                 ending.pending.push(event);
             }
+            // No tools are told to the model yet, and reasoning is not sent back.
+            StreamPart::ReasoningSignature(_)
+            | StreamPart::ToolCallStarted { .. }
+            | StreamPart::ToolCallArguments { .. }
+            | StreamPart::ToolCallCompleted { .. } => {}
             StreamPart::Usage(usage) => ending.run.usage = usage,
             StreamPart::Finish(reason) => ending.finish_reason = Some(reason),
         }

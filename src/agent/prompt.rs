@@ -50,29 +50,26 @@ pub(super) fn request(
     instructions: String,
     history: &[Message],
 ) -> ChatRequest {
-    let mut messages = vec![ChatMessage {
-        role: ChatRole::System,
-        content: instructions,
-    }];
+    let mut messages = vec![ChatMessage::system(instructions)];
     let spoken = history
         .iter()
         .skip_while(|message| message.role != Role::User)
-        .map(|message| ChatMessage {
-            role: match message.role {
+        .map(|message| {
+            let role = match message.role {
                 Role::User => ChatRole::User,
                 Role::Assistant => ChatRole::Assistant,
-            },
-            content: text_of(&message.parts),
+            };
+            (role, text_of(&message.parts))
         });
-    messages.extend(spoken.filter(|message| !message.content.is_empty()));
+    let spoken = spoken.filter(|(_, text)| !text.is_empty());
+    messages.extend(spoken.map(|(role, text)| ChatMessage::text(role, text)));
     ChatRequest {
-        model: model.to_owned(),
-        messages,
         sampling: Sampling {
             temperature: spec.parameters.temperature.map(|value| value as f32),
             top_p: spec.parameters.top_p.map(|value| value as f32),
             seed: spec.parameters.seed,
         },
         max_output_tokens: spec.parameters.max_output_tokens,
+        ..ChatRequest::new(model, messages)
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::config::{EmbeddedSettings, ModelsSettings, OpenAiSettings, ms};
 use crate::domain::AgentSpec;
-use crate::llm::{self, ChatModel, HttpSettings, Models, OpenAi};
+use crate::llm::{self, ChatModel, HttpSettings, Models, Provider, ProviderKind};
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
 const OPENAI_MODEL: &str = "openai/gpt-4.1-mini";
@@ -85,7 +85,8 @@ fn openai(settings: &OpenAiSettings) -> Result<Arc<dyn ChatModel>, ModelError> {
         proxy_from_env: true,
     })
     .map_err(|error| ModelError::Client(error.to_string()))?;
-    let provider = llm::OpenAiSettings {
+    let provider = llm::ProviderSettings {
+        kind: ProviderKind::OpenAi,
         base_url: settings.base_url.clone(),
         api_key: settings.api_key.clone(),
         first_token_timeout: ms(settings.first_token_timeout_ms),
@@ -93,7 +94,7 @@ fn openai(settings: &OpenAiSettings) -> Result<Arc<dyn ChatModel>, ModelError> {
         total_timeout: ms(settings.total_timeout_ms),
         max_event_bytes: settings.event_limit_bytes,
     };
-    let provider = OpenAi::new(client, provider);
+    let provider = Provider::new(client, provider);
     Ok(Arc::new(
         provider.map_err(|error| ModelError::OpenAi(error.to_string()))?,
     ))

@@ -62,6 +62,8 @@ pub enum ConcurrencyPolicy {
 pub enum FinishReason {
     /// The model was done.
     Stop,
+    /// The model called tools; of a step, as the run goes on with their results.
+    ToolCalls,
     /// A limit on output or context was reached.
     Length,
     /// The provider withheld the rest.

@@ -59,6 +59,8 @@ pub(crate) enum ConcurrencyPolicy {
 pub(crate) enum FinishReason {
     /// The model was done.
     Stop,
+    /// The model called tools; of a step, as the run goes on with their results.
+    ToolCalls,
     /// A limit on output or context was reached.
     Length,
     /// The provider withheld the rest.

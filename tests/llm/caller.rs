@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use talkgraph::domain::{FinishReason, Usage};
 use talkgraph::llm::{
-    ChatMessage, ChatModel, ChatRequest, ChatRole, HttpSettings, LlmError, OpenAi, OpenAiSettings,
-    PartStream, Sampling, StreamPart, http_client,
+    ChatMessage, ChatModel, ChatRequest, HttpSettings, LlmError, PartStream, Provider,
+    ProviderKind, ProviderSettings, Sampling, StreamPart, http_client,
 };
 
 use crate::upstream::{Script, Upstream};
@@ -16,8 +16,14 @@ pub const LONG: Duration = Duration::from_secs(30);
 pub const SHORT: Duration = Duration::from_millis(60);
 
 /// Settings with a key, limits no test reaches, and small events.
-pub fn settings(base_url: String) -> OpenAiSettings {
-    OpenAiSettings {
+pub fn settings(base_url: String) -> ProviderSettings {
+    settings_of(ProviderKind::OpenAi, base_url)
+}
+
+/// The same for another kind of provider.
+pub fn settings_of(kind: ProviderKind, base_url: String) -> ProviderSettings {
+    ProviderSettings {
+        kind,
         base_url,
         api_key: Some(KEY.into()),
         first_token_timeout: LONG,
@@ -28,31 +34,24 @@ pub fn settings(base_url: String) -> OpenAiSettings {
 }
 
 /// A provider with a client of its own.
-pub fn provider(settings: OpenAiSettings) -> OpenAi {
+pub fn provider(settings: ProviderSettings) -> Provider {
     let client = http_client(&HttpSettings {
         connect_timeout: LONG,
         proxy_from_env: false,
     });
-    OpenAi::new(client.unwrap(), settings).unwrap()
+    Provider::new(client.unwrap(), settings).unwrap()
 }
 
 /// A request with instructions and this question.
 pub fn ask(text: &str) -> ChatRequest {
-    let message = |role, content: &str| ChatMessage {
-        role,
-        content: content.to_owned(),
-    };
+    let messages = vec![ChatMessage::system("Be brief."), ChatMessage::user(text)];
     ChatRequest {
-        model: "small".to_owned(),
-        messages: vec![
-            message(ChatRole::System, "Be brief."),
-            message(ChatRole::User, text),
-        ],
         sampling: Sampling {
             temperature: Some(0.5),
             ..Sampling::default()
         },
         max_output_tokens: Some(64),
+        ..ChatRequest::new("small", messages)
     }
 }
 
@@ -61,9 +60,32 @@ pub fn ask(text: &str) -> ChatRequest {
 pub struct Answer {
     pub text: String,
     pub reasoning: String,
+    pub signatures: Vec<String>,
+    pub calls: Vec<Call>,
     pub usage: Option<Usage>,
     pub finish: Option<FinishReason>,
     pub error: Option<LlmError>,
+}
+
+/// A tool call.
+#[derive(Debug, Default, PartialEq)]
+pub struct Call {
+    pub id: String,
+    pub name: String,
+    pub arguments: String,
+    pub completed: bool,
+}
+
+impl Call {
+    /// A call that is completed.
+    pub fn complete(id: &str, name: &str, arguments: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+            completed: true,
+        }
+    }
 }
 
 impl Answer {
@@ -104,6 +126,21 @@ pub async fn collect(mut stream: PartStream) -> Answer {
         match part {
             Ok(StreamPart::Text(text)) => answer.text += &text,
             Ok(StreamPart::Reasoning(text)) => answer.reasoning += &text,
+            Ok(StreamPart::ReasoningSignature(text)) => answer.signatures.push(text),
+            Ok(StreamPart::ToolCallStarted { index, id, name }) => {
+                assert_eq!(index as usize, answer.calls.len());
+                answer.calls.push(Call {
+                    id,
+                    name,
+                    ..Call::default()
+                });
+            }
+            Ok(StreamPart::ToolCallArguments { index, delta }) => {
+                answer.calls[index as usize].arguments += &delta;
+            }
+            Ok(StreamPart::ToolCallCompleted { index }) => {
+                answer.calls[index as usize].completed = true;
+            }
             Ok(StreamPart::Usage(usage)) => answer.usage = Some(usage),
             Ok(StreamPart::Finish(reason)) => assert_eq!(answer.finish.replace(reason), None),
             Err(error) => answer.error = Some(error),
@@ -113,7 +150,7 @@ pub async fn collect(mut stream: PartStream) -> Answer {
 }
 
 /// One call, from the question to the end of the answer.
-pub async fn call(provider: &OpenAi) -> Answer {
+pub async fn call(provider: &Provider) -> Answer {
     match provider.stream(ask("How are you?")).await {
         Ok(stream) => collect(stream).await,
         Err(error) => Answer::failed("", error),
@@ -121,7 +158,7 @@ pub async fn call(provider: &OpenAi) -> Answer {
 }
 
 /// One call with these settings, answered by this script.
-pub async fn scripted(script: Script, change: impl FnOnce(&mut OpenAiSettings)) -> Answer {
+pub async fn scripted(script: Script, change: impl FnOnce(&mut ProviderSettings)) -> Answer {
     let upstream = Upstream::start().await;
     upstream.then(script);
     let mut settings = settings(upstream.base_url());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use talkgraph::domain::FinishReason;
-use talkgraph::llm::{LlmError, OpenAiSettings};
+use talkgraph::llm::{LlmError, ProviderSettings};
 
 use crate::caller::{Answer, KEY, SHORT, call, provider, scripted, settings};
 use crate::upstream::{Script, Upstream, chunk, finish};
@@ -77,7 +77,7 @@ async fn a_provider_that_is_not_there_is_unavailable() {
 #[tokio::test]
 async fn silence_ends_at_the_first_token_limit() {
     let expected = Answer::failed("", LlmError::FirstTokenTimeout(SHORT));
-    let limit = |settings: &mut OpenAiSettings| settings.first_token_timeout = SHORT;
+    let limit = |settings: &mut ProviderSettings| settings.first_token_timeout = SHORT;
     assert_eq!(scripted(Script::silence(), limit).await, expected);
     let role = chunk(&json!({ "role": "assistant", "content": "" }));
     let only_a_role = Script::stream().event(role).hold();

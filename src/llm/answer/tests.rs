@@ -10,9 +10,11 @@ use tokio::time::{Instant, sleep};
 
 use super::{Answer, DRAIN_TIMEOUT, Reader};
 use crate::domain::FinishReason;
-use crate::llm::openai::fault::Redaction;
-use crate::llm::openai::pace::{Limits, Pace};
-use crate::llm::openai::parts::Parts;
+use crate::llm::fault::Redaction;
+use crate::llm::openai::ChatCompletions;
+use crate::llm::pace::{Limits, Pace};
+use crate::llm::parts::Parts;
+use crate::llm::protocol::Protocol;
 use crate::llm::{LlmError, StreamPart};
 
 const FIRST_TOKEN: Duration = Duration::from_secs(10);
@@ -37,7 +39,8 @@ fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Bod
         .map(|text| Ok(Bytes::from_static(text.as_bytes())))
         .boxed();
     let parts = Parts::new("test".into(), Redaction::default());
-    Answer::new(body, Reader::new(false, 1024), parts, pace)
+    let decoder = ChatCompletions::of_host("localhost").decoder();
+    Answer::new(body, Reader::new(false, 1024, decoder), parts, pace)
 }
 
 /// Chunks that come after a time, in seconds since the one before; then silence.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::llm::{ChatRequest, LlmError};
+use super::{ChatRequest, Content, FileData, LlmError};
 
 /// The error that an HTTP status stands for.
 pub(super) fn of_status(status: u16) -> LlmError {
@@ -134,10 +134,8 @@ const LOGGED_CHARS: usize = 500;
 
 impl Redaction {
     pub(super) fn new(request: &ChatRequest, key: Option<&str>) -> Self {
-        let prompts = request
-            .messages
-            .iter()
-            .filter_map(|message| piece(&message.content));
+        let contents = request.messages.iter().flat_map(|message| &message.content);
+        let prompts = contents.filter_map(|content| piece(said(content)));
         Self {
             pieces: prompts.chain(key).map(Box::from).collect(),
         }
@@ -150,6 +148,20 @@ impl Redaction {
         // Control characters could forge lines of the log.
         let printable = |c: char| if c.is_control() { ' ' } else { c };
         text.chars().take(LOGGED_CHARS).map(printable).collect()
+    }
+}
+
+/// What a provider could repeat of a content.
+fn said(content: &Content) -> &str {
+    match content {
+        Content::Text(text)
+        | Content::Reasoning { text, .. }
+        | Content::ToolResult { text, .. } => text,
+        Content::ToolCall { arguments, .. } => arguments,
+        Content::File { data, .. } => match data {
+            FileData::Base64(bytes) => bytes,
+            FileData::Url(url) => url,
+        },
     }
 }
 

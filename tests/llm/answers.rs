@@ -3,8 +3,8 @@
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use talkgraph::llm::{
-    ChatModel, HttpSettings, LlmError, OpenAi, OpenAiSettings, OpenAiSettingsError, StreamPart,
-    http_client,
+    ChatModel, HttpSettings, LlmError, Provider, ProviderSettings, ProviderSettingsError,
+    StreamPart, http_client,
 };
 
 use crate::caller::{Answer, KEY, LONG, ask, call, collect, provider, scripted, settings, tokens};
@@ -55,7 +55,7 @@ async fn calls_in_turn_share_a_connection() {
 #[tokio::test]
 async fn a_provider_without_a_key_is_sent_none() {
     let upstream = Upstream::start().await;
-    let provider = provider(OpenAiSettings {
+    let provider = provider(ProviderSettings {
         api_key: None,
         ..settings(upstream.base_url())
     });
@@ -179,32 +179,32 @@ async fn settings_that_cannot_work_are_refused() {
     })
     .unwrap();
     let refused = |base_url: &str, key: &str| {
-        let settings = OpenAiSettings {
+        let settings = ProviderSettings {
             api_key: Some(key.into()),
             ..settings(base_url.to_owned())
         };
-        OpenAi::new(client.clone(), settings).err()
+        Provider::new(client.clone(), settings).err()
     };
     for url in ["", "localhost/v1", "http://"] {
         let error = refused(url, KEY);
         assert!(
-            matches!(error, Some(OpenAiSettingsError::NotAUrl(_))),
+            matches!(error, Some(ProviderSettingsError::NotAUrl(_))),
             "{url} {error:?}"
         );
     }
     for url in ["localhost:8000/v1", "file:///v1", "data:v1"] {
         assert_eq!(
             refused(url, KEY),
-            Some(OpenAiSettingsError::NotHttp),
+            Some(ProviderSettingsError::NotHttp),
             "{url}"
         );
     }
     let with_password = "https://me:secret@example.com/v1";
     assert_eq!(
         refused(with_password, KEY),
-        Some(OpenAiSettingsError::Credentials)
+        Some(ProviderSettingsError::Credentials)
     );
     let example = "https://example.com/v1/";
-    assert_eq!(refused(example, "a\nb"), Some(OpenAiSettingsError::Key));
+    assert_eq!(refused(example, "a\nb"), Some(ProviderSettingsError::Key));
     assert_eq!(refused(example, KEY), None);
 }

@@ -1,4 +1,4 @@
-//! The OpenAI-compatible provider against a scripted one, over real sockets.
+//! The vendors' protocols against a scripted provider, over real sockets.
 
 #![allow(
     clippy::unwrap_used,

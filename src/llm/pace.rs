@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::llm::LlmError;
+use super::LlmError;
 
 /// The limits of one call.
 #[derive(Debug, Clone, Copy)]

@@ -11,8 +11,9 @@ use tokio::task::coop;
 
 use super::pace::Pace;
 use super::parts::{Parts, ReadError};
-use crate::llm::sse::{SseDecoder, SseError};
-use crate::llm::{LlmError, StreamPart};
+use super::protocol::Decode;
+use super::sse::{SseDecoder, SseError};
+use super::{LlmError, StreamPart};
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,12 @@ mod tests;
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How a body is read.
-pub(super) enum Reader {
+pub(super) struct Reader {
+    form: Form,
+    decoder: Box<dyn Decode>,
+}
+
+enum Form {
     /// As server-sent events, which is what was asked for.
     Events(SseDecoder),
     /// As one JSON object: some proxies do not stream.
@@ -36,22 +42,29 @@ pub(super) enum Reader {
 
 impl Reader {
     /// A reader that refuses events, or a JSON body, of more than `limit` bytes.
-    pub(super) fn new(is_json: bool, limit: usize) -> Self {
-        if is_json {
+    pub(super) fn new(is_json: bool, limit: usize, decoder: Box<dyn Decode>) -> Self {
+        let form = if is_json {
             let body = Vec::new();
-            Self::Json { body, limit }
+            Form::Json { body, limit }
         } else {
-            Self::Events(SseDecoder::new(limit))
-        }
+            Form::Events(SseDecoder::new(limit))
+        };
+        Self { form, decoder }
     }
 
     fn read(&mut self, bytes: &[u8], parts: &mut Parts) -> Result<(), ReadError> {
-        match self {
-            Self::Events(decoder) => decoder.feed(bytes, |event| parts.event(event)),
-            Self::Json { body, limit } if body.len() + bytes.len() > *limit => {
+        match &mut self.form {
+            Form::Events(events) => events.feed(bytes, |event| {
+                // What follows the last event is not looked at.
+                if parts.is_done() || event.data.trim_ascii().is_empty() {
+                    return Ok(());
+                }
+                self.decoder.event(event, parts)
+            }),
+            Form::Json { body, limit } if body.len() + bytes.len() > *limit => {
                 Err(SseError::TooLarge { limit: *limit }.into())
             }
-            Self::Json { body, .. } => {
+            Form::Json { body, .. } => {
                 body.extend_from_slice(bytes);
                 Ok(())
             }
@@ -59,9 +72,9 @@ impl Reader {
     }
 
     fn end(&mut self, parts: &mut Parts) -> Result<(), ReadError> {
-        match self {
-            Self::Events(_) => Ok(()),
-            Self::Json { body, .. } => parts.completion(body),
+        match &self.form {
+            Form::Events(_) => Ok(()),
+            Form::Json { body, .. } => self.decoder.whole(body, parts),
         }
     }
 }
@@ -152,9 +165,13 @@ where
             let error = self.failed(error);
             self.over(error);
         } else if self.parts.is_done() {
-            self.parts.release_finish();
-            self.pace.end_within(DRAIN_TIMEOUT);
-            self.state = State::Draining;
+            match self.parts.release_finish() {
+                Ok(_) => {
+                    self.pace.end_within(DRAIN_TIMEOUT);
+                    self.state = State::Draining;
+                }
+                Err(error) => self.state = State::Over(Some(error)),
+            }
         } else if let Err(error) = self.pace.check_total() {
             self.over(error);
         }
@@ -174,7 +191,7 @@ where
     /// that costs the usage at most, and failing would cost the answer.
     fn over(&mut self, error: LlmError) {
         let finished = self.parts.release_finish();
-        self.state = State::Over((!finished).then_some(error));
+        self.state = State::Over(finished.map_or_else(Some, |told| (!told).then_some(error)));
     }
 }
 

@@ -1,0 +1,58 @@
+//! What the requests of several vendors have in common.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::{FileData, LlmError};
+
+/// A call's arguments as the text of an object.
+pub(super) fn arguments_text(arguments: &str) -> &str {
+    match serde_json::from_str::<Map<String, Value>>(arguments) {
+        Ok(_) => arguments,
+        Err(_) => "{}",
+    }
+}
+
+/// A call's id, for vendors that refuse ids of another form. A history may have calls that
+/// another vendor's model has made; call and result must still have the same id.
+pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> Cow<'_, str> {
+    if fits(id) {
+        return Cow::Borrowed(id);
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    let hex = digest.iter().map(|byte| format!("{byte:02x}"));
+    Cow::Owned(hex.collect::<String>().chars().take(len).collect())
+}
+
+/// The address that has the file itself in it (RFC 2397), or where it is.
+pub(super) fn url_of(media_type: &str, data: &FileData) -> String {
+    match data {
+        FileData::Base64(bytes) => format!("data:{media_type};base64,{bytes}"),
+        FileData::Url(url) => url.clone(),
+    }
+}
+
+/// A text file's text: those vendors take that have no place for such a file.
+pub(super) fn text_file(media_type: &str, data: &FileData, name: Option<&str>) -> Option<String> {
+    let FileData::Base64(bytes) = data else {
+        return None;
+    };
+    if !media_type.starts_with("text/") && media_type != "application/json" {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(bytes).ok()?).ok()?;
+    Some(match name {
+        Some(name) => format!("File {name:?}:\n{text}"),
+        None => text,
+    })
+}
+
+/// A file that the vendor has no form for.
+pub(super) fn unsupported(vendor: &str, media_type: &str) -> LlmError {
+    tracing::warn!(vendor, media_type, "a file cannot be sent to this provider");
+    LlmError::Rejected { status: 415 }
+}
