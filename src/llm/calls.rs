@@ -112,6 +112,20 @@ impl ToolCalls {
         Ok(())
     }
 
+    /// The provider says that a call is complete.
+    pub(super) fn complete(&mut self, key: u64, give: impl FnMut(StreamPart)) {
+        let call = self.calls.iter_mut().rfind(|call| call.key == Some(key));
+        if let Some(call) = call {
+            call.complete(give);
+        }
+    }
+
+    /// Whether arguments of this call have come.
+    pub(super) fn has_arguments(&self, key: u64) -> bool {
+        let call = self.calls.iter().rfind(|call| call.key == Some(key));
+        call.is_some_and(|call| call.bytes > 0)
+    }
+
     /// The answer has ended, so every call is complete; but not the one that was being
     /// written when a limit was reached.
     pub(super) fn finish(

@@ -25,14 +25,40 @@ pub(super) struct Fault {
     message: String,
     /// The context's size in tokens (llama.cpp).
     context_tokens: Option<u32>,
+    /// The key is a wrong one, whatever the status says (Gemini).
+    wrong_key: bool,
+}
+
+/// The context was too small, in the words of those who have no code for it, and whether
+/// the limit is the first number after them or the last. OpenAI's are also vLLM's.
+const CONTEXT_WORDS: [(&str, Number); 5] = [
+    ("maximum context length", Number::First),
+    // Anthropic: "prompt is too long: 208310 tokens > 200000 maximum"
+    ("prompt is too long", Number::Last),
+    // Anthropic: "input length and `max_tokens` exceed context limit: 1 + 2 > 3, decrease"
+    ("exceed context limit", Number::Last),
+    // Gemini: "The input token count (2) exceeds the maximum number of tokens allowed (1)."
+    ("maximum number of tokens allowed", Number::First),
+    // OpenAI Responses
+    ("exceeds the context window", Number::First),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Number {
+    First,
+    Last,
 }
 
 impl Fault {
     /// Reads the body of an answer with an error status.
     pub(super) fn of_body(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
-            // Older vLLM has the fields at the top.
-            Ok(value) => Self::of_value(value.get("error").unwrap_or(&value)),
+            Ok(value) => {
+                // Gemini puts it into a list when it streams.
+                let value = value.get(0).unwrap_or(&value);
+                // Older vLLM has the fields at the top.
+                Self::of_value(value.get("error").unwrap_or(value))
+            }
             Err(_) => Self {
                 message: String::from_utf8_lossy(body).into_owned(),
                 ..Self::default()
@@ -47,14 +73,19 @@ impl Fault {
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
+        let or = |first: String, key| if first.is_empty() { text(key) } else { first };
+        let details = value.get("details").and_then(Value::as_array);
+        let mut details = details.into_iter().flatten();
         Self {
             code: text("code"),
-            kind: text("type"),
+            // Gemini's name.
+            kind: or(text("type"), "status"),
             // Ollama writes a bare string.
             message: value
                 .as_str()
                 .map_or_else(|| text("message"), str::to_owned),
             context_tokens: text("n_ctx").parse().ok(),
+            wrong_key: details.any(|detail| detail["reason"] == "API_KEY_INVALID"),
         }
     }
 
@@ -62,6 +93,7 @@ impl Fault {
     pub(super) fn with_status(&self, status: u16) -> LlmError {
         let mapped = of_status(status);
         match mapped {
+            LlmError::Rejected { .. } if self.wrong_key => LlmError::Auth,
             LlmError::Rejected { .. } => self.context_exceeded().unwrap_or(mapped),
             mapped => mapped,
         }
@@ -72,37 +104,31 @@ impl Fault {
         if let Some(error) = self.context_exceeded() {
             return error;
         }
-        match self.code.parse() {
-            Ok(status @ 400..600) => of_status(status),
-            _ => match (self.code.as_str(), self.kind.as_str()) {
-                ("rate_limit_exceeded" | "insufficient_quota", _) | (_, "rate_limit_error") => {
-                    LlmError::RateLimited
-                }
-                ("invalid_api_key", _) | (_, "authentication_error") => LlmError::Auth,
-                (_, "invalid_request_error") => LlmError::Rejected { status: 400 },
-                _ => LlmError::Unavailable,
-            },
+        if let Ok(status @ 400..600) = self.code.parse() {
+            return self.with_status(status);
         }
+        let words = [self.code.as_str(), self.kind.as_str()];
+        words
+            .into_iter()
+            .find_map(of_word)
+            .unwrap_or(LlmError::Unavailable)
     }
 
-    /// OpenAI has a code for it, llama.cpp a type; vLLM only the words, which are
-    /// OpenAI's own. They are also where OpenAI tells the limit.
+    /// OpenAI has a code for it, llama.cpp a type, the others only words, in which most
+    /// tell the limit.
     fn context_exceeded(&self) -> Option<LlmError> {
-        const WORDS: &str = "maximum context length";
-        let told = self.message.split_once(WORDS).map(|(_, rest)| rest);
+        let told = CONTEXT_WORDS.iter().find_map(|(words, number)| {
+            let (_, rest) = self.message.split_once(words)?;
+            Some(number.of(rest))
+        });
         if self.code != "context_length_exceeded"
             && self.kind != "exceed_context_size_error"
             && told.is_none()
         {
             return None;
         }
-        let told = told.and_then(|rest| {
-            let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
-            let end = digits.find(|c: char| !c.is_ascii_digit());
-            digits[..end.unwrap_or(digits.len())].parse().ok()
-        });
         Some(LlmError::ContextExceeded {
-            limit: self.context_tokens.or(told),
+            limit: self.context_tokens.or(told.flatten()),
         })
     }
 
@@ -116,6 +142,32 @@ impl Fault {
             message = redaction.apply(&self.message),
             "the model provider answered with an error"
         );
+    }
+}
+
+/// The error that a code or a kind stands for, where it says more than that something is
+/// wrong.
+fn of_word(word: &str) -> Option<LlmError> {
+    Some(match word {
+        "rate_limit_exceeded" | "insufficient_quota" | "rate_limit_error" => LlmError::RateLimited,
+        "invalid_api_key" | "authentication_error" | "permission_error" => LlmError::Auth,
+        "invalid_request_error" | "invalid_prompt" => LlmError::Rejected { status: 400 },
+        "billing_error" => LlmError::Rejected { status: 402 },
+        "not_found_error" => LlmError::Rejected { status: 404 },
+        "request_too_large" => LlmError::Rejected { status: 413 },
+        _ => return None,
+    })
+}
+
+impl Number {
+    fn of(self, text: &str) -> Option<u32> {
+        let runs = text.split(|c: char| !c.is_ascii_digit());
+        let mut numbers = runs.filter(|run| !run.is_empty());
+        let found = match self {
+            Self::First => numbers.next(),
+            Self::Last => numbers.next_back(),
+        };
+        found?.parse().ok()
     }
 }
 
@@ -207,6 +259,18 @@ mod tests {
                 Rejected { status: 400 },
             ),
             ("<html>", Rejected { status: 400 }),
+            (
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 208310 tokens > 200000 maximum"}}"#,
+                exceeded(Some(200_000)),
+            ),
+            (
+                r#"[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
+                exceeded(Some(1_048_576)),
+            ),
+            (
+                r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+                Auth,
+            ),
         ] {
             assert_eq!(
                 Fault::of_body(body.as_bytes()).with_status(400),
@@ -226,6 +290,10 @@ mod tests {
         assert_eq!(of(r#"{"code":"insufficient_quota"}"#), RateLimited);
         assert_eq!(of(r#"{"type":"authentication_error"}"#), Auth);
         assert_eq!(of(r#"{"type":"server_error","code":null}"#), Unavailable);
+        assert_eq!(of(r#"{"type":"overloaded_error"}"#), Unavailable);
+        let large = Rejected { status: 413 };
+        assert_eq!(of(r#"{"type":"request_too_large"}"#), large);
+        assert_eq!(of(r#"{"code":503,"status":"UNAVAILABLE"}"#), Unavailable);
         assert_eq!(of(r#""out of memory""#), Unavailable);
         assert_eq!(of("[]"), Unavailable);
     }

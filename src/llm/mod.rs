@@ -5,6 +5,7 @@
 //! limits of `pace`, a vendor's `protocol` makes `parts` of it.
 
 mod answer;
+mod anthropic;
 mod calls;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
@@ -19,6 +20,8 @@ mod protocol;
 mod provider;
 pub(crate) mod registry;
 mod request;
+#[cfg(test)]
+mod samples;
 mod schema;
 pub(crate) mod sse;
 mod wire;

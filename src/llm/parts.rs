@@ -80,6 +80,14 @@ impl Parts {
         self.push(text, StreamPart::Reasoning);
     }
 
+    /// The end of a reasoning, with the vendor's name before its proof.
+    pub(super) fn signature(&mut self, vendor: &str, proof: &str) {
+        self.push(
+            Some(format!("{vendor}:{proof}")),
+            StreamPart::ReasoningSignature,
+        );
+    }
+
     fn push(&mut self, text: Option<String>, part: fn(String) -> StreamPart) {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.ready.push_back(part(without_nul(text)));
@@ -96,6 +104,18 @@ impl Parts {
         let read = self.calls.read(delta, |part| ready.push_back(part));
         self.seen += 1;
         read.map_err(|error| ReadError::Told(self.broken_call(error)))
+    }
+
+    /// A tool call is complete.
+    pub(super) fn call_completed(&mut self, key: u64) {
+        let ready = &mut self.ready;
+        self.calls.complete(key, |part| ready.push_back(part));
+        self.seen += 1;
+    }
+
+    /// Whether arguments of this call have come.
+    pub(super) fn has_arguments(&self, key: u64) -> bool {
+        self.calls.has_arguments(key)
     }
 
     /// What the call has used so far.
@@ -173,5 +193,36 @@ fn without_nul(text: String) -> String {
         text.replace('\0', "\u{FFFD}")
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod tests {
+    use super::{Parts, ReadError};
+    use crate::llm::fault::Redaction;
+    use crate::llm::protocol::Decode;
+    use crate::llm::sse::SseEvent;
+    use crate::llm::{LlmError, StreamPart};
+
+    /// What a decoder makes of these events' data, read as an answer is read.
+    pub(in crate::llm) fn read(
+        decoder: &mut impl Decode,
+        events: &[&str],
+    ) -> (Vec<StreamPart>, Option<LlmError>) {
+        let mut parts = Parts::new("test".into(), Redaction::default());
+        let name = "message";
+        let mut read = events.iter().map(|data| {
+            if parts.is_done() || data.trim().is_empty() {
+                return Ok(());
+            }
+            decoder.event(SseEvent { name, data }, &mut parts)
+        });
+        let error = match read.find_map(Result::err) {
+            Some(ReadError::Told(error)) => Some(error),
+            _ => None,
+        };
+        parts.release_finish().unwrap();
+        (std::iter::from_fn(|| parts.next()).collect(), error)
     }
 }

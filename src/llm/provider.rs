@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Reader};
+use super::anthropic::Messages;
 use super::fault::{Fault, Redaction};
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
@@ -31,6 +32,8 @@ pub enum ProviderKind {
     /// OpenAI's Chat Completions, which many servers imitate.
     #[serde(rename = "openai")]
     OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
 }
 
 /// One provider.
@@ -95,6 +98,7 @@ impl Provider {
         let host = base.host_str().ok_or(ProviderSettingsError::NotHttp)?;
         let protocol: Box<dyn Protocol> = match settings.kind {
             ProviderKind::OpenAi => Box::new(ChatCompletions::of_host(host)),
+            ProviderKind::Anthropic => Box::new(Messages::of_host(host)),
         };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

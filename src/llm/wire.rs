@@ -7,7 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{FileData, LlmError};
+use super::{ChatMessage, ChatRole, FileData, LlmError};
+
+/// A call's arguments as the object that every vendor wants them to be.
+pub(super) fn arguments_object(arguments: &str) -> Map<String, Value> {
+    serde_json::from_str(arguments).unwrap_or_default()
+}
 
 /// A call's arguments as the text of an object.
 pub(super) fn arguments_text(arguments: &str) -> &str {
@@ -15,6 +20,11 @@ pub(super) fn arguments_text(arguments: &str) -> &str {
         Ok(_) => arguments,
         Err(_) => "{}",
     }
+}
+
+/// What the vendor of that name has signed a reasoning with.
+pub(super) fn signed_by<'a>(vendor: &str, signature: Option<&'a str>) -> Option<&'a str> {
+    signature?.strip_prefix(vendor)?.strip_prefix(':')
 }
 
 /// A call's id, for vendors that refuse ids of another form. A history may have calls that
@@ -26,6 +36,15 @@ pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> 
     let digest = Sha256::digest(id.as_bytes());
     let hex = digest.iter().map(|byte| format!("{byte:02x}"));
     Cow::Owned(hex.collect::<String>().chars().take(len).collect())
+}
+
+/// All instructions, for vendors that have one place for them outside the conversation.
+pub(super) fn instructions(messages: &[ChatMessage]) -> Vec<String> {
+    let system = messages
+        .iter()
+        .filter(|message| message.role == ChatRole::System);
+    let texts = system.map(ChatMessage::all_text);
+    texts.filter(|text| !text.is_empty()).collect()
 }
 
 /// The address that has the file itself in it (RFC 2397), or where it is.

@@ -2,28 +2,11 @@
 
 use super::Decoder;
 use crate::domain::{FinishReason, Usage};
-use crate::llm::fault::Redaction;
-use crate::llm::parts::{Parts, ReadError};
-use crate::llm::protocol::Decode;
-use crate::llm::sse::SseEvent;
+use crate::llm::parts;
 use crate::llm::{LlmError, StreamPart};
 
 fn read(events: &[&str]) -> (Vec<StreamPart>, Option<LlmError>) {
-    let mut parts = Parts::new("test".into(), Redaction::default());
-    let name = "message";
-    // As in an answer: what follows the last event is not looked at.
-    let mut read = events.iter().map(|data| {
-        if parts.is_done() || data.trim().is_empty() {
-            return Ok(());
-        }
-        Decoder.event(SseEvent { name, data }, &mut parts)
-    });
-    let error = match read.find_map(Result::err) {
-        Some(ReadError::Told(error)) => Some(error),
-        _ => None,
-    };
-    parts.release_finish().unwrap();
-    (std::iter::from_fn(|| parts.next()).collect(), error)
+    parts::tests::read(&mut Decoder, events)
 }
 
 fn text(text: &str) -> StreamPart {

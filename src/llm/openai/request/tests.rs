@@ -1,20 +1,17 @@
 #![allow(clippy::unwrap_used)]
 
+use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
 use super::{Dialect, body};
+use crate::llm::samples::{call, everything, file, linked, reasoning, result, says};
 use crate::llm::{
-    ChatMessage, ChatRequest, ChatRole, Content, FileData, LlmError, OutputSchema, ToolChoice,
-    ToolSpec,
+    ChatMessage, ChatRequest, ChatRole, Content, LlmError, OutputSchema, ToolChoice, ToolSpec,
 };
 
 fn sent(request: &ChatRequest, host: &str) -> Value {
     let body = body(request, Dialect::of_host(host)).unwrap();
     serde_json::from_slice(&body).unwrap()
-}
-
-fn says(content: Vec<Content>, role: ChatRole) -> ChatRequest {
-    ChatRequest::new("m", vec![ChatMessage { role, content }])
 }
 
 #[test]
@@ -41,6 +38,11 @@ fn what_is_not_set_is_not_sent() {
     assert_eq!(body["seed"], u64::MAX);
     assert_eq!(body["max_tokens"], 5);
     assert_eq!(body.get("max_completion_tokens"), None);
+}
+
+#[test]
+fn everything_has_its_place() {
+    assert_json_snapshot!(sent(&everything(), "api.openai.com"));
 }
 
 #[test]
@@ -124,44 +126,24 @@ fn tools_are_told_and_chosen() {
     }
 }
 
-/// A step in which the model has called two tools.
+/// A step in which the model has called two tools, and one of nothing but a thought.
 fn step() -> ChatRequest {
-    let call = |id: &str, arguments: &str| Content::ToolCall {
-        id: id.to_owned(),
-        name: "weather".to_owned(),
-        arguments: arguments.to_owned(),
-    };
-    let result = |id: &str, text: &str| Content::ToolResult {
-        call_id: id.to_owned(),
-        name: "weather".to_owned(),
-        text: text.to_owned(),
-        is_error: false,
-    };
-    let reasoning = |text: &str, signature: Option<&str>| Content::Reasoning {
-        text: text.to_owned(),
-        signature: signature.map(str::to_owned),
-    };
-    let assistant = ChatMessage {
-        role: ChatRole::Assistant,
-        content: vec![
-            reasoning("Hm.", None),
-            reasoning("Somebody else's.", Some("anthropic:x")),
-            call("functions.weather:0", r#"{"city":"Ulm"}"#),
-            call("call_2", "{\"city"),
-        ],
-    };
-    let tool = ChatMessage {
-        role: ChatRole::Tool,
-        content: vec![
-            result("functions.weather:0", "Sun"),
-            result("call_2", "no city"),
-        ],
-    };
-    let hidden = ChatMessage {
-        role: ChatRole::Assistant,
-        content: vec![reasoning("Only thought.", None)],
-    };
-    let messages = vec![ChatMessage::user("Weather?"), assistant, tool, hidden];
+    let assistant = vec![
+        reasoning("Hm.", None),
+        reasoning("Somebody else's.", Some("anthropic:x")),
+        call("functions.weather:0", "weather", r#"{"city":"Ulm"}"#),
+        call("call_2", "weather", "{\"city"),
+    ];
+    let tool = vec![
+        result("functions.weather:0", "weather", "Sun", false),
+        result("call_2", "weather", "no city", true),
+    ];
+    let messages = vec![
+        ChatMessage::user("Weather?"),
+        says(ChatRole::Assistant, assistant),
+        says(ChatRole::Tool, tool),
+        says(ChatRole::Assistant, vec![reasoning("Only thought.", None)]),
+    ];
     ChatRequest::new("m", messages)
 }
 
@@ -202,29 +184,17 @@ fn mistral_gets_ids_of_nine() {
     }
 }
 
-fn file(media_type: &str, data: FileData, name: Option<&str>) -> Content {
-    Content::File {
-        media_type: media_type.to_owned(),
-        data,
-        name: name.map(str::to_owned),
-    }
-}
-
 #[test]
 fn files_take_the_form_of_their_kind() {
-    let bytes = || FileData::Base64("aGk=".to_owned());
-    let url = FileData::Url("https://example.com/a.png".to_owned());
-    let request = says(
-        vec![
-            Content::Text("See".to_owned()),
-            file("image/png", bytes(), None),
-            file("image/png", url, None),
-            file("application/pdf", bytes(), Some("a.pdf")),
-            file("audio/wav", bytes(), None),
-            file("text/markdown", bytes(), Some("a.md")),
-        ],
-        ChatRole::User,
-    );
+    let content = vec![
+        Content::Text("See".to_owned()),
+        file("image/png", None),
+        linked("image/png", "https://example.com/a.png"),
+        file("application/pdf", Some("a.pdf")),
+        file("audio/wav", None),
+        file("text/markdown", Some("a.md")),
+    ];
+    let request = ChatRequest::new("m", vec![says(ChatRole::User, content)]);
     let expected = json!([
         { "type": "text", "text": "See" },
         { "type": "image_url", "image_url": { "url": "data:image/png;base64,aGk=" } },
@@ -240,7 +210,10 @@ fn files_take_the_form_of_their_kind() {
         expected
     );
 
-    let video = says(vec![file("video/mp4", bytes(), None)], ChatRole::User);
-    let refused = body(&video, Dialect::of_host("localhost"));
+    let messages = vec![says(ChatRole::User, vec![file("video/mp4", None)])];
+    let refused = body(
+        &ChatRequest::new("m", messages),
+        Dialect::of_host("localhost"),
+    );
     assert_eq!(refused, Err(LlmError::Rejected { status: 415 }));
 }
