@@ -76,7 +76,7 @@ fn read(mut parts: Parts) -> (String, Usage, FinishReason) {
                 assert!(parts.blocking_recv().is_none());
                 return (text, usage.unwrap(), reason);
             }
-            StreamPart::Reasoning(_) => panic!("this model does not reason"),
+            other => panic!("this model does not reason and has no tools: {other:?}"),
         }
     }
     panic!("the answer had no end");

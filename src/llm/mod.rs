@@ -11,6 +11,7 @@ mod calls;
 pub mod embedded;
 pub(crate) mod error;
 mod fault;
+mod gemini;
 pub(crate) mod http;
 mod message;
 mod openai;
@@ -20,6 +21,7 @@ mod protocol;
 mod provider;
 pub(crate) mod registry;
 mod request;
+mod responses;
 #[cfg(test)]
 mod samples;
 mod schema;

@@ -8,17 +8,18 @@ use futures_util::StreamExt;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Reader};
 use super::anthropic::Messages;
 use super::fault::{Fault, Redaction};
+use super::gemini::GenerateContent;
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
 use super::parts::Parts;
 use super::protocol::Protocol;
+use super::responses::Responses;
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// What is read of an answer with an error status, in bytes and in time.
@@ -26,14 +27,16 @@ const MAX_ERROR_BYTES: usize = 8 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The API that a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderKind {
     /// OpenAI's Chat Completions, which many servers imitate.
-    #[serde(rename = "openai")]
     OpenAi,
+    /// OpenAI's Responses.
+    OpenAiResponses,
     /// Anthropic's Messages.
     Anthropic,
+    /// Google's Gemini.
+    Gemini,
 }
 
 /// One provider.
@@ -98,7 +101,9 @@ impl Provider {
         let host = base.host_str().ok_or(ProviderSettingsError::NotHttp)?;
         let protocol: Box<dyn Protocol> = match settings.kind {
             ProviderKind::OpenAi => Box::new(ChatCompletions::of_host(host)),
+            ProviderKind::OpenAiResponses => Box::new(Responses::of_host(host)),
             ProviderKind::Anthropic => Box::new(Messages::of_host(host)),
+            ProviderKind::Gemini => Box::new(GenerateContent),
         };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

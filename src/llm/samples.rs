@@ -105,7 +105,7 @@ pub(super) fn everything() -> ChatRequest {
         reasoning("Unsigned thought.", None),
         reasoning("Claude's thought.", Some("anthropic:c2ln")),
         reasoning("", Some("anthropic-redacted:aGlkZGVu")),
-        reasoning("GPT's thought.", Some("openai:rs_1:ZW5j")),
+        reasoning("GPT's thought.", Some("responses@api.openai.com:rs_1:ZW5j")),
         reasoning("Gemini's thought.", None),
         reasoning("", Some("gemini:dGhvdWdodA==")),
         Content::Text("I will look.".to_owned()),

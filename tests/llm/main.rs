@@ -8,9 +8,10 @@
 #![allow(unreachable_pub, reason = "a test program has no users")]
 
 mod answers;
-mod anthropic;
+
 mod caller;
 mod faults;
+mod recorded;
 mod shapes;
 #[path = "../support/upstream/mod.rs"]
 mod upstream;

@@ -31,7 +31,7 @@ struct Vendor {
 }
 
 fn vendors() -> Vec<Vendor> {
-    vec![chat_completions(), anthropic()]
+    vec![chat_completions(), anthropic(), responses(), gemini()]
 }
 
 fn chat_completions() -> Vendor {
@@ -78,6 +78,49 @@ fn anthropic() -> Vendor {
             "error": { "type": "overloaded_error", "message": "Overloaded" } }),
         too_long: json!({ "type": "error", "error": { "type": "invalid_request_error",
             "message": "prompt is too long: 2000 tokens > 1000 maximum" } }),
+    }
+}
+
+fn responses() -> Vendor {
+    Vendor {
+        kind: ProviderKind::OpenAiResponses,
+        line: "POST /v1/responses",
+        key: ("authorization", format!("Bearer {KEY}")),
+        silence: json!({ "type": "response.created", "response": { "status": "in_progress" } }),
+        head: vec![
+            json!({ "type": "response.output_item.added", "output_index": 0,
+            "item": { "type": "message", "content": [] } }),
+        ],
+        text: |text| json!({ "type": "response.output_text.delta", "output_index": 0, "delta": text }),
+        tail: vec![
+            json!({ "type": "response.output_item.done", "output_index": 0,
+                "item": { "type": "message", "content": [{ "type": "output_text", "text": "ab" }] } }),
+            json!({ "type": "response.completed", "response": { "status": "completed" } }),
+        ],
+        whole: json!({ "object": "response", "status": "completed", "error": null, "output": [
+            { "type": "message", "content": [{ "type": "output_text", "text": "ab" }] }] }),
+        overloaded: json!({ "type": "error", "error": { "code": "server_error", "message": "x" } }),
+        too_long: json!({ "error": { "code": "context_length_exceeded", "message":
+            "Your input exceeds the context window of this model (1000 tokens)." } }),
+    }
+}
+
+fn gemini() -> Vendor {
+    fn part(text: &str) -> Value {
+        json!({ "candidates": [{ "content": { "parts": [{ "text": text }], "role": "model" } }] })
+    }
+    Vendor {
+        kind: ProviderKind::Gemini,
+        line: "POST /v1/models/small:streamGenerateContent?alt=sse",
+        key: ("x-goog-api-key", KEY.to_owned()),
+        silence: json!({ "usageMetadata": { "promptTokenCount": 1 } }),
+        head: vec![],
+        text: part,
+        tail: vec![json!({ "candidates": [{ "finishReason": "STOP" }] })],
+        whole: json!([part("a"), part("b"), { "candidates": [{ "finishReason": "STOP" }] }]),
+        overloaded: json!({ "error": { "code": 503, "message": "x", "status": "UNAVAILABLE" } }),
+        too_long: json!([{ "error": { "code": 400, "status": "INVALID_ARGUMENT", "message":
+            "The input token count (2000) exceeds the maximum number of tokens allowed (1000)." } }]),
     }
 }
 

@@ -53,6 +53,9 @@ pub(super) struct Delta {
     /// OpenRouter's name, also Groq's, Ollama's and that of newer vLLM.
     #[serde(default)]
     pub(super) reasoning: Option<String>,
+    /// In place of a content, when the model would not give one in the form asked for.
+    #[serde(default)]
+    pub(super) refusal: Option<String>,
     #[serde(default)]
     pub(super) tool_calls: Option<Vec<Call>>,
 }

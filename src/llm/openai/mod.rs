@@ -50,6 +50,6 @@ impl Protocol for ChatCompletions {
     }
 
     fn decoder(&self) -> Box<dyn Decode> {
-        Box::new(Decoder)
+        Box::new(Decoder::default())
     }
 }

@@ -6,7 +6,7 @@ use crate::llm::parts;
 use crate::llm::{LlmError, StreamPart};
 
 fn read(events: &[&str]) -> (Vec<StreamPart>, Option<LlmError>) {
-    parts::tests::read(&mut Decoder, events)
+    parts::tests::read(&mut Decoder::default(), events)
 }
 
 fn text(text: &str) -> StreamPart {
@@ -95,4 +95,12 @@ fn an_error_takes_back_what_was_finished() {
     );
     let (_, error) = read(&["[1"]);
     assert_eq!(error, Some(LlmError::Protocol));
+}
+
+#[test]
+fn a_refusal_is_text_and_says_so_at_the_end() {
+    let refusal = r#"{"choices":[{"delta":{"content":null,"refusal":"No."}}]}"#;
+    let stop = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    let finish = StreamPart::Finish(FinishReason::ContentFilter);
+    assert_eq!(read(&[refusal, stop]), (vec![text("No."), finish], None));
 }
