@@ -4,6 +4,7 @@
 //! Layers, each over the one before: defaults, `talkgraph.toml`, `.env`, the environment.
 
 mod environment;
+mod models;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EmbeddedSettings,
     HttpSettings, KeySettings, LimitSettings, LogFormat, ModelsSettings, OpenAiSettings,
-    RunSettings, Settings, StoreSettings, TelemetrySettings,
+    ResilienceSettings, RunSettings, Settings, StoreSettings, TelemetrySettings,
 };
 
 /// The documented defaults.

@@ -42,6 +42,8 @@ pub(super) fn add(
             .separator("__")
             .list_separator(",")
             .with_list_parse_key("http.cors_origins")
+            .with_list_parse_key("models.default")
+            .with_list_parse_key("models.openai.api_keys")
             .try_parsing(true)
             .source(Some(variables)),
     ))

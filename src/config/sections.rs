@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
+use crate::domain::one_or_many;
 use crate::domain::principal::is_valid_name;
 use crate::guard::Trust;
 
@@ -83,11 +84,24 @@ sections! {
 
     /// The model providers.
     ModelsSettings {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        default: Option<String>,
+        #[serde(default, with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+        default: Vec<String>,
+        resilience: ResilienceSettings,
         openai: OpenAiSettings,
         anthropic: AnthropicSettings,
         embedded: EmbeddedSettings,
+    }
+
+    /// How providers are called that may fail.
+    ResilienceSettings {
+        attempts: u32,
+        backoff_ms: u64,
+        backoff_cap_ms: u64,
+        retry_after_cap_ms: u64,
+        retry_percent: u32,
+        retry_floor: u32,
+        breaker_failures: u32,
+        breaker_pause_ms: u64,
     }
 
     /// OpenAI and what is compatible with it.
@@ -95,6 +109,11 @@ sections! {
         base_url: String,
         #[serde(default, serialize_with = "hide", skip_serializing_if = "Option::is_none")]
         api_key: Option<SecretString>,
+        #[serde(default, serialize_with = "hide_all")]
+        api_keys: Vec<SecretString>,
+        concurrency: usize,
+        queue: usize,
+        queue_timeout_ms: u64,
         connect_timeout_ms: u64,
         first_token_timeout_ms: u64,
         idle_timeout_ms: u64,
@@ -201,6 +220,10 @@ fn hide<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S:
     to.serialize_str(if secret.is_some() { HIDDEN } else { "" })
 }
 
+fn hide_all<S: Serializer>(secrets: &[SecretString], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(secrets.iter().map(|_| HIDDEN))
+}
+
 /// A database URL is worth showing, its password is not.
 fn hide_password<S: Serializer>(url: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&without_password(url))
@@ -243,6 +266,7 @@ impl Settings {
         for key in &self.auth.keys {
             key.check()?;
         }
+        self.models.check()?;
         if self.documents.trusted_documents != Trust::Off && self.documents.manifest.is_none() {
             return Err(ConfigError::invalid(
                 "documents.manifest",
@@ -265,7 +289,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 28] = [
+        let positive: [(&'static str, u64); 30] = [
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
@@ -302,6 +326,14 @@ impl Settings {
             ("store.connections", u64::from(self.store.connections)),
             ("store.write_queue", self.store.write_queue as u64),
             ("store.write_group", self.store.write_group as u64),
+            (
+                "models.resilience.attempts",
+                u64::from(self.models.resilience.attempts),
+            ),
+            (
+                "models.openai.concurrency",
+                self.models.openai.concurrency as u64,
+            ),
             (
                 "models.openai.event_limit_bytes",
                 self.models.openai.event_limit_bytes as u64,

@@ -67,6 +67,8 @@ fn the_environment_overrides_and_usual_names_work() {
     assert_eq!(both.http.port, 9001);
     let origins = load(&[("TALKGRAPH_HTTP__CORS_ORIGINS", "http://a,http://b")]).unwrap();
     assert_eq!(origins.http.cors_origins, ["http://a", "http://b"]);
+    let models = load(&[("TALKGRAPH_MODELS__DEFAULT", "openai/a,openai/b")]).unwrap();
+    assert_eq!(models.models.default, ["openai/a", "openai/b"]);
 }
 
 #[test]
@@ -105,6 +107,41 @@ fn a_bad_setting_is_named() {
             ("TALKGRAPH_LIMITS__PAGE_SIZE_DEFAULT", "900"),
             "limits.page_size_default",
         ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__ATTEMPTS", "0"),
+            "models.resilience.attempts",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__ATTEMPTS", "11"),
+            "models.resilience.attempts",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__RETRY_PERCENT", "101"),
+            "models.resilience.retry_percent",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__BACKOFF_MS", "9000"),
+            "models.resilience.backoff_ms",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__BREAKER_PAUSE_MS", "3600001"),
+            "models.resilience.breaker_pause_ms",
+        ),
+        (
+            ("TALKGRAPH_MODELS__OPENAI__CONCURRENCY", "0"),
+            "models.openai.concurrency",
+        ),
+        (
+            ("TALKGRAPH_MODELS__OPENAI__API_KEYS", "a,,b"),
+            "models.openai.api_keys",
+        ),
+        (
+            (
+                "TALKGRAPH_MODELS__DEFAULT",
+                "a/1,a/2,a/3,a/4,a/5,a/6,a/7,a/8,a/9",
+            ),
+            "models.default",
+        ),
     ];
     for (variable, named) in cases {
         let error = load(&[variable]).unwrap_err();
@@ -116,6 +153,7 @@ fn a_bad_setting_is_named() {
 fn secrets_are_hidden() {
     let settings = load(&[
         ("OPENAI_API_KEY", "sk-very-secret"),
+        ("TALKGRAPH_MODELS__OPENAI__API_KEYS", "sk-very-secret-too,c"),
         ("DATABASE_URL", "postgres://me:pass-word@db/talk"),
     ])
     .unwrap();

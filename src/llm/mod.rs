@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod http;
 pub(crate) mod openai;
 pub(crate) mod registry;
+pub(crate) mod resilient;
 pub(crate) mod sse;
 
 use async_trait::async_trait;
@@ -16,7 +17,8 @@ use futures_util::stream::BoxStream;
 pub use error::LlmError;
 pub use http::{HttpSettings, http_client};
 pub use openai::{OpenAi, OpenAiSettings, OpenAiSettingsError};
-pub use registry::Models;
+pub use registry::{Answering, Models};
+pub use resilient::Resilience;
 
 use crate::domain::{FinishReason, Usage};
 

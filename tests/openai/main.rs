@@ -10,6 +10,7 @@
 mod answers;
 mod caller;
 mod faults;
+mod resilience;
 mod shapes;
 #[path = "../support/upstream/mod.rs"]
 mod upstream;

@@ -1,18 +1,10 @@
 //! What a provider says when it fails: classified, logged, and never passed on.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::llm::{ChatRequest, LlmError};
-
-/// The error that an HTTP status stands for.
-pub(super) fn of_status(status: u16) -> LlmError {
-    match status {
-        401 | 403 => LlmError::Auth,
-        429 => LlmError::RateLimited,
-        408 | 500.. => LlmError::Unavailable,
-        status => LlmError::Rejected { status },
-    }
-}
 
 /// An error object, or as much of one as the provider wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,8 +51,8 @@ impl Fault {
     }
 
     /// The error, for an answer with this status.
-    pub(super) fn with_status(&self, status: u16) -> LlmError {
-        let mapped = of_status(status);
+    pub(super) fn with_status(&self, status: u16, retry_after: Option<Duration>) -> LlmError {
+        let mapped = LlmError::of_status(status, retry_after);
         match mapped {
             LlmError::Rejected { .. } => self.context_exceeded().unwrap_or(mapped),
             mapped => mapped,
@@ -73,10 +65,10 @@ impl Fault {
             return error;
         }
         match self.code.parse() {
-            Ok(status @ 400..600) => of_status(status),
+            Ok(status @ 400..600) => LlmError::of_status(status, None),
             _ => match (self.code.as_str(), self.kind.as_str()) {
                 ("rate_limit_exceeded" | "insufficient_quota", _) | (_, "rate_limit_error") => {
-                    LlmError::RateLimited
+                    LlmError::RateLimited { retry_after: None }
                 }
                 ("invalid_api_key", _) | (_, "authentication_error") => LlmError::Auth,
                 (_, "invalid_request_error") => LlmError::Rejected { status: 400 },
@@ -197,7 +189,7 @@ mod tests {
             ("<html>", Rejected { status: 400 }),
         ] {
             assert_eq!(
-                Fault::of_body(body.as_bytes()).with_status(400),
+                Fault::of_body(body.as_bytes()).with_status(400, None),
                 expected,
                 "{body}"
             );
@@ -209,9 +201,10 @@ mod tests {
         let of = |json: &str| -> LlmError {
             Fault::of_value(&serde_json::from_str(json).unwrap()).in_stream()
         };
-        assert_eq!(of(r#"{"code":429,"message":"slow down"}"#), RateLimited);
+        let limited = RateLimited { retry_after: None };
+        assert_eq!(of(r#"{"code":429,"message":"slow down"}"#), limited);
         assert_eq!(of(r#"{"code":"502"}"#), Unavailable);
-        assert_eq!(of(r#"{"code":"insufficient_quota"}"#), RateLimited);
+        assert_eq!(of(r#"{"code":"insufficient_quota"}"#), limited);
         assert_eq!(of(r#"{"type":"authentication_error"}"#), Auth);
         assert_eq!(of(r#"{"type":"server_error","code":null}"#), Unavailable);
         assert_eq!(of(r#""out of memory""#), Unavailable);

@@ -24,6 +24,7 @@ use self::fault::{Fault, Redaction};
 use self::pace::{Limits, Pace};
 use self::parts::Parts;
 use self::request::LimitField;
+use crate::llm::http::{retry_after_of, unanswered};
 use crate::llm::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// What is read of an answer with an error status, in bytes and in time.
@@ -120,20 +121,17 @@ impl OpenAi {
     /// The error that an answer with an error status stands for.
     async fn refused(&self, response: Response, redaction: &Redaction) -> LlmError {
         let status = response.status().as_u16();
+        let retry_after = retry_after_of(response.headers());
         let fault = Fault::of_body(&error_body(response).await);
         fault.log(&self.provider, status, redaction);
-        fault.with_status(status)
+        fault.with_status(status, retry_after)
     }
 
     fn unreachable(&self, error: reqwest::Error) -> LlmError {
         let error = error.without_url();
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::warn!(provider = &*self.provider, %error, cause, "a model provider cannot be reached");
-        if error.is_builder() {
-            LlmError::Internal
-        } else {
-            LlmError::Unavailable
-        }
+        unanswered(&error)
     }
 }
 
