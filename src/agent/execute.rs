@@ -200,8 +200,11 @@ impl Execution {
     }
 
     async fn step(&mut self, request: crate::llm::ChatRequest) -> Result<(), Stop> {
-        let parts = self.ending.runner.models.stream(request).await?;
-        let mut parts = parts.ready_chunks(READY_PARTS);
+        let runner = Arc::clone(&self.ending.runner);
+        let models = runner.catalog.models_of(&self.agent.current.spec);
+        let answering = runner.models.stream(models, request).await?;
+        self.ending.run.model = answering.model;
+        let mut parts = answering.parts.ready_chunks(READY_PARTS);
         loop {
             let waiting = self.ending.pending.len();
             tokio::select! {

@@ -91,10 +91,14 @@ pub enum RunErrorCode {
     ProviderRejected,
     /// The provider's stream made no sense or ended half-way.
     ProviderProtocol,
+    /// No connection to the provider within the limit.
+    ConnectTimeout,
     /// No first token within the limit.
     FirstTokenTimeout,
     /// No next token within the limit.
     IdleTimeout,
+    /// One call of the model took too long as a whole.
+    CallTimeout,
     /// The whole run took too long.
     RunTimeout,
     /// The conversation does not fit the model's context.

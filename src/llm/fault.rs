@@ -1,18 +1,10 @@
 //! What a provider says when it fails: classified, logged, and never passed on.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{ChatRequest, Content, FileData, LlmError};
-
-/// The error that an HTTP status stands for.
-pub(super) fn of_status(status: u16) -> LlmError {
-    match status {
-        401 | 403 => LlmError::Auth,
-        429 => LlmError::RateLimited,
-        408 | 500.. => LlmError::Unavailable,
-        status => LlmError::Rejected { status },
-    }
-}
 
 /// An error object, or as much of one as the provider wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,8 +82,8 @@ impl Fault {
     }
 
     /// The error, for an answer with this status.
-    pub(super) fn with_status(&self, status: u16) -> LlmError {
-        let mapped = of_status(status);
+    pub(super) fn with_status(&self, status: u16, retry_after: Option<Duration>) -> LlmError {
+        let mapped = LlmError::of_status(status, retry_after);
         match mapped {
             LlmError::Rejected { .. } if self.wrong_key => LlmError::Auth,
             LlmError::Rejected { .. } => self.context_exceeded().unwrap_or(mapped),
@@ -105,7 +97,7 @@ impl Fault {
             return error;
         }
         if let Ok(status @ 400..600) = self.code.parse() {
-            return self.with_status(status);
+            return self.with_status(status, None);
         }
         let words = [self.code.as_str(), self.kind.as_str()];
         words
@@ -149,7 +141,10 @@ impl Fault {
 /// wrong.
 fn of_word(word: &str) -> Option<LlmError> {
     Some(match word {
-        "rate_limit_exceeded" | "insufficient_quota" | "rate_limit_error" => LlmError::RateLimited,
+        "rate_limit_exceeded" | "insufficient_quota" | "rate_limit_error" => {
+            LlmError::RateLimited { retry_after: None }
+        }
+        "overloaded_error" => LlmError::Overloaded { retry_after: None },
         "invalid_api_key" | "authentication_error" | "permission_error" => LlmError::Auth,
         "invalid_request_error" | "invalid_prompt" => LlmError::Rejected { status: 400 },
         "billing_error" => LlmError::Rejected { status: 402 },
@@ -232,7 +227,9 @@ fn piece(content: &str) -> Option<&str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Fault, Redaction, piece};
-    use crate::llm::LlmError::{self, Auth, ContextExceeded, RateLimited, Rejected, Unavailable};
+    use crate::llm::LlmError::{
+        self, Auth, ContextExceeded, Overloaded, RateLimited, Rejected, Unavailable,
+    };
 
     #[test]
     fn a_context_that_is_too_small_is_recognised() {
@@ -273,7 +270,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                Fault::of_body(body.as_bytes()).with_status(400),
+                Fault::of_body(body.as_bytes()).with_status(400, None),
                 expected,
                 "{body}"
             );
@@ -285,15 +282,17 @@ mod tests {
         let of = |json: &str| -> LlmError {
             Fault::of_value(&serde_json::from_str(json).unwrap()).in_stream()
         };
-        assert_eq!(of(r#"{"code":429,"message":"slow down"}"#), RateLimited);
+        let limited = RateLimited { retry_after: None };
+        assert_eq!(of(r#"{"code":429,"message":"slow down"}"#), limited);
         assert_eq!(of(r#"{"code":"502"}"#), Unavailable);
-        assert_eq!(of(r#"{"code":"insufficient_quota"}"#), RateLimited);
+        assert_eq!(of(r#"{"code":"insufficient_quota"}"#), limited);
         assert_eq!(of(r#"{"type":"authentication_error"}"#), Auth);
         assert_eq!(of(r#"{"type":"server_error","code":null}"#), Unavailable);
-        assert_eq!(of(r#"{"type":"overloaded_error"}"#), Unavailable);
+        let overloaded = Overloaded { retry_after: None };
+        assert_eq!(of(r#"{"type":"overloaded_error"}"#), overloaded);
         let large = Rejected { status: 413 };
         assert_eq!(of(r#"{"type":"request_too_large"}"#), large);
-        assert_eq!(of(r#"{"code":503,"status":"UNAVAILABLE"}"#), Unavailable);
+        assert_eq!(of(r#"{"code":503,"status":"UNAVAILABLE"}"#), overloaded);
         assert_eq!(of(r#""out of memory""#), Unavailable);
         assert_eq!(of("[]"), Unavailable);
     }

@@ -17,10 +17,12 @@ mod message;
 mod openai;
 mod pace;
 mod parts;
+mod prices;
 mod protocol;
 mod provider;
 pub(crate) mod registry;
 mod request;
+pub(crate) mod resilient;
 mod responses;
 #[cfg(test)]
 mod samples;
@@ -35,9 +37,11 @@ pub use calls::{MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS};
 pub use error::LlmError;
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
+pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
-pub use registry::Models;
+pub use registry::{Answering, Models};
 pub use request::{ChatRequest, OutputSchema, Sampling, ToolChoice, ToolSpec};
+pub use resilient::Resilience;
 
 use crate::domain::{FinishReason, Usage};
 

@@ -15,6 +15,7 @@ use super::answer::{Answer, Reader};
 use super::anthropic::Messages;
 use super::fault::{Fault, Redaction};
 use super::gemini::GenerateContent;
+use super::http::{retry_after_of, unanswered};
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
 use super::parts::Parts;
@@ -140,20 +141,17 @@ impl Provider {
     /// The error that an answer with an error status stands for.
     async fn refused(&self, response: Response, redaction: &Redaction) -> LlmError {
         let status = response.status().as_u16();
+        let retry_after = retry_after_of(response.headers());
         let fault = Fault::of_body(&error_body(response).await);
         fault.log(&self.name, status, redaction);
-        fault.with_status(status)
+        fault.with_status(status, retry_after)
     }
 
     fn unreachable(&self, error: reqwest::Error) -> LlmError {
         let error = error.without_url();
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::warn!(provider = &*self.name, %error, cause, "a model provider cannot be reached");
-        if error.is_builder() {
-            LlmError::Internal
-        } else {
-            LlmError::Unavailable
-        }
+        unanswered(&error)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use talkgraph::domain::FinishReason;
-use talkgraph::llm::{LlmError, ProviderSettings};
+use talkgraph::llm::{HttpSettings, LlmError, Provider, ProviderSettings, http_client};
 
 use crate::caller::{Answer, KEY, SHORT, call, provider, scripted, settings};
 use crate::upstream::{Script, Upstream, chunk, finish};
@@ -14,17 +14,21 @@ use crate::upstream::{Script, Upstream, chunk, finish};
 async fn every_status_has_its_error() {
     let upstream = Upstream::start().await;
     let provider = provider(settings(upstream.base_url()));
+    let retry_after = Some(Duration::from_secs(7));
+    let overloaded = || LlmError::Overloaded { retry_after };
     for (status, expected) in [
         (301, LlmError::Rejected { status: 301 }),
         (400, LlmError::Rejected { status: 400 }),
         (401, LlmError::Auth),
         (403, LlmError::Auth),
         (404, LlmError::Rejected { status: 404 }),
-        (408, LlmError::Unavailable),
+        (408, overloaded()),
+        (409, LlmError::Rejected { status: 409 }),
         (422, LlmError::Rejected { status: 422 }),
-        (429, LlmError::RateLimited),
-        (500, LlmError::Unavailable),
-        (503, LlmError::Unavailable),
+        (429, LlmError::RateLimited { retry_after }),
+        (500, overloaded()),
+        (503, overloaded()),
+        (529, overloaded()),
     ] {
         let body = json!({ "error": { "message": "Wrong key sk-t***. How are you?" } });
         let script = Script::json(status, &body).header("retry-after", "7");
@@ -37,7 +41,7 @@ async fn every_status_has_its_error() {
     }
     assert_eq!(
         upstream.received().len(),
-        10,
+        12,
         "nothing is sent twice, or elsewhere"
     );
 }
@@ -66,12 +70,26 @@ async fn an_endless_error_body_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_unavailable() {
+async fn a_provider_that_is_not_there_is_unreachable_and_one_that_hangs_up_unavailable() {
     let base_url = Upstream::start().await.base_url();
     let answer = call(&provider(settings(base_url))).await;
-    assert_eq!(answer, Answer::failed("", LlmError::Unavailable));
+    assert_eq!(answer, Answer::failed("", LlmError::Unreachable));
     let answer = scripted(Script::hang_up(), |_| {}).await;
     assert_eq!(answer, Answer::failed("", LlmError::Unavailable));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_made_in_time_is_told_apart() {
+    // It is accepted, but TLS, which is part of a connection, gets no answer.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}/v1", listener.local_addr().unwrap());
+    let client = http_client(&HttpSettings {
+        connect_timeout: SHORT,
+        proxy_from_env: false,
+    });
+    let provider = Provider::new(client.unwrap(), settings(base_url)).unwrap();
+    let answer = call(&provider).await;
+    assert_eq!(answer, Answer::failed("", LlmError::ConnectTimeout));
 }
 
 #[tokio::test]
@@ -99,6 +117,39 @@ async fn a_long_answer_ends_at_the_total_limit() {
     assert!(answer.text.len() < 1000, "{}", answer.text.len());
     let silent = scripted(Script::silence(), |settings| settings.total_timeout = SHORT).await;
     assert_eq!(silent.error, Some(LlmError::TotalTimeout(SHORT)));
+}
+
+#[tokio::test]
+async fn a_trickle_of_bytes_is_no_progress() {
+    let pause = Duration::from_millis(5);
+    let event = format!(
+        "data: {}\n\n",
+        chunk(&json!({ "content": "b".repeat(10_000) }))
+    );
+    for trickle in [": still here\n\n".repeat(1_000), event] {
+        let pieces = 0..trickle.len();
+        let script = Script::stream()
+            .bytes(trickle)
+            .split_at(pieces)
+            .paced(pause);
+        let answer = scripted(script.clone(), |settings| {
+            settings.first_token_timeout = SHORT;
+        });
+        let expected = LlmError::FirstTokenTimeout(SHORT);
+        assert_eq!(answer.await, Answer::failed("", expected));
+
+        let mut after_a_token = Script::stream().text(["a"]);
+        after_a_token.append(script);
+        let answer = scripted(after_a_token.clone(), |settings| {
+            settings.idle_timeout = SHORT;
+        });
+        let expected = LlmError::IdleTimeout(SHORT);
+        assert_eq!(answer.await, Answer::failed("a", expected));
+
+        let answer = scripted(after_a_token, |settings| settings.total_timeout = SHORT).await;
+        let expected = LlmError::TotalTimeout(SHORT);
+        assert_eq!(answer, Answer::failed("a", expected));
+    }
 }
 
 #[tokio::test]
@@ -162,7 +213,7 @@ async fn an_error_inside_a_stream_fails_the_call() {
     let script = start.clone().event(rate).ended();
     assert_eq!(
         scripted(script, |_| {}).await,
-        Answer::failed("a", LlmError::RateLimited)
+        Answer::failed("a", LlmError::RateLimited { retry_after: None })
     );
     let named = start
         .bytes("event: error\ndata: {\"message\":\"overloaded\"}\n\n")

@@ -8,10 +8,10 @@
 #![allow(unreachable_pub, reason = "a test program has no users")]
 
 mod answers;
-
 mod caller;
 mod faults;
 mod recorded;
+mod resilience;
 mod shapes;
 #[path = "../support/upstream/mod.rs"]
 mod upstream;

@@ -9,6 +9,8 @@ use talkgraph::llm::{ChatModel, LlmError, ProviderKind, ProviderSettings};
 use crate::caller::{Answer, KEY, SHORT, ask, call, collect, provider, settings_of};
 use crate::upstream::{Script, Upstream, chunk, finish};
 
+const OVERLOADED: LlmError = LlmError::Overloaded { retry_after: None };
+
 /// A vendor's way to say things.
 struct Vendor {
     kind: ProviderKind,
@@ -24,8 +26,8 @@ struct Vendor {
     tail: Vec<Value>,
     /// The same answer in one piece: `ab`.
     whole: Value,
-    /// An error in a stream: what is overloaded.
-    overloaded: Value,
+    /// An error in a stream, and what it is.
+    error: (Value, LlmError),
     /// The error body of a prompt that is too long, with a limit of 1,000 tokens.
     too_long: Value,
 }
@@ -45,7 +47,10 @@ fn chat_completions() -> Vendor {
         text: |text| serde_json::from_str(&chunk(&json!({ "content": text }))).unwrap(),
         tail: vec![parsed(finish("stop"))],
         whole: json!({ "choices": [{ "message": { "content": "ab" }, "finish_reason": "stop" }] }),
-        overloaded: json!({ "error": { "code": 503, "message": "overloaded" } }),
+        error: (
+            json!({ "error": { "code": 503, "message": "x" } }),
+            OVERLOADED,
+        ),
         too_long: json!({ "error": { "code": "context_length_exceeded",
             "message": "This model's maximum context length is 1000 tokens." } }),
     }
@@ -74,8 +79,10 @@ fn anthropic() -> Vendor {
         ],
         whole: json!({ "type": "message", "stop_reason": "end_turn",
             "content": [{ "type": "text", "text": "ab" }] }),
-        overloaded: json!({ "type": "error",
-            "error": { "type": "overloaded_error", "message": "Overloaded" } }),
+        error: (
+            json!({ "type": "error", "error": { "type": "overloaded_error" } }),
+            OVERLOADED,
+        ),
         too_long: json!({ "type": "error", "error": { "type": "invalid_request_error",
             "message": "prompt is too long: 2000 tokens > 1000 maximum" } }),
     }
@@ -99,7 +106,10 @@ fn responses() -> Vendor {
         ],
         whole: json!({ "object": "response", "status": "completed", "error": null, "output": [
             { "type": "message", "content": [{ "type": "output_text", "text": "ab" }] }] }),
-        overloaded: json!({ "type": "error", "error": { "code": "server_error", "message": "x" } }),
+        error: (
+            json!({ "type": "error", "error": { "code": "server_error" } }),
+            LlmError::Unavailable,
+        ),
         too_long: json!({ "error": { "code": "context_length_exceeded", "message":
             "Your input exceeds the context window of this model (1000 tokens)." } }),
     }
@@ -118,7 +128,10 @@ fn gemini() -> Vendor {
         text: part,
         tail: vec![json!({ "candidates": [{ "finishReason": "STOP" }] })],
         whole: json!([part("a"), part("b"), { "candidates": [{ "finishReason": "STOP" }] }]),
-        overloaded: json!({ "error": { "code": 503, "message": "x", "status": "UNAVAILABLE" } }),
+        error: (
+            json!({ "error": { "code": 503, "status": "UNAVAILABLE" } }),
+            OVERLOADED,
+        ),
         too_long: json!([{ "error": { "code": 400, "status": "INVALID_ARGUMENT", "message":
             "The input token count (2000) exceeds the maximum number of tokens allowed (1000)." } }]),
     }
@@ -227,9 +240,9 @@ async fn every_status_has_its_error() {
             (404, LlmError::Rejected { status: 404 }),
             (408, LlmError::Unavailable),
             (413, LlmError::Rejected { status: 413 }),
-            (429, LlmError::RateLimited),
+            (429, LlmError::RateLimited { retry_after: None }),
             (500, LlmError::Unavailable),
-            (529, LlmError::Unavailable),
+            (529, OVERLOADED),
         ] {
             let script = Script::json(status, &json!({ "error": { "message": "No." } }));
             let answer = vendor.answer(script, |_| {}).await;
@@ -252,20 +265,21 @@ async fn every_status_has_its_error() {
 #[tokio::test]
 async fn an_error_inside_a_good_answer_fails_the_call() {
     for vendor in vendors() {
-        let streamed = vendor.begun().event(&vendor.overloaded);
+        let (event, error) = &vendor.error;
+        let streamed = vendor.begun().event(event);
         let answer = vendor.answer(streamed, |_| {}).await;
         assert_eq!(
             answer,
-            vendor.failed("ab", LlmError::Unavailable),
+            vendor.failed("ab", error.clone()),
             "{:?}",
             vendor.kind
         );
         // With status 200, and no stream at all.
-        let whole = Script::json(200, &vendor.overloaded);
+        let whole = Script::json(200, event);
         let answer = vendor.answer(whole, |_| {}).await;
         assert_eq!(
             answer,
-            vendor.failed("", LlmError::Unavailable),
+            vendor.failed("", error.clone()),
             "{:?}",
             vendor.kind
         );

@@ -85,10 +85,14 @@ pub(crate) enum RunErrorCode {
     ProviderRejected,
     /// The provider's stream broke off or could not be read.
     ProviderProtocol,
+    /// No connection to the provider within the limit.
+    ConnectTimeout,
     /// No first token within the limit.
     FirstTokenTimeout,
     /// No further token within the limit.
     IdleTimeout,
+    /// One call of the model took too long as a whole.
+    CallTimeout,
     /// The whole run took too long.
     RunTimeout,
     /// The conversation does not fit the model's context.

@@ -127,9 +127,15 @@ fn an_error_ends_it() {
     let error =
         |kind: &str| format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"x"}}}}"#);
     for (kind, expected) in [
-        ("overloaded_error", LlmError::Unavailable),
+        (
+            "overloaded_error",
+            LlmError::Overloaded { retry_after: None },
+        ),
         ("api_error", LlmError::Unavailable),
-        ("rate_limit_error", LlmError::RateLimited),
+        (
+            "rate_limit_error",
+            LlmError::RateLimited { retry_after: None },
+        ),
         ("invalid_request_error", LlmError::Rejected { status: 400 }),
     ] {
         assert_eq!(

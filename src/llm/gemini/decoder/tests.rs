@@ -56,11 +56,11 @@ fn an_error_ends_it() {
     for (event, expected) in [
         (
             r#"{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED"}}"#,
-            LlmError::RateLimited,
+            LlmError::RateLimited { retry_after: None },
         ),
         (
             r#"{"error":{"code":503,"message":"x","status":"UNAVAILABLE"}}"#,
-            LlmError::Unavailable,
+            LlmError::Overloaded { retry_after: None },
         ),
     ] {
         assert_eq!(parts(&[event]), (vec![], Some(expected)));

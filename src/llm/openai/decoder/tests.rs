@@ -91,7 +91,10 @@ fn an_error_takes_back_what_was_finished() {
     let error = r#"{"error":{"code":429}}"#;
     assert_eq!(
         read(&[stop, error]),
-        (vec![text("a")], Some(LlmError::RateLimited))
+        (
+            vec![text("a")],
+            Some(LlmError::RateLimited { retry_after: None })
+        )
     );
     let (_, error) = read(&["[1"]);
     assert_eq!(error, Some(LlmError::Protocol));

@@ -123,7 +123,7 @@ fn an_error_ends_it() {
     for (event, expected) in [
         (
             r#"{"type":"error","code":"rate_limit_exceeded","message":"x","sequence_number":1}"#,
-            LlmError::RateLimited,
+            LlmError::RateLimited { retry_after: None },
         ),
         (
             r#"{"type":"error","error":{"type":"server_error"}}"#,
