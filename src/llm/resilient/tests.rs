@@ -243,6 +243,7 @@ async fn a_storm_has_no_more_attempts_than_the_budget() {
         ..how()
     };
     let all = resilient(&[&provider], &how);
+    let start = Instant::now();
     let calls = (0..1_000).map(|_| patient(&all));
     let failed = futures_util::future::join_all(calls).await;
     assert!(
@@ -250,9 +251,10 @@ async fn a_storm_has_no_more_attempts_than_the_budget() {
             .iter()
             .all(|call| *call == Err(LlmError::Unavailable))
     );
-    // All calls pay in before the first is tried again, and what is saved has a bound.
-    assert!(provider.calls() <= 1_210, "{}", provider.calls());
-    assert!(provider.calls() >= 1_010, "{}", provider.calls());
+    // One retry of the floor comes back each second.
+    let most = 1_210 + start.elapsed().as_secs() as usize;
+    let calls = provider.calls();
+    assert!((1_200..=most).contains(&calls), "{calls}");
 }
 
 #[tokio::test(start_paused = true)]
