@@ -101,8 +101,8 @@ pub struct App {
     store: SharedStore,
     connections: Connections,
     drain_timeout: Duration,
-    /// `provider/model` of agents that name none.
-    default_model: String,
+    /// `provider/model` of agents that name none, in the order in which they are asked.
+    default_models: Vec<String>,
 }
 
 impl App {
@@ -123,13 +123,13 @@ impl App {
         let persisted = guard::persisted(&settings.documents, &guard)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
-        let default_model = models::default_model(&settings.models);
-        let models = models::build(&settings.models, &specs, &default_model).await?;
+        let default_models = models::default_models(&settings.models);
+        let models = models::build(&settings.models, &specs, &default_models).await?;
         check_models(settings, &specs, &models)?;
         let store = around(store::open(&settings.store).await?);
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let catalog =
-            Catalog::new(agents, &settings.agents.default, &default_model).ok_or_else(|| {
+            Catalog::new(agents, &settings.agents.default, &default_models).ok_or_else(|| {
                 ConfigError::invalid("agents.default", "names no agent of agents.folder")
             })?;
         let bus = Arc::new(Bus::default());
@@ -163,7 +163,7 @@ impl App {
                 write_timeout: ms(settings.http.stream_stall_timeout_ms) * 2,
             },
             drain_timeout: ms(settings.http.drain_timeout_ms),
-            default_model,
+            default_models,
         })
     }
 
@@ -172,9 +172,9 @@ impl App {
         self.address
     }
 
-    /// `provider/model` of agents that name none.
+    /// `provider/model` of agents that name none; the first, if there are several.
     pub fn default_model(&self) -> &str {
-        &self.default_model
+        self.default_models.first().map_or("", String::as_str)
     }
 
     /// Whether callers need a key.
@@ -274,7 +274,7 @@ fn check_models(
     models: &crate::llm::Models,
 ) -> Result<(), StartError> {
     for spec in specs {
-        let Some(model) = spec.model.as_ref().filter(|model| !models.knows(model)) else {
+        let Some(model) = spec.models.iter().find(|model| !models.knows(model)) else {
             continue;
         };
         return Err(StartError::AgentModel {

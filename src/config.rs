@@ -4,6 +4,8 @@
 //! Layers, each over the one before: defaults, `talkgraph.toml`, `.env`, the environment.
 
 mod environment;
+mod models;
+mod providers;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -11,11 +13,13 @@ use std::path::{Path, PathBuf};
 use config::{Config, File, FileFormat};
 use thiserror::Error;
 
+pub(crate) use providers::ProviderEntry;
+pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, ProviderSettings};
 pub(crate) use sections::ms;
 pub use sections::{
-    AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EmbeddedSettings,
-    HttpSettings, KeySettings, LimitSettings, LogFormat, ModelsSettings, OpenAiSettings,
-    RunSettings, Settings, StoreSettings, TelemetrySettings,
+    AgentsSettings, AuthSettings, DocumentSettings, EmbeddedSettings, HttpSettings, KeySettings,
+    LimitSettings, LogFormat, ModelsSettings, ResilienceSettings, RunSettings, Settings,
+    StoreSettings, TelemetrySettings,
 };
 
 /// The documented defaults.
@@ -34,7 +38,7 @@ pub enum ConfigError {
     #[error("setting {key}: {why}")]
     Invalid {
         /// The setting.
-        key: &'static str,
+        key: String,
         /// What is wrong and what is allowed.
         why: String,
     },
@@ -42,9 +46,9 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// A value that makes no sense.
-    pub fn invalid(key: &'static str, why: impl Into<String>) -> Self {
+    pub fn invalid(key: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid {
-            key,
+            key: key.into(),
             why: why.into(),
         }
     }
@@ -86,11 +90,13 @@ impl Settings {
             Some(path) => builder.add_source(file(path).required(true)),
             None => builder.add_source(file(Path::new(DEFAULT_FILE)).required(false)),
         };
-        let builder = environment::add(builder, sources)?;
-        let settings: Self = builder
+        let variables = environment::variables(sources)?;
+        let builder = environment::add(builder, &variables);
+        let mut settings: Self = builder
             .build()
             .and_then(Config::try_deserialize)
             .map_err(|error| ConfigError::Unreadable(in_one_line(&error.to_string())))?;
+        settings.models.take_keys(&variables)?;
         settings.check()?;
         Ok(settings)
     }

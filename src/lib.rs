@@ -14,5 +14,6 @@ pub mod graphql;
 pub mod guard;
 pub mod http;
 pub mod llm;
+pub(crate) mod resilience;
 pub mod store;
 pub mod telemetry;

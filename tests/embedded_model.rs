@@ -49,18 +49,15 @@ fn model() -> (MutexGuard<'static, ()>, &'static EmbeddedModel) {
 
 fn request(turns: &[&str], max_output_tokens: u32) -> ChatRequest {
     let roles = [ChatRole::User, ChatRole::Assistant].into_iter().cycle();
-    let message = |(content, role): (&&str, ChatRole)| ChatMessage {
-        role,
-        content: (*content).to_owned(),
-    };
+    let message = |(content, role): (&&str, ChatRole)| ChatMessage::text(role, *content);
+    let messages = turns.iter().zip(roles).map(message).collect();
     ChatRequest {
-        model: "smollm2-135m".to_owned(),
-        messages: turns.iter().zip(roles).map(message).collect(),
         sampling: Sampling {
             temperature: Some(0.0),
             ..Sampling::default()
         },
         max_output_tokens: Some(max_output_tokens),
+        ..ChatRequest::new("smollm2-135m", messages)
     }
 }
 
@@ -79,7 +76,7 @@ fn read(mut parts: Parts) -> (String, Usage, FinishReason) {
                 assert!(parts.blocking_recv().is_none());
                 return (text, usage.unwrap(), reason);
             }
-            StreamPart::Reasoning(_) => panic!("this model does not reason"),
+            other => panic!("this model does not reason and has no tools: {other:?}"),
         }
     }
     panic!("the answer had no end");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::domain::agent::MAX_MODELS;
 use crate::domain::{Agent, AgentId, AgentSpec};
 
 use super::prompt;
@@ -41,12 +42,12 @@ pub struct Catalog {
     by_id: HashMap<AgentId, Arc<Agent>>,
     by_name: HashMap<String, Arc<Agent>>,
     default_agent: Arc<Agent>,
-    default_model: String,
+    default_models: Vec<String>,
 }
 
 impl Catalog {
     /// A catalog of these agents. `None` when none of them is called `default_agent`.
-    pub fn new(agents: Vec<Agent>, default_agent: &str, default_model: &str) -> Option<Self> {
+    pub fn new(agents: Vec<Agent>, default_agent: &str, default_models: &[String]) -> Option<Self> {
         let agents: Vec<_> = agents.into_iter().map(Arc::new).collect();
         let by_name: HashMap<_, _> = agents
             .iter()
@@ -56,7 +57,7 @@ impl Catalog {
             default_agent: Arc::clone(by_name.get(default_agent)?),
             by_id: agents.into_iter().map(|agent| (agent.id, agent)).collect(),
             by_name,
-            default_model: default_model.to_owned(),
+            default_models: default_models.to_vec(),
         })
     }
 
@@ -75,9 +76,17 @@ impl Catalog {
         Arc::clone(&self.default_agent)
     }
 
-    /// The `provider/model` an agent runs with.
+    /// The `provider/model` an agent runs with, unless it has to fall back.
     pub fn model_of<'a>(&'a self, spec: &'a AgentSpec) -> &'a str {
-        spec.model.as_deref().unwrap_or(&self.default_model)
+        self.models_of(spec).first().map_or("", String::as_str)
+    }
+
+    /// Every `provider/model` an agent may run with, in the order in which they are asked.
+    pub fn models_of<'a>(&'a self, spec: &'a AgentSpec) -> &'a [String] {
+        match spec.models.as_slice() {
+            [] => &self.default_models,
+            own => own,
+        }
     }
 }
 
@@ -157,11 +166,14 @@ fn check(spec: &AgentSpec) -> Result<(), String> {
     }
     prompt::check_instructions(&spec.instructions)
         .map_err(|error| format!("instructions: {error}"))?;
-    if let Some(model) = &spec.model
-        && model
-            .split_once('/')
-            .is_none_or(|(provider, name)| provider.is_empty() || name.is_empty())
-    {
+    if spec.models.len() > MAX_MODELS {
+        return Err(format!("model: must name at most {MAX_MODELS} models"));
+    }
+    let named = |model: &String| {
+        let parts = model.split_once('/');
+        parts.is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty())
+    };
+    if !spec.models.iter().all(named) {
         return Err("model: must be provider/model, such as openai/gpt-4.1-mini".to_owned());
     }
     let parameters = &spec.parameters;
@@ -219,6 +231,17 @@ mod tests {
             ),
             ("a.toml", format!("{good}toolz = 1\n"), "toolz"),
             ("a.toml", format!("{good}model = 'gpt'\n"), "model: "),
+            (
+                "a.toml",
+                format!("{good}model = ['a/b', 'c/']\n"),
+                "model: ",
+            ),
+            ("a.toml", format!("{good}model = 7\n"), "a list of strings"),
+            (
+                "a.toml",
+                format!("{good}model = {:?}\n", ["a/b"; 9]),
+                "model: must name at most 8",
+            ),
             (
                 "a.toml",
                 format!("{good}[parameters]\ntemperature = 3\n"),

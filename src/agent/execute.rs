@@ -322,8 +322,11 @@ impl Execution {
     }
 
     async fn step(&mut self, request: crate::llm::ChatRequest) -> Result<(), Stop> {
-        let parts = self.ending.runner.models.stream(request).await?;
-        let mut parts = parts.ready_chunks(READY_PARTS);
+        let runner = Arc::clone(&self.ending.runner);
+        let models = runner.catalog.models_of(&self.agent.current.spec);
+        let answering = runner.models.stream(models, request).await?;
+        self.ending.run.model = answering.model;
+        let mut parts = answering.parts.ready_chunks(READY_PARTS);
         loop {
             let waiting = self.ending.pending.len();
             tokio::select! {
@@ -361,6 +364,11 @@ impl Execution {
                 let event = ending.answer.add_reasoning(text);
                 ending.pending.push(event);
             }
+            // No tools are told to the model yet, and reasoning is not sent back.
+            StreamPart::ReasoningSignature(_)
+            | StreamPart::ToolCallStarted { .. }
+            | StreamPart::ToolCallArguments { .. }
+            | StreamPart::ToolCallCompleted { .. } => {}
             StreamPart::Usage(usage) => ending.run.usage = usage,
             StreamPart::Finish(reason) => ending.finish_reason = Some(reason),
         }

@@ -51,24 +51,20 @@ pub(super) fn request(
     history: &[Message],
     max_output_tokens: Option<u32>,
 ) -> ChatRequest {
-    let mut messages = vec![ChatMessage {
-        role: ChatRole::System,
-        content: instructions,
-    }];
+    let mut messages = vec![ChatMessage::system(instructions)];
     let spoken = history
         .iter()
         .skip_while(|message| message.role != Role::User)
-        .map(|message| ChatMessage {
-            role: match message.role {
+        .map(|message| {
+            let role = match message.role {
                 Role::User => ChatRole::User,
                 Role::Assistant => ChatRole::Assistant,
-            },
-            content: text_of(&message.parts),
+            };
+            (role, text_of(&message.parts))
         });
-    messages.extend(spoken.filter(|message| !message.content.is_empty()));
+    let spoken = spoken.filter(|(_, text)| !text.is_empty());
+    messages.extend(spoken.map(|(role, text)| ChatMessage::text(role, text)));
     ChatRequest {
-        model: model.to_owned(),
-        messages,
         sampling: Sampling {
             temperature: spec.parameters.temperature.map(|value| value as f32),
             top_p: spec.parameters.top_p.map(|value| value as f32),
@@ -78,5 +74,6 @@ pub(super) fn request(
             (Some(own), Some(most)) => Some(own.min(most)),
             (own, most) => own.or(most),
         },
+        ..ChatRequest::new(model, messages)
     }
 }

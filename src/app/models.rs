@@ -1,17 +1,27 @@
 //! The model providers that the settings name.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use crate::config::{EmbeddedSettings, ModelsSettings, OpenAiSettings, ms};
+use crate::config::{
+    EmbeddedSettings, ModelsSettings, PriceSettings, ProviderEntry, ProviderKind, ProviderSettings,
+    ResilienceSettings, ms,
+};
 use crate::domain::AgentSpec;
-use crate::llm::{self, ChatModel, HttpSettings, Models, OpenAi};
+use crate::llm::{self, ChatModel, HttpSettings, Models, Price, Provider, Resilience};
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
-const OPENAI_MODEL: &str = "openai/gpt-4.1-mini";
-const OPENAI_URL: &str = "https://api.openai.com/v1";
+
+/// The model of agents that name none, by the providers there are: the first that is.
+const USUAL_MODELS: [(&str, &str); 3] = [
+    ("openai", "openai/gpt-4.1-mini"),
+    ("anthropic", "anthropic/claude-haiku-4-5"),
+    ("gemini", "gemini/gemini-2.5-flash"),
+];
 
 /// Why a model cannot be used: one line that says what to do.
 #[derive(Debug, Error)]
@@ -19,12 +29,18 @@ pub enum ModelError {
     /// The HTTP client.
     #[error("the HTTP client for model providers cannot be made: {0}")]
     Client(String),
-    /// The OpenAI-compatible provider.
-    #[error("setting models.openai: {0}")]
-    OpenAi(String),
+    /// A provider that cannot be called as it is set.
+    #[error("setting {section}: {why}")]
+    Provider {
+        /// Where it is set.
+        section: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The default model needs a provider that is not configured.
     #[error(
-        "no provider for models.default {0:?}: set OPENAI_API_KEY or OPENAI_BASE_URL, or use {EMBEDDED_MODEL}"
+        "no provider for models.default {0:?}: set OPENAI_API_KEY, OPENAI_BASE_URL, \
+         ANTHROPIC_API_KEY or GEMINI_API_KEY, name it in models.providers, or use {EMBEDDED_MODEL}"
     )]
     NoProvider(String),
     /// This build cannot run the embedded model.
@@ -42,61 +58,152 @@ pub enum ModelError {
     Embedded(String),
 }
 
-/// The model of agents that name none: the setting, else what there is.
-pub(super) fn default_model(settings: &ModelsSettings) -> String {
-    match &settings.default {
-        Some(model) => model.clone(),
-        None if has_openai(&settings.openai) => OPENAI_MODEL.to_owned(),
-        None => EMBEDDED_MODEL.to_owned(),
+/// The models of agents that name none: the setting, else what there is.
+pub(super) fn default_models(settings: &ModelsSettings) -> Vec<String> {
+    if !settings.default.is_empty() {
+        return settings.default.clone();
     }
+    let entries = settings.entries();
+    let is_there = |name: &str| {
+        let found = entries.iter().find(|entry| entry.name == name);
+        found.is_some_and(is_configured)
+    };
+    let usual = USUAL_MODELS.iter().find(|(name, _)| is_there(name));
+    vec![usual.map_or(EMBEDDED_MODEL, |(_, model)| model).to_owned()]
 }
 
-fn has_openai(settings: &OpenAiSettings) -> bool {
-    let key = settings.api_key.as_ref();
-    key.is_some_and(|key| !key.expose_secret().is_empty())
-        || settings.base_url.trim_end_matches('/') != OPENAI_URL
+/// Whether somebody wants this provider: it has a name, a key, or an address of its own.
+fn is_configured(entry: &ProviderEntry) -> bool {
+    let usual_url = match entry.kind {
+        ProviderKind::OpenAi | ProviderKind::OpenAiResponses => "https://api.openai.com/v1",
+        ProviderKind::Anthropic => "https://api.anthropic.com/v1",
+        ProviderKind::Gemini => "https://generativelanguage.googleapis.com/v1beta",
+    };
+    entry.is_named
+        || keys(&entry.settings).next().is_some()
+        || entry.settings.base_url.trim_end_matches('/') != usual_url
+}
+
+/// Its keys, each once.
+fn keys(settings: &ProviderSettings) -> impl Iterator<Item = &SecretString> {
+    let mut seen = HashSet::new();
+    let keys = settings.api_key.iter().chain(&settings.api_keys);
+    keys.filter(move |key| !key.expose_secret().is_empty() && seen.insert(key.expose_secret()))
 }
 
 pub(super) async fn build(
     settings: &ModelsSettings,
     specs: &[AgentSpec],
-    default_model: &str,
+    default_models: &[String],
 ) -> Result<Models, ModelError> {
     let mut models = Models::default();
-    if has_openai(&settings.openai) {
-        models.insert("openai", openai(&settings.openai)?);
+    let mut clients = Clients::default();
+    for entry in settings
+        .entries()
+        .iter()
+        .filter(|entry| is_configured(entry))
+    {
+        let how = resilience(&settings.resilience, &entry.settings);
+        let client = clients.with(entry.settings.connect_timeout_ms)?;
+        models.insert_resilient(&entry.name, provider(entry, &client)?, &how);
+        for (model, cost) in &entry.settings.prices {
+            models.set_price(&format!("{}/{model}", entry.name), price(cost));
+        }
     }
-    if settings.anthropic.api_key.is_some() {
-        tracing::warn!("models.anthropic.api_key is set, but this version cannot call Anthropic");
-    }
-    let mut asked = specs.iter().filter_map(|spec| spec.model.as_deref());
-    if default_model == EMBEDDED_MODEL || asked.any(|model| model == EMBEDDED_MODEL) {
+    let asked = specs.iter().flat_map(|spec| &spec.models);
+    if asked
+        .chain(default_models)
+        .any(|model| model == EMBEDDED_MODEL)
+    {
         models.insert("embedded", embedded(&settings.embedded).await?);
     }
-    if !models.knows(default_model) {
-        return Err(ModelError::NoProvider(default_model.to_owned()));
+    match default_models.iter().find(|model| !models.knows(model)) {
+        Some(unknown) => Err(ModelError::NoProvider(unknown.clone())),
+        None => Ok(models),
     }
-    Ok(models)
 }
 
-fn openai(settings: &OpenAiSettings) -> Result<Arc<dyn ChatModel>, ModelError> {
-    let client = llm::http_client(&HttpSettings {
-        connect_timeout: ms(settings.connect_timeout_ms),
-        proxy_from_env: true,
-    })
-    .map_err(|error| ModelError::Client(error.to_string()))?;
-    let provider = llm::OpenAiSettings {
-        base_url: settings.base_url.clone(),
-        api_key: settings.api_key.clone(),
-        first_token_timeout: ms(settings.first_token_timeout_ms),
-        idle_timeout: ms(settings.idle_timeout_ms),
-        total_timeout: ms(settings.total_timeout_ms),
-        max_event_bytes: settings.event_limit_bytes,
+/// The HTTP clients, by the one thing in which they differ: how long connecting may take.
+#[derive(Default)]
+struct Clients(BTreeMap<u64, Client>);
+
+impl Clients {
+    fn with(&mut self, connect_timeout_ms: u64) -> Result<Client, ModelError> {
+        if let Some(client) = self.0.get(&connect_timeout_ms) {
+            return Ok(client.clone());
+        }
+        let client = llm::http_client(&HttpSettings {
+            connect_timeout: ms(connect_timeout_ms),
+            proxy_from_env: true,
+        })
+        .map_err(|error| ModelError::Client(error.to_string()))?;
+        self.0.insert(connect_timeout_ms, client.clone());
+        Ok(client)
+    }
+}
+
+/// The provider with each of its keys; without one if it has none. They share connections.
+fn provider(entry: &ProviderEntry, client: &Client) -> Result<Vec<Arc<dyn ChatModel>>, ModelError> {
+    let settings = &entry.settings;
+    let with_key = |api_key: Option<SecretString>| {
+        let provider = llm::ProviderSettings {
+            kind: kind(entry.kind),
+            base_url: settings.base_url.clone(),
+            api_key,
+            first_token_timeout: ms(settings.first_token_timeout_ms),
+            idle_timeout: ms(settings.idle_timeout_ms),
+            total_timeout: ms(settings.total_timeout_ms),
+            max_event_bytes: settings.event_limit_bytes,
+        };
+        match Provider::new(client.clone(), provider) {
+            Ok(provider) => Ok(Arc::new(provider) as Arc<dyn ChatModel>),
+            Err(error) => Err(ModelError::Provider {
+                section: entry.section.clone(),
+                why: error.to_string(),
+            }),
+        }
     };
-    let provider = OpenAi::new(client, provider);
-    Ok(Arc::new(
-        provider.map_err(|error| ModelError::OpenAi(error.to_string()))?,
-    ))
+    let keys: Vec<_> = keys(settings).cloned().map(Some).collect();
+    if keys.is_empty() {
+        return Ok(vec![with_key(None)?]);
+    }
+    keys.into_iter().map(with_key).collect()
+}
+
+fn kind(kind: ProviderKind) -> llm::ProviderKind {
+    match kind {
+        ProviderKind::OpenAi => llm::ProviderKind::OpenAi,
+        ProviderKind::OpenAiResponses => llm::ProviderKind::OpenAiResponses,
+        ProviderKind::Anthropic => llm::ProviderKind::Anthropic,
+        ProviderKind::Gemini => llm::ProviderKind::Gemini,
+    }
+}
+
+fn price(settings: &PriceSettings) -> Price {
+    let input_per_million = settings.input_per_million;
+    Price {
+        input_per_million,
+        cached_input_per_million: settings
+            .cached_input_per_million
+            .unwrap_or(input_per_million),
+        output_per_million: settings.output_per_million,
+    }
+}
+
+fn resilience(settings: &ResilienceSettings, provider: &ProviderSettings) -> Resilience {
+    Resilience {
+        attempts: settings.attempts,
+        backoff: ms(settings.backoff_ms),
+        backoff_cap: ms(settings.backoff_cap_ms),
+        retry_after_cap: ms(settings.retry_after_cap_ms),
+        retry_percent: settings.retry_percent,
+        retry_floor: settings.retry_floor,
+        breaker_failures: settings.breaker_failures,
+        breaker_pause: ms(settings.breaker_pause_ms),
+        concurrency: provider.concurrency,
+        queue: provider.queue,
+        queue_timeout: ms(provider.queue_timeout_ms),
+    }
 }
 
 /// Loads the weights on a thread where blocking is allowed; it takes about a second.
@@ -130,4 +237,37 @@ async fn embedded(settings: &EmbeddedSettings) -> Result<Arc<dyn ChatModel>, Mod
 )]
 async fn embedded(_: &EmbeddedSettings) -> Result<Arc<dyn ChatModel>, ModelError> {
     Err(ModelError::NotCompiledIn)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::default_models;
+    use crate::config::{Settings, Sources};
+
+    fn default_with(variables: &[(&str, &str)]) -> Vec<String> {
+        let variables = variables.iter();
+        let settings = Settings::load(&Sources {
+            environment: variables
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..Sources::default()
+        });
+        default_models(&settings.unwrap().models)
+    }
+
+    #[test]
+    fn the_provider_that_has_a_key_answers() {
+        let (anthropic, gemini) = (("ANTHROPIC_API_KEY", "k"), ("GEMINI_API_KEY", "k"));
+        assert_eq!(default_with(&[]), ["embedded/smollm2-135m"]);
+        assert_eq!(default_with(&[gemini]), ["gemini/gemini-2.5-flash"]);
+        assert_eq!(
+            default_with(&[anthropic, gemini]),
+            ["anthropic/claude-haiku-4-5"]
+        );
+        let own = ("OPENAI_BASE_URL", "http://localhost/v1");
+        assert_eq!(default_with(&[anthropic, own]), ["openai/gpt-4.1-mini"]);
+        let named = ("TALKGRAPH_MODELS__DEFAULT", "groq/a,embedded/b");
+        assert_eq!(default_with(&[anthropic, named]), ["groq/a", "embedded/b"]);
+    }
 }

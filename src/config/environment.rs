@@ -14,37 +14,48 @@ const PREFIX: &str = "TALKGRAPH_";
 const NOT_SETTINGS: [&str; 1] = ["TALKGRAPH_CONFIG"];
 
 /// Names of wide use, and the variable each stands for.
-const USUAL_NAMES: [(&str, &str); 5] = [
+const USUAL_NAMES: [(&str, &str); 6] = [
     ("OPENAI_API_KEY", "TALKGRAPH_MODELS__OPENAI__API_KEY"),
     ("OPENAI_BASE_URL", "TALKGRAPH_MODELS__OPENAI__BASE_URL"),
     ("ANTHROPIC_API_KEY", "TALKGRAPH_MODELS__ANTHROPIC__API_KEY"),
+    ("GEMINI_API_KEY", "TALKGRAPH_MODELS__GEMINI__API_KEY"),
     ("DATABASE_URL", "TALKGRAPH_STORE__URL"),
     ("PORT", "TALKGRAPH_HTTP__PORT"),
 ];
 
-pub(super) fn add(
-    builder: ConfigBuilder<DefaultState>,
-    sources: &Sources,
-) -> Result<ConfigBuilder<DefaultState>, ConfigError> {
+/// The variables of `.env` and of the environment, which comes first.
+pub(super) fn variables(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
     let mut variables = dotenv(sources)?;
     variables.extend(sources.environment.iter().cloned());
     // An empty variable is how a shell unsets one for a single command.
     variables.retain(|_, value| !value.is_empty());
+    Ok(variables)
+}
+
+pub(super) fn add(
+    builder: ConfigBuilder<DefaultState>,
+    variables: &HashMap<String, String>,
+) -> ConfigBuilder<DefaultState> {
+    let mut variables = variables.clone();
     for (usual, ours) in USUAL_NAMES {
         if let Some(value) = variables.get(usual).cloned() {
             variables.entry(ours.to_owned()).or_insert(value);
         }
     }
     variables.retain(|name, _| name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name.as_str()));
-    Ok(builder.add_source(
+    builder.add_source(
         Environment::with_prefix("TALKGRAPH")
             .prefix_separator("_")
             .separator("__")
             .list_separator(",")
             .with_list_parse_key("http.cors_origins")
+            .with_list_parse_key("models.default")
+            .with_list_parse_key("models.openai.api_keys")
+            .with_list_parse_key("models.anthropic.api_keys")
+            .with_list_parse_key("models.gemini.api_keys")
             .try_parsing(true)
             .source(Some(variables)),
-    ))
+    )
 }
 
 fn dotenv(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {

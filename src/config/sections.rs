@@ -1,5 +1,6 @@
 //! The settings' types. What each key means stands in `talkgraph.example.toml`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
-use crate::domain::OnRestart;
+use super::providers::{NamedProviderSettings, ProviderSettings};
+use crate::domain::{OnRestart, one_or_many};
 use crate::domain::principal::is_valid_name;
 use crate::guard::Trust;
 
@@ -85,29 +87,27 @@ sections! {
 
     /// The model providers.
     ModelsSettings {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        default: Option<String>,
-        openai: OpenAiSettings,
-        anthropic: AnthropicSettings,
+        #[serde(default, with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+        default: Vec<String>,
+        resilience: ResilienceSettings,
+        openai: ProviderSettings,
+        anthropic: ProviderSettings,
+        gemini: ProviderSettings,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        providers: BTreeMap<String, NamedProviderSettings>,
         embedded: EmbeddedSettings,
     }
 
-    /// OpenAI and what is compatible with it.
-    OpenAiSettings {
-        base_url: String,
-        #[serde(default, serialize_with = "hide", skip_serializing_if = "Option::is_none")]
-        api_key: Option<SecretString>,
-        connect_timeout_ms: u64,
-        first_token_timeout_ms: u64,
-        idle_timeout_ms: u64,
-        total_timeout_ms: u64,
-        event_limit_bytes: usize,
-    }
-
-    /// Anthropic.
-    AnthropicSettings {
-        #[serde(default, serialize_with = "hide", skip_serializing_if = "Option::is_none")]
-        api_key: Option<SecretString>,
+    /// How providers are called that may fail.
+    ResilienceSettings {
+        attempts: u32,
+        backoff_ms: u64,
+        backoff_cap_ms: u64,
+        retry_after_cap_ms: u64,
+        retry_percent: u32,
+        retry_floor: u32,
+        breaker_failures: u32,
+        breaker_pause_ms: u64,
     }
 
     /// The model inside the server.
@@ -209,8 +209,12 @@ const QUERY_NESTING: RangeInclusive<usize> = 1..=64;
 const HIDDEN: &str = "(hidden)";
 
 #[expect(clippy::ref_option, reason = "serde hands the field by reference")]
-fn hide<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn hide<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(if secret.is_some() { HIDDEN } else { "" })
+}
+
+pub(super) fn hide_all<S: Serializer>(secrets: &[SecretString], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(secrets.iter().map(|_| HIDDEN))
 }
 
 /// A database URL is worth showing, its password is not.
@@ -255,6 +259,7 @@ impl Settings {
         for key in &self.auth.keys {
             key.check()?;
         }
+        self.models.check()?;
         if self.documents.trusted_documents != Trust::Off && self.documents.manifest.is_none() {
             return Err(ConfigError::invalid(
                 "documents.manifest",
@@ -315,8 +320,8 @@ impl Settings {
             ("store.write_queue", self.store.write_queue as u64),
             ("store.write_group", self.store.write_group as u64),
             (
-                "models.openai.event_limit_bytes",
-                self.models.openai.event_limit_bytes as u64,
+                "models.resilience.attempts",
+                u64::from(self.models.resilience.attempts),
             ),
             (
                 "models.embedded.context_tokens",
@@ -345,7 +350,7 @@ impl Settings {
             ("limits.page_size", u64::from(self.limits.page_size)),
         ];
         match positive.iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(ConfigError::invalid(key, "must be at least 1")),
+            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
             None => Ok(()),
         }
     }

@@ -1,4 +1,6 @@
-use super::{EXAMPLE, Settings, Sources};
+use secrecy::ExposeSecret;
+
+use super::{EXAMPLE, ProviderKind, Settings, Sources};
 
 fn load(variables: &[(&str, &str)]) -> Result<Settings, String> {
     let sources = Sources {
@@ -16,6 +18,7 @@ fn the_example_documents_every_key() {
     let settings = load(&[
         ("OPENAI_API_KEY", "k"),
         ("ANTHROPIC_API_KEY", "k"),
+        ("GEMINI_API_KEY", "k"),
         ("TALKGRAPH_MODELS__DEFAULT", "openai/x"),
     ])
     .unwrap();
@@ -67,6 +70,8 @@ fn the_environment_overrides_and_usual_names_work() {
     assert_eq!(both.http.port, 9001);
     let origins = load(&[("TALKGRAPH_HTTP__CORS_ORIGINS", "http://a,http://b")]).unwrap();
     assert_eq!(origins.http.cors_origins, ["http://a", "http://b"]);
+    let models = load(&[("TALKGRAPH_MODELS__DEFAULT", "openai/a,openai/b")]).unwrap();
+    assert_eq!(models.models.default, ["openai/a", "openai/b"]);
 }
 
 #[test]
@@ -105,6 +110,41 @@ fn a_bad_setting_is_named() {
             ("TALKGRAPH_LIMITS__PAGE_SIZE_DEFAULT", "900"),
             "limits.page_size_default",
         ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__ATTEMPTS", "0"),
+            "models.resilience.attempts",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__ATTEMPTS", "11"),
+            "models.resilience.attempts",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__RETRY_PERCENT", "101"),
+            "models.resilience.retry_percent",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__BACKOFF_MS", "9000"),
+            "models.resilience.backoff_ms",
+        ),
+        (
+            ("TALKGRAPH_MODELS__RESILIENCE__BREAKER_PAUSE_MS", "3600001"),
+            "models.resilience.breaker_pause_ms",
+        ),
+        (
+            ("TALKGRAPH_MODELS__OPENAI__CONCURRENCY", "0"),
+            "models.openai.concurrency",
+        ),
+        (
+            ("TALKGRAPH_MODELS__OPENAI__API_KEYS", "a,,b"),
+            "models.openai.api_keys",
+        ),
+        (
+            (
+                "TALKGRAPH_MODELS__DEFAULT",
+                "a/1,a/2,a/3,a/4,a/5,a/6,a/7,a/8,a/9",
+            ),
+            "models.default",
+        ),
     ];
     for (variable, named) in cases {
         let error = load(&[variable]).unwrap_err();
@@ -112,10 +152,131 @@ fn a_bad_setting_is_named() {
     }
 }
 
+/// Settings from a file, with these variables in the environment.
+fn load_file(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.toml");
+    std::fs::write(&file, toml).unwrap();
+    let variables = variables.iter();
+    let sources = Sources {
+        file: Some(file),
+        environment: variables
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..Sources::default()
+    };
+    Settings::load(&sources).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_example_of_a_named_provider_works() {
+    let start = EXAMPLE.find("# [models.providers.groq]").unwrap();
+    let block = EXAMPLE[start..].split("\n\n").next().unwrap();
+    let is_setting = |line: &&str| line.starts_with("[models.providers.") || line.contains(" = ");
+    let lines = block.lines().map(|line| line.trim_start_matches("# "));
+    let toml: Vec<_> = lines.filter(is_setting).collect();
+    let settings = load_file(&toml.join("\n"), &[("GROQ_API_KEY", "gsk-secret")]).unwrap();
+
+    let entries = settings.models.entries();
+    let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["openai", "anthropic", "gemini", "groq"]);
+    let groq = &entries[3];
+    assert_eq!(groq.kind, ProviderKind::OpenAi);
+    assert_eq!(groq.settings.base_url, "https://api.groq.com/openai/v1");
+    let key = groq.settings.api_key.as_ref().unwrap();
+    assert_eq!(key.expose_secret(), "gsk-secret");
+    // What it does not say is as in the section of its kind.
+    let openai = &settings.models.openai;
+    assert_eq!(groq.settings.idle_timeout_ms, openai.idle_timeout_ms);
+    let price = groq.settings.prices["llama-3.3-70b-versatile"];
+    assert_eq!(price.cached_input_per_million, Some(0.3));
+    let shown = settings.to_toml().unwrap();
+    assert!(
+        !shown.contains("gsk-secret") && shown.contains("GROQ_API_KEY"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn named_providers_take_after_their_kind() {
+    let toml = "[models.anthropic]\nidle_timeout_ms = 7\napi_key = \"a\"\n\
+        [models.providers.claude-eu]\nkind = \"anthropic\"\nbase_url = \"http://eu\"\n\
+        [models.providers.Claude.prices.\"a/B.c\"]\n";
+    let refused = load_file(toml, &[]).unwrap_err();
+    assert!(refused.contains("models.providers"), "{refused}");
+    let toml = toml.replace("providers.Claude.", "providers.claude-eu.")
+        + "input_per_million = 1\noutput_per_million = 2.5\n";
+    let settings = load_file(&toml, &[]).unwrap();
+    let entry = settings.models.entries().pop().unwrap();
+    assert_eq!(
+        (&*entry.name, entry.settings.idle_timeout_ms),
+        ("claude-eu", 7)
+    );
+    assert!(
+        entry.settings.api_key.is_none(),
+        "a key is for the host it was given for"
+    );
+    let price = entry.settings.prices["a/B.c"];
+    assert_eq!(
+        (price.input_per_million, price.output_per_million),
+        (1.0, 2.5)
+    );
+}
+
+#[test]
+fn a_bad_provider_is_named() {
+    let named = |rest: &str| format!("[models.providers.mine]\nkind = \"gemini\"\n{rest}\n");
+    for (toml, at) in [
+        (
+            named("api_key_env = \"NOT_SET\""),
+            "models.providers.mine.api_key_env",
+        ),
+        (
+            named("api_key = \"k\"\napi_key_env = \"SET\""),
+            "models.providers.mine.api_key_env",
+        ),
+        (
+            named("concurrency = 0"),
+            "models.providers.mine.concurrency",
+        ),
+        (
+            named("event_limit_bytes = 0"),
+            "models.providers.mine.event_limit_bytes",
+        ),
+        (named("api_keys = [\"\"]"), "models.providers.mine.api_keys"),
+        (
+            named(
+                "[models.providers.mine.prices.x]\ninput_per_million = -1\noutput_per_million = 1",
+            ),
+            "models.providers.mine.prices.\"x\"",
+        ),
+        (
+            "[models.providers.\"a b\"]\nkind = \"openai\"".to_owned(),
+            "models.providers.a b",
+        ),
+        (
+            "[models.providers.embedded]\nkind = \"openai\"".to_owned(),
+            "models.providers.embedded",
+        ),
+        (
+            "[models.providers.mine]\nkind = \"mine\"".to_owned(),
+            "kind",
+        ),
+        (
+            "[models.anthropic]\nconcurrency = 0".to_owned(),
+            "models.anthropic.concurrency",
+        ),
+    ] {
+        let refused = load_file(&toml, &[("SET", "k")]).unwrap_err();
+        assert!(refused.contains(at), "{toml}: {refused}");
+    }
+}
+
 #[test]
 fn secrets_are_hidden() {
     let settings = load(&[
         ("OPENAI_API_KEY", "sk-very-secret"),
+        ("TALKGRAPH_MODELS__OPENAI__API_KEYS", "sk-very-secret-too,c"),
         ("DATABASE_URL", "postgres://me:pass-word@db/talk"),
     ])
     .unwrap();

@@ -4,7 +4,12 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 use super::ids::{AgentId, AgentVersionId};
+use super::one_or_many;
 use super::time::Timestamp;
+
+/// The most models that an agent, or the server's default, names: each may take its full time
+/// to fail.
+pub const MAX_MODELS: usize = 8;
 
 /// Where an agent is defined, and so where it can be changed.
 #[derive(
@@ -60,9 +65,15 @@ pub struct AgentSpec {
     /// A minijinja template; the system message of every run. It can use `date`
     /// (today, UTC, `2026-01-31`) and `owner`.
     pub instructions: String,
-    /// `provider/model`; the server's default model when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    /// `provider/model`, or a list of them: the first that gives a first token answers. The
+    /// server's default models when empty.
+    #[serde(
+        rename = "model",
+        default,
+        with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub models: Vec<String>,
     /// How the model samples.
     #[serde(default)]
     pub parameters: ModelParameters,

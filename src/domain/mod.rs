@@ -6,6 +6,7 @@ pub mod agent;
 pub mod event;
 pub mod ids;
 pub mod message;
+pub(crate) mod one_or_many;
 pub mod page;
 pub mod principal;
 pub mod run;

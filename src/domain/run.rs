@@ -78,6 +78,8 @@ pub enum OnRestart {
 pub enum FinishReason {
     /// The model was done.
     Stop,
+    /// The model called tools; of a step, as the run goes on with their results.
+    ToolCalls,
     /// A limit on output or context was reached.
     Length,
     /// The provider withheld the rest.
@@ -105,10 +107,14 @@ pub enum RunErrorCode {
     ProviderRejected,
     /// The provider's stream made no sense or ended half-way.
     ProviderProtocol,
+    /// No connection to the provider within the limit.
+    ConnectTimeout,
     /// No first token within the limit.
     FirstTokenTimeout,
     /// No next token within the limit.
     IdleTimeout,
+    /// One call of the model took too long as a whole.
+    CallTimeout,
     /// One model call took too long.
     StepTimeout,
     /// The whole run took too long.

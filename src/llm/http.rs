@@ -1,8 +1,12 @@
 //! The HTTP client that every model provider shares.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
+
+use super::LlmError;
+use crate::resilience::retry_after;
 
 /// How connections to providers are made.
 #[derive(Debug, Clone)]
@@ -51,4 +55,20 @@ pub fn http_client(settings: &HttpSettings) -> Result<reqwest::Client, reqwest::
         builder.no_proxy()
     };
     builder.build()
+}
+
+/// How long an answer asks to wait before the next request.
+pub(crate) fn retry_after_of(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    retry_after::parse(value, SystemTime::now())
+}
+
+/// Why there was no answer, not even a status.
+pub(crate) fn unanswered(error: &reqwest::Error) -> LlmError {
+    match error {
+        error if error.is_builder() => LlmError::Internal,
+        error if error.is_connect() && error.is_timeout() => LlmError::ConnectTimeout,
+        error if error.is_connect() => LlmError::Unreachable,
+        _ => LlmError::Unavailable,
+    }
 }

@@ -1,79 +1,94 @@
 //! Chat models: what is asked of them, what they stream back, and how they fail.
 //!
-//! One file or folder per vendor, all behind [`ChatModel`].
+//! One folder per vendor, all behind [`ChatModel`]. What every vendor's API has in common
+//! stands beside them: `provider` sends a request, `answer` reads the response within the
+//! limits of `pace`, a vendor's `protocol` makes `parts` of it.
 
+mod answer;
+mod anthropic;
+mod calls;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
 pub(crate) mod error;
+mod fault;
+mod gemini;
 pub(crate) mod http;
-pub(crate) mod openai;
+mod message;
+mod openai;
+mod pace;
+mod parts;
+mod prices;
+mod protocol;
+mod provider;
 pub(crate) mod registry;
+mod request;
+pub(crate) mod resilient;
+mod responses;
+#[cfg(test)]
+mod samples;
+mod schema;
 pub(crate) mod sse;
+mod wire;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+pub use calls::{MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS};
 pub use error::LlmError;
 pub use http::{HttpSettings, http_client};
-pub use openai::{OpenAi, OpenAiSettings, OpenAiSettingsError};
-pub use registry::Models;
+pub use message::{ChatMessage, ChatRole, Content, FileData};
+pub use prices::Price;
+pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
+pub use registry::{Answering, Models};
+pub use request::{ChatRequest, OutputSchema, Sampling, ToolChoice, ToolSpec};
+pub use resilient::Resilience;
 
 use crate::domain::{FinishReason, Usage};
 
-/// Who speaks, in a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChatRole {
-    /// The agent's instructions.
-    System,
-    /// The person.
-    User,
-    /// The model, in earlier turns.
-    Assistant,
-}
-
-/// One message of a prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChatMessage {
-    /// Who speaks.
-    pub role: ChatRole,
-    /// The text.
-    pub content: String,
-}
-
-/// How the model samples; what is absent is left to the model.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Sampling {
-    /// Randomness, 0 to 2.
-    pub temperature: Option<f32>,
-    /// The probability mass considered, above 0 and up to 1.
-    pub top_p: Option<f32>,
-    /// Makes sampling repeatable where the model supports it.
-    pub seed: Option<u64>,
-}
-
-/// One model call.
-#[derive(Debug, Clone)]
-pub struct ChatRequest {
-    /// The model's name, without its provider.
-    pub model: String,
-    /// The prompt, oldest first.
-    pub messages: Vec<ChatMessage>,
-    /// How to sample.
-    pub sampling: Sampling,
-    /// The longest answer, in tokens; the provider's own limit when absent.
-    pub max_output_tokens: Option<u32>,
-}
-
 /// A piece of a model's answer.
+///
+/// Tool calls are numbered from 0 in the order in which they start, and calls made in
+/// parallel may come interleaved. For each there is one [`StreamPart::ToolCallStarted`],
+/// then its arguments, then one [`StreamPart::ToolCallCompleted`]. A call that is not
+/// completed when the answer ends was cut by a limit ([`FinishReason::Length`]) and must
+/// not be made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StreamPart {
     /// Text of the answer.
     Text(String),
     /// Text of the model's reasoning.
     Reasoning(String),
+    /// What belongs into [`Content::Reasoning`]'s `signature`. It ends the reasoning before
+    /// it: reasoning that follows is a part of its own. Where nothing but a signature came
+    /// (the vendor keeps the text to itself), it makes a reasoning without text.
+    ReasoningSignature(String),
+    /// The model calls a tool.
+    ToolCallStarted {
+        /// The call's number in this answer.
+        index: u32,
+        /// The provider's name for the call, or one made up here where it gives none;
+        /// [`Content::ToolResult`] answers to it.
+        id: String,
+        /// The tool's name, as the model says it: there may be no such tool.
+        name: String,
+    },
+    /// More of a call's arguments.
+    ToolCallArguments {
+        /// The call's number in this answer.
+        index: u32,
+        /// JSON text, cut anywhere. All of it together is never empty, and may all the
+        /// same be no JSON: it is what the model wrote.
+        delta: String,
+    },
+    /// All arguments of a call have come.
+    ToolCallCompleted {
+        /// The call's number in this answer.
+        index: u32,
+    },
     /// What the call used; the last one counts.
     Usage(Usage),
-    /// Why the answer ended. Nothing but usage follows.
+    /// Why the answer ended; [`FinishReason::ToolCalls`] when it is the tools' turn.
+    /// Nothing but usage follows.
     Finish(FinishReason),
 }
 

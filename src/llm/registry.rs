@@ -1,22 +1,48 @@
-//! The providers this server has, by name.
+//! The providers this server has, by name, and which of them answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::Instrument;
 
+use super::prices::Price;
+use super::resilient::{Patience, Resilience, Resilient};
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// Every provider of the server. A model is named `provider/model`.
 #[derive(Clone, Default)]
 pub struct Models {
-    providers: BTreeMap<String, Arc<dyn ChatModel>>,
+    providers: BTreeMap<String, Arc<Resilient>>,
+    /// By `provider/model`.
+    pub(super) prices: BTreeMap<String, Price>,
+}
+
+/// An answer on its way.
+pub struct Answering {
+    /// The model that gives it, as it was named.
+    pub model: String,
+    /// Its parts. The first token is there already.
+    pub parts: PartStream,
 }
 
 impl Models {
-    /// Adds a provider under a name.
+    /// Adds a provider in this process under a name: it is called once for each call, and
+    /// whenever it is asked.
     pub fn insert(&mut self, provider: &str, model: Arc<dyn ChatModel>) {
-        self.providers.insert(provider.to_owned(), model);
+        self.insert_resilient(provider, vec![model], &Resilience::none());
+    }
+
+    /// Adds a provider under a name that is called with care. `keys` is the same provider
+    /// with each of its keys, at least one; where one meets a rate limit the next is used.
+    pub fn insert_resilient(
+        &mut self,
+        provider: &str,
+        keys: Vec<Arc<dyn ChatModel>>,
+        how: &Resilience,
+    ) {
+        let resilient = Resilient::new(keys, how);
+        self.providers
+            .insert(provider.to_owned(), Arc::new(resilient));
     }
 
     /// The names of the providers.
@@ -34,16 +60,57 @@ impl Models {
         self.providers.values().all(|provider| provider.is_ready())
     }
 
-    /// Starts a call of `request.model`, which names provider and model.
-    pub async fn stream(&self, mut request: ChatRequest) -> Result<PartStream, LlmError> {
-        let (provider, name) = self.find(&request.model)?;
-        let provider = Arc::clone(provider);
-        let span = tracing::info_span!("provider_call", model = %request.model);
-        request.model = name.to_owned();
-        provider.stream(request).instrument(span).await
+    /// Calls the first of `models`, each `provider/model`, that gives a first token. The
+    /// model that `request` names is of no matter.
+    ///
+    /// # Errors
+    /// The last model's, or that of the first one which refuses the request itself: another
+    /// model would refuse it as well. No token has been given to anybody then; an error
+    /// after the first token is in the stream, and no other model is asked.
+    pub async fn stream(
+        &self,
+        models: &[String],
+        mut request: ChatRequest,
+    ) -> Result<Answering, LlmError> {
+        let mut left = models.iter();
+        while let Some(model) = left.next() {
+            let next = left.as_slice().first();
+            let patience = match next {
+                Some(_) => Patience::GivesUp,
+                None => Patience::Waits,
+            };
+            let error = match self.call(model, &mut request, patience).await {
+                Ok(parts) => {
+                    let model = model.clone();
+                    return Ok(Answering { model, parts });
+                }
+                Err(error) => error,
+            };
+            match next {
+                Some(next) if error.falls_back() => {
+                    tracing::warn!(model, next, error = ?error.code(), "the next model is asked");
+                }
+                _ => return Err(error),
+            }
+        }
+        // An agent without a model is refused at start-up.
+        Err(LlmError::Internal)
     }
 
-    fn find<'a>(&self, model: &'a str) -> Result<(&Arc<dyn ChatModel>, &'a str), LlmError> {
+    async fn call(
+        &self,
+        model: &str,
+        request: &mut ChatRequest,
+        patience: Patience,
+    ) -> Result<PartStream, LlmError> {
+        let (provider, name) = self.find(model)?;
+        request.model.clear();
+        request.model.push_str(name);
+        let span = tracing::info_span!("provider_call", model);
+        provider.call(request, patience).instrument(span).await
+    }
+
+    fn find<'a>(&self, model: &'a str) -> Result<(&Arc<Resilient>, &'a str), LlmError> {
         let unknown = || LlmError::UnknownModel {
             model: model.to_owned(),
         };

@@ -182,7 +182,7 @@ pub struct Rewind {
 pub struct FinishedRun {
     /// The run's principal.
     pub who: Principal,
-    /// The run in its final state.
+    /// The run in its final state, with the model that answered.
     pub run: Run,
     /// The node that ends it, which must be the one that has it.
     pub node: NodeId,

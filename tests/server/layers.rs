@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
@@ -14,7 +14,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
     ("store", &["domain"]),
-    ("llm", &["domain"]),
+    ("resilience", &["domain"]),
+    ("llm", &["domain", "resilience"]),
     ("auth", &["domain"]),
     ("agent", &["domain", "bus", "store", "llm"]),
     (

@@ -19,6 +19,13 @@ fn body() -> Value {
     json!({ "error": { "message": message, "type": "some_error", "code": "provider_says" } })
 }
 
+/// A server that shows each failure: it repeats no call, and gives no model a rest.
+fn untried() -> Setup {
+    Setup::new()
+        .set("models.resilience.attempts", 1)
+        .set("models.resilience.breaker_failures", 0)
+}
+
 /// How a run of a script ends: its error, and the text that is kept.
 async fn check(server: &TestServer, script: Option<Script>, error: Value, text: Option<&str>) {
     let client = server.client();
@@ -59,22 +66,20 @@ fn error(code: &str, message: &str, retryable: bool) -> Value {
 async fn a_provider_that_is_not_there() {
     // A port that was free a moment ago.
     let gone = Upstream::start().await.base_url();
-    let server = Setup::new()
-        .start_with(Upstream::start().await, &gone)
-        .await;
-    let unavailable = error(
+    let server = untried().start_with(Upstream::start().await, &gone).await;
+    let unreachable = error(
         "PROVIDER_UNAVAILABLE",
-        "the model provider could not be reached or had a fault of its own",
+        "the model provider could not be reached",
         true,
     );
-    check(&server, None, unavailable, None).await;
+    check(&server, None, unreachable, None).await;
 }
 
 #[tokio::test]
 async fn a_provider_that_answers_with_an_error() {
     let (log, _guard) = Log::start();
-    let server = TestServer::start().await;
-    let unavailable = "the model provider could not be reached or had a fault of its own";
+    let server = untried().start().await;
+    let unavailable = "the model provider had a fault of its own";
     for (status, code, message, retryable) in [
         (
             400,
@@ -94,8 +99,19 @@ async fn a_provider_that_answers_with_an_error() {
             "the model provider gets too many requests from this server",
             true,
         ),
+        (
+            409,
+            "PROVIDER_REJECTED",
+            "the model provider refused the request (HTTP 409)",
+            true,
+        ),
         (500, "PROVIDER_UNAVAILABLE", unavailable, true),
-        (503, "PROVIDER_UNAVAILABLE", unavailable, true),
+        (
+            503,
+            "PROVIDER_UNAVAILABLE",
+            "the model provider is overloaded",
+            true,
+        ),
     ] {
         let script = Script::json(status, &body());
         check(&server, Some(script), error(code, message, retryable), None).await;
@@ -108,7 +124,7 @@ async fn a_provider_that_answers_with_an_error() {
 #[tokio::test]
 async fn a_provider_that_stalls() {
     let (log, _guard) = Log::start();
-    let server = Setup::new()
+    let server = untried()
         .set("models.openai.first_token_timeout_ms", 200)
         .set("models.openai.idle_timeout_ms", 200)
         .start()
@@ -134,7 +150,7 @@ async fn a_provider_that_stalls() {
 #[tokio::test]
 async fn a_provider_that_breaks_off_or_makes_no_sense() {
     let (log, _guard) = Log::start();
-    let server = TestServer::start().await;
+    let server = untried().start().await;
     let protocol = error(
         "PROVIDER_PROTOCOL",
         "the model provider's answer broke off or could not be read",
@@ -154,7 +170,7 @@ async fn a_provider_that_breaks_off_or_makes_no_sense() {
     check(&server, Some(garbage), protocol, None).await;
     let inside = error(
         "PROVIDER_UNAVAILABLE",
-        "the model provider could not be reached or had a fault of its own",
+        "the model provider had a fault of its own",
         true,
     );
     check(
@@ -165,6 +181,54 @@ async fn a_provider_that_breaks_off_or_makes_no_sense() {
     )
     .await;
     log.check("PROVIDER_PROTOCOL").await;
+}
+
+#[tokio::test]
+async fn each_limit_in_time_has_its_code() {
+    // A provider whose connections are never ready: TLS gets no answer.
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}/v1", mute.local_addr().unwrap());
+    let server = untried()
+        .set("models.openai.connect_timeout_ms", 100)
+        .start_with(Upstream::start().await, &address)
+        .await;
+    let connect = error(
+        "CONNECT_TIMEOUT",
+        "the model provider could not be reached in time",
+        true,
+    );
+    check(&server, None, connect, None).await;
+
+    let server = untried()
+        .set("models.openai.total_timeout_ms", 200)
+        .start()
+        .await;
+    let call = error(
+        "CALL_TIMEOUT",
+        "the model call took longer than 0.2 s",
+        true,
+    );
+    let script = Script::stream().text(["Well, "]).hold();
+    check(&server, Some(script), call, Some("Well, ")).await;
+}
+
+#[tokio::test]
+async fn a_model_that_fails_again_and_again_is_given_a_rest() {
+    let server = Setup::new()
+        .set("models.resilience.backoff_ms", 1)
+        .set("models.resilience.breaker_pause_ms", 3_600_000)
+        .start()
+        .await;
+    for _ in 0..5 {
+        server.upstream.then(Script::json(500, &body()));
+    }
+    let client = server.client();
+    for expected in ["had a fault of its own", "is given a rest"] {
+        let answer = chat(&client, None, QUESTION).await;
+        let message = string(&answer["run"]["error"]["message"]);
+        assert!(message.contains(expected), "{message}");
+    }
+    assert_eq!(server.upstream.received().len(), 5);
 }
 
 #[tokio::test]
@@ -214,7 +278,7 @@ async fn a_run_that_takes_too_long_is_ended() {
 
 #[tokio::test]
 async fn a_session_is_usable_after_a_failure() {
-    let server = TestServer::start().await;
+    let server = untried().start().await;
     let client = server.client();
     server
         .upstream

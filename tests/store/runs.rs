@@ -130,12 +130,14 @@ pub(crate) async fn a_run_begins_and_ends(database: Arc<Database>) {
     assert_eq!((run.status, run.last_sequence), (RunStatus::Running, 4));
     assert_eq!(run.started_at, first.started_at);
 
-    let end = scene.end(&started, 5, "The answer");
+    let mut end = scene.end(&started, 5, "The answer");
+    end.run.model = "other/fallen-back-to".to_owned();
     scene.store.finish_run(end.clone()).await.unwrap();
     let run = scene.read_run(started.run.id).await.unwrap();
     assert_eq!((run.status, run.last_sequence), (RunStatus::Completed, 5));
     assert_eq!(run.finish_reason, Some(FinishReason::Stop));
     assert_eq!((run.usage, run.error), (end.run.usage, None));
+    assert_eq!(run.model, end.run.model);
     assert_eq!(run.finished_at, end.run.finished_at);
     assert_eq!(scene.sequences(run.id).await, [1, 2, 3, 4, 5]);
 

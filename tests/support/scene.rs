@@ -31,7 +31,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         name: name.to_owned(),
         description: "Answers.".to_owned(),
         instructions: "You answer. Today is {{ date }}.".to_owned(),
-        model: None,
+        models: Vec::new(),
         parameters: Default::default(),
         limits: AgentLimits::default(),
     }

@@ -45,10 +45,17 @@ impl Agent {
         &self.0.current.spec.instructions
     }
 
-    /// The model it runs with, as `provider/model`.
+    /// The model it runs with, as `provider/model`; the first of `models`.
     async fn model(&self, ctx: &Context<'_>) -> Result<String> {
         let catalog = api(ctx)?.runner.catalog();
         Ok(catalog.model_of(&self.0.current.spec).to_owned())
+    }
+
+    /// The models that may answer, as `provider/model`: the first that gives a first token
+    /// does. `Run.model` says which.
+    async fn models(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        let catalog = api(ctx)?.runner.catalog();
+        Ok(catalog.models_of(&self.0.current.spec).to_vec())
     }
 
     /// How the model samples.

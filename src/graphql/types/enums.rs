@@ -74,6 +74,8 @@ pub(crate) enum DisconnectPolicy {
 pub(crate) enum FinishReason {
     /// The model was done.
     Stop,
+    /// The model called tools; of a step, as the run goes on with their results.
+    ToolCalls,
     /// A limit on output or context was reached.
     Length,
     /// The provider withheld the rest.
@@ -98,10 +100,14 @@ pub(crate) enum RunErrorCode {
     ProviderRejected,
     /// The provider's stream broke off or could not be read.
     ProviderProtocol,
+    /// No connection to the provider within the limit.
+    ConnectTimeout,
     /// No first token within the limit.
     FirstTokenTimeout,
     /// No further token within the limit.
     IdleTimeout,
+    /// One call of the model took too long as a whole.
+    CallTimeout,
     /// One model call took too long.
     StepTimeout,
     /// The whole run took too long.

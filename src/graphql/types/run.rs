@@ -147,7 +147,8 @@ impl Run {
         Ok(self.run(ctx).await?.usage.into())
     }
 
-    /// The model it runs with, as `provider/model`.
+    /// The model it runs with, as `provider/model`. Once it has ended, the one of the agent's
+    /// `models` that answered.
     async fn model(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(self.run(ctx).await?.model.clone())
     }

@@ -70,7 +70,8 @@ impl Loaded {
         let bytes = request
             .messages
             .iter()
-            .map(|message| message.content.len())
+            .flat_map(|message| &message.content)
+            .map(|content| content.as_text().map_or(0, str::len))
             .sum();
         self.check_tokens(self.tokenizer.fewest_tokens(bytes))
     }

@@ -1,6 +1,8 @@
 //! `embedded/smollm2-135m`: SmolLM2-135M-Instruct inside this process, on the CPU, with
 //! no other server and no key. It shows real streaming and holds a small conversation;
-//! it is too small for facts or for tools.
+//! it is too small for facts or for tools. So it is not told of tools and never calls one,
+//! whatever a request says; what tools gave is left out of its prompt, and an output schema
+//! is not heeded. A request with a file is refused.
 //!
 //! A request's way: `engine` queues it, a thread of its own takes it (`generation`),
 //! `template` and `tokenizer` make tokens of the messages, `conversations` gives

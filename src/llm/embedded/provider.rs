@@ -5,7 +5,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::{EmbeddedError, EmbeddedModel, MODEL_NAME};
-use crate::llm::{ChatModel, ChatRequest, LlmError, PartStream};
+use crate::llm::wire::unsupported;
+use crate::llm::{ChatModel, ChatRequest, Content, LlmError, PartStream};
 
 #[async_trait]
 impl ChatModel for EmbeddedModel {
@@ -14,6 +15,12 @@ impl ChatModel for EmbeddedModel {
             return Err(LlmError::UnknownModel {
                 model: format!("embedded/{}", request.model),
             });
+        }
+        let mut contents = request.messages.iter().flat_map(|one| &one.content);
+        if let Some(Content::File { media_type, .. }) =
+            contents.find(|content| matches!(content, Content::File { .. }))
+        {
+            return Err(unsupported("embedded", media_type));
         }
         let parts = self.generate(request)?;
         let parts = stream::unfold(parts, async |mut parts| {

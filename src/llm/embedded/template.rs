@@ -23,6 +23,12 @@ pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
 }
 
+/// A message as the template knows it.
+struct Turn {
+    role: &'static str,
+    text: String,
+}
+
 /// A part of the prompt.
 #[derive(Debug, PartialEq)]
 enum Piece {
@@ -48,9 +54,10 @@ impl ChatTemplate {
         messages: &[ChatMessage],
         tokenizer: &Tokenizer,
     ) -> Result<Vec<u32>, EmbeddedError> {
-        let skeleton = self.render_skeleton(messages)?;
+        let turns: Vec<_> = messages.iter().filter_map(turn).collect();
+        let skeleton = self.render_skeleton(&turns)?;
         let mut tokens = Vec::new();
-        for piece in pieces(&skeleton, messages, tokenizer) {
+        for piece in pieces(&skeleton, &turns, tokenizer) {
             match piece {
                 Piece::Special(token) => tokens.push(token),
                 Piece::Text(text) => tokens.extend(tokenizer.encode(&text)?),
@@ -59,16 +66,11 @@ impl ChatTemplate {
         Ok(tokens)
     }
 
-    fn render_skeleton(&self, messages: &[ChatMessage]) -> Result<String, EmbeddedError> {
-        let slot = |(index, message): (usize, &ChatMessage)| {
-            let role = match message.role {
-                ChatRole::System => "system",
-                ChatRole::User => "user",
-                ChatRole::Assistant => "assistant",
-            };
-            context! { role => role, content => format!("{OPEN}{index}{CLOSE}") }
+    fn render_skeleton(&self, turns: &[Turn]) -> Result<String, EmbeddedError> {
+        let slot = |(index, turn): (usize, &Turn)| {
+            context! { role => turn.role, content => format!("{OPEN}{index}{CLOSE}") }
         };
-        let slots: Vec<Value> = messages.iter().enumerate().map(slot).collect();
+        let slots: Vec<Value> = turns.iter().enumerate().map(slot).collect();
         let template = self
             .environment
             .get_template(NAME)
@@ -79,9 +81,21 @@ impl ChatTemplate {
     }
 }
 
+/// The text of a message; none of a tool's, and of one that only calls tools.
+fn turn(message: &ChatMessage) -> Option<Turn> {
+    let role = match message.role {
+        ChatRole::System => "system",
+        ChatRole::User => "user",
+        ChatRole::Assistant => "assistant",
+        ChatRole::Tool => return None,
+    };
+    let text = message.all_text();
+    (!text.is_empty()).then_some(Turn { role, text })
+}
+
 /// Cuts the skeleton at its special tokens and puts the contents in. Text between two
 /// special tokens stays in one piece, contents included, as the model was trained on it.
-fn pieces(skeleton: &str, messages: &[ChatMessage], tokenizer: &Tokenizer) -> Vec<Piece> {
+fn pieces(skeleton: &str, turns: &[Turn], tokenizer: &Tokenizer) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut text = String::new();
     let mut rest = skeleton;
@@ -93,7 +107,7 @@ fn pieces(skeleton: &str, messages: &[ChatMessage], tokenizer: &Tokenizer) -> Ve
             pieces.push(Piece::Special(token));
             rest = after;
         } else if let Some((index, after)) = placeholder_at(rest) {
-            text.push_str(messages.get(index).map_or("", |message| &message.content));
+            text.push_str(turns.get(index).map_or("", |turn| &turn.text));
             rest = after;
         } else {
             text.push(first);

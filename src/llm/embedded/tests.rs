@@ -56,10 +56,7 @@ fn greedy_cases() -> Vec<GreedyCase> {
 }
 
 fn message(role: ChatRole, content: &str) -> ChatMessage {
-    ChatMessage {
-        role,
-        content: content.to_owned(),
-    }
+    ChatMessage::text(role, content)
 }
 
 fn likeliest(logits: &[f32]) -> u32 {

@@ -1,9 +1,11 @@
 //! The objects of an answer: a stream's chunks, or a whole completion.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::content::Said;
 use crate::domain::{FinishReason, Usage};
+use crate::llm::calls::CallDelta;
 
 /// What is read of a chunk, or of a completion that came in one piece. The rest, which
 /// is most of it, is skipped without being stored; the texts are made once and moved on.
@@ -12,44 +14,105 @@ pub(super) struct Chunk {
     #[serde(default)]
     choices: Option<Vec<Choice>>,
     #[serde(default)]
-    pub(super) usage: Option<Counts>,
+    usage: Option<Counts>,
     /// Some providers fail inside a stream that began with status 200.
     #[serde(default)]
-    pub(super) error: Option<Value>,
+    error: Option<Value>,
+    /// Where Groq has the usage, and the errors of a stream.
+    #[serde(default)]
+    x_groq: Option<Groq>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Groq {
+    #[serde(default)]
+    usage: Option<Counts>,
+    #[serde(default)]
+    error: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Choice {
     #[serde(default)]
-    delta: Option<Texts>,
+    delta: Option<Delta>,
     /// In place of `delta` when a provider does not stream.
     #[serde(default)]
-    message: Option<Texts>,
+    message: Option<Delta>,
     #[serde(default)]
     finish_reason: Option<Reason>,
 }
 
-/// A choice's texts.
+/// What a choice says.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Texts {
+pub(super) struct Delta {
     #[serde(default)]
-    pub(super) content: Option<String>,
-    /// DeepSeek's name, also vLLM's and SGLang's.
+    pub(super) content: Said,
+    /// DeepSeek's name, also llama.cpp's, SGLang's and older vLLM's.
     #[serde(default)]
     pub(super) reasoning_content: Option<String>,
-    /// OpenRouter's name, also Ollama's and that of newer vLLM.
+    /// OpenRouter's name, also Groq's, Ollama's and that of newer vLLM.
     #[serde(default)]
     pub(super) reasoning: Option<String>,
+    /// In place of a content, when the model would not give one in the form asked for.
+    #[serde(default)]
+    pub(super) refusal: Option<String>,
+    #[serde(default)]
+    pub(super) tool_calls: Option<Vec<Call>>,
+}
+
+/// A piece of a tool call, or the whole of it.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Call {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    function: Option<Function>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Function {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "text_or_json")]
+    arguments: Option<String>,
+}
+
+impl Call {
+    pub(super) fn into_delta(self) -> CallDelta {
+        let function = self.function.unwrap_or_default();
+        CallDelta {
+            key: self.index,
+            id: self.id,
+            name: function.name,
+            arguments: function.arguments,
+        }
+    }
+}
+
+/// Arguments are text with JSON in it; some servers write the JSON itself.
+fn text_or_json<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Value>::deserialize(from)? {
+        None => None,
+        Some(Value::String(text)) => Some(text),
+        Some(value) => Some(value.to_string()),
+    })
 }
 
 /// Why a choice ended, as the providers say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Reason {
+enum Reason {
     Stop,
     Length,
+    /// Mistral's, when the context is full.
+    ModelLength,
     ContentFilter,
-    /// OpenRouter's, when the provider behind it failed.
+    ToolCalls,
+    /// What tool calls once were.
+    FunctionCall,
+    /// OpenRouter's and Mistral's, when the provider or the model failed.
     Error,
     /// vLLM's, when the engine dropped the request.
     Abort,
@@ -58,7 +121,7 @@ pub(super) enum Reason {
     /// Written by some proxies where `null` is meant.
     #[serde(rename = "")]
     None,
-    /// `tool_calls`, `eos` and whatever else: the model was done.
+    /// `eos` and whatever else: the model was done.
     #[serde(other)]
     Other,
 }
@@ -73,11 +136,22 @@ pub(super) enum End {
 }
 
 impl Chunk {
+    pub(super) fn take_error(&mut self) -> Option<Value> {
+        let own = self.error.take();
+        own.or_else(|| self.x_groq.as_mut()?.error.take())
+    }
+
+    /// The usage; none from an object without counts, which would hide an earlier one.
+    pub(super) fn take_usage(&mut self) -> Option<Usage> {
+        let own = self.usage.take().and_then(Counts::into_usage);
+        own.or_else(|| self.x_groq.take()?.usage?.into_usage())
+    }
+
     /// The first choice, which is the only one ever asked for.
-    pub(super) fn into_choice(self) -> Option<(Texts, Option<End>)> {
+    pub(super) fn into_choice(self) -> Option<(Delta, Option<End>)> {
         let choice = self.choices?.into_iter().next()?;
-        let texts = choice.delta.or(choice.message).unwrap_or_default();
-        Some((texts, choice.finish_reason.and_then(Reason::end)))
+        let delta = choice.delta.or(choice.message).unwrap_or_default();
+        Some((delta, choice.finish_reason.and_then(Reason::end)))
     }
 }
 
@@ -86,8 +160,9 @@ impl Reason {
         Some(match self {
             Self::None => return None,
             Self::Stop | Self::Other => End::Finished(FinishReason::Stop),
-            Self::Length => End::Finished(FinishReason::Length),
+            Self::Length | Self::ModelLength => End::Finished(FinishReason::Length),
             Self::ContentFilter => End::Finished(FinishReason::ContentFilter),
+            Self::ToolCalls | Self::FunctionCall => End::Finished(FinishReason::ToolCalls),
             Self::Error | Self::Abort | Self::InsufficientSystemResource => End::Broken,
         })
     }
@@ -96,7 +171,7 @@ impl Reason {
 /// Token counts as the providers give them; any of them may be missing or `null`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Counts {
+struct Counts {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
@@ -118,8 +193,7 @@ struct CompletionDetails {
 }
 
 impl Counts {
-    /// The usage; none from an object without counts, which would hide an earlier one.
-    pub(super) fn into_usage(self) -> Option<Usage> {
+    fn into_usage(self) -> Option<Usage> {
         self.prompt_tokens.or(self.completion_tokens)?;
         let cached = self
             .prompt_tokens_details

@@ -1,36 +1,23 @@
 //! The body of a chat completions request.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::llm::{ChatMessage, ChatRequest, ChatRole};
+use super::dialect::{Dialect, LimitField, SchemaMode, SeedField};
+use super::messages::{Message, messages};
+use crate::llm::schema::{instruction, is_closed};
+use crate::llm::{ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 
-/// Which field holds the limit on the answer's length.
-///
-/// OpenAI refuses `max_tokens` for its reasoning models and takes the newer field for
-/// all; most of the servers that imitate it know only the older one, and would ignore
-/// the newer and with it the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LimitField {
-    MaxTokens,
-    MaxCompletionTokens,
-}
-
-impl LimitField {
-    pub(super) fn of_host(host: &str) -> Self {
-        if host == "api.openai.com" {
-            Self::MaxCompletionTokens
-        } else {
-            Self::MaxTokens
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
 
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
     messages: Vec<Message<'a>>,
     stream: bool,
-    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,9 +25,19 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    random_seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -49,94 +46,89 @@ struct StreamOptions {
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
-    role: &'static str,
-    content: &'a str,
+struct Tool<'a> {
+    r#type: &'static str,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    description: &'a str,
+    parameters: &'a Value,
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, field: LimitField) -> serde_json::Result<Vec<u8>> {
-    let limit_in = |wanted| request.max_output_tokens.filter(|_| field == wanted);
-    serde_json::to_vec(&Body {
+pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, LlmError> {
+    let limit_in = |wanted| {
+        request
+            .max_output_tokens
+            .filter(|_| dialect.limit == wanted)
+    };
+    let seed_in = |wanted| request.sampling.seed.filter(|_| dialect.seed == wanted);
+    let has_tools = !request.tools.is_empty();
+    let mut messages = messages(&request.messages, dialect)?;
+    let output = request.output_schema.as_ref();
+    if dialect.schema != SchemaMode::Schema
+        && let Some(output) = output
+    {
+        messages.insert(0, Message::system(instruction(output)));
+    }
+    let body = Body {
         model: &request.model,
-        messages: request.messages.iter().map(message).collect(),
+        messages,
         stream: true,
-        stream_options: StreamOptions {
+        stream_options: dialect.asks_for_usage.then_some(StreamOptions {
             include_usage: true,
-        },
+        }),
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
-        seed: request.sampling.seed,
+        seed: seed_in(SeedField::Seed),
+        random_seed: seed_in(SeedField::RandomSeed),
         max_tokens: limit_in(LimitField::MaxTokens),
         max_completion_tokens: limit_in(LimitField::MaxCompletionTokens),
-    })
-}
-
-fn message(message: &ChatMessage) -> Message<'_> {
-    let role = match message.role {
-        ChatRole::System => "system",
-        ChatRole::User => "user",
-        ChatRole::Assistant => "assistant",
+        tools: request.tools.iter().map(tool).collect(),
+        tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
+        // It is the default, which servers without the field have too.
+        parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
+        response_format: output.and_then(|output| response_format(output, dialect.schema)),
     };
-    Message {
-        role,
-        content: &message.content,
+    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+}
+
+fn tool(tool: &ToolSpec) -> Tool<'_> {
+    Tool {
+        r#type: "function",
+        function: Function {
+            name: &tool.name,
+            description: &tool.description,
+            parameters: &tool.parameters,
+        },
     }
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{LimitField, body};
-    use crate::llm::{ChatMessage, ChatRequest, ChatRole, Sampling};
-
-    fn sent(request: &ChatRequest, host: &str) -> Value {
-        let body = body(request, LimitField::of_host(host)).unwrap();
-        serde_json::from_slice(&body).unwrap()
+fn tool_choice(choice: &ToolChoice) -> Option<Value> {
+    match choice {
+        ToolChoice::Auto => None,
+        ToolChoice::None => Some(json!("none")),
+        ToolChoice::Required => Some(json!("required")),
+        ToolChoice::Named(name) => {
+            Some(json!({ "type": "function", "function": { "name": name } }))
+        }
     }
+}
 
-    #[test]
-    fn what_is_not_set_is_not_sent() {
-        let mut request = ChatRequest {
-            model: "m".to_owned(),
-            messages: vec![ChatMessage {
-                role: ChatRole::System,
-                content: "Be brief.".to_owned(),
-            }],
-            sampling: Sampling::default(),
-            max_output_tokens: None,
-        };
-        let bare = json!({
-            "model": "m",
-            "messages": [{ "role": "system", "content": "Be brief." }],
-            "stream": true,
-            "stream_options": { "include_usage": true },
-        });
-        assert_eq!(sent(&request, "localhost"), bare);
-
-        request.sampling.temperature = Some(0.7);
-        request.sampling.seed = Some(u64::MAX);
-        request.max_output_tokens = Some(5);
-        let body = sent(&request, "localhost");
-        // Not 0.699999988: the number must arrive as it was written.
-        assert_eq!(body["temperature"].to_string(), "0.7");
-        assert_eq!(body["seed"], u64::MAX);
-        assert_eq!(body["max_tokens"], 5);
-        assert_eq!(body.get("max_completion_tokens"), None);
-    }
-
-    #[test]
-    fn openai_itself_gets_the_newer_limit() {
-        let request = ChatRequest {
-            model: "m".to_owned(),
-            messages: Vec::new(),
-            sampling: Sampling::default(),
-            max_output_tokens: Some(5),
-        };
-        let body = sent(&request, "api.openai.com");
-        assert_eq!(body["max_completion_tokens"], 5);
-        assert_eq!(body.get("max_tokens"), None);
+fn response_format(output: &OutputSchema, mode: SchemaMode) -> Option<Value> {
+    match mode {
+        SchemaMode::Schema => Some(json!({
+            "type": "json_schema",
+            "json_schema": {
+                "name": output.name,
+                "schema": output.schema,
+                "strict": is_closed(&output.schema),
+            },
+        })),
+        SchemaMode::Object => Some(json!({ "type": "json_object" })),
+        SchemaMode::Words => None,
     }
 }

@@ -362,12 +362,12 @@ impl Statements for PostgresStatements<'_> {
                error_code = v.code, error_message = v.message, error_retryable = v.retryable,
                input_tokens = v.input, output_tokens = v.output,
                cached_input_tokens = v.cached, reasoning_tokens = v.reasoning,
-               finished_at = v.at
+               finished_at = v.at, model = v.model
              FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-               $12::timestamptz[])
+               $12::timestamptz[], $13::text[])
                AS v (id, node, status, reason, code, message, retryable, input, output, cached,
-                 reasoning, at)
+                 reasoning, at, model)
              WHERE runs.id = v.id AND runs.node_id = v.node
                AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
              RETURNING runs.id",
@@ -396,6 +396,7 @@ impl Statements for PostgresStatements<'_> {
             row.run.usage.reasoning_tokens.cast_signed()
         }))
         .bind(column(rows, |row| row.run.finished_at))
+        .bind(column(rows, |row| row.run.model.as_str()))
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(ended))

@@ -289,12 +289,13 @@ impl Statements for SqliteStatements<'_> {
 
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError> {
         let head = "WITH v (id, node, status, reason, code, message, retryable, input, output, \
-                    cached, reasoning, at) AS (";
+                    cached, reasoning, at, model) AS (";
         let tail = ") UPDATE runs SET status = v.status, finish_reason = v.reason, \
                     error_code = v.code, error_message = v.message, error_retryable = v.retryable, \
                     input_tokens = v.input, output_tokens = v.output, \
                     cached_input_tokens = v.cached, reasoning_tokens = v.reasoning, \
-                    finished_at = v.at FROM v WHERE runs.id = v.id AND runs.node_id = v.node \
+                    finished_at = v.at, model = v.model FROM v \
+                    WHERE runs.id = v.id AND runs.node_id = v.node \
                     AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') RETURNING id";
         let ended = insert(self.0, head, rows, tail, |row, finish| {
             let (run, error) = (&finish.run, finish.run.error.as_ref());
@@ -309,7 +310,8 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(run.usage.output_tokens.cast_signed())
                 .push_bind(run.usage.cached_input_tokens.cast_signed())
                 .push_bind(run.usage.reasoning_tokens.cast_signed())
-                .push_bind(run.finished_at.map(Stamp));
+                .push_bind(run.finished_at.map(Stamp))
+                .push_bind(run.model.as_str());
             Ok(())
         })
         .await?;

@@ -18,6 +18,8 @@ pub struct Script {
 pub enum Step {
     /// Writes these bytes as one piece.
     Bytes(Vec<u8>),
+    /// Writes these bytes so many times, each as a piece.
+    Flood(Vec<u8>, usize),
     /// Waits for [`super::Upstream::release`], or for the client to go.
     Hold,
     /// Waits this long: for load, not for order; a test that waits uses [`Step::Hold`].
@@ -84,6 +86,11 @@ impl Script {
         self.step(Step::Bytes(bytes.into()))
     }
 
+    /// Adds these bytes so many times, without keeping them as often.
+    pub fn flood(self, bytes: impl Into<Vec<u8>>, times: usize) -> Self {
+        self.step(Step::Flood(bytes.into(), times))
+    }
+
     /// Adds an event with this data.
     pub fn event(self, data: impl std::fmt::Display) -> Self {
         self.bytes(format!("data: {data}\n\n"))
@@ -102,6 +109,11 @@ impl Script {
         self.event(finish("stop"))
             .event(usage(7, 3))
             .event("[DONE]")
+    }
+
+    /// Adds the steps of another.
+    pub fn append(&mut self, other: Self) {
+        self.steps.extend(other.steps);
     }
 
     /// Waits here until released.

@@ -86,9 +86,12 @@ async fn answer(
     write.write_all(head.as_bytes()).await?;
     for step in script.steps {
         match step {
-            Step::Bytes(bytes) => {
-                let piece = [format!("{:x}\r\n", bytes.len()).as_bytes(), &bytes, b"\r\n"].concat();
-                write.write_all(&piece).await?;
+            Step::Bytes(bytes) => write.write_all(&piece(&bytes)).await?,
+            Step::Flood(bytes, times) => {
+                let piece = piece(&bytes);
+                for _ in 0..times {
+                    write.write_all(&piece).await?;
+                }
             }
             Step::Hold => hold(read, shared).await?,
             Step::Pause(pause) => sleep(pause).await,
@@ -100,6 +103,11 @@ async fn answer(
     }
     write.write_all(b"0\r\n\r\n").await?;
     Ok(Next::KeepAlive)
+}
+
+/// Bytes as a chunk of HTTP/1.1.
+fn piece(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
 /// Waits to be released. The client's going is noticed here without writing to it.

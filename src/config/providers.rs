@@ -1,0 +1,264 @@
+//! The model providers: three with a section of their own, and as many as are named.
+
+use std::collections::{BTreeMap, HashMap};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::sections::{hide, hide_all};
+use super::{ConfigError, ModelsSettings};
+
+/// Each may be tried in turn at the limit of a rate.
+const MAX_KEYS: usize = 64;
+/// The names of the sections, which no other provider can have.
+const RESERVED: [&str; 4] = ["openai", "anthropic", "gemini", "embedded"];
+const MAX_NAME_BYTES: usize = 64;
+
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderKind {
+    /// OpenAI's Chat Completions.
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// OpenAI's Responses.
+    #[serde(rename = "openai-responses")]
+    OpenAiResponses,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Google's Gemini.
+    Gemini,
+}
+
+/// A provider.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
+pub struct ProviderSettings {
+    pub base_url: String,
+    #[serde(
+        default,
+        serialize_with = "hide",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub api_key: Option<SecretString>,
+    #[serde(default, serialize_with = "hide_all")]
+    pub api_keys: Vec<SecretString>,
+    pub concurrency: usize,
+    pub queue: usize,
+    pub queue_timeout_ms: u64,
+    pub connect_timeout_ms: u64,
+    pub first_token_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub total_timeout_ms: u64,
+    pub event_limit_bytes: usize,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, PriceSettings>,
+}
+
+/// A provider with a name; what is absent is as in the section of its kind, but for keys.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
+pub struct NamedProviderSettings {
+    pub kind: ProviderKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    #[serde(
+        default,
+        serialize_with = "hide",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub api_key: Option<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    #[serde(
+        default,
+        serialize_with = "hide_all",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub api_keys: Vec<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_limit_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, PriceSettings>,
+}
+
+/// What a model costs, in US dollars for a million tokens.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
+pub struct PriceSettings {
+    pub input_per_million: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_per_million: Option<f64>,
+    pub output_per_million: f64,
+}
+
+/// A provider as it is made: its name before the `/` of its models, and where it is set.
+#[derive(Debug, Clone)]
+pub(crate) struct ProviderEntry {
+    pub(crate) name: String,
+    /// `models.openai`, `models.providers.groq`.
+    pub(crate) section: String,
+    pub(crate) kind: ProviderKind,
+    pub(crate) settings: ProviderSettings,
+    /// Whether somebody has named it: it is there because of that alone.
+    pub(crate) is_named: bool,
+}
+
+impl ModelsSettings {
+    /// Every provider with a protocol, those that nobody has configured included.
+    pub(crate) fn entries(&self) -> Vec<ProviderEntry> {
+        let own = [
+            ("openai", ProviderKind::OpenAi, &self.openai),
+            ("anthropic", ProviderKind::Anthropic, &self.anthropic),
+            ("gemini", ProviderKind::Gemini, &self.gemini),
+        ];
+        let own = own.map(|(name, kind, settings)| ProviderEntry {
+            name: name.to_owned(),
+            section: format!("models.{name}"),
+            kind,
+            settings: settings.clone(),
+            is_named: false,
+        });
+        let named = self.providers.iter().map(|(name, settings)| ProviderEntry {
+            name: name.clone(),
+            section: section_of(name),
+            kind: settings.kind,
+            settings: settings.over(self.of_kind(settings.kind)),
+            is_named: true,
+        });
+        own.into_iter().chain(named).collect()
+    }
+
+    fn of_kind(&self, kind: ProviderKind) -> &ProviderSettings {
+        match kind {
+            ProviderKind::OpenAi | ProviderKind::OpenAiResponses => &self.openai,
+            ProviderKind::Anthropic => &self.anthropic,
+            ProviderKind::Gemini => &self.gemini,
+        }
+    }
+
+    /// Puts the keys in place that are in variables of the environment.
+    pub(super) fn take_keys(
+        &mut self,
+        variables: &HashMap<String, String>,
+    ) -> Result<(), ConfigError> {
+        for (name, provider) in &mut self.providers {
+            let Some(variable) = &provider.api_key_env else {
+                continue;
+            };
+            let refused = |why: String| {
+                let key = format!("{}.api_key_env", section_of(name));
+                Err(ConfigError::invalid(key, why))
+            };
+            if provider.api_key.is_some() {
+                return refused("there is an api_key as well; give one of the two".to_owned());
+            }
+            match variables.get(variable) {
+                Some(key) => provider.api_key = Some(key.clone().into()),
+                None => return refused(format!("the variable {variable} is not set")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what no provider can be called with.
+    pub(super) fn check_providers(&self) -> Result<(), ConfigError> {
+        if let Some(name) = self.providers.keys().find(|name| !is_valid_name(name)) {
+            return Err(ConfigError::invalid(
+                section_of(name),
+                format!(
+                    "{name:?} must be 1 to {MAX_NAME_BYTES} of small letters, digits, - and _, and \
+                     none of {}",
+                    RESERVED.join(", ")
+                ),
+            ));
+        }
+        self.entries().iter().try_for_each(ProviderEntry::check)
+    }
+}
+
+impl NamedProviderSettings {
+    fn over(&self, kin: &ProviderSettings) -> ProviderSettings {
+        let kin = kin.clone();
+        let own = self.clone();
+        ProviderSettings {
+            base_url: own.base_url.unwrap_or(kin.base_url),
+            // A key is for the host it was given for.
+            api_key: own.api_key,
+            api_keys: own.api_keys,
+            concurrency: own.concurrency.unwrap_or(kin.concurrency),
+            queue: own.queue.unwrap_or(kin.queue),
+            queue_timeout_ms: own.queue_timeout_ms.unwrap_or(kin.queue_timeout_ms),
+            connect_timeout_ms: own.connect_timeout_ms.unwrap_or(kin.connect_timeout_ms),
+            first_token_timeout_ms: own
+                .first_token_timeout_ms
+                .unwrap_or(kin.first_token_timeout_ms),
+            idle_timeout_ms: own.idle_timeout_ms.unwrap_or(kin.idle_timeout_ms),
+            total_timeout_ms: own.total_timeout_ms.unwrap_or(kin.total_timeout_ms),
+            event_limit_bytes: own.event_limit_bytes.unwrap_or(kin.event_limit_bytes),
+            prices: own.prices,
+        }
+    }
+}
+
+impl ProviderEntry {
+    fn check(&self) -> Result<(), ConfigError> {
+        let settings = &self.settings;
+        let refused = |key: &str, why: String| {
+            let key = format!("{}.{key}", self.section);
+            Err(ConfigError::invalid(key, why))
+        };
+        for (key, value) in [
+            ("concurrency", settings.concurrency),
+            ("event_limit_bytes", settings.event_limit_bytes),
+        ] {
+            if value == 0 {
+                return refused(key, "must be at least 1".to_owned());
+            }
+        }
+        let keys = &settings.api_keys;
+        if keys.iter().any(|key| key.expose_secret().is_empty()) {
+            return refused("api_keys", "must not have an empty key in it".to_owned());
+        }
+        if keys.len() > MAX_KEYS {
+            return refused("api_keys", format!("must be at most {MAX_KEYS} keys"));
+        }
+        for (model, price) in &settings.prices {
+            let cached = price.cached_input_per_million.unwrap_or(0.0);
+            let all = [price.input_per_million, cached, price.output_per_million];
+            if !all.iter().all(|price| price.is_finite() && *price >= 0.0) {
+                let why = "a price must be 0 or more".to_owned();
+                return refused(&format!("prices.{model:?}"), why);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn section_of(name: &str) -> String {
+    format!("models.providers.{name}")
+}
+
+fn is_valid_name(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(allowed)
+        && !RESERVED.contains(&name)
+}

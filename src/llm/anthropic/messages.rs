@@ -1,0 +1,146 @@
+//! The messages of a Messages request.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{REDACTED, SIGNED};
+use crate::llm::wire::{arguments_object, call_id, signed_by, text_file, unsupported};
+use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
+
+/// How many characters stand for an id that is not taken as it is.
+const ID_CHARS: usize = 32;
+
+#[derive(Serialize)]
+pub(super) struct Message {
+    role: &'static str,
+    content: Vec<Value>,
+}
+
+/// A text up to which the prompt is cached.
+pub(super) fn cached_text(text: &str) -> Value {
+    let mut block = json!({ "type": "text", "text": text });
+    cache(&mut block);
+    block
+}
+
+fn cache(block: &mut Value) {
+    block["cache_control"] = json!({ "type": "ephemeral" });
+}
+
+/// The conversation: two roles by turns, as the results of tools come from the user here.
+pub(super) fn messages(messages: &[ChatMessage]) -> Result<Vec<Message>, LlmError> {
+    let mut sent = Vec::<Message>::with_capacity(messages.len());
+    for message in messages {
+        let role = match message.role {
+            // They have a place of their own.
+            ChatRole::System => continue,
+            ChatRole::User | ChatRole::Tool => "user",
+            ChatRole::Assistant => "assistant",
+        };
+        let mut content = Vec::with_capacity(message.content.len());
+        for part in &message.content {
+            content.extend(block(message.role, part)?);
+        }
+        match sent.last_mut() {
+            _ if content.is_empty() => {}
+            Some(last) if last.role == role => last.content.append(&mut content),
+            _ => sent.push(Message { role, content }),
+        }
+    }
+    // The last one is the user's: an assistant's may end with thinking, which cannot be
+    // marked.
+    if let Some(block) = sent.last_mut().and_then(|last| last.content.last_mut()) {
+        cache(block);
+    }
+    Ok(sent)
+}
+
+/// A content as this role says it; none if it cannot.
+fn block(role: ChatRole, part: &Content) -> Result<Option<Value>, LlmError> {
+    Ok(match (role, part) {
+        // Empty ones are refused.
+        (ChatRole::User | ChatRole::Assistant, Content::Text(text)) => {
+            (!text.is_empty()).then(|| json!({ "type": "text", "text": text }))
+        }
+        (ChatRole::Assistant, Content::Reasoning { text, signature }) => {
+            thinking(text, signature.as_deref())
+        }
+        (
+            ChatRole::Assistant,
+            Content::ToolCall {
+                id,
+                name,
+                arguments,
+            },
+        ) => Some(json!({
+            "type": "tool_use", "id": sent_id(id), "name": name,
+            "input": arguments_object(arguments),
+        })),
+        (
+            ChatRole::Tool,
+            Content::ToolResult {
+                call_id,
+                text,
+                is_error,
+                ..
+            },
+        ) => Some(result(call_id, text, *is_error)),
+        (
+            ChatRole::User,
+            Content::File {
+                media_type,
+                data,
+                name,
+            },
+        ) => Some(file(media_type, data, name.as_deref())?),
+        _ => None,
+    })
+}
+
+/// Thinking that this vendor has signed.
+fn thinking(text: &str, signature: Option<&str>) -> Option<Value> {
+    if let Some(signature) = signed_by(SIGNED, signature) {
+        return Some(json!({ "type": "thinking", "thinking": text, "signature": signature }));
+    }
+    let data = signed_by(REDACTED, signature)?;
+    Some(json!({ "type": "redacted_thinking", "data": data }))
+}
+
+fn result(call_id: &str, text: &str, is_error: bool) -> Value {
+    let mut result = json!({
+        "type": "tool_result", "tool_use_id": sent_id(call_id), "content": text,
+    });
+    if is_error {
+        result["is_error"] = true.into();
+    }
+    result
+}
+
+fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, LlmError> {
+    let source = match data {
+        FileData::Base64(bytes) => {
+            json!({ "type": "base64", "media_type": media_type, "data": bytes })
+        }
+        FileData::Url(url) => json!({ "type": "url", "url": url }),
+    };
+    if media_type.starts_with("image/") {
+        return Ok(json!({ "type": "image", "source": source }));
+    }
+    let source = match text_file(media_type, data, None) {
+        Some(text) => json!({ "type": "text", "media_type": "text/plain", "data": text }),
+        None if media_type == "application/pdf" => source,
+        None => return Err(unsupported("anthropic", media_type)),
+    };
+    let mut document = json!({ "type": "document", "source": source });
+    if let Some(name) = name {
+        document["title"] = name.into();
+    }
+    Ok(document)
+}
+
+fn sent_id(id: &str) -> Cow<'_, str> {
+    let taken = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    call_id(id, |id| !id.is_empty() && id.bytes().all(taken), ID_CHARS)
+}

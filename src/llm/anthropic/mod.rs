@@ -1,0 +1,62 @@
+//! Anthropic's Messages, which other servers imitate too.
+//!
+//! <https://platform.claude.com/docs/en/api/messages>. What is cached is said with each
+//! request, so that the next step of a run, and other runs of the same agent, pay a tenth
+//! for what is the same: the instructions with the tools, and the conversation so far.
+
+mod decoder;
+mod event;
+mod messages;
+mod request;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
+
+use self::decoder::Decoder;
+use super::protocol::{Decode, Protocol, extended, secret_header};
+use super::{ChatRequest, LlmError};
+
+/// Begins the signature of a thinking block.
+const SIGNED: &str = "anthropic";
+/// Begins what stands for a block whose thinking is withheld.
+const REDACTED: &str = "anthropic-redacted";
+
+/// The protocol, as one server speaks it.
+pub(super) struct Messages {
+    /// Whether it can hold a model to a schema; imitations ignore the wish.
+    has_schemas: bool,
+}
+
+impl Messages {
+    pub(super) fn of_host(host: &str) -> Self {
+        Self {
+            has_schemas: host == "api.anthropic.com",
+        }
+    }
+}
+
+impl Protocol for Messages {
+    fn url(&self, base: &Url, _model: &str) -> Url {
+        extended(base, ["messages"])
+    }
+
+    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+        request::body(request, self.has_schemas)
+    }
+
+    fn headers(
+        &self,
+        headers: &mut HeaderMap,
+        key: Option<&str>,
+    ) -> Result<(), InvalidHeaderValue> {
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        if let Some(key) = key {
+            headers.insert("x-api-key", secret_header(key)?);
+        }
+        Ok(())
+    }
+
+    fn decoder(&self) -> Box<dyn Decode> {
+        Box::new(Decoder::default())
+    }
+}

@@ -1,0 +1,83 @@
+#![allow(clippy::unwrap_used)]
+
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
+
+use super::body;
+use crate::llm::samples::{closed, everything, file, open, says, tools};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, LlmError, ToolChoice};
+
+fn sent(request: &ChatRequest) -> Value {
+    serde_json::from_slice(&body(request, true).unwrap()).unwrap()
+}
+
+#[test]
+fn everything_has_its_place() {
+    assert_json_snapshot!(sent(&everything()));
+}
+
+#[test]
+fn what_is_not_set_is_not_sent() {
+    let request = ChatRequest::new("m", vec![ChatMessage::user("Hi")]);
+    let text = json!({ "type": "text", "text": "Hi", "cache_control": { "type": "ephemeral" } });
+    let bare = json!({
+        "model": "m", "max_tokens": 8192, "stream": true,
+        "messages": [{ "role": "user", "content": [text] }],
+    });
+    assert_eq!(sent(&request), bare);
+}
+
+#[test]
+fn tools_are_chosen() {
+    let mut request = ChatRequest::new("m", Vec::new());
+    request.tools = tools();
+    assert_eq!(sent(&request).get("tool_choice"), None);
+    for (choice, parallel, expected) in [
+        (ToolChoice::None, false, json!({ "type": "none" })),
+        (
+            ToolChoice::Auto,
+            false,
+            json!({ "type": "auto", "disable_parallel_tool_use": true }),
+        ),
+        (ToolChoice::Required, true, json!({ "type": "any" })),
+        (
+            ToolChoice::Named("time".to_owned()),
+            true,
+            json!({ "type": "tool", "name": "time" }),
+        ),
+    ] {
+        request.tool_choice = choice;
+        request.parallel_tool_calls = parallel;
+        assert_eq!(sent(&request)["tool_choice"], expected);
+    }
+}
+
+#[test]
+fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
+    let mut request = ChatRequest::new("m", vec![ChatMessage::system("Be brief.")]);
+    request.output_schema = Some(closed());
+    let format = json!({ "type": "json_schema", "schema": closed().schema });
+    let enforced = sent(&request);
+    assert_eq!(enforced["output_config"], json!({ "format": format }));
+    assert_eq!(enforced["system"][0]["text"], "Be brief.");
+
+    let imitation = serde_json::from_slice(&body(&request, false).unwrap()).unwrap();
+    request.output_schema = Some(open());
+    for body in [imitation, sent(&request)] {
+        assert_eq!(body.get("output_config"), None);
+        let system = body["system"][0]["text"].as_str().unwrap();
+        let told = system.contains("JSON Schema:\n{\"properties\"")
+            || system.contains("JSON Schema:\n{\"additionalProperties\"");
+        assert!(
+            system.starts_with("Be brief.\n\nAnswer") && told,
+            "{system}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_is_refused() {
+    let messages = vec![says(ChatRole::User, vec![file("audio/wav", None)])];
+    let refused = body(&ChatRequest::new("m", messages), true);
+    assert_eq!(refused, Err(LlmError::Rejected { status: 415 }));
+}

@@ -1,0 +1,111 @@
+//! How long an answer may take: to its first part, between parts, and as a whole.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::LlmError;
+
+/// The limits of one call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) first_token: Duration,
+    pub(super) idle: Duration,
+    pub(super) total: Duration,
+}
+
+/// Watches the limits of one call with one timer.
+///
+/// A part that comes costs reading the clock. The timer is not moved for it: it fires at
+/// a deadline that has meanwhile passed into the future, finds that out and goes on.
+pub(super) struct Pace {
+    limits: Limits,
+    started: Instant,
+    last_part: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Pace {
+    /// Starts the call's clock.
+    pub(super) fn start(limits: Limits) -> Self {
+        let started = Instant::now();
+        let deadline = after(started, limits.first_token.min(limits.total));
+        Self {
+            limits,
+            started,
+            last_part: None,
+            timer: Box::pin(sleep_until(deadline)),
+        }
+    }
+
+    /// Notes that a part has come.
+    pub(super) fn part_came(&mut self) {
+        self.last_part = Some(Instant::now());
+    }
+
+    /// From here on, gives the provider only this long.
+    pub(super) fn end_within(&mut self, wait: Duration) {
+        self.part_came();
+        self.limits.idle = wait;
+    }
+
+    /// Whether the call has taken too long as a whole. Asked for each chunk, because a
+    /// provider that never pauses would keep [`Pace::poll_expired`] from being asked.
+    pub(super) fn check_total(&self) -> Result<(), LlmError> {
+        if self.started.elapsed() >= self.limits.total {
+            return Err(LlmError::TotalTimeout(self.limits.total));
+        }
+        Ok(())
+    }
+
+    /// Waits until a limit is passed.
+    pub(super) async fn expired(&mut self) -> LlmError {
+        poll_fn(|cx| self.poll_expired(cx)).await
+    }
+
+    /// Ready with the error of the limit that is passed; wakes the task when one is.
+    pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<LlmError> {
+        loop {
+            let (deadline, error) = self.deadline();
+            // Only the first part, and the last, can bring the deadline forward.
+            if deadline < self.timer.deadline() {
+                self.timer.as_mut().reset(deadline);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(error);
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+    }
+
+    fn deadline(&self) -> (Instant, LlmError) {
+        let Limits {
+            first_token,
+            idle,
+            total,
+        } = self.limits;
+        let (next, error) = match self.last_part {
+            None => (
+                after(self.started, first_token),
+                LlmError::FirstTokenTimeout(first_token),
+            ),
+            Some(last) => (after(last, idle), LlmError::IdleTimeout(idle)),
+        };
+        let end = after(self.started, total);
+        if end <= next {
+            (end, LlmError::TotalTimeout(total))
+        } else {
+            (next, error)
+        }
+    }
+}
+
+/// An instant too far away to be represented is one that never comes.
+fn after(start: Instant, wait: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    start + wait.min(NEVER)
+}

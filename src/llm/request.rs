@@ -1,0 +1,88 @@
+//! What is asked of a model.
+
+use serde_json::Value;
+
+use super::ChatMessage;
+
+/// One model call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The model's name, without its provider.
+    pub model: String,
+    /// The prompt, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// How to sample.
+    pub sampling: Sampling,
+    /// The longest answer, in tokens; the provider's own limit when absent.
+    pub max_output_tokens: Option<u32>,
+    /// The tools that the model may call.
+    pub tools: Vec<ToolSpec>,
+    /// Whether it must, or which one. Without tools it means nothing.
+    pub tool_choice: ToolChoice,
+    /// Whether it may call several at once. Not every provider can be told not to.
+    pub parallel_tool_calls: bool,
+    /// The form of the answer. Providers that can hold a model to it do; the others are
+    /// told in words, so whoever needs it must check what comes.
+    pub output_schema: Option<OutputSchema>,
+}
+
+impl ChatRequest {
+    /// A call with no wishes but an answer.
+    pub fn new(model: impl Into<String>, messages: Vec<ChatMessage>) -> Self {
+        Self {
+            model: model.into(),
+            messages,
+            sampling: Sampling::default(),
+            max_output_tokens: None,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            parallel_tool_calls: true,
+            output_schema: None,
+        }
+    }
+}
+
+/// How the model samples; what is absent is left to the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Sampling {
+    /// Randomness, 0 to 2.
+    pub temperature: Option<f32>,
+    /// The probability mass considered, above 0 and up to 1.
+    pub top_p: Option<f32>,
+    /// Makes sampling repeatable where the model supports it.
+    pub seed: Option<u64>,
+}
+
+/// A tool that a model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// Its name: 1 to 64 of letters, digits, `_` and `-`, which every vendor takes.
+    pub name: String,
+    /// What it does and when to use it, for the model.
+    pub description: String,
+    /// The JSON Schema of its arguments, an object.
+    pub parameters: Value,
+}
+
+/// Whether a model calls tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It does not. The tools are still told, as the history may have calls of them.
+    None,
+    /// It calls at least one.
+    Required,
+    /// It calls this one.
+    Named(String),
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputSchema {
+    /// Its name: 1 to 64 of letters, digits, `_` and `-`.
+    pub name: String,
+    /// The JSON Schema, an object at the top.
+    pub schema: Value,
+}

@@ -1,0 +1,110 @@
+//! The body of a Responses request.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::input::input;
+use crate::llm::schema::is_closed;
+use crate::llm::wire::instructions;
+use crate::llm::{ChatRequest, LlmError, ToolChoice};
+
+#[cfg(test)]
+mod tests;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    stream: bool,
+    store: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    instructions: String,
+    input: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    r#type: &'static str,
+    name: &'a str,
+    description: &'a str,
+    parameters: &'a Value,
+    /// Left out it means true, which refuses most schemas.
+    strict: bool,
+}
+
+/// The body as JSON.
+pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmError> {
+    let tools = request.tools.iter().map(|tool| Tool {
+        r#type: "function",
+        name: &tool.name,
+        description: &tool.description,
+        parameters: &tool.parameters,
+        strict: false,
+    });
+    let has_tools = !request.tools.is_empty();
+    let text = request.output_schema.as_ref().map(|output| {
+        json!({ "format": {
+            "type": "json_schema",
+            "name": output.name,
+            "schema": output.schema,
+            "strict": is_closed(&output.schema),
+        } })
+    });
+    let body = Body {
+        model: &request.model,
+        stream: true,
+        store: false,
+        instructions: instructions(&request.messages).join("\n\n"),
+        input: input(&request.messages, signer)?,
+        temperature: request.sampling.temperature,
+        top_p: request.sampling.top_p,
+        max_output_tokens: request.max_output_tokens,
+        tools: tools.collect(),
+        tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
+        parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
+        text,
+        include: reasons(&request.model)
+            .then_some("reasoning.encrypted_content")
+            .into_iter()
+            .collect(),
+    };
+    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+}
+
+fn tool_choice(choice: &ToolChoice) -> Option<Value> {
+    match choice {
+        ToolChoice::Auto => None,
+        ToolChoice::None => Some(json!("none")),
+        ToolChoice::Required => Some(json!("required")),
+        ToolChoice::Named(name) => Some(json!({ "type": "function", "name": name })),
+    }
+}
+
+/// Whether a model reasons: those that do not refuse to be asked for their reasoning. The
+/// `o` models do, and every GPT from 5 on but those for chats.
+fn reasons(model: &str) -> bool {
+    let model = model.rsplit_once('/').map_or(model, |(_, name)| name);
+    let number = |rest: &str| -> Option<u32> {
+        let end = rest.find(|c: char| !c.is_ascii_digit());
+        rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
+    };
+    if let Some(rest) = model.strip_prefix("gpt-") {
+        return number(rest).is_some_and(|version| version >= 5) && !model.contains("-chat");
+    }
+    model.strip_prefix('o').and_then(number).is_some() || model.starts_with("codex-")
+}

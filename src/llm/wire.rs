@@ -1,0 +1,77 @@
+//! What the requests of several vendors have in common.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::{ChatMessage, ChatRole, FileData, LlmError};
+
+/// A call's arguments as the object that every vendor wants them to be.
+pub(super) fn arguments_object(arguments: &str) -> Map<String, Value> {
+    serde_json::from_str(arguments).unwrap_or_default()
+}
+
+/// A call's arguments as the text of an object.
+pub(super) fn arguments_text(arguments: &str) -> &str {
+    match serde_json::from_str::<Map<String, Value>>(arguments) {
+        Ok(_) => arguments,
+        Err(_) => "{}",
+    }
+}
+
+/// What the vendor of that name has signed a reasoning with.
+pub(super) fn signed_by<'a>(vendor: &str, signature: Option<&'a str>) -> Option<&'a str> {
+    signature?.strip_prefix(vendor)?.strip_prefix(':')
+}
+
+/// A call's id, for vendors that refuse ids of another form. A history may have calls that
+/// another vendor's model has made; call and result must still have the same id.
+pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> Cow<'_, str> {
+    if fits(id) {
+        return Cow::Borrowed(id);
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    let hex = digest.iter().map(|byte| format!("{byte:02x}"));
+    Cow::Owned(hex.collect::<String>().chars().take(len).collect())
+}
+
+/// All instructions, for vendors that have one place for them outside the conversation.
+pub(super) fn instructions(messages: &[ChatMessage]) -> Vec<String> {
+    let system = messages
+        .iter()
+        .filter(|message| message.role == ChatRole::System);
+    let texts = system.map(ChatMessage::all_text);
+    texts.filter(|text| !text.is_empty()).collect()
+}
+
+/// The address that has the file itself in it (RFC 2397), or where it is.
+pub(super) fn url_of(media_type: &str, data: &FileData) -> String {
+    match data {
+        FileData::Base64(bytes) => format!("data:{media_type};base64,{bytes}"),
+        FileData::Url(url) => url.clone(),
+    }
+}
+
+/// A text file's text: those vendors take that have no place for such a file.
+pub(super) fn text_file(media_type: &str, data: &FileData, name: Option<&str>) -> Option<String> {
+    let FileData::Base64(bytes) = data else {
+        return None;
+    };
+    if !media_type.starts_with("text/") && media_type != "application/json" {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(bytes).ok()?).ok()?;
+    Some(match name {
+        Some(name) => format!("File {name:?}:\n{text}"),
+        None => text,
+    })
+}
+
+/// A file that the vendor has no form for.
+pub(super) fn unsupported(vendor: &str, media_type: &str) -> LlmError {
+    tracing::warn!(vendor, media_type, "a file cannot be sent to this provider");
+    LlmError::Rejected { status: 415 }
+}

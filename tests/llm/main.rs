@@ -1,0 +1,18 @@
+//! The vendors' protocols against a scripted provider, over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may panic"
+)]
+#![allow(unreachable_pub, reason = "a test program has no users")]
+
+mod answers;
+mod caller;
+mod faults;
+mod recorded;
+mod resilience;
+mod shapes;
+#[path = "../support/upstream/mod.rs"]
+mod upstream;
+mod vendors;
