@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
 use super::providers::{NamedProviderSettings, ProviderSettings};
-use crate::domain::{OnRestart, one_or_many};
 use crate::domain::principal::is_valid_name;
+use crate::domain::{OnRestart, one_or_many};
 use crate::guard::Trust;
 
 macro_rules! sections {

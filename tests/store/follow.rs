@@ -97,7 +97,12 @@ async fn attach(runner: &Arc<Runner>, scene: &Scene, run: RunId, after: u64) -> 
 
 async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCaseError> {
     let bus = Arc::new(Bus::default());
-    let catalog = Catalog::new(vec![scene.agent.clone()], &scene.agent.name, "a/b").unwrap();
+    let catalog = Catalog::new(
+        vec![scene.agent.clone()],
+        &scene.agent.name,
+        &["a/b".to_owned()],
+    )
+    .unwrap();
     let store = Arc::clone(&scene.store);
     let runner = Runner::new(
         store,
