@@ -15,7 +15,7 @@ pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EmbeddedSettings,
     HttpSettings, KeySettings, LimitSettings, LogFormat, ModelsSettings, OpenAiSettings,
-    RunSettings, Settings, StoreSettings, TelemetrySettings,
+    RunSettings, Settings, StoreSettings, TelemetrySettings, ToolSettings,
 };
 
 /// The documented defaults.

@@ -16,3 +16,4 @@ pub mod http;
 pub mod llm;
 pub mod store;
 pub mod telemetry;
+pub mod tool;

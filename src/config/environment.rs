@@ -42,6 +42,7 @@ pub(super) fn add(
             .separator("__")
             .list_separator(",")
             .with_list_parse_key("http.cors_origins")
+            .with_list_parse_key("tools.builtin")
             .try_parsing(true)
             .source(Some(variables)),
     ))

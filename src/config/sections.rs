@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ConfigError;
+use crate::domain::Scope;
 use crate::domain::principal::is_valid_name;
 use crate::guard::Trust;
 
@@ -32,6 +33,7 @@ sections! {
         runs: RunSettings,
         documents: DocumentSettings,
         limits: LimitSettings,
+        tools: ToolSettings,
         auth: AuthSettings,
         telemetry: TelemetrySettings,
     }
@@ -170,6 +172,8 @@ sections! {
         tenant: String,
         owner: String,
         sha256: String,
+        #[serde(default)]
+        scopes: Vec<Scope>,
     }
 
     /// Logs.
@@ -178,6 +182,10 @@ sections! {
         format: LogFormat,
     }
 }
+
+mod tools;
+
+pub use tools::ToolSettings;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -230,6 +238,7 @@ impl Settings {
     /// Refuses what no part of the server could work with.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
+        self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
                 "http.address",

@@ -17,6 +17,6 @@ pub use event::{EventBody, RunEvent};
 pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId};
 pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};
-pub use principal::Principal;
+pub use principal::{Principal, Scope};
 pub use run::{ConcurrencyPolicy, FinishReason, Run, RunError, RunErrorCode, RunStatus, Usage};
 pub use session::Session;

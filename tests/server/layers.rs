@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
@@ -16,10 +16,11 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("store", &["domain"]),
     ("llm", &["domain"]),
     ("auth", &["domain"]),
+    ("tool", &["domain"]),
     ("agent", &["domain", "bus", "store", "llm"]),
     (
         "graphql",
-        &["domain", "bus", "store", "llm", "auth", "agent"],
+        &["domain", "bus", "store", "llm", "auth", "tool", "agent"],
     ),
     (
         "http",
@@ -38,6 +39,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
             "store",
             "llm",
             "auth",
+            "tool",
             "agent",
             "graphql",
             "http",
