@@ -13,9 +13,10 @@ use thiserror::Error;
 
 pub(crate) use sections::ms;
 pub use sections::{
-    AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EmbeddedSettings,
-    HttpSettings, KeySettings, LimitSettings, LogFormat, ModelsSettings, OpenAiSettings,
-    RunSettings, Settings, StoreSettings, TelemetrySettings, ToolSettings,
+    AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EgressSettings,
+    EmbeddedSettings, HttpFetchSettings, HttpSettings, KeySettings, LimitSettings, LogFormat,
+    ModelsSettings, OpenAiSettings, RunSettings, Settings, StoreSettings, TelemetrySettings,
+    ToolSettings,
 };
 
 /// The documented defaults.

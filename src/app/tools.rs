@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{ConfigError, ToolSettings, ms};
+use crate::config::{ConfigError, EgressSettings, HttpFetchSettings, ToolSettings, ms};
 use crate::tool::{
-    Approval, Calculator, CurrentTime, RegisterError, RegistryLimits, Tool, ToolDefinition,
-    ToolRegistry,
+    Approval, Calculator, CurrentTime, EgressClient, EgressLimits, EgressPolicy, HttpFetch,
+    RegisterError, RegistryLimits, SystemLookup, Tool, ToolDefinition, ToolRegistry,
 };
 
 /// Builds the registry: the built-in tools that are wanted.
@@ -15,9 +16,10 @@ pub(super) fn build(settings: &ToolSettings) -> Result<Arc<ToolRegistry>, Config
         calls: settings.calls,
         argument_bytes: settings.argument_bytes,
     }));
+    let egress = Egress::new(&settings.egress)?;
     let mut approvals = approvals(&settings.approval)?;
     for name in &settings.builtin {
-        let (definition, tool) = builtin(settings, name, &mut approvals)?;
+        let (definition, tool) = builtin(settings, &egress, name, &mut approvals)?;
         let inserted = registry.insert(definition, tool);
         inserted.map_err(|error| invalid("tools.builtin", &error))?;
     }
@@ -30,6 +32,7 @@ pub(super) fn build(settings: &ToolSettings) -> Result<Arc<ToolRegistry>, Config
 
 fn builtin(
     settings: &ToolSettings,
+    egress: &Egress,
     name: &str,
     approvals: &mut BTreeMap<String, Approval>,
 ) -> Result<(ToolDefinition, Arc<dyn Tool>), ConfigError> {
@@ -43,6 +46,11 @@ fn builtin(
             Calculator::DESCRIPTION,
             Calculator::parameters(),
             Arc::new(Calculator),
+        ),
+        HttpFetch::NAME => (
+            HttpFetch::DESCRIPTION,
+            HttpFetch::parameters(),
+            Arc::new(http_fetch(&settings.http_fetch, egress)?),
         ),
         _ => {
             let why = format!("there is no built-in tool {name:?}");
@@ -59,6 +67,40 @@ fn builtin(
         output_bytes: settings.output_bytes,
     };
     Ok((definition, tool))
+}
+
+fn http_fetch(settings: &HttpFetchSettings, egress: &Egress) -> Result<HttpFetch, ConfigError> {
+    let client = egress.client(egress.policy.clone(), settings.redirects)?;
+    let (bytes, decoded_bytes) = (settings.body_bytes, settings.decoded_bytes);
+    Ok(HttpFetch::new(client, bytes, decoded_bytes))
+}
+
+/// What tools may reach.
+struct Egress {
+    policy: EgressPolicy,
+    connect_timeout: Duration,
+}
+
+impl Egress {
+    fn new(settings: &EgressSettings) -> Result<Self, ConfigError> {
+        let policy = EgressPolicy::new(&settings.allow, &settings.ports);
+        Ok(Self {
+            policy: policy.map_err(|why| ConfigError::invalid("tools.egress.allow", why))?,
+            connect_timeout: ms(settings.connect_timeout_ms),
+        })
+    }
+
+    fn client(&self, policy: EgressPolicy, redirects: usize) -> Result<EgressClient, ConfigError> {
+        let limits = EgressLimits {
+            connect_timeout: self.connect_timeout,
+            redirects,
+        };
+        let client = EgressClient::new(policy, Arc::new(SystemLookup), &limits);
+        client.map_err(|error| {
+            let why = format!("the HTTP client for tools cannot be made: {error}");
+            ConfigError::invalid("tools.egress", why)
+        })
+    }
 }
 
 /// The approvals that the settings name, by tool; whoever makes a tool takes its own out.

@@ -43,6 +43,8 @@ pub(super) fn add(
             .list_separator(",")
             .with_list_parse_key("http.cors_origins")
             .with_list_parse_key("tools.builtin")
+            .with_list_parse_key("tools.egress.allow")
+            .with_list_parse_key("tools.egress.ports")
             .try_parsing(true)
             .source(Some(variables)),
     ))

@@ -185,7 +185,7 @@ sections! {
 
 mod tools;
 
-pub use tools::ToolSettings;
+pub use tools::{EgressSettings, HttpFetchSettings, ToolSettings};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]

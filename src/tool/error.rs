@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::egress::Refusal;
 use super::schema::ArgumentError;
 
 /// Why a call has no output.
@@ -19,6 +20,25 @@ pub enum ToolError {
     /// The caller's arguments are wrong; it can mend them.
     #[error("the arguments are not valid: {0}")]
     Arguments(#[from] ArgumentError),
+    /// The URL may not be reached.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another server answered, but not with success.
+    #[error("the server answered with HTTP status {status}{}{body}", if body.is_empty() { "" } else { ": " })]
+    Status {
+        /// The status.
+        status: u16,
+        /// The beginning of what it said, for tools whose servers are trusted.
+        body: String,
+    },
+    /// Another server did not answer, or not to the end.
+    #[error("the server cannot be reached: {what}")]
+    Unreachable {
+        /// What did not work.
+        what: &'static str,
+        /// For the log.
+        cause: String,
+    },
     /// The call took longer than the tool may.
     #[error("the call took longer than {} s", .0.as_secs_f32())]
     TimedOut(Duration),
@@ -49,6 +69,9 @@ impl ToolError {
         match self {
             Self::Unknown(_) => "UNKNOWN_TOOL",
             Self::Arguments(_) => "INVALID_ARGUMENTS",
+            Self::Refused(_) => "REFUSED",
+            Self::Status { .. } => "HTTP_STATUS",
+            Self::Unreachable { .. } => "UNREACHABLE",
             Self::TimedOut(_) => "TIMED_OUT",
             Self::Failed(_) => "FAILED",
             Self::Cancelled => "CANCELLED",
@@ -61,10 +84,15 @@ impl ToolError {
         self.to_string()
     }
 
+    /// Whether the server itself is at fault.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Internal { .. })
+    }
+
     /// What is for the log alone.
     pub fn cause(&self) -> Option<&str> {
         match self {
-            Self::Internal { cause } => Some(cause),
+            Self::Internal { cause } | Self::Unreachable { cause, .. } => Some(cause),
             _ => None,
         }
     }

@@ -178,6 +178,9 @@ impl RegisteredTool {
                 tracing::debug!(tool = name, ?run, %call, ?took, bytes, truncated, "called");
             }
             Err(error) => match error.cause() {
+                Some(cause) if !error.is_ours() => {
+                    tracing::warn!(tool = name, ?run, %call, ?took, %error, cause, "not called");
+                }
                 Some(cause) => {
                     tracing::error!(tool = name, ?run, %call, ?took, %error, cause, "a tool failed");
                 }

@@ -22,6 +22,7 @@ mod chat;
 mod compression;
 mod csrf;
 mod disconnect;
+mod egress;
 mod graphql_over_http;
 mod guard;
 mod hostile;

@@ -48,7 +48,7 @@ async fn tools_are_listed_with_their_schemas() {
     let data = server.client().data(query, &json!({})).await;
     let tools = data["tools"].as_array().unwrap();
     let names: Vec<_> = tools.iter().map(|tool| &tool["name"]).collect();
-    assert_eq!(names, ["calculator", "current_time"]);
+    assert_eq!(names, ["calculator", "current_time", "http_fetch"]);
     assert_eq!(tools[0]["approval"], "CONDITIONAL");
     assert_eq!(tools[1]["approval"], "ALWAYS");
     for tool in tools {

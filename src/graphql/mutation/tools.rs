@@ -61,6 +61,9 @@ fn failure(error: ToolError) -> Result<ToolFailure, ApiError> {
         ToolError::Failed(_) => ToolFailureCode::Failed,
         ToolError::TimedOut(_) => ToolFailureCode::TimedOut,
         ToolError::Cancelled => ToolFailureCode::Cancelled,
+        ToolError::Refused(_) => ToolFailureCode::Refused,
+        ToolError::Status { .. } => ToolFailureCode::HttpStatus,
+        ToolError::Unreachable { .. } => ToolFailureCode::Unreachable,
         ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::Internal { .. } => {
             return Err(error.into());
         }

@@ -85,6 +85,12 @@ pub(crate) enum ToolFailureCode {
     Cancelled,
     /// The tool itself says that it failed.
     Failed,
+    /// Another server answered, but not with success.
+    HttpStatus,
+    /// The URL may not be reached from this server.
+    Refused,
     /// The call took longer than it may.
     TimedOut,
+    /// Another server did not answer, or not to the end.
+    Unreachable,
 }
