@@ -3,6 +3,7 @@
 mod guard;
 mod models;
 mod store;
+mod tools;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -121,6 +122,7 @@ impl App {
         let sdl = graphql::sdl();
         let guard = guard::guard(&settings.limits, &sdl);
         let persisted = guard::persisted(&settings.documents, &guard)?;
+        let tools = tools::build(&settings.tools)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
         let default_models = models::default_models(&settings.models);
@@ -136,7 +138,7 @@ impl App {
         let limits = run_limits(&settings.runs);
         let runner = Runner::new(Arc::clone(&store), bus, models.clone(), catalog, limits);
         let api_limits = api_limits(&settings.limits, &settings.http);
-        let api = Api::new(Arc::clone(&store), Arc::clone(&runner), api_limits);
+        let api = Api::new(Arc::clone(&store), Arc::clone(&runner), tools, api_limits);
         let server = Arc::new(Server {
             schema: graphql::build(api),
             sdl,
@@ -253,7 +255,7 @@ async fn listen(settings: &HttpSettings) -> Result<(TcpListener, SocketAddr), St
 fn authenticator(settings: &AuthSettings) -> Authenticator {
     Authenticator::new(settings.keys.iter().map(|key| Key {
         sha256: key.sha256.clone(),
-        principal: Principal::new(&key.tenant, &key.owner, &key.name),
+        principal: Principal::new(&key.tenant, &key.owner, &key.name).with_scopes(&key.scopes),
     }))
 }
 

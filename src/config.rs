@@ -17,9 +17,9 @@ pub(crate) use providers::ProviderEntry;
 pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, ProviderSettings};
 pub(crate) use sections::ms;
 pub use sections::{
-    AgentsSettings, AuthSettings, DocumentSettings, EmbeddedSettings, HttpSettings, KeySettings,
-    LimitSettings, LogFormat, ModelsSettings, ResilienceSettings, RunSettings, Settings,
-    StoreSettings, TelemetrySettings,
+    AgentsSettings, AuthSettings, DocumentSettings, EgressSettings, EmbeddedSettings,
+    HttpFetchSettings, HttpSettings, KeySettings, LimitSettings, LogFormat, ModelsSettings,
+    ResilienceSettings, RunSettings, Settings, StoreSettings, TelemetrySettings, ToolSettings,
 };
 
 /// The documented defaults.

@@ -17,3 +17,4 @@ pub mod llm;
 pub(crate) mod resilience;
 pub mod store;
 pub mod telemetry;
+pub mod tool;

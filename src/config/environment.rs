@@ -53,6 +53,9 @@ pub(super) fn add(
             .with_list_parse_key("models.openai.api_keys")
             .with_list_parse_key("models.anthropic.api_keys")
             .with_list_parse_key("models.gemini.api_keys")
+            .with_list_parse_key("tools.builtin")
+            .with_list_parse_key("tools.egress.allow")
+            .with_list_parse_key("tools.egress.ports")
             .try_parsing(true)
             .source(Some(variables)),
     )

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::ConfigError;
 use super::providers::{NamedProviderSettings, ProviderSettings};
 use crate::domain::principal::is_valid_name;
-use crate::domain::{OnRestart, one_or_many};
+use crate::domain::{OnRestart, Scope, one_or_many};
 use crate::guard::Trust;
 
 macro_rules! sections {
@@ -35,6 +35,7 @@ sections! {
         runs: RunSettings,
         documents: DocumentSettings,
         limits: LimitSettings,
+        tools: ToolSettings,
         auth: AuthSettings,
         telemetry: TelemetrySettings,
     }
@@ -182,6 +183,8 @@ sections! {
         tenant: String,
         owner: String,
         sha256: String,
+        #[serde(default)]
+        scopes: Vec<Scope>,
     }
 
     /// Logs.
@@ -190,6 +193,10 @@ sections! {
         format: LogFormat,
     }
 }
+
+mod tools;
+
+pub use tools::{EgressSettings, HttpFetchSettings, ToolSettings};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -246,6 +253,7 @@ impl Settings {
     /// Refuses what no part of the server could work with.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
+        self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
                 "http.address",

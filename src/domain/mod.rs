@@ -18,7 +18,7 @@ pub use event::{EventBody, RunEvent};
 pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId};
 pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};
-pub use principal::Principal;
+pub use principal::{Principal, Scope};
 pub use run::{
     ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, Run, RunEnd, RunError,
     RunErrorCode, RunStatus, Usage,

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
+
 /// The caller on whose behalf something is read or changed. Every store call takes
 /// one, so that no row can be reached without saying who wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -12,6 +15,19 @@ pub struct Principal {
     pub owner: Arc<str>,
     /// What the credential is called in the settings; for people and logs.
     pub name: Arc<str>,
+    /// What the credential allows besides the owner's own sessions and runs.
+    pub scopes: Arc<[Scope]>,
+}
+
+/// Something that a credential may be allowed to do.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, EnumIter, IntoStaticStr,
+)]
+pub enum Scope {
+    /// To have the server call a tool directly.
+    #[serde(rename = "tools:call")]
+    #[strum(serialize = "tools:call")]
+    ToolsCall,
 }
 
 /// The tenant of what the server itself provides to everybody: the agents that come
@@ -28,12 +44,27 @@ impl Principal {
             tenant: tenant.into(),
             owner: owner.into(),
             name: name.into(),
+            scopes: Arc::default(),
         }
     }
 
-    /// The principal of a server that has no keys and serves only its own machine.
+    /// The same principal with these scopes.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: &[Scope]) -> Self {
+        self.scopes = scopes.into();
+        self
+    }
+
+    /// Whether it may do that.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// The principal of a server that has no keys and serves only its own machine. It may do
+    /// everything.
     pub fn development() -> Self {
-        Self::new("dev", "dev", "development")
+        let scopes: Vec<Scope> = Scope::iter().collect();
+        Self::new("dev", "dev", "development").with_scopes(&scopes)
     }
 }
 

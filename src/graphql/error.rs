@@ -17,6 +17,8 @@ pub enum Code {
     BadUserInput,
     /// No key, or one the server does not know.
     Unauthenticated,
+    /// The key does not allow it.
+    Forbidden,
     /// No such thing, or somebody else's.
     NotFound,
     /// The thing is in a state that does not allow it.
@@ -35,6 +37,7 @@ impl Code {
         match self {
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
@@ -52,6 +55,8 @@ pub(crate) enum Fault {
     Store(String),
     #[error("{0}")]
     Start(String),
+    #[error("{0}")]
+    Tool(String),
     #[error("the schema has no {0} data")]
     Missing(&'static str),
 }

@@ -1,6 +1,7 @@
 //! What clients send, and the checks that a GraphQL type cannot make.
 
 pub(crate) mod branch;
+pub(crate) mod tool;
 
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::Value;

@@ -22,6 +22,7 @@ use async_graphql::{Context, SDLExportOptions, Schema};
 use crate::agent::Runner;
 use crate::domain::Principal;
 use crate::store::SharedStore;
+use crate::tool::ToolRegistry;
 
 pub use error::{ApiError, Code};
 pub(crate) use progress::{Progress, ResumeAfter};
@@ -60,17 +61,24 @@ pub struct ApiLimits {
 pub struct Api {
     pub(crate) store: SharedStore,
     pub(crate) runner: Arc<Runner>,
+    pub(crate) tools: Arc<ToolRegistry>,
     pub(crate) loads: DataLoader<Loads>,
     pub(crate) limits: ApiLimits,
 }
 
 impl Api {
     /// Puts the parts together. Needs a Tokio runtime.
-    pub fn new(store: SharedStore, runner: Arc<Runner>, limits: ApiLimits) -> Self {
+    pub fn new(
+        store: SharedStore,
+        runner: Arc<Runner>,
+        tools: Arc<ToolRegistry>,
+        limits: ApiLimits,
+    ) -> Self {
         Self {
             loads: loader::new(Arc::clone(&store)),
             store,
             runner,
+            tools,
             limits,
         }
     }

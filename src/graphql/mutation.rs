@@ -2,6 +2,7 @@
 
 mod branches;
 mod sessions;
+mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use branches::Branches;
 use sessions::Sessions;
+use tools::Tools;
 
 use super::input::{ChatInput, check_key, parse_id};
 use super::types::message::Message;
@@ -28,7 +30,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be changed.
 #[derive(Default, MergedObject)]
-pub struct Mutation(Runs, Branches, Sessions);
+pub struct Mutation(Runs, Branches, Sessions, Tools);
 
 /// Starting and stopping runs.
 #[derive(Default)]

@@ -13,6 +13,7 @@ use super::types::node::Node;
 use super::types::run::Run;
 use super::types::server::{ServerInfo, Viewer};
 use super::types::session::Session;
+use super::types::tool::Tool;
 use super::{ApiError, api, principal};
 use crate::domain::{RunId, SessionId};
 use crate::store::{self, SessionCursor};
@@ -188,6 +189,12 @@ impl Query {
             Ok::<_, ApiError>(Run::loaded(run.ok_or_else(missing)?))
         };
         Some(found.await.map_err(Into::into))
+    }
+
+    /// The tools of this server that agents can have, by name.
+    async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
+        let tools = api(ctx)?.tools.all();
+        Ok(tools.values().map(|tool| Tool(Arc::clone(tool))).collect())
     }
 
     /// About this server.

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
@@ -17,10 +17,11 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("resilience", &["domain"]),
     ("llm", &["domain", "resilience"]),
     ("auth", &["domain"]),
+    ("tool", &["domain"]),
     ("agent", &["domain", "bus", "store", "llm"]),
     (
         "graphql",
-        &["domain", "bus", "store", "llm", "auth", "agent"],
+        &["domain", "bus", "store", "llm", "auth", "tool", "agent"],
     ),
     (
         "http",
@@ -39,6 +40,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "store",
             "llm",
             "auth",
+            "tool",
             "agent",
             "graphql",
             "http",

@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod faulty;
 pub(crate) mod hostile;
 pub(crate) mod multipart;
+pub(crate) mod pages;
 pub(crate) mod process;
 pub(crate) mod scene;
 pub(crate) mod server;

@@ -11,6 +11,7 @@ pub(crate) mod payload;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod tool;
 pub(crate) mod usage;
 
 use async_graphql::connection::Connection;

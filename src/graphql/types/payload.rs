@@ -7,6 +7,7 @@ use async_graphql::{ID, SimpleObject};
 use super::message::Message;
 use super::run::Run;
 use super::session::Session;
+use super::tool::{Output, Tool, ToolFailure};
 use crate::agent::Started;
 
 /// An answer, or how it failed.
@@ -84,4 +85,15 @@ pub(crate) struct UpdateSessionPayload {
 pub(crate) struct DeleteSessionPayload {
     /// The id it had.
     pub(crate) deleted_session_id: ID,
+}
+
+/// A call of a tool: what it answered, or why it did not.
+#[derive(SimpleObject)]
+pub(crate) struct CallToolPayload {
+    /// The tool.
+    pub(crate) tool: Tool,
+    /// What it answered; null when it failed.
+    pub(crate) output: Option<Output>,
+    /// Why it failed; null when it did not.
+    pub(crate) failure: Option<ToolFailure>,
 }

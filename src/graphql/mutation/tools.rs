@@ -1,0 +1,86 @@
+//! Calling tools directly.
+
+use async_graphql::{Context, Object, Result};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::Scope;
+use crate::graphql::error::Fault;
+use crate::graphql::input::tool::CallToolInput;
+use crate::graphql::types::payload::CallToolPayload;
+use crate::graphql::types::tool::{Tool, ToolFailure, ToolFailureCode};
+use crate::graphql::{ApiError, Code, api, principal};
+use crate::tool::{ToolContext, ToolError};
+
+/// Calling tools directly.
+#[derive(Default)]
+pub(super) struct Tools;
+
+/// Calling tools directly.
+#[Object]
+impl Tools {
+    /// Calls a tool and waits for what it answers. Needs a key with the scope `tools:call`.
+    /// Nobody is asked for approval: whoever calls has given it. A tool that fails is data;
+    /// an unknown tool or wrong arguments are an error.
+    async fn call_tool(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is called, and with what.")] input: CallToolInput,
+    ) -> Result<CallToolPayload> {
+        let who = principal(ctx)?;
+        if !who.may(Scope::ToolsCall) {
+            let message = "this needs a key with the scope tools:call";
+            return Err(ApiError::new(Code::Forbidden, message).into());
+        }
+        let tool = api(ctx)?.tools.get(&input.name);
+        let tool = tool.ok_or_else(|| ApiError::from(ToolError::Unknown(input.name)))?;
+        let context = ToolContext {
+            principal: who.clone(),
+            run: None,
+            call_id: Uuid::now_v7().to_string().into(),
+            cancel: CancellationToken::new(),
+        };
+        let arguments = input.arguments.map_or_else(|| json!({}), |json| json.0);
+        let called = tool.call(&context, arguments).await;
+        let (output, failure) = match called {
+            Ok(output) => (Some(output.into()), None),
+            Err(error) => (None, Some(failure(error)?)),
+        };
+        Ok(CallToolPayload {
+            tool: Tool(tool),
+            output,
+            failure,
+        })
+    }
+}
+
+/// What is the tool's failure; what is the caller's or ours is an error.
+fn failure(error: ToolError) -> Result<ToolFailure, ApiError> {
+    let code = match &error {
+        ToolError::Failed(_) => ToolFailureCode::Failed,
+        ToolError::TimedOut(_) => ToolFailureCode::TimedOut,
+        ToolError::Cancelled => ToolFailureCode::Cancelled,
+        ToolError::Refused(_) => ToolFailureCode::Refused,
+        ToolError::Status { .. } => ToolFailureCode::HttpStatus,
+        ToolError::Unreachable { .. } => ToolFailureCode::Unreachable,
+        ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::Internal { .. } => {
+            return Err(error.into());
+        }
+    };
+    Ok(ToolFailure {
+        code,
+        message: error.told(),
+    })
+}
+
+impl From<ToolError> for ApiError {
+    fn from(error: ToolError) -> Self {
+        let message = error.told();
+        match error {
+            ToolError::Unknown(_) => Self::not_found("input.name", message),
+            ToolError::Arguments(_) => Self::bad_input("input.arguments", message),
+            _ => Self::fault(Fault::Tool(message)),
+        }
+    }
+}

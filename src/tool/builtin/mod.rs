@@ -1,0 +1,7 @@
+//! Tools that every server has.
+
+mod calculator;
+mod current_time;
+
+pub use calculator::Calculator;
+pub use current_time::CurrentTime;

@@ -1,0 +1,161 @@
+//! `http_fetch`: the readable text of a page.
+
+mod charset;
+mod html;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
+use reqwest::{Method, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::egress::{Body, BodyLimits, EgressClient, send};
+use super::{Tool, ToolContext, ToolError, ToolOutput};
+use html::Page;
+
+/// The longest URL, in bytes: what servers commonly accept.
+const URL_BYTES: usize = 8_192;
+
+/// How long a page may be read before what was found so far is taken: markup can be made to
+/// take long.
+const READING: Duration = Duration::from_secs(2);
+
+const WANTED: &str =
+    "text/html, text/markdown, text/plain;q=0.9, application/json;q=0.9, */*;q=0.1";
+
+/// Fetches pages for a model.
+pub struct HttpFetch {
+    client: EgressClient,
+    limits: BodyLimits,
+}
+
+#[derive(Deserialize)]
+struct Arguments {
+    url: String,
+}
+
+/// What a body is, as far as text is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Html,
+    Text,
+}
+
+impl HttpFetch {
+    /// What it is called.
+    pub const NAME: &str = "http_fetch";
+
+    /// What a model is told about it.
+    pub const DESCRIPTION: &str = "Fetches a public web page by its URL and gives its readable \
+        text, with links. Also reads plain text, Markdown, JSON and XML. Long pages are cut.";
+
+    /// Reads at most `bytes` of a page as sent, `decoded_bytes` once decompressed.
+    pub fn new(client: EgressClient, bytes: usize, decoded_bytes: usize) -> Self {
+        Self {
+            client,
+            limits: BodyLimits {
+                bytes,
+                decoded_bytes,
+            },
+        }
+    }
+
+    /// The JSON Schema of its arguments.
+    pub fn parameters() -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "url": {
+                    "type": "string",
+                    "description": "The URL, which begins with https:// or http://.",
+                    "minLength": 1,
+                    "maxLength": URL_BYTES,
+                },
+            },
+            "required": ["url"],
+            "additionalProperties": false,
+        })
+    }
+}
+
+#[async_trait]
+impl Tool for HttpFetch {
+    async fn call(&self, _: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
+        let Arguments { url } = serde_json::from_value(arguments).map_err(ToolError::internal)?;
+        let url = Url::parse(url.trim())
+            .map_err(|error| ToolError::Failed(format!("this is no URL: {error}")))?;
+        let request = self.client.request(Method::GET, url)?;
+        let request = request
+            .header(ACCEPT, WANTED)
+            .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
+        let response = send(request).await?;
+        if !response.status().is_success() {
+            return Err(ToolError::Status {
+                status: response.status().as_u16(),
+                body: String::new(),
+            });
+        }
+        let (url, content_type) = (response.url().clone(), content_type(&response));
+        let kind = kind(&content_type)?;
+        let body = Body::read(response, self.limits).await?;
+        let reading = tokio::task::spawn_blocking(move || read(&body, kind, &content_type, url));
+        reading.await.map_err(ToolError::internal)
+    }
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok());
+    value.unwrap_or("text/plain").to_ascii_lowercase()
+}
+
+fn kind(content_type: &str) -> Result<Kind, ToolError> {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    match essence {
+        "text/html" | "application/xhtml+xml" => Ok(Kind::Html),
+        "application/json"
+        | "application/xml"
+        | "application/javascript"
+        | "application/x-ndjson"
+        | "application/yaml" => Ok(Kind::Text),
+        _ if essence.starts_with("text/")
+            || essence.ends_with("+json")
+            || essence.ends_with("+xml") =>
+        {
+            Ok(Kind::Text)
+        }
+        _ => {
+            let essence = super::output::shortened(essence, 100);
+            let why = format!("this is {essence:?}, which cannot be read as text");
+            Err(ToolError::Failed(why))
+        }
+    }
+}
+
+fn read(body: &Body, kind: Kind, content_type: &str, url: Url) -> ToolOutput {
+    let text = charset::decode(&body.bytes, content_type);
+    let (page, mut cut) = match kind {
+        Kind::Html => html::readable(&text, &url, READING),
+        Kind::Text => (Page::plain(text.into_owned()), false),
+    };
+    cut |= body.cut;
+    let mut output = format!("URL: {url}\n");
+    if !page.title.is_empty() {
+        output += &format!("Title: {}\n", page.title);
+    }
+    if cut {
+        output += "Note: only the beginning of the page was read.\n";
+    }
+    output.push('\n');
+    output += match page.text.is_empty() {
+        true => "(the page has no readable text)",
+        false => &page.text,
+    };
+    ToolOutput {
+        text: output,
+        truncated: cut,
+    }
+}

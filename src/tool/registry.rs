@@ -1,0 +1,218 @@
+//! All tools of the server, and the one way to call them.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde_json::Value;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::schema::{ArgumentError, Schema, SchemaError};
+use super::{Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, is_valid_name};
+
+/// Bounds of all calls together.
+#[derive(Debug, Clone)]
+pub struct RegistryLimits {
+    /// How many calls may be under way at once; one more waits, within its own time.
+    pub calls: usize,
+    /// The largest arguments, in bytes of JSON.
+    pub argument_bytes: usize,
+}
+
+/// A tool that cannot be had.
+#[derive(Debug, Error)]
+pub enum RegisterError {
+    /// Not a name that providers accept.
+    #[error("{0:?} is no name of a tool: 1 to 64 of letters, digits, _ and -")]
+    Name(String),
+    /// Taken.
+    #[error("there is another tool {0:?}")]
+    Duplicate(String),
+    /// Its arguments cannot be checked.
+    #[error("tool {name:?}: {error}")]
+    Schema {
+        /// The tool.
+        name: String,
+        /// What is wrong.
+        error: SchemaError,
+    },
+}
+
+type Tools = BTreeMap<String, Arc<RegisteredTool>>;
+
+/// All tools of the server by name. Tools come and go with the MCP servers that have them;
+/// whoever has one in hand keeps it.
+pub struct ToolRegistry {
+    /// Replaced as a whole, so that a list is never half of one state and half of another.
+    tools: RwLock<Arc<Tools>>,
+    calls: Arc<Semaphore>,
+    argument_bytes: usize,
+}
+
+/// A tool with its definition, ready to be called.
+pub struct RegisteredTool {
+    definition: ToolDefinition,
+    schema: Schema,
+    tool: Arc<dyn Tool>,
+    calls: Arc<Semaphore>,
+    argument_bytes: usize,
+}
+
+impl ToolRegistry {
+    /// Without any tools.
+    pub fn new(limits: &RegistryLimits) -> Self {
+        Self {
+            tools: RwLock::default(),
+            calls: Arc::new(Semaphore::new(limits.calls)),
+            argument_bytes: limits.argument_bytes,
+        }
+    }
+
+    /// Adds a tool.
+    ///
+    /// # Errors
+    /// When its name is wrong or taken, or its parameters are no schema.
+    pub fn insert(
+        &self,
+        definition: ToolDefinition,
+        tool: Arc<dyn Tool>,
+    ) -> Result<(), RegisterError> {
+        let registered = Arc::new(self.check(definition, tool)?);
+        self.change(|tools| {
+            let name = registered.definition.name.clone();
+            if tools.contains_key(&name) {
+                return Err(RegisterError::Duplicate(name));
+            }
+            tools.insert(name, registered);
+            Ok(())
+        })
+    }
+
+    /// A tool by its name.
+    pub fn get(&self, name: &str) -> Option<Arc<RegisteredTool>> {
+        self.all().get(name).cloned()
+    }
+
+    /// The tools there are now, by name.
+    pub fn all(&self) -> Arc<Tools> {
+        // What is behind the lock is replaced whole, so a panic cannot have left half of it.
+        let tools = self.tools.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&tools)
+    }
+
+    fn check(
+        &self,
+        definition: ToolDefinition,
+        tool: Arc<dyn Tool>,
+    ) -> Result<RegisteredTool, RegisterError> {
+        if !is_valid_name(&definition.name) {
+            return Err(RegisterError::Name(definition.name));
+        }
+        let schema = Schema::of_arguments(&definition.parameters);
+        let schema = schema.map_err(|error| RegisterError::Schema {
+            name: definition.name.clone(),
+            error,
+        })?;
+        Ok(RegisteredTool {
+            definition,
+            schema,
+            tool,
+            calls: Arc::clone(&self.calls),
+            argument_bytes: self.argument_bytes,
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Tools) -> T) -> T {
+        let mut tools = self.tools.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut tools))
+    }
+}
+
+impl RegisteredTool {
+    /// What it is.
+    pub fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    /// Whether a person has to approve a call with these arguments.
+    pub fn needs_approval(&self, arguments: &Value) -> bool {
+        self.definition.approval.is_needed(arguments)
+    }
+
+    /// Checks arguments, as [`RegisteredTool::call`] does before anything else.
+    ///
+    /// # Errors
+    /// With what is wrong and where, bounded.
+    pub fn validate(&self, arguments: &Value) -> Result<(), ArgumentError> {
+        let bytes = arguments.to_string().len();
+        if bytes > self.argument_bytes {
+            let most = self.argument_bytes;
+            return Err(ArgumentError(format!(
+                "they have {bytes} bytes of JSON; at most {most} are allowed"
+            )));
+        }
+        self.schema.check(arguments, "the arguments")
+    }
+
+    /// Calls it: validates the arguments, waits for a place, bounds the time and the output.
+    /// Whether a call needs approval is the caller's to ask before.
+    ///
+    /// # Errors
+    /// See [`ToolError`]. What is not to be told is logged here.
+    pub async fn call(
+        &self,
+        context: &ToolContext,
+        arguments: Value,
+    ) -> Result<ToolOutput, ToolError> {
+        let name = &self.definition.name;
+        let began = Instant::now();
+        let called = self.bounded(context, arguments).await;
+        let (run, call, took) = (&context.run, &context.call_id, began.elapsed());
+        match &called {
+            Ok(output) => {
+                let (bytes, truncated) = (output.text.len(), output.truncated);
+                tracing::debug!(tool = name, ?run, %call, ?took, bytes, truncated, "called");
+            }
+            Err(error) => match error.cause() {
+                Some(cause) if !error.is_ours() => {
+                    tracing::warn!(tool = name, ?run, %call, ?took, %error, cause, "not called");
+                }
+                Some(cause) => {
+                    tracing::error!(tool = name, ?run, %call, ?took, %error, cause, "a tool failed");
+                }
+                None => {
+                    tracing::debug!(tool = name, ?run, %call, ?took, code = error.code(), "not called")
+                }
+            },
+        }
+        called
+    }
+
+    async fn bounded(
+        &self,
+        context: &ToolContext,
+        arguments: Value,
+    ) -> Result<ToolOutput, ToolError> {
+        self.validate(&arguments)?;
+        let timeout: Duration = self.definition.timeout;
+        let call = async {
+            let place = self.calls.acquire().await;
+            let _place = place.map_err(ToolError::internal)?;
+            self.tool.call(context, arguments).await
+        };
+        let call = AssertUnwindSafe(call).catch_unwind();
+        let called = tokio::select! {
+            called = tokio::time::timeout(timeout, call) => called,
+            () = context.cancel.cancelled() => return Err(ToolError::Cancelled),
+        };
+        match called {
+            Ok(Ok(output)) => Ok(output?.capped(self.definition.output_bytes)),
+            Ok(Err(_)) => Err(ToolError::internal("it panicked")),
+            Err(_) => Err(ToolError::TimedOut(timeout)),
+        }
+    }
+}
