@@ -6,7 +6,7 @@ mod store;
 mod tools;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +26,7 @@ use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api, ApiLimits};
 use crate::guard::{ManifestError, Trust};
 use crate::http::{self, Connections, Server, Transport};
+use crate::store::sqlite::BackupError;
 use crate::store::{SharedStore, StoreError};
 
 pub use models::ModelError;
@@ -36,7 +37,8 @@ const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// How long connections get to end once nothing more is sent on them.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// Why the server does not start: one line that says what to do.
+/// Why the server does not start, or a command is not carried out: one line that says what
+/// to do.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// A setting.
@@ -71,6 +73,12 @@ pub enum StartError {
         /// What is wrong.
         error: StoreError,
     },
+    /// A backup.
+    #[error("backup: {0}")]
+    Backup(#[from] BackupError),
+    /// A backup of what has better means of its own.
+    #[error("backup: {0} is PostgreSQL: use pg_dump")]
+    BackupOfPostgres(String),
     /// The address.
     #[error("cannot listen on {address}: {error} (setting http.port)")]
     Listen {
@@ -262,6 +270,12 @@ fn authenticator(settings: &AuthSettings) -> Authenticator {
 /// Reads and checks the agent files as the server would at start.
 pub fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
     Ok(read_agent_files(&settings.agents.folder)?)
+}
+
+/// Copies the database to a file, also while a server writes to it. Returns the copy's size
+/// in bytes.
+pub async fn backup(settings: &Settings, to: &Path) -> Result<u64, StartError> {
+    store::backup(&settings.store, to).await
 }
 
 /// Brings the database up to date.

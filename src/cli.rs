@@ -44,6 +44,12 @@ enum Command {
     Config,
     /// Bring the database up to date and exit
     Migrate,
+    /// Copy the SQLite database to a file that is not there yet, also while a server writes to
+    /// it, and check the copy
+    Backup {
+        /// Where the copy goes
+        path: PathBuf,
+    },
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
@@ -72,6 +78,11 @@ impl Cli {
                 telemetry::start(&settings.telemetry)?;
                 app::migrate(&settings).await?;
                 say("the database is up to date")?;
+            }
+            Command::Backup { path } => {
+                telemetry::start(&settings.telemetry)?;
+                let bytes = app::backup(&settings, &path).await?;
+                say(&format!("{}: {bytes} bytes, checked", path.display()))?;
             }
             Command::Agents(AgentsCommand::Check) => {
                 for spec in app::check_agents(&settings)? {

@@ -1,6 +1,6 @@
 //! Opening the database that the settings name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -9,25 +9,47 @@ use super::StartError;
 use crate::config::{ConfigError, StoreSettings, ms};
 use crate::domain::{Agent, AgentSpec};
 use crate::store::postgres::{PostgresSettings, PostgresStore};
-use crate::store::sqlite::{SqliteSettings, SqliteStore};
+use crate::store::sqlite::{self, SqliteSettings, SqliteStore};
 use crate::store::{SharedStore, StoreError, WriterSettings};
+
+const SQLITE: &str = "sqlite://";
 
 pub(super) async fn open(settings: &StoreSettings) -> Result<SharedStore, StartError> {
     let url = settings.url.expose_secret();
     let failed = |error: StoreError| failed(settings, error);
-    if let Some(path) = url.strip_prefix("sqlite://") {
+    if let Some(path) = url.strip_prefix(SQLITE) {
         let sqlite = sqlite(settings, path)?;
         let store = SqliteStore::open(&sqlite).await.map_err(failed)?;
         return Ok(Arc::new(store));
     }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+    if is_postgres(url) {
         let store = PostgresStore::open(&postgres(settings))
             .await
             .map_err(failed)?;
         return Ok(Arc::new(store));
     }
-    let why = "must begin with sqlite:// or postgres://";
-    Err(ConfigError::invalid("store.url", why).into())
+    Err(unknown().into())
+}
+
+/// Copies the database that the settings name to a file.
+pub(super) async fn backup(settings: &StoreSettings, to: &Path) -> Result<u64, StartError> {
+    let url = settings.url.expose_secret();
+    if let Some(path) = url.strip_prefix(SQLITE) {
+        let sqlite = sqlite(settings, path)?;
+        return Ok(sqlite::backup(&sqlite.path, to, sqlite.busy_timeout).await?);
+    }
+    Err(match is_postgres(url) {
+        true => StartError::BackupOfPostgres(settings.shown_url()),
+        false => unknown().into(),
+    })
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+fn unknown() -> ConfigError {
+    ConfigError::invalid("store.url", "must begin with sqlite:// or postgres://")
 }
 
 pub(super) async fn sync_agents(

@@ -14,6 +14,7 @@ mod support;
 
 mod agents;
 mod auth;
+mod backup;
 mod bad_input;
 mod bad_requests;
 mod branches;

@@ -184,7 +184,9 @@ async fn the_other_commands() {
     assert_eq!(help.code, 0);
     contains(
         &help.stdout,
-        &["serve", "schema", "config", "migrate", "agents", "health"],
+        &[
+            "serve", "schema", "config", "migrate", "backup", "agents", "health",
+        ],
     );
     assert_eq!(say(&["serf"]).await.code, 2);
 }

@@ -1,6 +1,7 @@
 //! SQLite: WAL, one connection that writes, a pool of read-only ones.
 
 mod agents;
+mod backup;
 mod commit;
 mod messages;
 mod presence;
@@ -19,6 +20,7 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
+pub use backup::{BackupError, backup};
 use presence::Presence;
 
 use super::queries::{Dialect, Value};

@@ -1,0 +1,179 @@
+//! A copy of a database that a server may be writing to.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+use thiserror::Error;
+
+/// What the copy is called until it has been checked.
+const UNFINISHED: &str = ".unfinished";
+
+/// How many problems of a damaged copy are told; the first ones tell what happened.
+const PROBLEMS: usize = 3;
+
+/// Why there is no backup. Nothing is left at its path.
+#[derive(Debug, Error)]
+pub enum BackupError {
+    /// There is something at its path.
+    #[error("{0} exists, and a backup overwrites nothing: choose another path")]
+    Exists(PathBuf),
+    /// Another backup has the same path.
+    #[error(
+        "{0} exists: another backup is being written there, or one was killed, \
+         and then its file can be removed"
+    )]
+    Unfinished(PathBuf),
+    /// SQLite takes names in UTF-8 only.
+    #[error("{0} is not UTF-8")]
+    Path(PathBuf),
+    /// There is nothing to copy.
+    #[error("there is no database at {0}")]
+    Missing(PathBuf),
+    /// A file operation failed.
+    #[error("{path}: {error}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// SQLite could not make the copy.
+    #[error("the database could not be copied: {0}")]
+    Copy(sqlx::Error),
+    /// The copy cannot be trusted, nor perhaps the database.
+    #[error("the copy is damaged and was removed; look at the database itself: {0}")]
+    Damaged(String),
+}
+
+/// Copies the database at `from` to `to`, as it is at one moment between two commits; those
+/// who write to it meanwhile neither wait nor fail. The copy is checked (`integrity_check`,
+/// `foreign_key_check`) and on the disk before it has its name. Returns its size in bytes.
+pub async fn backup(from: &Path, to: &Path, busy_timeout: Duration) -> Result<u64, BackupError> {
+    if !from.is_file() {
+        return Err(BackupError::Missing(from.to_owned()));
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(BackupError::Exists(to.to_owned()));
+    }
+    let copy = Unfinished::claim(from, to)?;
+    let name = copy
+        .path
+        .to_str()
+        .ok_or_else(|| BackupError::Path(to.to_owned()))?;
+    copy_into(from, name, busy_timeout)
+        .await
+        .map_err(BackupError::Copy)?;
+    check(&copy.path).await?;
+    copy.finish(to)
+}
+
+/// The file of a backup under way; removed unless it is finished.
+struct Unfinished {
+    path: PathBuf,
+    is_finished: bool,
+}
+
+impl Unfinished {
+    /// Makes the file, empty and for nobody's eyes that the database is not for.
+    fn claim(from: &Path, to: &Path) -> Result<Self, BackupError> {
+        let mut name = to.as_os_str().to_owned();
+        name.push(UNFINISHED);
+        // Absolute, because SQLite would take a name that begins with `file:` for a URI.
+        let path = std::path::absolute(&name).map_err(|error| file(to, error))?;
+        let mode = fs::metadata(from)
+            .map_err(|error| file(from, error))?
+            .mode();
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(mode & 0o777);
+        match options.open(&path) {
+            Ok(_) => Ok(Self {
+                path,
+                is_finished: false,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(BackupError::Unfinished(path))
+            }
+            Err(error) => Err(file(&path, error)),
+        }
+    }
+
+    /// Sees it on the disk and gives it its name.
+    fn finish(mut self, to: &Path) -> Result<u64, BackupError> {
+        let synced = File::open(&self.path).and_then(|copy| {
+            // VACUUM INTO leaves this to its caller.
+            copy.sync_all()?;
+            Ok(copy.metadata()?.len())
+        });
+        let bytes = synced.map_err(|error| file(&self.path, error))?;
+        fs::rename(&self.path, to).map_err(|error| file(to, error))?;
+        self.is_finished = true;
+        if let Some(folder) = self.path.parent() {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| file(folder, error))?;
+        }
+        Ok(bytes)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_finished
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::error!(path = %self.path.display(), %error, "an unfinished backup is left");
+        }
+    }
+}
+
+/// In one read transaction, which in WAL mode holds up no writer.
+async fn copy_into(from: &Path, to: &str, busy_timeout: Duration) -> Result<(), sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(from)
+        .busy_timeout(busy_timeout);
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let copied = sqlx::query("VACUUM INTO $1")
+        .bind(to)
+        .execute(&mut connection)
+        .await;
+    connection.close().await?;
+    copied.map(drop)
+}
+
+async fn check(copy: &Path) -> Result<(), BackupError> {
+    let problems = problems(copy).await.map_err(BackupError::Copy)?;
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(BackupError::Damaged(problems.join("; "))),
+    }
+}
+
+async fn problems(copy: &Path) -> Result<Vec<String>, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(copy).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_all(&mut connection)
+        .await?;
+    // Table, row, the table that it refers to, which of its references.
+    let dangling: Vec<(String, Option<i64>, String, i64)> =
+        sqlx::query_as("PRAGMA foreign_key_check")
+            .fetch_all(&mut connection)
+            .await?;
+    connection.close().await?;
+    let dangling = dangling
+        .into_iter()
+        .map(|(table, _, parent, _)| format!("a row of {table} refers to no row of {parent}"));
+    let problems = said.into_iter().filter(|line| line != "ok").chain(dangling);
+    Ok(problems.take(PROBLEMS).collect())
+}
+
+fn file(path: &Path, error: io::Error) -> BackupError {
+    BackupError::File {
+        path: path.to_owned(),
+        error,
+    }
+}
