@@ -36,6 +36,7 @@ mod last_event_id;
 mod layers;
 mod multipart;
 mod on_active_run;
+mod outage;
 mod panics;
 mod persisted;
 mod protocol;
@@ -180,5 +181,25 @@ on_both! {
     tenants {
         nobody_sees_what_belongs_to_others,
         nobody_changes_what_belongs_to_others,
+    }
+}
+
+/// Behind a network that fails.
+mod postgres_outage {
+    macro_rules! tests {
+        ($($name:ident),* $(,)?) => {$(
+            #[test]
+            fn $name() {
+                crate::support::database::on_postgres(crate::outage::$name);
+            }
+        )*};
+    }
+
+    tests! {
+        a_cut_connection_is_outlasted,
+        a_network_without_a_word_is_outlasted,
+        lost_answers_are_outlasted,
+        an_outage_may_be_too_long,
+        readiness_follows_the_database,
     }
 }

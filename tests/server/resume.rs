@@ -28,7 +28,7 @@ async fn half_way(server: &TestServer, client: &Client) -> (String, String, u64)
 }
 
 /// A log is whole: numbered from 1 without holes, one terminal event, last.
-fn check_log(log: &[Value]) {
+pub(crate) fn check_log(log: &[Value]) {
     let expected: Vec<_> = (1..=log.len()).map(Value::from).collect();
     assert_eq!(
         all(log, "sequence"),

@@ -26,6 +26,19 @@ impl Client {
         }
     }
 
+    /// Where its server listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The same client for another server.
+    pub(crate) fn at(&self, address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// A request to a path, with the key if there is one.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self

@@ -1,12 +1,14 @@
 //! What the test programs share: servers, databases, providers, clients.
 #![allow(dead_code, reason = "no test program uses all of it")]
 
+pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod faulty;
 pub(crate) mod hostile;
 pub(crate) mod multipart;
+pub(crate) mod outage;
 pub(crate) mod pages;
 pub(crate) mod process;
 pub(crate) mod scene;

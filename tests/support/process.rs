@@ -51,14 +51,22 @@ pub(crate) async fn run(mut command: Command) -> Output {
 /// A server in a process of its own. Killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Where it listens.
+    /// Where it listens; empty until it is known.
     pub(crate) address: String,
+    said: Arc<Mutex<String>>,
     log: Arc<Mutex<String>>,
 }
 
 impl Process {
     /// Starts a server and waits until it says where it listens.
-    pub(crate) async fn serve(mut command: Command) -> Self {
+    pub(crate) async fn serve(command: Command) -> Self {
+        let mut process = Self::spawn(command);
+        process.ready().await;
+        process
+    }
+
+    /// Starts a server, and leaves it to itself.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -67,21 +75,26 @@ impl Process {
             .unwrap();
         let said = reader(child.stdout.take().unwrap());
         let log = reader(child.stderr.take().unwrap());
-        let address = eventually("the server's first line", async || {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("it ended with {status}: {}", log.lock().unwrap());
+        Self {
+            child,
+            address: String::new(),
+            said,
+            log,
+        }
+    }
+
+    /// Waits until it says where it listens.
+    pub(crate) async fn ready(&mut self) {
+        self.address = eventually("the server's first line", async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("it ended with {status}: {}", self.log());
             }
-            let said = said.lock().unwrap();
+            let said = self.said.lock().unwrap();
             let (_, rest) = said.split_once("http://")?;
             let (address, _) = rest.split_once("/graphql")?;
             Some(address.to_owned())
         })
         .await;
-        Self {
-            child,
-            address,
-            log,
-        }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -110,9 +123,14 @@ impl Process {
         self.signal("-TERM");
     }
 
-    /// Ends it as a power cut would.
-    pub(crate) fn kill(&self) {
-        self.signal("-KILL");
+    /// Ends it as a power cut would, at once (SIGKILL).
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
+    /// Its id among the processes.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn signal(&self, signal: &str) {

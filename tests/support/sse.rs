@@ -26,7 +26,8 @@ pub(crate) struct Events {
     /// The `id` of the last frame, if it had one.
     pub(crate) id: Option<u64>,
     body: BoxStream<'static, Bytes>,
-    unread: String,
+    /// Bytes, because a piece may end in the middle of a character.
+    unread: Vec<u8>,
 }
 
 impl Events {
@@ -35,23 +36,23 @@ impl Events {
             headers: response.headers().clone(),
             id: None,
             body: response.bytes_stream().boxed(),
-            unread: String::new(),
+            unread: Vec::new(),
         }
     }
 
     /// The next frame; none when the stream has ended.
     pub(crate) async fn frame(&mut self) -> Option<Frame> {
         loop {
-            if let Some((frame, rest)) = self.unread.split_once("\n\n") {
-                let (id, frame) = parse(frame);
+            if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
+                let (id, frame) = parse(std::str::from_utf8(&self.unread[..end]).unwrap());
                 self.id = id;
-                self.unread = rest.to_owned();
+                self.unread.drain(..end + 2);
                 return Some(frame);
             }
             let piece = soon("a piece of the event stream", self.body.next()).await?;
             // Whether the server ends the body well or just goes, the stream has ended.
             let piece = piece.ok()?;
-            self.unread += std::str::from_utf8(&piece).unwrap();
+            self.unread.extend_from_slice(&piece);
         }
     }
 

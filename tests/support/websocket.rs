@@ -58,6 +58,32 @@ impl Socket {
         }
     }
 
+    /// A socket that is ready for operations; none when there is no server.
+    pub(crate) async fn reach(address: &str) -> Option<Self> {
+        let request = upgrade(address, Some(PROTOCOL), &[]);
+        let (stream, _) = soon("a socket", connect_async(request)).await.ok()?;
+        let mut socket = Self { stream };
+        socket.say(&json!({ "type": "connection_init" })).await;
+        let acknowledged = socket.hear().await? == json!({ "type": "connection_ack" });
+        acknowledged.then_some(socket)
+    }
+
+    /// The next message of the protocol; none once the connection has ended, however it did.
+    pub(crate) async fn hear(&mut self) -> Option<Value> {
+        let next = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return Some(serde_json::from_str(&text).unwrap());
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    _ => return None,
+                }
+            }
+        };
+        soon("a WebSocket message", next).await
+    }
+
     /// A socket opened by hand, whatever the server thinks of the subprotocol.
     pub(crate) async fn speaking(address: &str, protocol: Option<&str>) -> Self {
         let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"));

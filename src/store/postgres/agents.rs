@@ -37,7 +37,11 @@ impl AgentStore for PostgresStore {
         ids: &[AgentId],
     ) -> Result<Vec<Agent>, StoreError> {
         let mut query = queries::agents_by_id::<Postgres>(who, ids);
-        all::<AgentRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<AgentRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 
     async fn agent_by_name(
@@ -46,7 +50,10 @@ impl AgentStore for PostgresStore {
         name: &str,
     ) -> Result<Option<Agent>, StoreError> {
         let mut query = queries::agent_by_name::<Postgres>(who, name);
-        let row: Option<AgentRow> = query.build_query_as().fetch_optional(&self.pool).await?;
+        let row: Option<AgentRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_optional(&self.pool))
+            .await?;
         row.map(Agent::try_from).transpose()
     }
 
@@ -56,7 +63,10 @@ impl AgentStore for PostgresStore {
         page: &PageRequest<String>,
     ) -> Result<Page<Agent>, StoreError> {
         let mut query = queries::agents::<Postgres>(who, page);
-        let rows: Vec<AgentRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows: Vec<AgentRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_all(&self.pool))
+            .await?;
         Ok(Page::from_rows(page, all(rows)?))
     }
 
@@ -66,6 +76,10 @@ impl AgentStore for PostgresStore {
         ids: &[AgentVersionId],
     ) -> Result<Vec<AgentVersion>, StoreError> {
         let mut query = queries::agent_versions_by_id::<Postgres>(who, ids);
-        all::<VersionRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<VersionRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 }

@@ -20,10 +20,8 @@ use crate::store::rows::{LockedSession, LockedSessionRow, all, encode_parts};
 use crate::store::writer::Committer;
 use crate::store::{NewRun, StoreError, TurnRequest, queries};
 
+use super::patience::CALL_TIMEOUT_FACTOR;
 use super::{PostgresSettings, TRUSTED_IDLE_TIME};
-
-/// A whole group may take this many times what one statement may.
-const GROUP_TIMEOUT_FACTOR: u32 = 2;
 
 /// Has a connection to itself. One from a pool would cost every group a round trip more,
 /// because a pool asks a connection for its health when it comes back.
@@ -67,7 +65,7 @@ impl PostgresCommitter {
     where
         StoreError: From<E>,
     {
-        let timeout = self.statement_timeout * GROUP_TIMEOUT_FACTOR;
+        let timeout = self.statement_timeout * CALL_TIMEOUT_FACTOR;
         match tokio::time::timeout(timeout, work).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => Err(StoreError::Unavailable(format!(

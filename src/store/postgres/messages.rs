@@ -17,7 +17,11 @@ impl MessageStore for PostgresStore {
         ids: &[MessageId],
     ) -> Result<Vec<Message>, StoreError> {
         let mut query = queries::messages_by_id::<Postgres>(who, ids);
-        all::<MessageRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<MessageRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 
     async fn branches(
@@ -36,7 +40,10 @@ impl MessageStore for PostgresStore {
             .push_bind(ranges.iter().map(|r| r.to).collect::<Vec<_>>());
         query.push(") WITH ORDINALITY AS w (head, low, high, n))");
         queries::push_branches(&mut query, who);
-        let rows: Vec<BranchRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows: Vec<BranchRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_all(&self.pool))
+            .await?;
         by_branch(rows, ranges.len())
     }
 
@@ -50,7 +57,10 @@ impl MessageStore for PostgresStore {
             return Ok(Vec::new());
         }
         let mut query = queries::kin::<Postgres>(who, kin, limit);
-        let rows: Vec<KinRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows: Vec<KinRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_all(&self.pool))
+            .await?;
         Ok(by_kin(rows, kin))
     }
 }

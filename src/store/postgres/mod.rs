@@ -4,6 +4,7 @@
 mod agents;
 mod commit;
 mod messages;
+mod patience;
 mod runs;
 mod sessions;
 
@@ -18,6 +19,7 @@ use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use commit::PostgresCommitter;
+use patience::Patience;
 
 use super::queries::{Dialect, Value};
 use super::writer::Writer;
@@ -25,8 +27,9 @@ use super::{Maintenance, StoreError, WriterSettings};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How long a connection may have been idle before it is asked whether it still works.
-const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(5);
+/// How long a connection may have been idle before it is asked whether it still works. Short,
+/// so that those which an outage has left behind are found before they fail somebody.
+const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
 
 /// How PostgreSQL is used.
 #[derive(Debug, Clone)]
@@ -49,6 +52,7 @@ pub struct PostgresSettings {
 /// The store on PostgreSQL.
 pub struct PostgresStore {
     pool: PgPool,
+    patience: Patience,
     writer: Writer,
 }
 
@@ -63,12 +67,17 @@ impl PostgresStore {
         migrate(&options, settings.connect_timeout).await?;
         let statement_timeout = settings.statement_timeout.as_millis();
         let options = options.options([("statement_timeout", statement_timeout)]);
-        let pool = pool(settings.connections.saturating_sub(1).max(1), settings)
+        let patience = Patience::new(settings.statement_timeout);
+        let pool = pool(settings, patience.clone())
             .connect_with(options.clone())
             .await?;
         let committer = PostgresCommitter::connect(options, settings).await?;
         let writer = Writer::spawn(&settings.writer, committer);
-        Ok(Self { pool, writer })
+        Ok(Self {
+            pool,
+            patience,
+            writer,
+        })
     }
 }
 
@@ -95,9 +104,10 @@ async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), St
     Ok(())
 }
 
-fn pool(connections: u32, settings: &PostgresSettings) -> PgPoolOptions {
+fn pool(settings: &PostgresSettings, patience: Patience) -> PgPoolOptions {
     PgPoolOptions::new()
-        .max_connections(connections)
+        // One is the writer's.
+        .max_connections(settings.connections.saturating_sub(1).max(1))
         .min_connections(1)
         .acquire_timeout(settings.acquire_timeout)
         // Asking before every statement would double the round trips; not asking at all
@@ -109,6 +119,13 @@ fn pool(connections: u32, settings: &PostgresSettings) -> PgPoolOptions {
                 if state.idle_for > TRUSTED_IDLE_TIME {
                     connection.ping().await?;
                 }
+                Ok(true)
+            })
+        })
+        .after_release(move |connection, _| {
+            let patience = patience.clone();
+            Box::pin(async move {
+                patience.trusts(connection).await?;
                 Ok(true)
             })
         })
@@ -141,7 +158,8 @@ impl Dialect for Postgres {
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        let asked = sqlx::query("SELECT 1").execute(&self.pool);
+        self.patience.wait(asked).await?;
         Ok(())
     }
 

@@ -21,7 +21,11 @@ use super::PostgresStore;
 impl RunStore for PostgresStore {
     async fn runs_by_id(&self, who: &Principal, ids: &[RunId]) -> Result<Vec<Run>, StoreError> {
         let mut query = queries::runs_by_id::<Postgres>(who, ids);
-        all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<RunRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 
     async fn enqueued_runs(
@@ -30,7 +34,11 @@ impl RunStore for PostgresStore {
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError> {
         let mut query = queries::enqueued_runs::<Postgres>(who, sessions);
-        all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<RunRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 
     async fn runs_by_turn(
@@ -41,7 +49,11 @@ impl RunStore for PostgresStore {
         limit: u32,
     ) -> Result<Vec<Run>, StoreError> {
         let mut query = queries::runs_by_turn::<Postgres>(who, session, turn, limit);
-        all::<RunRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<RunRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 
     async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError> {
@@ -59,7 +71,10 @@ impl RunStore for PostgresStore {
         now: Timestamp,
     ) -> Result<Option<KeptKey>, StoreError> {
         let mut query = queries::kept_key::<Postgres>(who, key, now);
-        let row: Option<KeyRow> = query.build_query_as().fetch_optional(&self.pool).await?;
+        let row: Option<KeyRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_optional(&self.pool))
+            .await?;
         Ok(row.map(KeptKey::from))
     }
 
@@ -71,9 +86,12 @@ impl RunStore for PostgresStore {
         now: Timestamp,
     ) -> Result<KeptKey, StoreError> {
         let mut keep = queries::keep_key::<Postgres>(who, key, run, now);
-        keep.build().execute(&self.pool).await?;
+        self.patience.wait(keep.build().execute(&self.pool)).await?;
         let mut query = queries::kept_key::<Postgres>(who, &key.key, now);
-        let row: KeyRow = query.build_query_as().fetch_one(&self.pool).await?;
+        let row: KeyRow = self
+            .patience
+            .wait(query.build_query_as().fetch_one(&self.pool))
+            .await?;
         Ok(row.into())
     }
 
@@ -86,8 +104,8 @@ impl RunStore for PostgresStore {
         )
         .bind(now)
         .bind(i64::from(limit))
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        let removed = self.patience.wait(removed).await?;
         Ok(removed.rows_affected())
     }
 
@@ -99,15 +117,15 @@ impl RunStore for PostgresStore {
         // Rows that the group commit is changing right now are skipped, because two
         // statements that lock several runs could wait for each other. Such a run begins or
         // ends: its lease is young, or no longer needed.
-        sqlx::query(
+        let renewed = sqlx::query(
             "UPDATE runs SET lease_expires_at = $1 WHERE id = ANY (ARRAY (
                SELECT id FROM runs WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                FOR NO KEY UPDATE SKIP LOCKED))",
         )
         .bind(until)
         .bind(node.uuid())
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        self.patience.wait(renewed).await?;
         Ok(())
     }
 
@@ -125,21 +143,23 @@ impl RunStore for PostgresStore {
                ORDER BY lease_expires_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING ",
         );
         query.push(RUN_COLUMNS);
-        let rows: Vec<RunRow> = sqlx::query_as(query.into_sql())
+        let taken = sqlx::query_as(query.into_sql())
             .bind(node.uuid())
             .bind(until)
             .bind(now)
             .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
+            .fetch_all(&self.pool);
+        let rows: Vec<RunRow> = self.patience.wait(taken).await?;
         rows.into_iter()
             .map(|row| Ok((row.principal(), Run::try_from(row)?)))
             .collect()
     }
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError> {
         let mut query = queries::branch_before::<Postgres>(run);
-        let row: Option<(Option<Uuid>, Option<i32>)> =
-            query.build_query_as().fetch_optional(&self.pool).await?;
+        let row: Option<(Option<Uuid>, Option<i32>)> = self
+            .patience
+            .wait(query.build_query_as().fetch_optional(&self.pool))
+            .await?;
         Ok(row.and_then(|(head, length)| {
             Some(Rewind {
                 head: head.map(Into::into),
@@ -163,7 +183,10 @@ impl EventLog for PostgresStore {
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError> {
         let mut query = queries::events::<Postgres>(who, run, after, limit);
-        let rows: Vec<LogGroupRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows: Vec<LogGroupRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_all(&self.pool))
+            .await?;
         decode_events(run, rows, after)
     }
     async fn runs_to_compact(
@@ -172,7 +195,10 @@ impl EventLog for PostgresStore {
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError> {
         let mut query = queries::runs_to_compact::<Postgres>(before, limit);
-        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows: Vec<RunRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_all(&self.pool))
+            .await?;
         rows.into_iter()
             .map(|row| Ok((row.principal(), Run::try_from(row)?)))
             .collect()
@@ -185,11 +211,14 @@ impl EventLog for PostgresStore {
         kept: &[RunEvent],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        Log::<Postgres>(&mut transaction)
-            .compact(who, run, kept, at)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        let compacted = async {
+            let mut transaction = self.pool.begin().await?;
+            Log::<Postgres>(&mut transaction)
+                .compact(who, run, kept, at)
+                .await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(())
+        };
+        self.patience.wait(compacted).await
     }
 }

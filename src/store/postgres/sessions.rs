@@ -32,7 +32,9 @@ impl SessionStore for PostgresStore {
     ) -> Result<Session, StoreError> {
         let session = session.into_session();
         let mut query = queries::insert_session::<Postgres>(who, &session);
-        query.build().execute(&self.pool).await?;
+        self.patience
+            .wait(query.build().execute(&self.pool))
+            .await?;
         Ok(session)
     }
 
@@ -43,7 +45,10 @@ impl SessionStore for PostgresStore {
         change: SessionChange,
     ) -> Result<Session, StoreError> {
         let mut query = queries::update_session::<Postgres>(who, id, &change);
-        let row: Option<SessionRow> = query.build_query_as().fetch_optional(&self.pool).await?;
+        let row: Option<SessionRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_optional(&self.pool))
+            .await?;
         row.map(Session::from).ok_or(StoreError::NotFound)
     }
 
@@ -52,16 +57,19 @@ impl SessionStore for PostgresStore {
         who: &Principal,
         message: MessageId,
     ) -> Result<Session, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let mut switch = queries::switch_branch::<Postgres>(who, message);
-        let switched: Option<SessionRow> = switch
-            .build_query_as()
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let session = Session::from(switched.ok_or(StoreError::NotFound)?);
-        refuse_active(&mut transaction, session.id).await?;
-        transaction.commit().await?;
-        Ok(session)
+        let changed = async {
+            let mut transaction = self.pool.begin().await?;
+            let mut switch = queries::switch_branch::<Postgres>(who, message);
+            let switched: Option<SessionRow> = switch
+                .build_query_as()
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let session = Session::from(switched.ok_or(StoreError::NotFound)?);
+            refuse_active(&mut transaction, session.id).await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(session)
+        };
+        self.patience.wait(changed).await
     }
 
     async fn fork_session(
@@ -71,37 +79,43 @@ impl SessionStore for PostgresStore {
         new: SessionId,
         title: Option<&str>,
     ) -> Result<Session, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let mut fork = queries::fork_session::<Postgres>(who, message, new, title);
-        let forked: Option<SessionRow> = fork
-            .build_query_as()
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let mut session = Session::from(forked.ok_or(StoreError::NotFound)?);
-        let mut path = queries::path_to::<Postgres>(who, message);
-        let rows: Vec<MessageRow> = path.build_query_as().fetch_all(&mut *transaction).await?;
-        let copies = queries::copied(all(rows)?, new);
-        for copies in copies.chunks(queries::COPIED_AT_ONCE) {
-            let mut insert = queries::insert_copies::<Postgres>(who, copies)?;
-            insert.build().execute(&mut *transaction).await?;
-        }
-        session.head = copies.last().map(|copy| copy.id);
-        let mut set = queries::set_first_head::<Postgres>(&session);
-        set.build().execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(session)
+        let changed = async {
+            let mut transaction = self.pool.begin().await?;
+            let mut fork = queries::fork_session::<Postgres>(who, message, new, title);
+            let forked: Option<SessionRow> = fork
+                .build_query_as()
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let mut session = Session::from(forked.ok_or(StoreError::NotFound)?);
+            let mut path = queries::path_to::<Postgres>(who, message);
+            let rows: Vec<MessageRow> = path.build_query_as().fetch_all(&mut *transaction).await?;
+            let copies = queries::copied(all(rows)?, new);
+            for copies in copies.chunks(queries::COPIED_AT_ONCE) {
+                let mut insert = queries::insert_copies::<Postgres>(who, copies)?;
+                insert.build().execute(&mut *transaction).await?;
+            }
+            session.head = copies.last().map(|copy| copy.id);
+            let mut set = queries::set_first_head::<Postgres>(&session);
+            set.build().execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(session)
+        };
+        self.patience.wait(changed).await
     }
 
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let mut delete = queries::delete_session::<Postgres>(who, id);
-        let deleted = delete.build().execute(&mut *transaction).await?;
-        if deleted.rows_affected() == 0 {
-            return Err(StoreError::NotFound);
-        }
-        refuse_active(&mut transaction, id).await?;
-        transaction.commit().await?;
-        Ok(())
+        let changed = async {
+            let mut transaction = self.pool.begin().await?;
+            let mut delete = queries::delete_session::<Postgres>(who, id);
+            let deleted = delete.build().execute(&mut *transaction).await?;
+            if deleted.rows_affected() == 0 {
+                return Err(StoreError::NotFound);
+            }
+            refuse_active(&mut transaction, id).await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(())
+        };
+        self.patience.wait(changed).await
     }
 
     async fn sessions_by_id(
@@ -110,7 +124,11 @@ impl SessionStore for PostgresStore {
         ids: &[SessionId],
     ) -> Result<Vec<Session>, StoreError> {
         let mut query = queries::sessions_by_id::<Postgres>(who, ids);
-        all::<SessionRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<SessionRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 
     async fn sessions_even_deleted(
@@ -119,7 +137,11 @@ impl SessionStore for PostgresStore {
         ids: &[SessionId],
     ) -> Result<Vec<Session>, StoreError> {
         let mut query = queries::sessions_even_deleted::<Postgres>(who, ids);
-        all::<SessionRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<SessionRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 
     async fn sessions(
@@ -129,7 +151,10 @@ impl SessionStore for PostgresStore {
         page: &PageRequest<SessionCursor>,
     ) -> Result<Page<Session>, StoreError> {
         let mut query = queries::sessions::<Postgres>(who, filter, page);
-        let rows: Vec<SessionRow> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows: Vec<SessionRow> = self
+            .patience
+            .wait(query.build_query_as().fetch_all(&self.pool))
+            .await?;
         Ok(Page::from_rows(page, all(rows)?))
     }
 }

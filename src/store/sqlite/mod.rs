@@ -17,7 +17,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::types::Json;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{Connection, QueryBuilder, Sqlite};
 use uuid::Uuid;
 
 pub use backup::{BackupError, backup};
@@ -102,6 +102,12 @@ fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
         // A file on this machine does not go away; asking it each time would cost a
         // statement for every statement.
         .test_before_acquire(false)
+        // SQLite ends a transaction by itself when the disk is full or fails. sqlx's rollback
+        // then fails too, and it would count the transaction as open for ever.
+        .before_acquire(|connection, _| {
+            let is_clean = !connection.is_in_transaction();
+            Box::pin(std::future::ready(Ok(is_clean)))
+        })
         .idle_timeout(None)
         .max_lifetime(None)
 }

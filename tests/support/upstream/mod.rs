@@ -51,8 +51,12 @@ pub struct Upstream {
     _tasks: JoinSet<()>,
 }
 
+/// Makes the answers to requests that no script was queued for.
+type Answering = Box<dyn Fn(&Received) -> Script + Send + Sync>;
+
 struct Shared {
     scripts: Mutex<VecDeque<Script>>,
+    otherwise: Answering,
     received: watch::Sender<Vec<Received>>,
     /// Answers that are being written stop at a [`Step::Hold`] until this says false.
     held: watch::Sender<bool>,
@@ -62,21 +66,32 @@ struct Shared {
     accepted: watch::Sender<usize>,
     /// How many answers found, half-way, that the client had gone.
     closed: watch::Sender<usize>,
+    /// How many answers were written to their end.
+    written: watch::Sender<usize>,
 }
 
 impl Upstream {
     /// Starts on a free port of 127.0.0.1. Requests that no script was queued for are
     /// answered with an echo (see [`Upstream::then`]).
     pub async fn start() -> Self {
+        Self::answering(|request| echo::echo(&request.body)).await
+    }
+
+    /// As [`Upstream::start`], with other answers to requests that no script was queued for.
+    pub async fn answering(
+        otherwise: impl Fn(&Received) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             scripts: Mutex::default(),
+            otherwise: Box::new(otherwise),
             received: watch::Sender::default(),
             held: watch::Sender::new(true),
             holding: watch::Sender::default(),
             accepted: watch::Sender::default(),
             closed: watch::Sender::default(),
+            written: watch::Sender::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
@@ -133,6 +148,11 @@ impl Upstream {
         self.shared.received.borrow().clone()
     }
 
+    /// How many answers were written to their end so far, as it goes on.
+    pub fn written(&self) -> watch::Receiver<usize> {
+        self.shared.written.subscribe()
+    }
+
     /// How many connections were accepted so far.
     pub fn connections(&self) -> usize {
         *self.shared.accepted.borrow()
@@ -146,7 +166,7 @@ impl Shared {
 
     fn answer_to(&self, request: &Received) -> Script {
         let queued = self.scripts().pop_front();
-        queued.unwrap_or_else(|| echo::echo(&request.body))
+        queued.unwrap_or_else(|| (self.otherwise)(request))
     }
 }
 

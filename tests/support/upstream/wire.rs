@@ -102,6 +102,7 @@ async fn answer(
         }
     }
     write.write_all(b"0\r\n\r\n").await?;
+    shared.written.send_modify(|count| *count += 1);
     Ok(Next::KeepAlive)
 }
 

@@ -1,0 +1,120 @@
+//! Calls that end even when the server does not answer any more.
+//!
+//! PostgreSQL's own `statement_timeout` needs a server that is there. Without a bound on this
+//! side a call to one that is gone without a word lasts as long as the operating system keeps
+//! sending, a quarter of an hour by default, and keeps its connection for as long.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, PgConnection};
+
+use crate::store::StoreError;
+
+/// A whole call, which may be a transaction, may take this many times what one statement may.
+pub(super) const CALL_TIMEOUT_FACTOR: u32 = 2;
+
+/// How long after a call was given up the connections that come back are asked whether they
+/// still work.
+const DOUBT: Duration = Duration::from_secs(10);
+
+/// How long such a connection may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long calls may take, and whether one took longer lately.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    timeout: Duration,
+    doubt: Arc<Doubt>,
+}
+
+#[derive(Debug)]
+struct Doubt {
+    begun: Instant,
+    /// Until how many milliseconds after `begun` connections are doubted.
+    until: AtomicU64,
+}
+
+impl Patience {
+    pub(super) fn new(statement_timeout: Duration) -> Self {
+        Self {
+            timeout: statement_timeout * CALL_TIMEOUT_FACTOR,
+            doubt: Arc::new(Doubt {
+                begun: Instant::now(),
+                until: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Waits for a call, but not for ever.
+    pub(super) async fn wait<T, E>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, StoreError>
+    where
+        StoreError: From<E>,
+    {
+        let mut call = pin!(call);
+        // Dropped before the call is, whose connection comes back then. Whoever waits may
+        // also be the one who gives up.
+        let given_up = GivenUp(Some(&self.doubt));
+        let outcome = tokio::time::timeout(self.timeout, call.as_mut()).await;
+        match outcome {
+            Ok(outcome) => {
+                given_up.not_at_all();
+                Ok(outcome?)
+            }
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "PostgreSQL did not answer within {:?}",
+                self.timeout
+            ))),
+        }
+    }
+
+    /// Whether a connection that comes back to the pool can be used again. The pool itself
+    /// would wait for its answer without an end, and have one connection less meanwhile.
+    pub(super) async fn trusts(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if !self.doubt.is_there() {
+            return Ok(());
+        }
+        match tokio::time::timeout(PROBE_TIMEOUT, connection.ping()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+impl Doubt {
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_there(&self) -> bool {
+        self.now() < self.until.load(Ordering::Acquire)
+    }
+
+    fn begin(&self) {
+        let until = self.begun.elapsed() + DOUBT;
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.until.fetch_max(until, Ordering::AcqRel);
+    }
+}
+
+/// A call that counts as given up unless it says otherwise.
+struct GivenUp<'d>(Option<&'d Doubt>);
+
+impl GivenUp<'_> {
+    fn not_at_all(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if let Some(doubt) = self.0 {
+            doubt.begin();
+        }
+    }
+}
