@@ -28,6 +28,7 @@ use crate::guard::{ManifestError, Trust};
 use crate::http::{self, Connections, Server, Transport};
 use crate::store::sqlite::BackupError;
 use crate::store::{SharedStore, StoreError};
+use crate::tool::ToolRegistry;
 
 pub use models::ModelError;
 
@@ -57,6 +58,16 @@ pub enum StartError {
         /// What it names.
         model: String,
         /// The providers there are.
+        there: String,
+    },
+    /// An agent names a tool that this server does not have.
+    #[error("agent file {file}: tools: there is no tool {tool:?} (there is: {there})")]
+    AgentTool {
+        /// The file.
+        file: PathBuf,
+        /// What it names.
+        tool: String,
+        /// The tools there are.
         there: String,
     },
     /// The trusted documents.
@@ -136,6 +147,7 @@ impl App {
         let default_models = models::default_models(&settings.models);
         let models = models::build(&settings.models, &specs, &default_models).await?;
         check_models(settings, &specs, &models)?;
+        check_tools(settings, &specs, &tools)?;
         let store = around(store::open(&settings.store).await?);
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let catalog =
@@ -144,7 +156,14 @@ impl App {
             })?;
         let bus = Arc::new(Bus::default());
         let limits = run_limits(&settings.runs);
-        let runner = Runner::new(Arc::clone(&store), bus, models.clone(), catalog, limits);
+        let runner = Runner::new(
+            Arc::clone(&store),
+            bus,
+            models.clone(),
+            Arc::clone(&tools),
+            catalog,
+            limits,
+        );
         let api_limits = api_limits(&settings.limits, &settings.http);
         let api = Api::new(Arc::clone(&store), Arc::clone(&runner), tools, api_limits);
         let server = Arc::new(Server {
@@ -302,6 +321,24 @@ fn check_models(
     Ok(())
 }
 
+fn check_tools(
+    settings: &Settings,
+    specs: &[AgentSpec],
+    tools: &ToolRegistry,
+) -> Result<(), StartError> {
+    for spec in specs {
+        let Some(tool) = spec.tools.iter().find(|tool| tools.get(tool).is_none()) else {
+            continue;
+        };
+        return Err(StartError::AgentTool {
+            file: settings.agents.folder.join(format!("{}.toml", spec.name)),
+            tool: tool.clone(),
+            there: tools.all().keys().cloned().collect::<Vec<_>>().join(", "),
+        });
+    }
+    Ok(())
+}
+
 fn run_limits(settings: &RunSettings) -> RunLimits {
     RunLimits {
         active: settings.active,
@@ -313,6 +350,9 @@ fn run_limits(settings: &RunSettings) -> RunLimits {
         lease: Duration::from_secs(settings.lease_s),
         idempotency_ttl: Duration::from_secs(settings.idempotency_ttl_s),
         step_timeout: Duration::from_secs(settings.step_timeout_s),
+        max_steps: settings.max_steps,
+        parallel_tools: settings.parallel_tools,
+        tool_mistakes: settings.tool_mistakes,
         max_output_tokens: settings.max_output_tokens,
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,

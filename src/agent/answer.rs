@@ -1,7 +1,7 @@
 //! The answer as it grows: the parts that will be stored, and the event for each piece.
 
 use crate::domain::message::text_of;
-use crate::domain::{EventBody, MessageId, Part, RunEvent};
+use crate::domain::{EventBody, MessageId, Part, RunEvent, ToolCallId, ToolResult};
 
 /// An answer being written. What is streamed and what is stored come from the same calls,
 /// so they cannot differ.
@@ -11,6 +11,7 @@ pub(crate) struct Answer {
     parts: Vec<Part>,
     text_bytes: usize,
     reasoning_bytes: usize,
+    arguments_bytes: usize,
     /// Where the current step began.
     step: Mark,
 }
@@ -19,10 +20,9 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Mark {
     parts: usize,
-    /// Bytes of the last of those parts: a step may go on writing the one before it.
-    last_part_bytes: usize,
     text_bytes: usize,
     reasoning_bytes: usize,
+    arguments_bytes: usize,
 }
 
 impl Answer {
@@ -32,6 +32,7 @@ impl Answer {
             parts: Vec::new(),
             text_bytes: 0,
             reasoning_bytes: 0,
+            arguments_bytes: 0,
             step: Mark::default(),
         }
     }
@@ -41,7 +42,17 @@ impl Answer {
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         match &event.body {
             EventBody::TextDelta { delta, .. } => drop(self.add_text(delta.clone())),
-            EventBody::ReasoningDelta { delta, .. } => drop(self.add_reasoning(delta.clone())),
+            EventBody::ReasoningDelta {
+                delta, signature, ..
+            } => drop(self.add_reasoning(delta.clone(), signature.clone())),
+            EventBody::ToolCallStarted {
+                tool_call_id, name, ..
+            } => drop(self.start_call(*tool_call_id, name.clone())),
+            EventBody::ToolCallArgumentsDelta {
+                tool_call_id,
+                delta,
+            } => drop(self.add_arguments(*tool_call_id, delta.clone())),
+            EventBody::ToolCallCompleted { result } => drop(self.complete_call(result.clone())),
             EventBody::StepStarted { .. } => self.begin_step(),
             EventBody::StepRestarted { .. } => self.restart_step(),
             _ => {}
@@ -52,25 +63,28 @@ impl Answer {
     pub(crate) fn begin_step(&mut self) {
         self.step = Mark {
             parts: self.parts.len(),
-            last_part_bytes: self.parts.last().map_or(0, |part| text(part).len()),
             text_bytes: self.text_bytes,
             reasoning_bytes: self.reasoning_bytes,
+            arguments_bytes: self.arguments_bytes,
         };
     }
 
     /// The step begins once more: what it has written is gone.
     pub(crate) fn restart_step(&mut self) {
         self.parts.truncate(self.step.parts);
-        if let Some(last) = self.parts.last_mut() {
-            text_mut(last).truncate(self.step.last_part_bytes);
-        }
         self.text_bytes = self.step.text_bytes;
         self.reasoning_bytes = self.step.reasoning_bytes;
+        self.arguments_bytes = self.step.arguments_bytes;
+    }
+
+    /// The parts of the current step; what earlier ones have written stays as it is.
+    fn current_parts(&mut self) -> &mut [Part] {
+        self.parts.get_mut(self.step.parts..).unwrap_or_default()
     }
 
     pub(crate) fn add_text(&mut self, delta: String) -> EventBody {
         self.text_bytes += delta.len();
-        match self.parts.last_mut() {
+        match self.current_parts().last_mut() {
             Some(Part::Text { text }) => text.push_str(&delta),
             _ => self.parts.push(Part::Text {
                 text: delta.clone(),
@@ -83,22 +97,85 @@ impl Answer {
         }
     }
 
-    pub(crate) fn add_reasoning(&mut self, delta: String) -> EventBody {
-        self.reasoning_bytes += delta.len();
-        match self.parts.last_mut() {
-            Some(Part::Reasoning { text }) => text.push_str(&delta),
+    /// More reasoning; a signature ends it.
+    pub(crate) fn add_reasoning(&mut self, delta: String, signature: Option<String>) -> EventBody {
+        self.reasoning_bytes += delta.len() + signature.as_ref().map_or(0, String::len);
+        match self.current_parts().last_mut() {
+            Some(Part::Reasoning {
+                text,
+                signature: end @ None,
+            }) => {
+                text.push_str(&delta);
+                end.clone_from(&signature);
+            }
             _ => self.parts.push(Part::Reasoning {
                 text: delta.clone(),
+                signature: signature.clone(),
             }),
         }
         EventBody::ReasoningDelta {
             message_id: self.id,
             delta,
+            signature,
         }
     }
 
+    pub(crate) fn start_call(&mut self, id: ToolCallId, name: String) -> EventBody {
+        self.arguments_bytes += name.len();
+        self.parts.push(Part::ToolCall {
+            id,
+            name: name.clone(),
+            arguments: String::new(),
+        });
+        EventBody::ToolCallStarted {
+            message_id: self.id,
+            tool_call_id: id,
+            name,
+        }
+    }
+
+    pub(crate) fn add_arguments(&mut self, call: ToolCallId, delta: String) -> EventBody {
+        self.arguments_bytes += delta.len();
+        let parts = self.current_parts().iter_mut();
+        let arguments = parts.rev().find_map(|part| match part {
+            Part::ToolCall { id, arguments, .. } if *id == call => Some(arguments),
+            _ => None,
+        });
+        if let Some(arguments) = arguments {
+            arguments.push_str(&delta);
+        }
+        EventBody::ToolCallArgumentsDelta {
+            tool_call_id: call,
+            delta,
+        }
+    }
+
+    pub(crate) fn complete_call(&mut self, result: ToolResult) -> EventBody {
+        self.parts.push(Part::ToolResult(result.clone()));
+        EventBody::ToolCallCompleted { result }
+    }
+
+    /// The calls that have no result yet: call, tool and arguments.
+    pub(crate) fn open_calls(&self) -> Vec<(ToolCallId, String, String)> {
+        let has_result = |call: &ToolCallId| {
+            self.parts.iter().any(
+                |part| matches!(part, Part::ToolResult(result) if result.tool_call_id == *call),
+            )
+        };
+        let call = |part: &Part| match part {
+            Part::ToolCall {
+                id,
+                name,
+                arguments,
+            } if !has_result(id) => Some((*id, name.clone(), arguments.clone())),
+            _ => None,
+        };
+        self.parts.iter().filter_map(call).collect()
+    }
+
+    /// What the model has written, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.text_bytes + self.reasoning_bytes
+        self.text_bytes + self.reasoning_bytes + self.arguments_bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -115,18 +192,6 @@ impl Answer {
     }
 }
 
-fn text(part: &Part) -> &String {
-    match part {
-        Part::Text { text } | Part::Reasoning { text } => text,
-    }
-}
-
-fn text_mut(part: &mut Part) -> &mut String {
-    match part {
-        Part::Text { text } | Part::Reasoning { text } => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +204,10 @@ mod tests {
     enum Act {
         Text(String),
         Reasoning(String),
+        Signature(String),
+        Call(String),
+        Arguments(String),
+        Complete(String),
         Step,
         Restart,
     }
@@ -148,6 +217,10 @@ mod tests {
         prop_oneof![
             4 => text().prop_map(Act::Text),
             2 => text().prop_map(Act::Reasoning),
+            1 => text().prop_map(Act::Signature),
+            1 => text().prop_map(Act::Call),
+            2 => text().prop_map(Act::Arguments),
+            1 => text().prop_map(Act::Complete),
             1 => Just(Act::Step),
             1 => Just(Act::Restart),
         ]
@@ -159,11 +232,20 @@ mod tests {
         fn a_log_gives_the_answer_that_it_came_from(acts in prop::collection::vec(any_act(), 0..40)) {
             let id = MessageId::new();
             let (mut answer, mut replayed) = (Answer::new(id), Answer::new(id));
-            let mut kept_before_step = (Vec::new(), 0);
+            let (mut kept_before_step, mut call) = ((Vec::new(), 0), ToolCallId::new());
             for (act, sequence) in acts.into_iter().zip(1..) {
                 let body = match act {
                     Act::Text(text) => answer.add_text(text),
-                    Act::Reasoning(text) => answer.add_reasoning(text),
+                    Act::Reasoning(text) => answer.add_reasoning(text, None),
+                    Act::Signature(text) => answer.add_reasoning(String::new(), Some(text)),
+                    Act::Call(name) => {
+                        call = ToolCallId::new();
+                        answer.start_call(call, name)
+                    }
+                    Act::Arguments(text) => answer.add_arguments(call, text),
+                    Act::Complete(text) => answer.complete_call(ToolResult {
+                        tool_call_id: call, text, is_error: false, truncated: false,
+                    }),
                     Act::Step => {
                         answer.begin_step();
                         kept_before_step = (answer.parts.clone(), answer.bytes());

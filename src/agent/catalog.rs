@@ -10,11 +10,15 @@ use crate::domain::agent::MAX_MODELS;
 use crate::domain::{Agent, AgentId, AgentSpec};
 
 use super::prompt;
+use crate::tool::is_valid_name;
 
 /// The most agent files in a folder.
 const MAX_FILES: usize = 1_000;
 /// The largest agent file, in bytes.
 const MAX_FILE_BYTES: u64 = 262_144;
+
+/// The most tools of an agent: what OpenAI takes in one request.
+const MAX_TOOLS: usize = 128;
 
 /// Why the agent files cannot be used. Names the file and, where there is one, the field.
 #[derive(Debug, Error)]
@@ -191,6 +195,15 @@ fn check(spec: &AgentSpec) -> Result<(), String> {
     }
     if parameters.max_output_tokens == Some(0) {
         return Err("parameters.max_output_tokens: must be at least 1".to_owned());
+    }
+    if let Some(name) = spec.tools.iter().find(|name| !is_valid_name(name)) {
+        return Err(format!("tools: {name:?} is no name of a tool"));
+    }
+    if spec.tools.len() > MAX_TOOLS {
+        return Err(format!("tools: at most {MAX_TOOLS}"));
+    }
+    if spec.limits.max_steps == Some(0) {
+        return Err("limits.max_steps: must be at least 1".to_owned());
     }
     if spec.limits.run_timeout_s == Some(0) {
         return Err("limits.run_timeout_s: must be at least 1".to_owned());

@@ -4,33 +4,30 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use crate::domain::time::now;
 use crate::domain::{Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode};
-use crate::llm::{LlmError, StreamPart};
+use crate::llm::LlmError;
 use crate::store::{BranchRange, StoreError, TurnRequest};
 
 use super::ending::Ending;
 use super::log::LogError;
-use super::prompt;
 use super::start::Place;
-
-/// How many parts of the model's stream are taken at once when they are there already.
-const READY_PARTS: usize = 256;
+use super::steps::Next;
 
 /// How often a run that waits for its turn looks whether another process has made room.
 const TURN_POLL: Duration = Duration::from_millis(500);
 
-/// The single model call of a run.
-const STEP: u32 = 1;
+/// The first model call of a run.
+const FIRST_STEP: u32 = 1;
 
 /// One run being made.
 pub(super) struct Execution {
-    agent: Arc<Agent>,
-    input: Message,
-    ending: Ending,
+    pub(super) agent: Arc<Agent>,
+    pub(super) input: Message,
+    pub(super) ending: Ending,
 }
 
 /// Where the making of a run begins.
@@ -48,6 +45,11 @@ pub(super) enum Begin {
         step: u32,
         /// The sequence of its `StepStarted`.
         started: u64,
+    },
+    /// The step has ended and its tools were being called.
+    Tools {
+        /// That step.
+        step: u32,
     },
     /// The answer is whole; only the end is missing.
     Answered,
@@ -106,7 +108,7 @@ fn outage() -> RunError {
     }
 }
 
-fn too_long(code: RunErrorCode, what: &str, timeout: Duration) -> RunError {
+pub(super) fn too_long(code: RunErrorCode, what: &str, timeout: Duration) -> RunError {
     RunError {
         code,
         message: format!("{what} took longer than {} s", timeout.as_secs()),
@@ -180,13 +182,18 @@ impl Execution {
             self.wait_for_turn().await?;
         }
         let _place = self.take_place(place).await?;
+        let mut next = Next::Step(FIRST_STEP);
         match begin {
             Begin::Announced | Begin::Answered => {}
             Begin::Queued | Begin::Enqueued => self.announce().await?,
-            Begin::Again { step, started } => self.restart(step, started).await?,
+            Begin::Again { step, started } => {
+                self.restart(step, started).await?;
+                next = Next::Step(step);
+            }
+            Begin::Tools { step } => next = Next::ToolsInDoubt(step),
         }
         let timeout = self.timeout();
-        let answered = tokio::time::timeout(timeout, self.answer()).await;
+        let answered = tokio::time::timeout(timeout, self.answer(next)).await;
         answered.unwrap_or_else(|_| {
             let error = too_long(RunErrorCode::RunTimeout, "the run", timeout);
             Err(Stop::Failed(error))
@@ -270,39 +277,8 @@ impl Execution {
         own.map_or(most, |seconds| most.min(Duration::from_secs(seconds)))
     }
 
-    async fn answer(&mut self) -> Result<(), Stop> {
-        let history = self.history().await?;
-        let spec = &self.agent.current.spec;
-        let instructions = prompt::instructions(&spec.instructions, &self.ending.who, now())
-            .map_err(|error| {
-                tracing::error!(%error, "the instructions do not render");
-                Stop::Failed(internal())
-            })?;
-        let model = self.ending.run.model.clone();
-        let request = prompt::request(
-            spec,
-            &model,
-            instructions,
-            &history,
-            self.ending.runner.limits.max_output_tokens,
-        );
-        let span = tracing::info_span!("step", step = STEP, model);
-        let timeout = self.step_timeout();
-        let made = tokio::time::timeout(timeout, self.step(request).instrument(span)).await;
-        made.unwrap_or_else(|_| {
-            let error = too_long(RunErrorCode::StepTimeout, "the model call", timeout);
-            Err(Stop::Failed(error))
-        })
-    }
-
-    fn step_timeout(&self) -> Duration {
-        let most = self.ending.runner.limits.step_timeout;
-        let own = self.agent.current.spec.limits.step_timeout_s;
-        own.map_or(most, |seconds| most.min(Duration::from_secs(seconds)))
-    }
-
     /// The branch up to the message that is answered, as much of it as the model is shown.
-    async fn history(&self) -> Result<Vec<Message>, Stop> {
+    pub(super) async fn history(&self) -> Result<Vec<Message>, Stop> {
         let most = self.ending.runner.limits.history_messages;
         let own = self.agent.current.spec.limits.history_messages;
         let earlier = own.map_or(most, |own| own.min(most));
@@ -321,69 +297,7 @@ impl Execution {
         Ok(branches.into_iter().next().unwrap_or_default())
     }
 
-    async fn step(&mut self, request: crate::llm::ChatRequest) -> Result<(), Stop> {
-        let runner = Arc::clone(&self.ending.runner);
-        let models = runner.catalog.models_of(&self.agent.current.spec);
-        let answering = runner.models.stream(models, request).await?;
-        self.ending.run.model = answering.model;
-        let mut parts = answering.parts.ready_chunks(READY_PARTS);
-        loop {
-            let waiting = self.ending.pending.len();
-            tokio::select! {
-                biased;
-                ready = parts.next(), if waiting < READY_PARTS => {
-                    let Some(ready) = ready else { break };
-                    for part in ready {
-                        self.take(part?)?;
-                    }
-                }
-                // One write at a time: what comes while it is committed goes into the next
-                // one. Even a model that is faster than the database then costs the run a
-                // write for each commit, not for each packet.
-                () = self.ending.log.caught_up(), if waiting > 0 => self.flush().await?,
-            }
-        }
-        self.ending.pending.push(EventBody::UsageUpdated {
-            usage: self.ending.run.usage,
-        });
-        self.ending.pending.push(EventBody::StepFinished {
-            step: STEP,
-            finish_reason: self.ending.finish_reason.unwrap_or(FinishReason::Stop),
-        });
-        Ok(())
-    }
-
-    fn take(&mut self, part: StreamPart) -> Result<(), Stop> {
-        let ending = &mut self.ending;
-        match part {
-            StreamPart::Text(text) => {
-                let event = ending.answer.add_text(text);
-                ending.pending.push(event);
-            }
-            StreamPart::Reasoning(text) => {
-                let event = ending.answer.add_reasoning(text);
-                ending.pending.push(event);
-            }
-            // No tools are told to the model yet, and reasoning is not sent back.
-            StreamPart::ReasoningSignature(_)
-            | StreamPart::ToolCallStarted { .. }
-            | StreamPart::ToolCallArguments { .. }
-            | StreamPart::ToolCallCompleted { .. } => {}
-            StreamPart::Usage(usage) => ending.run.usage = usage,
-            StreamPart::Finish(reason) => ending.finish_reason = Some(reason),
-        }
-        let limit = ending.runner.limits.answer_bytes;
-        if ending.answer.bytes() > limit {
-            return Err(Stop::Failed(RunError {
-                code: RunErrorCode::AnswerTooLong,
-                message: format!("the answer grew past {limit} bytes"),
-                retryable: false,
-            }));
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), LogError> {
+    pub(super) async fn flush(&mut self) -> Result<(), LogError> {
         // Before the events are taken: a run that is stopped meanwhile still has them.
         self.ending.log.settle().await?;
         let pending = std::mem::take(&mut self.ending.pending);
@@ -396,7 +310,7 @@ pub(super) fn first_events(model: &str) -> Vec<EventBody> {
     vec![
         EventBody::RunStarted,
         EventBody::StepStarted {
-            step: STEP,
+            step: FIRST_STEP,
             model: model.to_owned(),
         },
     ]

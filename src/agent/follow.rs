@@ -165,14 +165,20 @@ fn joined(first: &RunEvent, second: &RunEvent) -> Option<RunEvent> {
             end: *end,
         },
         (
-            EventBody::ReasoningDelta { message_id, delta },
+            EventBody::ReasoningDelta {
+                message_id,
+                delta,
+                signature: None,
+            },
             EventBody::ReasoningDelta {
                 message_id: other,
                 delta: more,
+                signature,
             },
         ) if message_id == other => EventBody::ReasoningDelta {
             message_id: *message_id,
             delta: format!("{delta}{more}"),
+            signature: signature.clone(),
         },
         _ => return None,
     };

@@ -16,6 +16,8 @@ mod recover;
 mod room;
 mod session;
 mod start;
+mod steps;
+mod tools;
 mod transcript;
 mod turns;
 
@@ -41,6 +43,7 @@ use crate::bus::{Bus, LiveRun};
 use crate::domain::{NodeId, OnRestart, Principal, RunEvent, RunId, SessionId};
 use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
+use crate::tool::ToolRegistry;
 
 use turns::Turns;
 
@@ -76,6 +79,12 @@ pub struct RunLimits {
     pub idempotency_ttl: Duration,
     /// The longest one model call may take.
     pub step_timeout: Duration,
+    /// How many model calls a run may have.
+    pub max_steps: u32,
+    /// How many calls of tools a run makes at once.
+    pub parallel_tools: usize,
+    /// How many calls of a run its model may get wrong.
+    pub tool_mistakes: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.
@@ -99,6 +108,7 @@ pub struct Runner {
     pub(crate) store: SharedStore,
     pub(crate) bus: Arc<Bus>,
     pub(crate) models: Models,
+    pub(crate) tools: Arc<ToolRegistry>,
     pub(crate) catalog: Catalog,
     pub(crate) limits: RunLimits,
     pub(crate) node: NodeId,
@@ -122,6 +132,7 @@ impl Runner {
         store: SharedStore,
         bus: Arc<Bus>,
         models: Models,
+        tools: Arc<ToolRegistry>,
         catalog: Catalog,
         limits: RunLimits,
     ) -> Arc<Self> {
@@ -129,6 +140,7 @@ impl Runner {
             store,
             bus,
             models,
+            tools,
             catalog,
             node: NodeId::new(),
             places: Arc::new(Semaphore::new(limits.active)),

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use crate::domain::message::text_of;
-use crate::domain::{AgentSpec, Message, Principal, Role};
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Sampling};
+use crate::domain::{AgentSpec, Message, Part, Principal, Role, ToolCallId, ToolResult};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Sampling};
 
 /// A template may not run for long: it is configuration, not a program.
 const TEMPLATE_FUEL: u64 = 50_000;
@@ -42,28 +42,104 @@ pub(super) fn check_instructions(template: &str) -> Result<(), String> {
         .map_err(|error| format!("{error:#}"))
 }
 
-/// One model call: the instructions, the history from its first user message on, and the
-/// sampling parameters.
+/// The instructions, and the history from its first user message on.
+pub(super) fn messages(instructions: String, history: &[Message]) -> Vec<ChatMessage> {
+    let mut messages = vec![ChatMessage::system(instructions)];
+    let from_user = history
+        .iter()
+        .skip_while(|message| message.role != Role::User);
+    for message in from_user {
+        match message.role {
+            Role::User => {
+                let text = text_of(&message.parts);
+                messages.extend((!text.is_empty()).then(|| ChatMessage::user(text)));
+            }
+            Role::Assistant => messages.extend(spoken(&message.parts)),
+        }
+    }
+    messages
+}
+
+/// An answer as its model has to be shown it: what it said and called, the results of its
+/// calls, what it said then, and so on. A call without a result is left out, because no
+/// provider takes one.
+pub(super) fn spoken(parts: &[Part]) -> Vec<ChatMessage> {
+    let mut messages: Vec<ChatMessage> = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let (role, content) = match part {
+            Part::Text { text } if text.is_empty() => continue,
+            Part::Text { text } => (ChatRole::Assistant, Content::Text(text.clone())),
+            Part::Reasoning { text, signature } => (
+                ChatRole::Assistant,
+                Content::Reasoning {
+                    text: text.clone(),
+                    signature: signature.clone(),
+                },
+            ),
+            Part::ToolCall {
+                id,
+                name,
+                arguments,
+            } => {
+                if result_of(*id, parts).is_none() {
+                    continue;
+                }
+                let call = Content::ToolCall {
+                    id: id.to_string(),
+                    name: name.clone(),
+                    arguments: arguments.clone(),
+                };
+                (ChatRole::Assistant, call)
+            }
+            Part::ToolResult(result) => {
+                let Some(name) = name_of(result.tool_call_id, parts.get(..at)) else {
+                    continue;
+                };
+                let result = Content::ToolResult {
+                    call_id: result.tool_call_id.to_string(),
+                    name,
+                    text: result.text.clone(),
+                    is_error: result.is_error,
+                };
+                (ChatRole::Tool, result)
+            }
+        };
+        match messages.last_mut() {
+            Some(last) if last.role == role => last.content.push(content),
+            _ => messages.push(ChatMessage {
+                role,
+                content: vec![content],
+            }),
+        }
+    }
+    // Thoughts alone are no answer.
+    messages.retain(|message| {
+        let is_thought = |content: &Content| matches!(content, Content::Reasoning { .. });
+        !message.content.iter().all(is_thought)
+    });
+    messages
+}
+
+fn result_of(call: ToolCallId, parts: &[Part]) -> Option<&ToolResult> {
+    parts.iter().find_map(|part| match part {
+        Part::ToolResult(result) if result.tool_call_id == call => Some(result),
+        _ => None,
+    })
+}
+
+fn name_of(call: ToolCallId, before: Option<&[Part]>) -> Option<String> {
+    before?.iter().find_map(|part| match part {
+        Part::ToolCall { id, name, .. } if *id == call => Some(name.clone()),
+        _ => None,
+    })
+}
+
+/// One model call with these messages; whichever model answers it.
 pub(super) fn request(
     spec: &AgentSpec,
-    model: &str,
-    instructions: String,
-    history: &[Message],
+    messages: Vec<ChatMessage>,
     max_output_tokens: Option<u32>,
 ) -> ChatRequest {
-    let mut messages = vec![ChatMessage::system(instructions)];
-    let spoken = history
-        .iter()
-        .skip_while(|message| message.role != Role::User)
-        .map(|message| {
-            let role = match message.role {
-                Role::User => ChatRole::User,
-                Role::Assistant => ChatRole::Assistant,
-            };
-            (role, text_of(&message.parts))
-        });
-    let spoken = spoken.filter(|(_, text)| !text.is_empty());
-    messages.extend(spoken.map(|(role, text)| ChatMessage::text(role, text)));
     ChatRequest {
         sampling: Sampling {
             temperature: spec.parameters.temperature.map(|value| value as f32),
@@ -74,6 +150,65 @@ pub(super) fn request(
             (Some(own), Some(most)) => Some(own.min(most)),
             (own, most) => own.or(most),
         },
-        ..ChatRequest::new(model, messages)
+        ..ChatRequest::new(String::new(), messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: ToolCallId, name: &str) -> Part {
+        Part::ToolCall {
+            id,
+            name: name.into(),
+            arguments: "{}".into(),
+        }
+    }
+
+    fn result(id: ToolCallId) -> Part {
+        Part::ToolResult(ToolResult {
+            tool_call_id: id,
+            text: "done".into(),
+            is_error: false,
+            truncated: false,
+        })
+    }
+
+    fn text(text: &str) -> Part {
+        Part::Text { text: text.into() }
+    }
+
+    #[test]
+    fn calls_stand_before_their_results_and_never_without() {
+        let [a, b, cut] = [(); 3].map(|()| ToolCallId::new());
+        let parts = [
+            text("Let me see."),
+            call(a, "one"),
+            call(b, "two"),
+            result(b),
+            result(a),
+            text("And now"),
+            call(cut, "three"),
+        ];
+        let spoken = spoken(&parts);
+        let roles: Vec<_> = spoken.iter().map(|message| message.role).collect();
+        assert_eq!(
+            roles,
+            [ChatRole::Assistant, ChatRole::Tool, ChatRole::Assistant]
+        );
+        let counts: Vec<_> = spoken.iter().map(|message| message.content.len()).collect();
+        assert_eq!(counts, [3, 2, 1]);
+        assert_eq!(spoken[2].all_text(), "And now");
+    }
+
+    #[test]
+    fn thoughts_alone_are_left_out() {
+        let thought = Part::Reasoning {
+            text: "Hm.".into(),
+            signature: None,
+        };
+        assert!(spoken(&[thought.clone()]).is_empty());
+        assert_eq!(spoken(&[thought, text("Yes.")])[0].content.len(), 2);
     }
 }

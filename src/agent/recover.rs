@@ -62,7 +62,7 @@ impl Runner {
         match begin {
             // Nothing of them was made yet, or nothing is left to be made.
             Begin::Queued | Begin::Enqueued | Begin::Announced | Begin::Answered => true,
-            Begin::Again { .. } => {
+            Begin::Again { .. } | Begin::Tools { .. } => {
                 self.limits.on_restart == OnRestart::Resume && restarts < self.limits.restarts
             }
         }
@@ -139,6 +139,7 @@ impl Checkpoint {
         match (self.step, self.finish_reason) {
             _ if run.enqueued => Begin::Enqueued,
             _ if run.status == RunStatus::Queued => Begin::Queued,
+            (Some((step, _)), Some(FinishReason::ToolCalls)) => Begin::Tools { step },
             (Some(_), Some(_)) => Begin::Answered,
             (Some((step, started)), None) => Begin::Again { step, started },
             // Its first event and its state are written together, and a step begins with it.

@@ -132,6 +132,9 @@ sections! {
         lease_s: u64,
         idempotency_ttl_s: u64,
         step_timeout_s: u64,
+        max_steps: u32,
+        parallel_tools: usize,
+        tool_mistakes: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,
@@ -290,7 +293,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 32] = [
+        let positive: [(&'static str, u64); 34] = [
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
@@ -342,6 +345,8 @@ impl Settings {
             ("runs.lease_s", self.runs.lease_s),
             ("runs.idempotency_ttl_s", self.runs.idempotency_ttl_s),
             ("runs.step_timeout_s", self.runs.step_timeout_s),
+            ("runs.max_steps", u64::from(self.runs.max_steps)),
+            ("runs.parallel_tools", self.runs.parallel_tools as u64),
             (
                 "runs.max_output_tokens",
                 self.runs.max_output_tokens.map_or(1, u64::from),

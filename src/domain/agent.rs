@@ -74,6 +74,9 @@ pub struct AgentSpec {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub models: Vec<String>,
+    /// The names of the tools that its model may call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
     /// How the model samples.
     #[serde(default)]
     pub parameters: ModelParameters,
@@ -113,4 +116,7 @@ pub struct AgentLimits {
     /// The longest one model call may take, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_timeout_s: Option<u64>,
+    /// How many model calls a run may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u32>,
 }

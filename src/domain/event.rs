@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{MessageId, RunId};
+use super::ids::{MessageId, RunId, ToolCallId};
+use super::message::ToolResult;
 use super::run::{FinishReason, RunError, Usage};
 use super::time::Timestamp;
 
@@ -70,6 +71,30 @@ pub enum EventBody {
         message_id: MessageId,
         /// The new text.
         delta: String,
+        /// What ends the reasoning and goes back to the vendor with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+    },
+    /// The model calls a tool; its arguments follow.
+    ToolCallStarted {
+        /// The message being written.
+        message_id: MessageId,
+        /// The call.
+        tool_call_id: ToolCallId,
+        /// The tool's name, as the model says it.
+        name: String,
+    },
+    /// A piece of the arguments of a call.
+    ToolCallArgumentsDelta {
+        /// The call.
+        tool_call_id: ToolCallId,
+        /// JSON text, cut anywhere.
+        delta: String,
+    },
+    /// A call has come to its result.
+    ToolCallCompleted {
+        /// What it came to.
+        result: ToolResult,
     },
     /// What the run has used so far.
     UsageUpdated {
@@ -123,6 +148,10 @@ struct AnyEventBody {
     usage: Option<Usage>,
     error: Option<RunError>,
     discard_after: Option<u64>,
+    signature: Option<String>,
+    tool_call_id: Option<ToolCallId>,
+    name: Option<String>,
+    result: Option<ToolResult>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -133,6 +162,9 @@ enum EventKind {
     StepRestarted,
     TextDelta,
     ReasoningDelta,
+    ToolCallStarted,
+    ToolCallArgumentsDelta,
+    ToolCallCompleted,
     UsageUpdated,
     MessageCompleted,
     RunCompleted,
@@ -173,6 +205,19 @@ impl EventBody {
             EventKind::ReasoningDelta => Self::ReasoningDelta {
                 message_id: any.message_id?,
                 delta: any.delta?,
+                signature: any.signature,
+            },
+            EventKind::ToolCallStarted => Self::ToolCallStarted {
+                message_id: any.message_id?,
+                tool_call_id: any.tool_call_id?,
+                name: any.name?,
+            },
+            EventKind::ToolCallArgumentsDelta => Self::ToolCallArgumentsDelta {
+                tool_call_id: any.tool_call_id?,
+                delta: any.delta?,
+            },
+            EventKind::ToolCallCompleted => Self::ToolCallCompleted {
+                result: any.result?,
             },
             EventKind::UsageUpdated => Self::UsageUpdated { usage: any.usage? },
             EventKind::MessageCompleted => Self::MessageCompleted {

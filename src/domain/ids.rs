@@ -30,6 +30,8 @@ ids! {
     MessageId, MessageTag = "msg";
     /// Names a run.
     RunId, RunTag = "run";
+    /// Names one call of a tool.
+    ToolCallId, ToolCallTag = "tcl";
     /// Names one running server process, which owns the runs it executes.
     NodeId, NodeTag = "nod";
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-use super::ids::{MessageId, RunId, SessionId};
+use super::ids::{MessageId, RunId, SessionId, ToolCallId};
 use super::run::FinishReason;
 use super::time::Timestamp;
 
@@ -56,7 +56,37 @@ pub enum Part {
     Reasoning {
         /// The text.
         text: String,
+        /// What the vendor wants to have back with it in the same run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
     },
+    /// The model called a tool.
+    ToolCall {
+        /// The call.
+        id: ToolCallId,
+        /// The tool's name, as the model said it.
+        name: String,
+        /// JSON text, as the model wrote it.
+        arguments: String,
+    },
+    /// What a call came to.
+    ToolResult(ToolResult),
+}
+
+/// What the call of a tool came to, as the model is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolResult {
+    /// The call.
+    pub tool_call_id: ToolCallId,
+    /// What the tool said, or what was wrong.
+    pub text: String,
+    /// Whether the call failed.
+    #[serde(default)]
+    pub is_error: bool,
+    /// Whether the text was cut to the tool's limit.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 impl Message {
@@ -72,7 +102,7 @@ pub fn text_of(parts: &[Part]) -> String {
         .iter()
         .filter_map(|part| match part {
             Part::Text { text } => Some(text.as_str()),
-            Part::Reasoning { .. } => None,
+            Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult(_) => None,
         })
         .collect()
 }

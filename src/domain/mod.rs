@@ -15,8 +15,8 @@ pub mod time;
 
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use event::{EventBody, RunEvent};
-pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId};
-pub use message::{Message, Part, Role};
+pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId, ToolCallId};
+pub use message::{Message, Part, Role, ToolResult};
 pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
 pub use run::{

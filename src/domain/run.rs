@@ -123,6 +123,10 @@ pub enum RunErrorCode {
     ContextExceeded,
     /// The answer grew past the server's limit.
     AnswerTooLong,
+    /// The model wanted more steps than a run may have.
+    TooManySteps,
+    /// The model gave a tool wrong arguments again and again.
+    ToolArguments,
     /// The model has no free place; try again.
     ModelBusy,
     /// The server stopped while the run was being made.
@@ -155,6 +159,21 @@ pub struct Usage {
     pub cached_input_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(more.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(more.output_tokens),
+            cached_input_tokens: self
+                .cached_input_tokens
+                .saturating_add(more.cached_input_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(more.reasoning_tokens),
+        }
+    }
 }
 
 /// One answer being made, or made.

@@ -20,6 +20,12 @@ pub enum ToolError {
     /// The caller's arguments are wrong; it can mend them.
     #[error("the arguments are not valid: {0}")]
     Arguments(#[from] ArgumentError),
+    /// The caller's arguments are no JSON; it can mend them.
+    #[error("the arguments are no JSON: {0}")]
+    NotJson(String),
+    /// A person has to approve the call first, and nobody can be asked.
+    #[error("a person has to approve this call, and there is nobody to ask: it was not made")]
+    NotApproved,
     /// The URL may not be reached.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -68,7 +74,8 @@ impl ToolError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unknown(_) => "UNKNOWN_TOOL",
-            Self::Arguments(_) => "INVALID_ARGUMENTS",
+            Self::Arguments(_) | Self::NotJson(_) => "INVALID_ARGUMENTS",
+            Self::NotApproved => "NOT_APPROVED",
             Self::Refused(_) => "REFUSED",
             Self::Status { .. } => "HTTP_STATUS",
             Self::Unreachable { .. } => "UNREACHABLE",

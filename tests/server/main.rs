@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agent_tools;
 mod agents;
 mod auth;
 mod backup;
@@ -106,6 +107,9 @@ on_both! {
         an_answer_knows_its_siblings_while_it_is_made,
         siblings_are_bounded,
         nobody_branches_what_belongs_to_others,
+    }
+    agent_tools {
+        tools_are_called_until_there_is_an_answer,
     }
     enqueue {
         what_is_enqueued_follows_in_order,

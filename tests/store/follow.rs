@@ -10,6 +10,7 @@ use talkgraph::agent::{Catalog, RunLimits, Runner};
 use talkgraph::bus::Bus;
 use talkgraph::domain::{EventBody, OnRestart, RunEvent, RunId};
 use talkgraph::llm::Models;
+use talkgraph::tool::{RegistryLimits, ToolRegistry};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -50,6 +51,9 @@ fn limits(tail_events: usize) -> RunLimits {
         lease: Duration::from_secs(30),
         idempotency_ttl: Duration::from_secs(1),
         step_timeout: Duration::from_secs(1),
+        max_steps: 1,
+        parallel_tools: 1,
+        tool_mistakes: 1,
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,
@@ -104,10 +108,15 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
     )
     .unwrap();
     let store = Arc::clone(&scene.store);
+    let tools = Arc::new(ToolRegistry::new(&RegistryLimits {
+        calls: 1,
+        argument_bytes: 1,
+    }));
     let runner = Runner::new(
         store,
         Arc::clone(&bus),
         Models::default(),
+        tools,
         catalog,
         limits(tail),
     );

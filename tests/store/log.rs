@@ -3,7 +3,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use talkgraph::domain::{
-    EventBody, FinishReason, MessageId, RunError, RunErrorCode, RunEvent, RunStatus, Usage,
+    EventBody, FinishReason, MessageId, RunError, RunErrorCode, RunEvent, RunStatus, ToolCallId,
+    ToolResult, Usage,
 };
 use talkgraph::store::StoreError;
 use tokio::runtime::Handle;
@@ -28,6 +29,33 @@ fn any_body() -> impl Strategy<Value = EventBody> {
         text().prop_map(|delta| EventBody::ReasoningDelta {
             message_id: MessageId::new(),
             delta,
+            signature: None,
+        }),
+        text().prop_map(|text| EventBody::ReasoningDelta {
+            message_id: MessageId::new(),
+            delta: String::new(),
+            signature: Some(text),
+        }),
+        text().prop_map(|name| EventBody::ToolCallStarted {
+            message_id: MessageId::new(),
+            tool_call_id: ToolCallId::new(),
+            name,
+        }),
+        text().prop_map(|delta| EventBody::ToolCallArgumentsDelta {
+            tool_call_id: ToolCallId::new(),
+            delta,
+        }),
+        (text(), any::<bool>()).prop_map(|(text, is_error)| EventBody::ToolCallCompleted {
+            result: ToolResult {
+                tool_call_id: ToolCallId::new(),
+                text,
+                is_error,
+                truncated: !is_error,
+            },
+        }),
+        any::<(u32, u64)>().prop_map(|(step, discard_after)| EventBody::StepRestarted {
+            step,
+            discard_after,
         }),
         (any::<u32>(), text()).prop_map(|(step, model)| EventBody::StepStarted { step, model }),
         any::<u32>().prop_map(|step| EventBody::StepFinished {

@@ -32,6 +32,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         description: "Answers.".to_owned(),
         instructions: "You answer. Today is {{ date }}.".to_owned(),
         models: Vec::new(),
+        tools: Vec::new(),
         parameters: Default::default(),
         limits: AgentLimits::default(),
     }

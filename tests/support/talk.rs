@@ -15,6 +15,9 @@ pub(crate) const EVENT: &str = "
     ... on StepRestarted { step discardAfter }
     ... on TextDelta { delta firstSequence message { id text } }
     ... on ReasoningDelta { delta }
+    ... on ToolCallStarted { toolCallId name }
+    ... on ToolCallArgumentsDelta { toolCallId delta }
+    ... on ToolCallCompleted { toolCallId result { text isError truncated } }
     ... on UsageUpdated { usage { inputTokens outputTokens } }
     ... on MessageCompleted { message { id text } }
     ... on RunCompleted { finishReason }
@@ -136,6 +139,13 @@ pub(crate) async fn cancel(client: &Client, run: &str) -> Value {
     let document = format!("mutation($id: ID!) {{ cancelRun(id: $id) {{ run {{ {RUN} }} }} }}");
     let mut data = client.data(&document, &json!({ "id": run })).await;
     data["cancelRun"]["run"].take()
+}
+
+/// Events are numbered from 1 without holes.
+pub(crate) fn check_sequences(log: &[Value]) {
+    for (event, sequence) in log.iter().zip(1..) {
+        assert_eq!(event["sequence"], sequence, "{event}");
+    }
 }
 
 /// The field of every value.

@@ -64,9 +64,11 @@ fn failure(error: ToolError) -> Result<ToolFailure, ApiError> {
         ToolError::Refused(_) => ToolFailureCode::Refused,
         ToolError::Status { .. } => ToolFailureCode::HttpStatus,
         ToolError::Unreachable { .. } => ToolFailureCode::Unreachable,
-        ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::Internal { .. } => {
-            return Err(error.into());
-        }
+        ToolError::Unknown(_)
+        | ToolError::Arguments(_)
+        | ToolError::NotJson(_)
+        | ToolError::NotApproved
+        | ToolError::Internal { .. } => return Err(error.into()),
     };
     Ok(ToolFailure {
         code,
@@ -79,7 +81,9 @@ impl From<ToolError> for ApiError {
         let message = error.told();
         match error {
             ToolError::Unknown(_) => Self::not_found("input.name", message),
-            ToolError::Arguments(_) => Self::bad_input("input.arguments", message),
+            ToolError::Arguments(_) | ToolError::NotJson(_) => {
+                Self::bad_input("input.arguments", message)
+            }
             _ => Self::fault(Fault::Tool(message)),
         }
     }

@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::enums::AgentSource;
+use super::tool::Tool;
 use crate::domain;
 use crate::graphql::api;
 
@@ -56,6 +57,16 @@ impl Agent {
     async fn models(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
         let catalog = api(ctx)?.runner.catalog();
         Ok(catalog.models_of(&self.0.current.spec).to_vec())
+    }
+
+    /// The tools that its model may call.
+    async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
+        let registry = api(ctx)?.tools.all();
+        let tools = self.0.current.spec.tools.iter();
+        Ok(tools
+            .filter_map(|name| registry.get(name))
+            .map(|tool| Tool(Arc::clone(tool)))
+            .collect())
     }
 
     /// How the model samples.

@@ -116,6 +116,10 @@ pub(crate) enum RunErrorCode {
     ContextExceeded,
     /// The answer grew past the server's limit.
     AnswerTooLong,
+    /// The model wanted more steps than a run may have.
+    TooManySteps,
+    /// The model gave a tool wrong arguments again and again.
+    ToolArguments,
     /// The model has no free place.
     ModelBusy,
     /// The server stopped while the run was being made.

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Interface, Object};
+use async_graphql::{ID, Interface, Object};
 use chrono::{DateTime, Utc};
 
 use super::enums::FinishReason;
-use super::message::{Message, StreamPlace};
+use super::message::{Message, StreamPlace, ToolResultPart};
 use super::run::{Run, RunError};
 use super::usage::Usage;
 use crate::agent::Transcript;
 use crate::bus::LiveRun;
-use crate::domain::{self, EventBody, MessageId};
+use crate::domain::{self, EventBody, MessageId, ToolCallId};
 
 /// One event of a run. `sequence` starts at 1 and has no holes, but for events that stand for
 /// several, whose `firstSequence` tells; exactly one of `RunCompleted`, `RunFailed` and
@@ -33,6 +33,9 @@ pub(crate) enum RunEvent {
     StepRestarted(StepRestarted),
     TextDelta(TextDelta),
     ReasoningDelta(ReasoningDelta),
+    ToolCallStarted(ToolCallStarted),
+    ToolCallArgumentsDelta(ToolCallArgumentsDelta),
+    ToolCallCompleted(ToolCallCompleted),
     UsageUpdated(UsageUpdated),
     MessageCompleted(MessageCompleted),
     RunCompleted(RunCompleted),
@@ -191,6 +194,55 @@ events! {
         }
     }
 
+    /// The model calls a tool; its arguments follow as they come.
+    ToolCallStarted { tool_call_id: ToolCallId, name: String, message_id: MessageId } {
+        /// The call's id; all events of the call, and its parts in the message, have it.
+        async fn tool_call_id(&self) -> ID {
+            self.tool_call_id.to_string().into()
+        }
+
+        /// The tool's name, as the model says it.
+        async fn name(&self) -> &str {
+            &self.name
+        }
+
+        /// The message being written.
+        async fn message(&self) -> Message {
+            let place = StreamPlace {
+                run: self.head.event.run_id,
+                sequence: self.head.event.sequence,
+                end: None,
+            };
+            Message::streamed(self.message_id, place, &self.head.watched.transcript)
+        }
+    }
+
+    /// A piece of the arguments of a call.
+    ToolCallArgumentsDelta { tool_call_id: ToolCallId, delta: String } {
+        /// The call's id.
+        async fn tool_call_id(&self) -> ID {
+            self.tool_call_id.to_string().into()
+        }
+
+        /// JSON text, cut anywhere.
+        async fn delta(&self) -> &str {
+            &self.delta
+        }
+    }
+
+    /// A call has come to its result, which the model is told.
+    ToolCallCompleted { result: domain::ToolResult } {
+        /// The call's id.
+        async fn tool_call_id(&self) -> ID {
+            self.result.tool_call_id.to_string().into()
+        }
+
+        /// What it came to.
+        async fn result(&self) -> ToolResultPart {
+            (&self.result).into()
+        }
+    }
+
     /// What the run has used so far.
     UsageUpdated { usage: Usage } {
         /// The sum over all steps.
@@ -274,6 +326,27 @@ impl RunEvent {
             }),
             EventBody::ReasoningDelta { delta, .. } => {
                 Self::ReasoningDelta(ReasoningDelta { head, delta })
+            }
+            EventBody::ToolCallStarted {
+                message_id,
+                tool_call_id,
+                name,
+            } => Self::ToolCallStarted(ToolCallStarted {
+                head,
+                tool_call_id,
+                name,
+                message_id,
+            }),
+            EventBody::ToolCallArgumentsDelta {
+                tool_call_id,
+                delta,
+            } => Self::ToolCallArgumentsDelta(ToolCallArgumentsDelta {
+                head,
+                tool_call_id,
+                delta,
+            }),
+            EventBody::ToolCallCompleted { result } => {
+                Self::ToolCallCompleted(ToolCallCompleted { head, result })
             }
             EventBody::UsageUpdated { usage } => Self::UsageUpdated(UsageUpdated {
                 head,

@@ -96,7 +96,9 @@ fn select(
 
 fn delta(body: &EventBody) -> Option<&str> {
     match body {
-        EventBody::TextDelta { delta, .. } | EventBody::ReasoningDelta { delta, .. } => Some(delta),
+        EventBody::TextDelta { delta, .. }
+        | EventBody::ReasoningDelta { delta, .. }
+        | EventBody::ToolCallArgumentsDelta { delta, .. } => Some(delta),
         _ => None,
     }
 }

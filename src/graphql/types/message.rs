@@ -49,6 +49,10 @@ pub(crate) enum MessagePart {
     Text(TextPart),
     /// Reasoning.
     Reasoning(ReasoningPart),
+    /// A call of a tool.
+    ToolCall(ToolCallPart),
+    /// What a call came to.
+    ToolResult(ToolResultPart),
 }
 
 /// Text, plain or Markdown.
@@ -65,15 +69,60 @@ pub(crate) struct ReasoningPart {
     text: String,
 }
 
-impl From<&domain::Part> for MessagePart {
-    fn from(part: &domain::Part) -> Self {
-        match part {
-            domain::Part::Text { text } => Self::Text(TextPart { text: text.clone() }),
-            domain::Part::Reasoning { text } => {
-                Self::Reasoning(ReasoningPart { text: text.clone() })
-            }
+/// A call of a tool that the model asked for.
+#[derive(SimpleObject)]
+pub(crate) struct ToolCallPart {
+    /// The call's id; its `ToolResultPart` has the same.
+    tool_call_id: ID,
+    /// The tool's name, as the model said it.
+    name: String,
+    /// The arguments as the model wrote them: JSON text, unless it made a mistake.
+    arguments: String,
+}
+
+/// What the call of a tool came to, as the model was told.
+#[derive(SimpleObject)]
+pub(crate) struct ToolResultPart {
+    /// The call's id.
+    tool_call_id: ID,
+    /// What the tool said, or what was wrong.
+    text: String,
+    /// Whether the call failed.
+    is_error: bool,
+    /// Whether the text was cut to the tool's limit.
+    truncated: bool,
+}
+
+impl From<&domain::ToolResult> for ToolResultPart {
+    fn from(result: &domain::ToolResult) -> Self {
+        Self {
+            tool_call_id: result.tool_call_id.to_string().into(),
+            text: result.text.clone(),
+            is_error: result.is_error,
+            truncated: result.truncated,
         }
     }
+}
+
+/// A part as clients see it; none for what is only for the vendor.
+fn visible(part: &domain::Part) -> Option<MessagePart> {
+    Some(match part {
+        domain::Part::Text { text } => MessagePart::Text(TextPart { text: text.clone() }),
+        domain::Part::Reasoning { text, .. } if text.is_empty() => return None,
+        domain::Part::Reasoning { text, .. } => {
+            MessagePart::Reasoning(ReasoningPart { text: text.clone() })
+        }
+        domain::Part::ToolCall {
+            id,
+            name,
+            arguments,
+        } => MessagePart::ToolCall(ToolCallPart {
+            tool_call_id: id.to_string().into(),
+            name: name.clone(),
+            arguments: arguments.clone(),
+        }),
+        domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
+    })
 }
 
 impl Message {
@@ -210,14 +259,14 @@ impl Message {
             Source::Streamed { place, transcript } => {
                 let parts = transcript.parts_at(place.sequence).await;
                 let parts = parts.map_err(ApiError::from)?;
-                Ok(parts.iter().map(Into::into).collect())
+                Ok(parts.iter().filter_map(visible).collect())
             }
             _ => Ok(self
                 .message(ctx)
                 .await?
                 .parts
                 .iter()
-                .map(Into::into)
+                .filter_map(visible)
                 .collect()),
         }
     }

@@ -1,0 +1,270 @@
+//! The steps of a run: the model's stream becomes events and an answer, and what the model
+//! calls is called, until there is an answer or a limit is reached.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tracing::Instrument;
+
+use crate::domain::time::now;
+use crate::domain::{EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage};
+use crate::llm::{ChatMessage, ChatRequest, StreamPart};
+
+use super::execute::{Execution, Stop, internal, too_long};
+use super::prompt;
+use super::tools::{Call, Toolbox};
+
+/// How many parts of the model's stream are taken at once when they are there already.
+const READY_PARTS: usize = 256;
+
+/// What a run does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A model call.
+    Step(u32),
+    /// The calls that this step has asked for.
+    Tools(u32),
+    /// As [`Next::Tools`], after a server died that may have been making them.
+    ToolsInDoubt(u32),
+}
+
+/// What all steps of a run have in common.
+struct Prompt {
+    /// The instructions and the conversation up to the message that is answered.
+    messages: Vec<ChatMessage>,
+    toolbox: Toolbox,
+}
+
+impl Execution {
+    /// Model, tools, model, until an answer or a limit.
+    pub(super) async fn answer(&mut self, mut next: Next) -> Result<(), Stop> {
+        let prompt = self.prompt().await?;
+        let mut mistakes = 0;
+        loop {
+            next = match next {
+                Next::Step(step) => {
+                    self.make_step(step, &prompt).await?;
+                    // A call that a limit has cut is not made.
+                    let calls = self.ending.finish_reason == Some(FinishReason::ToolCalls);
+                    if !calls || self.ending.answer.open_calls().is_empty() {
+                        return Ok(());
+                    }
+                    Next::Tools(step)
+                }
+                Next::Tools(step) | Next::ToolsInDoubt(step) => {
+                    let in_doubt = matches!(next, Next::ToolsInDoubt(_));
+                    mistakes += self.call_tools(&prompt.toolbox, in_doubt).await?;
+                    if mistakes > self.ending.runner.limits.tool_mistakes {
+                        return Err(Stop::Failed(RunError {
+                            code: RunErrorCode::ToolArguments,
+                            message: "the model called tools wrongly too often".to_owned(),
+                            retryable: true,
+                        }));
+                    }
+                    Next::Step(self.begin_step(step)?)
+                }
+            };
+        }
+    }
+
+    async fn prompt(&self) -> Result<Prompt, Stop> {
+        let history = self.history().await?;
+        let (spec, ending) = (&self.agent.current.spec, &self.ending);
+        let instructions =
+            prompt::instructions(&spec.instructions, &ending.who, now()).map_err(|error| {
+                tracing::error!(%error, "the instructions do not render");
+                Stop::Failed(internal())
+            })?;
+        Ok(Prompt {
+            messages: prompt::messages(instructions, &history),
+            toolbox: Toolbox::new(
+                &ending.runner.tools,
+                &spec.tools,
+                ending.who.clone(),
+                ending.run.id,
+                ending.live.cancel_token().clone(),
+            ),
+        })
+    }
+
+    fn request(&self, prompt: &Prompt) -> ChatRequest {
+        let (spec, ending) = (&self.agent.current.spec, &self.ending);
+        let mut messages = prompt.messages.clone();
+        messages.extend(prompt::spoken(ending.answer.parts()));
+        let most = ending.runner.limits.max_output_tokens;
+        let mut request = prompt::request(spec, messages, most);
+        request.tools = prompt.toolbox.specs();
+        request
+    }
+
+    async fn make_step(&mut self, step: u32, prompt: &Prompt) -> Result<(), Stop> {
+        let request = self.request(prompt);
+        let span = tracing::info_span!("step", step, model = self.ending.run.model);
+        let timeout = self.step_timeout();
+        let made = tokio::time::timeout(timeout, self.step(step, request).instrument(span));
+        made.await.unwrap_or_else(|_| {
+            let error = too_long(RunErrorCode::StepTimeout, "the model call", timeout);
+            Err(Stop::Failed(error))
+        })
+    }
+
+    async fn step(&mut self, step: u32, request: ChatRequest) -> Result<(), Stop> {
+        let mut taking = Taking {
+            before: self.ending.run.usage,
+            calls: Vec::new(),
+        };
+        self.ending.finish_reason = None;
+        // That the step has begun is told before its first token.
+        self.flush().await?;
+        let runner = Arc::clone(&self.ending.runner);
+        let models = runner.catalog.models_of(&self.agent.current.spec);
+        let answering = runner.models.stream(models, request).await?;
+        self.ending.run.model = answering.model;
+        let mut parts = answering.parts.ready_chunks(READY_PARTS);
+        loop {
+            let waiting = self.ending.pending.len();
+            tokio::select! {
+                biased;
+                ready = parts.next(), if waiting < READY_PARTS => {
+                    let Some(ready) = ready else { break };
+                    for part in ready {
+                        self.take(part?, &mut taking)?;
+                    }
+                }
+                // One write at a time: what comes while it is committed goes into the next
+                // one. Even a model that is faster than the database then costs the run a
+                // write for each commit, not for each packet.
+                () = self.ending.log.caught_up(), if waiting > 0 => self.flush().await?,
+            }
+        }
+        self.ending.pending.push(EventBody::UsageUpdated {
+            usage: self.ending.run.usage,
+        });
+        self.ending.pending.push(EventBody::StepFinished {
+            step,
+            finish_reason: self.ending.finish_reason.unwrap_or(FinishReason::Stop),
+        });
+        Ok(())
+    }
+
+    fn take(&mut self, part: StreamPart, taking: &mut Taking) -> Result<(), Stop> {
+        let ending = &mut self.ending;
+        let event = match part {
+            StreamPart::Text(text) => Some(ending.answer.add_text(text)),
+            StreamPart::Reasoning(text) => Some(ending.answer.add_reasoning(text, None)),
+            StreamPart::ReasoningSignature(signature) => {
+                let event = ending.answer.add_reasoning(String::new(), Some(signature));
+                Some(event)
+            }
+            StreamPart::ToolCallStarted { index, name, .. } => {
+                let id = ToolCallId::new();
+                taking.calls.push((index, id));
+                Some(ending.answer.start_call(id, name))
+            }
+            StreamPart::ToolCallArguments { index, delta } => taking
+                .call(index)
+                .map(|id| ending.answer.add_arguments(id, delta)),
+            // The end of the step tells it of all of them.
+            StreamPart::ToolCallCompleted { .. } => None,
+            StreamPart::Usage(usage) => {
+                ending.run.usage = taking.before.plus(usage);
+                None
+            }
+            StreamPart::Finish(reason) => {
+                ending.finish_reason = Some(reason);
+                None
+            }
+        };
+        ending.pending.extend(event);
+        let limit = ending.runner.limits.answer_bytes;
+        if ending.answer.bytes() > limit {
+            return Err(Stop::Failed(RunError {
+                code: RunErrorCode::AnswerTooLong,
+                message: format!("the answer grew past {limit} bytes"),
+                retryable: false,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Makes the calls that have no result, and tells each result as it comes. Returns how
+    /// many of them the model has got wrong.
+    async fn call_tools(&mut self, toolbox: &Toolbox, in_doubt: bool) -> Result<u32, Stop> {
+        let calls = self.ending.answer.open_calls().into_iter();
+        let mut calls: Vec<_> = calls
+            .map(|(id, name, arguments)| Call {
+                id,
+                name,
+                arguments,
+            })
+            .collect();
+        if in_doubt {
+            let (ending, mut again) = (&mut self.ending, Vec::new());
+            for call in calls {
+                match toolbox.in_doubt(&call) {
+                    Some(result) => ending.pending.push(ending.answer.complete_call(result)),
+                    None => again.push(call),
+                }
+            }
+            calls = again;
+        }
+        // What is called is known before anything is done.
+        self.flush().await?;
+        self.ending.log.settle().await?;
+        let at_once = self.ending.runner.limits.parallel_tools;
+        let mut results = Box::pin(toolbox.call_all(calls, at_once));
+        let mut mistakes = 0;
+        while let Some(called) = results.next().await {
+            mistakes += u32::from(called.is_models_fault);
+            let event = self.ending.answer.complete_call(called.result);
+            self.ending.pending.push(event);
+            self.flush().await?;
+        }
+        // A finished call is not made again, whatever happens from here on.
+        self.ending.log.settle().await?;
+        Ok(mistakes)
+    }
+
+    /// Says that the step after `step` begins; returns which one that is.
+    fn begin_step(&mut self, step: u32) -> Result<u32, Stop> {
+        let most = self.ending.runner.limits.max_steps;
+        let own = self.agent.current.spec.limits.max_steps;
+        let most = own.map_or(most, |own| own.min(most));
+        if step >= most {
+            return Err(Stop::Failed(RunError {
+                code: RunErrorCode::TooManySteps,
+                message: format!("the model wanted more than {most} steps"),
+                retryable: false,
+            }));
+        }
+        self.ending.answer.begin_step();
+        self.ending.pending.push(EventBody::StepStarted {
+            step: step + 1,
+            model: self.ending.run.model.clone(),
+        });
+        Ok(step + 1)
+    }
+
+    fn step_timeout(&self) -> std::time::Duration {
+        let most = self.ending.runner.limits.step_timeout;
+        let own = self.agent.current.spec.limits.step_timeout_s;
+        own.map_or(most, |seconds| {
+            most.min(std::time::Duration::from_secs(seconds))
+        })
+    }
+}
+
+/// A step's stream, as far as it was taken.
+struct Taking {
+    /// What the run had used before it.
+    before: Usage,
+    /// The provider's number of each call, and our id for it.
+    calls: Vec<(u32, ToolCallId)>,
+}
+
+impl Taking {
+    fn call(&self, index: u32) -> Option<ToolCallId> {
+        let call = self.calls.iter().find(|(number, _)| *number == index);
+        call.map(|(_, id)| *id)
+    }
+}

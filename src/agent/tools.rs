@@ -1,0 +1,141 @@
+//! Calling the tools that a model asks for.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::Value;
+
+use crate::domain::{Principal, RunId, ToolCallId, ToolResult};
+use crate::llm::ToolSpec;
+use crate::tool::{RegisteredTool, ToolContext, ToolError, ToolRegistry};
+
+/// A call that a model has asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) id: ToolCallId,
+    pub(super) name: String,
+    /// JSON text, as the model wrote it.
+    pub(super) arguments: String,
+}
+
+/// What a call came to.
+pub(super) struct Called {
+    pub(super) result: ToolResult,
+    /// Whether the model has called what there is not, or with what the tool does not take.
+    pub(super) is_models_fault: bool,
+}
+
+/// The tools of one run.
+#[derive(Clone)]
+pub(super) struct Toolbox {
+    tools: Vec<Arc<RegisteredTool>>,
+    who: Principal,
+    run: RunId,
+    cancel: tokio_util::sync::CancellationToken,
+}
+
+impl Toolbox {
+    /// The tools with these names, as far as the server has them now.
+    pub(super) fn new(
+        registry: &ToolRegistry,
+        names: &[String],
+        who: Principal,
+        run: RunId,
+        cancel: tokio_util::sync::CancellationToken,
+    ) -> Self {
+        Self {
+            tools: names.iter().filter_map(|name| registry.get(name)).collect(),
+            who,
+            run,
+            cancel,
+        }
+    }
+
+    /// What the model is told of them.
+    pub(super) fn specs(&self) -> Vec<ToolSpec> {
+        let spec = |tool: &Arc<RegisteredTool>| ToolSpec {
+            name: tool.definition().name.clone(),
+            description: tool.definition().description.clone(),
+            parameters: tool.definition().parameters.clone(),
+        };
+        self.tools.iter().map(spec).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<RegisteredTool>> {
+        self.tools
+            .iter()
+            .find(|tool| tool.definition().name == name)
+    }
+
+    /// Makes these calls, so many at once, and gives each result as it comes.
+    pub(super) fn call_all(
+        &self,
+        calls: Vec<Call>,
+        at_once: usize,
+    ) -> impl futures_util::Stream<Item = Called> + Send + use<> {
+        let toolbox = self.clone();
+        stream::iter(calls)
+            .map(move |call| {
+                let toolbox = toolbox.clone();
+                async move { toolbox.call(call).await }
+            })
+            .buffer_unordered(at_once)
+    }
+
+    async fn call(&self, call: Call) -> Called {
+        let called = self.try_call(&call).await;
+        let is_models_fault = matches!(
+            called,
+            Err(ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::NotJson(_))
+        );
+        let (text, is_error, truncated) = match called {
+            Ok(output) => (output.text, false, output.truncated),
+            Err(error) => (error.told(), true, false),
+        };
+        Called {
+            result: ToolResult {
+                tool_call_id: call.id,
+                text,
+                is_error,
+                truncated,
+            },
+            is_models_fault,
+        }
+    }
+
+    async fn try_call(&self, call: &Call) -> Result<crate::tool::ToolOutput, ToolError> {
+        let tool = self.find(&call.name);
+        let tool = tool.ok_or_else(|| ToolError::Unknown(call.name.clone()))?;
+        let arguments: Value = serde_json::from_str(&call.arguments)
+            .map_err(|error| ToolError::NotJson(error.to_string()))?;
+        // A person is asked only about calls that could be made.
+        tool.validate(&arguments)?;
+        if tool.needs_approval(&arguments) {
+            return Err(ToolError::NotApproved);
+        }
+        let context = ToolContext {
+            principal: self.who.clone(),
+            run: Some(self.run),
+            call_id: call.id.to_string().into(),
+            cancel: self.cancel.child_token(),
+        };
+        tool.call(&context, arguments).await
+    }
+
+    /// What is told of a call that may have been made by a server that died, and whether it
+    /// can be made once more.
+    pub(super) fn in_doubt(&self, call: &Call) -> Option<ToolResult> {
+        let idempotent = self
+            .find(&call.name)
+            .is_none_or(|tool| tool.definition().idempotent);
+        (!idempotent).then(|| ToolResult {
+            tool_call_id: call.id,
+            text: "The server stopped while this call was under way. Whether it took effect is \
+                   not known, and it was not made again."
+                .to_owned(),
+            is_error: true,
+            truncated: false,
+        })
+    }
+}
