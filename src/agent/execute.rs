@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::domain::time::now;
@@ -13,7 +14,7 @@ use crate::llm::{LlmError, StreamPart};
 use crate::store::{BranchRange, StoreError, TurnRequest};
 
 use super::ending::Ending;
-use super::log::LogError;
+use super::log::{FIRST_PAUSE, LONGEST_PAUSE, LogError};
 use super::prompt;
 use super::start::Place;
 
@@ -317,8 +318,19 @@ impl Execution {
             to: position + 1,
         };
         let runner = &self.ending.runner;
-        let branches = runner.store.branches(&self.ending.who, &[range]).await?;
-        Ok(branches.into_iter().next().unwrap_or_default())
+        let deadline = Instant::now() + runner.limits.store_outage;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let read = runner.store.branches(&self.ending.who, &[range]).await;
+            match read {
+                // An outage at the beginning is waited for as one in the middle is.
+                Err(StoreError::Unavailable(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                read => return Ok(read?.into_iter().next().unwrap_or_default()),
+            }
+        }
     }
 
     async fn step(&mut self, request: crate::llm::ChatRequest) -> Result<(), Stop> {
@@ -341,6 +353,8 @@ impl Execution {
                 // one. Even a model that is faster than the database then costs the run a
                 // write for each commit, not for each packet.
                 () = self.ending.log.caught_up(), if waiting > 0 => self.flush().await?,
+                // Nothing may wait for the database until the model says more: it may be done.
+                () = self.ending.log.failed() => self.flush().await?,
             }
         }
         self.ending.pending.push(EventBody::UsageUpdated {
