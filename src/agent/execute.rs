@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::domain::time::now;
@@ -13,7 +14,7 @@ use crate::llm::LlmError;
 use crate::store::{BranchRange, StoreError, TurnRequest};
 
 use super::ending::Ending;
-use super::log::LogError;
+use super::log::{FIRST_PAUSE, LONGEST_PAUSE, LogError};
 use super::start::Place;
 use super::steps::Next;
 
@@ -293,8 +294,19 @@ impl Execution {
             to: position + 1,
         };
         let runner = &self.ending.runner;
-        let branches = runner.store.branches(&self.ending.who, &[range]).await?;
-        Ok(branches.into_iter().next().unwrap_or_default())
+        let deadline = Instant::now() + runner.limits.store_outage;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let read = runner.store.branches(&self.ending.who, &[range]).await;
+            match read {
+                // An outage at the beginning is waited for as one in the middle is.
+                Err(StoreError::Unavailable(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                read => return Ok(read?.into_iter().next().unwrap_or_default()),
+            }
+        }
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), LogError> {

@@ -1,13 +1,14 @@
 //! Leases: how a server says that it still makes its runs, and how the runs of one that
 //! died are taken up instead of blocking their sessions for ever.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::time::{Timestamp, now};
-use crate::domain::{EventBody, RunEvent};
+use crate::domain::{EventBody, Principal, Run, RunEvent};
 use crate::store::StoreError;
 
 use super::{LOG_PAGE, Runner};
@@ -37,6 +38,7 @@ impl Runner {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Nobody else can be making them: no lease has to be waited for.
         let mut expired_at = self.store.was_alone().then(|| now() + FOREVER);
+        let mut left = Vec::new();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -45,11 +47,10 @@ impl Runner {
             if let Err(error) = self.renew().await {
                 tracing::error!(%error, "leases were not renewed");
             }
-            if let Err(error) = self
-                .take_up_expired(expired_at.take().unwrap_or_else(now))
-                .await
-            {
-                tracing::error!(%error, "expired runs were not taken up");
+            let at = expired_at.unwrap_or_else(now);
+            match self.take_up_expired(at, &mut left).await {
+                Ok(()) => expired_at = None,
+                Err(error) => tracing::error!(%error, "expired runs were not taken up"),
             }
             if let Err(error) = self.forget_keys().await {
                 tracing::error!(%error, "expired idempotency keys were not removed");
@@ -68,23 +69,31 @@ impl Runner {
         self.store.renew_leases(self.node, until).await
     }
 
-    /// Takes up the runs whose server is gone.
-    async fn take_up_expired(self: &Arc<Self>, at: Timestamp) -> Result<(), StoreError> {
+    /// Takes up the runs whose server is gone, and those of earlier tries that are `left`:
+    /// they are this node's, which keeps their leases alive, so nobody else will.
+    async fn take_up_expired(
+        self: &Arc<Self>,
+        at: Timestamp,
+        left: &mut Vec<(Principal, Run)>,
+    ) -> Result<(), StoreError> {
+        let mut tried = HashSet::new();
+        let mut next = std::mem::take(left);
         loop {
+            for (who, run) in next.drain(..) {
+                tried.insert(run.id);
+                if let Err(error) = self.take_up(who.clone(), run.clone()).await {
+                    tracing::error!(run = %run.id, %error, "a run was not taken up");
+                    left.push((who, run));
+                }
+            }
             let until = now() + self.limits.lease;
-            let expired = self
+            next = self
                 .store
                 .take_expired_runs(self.node, at, until, ROUND)
                 .await?;
-            let last_round = expired.len() < ROUND as usize;
-            for (who, run) in expired {
-                let id = run.id;
-                if let Err(error) = self.take_up(who, run).await {
-                    // Tried again when this lease has expired.
-                    tracing::error!(run = %id, %error, "a run was not taken up");
-                }
-            }
-            if last_round {
+            // Where no lease is waited for, those that have one by now come again.
+            next.retain(|(_, run)| !tried.contains(&run.id));
+            if next.is_empty() {
                 return Ok(());
             }
         }

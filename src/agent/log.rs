@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use crate::bus::LiveRun;
@@ -15,8 +15,8 @@ use crate::store::{NewEvents, SharedStore, StoreError};
 
 /// Between tries to write while the database is away. Short, so that a run goes on soon after
 /// it is back.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a run's log takes no more.
 #[derive(Debug, Error)]
@@ -45,6 +45,8 @@ pub(super) struct RunLog {
     begins_at: Option<Timestamp>,
     /// Whether something queued could not be written; what follows is refused then.
     broken: Arc<AtomicBool>,
+    /// Told when something queued could not be written.
+    failed: Arc<Notify>,
     /// One permit, which belongs to what is queued until it is committed or refused.
     turn: Arc<Semaphore>,
     /// How long a run waits for a database that is away.
@@ -70,6 +72,7 @@ impl RunLog {
             unsettled: Vec::new(),
             begins_at: None,
             broken: Arc::default(),
+            failed: Arc::default(),
             turn: Arc::new(Semaphore::new(1)),
             patience,
         }
@@ -90,6 +93,11 @@ impl RunLog {
     pub(super) async fn caught_up(&self) {
         // Given back at once: only the next append takes it, and only this run appends.
         drop(self.turn.acquire().await);
+    }
+
+    /// Waits until something that was queued could not be written.
+    pub(super) async fn failed(&self) {
+        self.failed.notified().await;
     }
 
     /// Queues events; once committed they go to the subscribers, in order, without the run
@@ -158,9 +166,10 @@ impl RunLog {
         mends_log: bool,
     ) -> tokio::sync::oneshot::Receiver<Result<(), StoreError>> {
         let (reply, outcome) = tokio::sync::oneshot::channel();
-        let (live, broken, committed) = (
+        let (live, broken, failed, committed) = (
             Arc::clone(&self.live),
             Arc::clone(&self.broken),
+            Arc::clone(&self.failed),
             self.unsettled.clone(),
         );
         let turn = Arc::clone(&self.turn).try_acquire_owned();
@@ -170,6 +179,7 @@ impl RunLog {
                 Err(error) => {
                     tracing::warn!(run = %live.id(), %error, "events were not written");
                     broken.store(true, Ordering::Release);
+                    failed.notify_one();
                 }
             }
             // Nobody waits for it but a rewrite.
@@ -187,6 +197,7 @@ impl RunLog {
         if let Err(error) = self.store.append_events(new, done).await {
             tracing::warn!(run = %self.live.id(), %error, "events were not queued");
             self.broken.store(true, Ordering::Release);
+            self.failed.notify_one();
         }
         outcome
     }

@@ -135,6 +135,8 @@ impl Execution {
                 // one. Even a model that is faster than the database then costs the run a
                 // write for each commit, not for each packet.
                 () = self.ending.log.caught_up(), if waiting > 0 => self.flush().await?,
+                // Nothing may wait for the database until the model says more: it may be done.
+                () = self.ending.log.failed() => self.flush().await?,
             }
         }
         self.ending.pending.push(EventBody::UsageUpdated {

@@ -43,6 +43,7 @@ mod persisted;
 mod protocol;
 mod providers;
 mod queue;
+mod recovered;
 mod recovery;
 mod resume;
 mod schema;

@@ -18,7 +18,7 @@ use crate::support::talk::{
     string,
 };
 use crate::support::upstream::{Script, Step, Upstream};
-use crate::support::wait::eventually;
+use crate::support::wait::{PATIENCE, eventually};
 
 /// How soon after the database's return everything goes on. Twice what is promised, for a
 /// machine that is busy with other tests.
@@ -183,6 +183,22 @@ impl Scene {
         assert_eq!(nodes.len(), 2, "{sessions}");
     }
 
+    /// What the model said during the outage is told soon after it, also when it says no more.
+    async fn catches_up(mut self) {
+        let (_, id) = self.half_way(thoughtful()).await;
+        let mut watching = self.watch(&id).await;
+        self.outage.begin().await;
+        let input = json!({ "input": { "message": { "text": "And me?" } } });
+        self.upstream.release();
+        self.refused(&input).await;
+        self.outage.end().await;
+        let returned = Instant::now();
+        let next = watching.stream.next().await.unwrap();
+        let took = returned.elapsed();
+        assert_eq!(next["data"]["runEvents"]["delta"], "three", "{next}");
+        assert!(took < RETURN, "it took {took:?}: {}", self.process.log());
+    }
+
     /// An outage that is longer than a run may wait.
     async fn gives_up(mut self) {
         let (session, id) = self.half_way(unending()).await;
@@ -213,6 +229,12 @@ fn unending() -> Script {
     let pause = Duration::from_millis(50);
     let more = |said: Script, _| said.step(Step::Pause(pause)).text(["three "]);
     (0..1_000).fold(said, more).ended()
+}
+
+/// As [`half_said`], and then the model thinks for longer than any test.
+fn thoughtful() -> Script {
+    let said = Script::stream().text(["one ", "two "]).hold();
+    said.text(["three"]).step(Step::Pause(2 * PATIENCE)).ended()
 }
 
 pub(crate) async fn a_cut_connection_is_outlasted(db: Arc<Database>) {
@@ -252,6 +274,11 @@ pub(crate) async fn readiness_follows_the_database(db: Arc<Database>) {
 #[tokio::test]
 async fn a_locked_database_is_outlasted() {
     Scene::locked(60).await.outlasts().await;
+}
+
+#[tokio::test]
+async fn a_lock_leaves_nothing_behind() {
+    Scene::locked(60).await.catches_up().await;
 }
 
 #[tokio::test]

@@ -119,7 +119,9 @@ impl RunStore for SqliteStore {
             " WHERE r.id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                AND lease_expires_at <= ",
         );
-        query.push_bind(Stamp(now)).push(" LIMIT ");
+        // In order, so that those that are taken already do not hide the others.
+        query.push_bind(Stamp(now));
+        query.push(" ORDER BY lease_expires_at LIMIT ");
         query.push_bind(limit).push(") RETURNING ");
         // RETURNING knows no alias in SQLite.
         query.push(
