@@ -138,7 +138,13 @@ impl App {
         let limits = run_limits(&settings.runs);
         let runner = Runner::new(Arc::clone(&store), bus, models.clone(), catalog, limits);
         let api_limits = api_limits(&settings.limits, &settings.http);
-        let api = Api::new(Arc::clone(&store), Arc::clone(&runner), tools, api_limits);
+        let registry = Arc::clone(&tools.registry);
+        let api = Api::new(
+            Arc::clone(&store),
+            Arc::clone(&runner),
+            registry,
+            api_limits,
+        );
         let server = Arc::new(Server {
             schema: graphql::build(api),
             sdl,
@@ -148,6 +154,7 @@ impl App {
             store: Arc::clone(&store),
             models,
             transport: transport(settings)?,
+            forward_headers: tools.forward_headers,
             streams: Arc::default(),
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),

@@ -14,9 +14,9 @@ use thiserror::Error;
 pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EgressSettings,
-    EmbeddedSettings, HttpFetchSettings, HttpSettings, KeySettings, LimitSettings, LogFormat,
-    ModelsSettings, OpenAiSettings, RunSettings, Settings, StoreSettings, TelemetrySettings,
-    ToolSettings,
+    EmbeddedSettings, HttpFetchSettings, HttpSettings, HttpToolSettings, KeySettings,
+    LimitSettings, LogFormat, ModelsSettings, OpenAiSettings, RunSettings, SecretSetting, Settings,
+    StoreSettings, TelemetrySettings, ToolSettings,
 };
 
 /// The documented defaults.
@@ -87,11 +87,13 @@ impl Settings {
             Some(path) => builder.add_source(file(path).required(true)),
             None => builder.add_source(file(Path::new(DEFAULT_FILE)).required(false)),
         };
-        let builder = environment::add(builder, sources)?;
-        let settings: Self = builder
+        let variables = environment::variables(sources)?;
+        let builder = environment::add(builder, &variables);
+        let mut settings: Self = builder
             .build()
             .and_then(Config::try_deserialize)
             .map_err(|error| ConfigError::Unreadable(in_one_line(&error.to_string())))?;
+        settings.tools.resolve(&variables)?;
         settings.check()?;
         Ok(settings)
     }

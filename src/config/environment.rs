@@ -22,21 +22,28 @@ const USUAL_NAMES: [(&str, &str); 5] = [
     ("PORT", "TALKGRAPH_HTTP__PORT"),
 ];
 
-pub(super) fn add(
-    builder: ConfigBuilder<DefaultState>,
-    sources: &Sources,
-) -> Result<ConfigBuilder<DefaultState>, ConfigError> {
+/// All variables: those of the `.env` file under those of the environment.
+pub(super) fn variables(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
     let mut variables = dotenv(sources)?;
     variables.extend(sources.environment.iter().cloned());
     // An empty variable is how a shell unsets one for a single command.
     variables.retain(|_, value| !value.is_empty());
+    Ok(variables)
+}
+
+/// Those variables that are settings, as a layer over what there is.
+pub(super) fn add(
+    builder: ConfigBuilder<DefaultState>,
+    variables: &HashMap<String, String>,
+) -> ConfigBuilder<DefaultState> {
+    let mut variables = variables.clone();
     for (usual, ours) in USUAL_NAMES {
         if let Some(value) = variables.get(usual).cloned() {
             variables.entry(ours.to_owned()).or_insert(value);
         }
     }
     variables.retain(|name, _| name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name.as_str()));
-    Ok(builder.add_source(
+    builder.add_source(
         Environment::with_prefix("TALKGRAPH")
             .prefix_separator("_")
             .separator("__")
@@ -47,7 +54,7 @@ pub(super) fn add(
             .with_list_parse_key("tools.egress.ports")
             .try_parsing(true)
             .source(Some(variables)),
-    ))
+    )
 }
 
 fn dotenv(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {

@@ -185,7 +185,7 @@ sections! {
 
 mod tools;
 
-pub use tools::{EgressSettings, HttpFetchSettings, ToolSettings};
+pub use tools::{EgressSettings, HttpFetchSettings, HttpToolSettings, SecretSetting, ToolSettings};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]

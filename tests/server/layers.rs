@@ -25,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     (
         "http",
         &[
-            "domain", "guard", "store", "llm", "auth", "agent", "graphql",
+            "domain", "guard", "store", "llm", "auth", "tool", "agent", "graphql",
         ],
     ),
     (

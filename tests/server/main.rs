@@ -26,6 +26,7 @@ mod egress;
 mod graphql_over_http;
 mod guard;
 mod hostile;
+mod http_tools;
 mod idempotency;
 mod last_event_id;
 mod layers;
