@@ -27,6 +27,7 @@ use crate::graphql::{self, Api, ApiLimits};
 use crate::guard::{ManifestError, Trust};
 use crate::http::{self, Connections, Server, Transport};
 use crate::store::{SharedStore, StoreError};
+use crate::tool::McpKeepers;
 
 pub use models::ModelError;
 
@@ -100,6 +101,8 @@ pub struct App {
     server: Arc<Server>,
     runner: Arc<Runner>,
     store: SharedStore,
+    /// Kept, and ended with the server.
+    mcp: McpKeepers,
     connections: Connections,
     drain_timeout: Duration,
     /// `provider/model` of agents that name none.
@@ -122,9 +125,9 @@ impl App {
         let sdl = graphql::sdl();
         let guard = guard::guard(&settings.limits, &sdl);
         let persisted = guard::persisted(&settings.documents, &guard)?;
-        let tools = tools::build(&settings.tools)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
+        let tools = tools::build(&settings.tools).await?;
         let default_model = models::default_model(&settings.models);
         let models = models::build(&settings.models, &specs, &default_model).await?;
         check_models(settings, &specs, &models)?;
@@ -165,6 +168,7 @@ impl App {
             server,
             runner,
             store,
+            mcp: tools.keepers,
             connections: Connections {
                 most: settings.http.connections,
                 head_timeout: ms(settings.http.head_timeout_ms),
@@ -231,6 +235,7 @@ impl App {
         if let Err(error) = leases.await {
             tracing::error!(%error, "the lease keeper ended badly");
         }
+        self.mcp.end().await;
         self.store.close().await;
         tracing::info!(stopped, "stopped");
         Ok(match stopped {

@@ -15,8 +15,8 @@ pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AnthropicSettings, AuthSettings, DocumentSettings, EgressSettings,
     EmbeddedSettings, HttpFetchSettings, HttpSettings, HttpToolSettings, KeySettings,
-    LimitSettings, LogFormat, ModelsSettings, OpenAiSettings, RunSettings, SecretSetting, Settings,
-    StoreSettings, TelemetrySettings, ToolSettings,
+    LimitSettings, LogFormat, McpServerSettings, ModelsSettings, OpenAiSettings, RunSettings,
+    SecretSetting, Settings, StoreSettings, TelemetrySettings, ToolSettings,
 };
 
 /// The documented defaults.

@@ -3,6 +3,7 @@
 mod builtin;
 mod egress;
 mod http;
+mod mcp;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use axum::http::HeaderName;
 use secrecy::SecretString;
 
 use crate::config::{ConfigError, SecretSetting, ToolSettings};
-use crate::tool::{Approval, RegistryLimits, ToolRegistry};
+use crate::tool::{Approval, McpKeepers, RegistryLimits, ToolRegistry};
 
 use egress::Egress;
 
-/// What there is to call.
+/// What there is to call, and what keeps it there.
 pub(super) struct Tools {
     pub(super) registry: Arc<ToolRegistry>,
+    pub(super) keepers: McpKeepers,
     /// The headers of callers that some tool passes on.
     pub(super) forward_headers: Vec<HeaderName>,
 }
@@ -25,8 +27,8 @@ pub(super) struct Tools {
 /// The approvals that the settings name and no tool has taken yet.
 type Approvals = BTreeMap<String, Approval>;
 
-/// Makes the tools.
-pub(super) fn build(settings: &ToolSettings) -> Result<Tools, ConfigError> {
+/// Makes the tools, and waits until each MCP server was reached or could not be.
+pub(super) async fn build(settings: &ToolSettings) -> Result<Tools, ConfigError> {
     let registry = Arc::new(ToolRegistry::new(&RegistryLimits {
         calls: settings.calls,
         argument_bytes: settings.argument_bytes,
@@ -35,12 +37,20 @@ pub(super) fn build(settings: &ToolSettings) -> Result<Tools, ConfigError> {
     let mut approvals = approvals(&settings.approval)?;
     builtin::add(&registry, settings, &egress, &mut approvals)?;
     http::add(&registry, settings, &egress, &mut approvals)?;
+    let servers = mcp::specs(settings, &mut approvals)?;
     if let Some(name) = approvals.keys().next() {
         let why = format!("there is no tool {name:?}");
         return Err(ConfigError::invalid("tools.approval", why));
     }
+    let keepers = McpKeepers::default();
+    let kept = servers
+        .into_iter()
+        .map(|server| keepers.keep(server, &registry));
+    let kept = futures_util::future::try_join_all(kept).await;
+    kept.map_err(|error| ConfigError::invalid("tools.mcp", error.to_string()))?;
     Ok(Tools {
         registry,
+        keepers,
         forward_headers: forwarded(settings)?,
     })
 }
@@ -64,6 +74,13 @@ fn forwarded(settings: &ToolSettings) -> Result<Vec<HeaderName>, ConfigError> {
             "tools.http.forward_headers",
             &tool.name,
             &tool.forward_headers,
+        )?);
+    }
+    for server in &settings.mcp {
+        names.extend(header_names(
+            "tools.mcp.forward_headers",
+            &server.name,
+            &server.forward_headers,
         )?);
     }
     Ok(names)

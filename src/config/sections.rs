@@ -185,7 +185,10 @@ sections! {
 
 mod tools;
 
-pub use tools::{EgressSettings, HttpFetchSettings, HttpToolSettings, SecretSetting, ToolSettings};
+pub use tools::{
+    EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, SecretSetting,
+    ToolSettings,
+};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]

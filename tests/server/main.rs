@@ -30,6 +30,7 @@ mod http_tools;
 mod idempotency;
 mod last_event_id;
 mod layers;
+mod mcp;
 mod multipart;
 mod on_active_run;
 mod panics;

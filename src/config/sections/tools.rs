@@ -1,6 +1,7 @@
 //! The settings of tools.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
@@ -19,9 +20,12 @@ sections! {
         output_bytes: usize,
         response_bytes: usize,
         http: Vec<HttpToolSettings>,
+        mcp: Vec<McpServerSettings>,
         approval: BTreeMap<String, String>,
         http_fetch: HttpFetchSettings,
         egress: EgressSettings,
+        mcp_start_timeout_ms: u64,
+        mcp_restart_delay_ms: u64,
     }
 
     /// Fetching pages.
@@ -58,6 +62,25 @@ sections! {
         #[serde(default)]
         idempotent: bool,
     }
+
+    /// An MCP server.
+    McpServerSettings {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<PathBuf>,
+        #[serde(default)]
+        args: Vec<String>,
+        #[serde(default)]
+        env: BTreeMap<String, SecretSetting>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        #[serde(default)]
+        headers: BTreeMap<String, SecretSetting>,
+        #[serde(default)]
+        forward_headers: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+    }
 }
 
 /// A secret, as it is or as the name of the environment variable that has it.
@@ -81,7 +104,7 @@ impl Serialize for SecretSetting {
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 8] = [
+        let positive: [(&'static str, u64); 10] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
@@ -99,6 +122,8 @@ impl ToolSettings {
                 "tools.egress.connect_timeout_ms",
                 self.egress.connect_timeout_ms,
             ),
+            ("tools.mcp_start_timeout_ms", self.mcp_start_timeout_ms),
+            ("tools.mcp_restart_delay_ms", self.mcp_restart_delay_ms),
         ];
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => Err(ConfigError::invalid(key, "must be at least 1")),
@@ -115,7 +140,14 @@ impl ToolSettings {
             let secrets = tool.headers.iter_mut();
             ("tools.http.headers", &tool.name, secrets)
         });
-        for (key, name, secrets) in of_http {
+        let of_mcp = self.mcp.iter_mut().flat_map(|server| {
+            let (name, headers, env) = (&server.name, &mut server.headers, &mut server.env);
+            [
+                ("tools.mcp.headers", name, headers.iter_mut()),
+                ("tools.mcp.env", name, env.iter_mut()),
+            ]
+        });
+        for (key, name, secrets) in of_http.chain(of_mcp) {
             for (_, secret) in secrets {
                 let SecretSetting::Environment { env } = secret else {
                     continue;
