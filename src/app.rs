@@ -127,7 +127,6 @@ impl App {
         let persisted = guard::persisted(&settings.documents, &guard)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
-        let tools = tools::build(&settings.tools).await?;
         let default_model = models::default_model(&settings.models);
         let models = models::build(&settings.models, &specs, &default_model).await?;
         check_models(settings, &specs, &models)?;
@@ -137,6 +136,7 @@ impl App {
             Catalog::new(agents, &settings.agents.default, &default_model).ok_or_else(|| {
                 ConfigError::invalid("agents.default", "names no agent of agents.folder")
             })?;
+        let tools = tools::build(&settings.tools, &store).await?;
         let bus = Arc::new(Bus::default());
         let limits = run_limits(&settings.runs);
         let runner = Runner::new(Arc::clone(&store), bus, models.clone(), catalog, limits);

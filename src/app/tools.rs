@@ -4,6 +4,7 @@ mod builtin;
 mod egress;
 mod http;
 mod mcp;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use axum::http::HeaderName;
 use secrecy::SecretString;
 
 use crate::config::{ConfigError, SecretSetting, ToolSettings};
-use crate::tool::{Approval, McpKeepers, RegistryLimits, ToolRegistry};
+use crate::store::SharedStore;
+use crate::tool::{Approval, McpKeepers, Memories, RegistryLimits, ToolRegistry};
 
 use egress::Egress;
 
@@ -28,14 +30,21 @@ pub(super) struct Tools {
 type Approvals = BTreeMap<String, Approval>;
 
 /// Makes the tools, and waits until each MCP server was reached or could not be.
-pub(super) async fn build(settings: &ToolSettings) -> Result<Tools, ConfigError> {
+pub(super) async fn build(
+    settings: &ToolSettings,
+    store: &SharedStore,
+) -> Result<Tools, ConfigError> {
     let registry = Arc::new(ToolRegistry::new(&RegistryLimits {
         calls: settings.calls,
         argument_bytes: settings.argument_bytes,
     }));
     let egress = Egress::new(&settings.egress)?;
     let mut approvals = approvals(&settings.approval)?;
-    builtin::add(&registry, settings, &egress, &mut approvals)?;
+    let memories: Arc<dyn Memories> = Arc::new(memory::Stored {
+        store: Arc::clone(store),
+        most: settings.memories,
+    });
+    builtin::add(&registry, settings, &egress, &memories, &mut approvals)?;
     http::add(&registry, settings, &egress, &mut approvals)?;
     let servers = mcp::specs(settings, &mut approvals)?;
     if let Some(name) = approvals.keys().next() {

@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod event;
 pub mod ids;
+pub mod memory;
 pub mod message;
 pub mod page;
 pub mod principal;
@@ -15,6 +16,7 @@ pub mod time;
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use event::{EventBody, RunEvent};
 pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId};
+pub use memory::Memory;
 pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};

@@ -11,8 +11,8 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, AgentSpec, AgentVersion, Message, MessageId, Part, Principal, Run, RunError, Session,
-    Usage,
+    Agent, AgentSpec, AgentVersion, Memory, Message, MessageId, Part, Principal, Run, RunError,
+    Session, Usage,
 };
 
 use super::{Kin, StoreError};
@@ -173,6 +173,24 @@ impl From<OwnedSessionRow> for (Principal, Session) {
     fn from(row: OwnedSessionRow) -> Self {
         let owner = Principal::new(&row.tenant, &row.owner, "server");
         (owner, row.session.into())
+    }
+}
+
+/// Columns of [`MemoryRow`].
+pub(crate) const MEMORY_COLUMNS: &str = "text, saved_at";
+
+#[derive(FromRow)]
+pub(crate) struct MemoryRow {
+    text: String,
+    saved_at: Stamp,
+}
+
+impl From<MemoryRow> for Memory {
+    fn from(row: MemoryRow) -> Self {
+        Self {
+            text: row.text,
+            saved_at: row.saved_at.0,
+        }
     }
 }
 

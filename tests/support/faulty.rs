@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use talkgraph::domain::time::Timestamp;
 use talkgraph::domain::{
-    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Message, MessageId, NodeId, Page,
-    PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Memory, Message, MessageId, NodeId,
+    Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
 use talkgraph::store::{
-    AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MessageStore,
-    NewEvents, NewRun, NewSession, Reply, RunStore, SessionChange, SessionCursor, SessionFilter,
-    SessionStore, SharedStore, StartedRun, StoreError,
+    AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MemoryStore,
+    MessageStore, NewEvents, NewRun, NewSession, Reply, RunStore, SessionChange, SessionCursor,
+    SessionFilter, SessionStore, SharedStore, StartedRun, StoreError,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -105,6 +105,10 @@ delegate! {
     EventLog {
         fn append_events(events: NewEvents, done: Reply<()>) -> Outcome<()>;
         fn events(who: &Principal, run: RunId, after: u64, limit: u32) -> Outcome<Vec<RunEvent>>;
+    }
+    MemoryStore {
+        fn save_memory(who: &Principal, memory: &Memory, most: u32) -> Outcome<()>;
+        fn memories(who: &Principal, limit: u32) -> Outcome<Vec<Memory>>;
     }
     Maintenance {
         fn ping() -> Outcome<()>;

@@ -8,7 +8,8 @@ use super::Approvals;
 use super::egress::Egress;
 use crate::config::{ConfigError, HttpFetchSettings, ToolSettings, ms};
 use crate::tool::{
-    Approval, Calculator, CurrentTime, HttpFetch, Tool, ToolDefinition, ToolRegistry,
+    Approval, Calculator, CurrentTime, HttpFetch, Memories, MemorySave, MemorySearch, Tool,
+    ToolDefinition, ToolRegistry,
 };
 
 const KEY: &str = "tools.builtin";
@@ -19,10 +20,11 @@ pub(super) fn add(
     registry: &ToolRegistry,
     settings: &ToolSettings,
     egress: &Egress,
+    memories: &Arc<dyn Memories>,
     approvals: &mut Approvals,
 ) -> Result<(), ConfigError> {
     for name in &settings.builtin {
-        let (description, parameters, tool) = parts(name, settings, egress)?;
+        let (description, parameters, tool) = parts(name, settings, egress, memories)?;
         let definition = ToolDefinition {
             name: name.clone(),
             description: description.to_owned(),
@@ -38,7 +40,12 @@ pub(super) fn add(
     Ok(())
 }
 
-fn parts(name: &str, settings: &ToolSettings, egress: &Egress) -> Result<Parts, ConfigError> {
+fn parts(
+    name: &str,
+    settings: &ToolSettings,
+    egress: &Egress,
+    memories: &Arc<dyn Memories>,
+) -> Result<Parts, ConfigError> {
     Ok(match name {
         CurrentTime::NAME => (
             CurrentTime::DESCRIPTION,
@@ -54,6 +61,16 @@ fn parts(name: &str, settings: &ToolSettings, egress: &Egress) -> Result<Parts, 
             HttpFetch::DESCRIPTION,
             HttpFetch::parameters(),
             Arc::new(http_fetch(&settings.http_fetch, egress)?),
+        ),
+        MemorySave::NAME => (
+            MemorySave::DESCRIPTION,
+            MemorySave::parameters(),
+            Arc::new(MemorySave(Arc::clone(memories))),
+        ),
+        MemorySearch::NAME => (
+            MemorySearch::DESCRIPTION,
+            MemorySearch::parameters(),
+            Arc::new(MemorySearch(Arc::clone(memories))),
         ),
         _ => {
             let why = format!("there is no built-in tool {name:?}");

@@ -19,6 +19,7 @@ sections! {
         argument_bytes: usize,
         output_bytes: usize,
         response_bytes: usize,
+        memories: u32,
         http: Vec<HttpToolSettings>,
         mcp: Vec<McpServerSettings>,
         approval: BTreeMap<String, String>,
@@ -104,12 +105,13 @@ impl Serialize for SecretSetting {
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 10] = [
+        let positive: [(&'static str, u64); 11] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
             ("tools.output_bytes", self.output_bytes as u64),
             ("tools.response_bytes", self.response_bytes as u64),
+            ("tools.memories", u64::from(self.memories)),
             (
                 "tools.http_fetch.body_bytes",
                 self.http_fetch.body_bytes as u64,

@@ -4,12 +4,14 @@
 
 mod agents;
 mod keys;
+mod memories;
 mod messages;
 mod runs;
 mod sessions;
 
 pub(crate) use agents::*;
 pub(crate) use keys::*;
+pub(crate) use memories::*;
 pub(crate) use messages::*;
 pub(crate) use runs::*;
 pub(crate) use sessions::*;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod commit;
+mod memories;
 mod messages;
 mod runs;
 mod sessions;
