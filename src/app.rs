@@ -28,7 +28,7 @@ use crate::guard::{ManifestError, Trust};
 use crate::http::{self, Connections, Server, Transport};
 use crate::store::sqlite::BackupError;
 use crate::store::{SharedStore, StoreError};
-use crate::tool::ToolRegistry;
+use crate::tool::{McpKeepers, ToolRegistry};
 
 pub use models::ModelError;
 
@@ -119,6 +119,8 @@ pub struct App {
     server: Arc<Server>,
     runner: Arc<Runner>,
     store: SharedStore,
+    /// Kept, and ended with the server.
+    mcp: McpKeepers,
     connections: Connections,
     drain_timeout: Duration,
     /// `provider/model` of agents that name none, in the order in which they are asked.
@@ -141,14 +143,14 @@ impl App {
         let sdl = graphql::sdl();
         let guard = guard::guard(&settings.limits, &sdl);
         let persisted = guard::persisted(&settings.documents, &guard)?;
-        let tools = tools::build(&settings.tools)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
         let default_models = models::default_models(&settings.models);
         let models = models::build(&settings.models, &specs, &default_models).await?;
         check_models(settings, &specs, &models)?;
-        check_tools(settings, &specs, &tools)?;
         let store = around(store::open(&settings.store).await?);
+        let tools = tools::build(&settings.tools, &store).await?;
+        check_tools(settings, &specs, &tools.registry)?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let catalog =
             Catalog::new(agents, &settings.agents.default, &default_models).ok_or_else(|| {
@@ -160,12 +162,18 @@ impl App {
             Arc::clone(&store),
             bus,
             models.clone(),
-            Arc::clone(&tools),
+            Arc::clone(&tools.registry),
             catalog,
             limits,
         );
         let api_limits = api_limits(&settings.limits, &settings.http);
-        let api = Api::new(Arc::clone(&store), Arc::clone(&runner), tools, api_limits);
+        let registry = Arc::clone(&tools.registry);
+        let api = Api::new(
+            Arc::clone(&store),
+            Arc::clone(&runner),
+            registry,
+            api_limits,
+        );
         let server = Arc::new(Server {
             schema: graphql::build(api),
             sdl,
@@ -175,6 +183,7 @@ impl App {
             store: Arc::clone(&store),
             models,
             transport: transport(settings)?,
+            forward_headers: tools.forward_headers,
             streams: Arc::default(),
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),
@@ -185,6 +194,7 @@ impl App {
             server,
             runner,
             store,
+            mcp: tools.keepers,
             connections: Connections {
                 most: settings.http.connections,
                 head_timeout: ms(settings.http.head_timeout_ms),
@@ -255,6 +265,7 @@ impl App {
         if let Err(error) = leases.await {
             tracing::error!(%error, "the lease keeper ended badly");
         }
+        self.mcp.end().await;
         self.store.close().await;
         tracing::info!(left, "stopped");
         Ok(match left {
@@ -326,8 +337,20 @@ fn check_tools(
     specs: &[AgentSpec],
     tools: &ToolRegistry,
 ) -> Result<(), StartError> {
+    // The tools of a server that cannot be reached now may be there later.
+    let servers: Vec<_> = settings
+        .tools
+        .mcp
+        .iter()
+        .map(|server| &*server.name)
+        .collect();
+    let may_come = |tool: &str| {
+        let server = McpKeepers::server_of(tool);
+        server.is_some_and(|server| servers.contains(&server))
+    };
     for spec in specs {
-        let Some(tool) = spec.tools.iter().find(|tool| tools.get(tool).is_none()) else {
+        let missing = |tool: &&String| tools.get(tool).is_none() && !may_come(tool);
+        let Some(tool) = spec.tools.iter().find(missing) else {
             continue;
         };
         return Err(StartError::AgentTool {

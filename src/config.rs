@@ -18,8 +18,9 @@ pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, Provider
 pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AuthSettings, DocumentSettings, EgressSettings, EmbeddedSettings,
-    HttpFetchSettings, HttpSettings, KeySettings, LimitSettings, LogFormat, ModelsSettings,
-    ResilienceSettings, RunSettings, Settings, StoreSettings, TelemetrySettings, ToolSettings,
+    HttpFetchSettings, HttpSettings, HttpToolSettings, KeySettings, LimitSettings, LogFormat,
+    McpServerSettings, ModelsSettings, ResilienceSettings, RunSettings, SecretSetting, Settings,
+    StoreSettings, TelemetrySettings, ToolSettings,
 };
 
 /// The documented defaults.
@@ -97,6 +98,7 @@ impl Settings {
             .and_then(Config::try_deserialize)
             .map_err(|error| ConfigError::Unreadable(in_one_line(&error.to_string())))?;
         settings.models.take_keys(&variables)?;
+        settings.tools.resolve(&variables)?;
         settings.check()?;
         Ok(settings)
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::domain::{Principal, RunId, ToolCallId, ToolResult};
 use crate::llm::ToolSpec;
-use crate::tool::{RegisteredTool, ToolContext, ToolError, ToolRegistry};
+use crate::tool::{CallerHeaders, RegisteredTool, ToolContext, ToolError, ToolRegistry};
 
 /// A call that a model has asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,8 @@ impl Toolbox {
             run: Some(self.run),
             call_id: call.id.to_string().into(),
             cancel: self.cancel.child_token(),
+            // A run may go on long after its caller has gone, on another server.
+            headers: CallerHeaders::default(),
         };
         tool.call(&context, arguments).await
     }

@@ -23,7 +23,7 @@ const USUAL_NAMES: [(&str, &str); 6] = [
     ("PORT", "TALKGRAPH_HTTP__PORT"),
 ];
 
-/// The variables of `.env` and of the environment, which comes first.
+/// All variables: those of the `.env` file under those of the environment.
 pub(super) fn variables(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
     let mut variables = dotenv(sources)?;
     variables.extend(sources.environment.iter().cloned());
@@ -32,6 +32,7 @@ pub(super) fn variables(sources: &Sources) -> Result<HashMap<String, String>, Co
     Ok(variables)
 }
 
+/// Those variables that are settings, as a layer over what there is.
 pub(super) fn add(
     builder: ConfigBuilder<DefaultState>,
     variables: &HashMap<String, String>,

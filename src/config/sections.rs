@@ -199,7 +199,10 @@ sections! {
 
 mod tools;
 
-pub use tools::{EgressSettings, HttpFetchSettings, ToolSettings};
+pub use tools::{
+    EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, SecretSetting,
+    ToolSettings,
+};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]

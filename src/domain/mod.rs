@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod event;
 pub mod ids;
+pub mod memory;
 pub mod message;
 pub(crate) mod one_or_many;
 pub mod page;
@@ -16,6 +17,7 @@ pub mod time;
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use event::{EventBody, RunEvent};
 pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId, ToolCallId};
+pub use memory::Memory;
 pub use message::{Message, Part, Role, ToolResult};
 pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};

@@ -11,6 +11,7 @@ use super::error::Refusal;
 use super::parameters::Parameters;
 use crate::domain::Principal;
 use crate::guard::{self, GuardError};
+use crate::tool::CallerHeaders;
 
 /// A request that may be executed.
 pub(super) struct Operation {
@@ -46,11 +47,12 @@ pub(super) struct Complexity {
     fields: usize,
 }
 
-/// Reads a request on behalf of somebody.
+/// Reads a request on behalf of somebody, who came with these headers.
 pub(super) fn admit(
     server: &Server,
     parameters: &Parameters<'_>,
     who: &Principal,
+    headers: &CallerHeaders,
 ) -> Result<Operation, Refusal> {
     let asked = parameters.asked();
     let text = server.persisted.resolve(asked)?;
@@ -74,7 +76,10 @@ pub(super) fn admit(
         depth: document.measured.depth,
         fields: document.measured.fields,
     });
-    let mut request = Request::new(&*text).variables(variables).data(who.clone());
+    let mut request = Request::new(&*text)
+        .variables(variables)
+        .data(who.clone())
+        .data(headers.clone());
     request.operation_name = name.map(str::to_owned);
     request.set_parsed_query(document.parsed.clone());
     Ok(Operation {

@@ -96,6 +96,8 @@ pub struct Server {
     pub models: Models,
     /// What is open.
     pub streams: Arc<OpenStreams>,
+    /// The headers of callers that tools pass on.
+    pub forward_headers: Vec<HeaderName>,
     /// Bounds.
     pub transport: Transport,
     /// Off while the server starts and from the moment it is told to stop.

@@ -18,6 +18,7 @@ use super::request_id::RequestId;
 use super::respond::{execute, write};
 use super::{Server, body, csrf, multipart, sse, stream, websocket};
 use crate::domain::Principal;
+use crate::tool::CallerHeaders;
 
 pub(super) async fn post(
     State(server): State<Arc<Server>>,
@@ -101,7 +102,8 @@ async fn try_answer(
     id: RequestId,
     safe_only: bool,
 ) -> Result<Response, Refusal> {
-    let operation = admit(server, &asked.parameters, &asked.who)?;
+    let headers = CallerHeaders::of(asked.headers, &server.forward_headers);
+    let operation = admit(server, &asked.parameters, &asked.who, &headers)?;
     // GET changes nothing: another site's page can make a browser send one.
     if safe_only && matches!(operation.kind, Kind::Mutation | Kind::Start) {
         return Err(Refusal::MethodNotAllowed { allow: "POST" });

@@ -11,6 +11,7 @@ pub(crate) mod file_agents;
 pub(crate) mod group;
 pub(crate) mod keys;
 pub(crate) mod log_rows;
+pub(crate) mod memories;
 pub mod postgres;
 pub(crate) mod queries;
 pub(crate) mod rows;
@@ -27,6 +28,7 @@ pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
 };
+pub use memories::MemoryStore;
 pub use writer::WriterSettings;
 
 use crate::domain::time::Timestamp;
@@ -40,12 +42,12 @@ pub const UNPLACED: i32 = -1;
 
 /// The whole store, as the rest of the server holds it.
 pub trait Store:
-    AgentStore + SessionStore + MessageStore + RunStore + EventLog + Maintenance
+    AgentStore + SessionStore + MessageStore + RunStore + EventLog + MemoryStore + Maintenance
 {
 }
 
 impl<T> Store for T where
-    T: AgentStore + SessionStore + MessageStore + RunStore + EventLog + Maintenance
+    T: AgentStore + SessionStore + MessageStore + RunStore + EventLog + MemoryStore + Maintenance
 {
 }
 

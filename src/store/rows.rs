@@ -11,8 +11,8 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    ActiveRun, Agent, AgentSpec, AgentVersion, Message, MessageId, Part, Principal, Run, RunError,
-    Session, Usage,
+    ActiveRun, Agent, AgentSpec, AgentVersion, Memory, Message, MessageId, Part, Principal, Run,
+    RunError, Session, Usage,
 };
 
 use super::{Kin, StoreError};
@@ -224,6 +224,24 @@ impl From<LockedSessionRow> for LockedSession {
                 updated_at: row.updated_at.0,
                 deleted_at: None,
             },
+        }
+    }
+}
+
+/// Columns of [`MemoryRow`].
+pub(crate) const MEMORY_COLUMNS: &str = "text, saved_at";
+
+#[derive(FromRow)]
+pub(crate) struct MemoryRow {
+    text: String,
+    saved_at: Stamp,
+}
+
+impl From<MemoryRow> for Memory {
+    fn from(row: MemoryRow) -> Self {
+        Self {
+            text: row.text,
+            saved_at: row.saved_at.0,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use reqwest::header::{HeaderMap, HeaderName};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Principal, RunId};
@@ -18,6 +19,37 @@ pub struct ToolContext {
     pub call_id: Arc<str>,
     /// Ends the call.
     pub cancel: CancellationToken,
+    /// Headers of the caller's request that the tool may pass on.
+    pub headers: CallerHeaders,
+}
+
+/// Those headers of a caller's request that some tool of the server passes on.
+#[derive(Debug, Clone, Default)]
+pub struct CallerHeaders(Arc<HeaderMap>);
+
+impl CallerHeaders {
+    /// Takes the named headers out of a request's.
+    pub fn of(request: &HeaderMap, names: &[HeaderName]) -> Self {
+        Self(Arc::new(picked(request, names)))
+    }
+
+    /// Those of them that one tool passes on.
+    pub(super) fn only(&self, names: &[HeaderName]) -> HeaderMap {
+        picked(&self.0, names)
+    }
+}
+
+fn picked(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in names {
+        if let Some(value) = from.get(name) {
+            let mut value = value.clone();
+            // Whatever it says about the caller, no log has to know it.
+            value.set_sensitive(true);
+            headers.insert(name.clone(), value);
+        }
+    }
+    headers
 }
 
 #[cfg(test)]
@@ -31,6 +63,7 @@ pub(super) mod tests {
             run: None,
             call_id: "call".into(),
             cancel: CancellationToken::new(),
+            headers: CallerHeaders::default(),
         }
     }
 }

@@ -104,6 +104,35 @@ impl ToolRegistry {
         Arc::clone(&tools)
     }
 
+    /// Puts tools in the place of all those whose names begin with `prefix`, at once. Gives
+    /// how many there are now, and why others cannot be had.
+    pub fn replace(
+        &self,
+        prefix: &str,
+        tools: Vec<(ToolDefinition, Arc<dyn Tool>)>,
+    ) -> (usize, Vec<RegisterError>) {
+        let mut refused = Vec::new();
+        let mut checked = Tools::new();
+        for (definition, tool) in tools {
+            let name = definition.name.clone();
+            match self.check(definition, tool) {
+                Ok(_) if checked.contains_key(&name) => {
+                    refused.push(RegisterError::Duplicate(name))
+                }
+                Ok(tool) => {
+                    checked.insert(name, Arc::new(tool));
+                }
+                Err(error) => refused.push(error),
+            }
+        }
+        let kept = checked.len();
+        self.change(|tools| {
+            tools.retain(|name, _| !name.starts_with(prefix));
+            tools.append(&mut checked);
+        });
+        (kept, refused)
+    }
+
     fn check(
         &self,
         definition: ToolDefinition,

@@ -26,7 +26,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     (
         "http",
         &[
-            "domain", "guard", "store", "llm", "auth", "agent", "graphql",
+            "domain", "guard", "store", "llm", "auth", "tool", "agent", "graphql",
         ],
     ),
     (

@@ -48,7 +48,16 @@ async fn tools_are_listed_with_their_schemas() {
     let data = server.client().data(query, &json!({})).await;
     let tools = data["tools"].as_array().unwrap();
     let names: Vec<_> = tools.iter().map(|tool| &tool["name"]).collect();
-    assert_eq!(names, ["calculator", "current_time", "http_fetch"]);
+    assert_eq!(
+        names,
+        [
+            "calculator",
+            "current_time",
+            "http_fetch",
+            "memory_save",
+            "memory_search"
+        ]
+    );
     assert_eq!(tools[0]["approval"], "CONDITIONAL");
     assert_eq!(tools[1]["approval"], "ALWAYS");
     for tool in tools {
@@ -168,6 +177,36 @@ async fn calling_needs_the_scope() {
 }
 
 #[tokio::test]
+async fn memories_belong_to_their_owner() {
+    let scope = "scopes = [\"tools:call\"]\n";
+    let server = Setup::new()
+        .set("tools.memories", 2)
+        .key("ann", "acme", "ann")
+        .file(scope)
+        .key("bob", "acme", "bob")
+        .file(scope)
+        .start()
+        .await;
+    let (ann, bob) = (server.client_with("ann"), server.client_with("bob"));
+    for text in ["Has a dog.", "Has two cats.", " Lives in Bern. "] {
+        let saved = output(&ann, "memory_save", json!({ "text": text })).await;
+        assert_eq!(saved, "remembered");
+    }
+    let found = output(&ann, "memory_search", json!({ "query": "cat or dog?" })).await;
+    assert!(
+        found.starts_with("- Has two cats. (20") && found.lines().count() == 1,
+        "{found}"
+    );
+    let latest = output(&ann, "memory_search", json!({})).await;
+    assert!(latest.starts_with("- Lives in Bern. (20"), "{latest}");
+    assert_eq!(latest.lines().count(), 2);
+    let nothing = output(&bob, "memory_search", json!({ "query": "cats" })).await;
+    assert_eq!(nothing, "nothing is remembered about this");
+    let told = failure(&bob, "memory_save", json!({ "text": " \u{0} " })).await;
+    assert!(told.starts_with("FAILED: "), "{told}");
+}
+
+#[tokio::test]
 async fn bad_settings_are_named() {
     for (toml, told) in [
         (
@@ -179,6 +218,7 @@ async fn bad_settings_are_named() {
             "tools.builtin: there is another",
         ),
         ("[tools]\ncalls = 0\n", "tools.calls"),
+        ("[tools]\nmemories = 0\n", "tools.memories"),
         (
             "[tools.approval]\ncalculator = \"sometimes\"\n",
             "tools.approval: of calculator",

@@ -12,6 +12,7 @@ mod groups;
 mod keys;
 mod leases;
 mod log;
+mod memories;
 mod messages;
 mod nodes;
 mod runs;
@@ -72,6 +73,12 @@ on_both! {
         a_branch_is_read_in_ranges,
         branches_of_a_tree_are_told_apart,
         messages_belong_to_one_owner,
+    }
+    memories {
+        memories_are_read_latest_first,
+        what_is_said_again_is_there_once,
+        the_oldest_memories_are_forgotten,
+        a_memory_belongs_to_one_owner,
     }
     branches {
         a_message_is_answered_again,

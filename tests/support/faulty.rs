@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use talkgraph::domain::time::Timestamp;
 use talkgraph::domain::{
-    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Message, MessageId, NodeId, Page,
-    PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Memory, Message, MessageId, NodeId,
+    Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
 use talkgraph::store::{
-    AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MessageStore,
-    NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange, SessionCursor,
-    SessionFilter, SessionStore, SharedStore, StartedRun, StoreError, Turn, TurnRequest,
+    AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MemoryStore,
+    MessageStore, NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange,
+    SessionCursor, SessionFilter, SessionStore, SharedStore, StartedRun, StoreError, Turn,
+    TurnRequest,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -124,6 +125,10 @@ delegate! {
         fn runs_to_compact(before: Timestamp, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
         fn compact_log(who: &Principal, run: RunId, kept: &[RunEvent], at: Timestamp)
             -> Outcome<()>;
+    }
+    MemoryStore {
+        fn save_memory(who: &Principal, memory: &Memory, most: u32) -> Outcome<()>;
+        fn memories(who: &Principal, limit: u32) -> Outcome<Vec<Memory>>;
     }
     Maintenance {
         fn ping() -> Outcome<()>;

@@ -55,6 +55,12 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of its environment that is no setting.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Adds to the settings file.
     pub(crate) fn file(mut self, toml: &str) -> Self {
         self.file += toml;

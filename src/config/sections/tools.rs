@@ -1,9 +1,13 @@
 //! The settings of tools.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
+use super::HIDDEN;
 use crate::config::ConfigError;
 
 sections! {
@@ -14,9 +18,15 @@ sections! {
         timeout_ms: u64,
         argument_bytes: usize,
         output_bytes: usize,
+        response_bytes: usize,
+        memories: u32,
+        http: Vec<HttpToolSettings>,
+        mcp: Vec<McpServerSettings>,
         approval: BTreeMap<String, String>,
         http_fetch: HttpFetchSettings,
         egress: EgressSettings,
+        mcp_start_timeout_ms: u64,
+        mcp_restart_delay_ms: u64,
     }
 
     /// Fetching pages.
@@ -32,15 +42,76 @@ sections! {
         ports: Vec<u16>,
         connect_timeout_ms: u64,
     }
+
+    /// A tool that is an HTTP request.
+    HttpToolSettings {
+        name: String,
+        description: String,
+        method: String,
+        url: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+        #[serde(default)]
+        headers: BTreeMap<String, SecretSetting>,
+        #[serde(default)]
+        forward_headers: Vec<String>,
+        parameters: Value,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        response_pointer: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+        #[serde(default)]
+        idempotent: bool,
+    }
+
+    /// An MCP server.
+    McpServerSettings {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<PathBuf>,
+        #[serde(default)]
+        args: Vec<String>,
+        #[serde(default)]
+        env: BTreeMap<String, SecretSetting>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        #[serde(default)]
+        headers: BTreeMap<String, SecretSetting>,
+        #[serde(default)]
+        forward_headers: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+    }
+}
+
+/// A secret, as it is or as the name of the environment variable that has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum SecretSetting {
+    /// Itself.
+    Value(SecretString),
+    /// `{ env = "NAME" }`.
+    Environment {
+        /// The variable.
+        env: String,
+    },
+}
+
+impl Serialize for SecretSetting {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(HIDDEN)
+    }
 }
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 7] = [
+        let positive: [(&'static str, u64); 11] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
             ("tools.output_bytes", self.output_bytes as u64),
+            ("tools.response_bytes", self.response_bytes as u64),
+            ("tools.memories", u64::from(self.memories)),
             (
                 "tools.http_fetch.body_bytes",
                 self.http_fetch.body_bytes as u64,
@@ -53,10 +124,44 @@ impl ToolSettings {
                 "tools.egress.connect_timeout_ms",
                 self.egress.connect_timeout_ms,
             ),
+            ("tools.mcp_start_timeout_ms", self.mcp_start_timeout_ms),
+            ("tools.mcp_restart_delay_ms", self.mcp_restart_delay_ms),
         ];
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
             None => Ok(()),
         }
+    }
+
+    /// Puts the values of environment variables in the place of their names.
+    pub(in crate::config) fn resolve(
+        &mut self,
+        variables: &HashMap<String, String>,
+    ) -> Result<(), ConfigError> {
+        let of_http = self.http.iter_mut().map(|tool| {
+            let secrets = tool.headers.iter_mut();
+            ("tools.http.headers", &tool.name, secrets)
+        });
+        let of_mcp = self.mcp.iter_mut().flat_map(|server| {
+            let (name, headers, env) = (&server.name, &mut server.headers, &mut server.env);
+            [
+                ("tools.mcp.headers", name, headers.iter_mut()),
+                ("tools.mcp.env", name, env.iter_mut()),
+            ]
+        });
+        for (key, name, secrets) in of_http.chain(of_mcp) {
+            for (_, secret) in secrets {
+                let SecretSetting::Environment { env } = secret else {
+                    continue;
+                };
+                let missing = || {
+                    let why = format!("of {name}: the environment has no {env}");
+                    ConfigError::invalid(key, why)
+                };
+                let value = variables.get(env).ok_or_else(missing)?;
+                *secret = SecretSetting::Value(value.clone().into());
+            }
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::graphql::input::tool::CallToolInput;
 use crate::graphql::types::payload::CallToolPayload;
 use crate::graphql::types::tool::{Tool, ToolFailure, ToolFailureCode};
 use crate::graphql::{ApiError, Code, api, principal};
-use crate::tool::{ToolContext, ToolError};
+use crate::tool::{CallerHeaders, ToolContext, ToolError};
 
 /// Calling tools directly.
 #[derive(Default)]
@@ -40,6 +40,7 @@ impl Tools {
             run: None,
             call_id: Uuid::now_v7().to_string().into(),
             cancel: CancellationToken::new(),
+            headers: ctx.data_opt::<CallerHeaders>().cloned().unwrap_or_default(),
         };
         let arguments = input.arguments.map_or_else(|| json!({}), |json| json.0);
         let called = tool.call(&context, arguments).await;

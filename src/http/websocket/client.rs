@@ -118,7 +118,8 @@ impl Client {
             return self.reject(Close::Unauthorized).await;
         };
         let read = Parameters::from_json(payload.get().as_bytes());
-        let admitted = read.and_then(|request| admit(&self.opened.server, &request, who));
+        let admitted = read
+            .and_then(|request| admit(&self.opened.server, &request, who, &self.opened.headers));
         let operation = match admitted {
             Ok(operation) => operation,
             Err(refusal) if refusal.is_malformed() => {

@@ -19,6 +19,7 @@ use crate::domain::Principal;
 use crate::http::Server;
 use crate::http::open::SocketToken;
 use crate::http::request_id::RequestId;
+use crate::tool::CallerHeaders;
 
 /// What a socket begins with.
 pub(super) struct Opened {
@@ -28,6 +29,8 @@ pub(super) struct Opened {
     pub(super) id: RequestId,
     /// Who the upgrade request said it was.
     pub(super) who: Option<Principal>,
+    /// The headers of the upgrade request that tools pass on.
+    pub(super) headers: CallerHeaders,
 }
 
 pub(super) async fn serve(opened: Opened, socket: WebSocket) {

@@ -25,6 +25,7 @@ use super::csrf;
 use super::error::Refusal;
 use super::request_id::RequestId;
 use crate::domain::Principal;
+use crate::tool::CallerHeaders;
 
 /// How much is read at once, in bytes. Every socket keeps a buffer of this size.
 const READ_BUFFER: usize = 8 * 1024;
@@ -49,6 +50,7 @@ pub(super) fn upgrade(
              try again later"
         ))
     })?;
+    let headers = CallerHeaders::of(headers, &server.forward_headers);
     let limit = server.transport.websocket_message_bytes;
     let upgrade = upgrade
         .protocols(Protocol::NAMES)
@@ -68,6 +70,7 @@ pub(super) fn upgrade(
             place,
             id,
             who,
+            headers,
         };
         connection::serve(opened, socket).await;
     }))

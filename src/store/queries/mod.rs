@@ -5,6 +5,7 @@
 mod agents;
 mod fork;
 mod keys;
+mod memories;
 mod messages;
 mod runs;
 mod sessions;
@@ -13,6 +14,7 @@ mod turns;
 pub(crate) use agents::*;
 pub(crate) use fork::*;
 pub(crate) use keys::*;
+pub(crate) use memories::*;
 pub(crate) use messages::*;
 pub(crate) use runs::*;
 pub(crate) use sessions::*;

@@ -3,6 +3,7 @@
 mod agents;
 mod backup;
 mod commit;
+mod memories;
 mod messages;
 mod presence;
 mod runs;

@@ -1,10 +1,13 @@
 //! Bodies, as far as their limits.
 
+use std::borrow::Cow;
+
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder};
 use reqwest::Response;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::charset;
 use super::client::into_tool_error;
 use crate::tool::ToolError;
 
@@ -19,7 +22,9 @@ pub(crate) struct BodyLimits {
 
 /// A body, decompressed.
 pub(crate) struct Body {
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Its media type, in lower case; that of text when it has none.
+    pub(crate) content_type: String,
     /// Whether there was more than the limits allow.
     pub(crate) cut: bool,
 }
@@ -34,6 +39,7 @@ impl Body {
         limits: BodyLimits,
     ) -> Result<Self, ToolError> {
         let coding = coding(response.headers())?;
+        let content_type = content_type(&response);
         let mut bytes = Vec::new();
         let mut cut = false;
         while let Some(chunk) = response.chunk().await.map_err(into_tool_error)? {
@@ -59,9 +65,22 @@ impl Body {
         }
         Ok(Self {
             bytes: decoded.bytes,
+            content_type,
             cut: cut || decoded.cut,
         })
     }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        charset::decode(&self.bytes, &self.content_type)
+    }
+}
+
+/// The media type of a response, in lower case; that of text when it has none.
+pub(crate) fn content_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok());
+    value.unwrap_or("text/plain").to_ascii_lowercase()
 }
 
 enum Coding {

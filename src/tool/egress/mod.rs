@@ -6,11 +6,12 @@
 
 mod address;
 mod body;
+mod charset;
 mod client;
 mod policy;
 mod resolve;
 
-pub(super) use body::{Body, BodyLimits};
+pub(super) use body::{Body, BodyLimits, content_type};
 pub(super) use client::send;
 pub use client::{EgressClient, EgressLimits};
 pub use policy::{EgressPolicy, Refusal};

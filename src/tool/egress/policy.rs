@@ -62,6 +62,19 @@ impl EgressPolicy {
         })
     }
 
+    /// The same policy with the host and port of one URL allowed, and no other port.
+    pub(crate) fn with_origin(&self, url: &Url) -> Self {
+        let mut policy = self.clone();
+        match url.host() {
+            Some(Host::Domain(name)) => policy.allow.push(Allowed::Host(name.to_lowercase())),
+            Some(Host::Ipv4(v4)) => policy.allow.push(Allowed::Network(IpAddr::V4(v4).into())),
+            Some(Host::Ipv6(v6)) => policy.allow.push(Allowed::Network(IpAddr::V6(v6).into())),
+            None => {}
+        }
+        policy.ports = url.port_or_known_default().into_iter().collect();
+        policy
+    }
+
     /// Looks at a URL before anything is connected to. A host that is a name is judged when
     /// it is resolved.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), Refusal> {

@@ -1,18 +1,17 @@
 //! `http_fetch`: the readable text of a page.
 
-mod charset;
 mod html;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
-use reqwest::{Method, Response};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::egress::{Body, BodyLimits, EgressClient, send};
+use super::egress::{Body, BodyLimits, EgressClient, content_type, send};
 use super::{Tool, ToolContext, ToolError, ToolOutput};
 use html::Page;
 
@@ -98,18 +97,11 @@ impl Tool for HttpFetch {
                 body: String::new(),
             });
         }
-        let (url, content_type) = (response.url().clone(), content_type(&response));
-        let kind = kind(&content_type)?;
+        let (url, kind) = (response.url().clone(), kind(&content_type(&response))?);
         let body = Body::read(response, self.limits).await?;
-        let reading = tokio::task::spawn_blocking(move || read(&body, kind, &content_type, url));
+        let reading = tokio::task::spawn_blocking(move || read(&body, kind, url));
         reading.await.map_err(ToolError::internal)
     }
-}
-
-fn content_type(response: &Response) -> String {
-    let value = response.headers().get(CONTENT_TYPE);
-    let value = value.and_then(|value| value.to_str().ok());
-    value.unwrap_or("text/plain").to_ascii_lowercase()
 }
 
 fn kind(content_type: &str) -> Result<Kind, ToolError> {
@@ -135,8 +127,8 @@ fn kind(content_type: &str) -> Result<Kind, ToolError> {
     }
 }
 
-fn read(body: &Body, kind: Kind, content_type: &str, url: Url) -> ToolOutput {
-    let text = charset::decode(&body.bytes, content_type);
+fn read(body: &Body, kind: Kind, url: Url) -> ToolOutput {
+    let text = body.text();
     let (page, mut cut) = match kind {
         Kind::Html => html::readable(&text, &url, READING),
         Kind::Text => (Page::plain(text.into_owned()), false),

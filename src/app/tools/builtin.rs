@@ -1,0 +1,86 @@
+//! The tools of this server's own.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Approvals;
+use super::egress::Egress;
+use crate::config::{ConfigError, HttpFetchSettings, ToolSettings, ms};
+use crate::tool::{
+    Approval, Calculator, CurrentTime, HttpFetch, Memories, MemorySave, MemorySearch, Tool,
+    ToolDefinition, ToolRegistry,
+};
+
+const KEY: &str = "tools.builtin";
+
+type Parts = (&'static str, Value, Arc<dyn Tool>);
+
+pub(super) fn add(
+    registry: &ToolRegistry,
+    settings: &ToolSettings,
+    egress: &Egress,
+    memories: &Arc<dyn Memories>,
+    approvals: &mut Approvals,
+) -> Result<(), ConfigError> {
+    for name in &settings.builtin {
+        let (description, parameters, tool) = parts(name, settings, egress, memories)?;
+        let definition = ToolDefinition {
+            name: name.clone(),
+            description: description.to_owned(),
+            parameters,
+            idempotent: true,
+            approval: approvals.remove(name).unwrap_or(Approval::Never),
+            timeout: ms(settings.timeout_ms),
+            output_bytes: settings.output_bytes,
+        };
+        let inserted = registry.insert(definition, tool);
+        inserted.map_err(|error| ConfigError::invalid(KEY, error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn parts(
+    name: &str,
+    settings: &ToolSettings,
+    egress: &Egress,
+    memories: &Arc<dyn Memories>,
+) -> Result<Parts, ConfigError> {
+    Ok(match name {
+        CurrentTime::NAME => (
+            CurrentTime::DESCRIPTION,
+            CurrentTime::parameters(),
+            Arc::new(CurrentTime),
+        ),
+        Calculator::NAME => (
+            Calculator::DESCRIPTION,
+            Calculator::parameters(),
+            Arc::new(Calculator),
+        ),
+        HttpFetch::NAME => (
+            HttpFetch::DESCRIPTION,
+            HttpFetch::parameters(),
+            Arc::new(http_fetch(&settings.http_fetch, egress)?),
+        ),
+        MemorySave::NAME => (
+            MemorySave::DESCRIPTION,
+            MemorySave::parameters(),
+            Arc::new(MemorySave(Arc::clone(memories))),
+        ),
+        MemorySearch::NAME => (
+            MemorySearch::DESCRIPTION,
+            MemorySearch::parameters(),
+            Arc::new(MemorySearch(Arc::clone(memories))),
+        ),
+        _ => {
+            let why = format!("there is no built-in tool {name:?}");
+            return Err(ConfigError::invalid(KEY, why));
+        }
+    })
+}
+
+fn http_fetch(settings: &HttpFetchSettings, egress: &Egress) -> Result<HttpFetch, ConfigError> {
+    let client = egress.client(egress.policy().clone(), settings.redirects)?;
+    let (bytes, decoded_bytes) = (settings.body_bytes, settings.decoded_bytes);
+    Ok(HttpFetch::new(client, bytes, decoded_bytes))
+}

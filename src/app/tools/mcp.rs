@@ -1,0 +1,70 @@
+//! The MCP servers.
+
+use std::collections::BTreeSet;
+
+use axum::http::HeaderMap;
+
+use super::{Approvals, header_names, secrets};
+use crate::config::{ConfigError, McpServerSettings, ToolSettings, ms};
+use crate::tool::{McpKeepers, McpServerSpec, McpTransport, http_headers};
+
+/// What the settings say about each server. Takes the approvals of their tools, which may
+/// not be there yet.
+pub(super) fn specs(
+    settings: &ToolSettings,
+    approvals: &mut Approvals,
+) -> Result<Vec<McpServerSpec>, ConfigError> {
+    let mut names = BTreeSet::new();
+    let specs = settings.mcp.iter().map(|server| {
+        let name = &server.name;
+        let checked = McpKeepers::check_name(name);
+        checked.map_err(|error| ConfigError::invalid("tools.mcp.name", error.to_string()))?;
+        if !names.insert(name) {
+            let why = format!("there is another server {name:?}");
+            return Err(ConfigError::invalid("tools.mcp.name", why));
+        }
+        let of_server = |tool: &String, _: &mut _| McpKeepers::server_of(tool) == Some(name);
+        Ok(McpServerSpec {
+            name: name.clone(),
+            transport: transport(server)?,
+            start_timeout: ms(settings.mcp_start_timeout_ms),
+            timeout: ms(server.timeout_ms.unwrap_or(settings.timeout_ms)),
+            restart_delay: ms(settings.mcp_restart_delay_ms),
+            message_bytes: settings.response_bytes,
+            output_bytes: settings.output_bytes,
+            approvals: approvals.extract_if(.., of_server).collect(),
+        })
+    });
+    specs.collect()
+}
+
+fn transport(server: &McpServerSettings) -> Result<McpTransport, ConfigError> {
+    let name = &server.name;
+    let wrong = |key, why: &str| ConfigError::invalid(key, format!("of {name}: {why}"));
+    match (&server.command, &server.url) {
+        (Some(command), None) => Ok(McpTransport::Stdio {
+            command: command.clone(),
+            arguments: server.args.clone(),
+            environment: secrets(&server.env),
+        }),
+        (None, Some(url)) => {
+            let url = reqwest::Url::parse(url);
+            let url = url.map_err(|error| wrong("tools.mcp.url", &error.to_string()))?;
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(wrong("tools.mcp.url", "must be an http or https URL"));
+            }
+            let headers: HeaderMap = http_headers(&secrets(&server.headers))
+                .map_err(|why| wrong("tools.mcp.headers", &why))?;
+            let key = "tools.mcp.forward_headers";
+            Ok(McpTransport::Http {
+                url,
+                headers,
+                forward_headers: header_names(key, name, &server.forward_headers)?,
+            })
+        }
+        _ => Err(wrong(
+            "tools.mcp.command",
+            "needs either a command or a url",
+        )),
+    }
+}

@@ -1,0 +1,33 @@
+//! Memories.
+
+use async_trait::async_trait;
+use sqlx::Sqlite;
+
+use crate::domain::{Memory, Principal};
+use crate::store::rows::{MemoryRow, all};
+use crate::store::{MemoryStore, StoreError, queries};
+
+use super::SqliteStore;
+
+#[async_trait]
+impl MemoryStore for SqliteStore {
+    async fn save_memory(
+        &self,
+        who: &Principal,
+        memory: &Memory,
+        most: u32,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
+        let mut save = queries::save_memory::<Sqlite>(who, memory);
+        save.build().execute(&mut *transaction).await?;
+        let mut forget = queries::forget_memories::<Sqlite>(who, most);
+        forget.build().execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn memories(&self, who: &Principal, limit: u32) -> Result<Vec<Memory>, StoreError> {
+        let mut query = queries::memories::<Sqlite>(who, limit);
+        all::<MemoryRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
+    }
+}

@@ -1,0 +1,226 @@
+//! Tools that are an HTTP request, declared in the settings.
+
+mod template;
+mod url;
+
+use async_trait::async_trait;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::egress::{Body, BodyLimits, EgressClient, EgressPolicy, send};
+use super::output::shortened;
+use super::{Tool, ToolContext, ToolError, ToolOutput};
+use template::{Escape, Template};
+use url::UrlTemplate;
+
+/// How much of an error's body a model is shown, in bytes.
+const ERROR_BYTES: usize = 1_000;
+
+/// Names a call for the server, so that one that is repeated is carried out once
+/// (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// An HTTP tool as the settings have it.
+pub struct HttpToolSpec {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub method: String,
+    /// A minijinja template over `args`, whose values are percent-encoded.
+    pub url: String,
+    /// A minijinja template over `args` that gives JSON; values are written as JSON.
+    pub body: Option<String>,
+    /// Headers of each request.
+    pub headers: Vec<(String, SecretString)>,
+    /// The caller's headers that are passed on, in lower case.
+    pub forward_headers: Vec<HeaderName>,
+    /// The part of a JSON response that is the output (RFC 6901); all of it when absent.
+    pub response_pointer: Option<String>,
+    /// The largest response, in bytes, as sent and once decompressed.
+    pub response_bytes: usize,
+}
+
+/// What is wrong with an HTTP tool: the setting, and why.
+#[derive(Debug)]
+pub struct HttpToolError {
+    /// The key within `[[tools.http]]`.
+    pub key: HttpToolKey,
+    /// What is wrong and what is allowed.
+    pub why: String,
+}
+
+/// A key of `[[tools.http]]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpToolKey {
+    /// `method`
+    Method,
+    /// `url`
+    Url,
+    /// `body`
+    Body,
+    /// `headers`
+    Headers,
+    /// `response_pointer`
+    ResponsePointer,
+}
+
+/// A tool that is an HTTP request.
+pub struct HttpTool {
+    client: EgressClient,
+    method: Method,
+    url: UrlTemplate,
+    body: Option<Template>,
+    headers: HeaderMap,
+    forward_headers: Vec<HeaderName>,
+    response_pointer: Option<String>,
+    limits: BodyLimits,
+}
+
+impl HttpTool {
+    /// Reads a tool. `client` makes the client for a policy: `policy`, and with it the host of
+    /// the URL where the settings alone decide that.
+    ///
+    /// # Errors
+    /// When something in the settings makes no sense; `E` when there is no client.
+    pub fn new<E>(
+        spec: HttpToolSpec,
+        policy: &EgressPolicy,
+        client: impl FnOnce(EgressPolicy) -> Result<EgressClient, E>,
+    ) -> Result<Result<Self, HttpToolError>, E> {
+        let parts = Parts::read(&spec);
+        let parts = match parts {
+            Ok(parts) => parts,
+            Err(error) => return Ok(Err(error)),
+        };
+        let policy = match parts.url.origin() {
+            Some(origin) => policy.with_origin(origin),
+            None => policy.clone(),
+        };
+        Ok(Ok(Self {
+            client: client(policy)?,
+            method: parts.method,
+            url: parts.url,
+            body: parts.body,
+            headers: parts.headers,
+            forward_headers: spec.forward_headers,
+            response_pointer: spec.response_pointer,
+            limits: BodyLimits {
+                bytes: spec.response_bytes,
+                decoded_bytes: spec.response_bytes,
+            },
+        }))
+    }
+}
+
+struct Parts {
+    method: Method,
+    url: UrlTemplate,
+    body: Option<Template>,
+    headers: HeaderMap,
+}
+
+impl Parts {
+    fn read(spec: &HttpToolSpec) -> Result<Self, HttpToolError> {
+        let wrong = |key| move |why: String| HttpToolError { key, why };
+        let body = spec.body.as_deref();
+        let body = body
+            .map(|source| Template::new(source, Escape::Json))
+            .transpose();
+        let pointer = spec.response_pointer.as_deref().unwrap_or_default();
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let why = format!("{pointer:?} must begin with / (RFC 6901)");
+            return Err(wrong(HttpToolKey::ResponsePointer)(why));
+        }
+        Ok(Self {
+            method: method(&spec.method).map_err(wrong(HttpToolKey::Method))?,
+            url: UrlTemplate::new(&spec.url).map_err(wrong(HttpToolKey::Url))?,
+            body: body.map_err(wrong(HttpToolKey::Body))?,
+            headers: headers(&spec.headers).map_err(wrong(HttpToolKey::Headers))?,
+        })
+    }
+}
+
+fn method(name: &str) -> Result<Method, String> {
+    let known = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    let found = known.into_iter().find(|method| method.as_str() == name);
+    found.ok_or_else(|| format!("{name:?} must be GET, POST, PUT, PATCH or DELETE"))
+}
+
+/// Headers whose values never reach a log.
+pub(crate) fn headers(pairs: &[(String, SecretString)]) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let known: HeaderName = name.parse().map_err(|_| format!("{name:?} is no header"))?;
+        let value = HeaderValue::from_str(value.expose_secret());
+        let mut value = value.map_err(|_| format!("of {name}: the value cannot be in a header"))?;
+        value.set_sensitive(true);
+        headers.insert(known, value);
+    }
+    Ok(headers)
+}
+
+#[async_trait]
+impl Tool for HttpTool {
+    async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
+        let url = self.url.render(&arguments)?;
+        let mut request = self.client.request(self.method.clone(), url)?;
+        if let Some(body) = &self.body {
+            let body = body.render(&arguments).map_err(ToolError::internal)?;
+            let json: Value = serde_json::from_str(&body).map_err(|error| {
+                ToolError::internal(format!("the body's template gives no JSON: {error}"))
+            })?;
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(json.to_string());
+        }
+        if !self.method.is_safe() {
+            request = request.header(IDEMPOTENCY_KEY, &*context.call_id);
+        }
+        let mut headers = context.headers.only(&self.forward_headers);
+        headers.extend(self.headers.clone());
+        let request = request
+            .headers(headers)
+            .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
+        self.output(send(request).await?).await
+    }
+}
+
+impl HttpTool {
+    async fn output(&self, response: Response) -> Result<ToolOutput, ToolError> {
+        let status = response.status();
+        let body = Body::read(response, self.limits).await?;
+        let text = body.text();
+        if !status.is_success() {
+            return Err(ToolError::Status {
+                status: status.as_u16(),
+                body: shortened(text.trim(), ERROR_BYTES),
+            });
+        }
+        let Some(pointer) = &self.response_pointer else {
+            return Ok(ToolOutput {
+                text: text.into_owned(),
+                truncated: body.cut,
+            });
+        };
+        if body.cut {
+            let most = self.limits.bytes;
+            let why = format!("the response is larger than {most} bytes");
+            return Err(ToolError::Failed(why));
+        }
+        let json: Value = serde_json::from_str(&text)
+            .map_err(|_| ToolError::Failed("the response is not JSON".to_owned()))?;
+        match json.pointer(pointer) {
+            Some(Value::String(text)) => Ok(ToolOutput::new(text.clone())),
+            Some(value) => Ok(ToolOutput::new(value.to_string())),
+            None => Err(ToolError::Failed(format!(
+                "the response has nothing at {pointer}"
+            ))),
+        }
+    }
+}

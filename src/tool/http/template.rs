@@ -1,0 +1,135 @@
+//! Templates whose values cannot leave their place.
+
+use std::fmt::Write;
+
+use minijinja::value::Serde;
+use minijinja::{
+    Environment, ErrorKind, Output, UndefinedBehavior, Value as TemplateValue, context,
+};
+use serde_json::Value;
+
+/// A template may not run for long: it is configuration, not a program.
+const TEMPLATE_FUEL: u64 = 50_000;
+
+/// The name of the one template in each environment.
+const NAME: &str = "template";
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escape {
+    /// Percent-encoded: a value is never more than a part of a path's segment or of a query's
+    /// parameter.
+    Url,
+    /// As JSON: a string comes with its quotes.
+    Json,
+}
+
+/// A minijinja template over `args`.
+pub(super) struct Template {
+    environment: Environment<'static>,
+}
+
+impl Template {
+    /// Reads a template. Only `args` may be used in it.
+    pub(super) fn new(source: &str, escape: Escape) -> Result<Self, String> {
+        let mut environment = Environment::new();
+        // What is misspelt must not silently vanish.
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(TEMPLATE_FUEL));
+        environment.set_formatter(move |out, _, value| write(out, escape, value));
+        let added = environment.add_template_owned(NAME, source.to_owned());
+        added.map_err(|error| format!("{error:#}"))?;
+        let template = environment
+            .get_template(NAME)
+            .map_err(|error| error.to_string())?;
+        let mut unknown = template.undeclared_variables(false);
+        unknown.remove("args");
+        if let Some(name) = unknown.iter().min() {
+            return Err(format!("{name:?} is not args"));
+        }
+        Ok(Self { environment })
+    }
+
+    /// Renders it; the error is for the log.
+    pub(super) fn render(&self, arguments: &Value) -> Result<String, String> {
+        let rendered = self
+            .environment
+            .get_template(NAME)
+            .and_then(|template| template.render(context! { args => Serde(arguments) }));
+        rendered.map_err(|error| format!("{error:#}"))
+    }
+}
+
+fn write(
+    out: &mut Output<'_>,
+    escape: Escape,
+    value: &TemplateValue,
+) -> Result<(), minijinja::Error> {
+    let text = match escape {
+        _ if value.is_undefined() => return Err(ErrorKind::UndefinedError.into()),
+        Escape::Url if value.is_none() => return Ok(()),
+        Escape::Url => percent_encoded(&value.to_string()),
+        Escape::Json => serde_json::to_string(value).map_err(|error| {
+            minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())
+        })?,
+    };
+    Ok(out.write_str(&text)?)
+}
+
+/// Everything but unreserved characters (RFC 3986, section 2.3) as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_stay_in_their_place() {
+        let template = Template::new("https://x/{{ args.a }}?q={{ args.b }}", Escape::Url).unwrap();
+        let arguments = json!({ "a": "../a?b#c/ü", "b": "1&admin=true +" });
+        assert_eq!(
+            template.render(&arguments).unwrap(),
+            "https://x/..%2Fa%3Fb%23c%2F%C3%BC?q=1%26admin%3Dtrue%20%2B"
+        );
+        let body = r#"{"text": {{ args.a }}, "n": {{ args.b }}, "list": {{ args.c }}, "safe": {{ args.a|safe }}}"#;
+        let template = Template::new(body, Escape::Json).unwrap();
+        let arguments =
+            json!({ "a": "\"}, \"admin\": true", "b": 1.5, "c": [null, { "x": false }] });
+        let rendered: Value = serde_json::from_str(&template.render(&arguments).unwrap()).unwrap();
+        assert_eq!(
+            rendered,
+            json!({ "text": arguments["a"], "n": 1.5, "list": arguments["c"], "safe": arguments["a"] })
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_an_error() {
+        for escape in [Escape::Url, Escape::Json] {
+            let template = Template::new("{{ args.absent }}", escape).unwrap();
+            assert!(template.render(&json!({})).is_err());
+            let template = Template::new("{{ args.absent|default(7) }}", escape).unwrap();
+            assert_eq!(template.render(&json!({})).unwrap(), "7");
+        }
+        for source in ["{{ args", "{{ url }}", "{% include 'x' %}{{ y }}"] {
+            assert!(Template::new(source, Escape::Url).is_err(), "{source}");
+        }
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}{{ args }}";
+        match Template::new(endless, Escape::Url) {
+            Ok(template) => assert!(template.render(&json!({})).is_err()),
+            Err(why) => assert!(why.contains("range"), "{why}"),
+        }
+    }
+}

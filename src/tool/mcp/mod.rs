@@ -1,0 +1,67 @@
+//! Tools of MCP servers (Model Context Protocol, 2025-06-18 and later), over stdio and
+//! streamable HTTP.
+//!
+//! Each server has a keeper: a task that connects, lists the tools, lists them again when the
+//! server says that they have changed, and connects again, ever more slowly, when it is gone.
+//! Its tools stay listed meanwhile; calls of them fail as unreachable.
+
+mod call;
+mod connect;
+mod content;
+mod forward;
+mod keep;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName};
+use secrecy::SecretString;
+
+use super::Approval;
+
+pub use keep::{McpKeepers, ServerNameError};
+
+/// An MCP server as the settings have it.
+pub struct McpServerSpec {
+    /// Goes before the names of its tools: `name__tool`.
+    pub name: String,
+    /// How it is reached.
+    pub transport: McpTransport,
+    /// How long starting it, the handshake and listing its tools may take together.
+    pub start_timeout: Duration,
+    /// How long one of its tools may take.
+    pub timeout: Duration,
+    /// The longest wait between two attempts to reach it.
+    pub restart_delay: Duration,
+    /// The largest message from it over HTTP, in bytes.
+    pub message_bytes: usize,
+    /// The largest output of one of its tools, in bytes.
+    pub output_bytes: usize,
+    /// Which calls need approval, by the tool's name in this registry.
+    pub approvals: BTreeMap<String, Approval>,
+}
+
+/// How an MCP server is reached.
+pub enum McpTransport {
+    /// A program that this server starts, and speaks with through its standard input and
+    /// output.
+    Stdio {
+        /// The program.
+        command: PathBuf,
+        /// Its arguments.
+        arguments: Vec<String>,
+        /// What it has in its environment besides what any program needs.
+        environment: Vec<(String, SecretString)>,
+    },
+    /// A server at a URL.
+    Http {
+        /// Where.
+        url: Url,
+        /// Headers of each request.
+        headers: HeaderMap,
+        /// The caller's headers that are passed on with its calls.
+        forward_headers: Vec<HeaderName>,
+    },
+}
