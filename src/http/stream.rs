@@ -2,6 +2,7 @@
 //! have in common.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_graphql::{Response as GraphqlResponse, Value};
@@ -9,6 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use super::Server;
 use super::accept::MediaType;
@@ -79,16 +81,28 @@ pub(super) fn respond(
         // Given back when the client has read everything or has gone.
         let _place = place;
         yield Ok::<_, Infallible>(Bytes::from_static(format.hello));
+        let mut last = Instant::now();
+        let mut quiet = pin!(tokio::time::sleep(keep_alive));
+        let mut stopping = pin!(stopping.cancelled());
         let end = loop {
             tokio::select! {
                 biased;
                 ready = events.next() => match ready {
-                    Some(ready) => yield Ok(write(format, &ready)),
+                    Some(ready) => {
+                        last = Instant::now();
+                        yield Ok(write(format, &ready));
+                    }
                     None => break format.end,
                 },
-                () = stopping.cancelled() => break format.cut,
-                () = tokio::time::sleep(keep_alive) => {
-                    yield Ok(Bytes::from_static(format.keep_alive));
+                () = &mut stopping => break format.cut,
+                () = &mut quiet => {
+                    // Moved only when it fires, which is cheaper than for every event.
+                    let due = last + keep_alive;
+                    if Instant::now() >= due {
+                        yield Ok(Bytes::from_static(format.keep_alive));
+                        last = Instant::now();
+                    }
+                    quiet.as_mut().reset(last + keep_alive);
                 }
             }
         };
