@@ -136,6 +136,7 @@ pub(crate) async fn a_full_queue_refuses_after_its_time(database: Arc<Database>)
             queue: 1,
             group: 1,
             queue_timeout: Duration::ZERO,
+            gather: Duration::ZERO,
         })
         .await;
     let scene = Scene::on(store).await;
