@@ -1,6 +1,7 @@
 //! SQLite: WAL, one connection that writes, a pool of read-only ones.
 
 mod agents;
+mod checkpoint;
 mod commit;
 mod messages;
 mod runs;
@@ -18,6 +19,8 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
+use self::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
+use self::commit::SqliteCommitter;
 use super::queries::{Dialect, Value};
 use super::rows::Stamp;
 use super::writer::Writer;
@@ -50,6 +53,7 @@ pub struct SqliteStore {
     // fair where its busy handler is not.
     writes: SqlitePool,
     writer: Writer,
+    checkpoints: Checkpoints,
 }
 
 impl SqliteStore {
@@ -68,20 +72,28 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(settings.busy_timeout)
             .optimize_on_close(true, None)
+            .pragma(
+                "wal_autocheckpoint",
+                LAST_RESORT_PAGES,
+            )
+            // Else what a statement would have to take back goes to a file, page by page.
+            .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(256);
         let writes = pool(1, settings).connect_with(options.clone()).await?;
         MIGRATIONS
             .run_direct(None, &mut *writes.acquire().await?, false)
             .await
             .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
+        let checkpoints = Checkpoints::begin(options.clone()).await?;
         let reads = pool(settings.read_connections, settings)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        let writer = Writer::spawn(&settings.writer, commit::SqliteCommitter::new(&writes));
+        let committer = SqliteCommitter::new(&writes, checkpoints.has_commits());
         Ok(Self {
             reads,
             writes,
-            writer,
+            writer: Writer::spawn(&settings.writer, committer),
+            checkpoints,
         })
     }
 }
@@ -146,6 +158,7 @@ impl Maintenance for SqliteStore {
 
     async fn close(&self) {
         self.writer.close().await;
+        self.checkpoints.close().await;
         self.reads.close().await;
         self.writes.close().await;
     }
