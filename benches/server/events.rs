@@ -22,7 +22,7 @@ const ROUNDS: usize = 5;
 const SETTLE: Duration = Duration::from_millis(1_500);
 
 /// Raised, so that neither a run of so many tokens nor one of none is ended.
-const BOUNDS: [(&str, &str); 7] = [
+pub(crate) const BOUNDS: [(&str, &str); 7] = [
     ("TALKGRAPH_HTTP__STREAMS", "1100"),
     ("TALKGRAPH_HTTP__WEBSOCKET_CONNECTIONS", "1100"),
     ("TALKGRAPH_HTTP__WEBSOCKET_OPERATIONS", "1100"),
@@ -127,7 +127,7 @@ fn cases(run: &str) -> Vec<Case> {
 }
 
 /// Starts a run and returns its id.
-fn ask(server: &Running, mutation: &str, text: &str) -> Outcome<String> {
+pub(crate) fn ask(server: &Running, mutation: &str, text: &str) -> Outcome<String> {
     let document = format!(
         "mutation {{ {mutation}(input: {{message: {{text: \"{text}\"}}}}) {{ run {{ id }} }} }}"
     );

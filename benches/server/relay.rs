@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::sse::{Event, Sse};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures_util::Stream;
 use memchr::memchr;
-use reqwest::Client;
+use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -54,6 +56,8 @@ pub(crate) async fn serve(upstream: &str) -> Outcome {
     let listener = listen().await?;
     let app = Router::new()
         .route("/chat", post(chat))
+        // The server's own path, so that clients need not tell them apart.
+        .route("/graphql", post(stream))
         .with_state(Arc::new(relay));
     Ok(axum::serve(listener, app).await?)
 }
@@ -67,8 +71,50 @@ async fn chat(
     Ok(Json(json!({ "text": text })))
 }
 
+/// Each token as an event, as soon as it is there.
+async fn stream(
+    State(relay): State<Arc<Relay>>,
+    Json(ask): Json<Ask>,
+) -> Result<Sse<impl Stream<Item = Outcome<Event>>>, StatusCode> {
+    let response = relay.send(&ask.text).await;
+    let mut response = response.map_err(|_| StatusCode::BAD_GATEWAY)?;
+    Ok(Sse::new(async_stream::try_stream! {
+        let mut tokens = Tokens::default();
+        while let Some(bytes) = response.chunk().await? {
+            for delta in tokens.read(&bytes)? {
+                yield Event::default().json_data(json!({ "delta": delta }))?;
+            }
+        }
+        yield Event::default().event("complete");
+    }))
+}
+
+/// Reads a model's events, which may be cut anywhere.
+#[derive(Default)]
+struct Tokens {
+    unread: Vec<u8>,
+}
+
+impl Tokens {
+    fn read(&mut self, bytes: &[u8]) -> Outcome<Vec<String>> {
+        self.unread.extend_from_slice(bytes);
+        let mut tokens = Vec::new();
+        while let Some(end) = memchr(b'\n', &self.unread) {
+            let data = self.unread[..end].strip_prefix(b"data: ");
+            if let Some(data) = data.filter(|data| *data != b"[DONE]") {
+                let chunk: Chunk = serde_json::from_slice(data)?;
+                let choice = chunk.choices.into_iter().next();
+                let text = choice.and_then(|choice| choice.delta.content);
+                tokens.extend(text.filter(|text| !text.is_empty()));
+            }
+            self.unread.drain(..=end);
+        }
+        Ok(tokens)
+    }
+}
+
 impl Relay {
-    async fn ask(&self, text: &str) -> Outcome<String> {
+    async fn send(&self, text: &str) -> reqwest::Result<Response> {
         let body = json!({
             "model": "gpt-4.1-mini", "temperature": 0.3, "max_tokens": 1024,
             "stream": true, "stream_options": { "include_usage": true },
@@ -77,19 +123,14 @@ impl Relay {
                 { "role": "user", "content": text },
             ],
         });
-        let mut response = self.client.post(&self.url).json(&body).send().await?;
-        let (mut answer, mut unread) = (String::new(), Vec::new());
+        self.client.post(&self.url).json(&body).send().await
+    }
+
+    async fn ask(&self, text: &str) -> Outcome<String> {
+        let mut response = self.send(text).await?;
+        let (mut answer, mut tokens) = (String::new(), Tokens::default());
         while let Some(bytes) = response.chunk().await? {
-            unread.extend_from_slice(&bytes);
-            while let Some(end) = memchr(b'\n', &unread) {
-                let data = unread[..end].strip_prefix(b"data: ");
-                if let Some(data) = data.filter(|data| *data != b"[DONE]") {
-                    let chunk: Chunk = serde_json::from_slice(data)?;
-                    let choice = chunk.choices.into_iter().next();
-                    answer.extend(choice.and_then(|choice| choice.delta.content));
-                }
-                unread.drain(..=end);
-            }
+            answer.extend(tokens.read(&bytes)?);
         }
         Ok(answer)
     }

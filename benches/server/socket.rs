@@ -50,6 +50,12 @@ impl Socket {
         Ok(self)
     }
 
+    /// The same connection for tasks, with nothing unread.
+    pub(crate) fn into_tokio(self) -> io::Result<tokio::net::TcpStream> {
+        self.stream.set_nonblocking(true)?;
+        tokio::net::TcpStream::from_std(self.stream)
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }

@@ -50,29 +50,38 @@ async fn answer(State(events): State<Arc<[Bytes]>>, request: Bytes) -> impl Into
 }
 
 fn events(tokens: usize) -> Vec<Bytes> {
-    let token = |n: usize| match n {
+    let word = |n: usize| match n {
         n if n == tokens => format!("word{n}."),
         n => format!("word{n} "),
     };
-    let mut chunks: Vec<Value> = (1..=tokens)
-        .map(|n| choice(&json!({ "content": token(n) }), &Value::Null))
-        .collect();
-    chunks.insert(
-        0,
-        choice(&json!({ "role": "assistant", "content": "" }), &Value::Null),
-    );
-    chunks.push(choice(&json!({}), &json!("stop")));
+    let words = (1..=tokens).map(|n| token(&word(n)));
+    let events = std::iter::once(first()).chain(words).chain(last(tokens));
+    events.map(Bytes::from).collect()
+}
+
+/// What comes before the first token.
+pub(crate) fn first() -> String {
+    let delta = json!({ "role": "assistant", "content": "" });
+    event(&choice(&delta, &Value::Null))
+}
+
+/// The event of one token.
+pub(crate) fn token(text: &str) -> String {
+    event(&choice(&json!({ "content": text }), &Value::Null))
+}
+
+/// What comes after the last one.
+pub(crate) fn last(tokens: usize) -> [String; 3] {
+    let stop = choice(&json!({}), &json!("stop"));
     let mut usage = choice(&json!({}), &Value::Null);
     usage["choices"] = json!([]);
     usage["usage"] =
         json!({ "prompt_tokens": 250, "completion_tokens": tokens, "total_tokens": 250 + tokens });
-    chunks.push(usage);
-    let events = chunks
-        .iter()
-        .map(|chunk| format!("data: {chunk}\n\n").into());
-    events
-        .chain([Bytes::from_static(b"data: [DONE]\n\n")])
-        .collect()
+    [event(&stop), event(&usage), "data: [DONE]\n\n".to_owned()]
+}
+
+fn event(chunk: &Value) -> String {
+    format!("data: {chunk}\n\n")
 }
 
 fn choice(delta: &Value, finish_reason: &Value) -> Value {

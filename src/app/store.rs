@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
@@ -92,6 +93,7 @@ fn writer(settings: &StoreSettings) -> WriterSettings {
         queue: settings.write_queue,
         group: settings.write_group,
         queue_timeout: ms(settings.write_queue_timeout_ms),
+        gather: Duration::from_micros(settings.write_gather_us),
     }
 }
 

@@ -78,6 +78,7 @@ sections! {
         write_queue: usize,
         write_group: usize,
         write_queue_timeout_ms: u64,
+        write_gather_us: u64,
     }
 
     /// The agents that come from files.
@@ -219,6 +220,9 @@ pub enum LogFormat {
 /// async-graphql's parser stops at 64 selections inside each other.
 const QUERY_NESTING: RangeInclusive<usize> = 1..=64;
 
+/// More than this is a token that people see being late.
+const MOST_WRITE_GATHER_US: u64 = 20_000;
+
 const HIDDEN: &str = "(hidden)";
 
 #[expect(clippy::ref_option, reason = "serde hands the field by reference")]
@@ -284,6 +288,12 @@ impl Settings {
             return Err(ConfigError::invalid(
                 "limits.query_nesting",
                 "must be from 1 to 64: the parser follows no deeper",
+            ));
+        }
+        if self.store.write_gather_us > MOST_WRITE_GATHER_US {
+            return Err(ConfigError::invalid(
+                "store.write_gather_us",
+                format!("at most {MOST_WRITE_GATHER_US}: everybody who reads a run waits for it"),
             ));
         }
         if self.limits.page_size_default > self.limits.page_size {

@@ -2,6 +2,7 @@
 //! have in common.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,6 +146,9 @@ fn frames(
     async_stream::stream! {
         yield Bytes::from_static(format.hello);
         let (mut end, mut last) = (format.end, None);
+        let mut told = Instant::now();
+        let mut quiet = pin!(tokio::time::sleep(patience.keep_alive));
+        let mut stopping = pin!(stopping.cancelled());
         loop {
             let piece = tokio::select! {
                 biased;
@@ -156,18 +160,25 @@ fn frames(
                     }
                     write(format, &ready)
                 }
-                () = stopping.cancelled() => {
+                () = &mut stopping => {
                     end = format.cut;
                     break;
                 }
-                () = tokio::time::sleep(patience.keep_alive) => {
+                () = &mut quiet => {
+                    // Moved only when it fires, which is cheaper than for every event.
+                    let due = told + patience.keep_alive;
+                    if Instant::now() < due {
+                        quiet.as_mut().reset(due);
+                        continue;
+                    }
+                    quiet.as_mut().reset(Instant::now() + patience.keep_alive);
                     Bytes::from_static(format.keep_alive)
                 }
             };
-            let offered = Instant::now();
+            told = Instant::now();
             yield piece;
             // It is asked for more as soon as the connection takes more.
-            if offered.elapsed() > patience.unread {
+            if told.elapsed() > patience.unread {
                 yield write(format, &[unread(last, &id)]);
                 end = format.cut;
                 break;

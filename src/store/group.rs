@@ -251,6 +251,14 @@ impl Group {
             && self.appends.iter().all(|new| new.started_at.is_none())
     }
 
+    /// The outcome of a group of events that are all written.
+    pub(crate) fn all_appended(&self) -> GroupOutcome {
+        GroupOutcome {
+            appends: self.appends.iter().map(|_| Ok(())).collect(),
+            ..GroupOutcome::default()
+        }
+    }
+
     /// The group's events as log rows, one for each run, in the order of their runs' first
     /// appearance. `accepted` tells which starts were accepted, `ended` which ends.
     pub(crate) fn log_rows(&self, outcome: &GroupOutcome) -> Vec<LogRow<'_>> {

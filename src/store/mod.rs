@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod compact;
 pub(crate) mod error;
 pub(crate) mod file_agents;
+mod gather;
 pub(crate) mod group;
 pub(crate) mod keys;
 pub(crate) mod log_rows;

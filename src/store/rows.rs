@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use sqlx::FromRow;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -21,6 +23,16 @@ use super::{Kin, StoreError};
 /// since 1970 in SQLite, which has no type for time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp(pub(crate) Timestamp);
+
+/// As SQLite keeps it.
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let micros = i64::deserialize(deserializer)?;
+        DateTime::from_timestamp_micros(micros)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("{micros} is no timestamp")))
+    }
+}
 
 impl Type<Sqlite> for Stamp {
     fn type_info() -> <Sqlite as Database>::TypeInfo {
@@ -250,7 +262,8 @@ impl From<MemoryRow> for Memory {
 pub(crate) const MESSAGE_COLUMNS: &str = "m.id, m.session_id, m.parent_id, m.position, m.role, \
     m.run_id, m.parts, m.finish_reason, m.created_at";
 
-#[derive(FromRow)]
+/// One row, or in JSON an array of [`MESSAGE_COLUMNS`].
+#[derive(FromRow, Deserialize)]
 pub(crate) struct MessageRow {
     id: Uuid,
     session_id: Uuid,
@@ -287,6 +300,30 @@ pub(crate) struct BranchRow {
     branch: i64,
     #[sqlx(flatten)]
     message: MessageRow,
+}
+
+/// All messages of one branch, in order, and which of the wanted branches it is.
+#[derive(FromRow)]
+pub(crate) struct WholeBranchRow {
+    branch: i64,
+    messages: Json<Vec<MessageRow>>,
+}
+
+/// Puts each of the `count` branches that were asked for in its place.
+pub(crate) fn whole_branches(
+    rows: Vec<WholeBranchRow>,
+    count: usize,
+) -> Result<Vec<Vec<Message>>, StoreError> {
+    let mut branches = vec![Vec::new(); count];
+    for row in rows {
+        let branch = usize::try_from(row.branch)
+            .ok()
+            .and_then(|at| branches.get_mut(at));
+        if let Some(branch) = branch {
+            *branch = all(row.messages.0)?;
+        }
+    }
+    Ok(branches)
 }
 
 /// Sorts messages into the `count` branches that were asked for.

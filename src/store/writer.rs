@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::domain::RunId;
 
+use super::gather::Gather;
 use super::group::{Group, GroupOutcome};
 use super::{FinishedRun, NewEvents, NewRun, Reply, StartedRun, StoreError, Turn, TurnRequest};
 
@@ -23,6 +24,8 @@ pub struct WriterSettings {
     pub group: usize,
     /// How long a write may wait for a place in the queue.
     pub queue_timeout: Duration,
+    /// How long events may wait for others to share their commit, where they come fast.
+    pub gather: Duration,
 }
 
 /// Commits one group in one transaction: all of it or, with an error, nothing.
@@ -38,6 +41,16 @@ enum Write {
     Turn(TurnRequest, Reply<Turn>),
 }
 
+impl Write {
+    /// Whether somebody waits for just this one; events are followed by more of them.
+    fn is_urgent(&self) -> bool {
+        match self {
+            Self::Start(..) | Self::Finish(..) | Self::Turn(..) => true,
+            Self::Append(new, _) => new.started_at.is_some(),
+        }
+    }
+}
+
 /// The handle of those who write.
 pub(crate) struct Writer {
     queue: mpsc::Sender<Write>,
@@ -50,7 +63,7 @@ impl Writer {
     pub(crate) fn spawn(settings: &WriterSettings, committer: impl Committer) -> Self {
         let (queue, writes) = mpsc::channel(settings.queue);
         let (closing, closed) = mpsc::channel(1);
-        let task = tokio::spawn(run(committer, writes, closed, settings.group));
+        let task = tokio::spawn(run(committer, writes, closed, settings.clone()));
         Self {
             queue,
             queue_timeout: settings.queue_timeout,
@@ -128,9 +141,11 @@ async fn run(
     mut committer: impl Committer,
     mut writes: mpsc::Receiver<Write>,
     mut closed: mpsc::Receiver<()>,
-    group: usize,
+    settings: WriterSettings,
 ) {
+    let group = settings.group;
     let mut taken = Vec::with_capacity(group);
+    let mut gather = Gather::new(settings.gather);
     let mut broken = BrokenLogs::default();
     loop {
         tokio::select! {
@@ -140,6 +155,8 @@ async fn run(
             _ = closed.recv() => writes.close(),
         }
         if !taken.is_empty() {
+            let urgent = Write::is_urgent;
+            gather.fill(&mut taken, &mut writes, group, urgent).await;
             commit(&mut committer, &mut broken, taken.drain(..)).await;
         }
     }

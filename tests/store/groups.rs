@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use talkgraph::domain::{AgentId, RunStatus};
-use talkgraph::store::{SessionTarget, StoreError, WriterSettings};
+use talkgraph::store::{SessionTarget, StartedRun, StoreError, WriterSettings};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas};
+use crate::support::wait::eventually;
 
 pub(crate) async fn a_bad_member_is_refused_alone(database: Arc<Database>) {
     let scene = Scene::new(&database).await;
@@ -84,6 +85,41 @@ pub(crate) async fn runs_are_told_apart_within_a_group(database: Arc<Database>) 
     }
 }
 
+pub(crate) async fn groups_of_events_have_any_size(database: Arc<Database>) {
+    let scene = Scene::new(&database).await;
+    let started = join_all((0..70).map(|_| scene.start_new())).await;
+    for (size, sequence) in [1, 2, 3, 31, 32, 33, 64, 65, 70].into_iter().zip(2..) {
+        let events = |one: &StartedRun| scene.new_events(deltas(&one.run, sequence..=sequence));
+        // One that was there before takes none of the others down with it.
+        let again = scene.append(scene.new_events(deltas(&started[0].run, 1..=1)));
+        let appends = started[1..size].iter().map(|one| scene.append(events(one)));
+        let (again, appended) = tokio::join!(again, join_all(appends));
+        assert!(again.is_err());
+        appended.into_iter().for_each(Result::unwrap);
+        for one in &started[size..] {
+            scene.append(events(one)).await.unwrap();
+        }
+    }
+    let expected: Vec<u64> = (1..=10).collect();
+    assert_eq!(scene.sequences(started[0].run.id).await, [1]);
+    for one in &started[1..] {
+        assert_eq!(scene.sequences(one.run.id).await, expected);
+    }
+}
+
+pub(crate) async fn commits_reach_the_database_file(database: Arc<Database>) {
+    let scene = Scene::new(&database).await;
+    let question = "Does this leave the write-ahead log?";
+    let new = scene.new_run(SessionTarget::New(scene.new_session()), question);
+    scene.store.start_run(new).await.unwrap();
+    let path = database.sqlite_path();
+    eventually("the commit in the database file", async || {
+        let file = std::fs::read(&path).unwrap();
+        memchr::memmem::find(&file, question.as_bytes())
+    })
+    .await;
+}
+
 pub(crate) async fn closing_commits_what_is_queued(database: Arc<Database>) {
     let scene = Scene::new(&database).await;
     let started = scene.start_new().await;
@@ -136,6 +172,7 @@ pub(crate) async fn a_full_queue_refuses_after_its_time(database: Arc<Database>)
             queue: 1,
             group: 1,
             queue_timeout: Duration::ZERO,
+            gather: Duration::ZERO,
         })
         .await;
     let scene = Scene::on(store).await;

@@ -94,6 +94,7 @@ on_both! {
         a_bad_member_is_refused_alone,
         events_after_a_refused_event_of_the_same_group_are_refused,
         runs_are_told_apart_within_a_group,
+        groups_of_events_have_any_size,
         closing_commits_what_is_queued,
         a_closed_store_refuses,
         a_full_queue_refuses_after_its_time,
@@ -124,6 +125,14 @@ on_both! {
     }
     nodes {
         two_nodes_work_in_the_same_sessions,
+    }
+}
+
+/// What only SQLite does.
+mod only_sqlite {
+    #[test]
+    fn commits_reach_the_database_file() {
+        crate::support::database::on_sqlite(crate::groups::commits_reach_the_database_file);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,7 @@ const ROOMY: WriterSettings = WriterSettings {
     queue: 1000,
     group: 500,
     queue_timeout: Duration::from_secs(10),
+    gather: Duration::from_micros(800),
 };
 
 /// A database that lasts as long as its test.
@@ -113,9 +115,9 @@ impl Database {
     /// A node's store with these bounds for its writer.
     pub(crate) async fn open_with(&self, writer: WriterSettings) -> SharedStore {
         match self {
-            Self::Sqlite(folder) => {
+            Self::Sqlite(_) => {
                 let settings = SqliteSettings {
-                    path: folder.path().join("data").join("talkgraph.db"),
+                    path: self.sqlite_path(),
                     read_connections: 2,
                     synchronous_full: false,
                     busy_timeout: Duration::from_secs(10),
@@ -139,8 +141,8 @@ impl Database {
     pub(crate) async fn set_head(&self, session: uuid::Uuid, head: uuid::Uuid, length: i32) {
         let sql = "UPDATE sessions SET head_message_id = $1, branch_length = $2 WHERE id = $3";
         match self {
-            Self::Sqlite(folder) => {
-                let path = folder.path().join("data").join("talkgraph.db");
+            Self::Sqlite(_) => {
+                let path = self.sqlite_path();
                 let mut connection = SqliteConnection::connect(&path.to_string_lossy())
                     .await
                     .expect("SQLite opens");
@@ -171,6 +173,14 @@ impl Database {
         let mut connection = connect(self.postgres_url()).await;
         execute(&mut connection, format!("BEGIN; {sql}")).await;
         connection
+    }
+
+    /// Where SQLite's database is.
+    pub(crate) fn sqlite_path(&self) -> PathBuf {
+        match self {
+            Self::Sqlite(folder) => folder.path().join("data").join("talkgraph.db"),
+            Self::Postgres { .. } => panic!("this needs SQLite"),
+        }
     }
 
     fn postgres_url(&self) -> &str {

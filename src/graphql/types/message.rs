@@ -15,8 +15,13 @@ use crate::graphql::loader::{LatestKin, load};
 use crate::graphql::{ApiError, Code, api};
 use crate::store::Kin;
 
+mod short_cut;
+
+pub(crate) use short_cut::Message;
+
+/// A message with all that can be asked of it.
 #[derive(Clone)]
-pub(crate) struct Message {
+pub(crate) struct WholeMessage {
     id: MessageId,
     source: Source,
 }
@@ -125,7 +130,7 @@ fn visible(part: &domain::Part) -> Option<MessagePart> {
     })
 }
 
-impl Message {
+impl WholeMessage {
     /// A message that is there already.
     pub(crate) fn stored(message: Arc<domain::Message>) -> Self {
         Self {
@@ -227,8 +232,8 @@ impl Message {
 }
 
 /// Something that was said, as ordered parts.
-#[Object]
-impl Message {
+#[Object(name = "Message")]
+impl WholeMessage {
     /// The message's global id; the same while it is written and afterwards.
     pub(crate) async fn id(&self) -> ID {
         self.id.to_string().into()

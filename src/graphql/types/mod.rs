@@ -8,6 +8,7 @@ pub(crate) mod followed;
 pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod payload;
+mod plain;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod session;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::domain::{Message, MessageId, Principal};
-use crate::store::rows::{BranchRow, KinRow, MessageRow, all, by_branch, by_kin};
+use crate::store::rows::{BranchRow, KinRow, MESSAGE_COLUMNS, MessageRow, all, by_branch, by_kin};
 use crate::store::{BranchRange, Kin, MessageStore, StoreError, queries};
 
 use super::PostgresStore;
@@ -39,7 +39,8 @@ impl MessageStore for PostgresStore {
             .push_bind(ranges.iter().map(|r| r.from).collect::<Vec<_>>())
             .push_bind(ranges.iter().map(|r| r.to).collect::<Vec<_>>());
         query.push(") WITH ORDINALITY AS w (head, low, high, n))");
-        queries::push_branches(&mut query, who);
+        queries::push_branches(&mut query, who, MESSAGE_COLUMNS);
+        query.push(" ORDER BY w.branch, w.position");
         let rows: Vec<BranchRow> = self
             .patience
             .wait(query.build_query_as().fetch_all(&self.pool))

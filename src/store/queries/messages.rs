@@ -17,9 +17,14 @@ pub(crate) fn messages_by_id<DB: Dialect>(who: &Principal, ids: &[MessageId]) ->
     query
 }
 
-/// Ends the statement of `MessageStore::branches` that began with the table
-/// `wanted (branch, head, low, high)`.
-pub(crate) fn push_branches<DB: Dialect>(query: &mut QueryBuilder<DB>, who: &Principal) {
+/// Goes on with the statement of `MessageStore::branches` that began with the table
+/// `wanted (branch, head, low, high)`, up to the conditions on what is read, which are
+/// `columns` of `walk w` and `messages m`.
+pub(crate) fn push_branches<DB: Dialect>(
+    query: &mut QueryBuilder<DB>,
+    who: &Principal,
+    columns: &str,
+) {
     // From each head up to the first position wanted; only ids go through the recursion.
     query.push(
         ", walk (branch, id, parent_id, position, low, high) AS (
@@ -34,10 +39,9 @@ pub(crate) fn push_branches<DB: Dialect>(query: &mut QueryBuilder<DB>, who: &Pri
            FROM walk w JOIN messages m ON m.id = w.parent_id WHERE w.position > w.low
          ) SELECT w.branch, ",
     );
-    query.push(MESSAGE_COLUMNS);
+    query.push(columns);
     query.push(" FROM walk w JOIN messages m ON m.id = w.id WHERE w.position < w.high");
     push_owner(query, "m.", who);
-    query.push(" ORDER BY w.branch, w.position");
 }
 
 /// `(below, relative, id)` of each kin's latest messages, oldest first: whether they are below

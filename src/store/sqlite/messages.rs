@@ -4,10 +4,17 @@ use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::domain::{Message, MessageId, Principal};
-use crate::store::rows::{BranchRow, KinRow, MessageRow, all, by_branch, by_kin};
+use crate::store::rows::{KinRow, MessageRow, WholeBranchRow, all, by_kin, whole_branches};
 use crate::store::{BranchRange, Kin, MessageStore, StoreError, queries};
 
 use super::SqliteStore;
+
+/// A message as one value. A row comes from the connection's thread by itself, with a change of
+/// threads there and back, and each of its columns is copied twice; for a page of messages
+/// that costs more than finding them.
+const MESSAGE_JSON: &str = "json_array(hex(m.id), hex(m.session_id), \
+    CASE WHEN m.parent_id IS NOT NULL THEN hex(m.parent_id) END, m.position, m.role, \
+    hex(m.run_id), json(m.parts), m.finish_reason, m.created_at)";
 
 #[async_trait]
 impl MessageStore for SqliteStore {
@@ -36,9 +43,11 @@ impl MessageStore for SqliteStore {
                 .push_bind(range.to);
         });
         query.push(")");
-        queries::push_branches(&mut query, who);
-        let rows: Vec<BranchRow> = query.build_query_as().fetch_all(&self.reads).await?;
-        by_branch(rows, ranges.len())
+        let columns = format!("json_group_array({MESSAGE_JSON} ORDER BY w.position) AS messages");
+        queries::push_branches(&mut query, who, &columns);
+        query.push(" GROUP BY w.branch");
+        let rows: Vec<WholeBranchRow> = query.build_query_as().fetch_all(&self.reads).await?;
+        whole_branches(rows, ranges.len())
     }
 
     async fn kin(

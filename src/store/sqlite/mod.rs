@@ -2,6 +2,7 @@
 
 mod agents;
 mod backup;
+mod checkpoint;
 mod commit;
 mod memories;
 mod messages;
@@ -21,6 +22,8 @@ use sqlx::types::Json;
 use sqlx::{Connection, QueryBuilder, Sqlite};
 use uuid::Uuid;
 
+use self::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
+use self::commit::SqliteCommitter;
 pub use backup::{BackupError, backup};
 use presence::Presence;
 
@@ -57,6 +60,7 @@ pub struct SqliteStore {
     writes: SqlitePool,
     writer: Writer,
     presence: Presence,
+    checkpoints: Checkpoints,
 }
 
 impl SqliteStore {
@@ -76,20 +80,28 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(settings.busy_timeout)
             .optimize_on_close(true, None)
+            .pragma(
+                "wal_autocheckpoint",
+                LAST_RESORT_PAGES,
+            )
+            // Else what a statement would have to take back goes to a file, page by page.
+            .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(256);
         let writes = pool(1, settings).connect_with(options.clone()).await?;
         MIGRATIONS
             .run_direct(None, &mut *writes.acquire().await?, false)
             .await
             .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
+        let checkpoints = Checkpoints::begin(options.clone()).await?;
         let reads = pool(settings.read_connections, settings)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        let writer = Writer::spawn(&settings.writer, commit::SqliteCommitter::new(&writes));
+        let committer = SqliteCommitter::new(&writes, checkpoints.has_commits());
         Ok(Self {
             reads,
             writes,
-            writer,
+            writer: Writer::spawn(&settings.writer, committer),
+            checkpoints,
             presence,
         })
     }
@@ -172,6 +184,7 @@ impl Maintenance for SqliteStore {
 
     async fn close(&self) {
         self.writer.close().await;
+        self.checkpoints.close().await;
         self.reads.close().await;
         self.writes.close().await;
     }

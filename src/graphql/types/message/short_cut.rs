@@ -1,0 +1,102 @@
+//! Messages as they are listed: by the thousand, and mostly with what they have anyway.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{
+    ContainerType, Context, ContextSelectionSet, ID, ObjectType, OutputType, Positioned, Result,
+    ScalarType, ServerResult, Value,
+};
+
+use super::{Source, StreamPlace, WholeMessage};
+use crate::agent::Transcript;
+use crate::domain::{self, MessageId};
+use crate::graphql::types::enums::{FinishReason, Role};
+use crate::graphql::types::plain::{self, Plain};
+
+/// A [`WholeMessage`] that takes a short cut where it can.
+#[derive(Clone)]
+pub(crate) struct Message(WholeMessage);
+
+impl Message {
+    /// A message that is there already.
+    pub(crate) fn stored(message: Arc<domain::Message>) -> Self {
+        Self(WholeMessage::stored(message))
+    }
+
+    /// A stored message that is read when more than its id is selected.
+    pub(crate) fn by_id(id: MessageId) -> Self {
+        Self(WholeMessage::by_id(id))
+    }
+
+    /// A message at one event of its stream.
+    pub(crate) fn streamed(
+        id: MessageId,
+        place: StreamPlace,
+        transcript: &Arc<Transcript>,
+    ) -> Self {
+        Self(WholeMessage::streamed(id, place, transcript))
+    }
+
+    /// The message's global id.
+    pub(crate) async fn id(&self, ctx: &Context<'_>) -> Result<ID> {
+        self.0.id(ctx).await
+    }
+}
+
+impl OutputType for Message {
+    fn type_name() -> Cow<'static, str> {
+        WholeMessage::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        WholeMessage::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        ctx: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        match plain::resolve(self, ctx) {
+            Some(value) => Ok(value),
+            None => self.0.resolve(ctx, field).await,
+        }
+    }
+}
+
+impl ContainerType for Message {
+    async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
+        self.0.resolve_field(ctx).await
+    }
+}
+
+impl ObjectType for Message {}
+
+impl Plain for Message {
+    const INTERFACE: &'static str = "Node";
+
+    fn type_name(&self) -> &'static str {
+        "Message"
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        if name == "id" {
+            return Some(self.0.id.to_string().into());
+        }
+        let Source::Stored(message) = &self.0.source else {
+            return None;
+        };
+        Some(match name {
+            "role" => async_graphql::resolver_utils::enum_value(Role::from(message.role)),
+            "text" => message.text().into(),
+            "createdAt" => message.created_at.to_value(),
+            "finishReason" => message.finish_reason.map_or(Value::Null, |reason| {
+                async_graphql::resolver_utils::enum_value(FinishReason::from(reason))
+            }),
+            _ => return None,
+        })
+    }
+}

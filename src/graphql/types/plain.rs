@@ -1,0 +1,65 @@
+//! A short cut past the executor, which makes a future for each field of each object: where
+//! only what an object has anyway is selected, its values are put together at once.
+
+use async_graphql::indexmap::IndexMap;
+use async_graphql::parser::types::{Selection, SelectionSet};
+use async_graphql::{ContextSelectionSet, Name, Value};
+
+/// An object as far as it can be answered at once.
+pub(crate) trait Plain {
+    /// Its type.
+    fn type_name(&self) -> &'static str;
+
+    /// The one interface that it may be asked for as.
+    const INTERFACE: &'static str;
+
+    /// The value of a field; none if it takes the executor.
+    fn field(&self, name: &str) -> Option<Value>;
+}
+
+/// What is selected of an object. None if anything of it takes the executor; a document that
+/// comes so far is valid, and `@skip` and `@include` are gone from it.
+pub(crate) fn resolve<T: Plain>(object: &T, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
+    let mut values = IndexMap::new();
+    select(object, &ctx.item.node, ctx, &mut values)?;
+    Some(Value::Object(values))
+}
+
+fn select<T: Plain>(
+    object: &T,
+    selections: &SelectionSet,
+    ctx: &ContextSelectionSet<'_>,
+    values: &mut IndexMap<Name, Value>,
+) -> Option<()> {
+    let type_name = object.type_name();
+    for selection in &selections.items {
+        let (condition, selections) = match &selection.node {
+            Selection::Field(field) => {
+                let field = &field.node;
+                let value = match field.name.node.as_str() {
+                    _ if !field.directives.is_empty() => return None,
+                    "__typename" => type_name.into(),
+                    name => object.field(name)?,
+                };
+                // Fields of the same key are of the same value.
+                values.insert(field.response_key().node.clone(), value);
+                continue;
+            }
+            Selection::InlineFragment(fragment) => {
+                let fragment = &fragment.node;
+                (fragment.type_condition.as_ref(), &fragment.selection_set)
+            }
+            Selection::FragmentSpread(spread) => {
+                let name = &spread.node.fragment_name.node;
+                let fragment = &ctx.query_env.fragments.get(name)?.node;
+                (Some(&fragment.type_condition), &fragment.selection_set)
+            }
+        };
+        let on = condition.map(|condition| condition.node.on.node.as_str());
+        // Other conditions are other types: there is no other interface.
+        if on.is_none_or(|on| on == type_name || on == T::INTERFACE) {
+            select(object, &selections.node, ctx, values)?;
+        }
+    }
+    Some(())
+}
