@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,9 @@ impl Runner {
         at: Timestamp,
         left: &mut Vec<(Principal, Run)>,
     ) -> Result<(), StoreError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut tried = HashSet::new();
         let mut next = std::mem::take(left);
         loop {

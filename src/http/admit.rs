@@ -113,9 +113,13 @@ fn kind(operation: &OperationDefinition) -> Kind {
     }
 }
 
-/// Whether it plainly selects nothing but `runEvents`.
+/// The subscriptions that change nothing.
+const FOLLOWING: [&str; 3] = ["runEvents", "sessionEvents", "sessionChanged"];
+
+/// Whether it plainly selects nothing but subscriptions that change nothing.
 fn follows(selections: &SelectionSet) -> bool {
-    selections.items.iter().all(
-        |item| matches!(&item.node, Selection::Field(field) if field.node.name.node == "runEvents"),
-    )
+    selections.items.iter().all(|item| {
+        matches!(&item.node, Selection::Field(field)
+            if FOLLOWING.contains(&field.node.name.node.as_str()))
+    })
 }

@@ -71,7 +71,8 @@ async fn append_all(connection: &mut SqliteConnection, group: &Group) -> Result<
             .bind(row.last_sequence().cast_signed())
             .bind(row.who.tenant.as_ref())
             .bind(row.who.owner.as_ref())
-            .bind(encode_events(&row.events)?);
+            .bind(encode_events(&row.events)?)
+            .bind(row.node.uuid());
     }
     match query.execute(connection).await {
         Ok(_) => Ok(true),
@@ -86,9 +87,9 @@ async fn append_all(connection: &mut SqliteConnection, group: &Group) -> Result<
 /// one that does not follow its log has no place in the table, which refuses the statement.
 static APPENDS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let statement = |size: u32| {
-        let row = vec!["(?, ?, ?, ?, ?, ?)"; 1 << size].join(", ");
+        let row = vec!["(?, ?, ?, ?, ?, ?, ?)"; 1 << size].join(", ");
         format!(
-            "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events) AS \
+            "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id) AS \
              (VALUES {row}) \
              INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
              SELECT run_id, CASE WHEN {FOLLOWS_LOG} THEN first_sequence END, last_sequence, \
