@@ -208,7 +208,7 @@ mod tests {
             text: "Hm.".into(),
             signature: None,
         };
-        assert!(spoken(&[thought.clone()]).is_empty());
+        assert!(spoken(std::slice::from_ref(&thought)).is_empty());
         assert_eq!(spoken(&[thought, text("Yes.")])[0].content.len(), 2);
     }
 }

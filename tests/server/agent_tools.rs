@@ -113,9 +113,33 @@ pub(crate) async fn tools_are_called_until_there_is_an_answer(db: Arc<Database>)
         );
     }
 
-    // The events tell the same, in the same order.
-    let log = run_events(&client, &id, 0).await;
-    check_sequences(&log);
+    check_events(&run_events(&client, &id, 0).await, parts);
+    check_prompts(&server.upstream);
+    let session = string(&answer["session"]["id"]);
+    chat(&client, Some(&session), "Thanks").await;
+    let expected = [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "assistant",
+        "user",
+    ];
+    assert_eq!(roles(&server.upstream, 2), expected);
+}
+
+fn roles(server: &Upstream, call: usize) -> Vec<String> {
+    let messages = shown(server, call);
+    messages
+        .iter()
+        .map(|message| string(&message["role"]))
+        .collect()
+}
+
+/// The events tell the same as the parts, in the same order.
+fn check_events(log: &[Value], parts: &[Value]) {
+    check_sequences(log);
     let kinds: Vec<_> = log
         .iter()
         .map(|event| string(&event["__typename"]))
@@ -133,41 +157,20 @@ pub(crate) async fn tools_are_called_until_there_is_an_answer(db: Arc<Database>)
         .map(|event| string(&event["delta"]))
         .collect();
     assert_eq!(parts[1]["arguments"], arguments);
+}
 
-    // What the model was told, of the tools and of their results; then and in the next turn.
-    let asked = &server.upstream.received()[0].body;
-    let names: Vec<_> = asked["tools"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|tool| &tool["function"]["name"])
-        .collect();
+/// What the model was told, of the tools and of their results.
+fn check_prompts(upstream: &Upstream) {
+    let asked = &upstream.received()[0].body;
+    let tools = asked["tools"].as_array().unwrap();
+    let names: Vec<_> = tools.iter().map(|tool| &tool["function"]["name"]).collect();
     assert_eq!(names, ["calculator", "current_time"]);
-    let told = shown(&server.upstream, 1);
-    let roles: Vec<_> = told
-        .iter()
-        .map(|message| string(&message["role"]))
-        .collect();
-    assert_eq!(roles, ["system", "user", "assistant", "tool", "tool"]);
-    assert_eq!(told[2]["tool_calls"].as_array().unwrap().len(), 2);
-    let session = string(&answer["session"]["id"]);
-    chat(&client, Some(&session), "Thanks").await;
-    let roles: Vec<_> = shown(&server.upstream, 2)
-        .iter()
-        .map(|message| string(&message["role"]))
-        .collect();
     assert_eq!(
-        roles,
-        [
-            "system",
-            "user",
-            "assistant",
-            "tool",
-            "tool",
-            "assistant",
-            "user"
-        ]
+        roles(upstream, 1),
+        ["system", "user", "assistant", "tool", "tool"]
     );
+    let calls = &shown(upstream, 1)[2]["tool_calls"];
+    assert_eq!(calls.as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ async fn free_port() -> u16 {
 async fn proxy(port: u16) -> (Pages, Arc<Mutex<Vec<HeaderMap>>>) {
     let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let noted = Arc::clone(&seen);
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::client::http();
     let hand_on = async move |request: Request| {
         let (parts, body) = request.into_parts();
         noted.lock().unwrap().push(parts.headers.clone());

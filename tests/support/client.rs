@@ -137,7 +137,7 @@ pub(crate) async fn send(request: RequestBuilder) -> Response {
 }
 
 /// Makes a new pool each time, because a pool belongs to the runtime of its test.
-fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     let client = http_client(&HttpSettings {
         connect_timeout: PATIENCE,
         proxy_from_env: false,
