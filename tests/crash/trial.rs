@@ -173,7 +173,6 @@ impl<'a> Trial<'a> {
             ("runs.restarts", "1000".to_owned()),
             ("runs.store_outage_s", QUIET.as_secs().to_string()),
             // What waits for a database waits for moments only.
-            ("store.acquire_timeout_ms", "500".to_owned()),
             ("store.connect_timeout_ms", "500".to_owned()),
             ("store.statement_timeout_ms", "1000".to_owned()),
             ("store.sqlite_busy_timeout_ms", "100".to_owned()),
@@ -181,6 +180,7 @@ impl<'a> Trial<'a> {
         ];
         if let Some(url) = url {
             settings.push(("store.url", url.to_owned()));
+            settings.push(("store.acquire_timeout_ms", "500".to_owned()));
             // On SQLite no server waits for the lease of another.
             settings.push(("runs.lease_s", "1".to_owned()));
         }

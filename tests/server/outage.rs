@@ -58,12 +58,13 @@ impl Scene {
         let mut settings = vec![
             ("models.openai.base_url", base_url.as_str()),
             ("runs.store_outage_s", &outage_s),
-            ("store.acquire_timeout_ms", "500"),
             ("store.connect_timeout_ms", "500"),
             ("store.statement_timeout_ms", "1000"),
             ("store.sqlite_busy_timeout_ms", "200"),
         ];
-        settings.extend(url.map(|url| ("store.url", url)));
+        if let Some(url) = url {
+            settings.extend([("store.url", url), ("store.acquire_timeout_ms", "500")]);
+        }
         let command = heedless(&program(folder.path(), &[], &settings));
         let process = Process::serve(command).await;
         Self {

@@ -17,17 +17,24 @@ impl MemoryStore for PostgresStore {
         memory: &Memory,
         most: u32,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let mut save = queries::save_memory::<Postgres>(who, memory);
-        save.build().execute(&mut *transaction).await?;
-        let mut forget = queries::forget_memories::<Postgres>(who, most);
-        forget.build().execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        let saved = async {
+            let mut transaction = self.pool.begin().await?;
+            let mut save = queries::save_memory::<Postgres>(who, memory);
+            save.build().execute(&mut *transaction).await?;
+            let mut forget = queries::forget_memories::<Postgres>(who, most);
+            forget.build().execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(())
+        };
+        self.patience.wait(saved).await
     }
 
     async fn memories(&self, who: &Principal, limit: u32) -> Result<Vec<Memory>, StoreError> {
         let mut query = queries::memories::<Postgres>(who, limit);
-        all::<MemoryRow, _>(query.build_query_as().fetch_all(&self.pool).await?)
+        all::<MemoryRow, _>(
+            self.patience
+                .wait(query.build_query_as().fetch_all(&self.pool))
+                .await?,
+        )
     }
 }

@@ -106,6 +106,7 @@ async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), St
 }
 
 fn pool(settings: &PostgresSettings, patience: Patience) -> PgPoolOptions {
+    let doubting = patience.clone();
     PgPoolOptions::new()
         // One is the writer's.
         .max_connections(settings.connections.saturating_sub(1).max(1))
@@ -115,9 +116,10 @@ fn pool(settings: &PostgresSettings, patience: Patience) -> PgPoolOptions {
         // would give the first callers after a quiet time a connection that a firewall or a
         // restarted server has dropped meanwhile.
         .test_before_acquire(false)
-        .before_acquire(|connection, state| {
+        .before_acquire(move |connection, state| {
+            let is_in_doubt = doubting.is_in_doubt();
             Box::pin(async move {
-                if state.idle_for > TRUSTED_IDLE_TIME {
+                if is_in_doubt || state.idle_for > TRUSTED_IDLE_TIME {
                     connection.ping().await?;
                 }
                 Ok(true)

@@ -16,8 +16,8 @@ use crate::store::StoreError;
 /// A whole call, which may be a transaction, may take this many times what one statement may.
 pub(super) const CALL_TIMEOUT_FACTOR: u32 = 2;
 
-/// How long after a call was given up the connections that come back are asked whether they
-/// still work.
+/// How long after a call was given up, or had lost its connection, all connections are asked
+/// whether they still work, when they are taken and when they come back.
 const DOUBT: Duration = Duration::from_secs(10);
 
 /// How long such a connection may take to answer.
@@ -61,22 +61,29 @@ impl Patience {
         // also be the one who gives up.
         let given_up = GivenUp(Some(&self.doubt));
         let outcome = tokio::time::timeout(self.timeout, call.as_mut()).await;
-        match outcome {
-            Ok(outcome) => {
-                given_up.not_at_all();
-                Ok(outcome?)
-            }
+        let outcome = match outcome {
+            Ok(outcome) => outcome.map_err(StoreError::from),
             Err(_) => Err(StoreError::Unavailable(format!(
                 "PostgreSQL did not answer within {:?}",
                 self.timeout
             ))),
+        };
+        // What cut one connection may have cut the others.
+        if !matches!(outcome, Err(StoreError::Unavailable(_))) {
+            given_up.not_at_all();
         }
+        outcome
+    }
+
+    /// Whether connections are doubted: something went wrong with one of them lately.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.is_there()
     }
 
     /// Whether a connection that comes back to the pool can be used again. The pool itself
     /// would wait for its answer without an end, and have one connection less meanwhile.
     pub(super) async fn trusts(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if !self.doubt.is_there() {
+        if !self.is_in_doubt() {
             return Ok(());
         }
         match tokio::time::timeout(PROBE_TIMEOUT, connection.ping()).await {
@@ -102,7 +109,7 @@ impl Doubt {
     }
 }
 
-/// A call that counts as given up unless it says otherwise.
+/// A call that has failed or was given up, unless it says otherwise.
 struct GivenUp<'d>(Option<&'d Doubt>);
 
 impl GivenUp<'_> {
