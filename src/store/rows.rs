@@ -302,24 +302,33 @@ pub(crate) struct BranchRow {
     message: MessageRow,
 }
 
-/// In JSON: which of the wanted branches a message is part of, and the message.
-#[derive(Deserialize)]
-pub(crate) struct WholeRow(i64, MessageRow);
+/// All messages of one branch, in order, and which of the wanted branches it is.
+#[derive(FromRow)]
+pub(crate) struct WholeBranchRow {
+    branch: i64,
+    messages: Json<Vec<MessageRow>>,
+}
 
-/// Sorts messages, in any order, into the `count` branches that were asked for.
+/// Puts each of the `count` branches that were asked for in its place.
 pub(crate) fn whole_branches(
-    mut rows: Vec<WholeRow>,
+    rows: Vec<WholeBranchRow>,
     count: usize,
 ) -> Result<Vec<Vec<Message>>, StoreError> {
-    rows.sort_unstable_by_key(|WholeRow(branch, message)| (*branch, message.position));
-    let rows = rows.into_iter();
-    let rows = rows.map(|WholeRow(branch, message)| BranchRow { branch, message });
-    by_branch(rows, count)
+    let mut branches = vec![Vec::new(); count];
+    for row in rows {
+        let branch = usize::try_from(row.branch)
+            .ok()
+            .and_then(|at| branches.get_mut(at));
+        if let Some(branch) = branch {
+            *branch = all(row.messages.0)?;
+        }
+    }
+    Ok(branches)
 }
 
 /// Sorts messages into the `count` branches that were asked for.
 pub(crate) fn by_branch(
-    rows: impl IntoIterator<Item = BranchRow>,
+    rows: Vec<BranchRow>,
     count: usize,
 ) -> Result<Vec<Vec<Message>>, StoreError> {
     let mut branches = vec![Vec::new(); count];

@@ -39,8 +39,7 @@ impl MessageStore for PostgresStore {
             .push_bind(ranges.iter().map(|r| r.from).collect::<Vec<_>>())
             .push_bind(ranges.iter().map(|r| r.to).collect::<Vec<_>>());
         query.push(") WITH ORDINALITY AS w (head, low, high, n))");
-        let columns = format!("w.branch, {MESSAGE_COLUMNS}");
-        queries::push_branches(&mut query, who, "id", &columns);
+        queries::push_branches(&mut query, who, MESSAGE_COLUMNS);
         query.push(" ORDER BY w.branch, w.position");
         let rows: Vec<BranchRow> = self
             .patience

@@ -19,28 +19,28 @@ pub(crate) fn messages_by_id<DB: Dialect>(who: &Principal, ids: &[MessageId]) ->
 
 /// Goes on with the statement of `MessageStore::branches` that began with the table
 /// `wanted (branch, head, low, high)`, up to the conditions on what is read, which are
-/// `columns` of `walk w` and `messages m`. `row` is the column that finds a message soonest.
+/// `columns` of `walk w` and `messages m`.
 pub(crate) fn push_branches<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     who: &Principal,
-    row: &str,
     columns: &str,
 ) {
     // From each head up to the first position wanted; only ids go through the recursion.
-    query.push(format_args!(
-        ", walk (branch, found, parent_id, position, low, high) AS (
-           SELECT w.branch, m.{row}, m.parent_id, m.position, w.low, w.high
+    query.push(
+        ", walk (branch, id, parent_id, position, low, high) AS (
+           SELECT w.branch, m.id, m.parent_id, m.position, w.low, w.high
            FROM wanted w JOIN messages m ON m.id = w.head JOIN sessions s ON s.id = m.session_id
            WHERE s.deleted_at IS NULL AND m.position >= w.low",
-    ));
+    );
     push_owner(query, "m.", who);
-    query.push(format_args!(
+    query.push(
         " UNION ALL
-           SELECT w.branch, m.{row}, m.parent_id, m.position, w.low, w.high
+           SELECT w.branch, m.id, m.parent_id, m.position, w.low, w.high
            FROM walk w JOIN messages m ON m.id = w.parent_id WHERE w.position > w.low
-         ) SELECT {columns} FROM walk w JOIN messages m ON m.{row} = w.found
-         WHERE w.position < w.high",
-    ));
+         ) SELECT w.branch, ",
+    );
+    query.push(columns);
+    query.push(" FROM walk w JOIN messages m ON m.id = w.id WHERE w.position < w.high");
     push_owner(query, "m.", who);
 }
 

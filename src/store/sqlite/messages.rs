@@ -1,21 +1,20 @@
 //! Messages, alone and by branch.
 
 use async_trait::async_trait;
-use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::domain::{Message, MessageId, Principal};
-use crate::store::rows::{KinRow, MessageRow, WholeRow, all, by_kin, whole_branches};
+use crate::store::rows::{KinRow, MessageRow, WholeBranchRow, all, by_kin, whole_branches};
 use crate::store::{BranchRange, Kin, MessageStore, StoreError, queries};
 
 use super::SqliteStore;
 
-/// All messages as one value, each with its branch. A row comes from the connection's thread
-/// by itself, with a change of threads there and back, and each of its columns is copied
-/// twice; for a page of messages that costs more than finding them.
-const MESSAGES_JSON: &str = "json_group_array(json_array(w.branch, json_array(\
-    hex(m.id), hex(m.session_id), CASE WHEN m.parent_id IS NOT NULL THEN hex(m.parent_id) END, \
-    m.position, m.role, hex(m.run_id), json(m.parts), m.finish_reason, m.created_at)))";
+/// A message as one value. A row comes from the connection's thread by itself, with a change of
+/// threads there and back, and each of its columns is copied twice; for a page of messages
+/// that costs more than finding them.
+const MESSAGE_JSON: &str = "json_array(hex(m.id), hex(m.session_id), \
+    CASE WHEN m.parent_id IS NOT NULL THEN hex(m.parent_id) END, m.position, m.role, \
+    hex(m.run_id), json(m.parts), m.finish_reason, m.created_at)";
 
 #[async_trait]
 impl MessageStore for SqliteStore {
@@ -44,10 +43,11 @@ impl MessageStore for SqliteStore {
                 .push_bind(range.to);
         });
         query.push(")");
-        queries::push_branches(&mut query, who, "rowid", MESSAGES_JSON);
-        let (messages,): (Json<Vec<WholeRow>>,) =
-            query.build_query_as().fetch_one(&self.reads).await?;
-        whole_branches(messages.0, ranges.len())
+        let columns = format!("json_group_array({MESSAGE_JSON} ORDER BY w.position) AS messages");
+        queries::push_branches(&mut query, who, &columns);
+        query.push(" GROUP BY w.branch");
+        let rows: Vec<WholeBranchRow> = query.build_query_as().fetch_all(&self.reads).await?;
+        whole_branches(rows, ranges.len())
     }
 
     async fn kin(
