@@ -13,11 +13,7 @@ use crate::store::{FinishedRun, Rewind, StoreError, Turn};
 
 use super::Runner;
 use super::answer::Answer;
-use super::log::RunLog;
-
-/// Between tries to write a run's end while the database is away.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+use super::log::{FIRST_PAUSE, LONGEST_PAUSE, RunLog};
 
 /// How long a run that another server shall take up may take to write what it has.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(3);

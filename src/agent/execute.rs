@@ -14,12 +14,10 @@ use crate::llm::LlmError;
 use crate::store::{BranchRange, StoreError, TurnRequest};
 
 use super::ending::Ending;
+use super::follow::POLL;
 use super::log::{FIRST_PAUSE, LONGEST_PAUSE, LogError};
 use super::start::Place;
 use super::steps::Next;
-
-/// How often a run that waits for its turn looks whether another process has made room.
-const TURN_POLL: Duration = Duration::from_millis(500);
 
 /// The first model call of a run.
 const FIRST_STEP: u32 = 1;
@@ -244,7 +242,7 @@ impl Execution {
             tokio::select! {
                 _ = news.changed() => {}
                 // Another process may have ended the run before this one.
-                () = tokio::time::sleep(TURN_POLL) => {}
+                () = tokio::time::sleep(POLL) => {}
             }
         }
     }

@@ -7,7 +7,7 @@ use async_stream::try_stream;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use crate::bus::{LiveRun, Ready};
-use crate::domain::{EventBody, Principal, RunEvent, RunId};
+use crate::domain::{EventBody, Principal, Run, RunEvent, RunId};
 
 use super::{FollowError, Runner, Started};
 
@@ -15,7 +15,7 @@ use super::{FollowError, Runner, Started};
 const BATCH: u32 = 256;
 
 /// How often the log is asked for more when the run is being made by another process.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 
 /// The events of a run, in order and without holes; ends after the terminal event.
 pub type RunEvents = BoxStream<'static, Result<Arc<RunEvent>, FollowError>>;
@@ -32,13 +32,7 @@ impl Runner {
         let found = self.store.runs_by_id(who, &[run]).await?.pop();
         let stored = found.ok_or(FollowError::UnknownRun(run))?;
         let live = self.bus.get(run);
-        let last = live
-            .as_ref()
-            .map_or(0, |live| live.last_sequence())
-            .max(stored.last_sequence);
-        if after > last {
-            return Err(FollowError::BeyondEnd { last });
-        }
+        check_place(&stored, live.as_deref(), after)?;
         Ok(self.events(who.clone(), run, live, after))
     }
 
@@ -132,6 +126,20 @@ impl Runner {
             }
         }
         .boxed()
+    }
+}
+
+/// Whether a run has got as far as `after`.
+pub(super) fn check_place(
+    stored: &Run,
+    live: Option<&LiveRun>,
+    after: u64,
+) -> Result<(), FollowError> {
+    let last = live.map_or(0, LiveRun::last_sequence);
+    let last = last.max(stored.last_sequence);
+    match after > last {
+        true => Err(FollowError::BeyondEnd { last }),
+        false => Ok(()),
     }
 }
 

@@ -147,11 +147,10 @@ impl RunLog {
     /// Reads what the log has after all and writes the rest once more, under the same numbers.
     async fn rewrite(&mut self) -> Result<(), StoreError> {
         self.resync().await?;
+        self.broken.store(false, Ordering::Release);
         if self.unsettled.is_empty() {
-            self.broken.store(false, Ordering::Release);
             return Ok(());
         }
-        self.broken.store(false, Ordering::Release);
         let outcome = self.queue(true).await;
         self.caught_up().await;
         match outcome.await {

@@ -12,10 +12,8 @@ use crate::domain::time::now;
 use crate::domain::{Principal, RunId};
 use crate::store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
 
+use super::follow::POLL;
 use super::{Runner, StartError, StartRequest, Started};
-
-/// How often a run that another process makes is looked at.
-const FIND: Duration = Duration::from_millis(500);
 
 impl StartRequest {
     /// The request's key, as it is stored when the run starts `at`.
@@ -137,7 +135,7 @@ impl Runner {
                 })));
             }
             // Another process makes it.
-            tokio::time::sleep(FIND).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 }

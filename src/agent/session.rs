@@ -8,6 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::domain::{Principal, RunId, Session, SessionId};
 
+use super::follow::check_place;
 use super::{FollowError, RunEvents, Runner};
 
 /// How many runs are looked up at once.
@@ -39,14 +40,9 @@ impl Runner {
             Some(place) => {
                 let run = self.store.runs_by_id(who, &[place.run]).await?.pop();
                 let run = run.filter(|run| run.session_id == session);
-                let unknown = FollowError::NotOfSession(place.run);
-                let run = run.ok_or(unknown)?;
-                let turn = run.turn.ok_or(FollowError::NotOfSession(place.run))?;
-                let live = self.bus.get(run.id).map_or(0, |live| live.last_sequence());
-                let last = live.max(run.last_sequence);
-                if place.after > last {
-                    return Err(FollowError::BeyondEnd { last });
-                }
+                let placed = run.and_then(|run| Some((run.turn?, run)));
+                let (turn, run) = placed.ok_or(FollowError::NotOfSession(place.run))?;
+                check_place(&run, self.bus.get(run.id).as_deref(), place.after)?;
                 (turn - 1, place.after)
             }
         };

@@ -5,24 +5,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
+use crate::on_active_run::{start, with_policy};
 use crate::support::database::Database;
 use crate::support::server::Setup;
 use crate::support::talk::{
-    SEND, cancel, chat, create_session, ended_run, half_said, input, messages, run, run_events,
-    send, string,
+    SEND, cancel, chat, create_session, ended_run, half_said, messages, run, run_events, send,
 };
-
-fn with_policy(session: &str, text: &str, policy: &str) -> Value {
-    let mut variables = input(Some(session), text);
-    variables["input"]["onActiveRun"] = policy.into();
-    variables
-}
-
-async fn start(client: &Client, session: &str, text: &str, policy: &str) -> String {
-    let data = client.data(SEND, &with_policy(session, text, policy)).await;
-    string(&data["sendMessage"]["run"]["id"])
-}
 
 const WAITING: &str = "query($id: ID!) { session(id: $id) { activeRun { id } enqueuedRuns { id
     status lastSequence input { text parent { id } siblings { id } } } messages { nodes { text } }

@@ -15,14 +15,14 @@ use crate::support::talk::{
 use crate::support::upstream::Script;
 use crate::support::wait::soon;
 
-fn with_policy(session: &str, text: &str, policy: &str) -> Value {
+pub(crate) fn with_policy(session: &str, text: &str, policy: &str) -> Value {
     let mut variables = input(Some(session), text);
     variables["input"]["onActiveRun"] = policy.into();
     variables
 }
 
 /// `sendMessage`: the run's id.
-async fn start(client: &Client, session: &str, text: &str, policy: &str) -> String {
+pub(crate) async fn start(client: &Client, session: &str, text: &str, policy: &str) -> String {
     let data = client.data(SEND, &with_policy(session, text, policy)).await;
     string(&data["sendMessage"]["run"]["id"])
 }
