@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ConcurrencyPolicy, Message, MessageId, Principal, Role, SessionId};
+use crate::domain::{
+    ConcurrencyPolicy, Message, MessageId, Principal, Role, RunOptions, SessionId,
+};
 use crate::store::{RunInput, UNPLACED};
 
 use super::{Runner, StartError, StartRequest, Started};
@@ -14,6 +16,8 @@ pub struct Branching {
     pub message: MessageId,
     /// What happens to a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
+    /// What is asked of the run that makes it.
+    pub options: RunOptions,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
 }
@@ -73,6 +77,7 @@ impl Runner {
             session: Some(session),
             agent: None,
             text,
+            options: at.options,
             input,
             on_active: at.on_active,
             cancel_on_disconnect: false,

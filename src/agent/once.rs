@@ -40,6 +40,7 @@ impl StartRequest {
             self.text,
             <&str>::from(self.on_active),
             self.cancel_on_disconnect,
+            self.options,
         ]);
         Sha256::digest(canonical.to_string()).into()
     }

@@ -10,7 +10,8 @@ use crate::bus::LiveRun;
 use crate::domain::session::title_from;
 use crate::domain::time::now;
 use crate::domain::{
-    Agent, ConcurrencyPolicy, MessageId, Part, Principal, Run, RunId, RunStatus, SessionId, Usage,
+    Agent, ConcurrencyPolicy, MessageId, Part, Principal, Run, RunId, RunOptions, RunStatus,
+    SessionId, Usage,
 };
 use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
@@ -29,6 +30,8 @@ pub struct StartRequest {
     pub agent: Option<String>,
     /// What the user says; nothing where a message is answered again.
     pub text: String,
+    /// What is asked of this run alone.
+    pub options: RunOptions,
     /// Where in the session's tree it is said.
     pub input: RunInput,
     /// What happens to a run that is active in the session.
@@ -217,6 +220,7 @@ impl Runner {
             finish_reason: None,
             error: None,
             usage: Usage::default(),
+            options: request.options.clone(),
             input_message_id: message_id,
             output_message_id: MessageId::new(),
             last_sequence: 0,

@@ -23,6 +23,6 @@ pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
 pub use run::{
     ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, Run, RunEnd, RunError,
-    RunErrorCode, RunStatus, Usage,
+    RunErrorCode, RunOptions, RunStatus, Usage,
 };
 pub use session::{ActiveRun, Session};

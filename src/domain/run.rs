@@ -176,6 +176,12 @@ impl Usage {
     }
 }
 
+/// What a client asks of one run beyond its agent's configuration. Kept with the run, so that
+/// whichever server goes on with it asks the same of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunOptions {}
+
 /// One answer being made, or made.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -202,6 +208,8 @@ pub struct Run {
     pub error: Option<RunError>,
     /// What it used.
     pub usage: Usage,
+    /// What its client has asked of it.
+    pub options: RunOptions,
     /// The message it answers.
     pub input_message_id: MessageId,
     /// The message it makes; exists in the session once the run has ended with text.

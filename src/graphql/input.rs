@@ -8,6 +8,7 @@ use serde_json::Value;
 use type_safe_id::{StaticType, TypeSafeId};
 
 use crate::agent::StartRequest;
+use crate::domain::RunOptions;
 use crate::store::RunInput;
 
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
@@ -117,6 +118,7 @@ impl ChatInput {
                 .transpose()?,
             agent: self.agent,
             text,
+            options: RunOptions::default(),
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),
             cancel_on_disconnect: self.on_disconnect == DisconnectPolicy::Cancel,

@@ -14,7 +14,7 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 use crate::domain::time::Timestamp;
 use crate::domain::{
     ActiveRun, Agent, AgentSpec, AgentVersion, Memory, Message, MessageId, Part, Principal, Run,
-    RunError, Session, Usage,
+    RunError, RunOptions, Session, Usage,
 };
 
 use super::{Kin, StoreError};
@@ -372,7 +372,7 @@ pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_ve
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
     r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
     r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
-    r.log_compacted_at, r.enqueued, r.turn, r.tenant, r.owner, \
+    r.log_compacted_at, r.enqueued, r.turn, r.options, r.tenant, r.owner, \
     (SELECT e.last_sequence FROM run_events e WHERE e.run_id = r.id \
      ORDER BY e.first_sequence DESC LIMIT 1) AS last_sequence";
 
@@ -400,6 +400,7 @@ pub(crate) struct RunRow {
     log_compacted_at: Option<Stamp>,
     enqueued: bool,
     turn: Option<i32>,
+    options: Option<Json<RunOptions>>,
     tenant: String,
     owner: String,
     last_sequence: Option<i64>,
@@ -441,6 +442,7 @@ impl TryFrom<RunRow> for Run {
                 cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
                 reasoning_tokens: row.reasoning_tokens.cast_unsigned(),
             },
+            options: row.options.map(|options| options.0).unwrap_or_default(),
             input_message_id: row.input_message_id.into(),
             output_message_id: row.output_message_id.into(),
             last_sequence: row.last_sequence.unwrap_or(0).cast_unsigned(),
@@ -455,6 +457,11 @@ impl TryFrom<RunRow> for Run {
 /// Writes a message's parts as its row keeps them.
 pub(crate) fn encode_parts(parts: &[Part]) -> Result<String, StoreError> {
     serde_json::to_string(parts).map_err(|error| corrupt("messages.parts", &error.to_string()))
+}
+
+/// Writes a run's options as its row keeps them: most have none.
+pub(crate) fn encode_options(options: &RunOptions) -> Option<Json<&RunOptions>> {
+    (*options != RunOptions::default()).then_some(Json(options))
 }
 
 /// Turns rows into what they mean.

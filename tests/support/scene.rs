@@ -7,7 +7,7 @@ use talkgraph::domain::agent::AgentLimits;
 use talkgraph::domain::time::{Timestamp, now};
 use talkgraph::domain::{
     Agent, AgentSpec, EventBody, FinishReason, Message, MessageId, NodeId, Part, Principal, Role,
-    Run, RunEvent, RunId, RunStatus, Session, SessionId, Usage,
+    Run, RunEvent, RunId, RunOptions, RunStatus, Session, SessionId, Usage,
 };
 use talkgraph::store::{
     FinishedRun, IfBusy, NewEvents, NewRun, NewSession, RunInput, SessionTarget, SharedStore,
@@ -110,6 +110,7 @@ impl Scene {
                 created_at: at,
                 started_at: None,
                 finished_at: None,
+                options: RunOptions::default(),
                 log_compacted_at: None,
             },
             session,

@@ -3,7 +3,7 @@
 use async_graphql::{ID, InputObject};
 
 use crate::agent::Branching;
-use crate::domain::{ConcurrencyPolicy as Policy, MessageId};
+use crate::domain::{ConcurrencyPolicy as Policy, MessageId, RunOptions};
 use crate::graphql::types::enums::ConcurrencyPolicy;
 use crate::graphql::{ApiError, ApiLimits};
 
@@ -97,6 +97,7 @@ fn branching(
     Ok(Branching {
         message,
         on_active,
+        options: RunOptions::default(),
         key,
     })
 }

@@ -16,7 +16,7 @@ use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
-use crate::store::rows::{LockedSession, LockedSessionRow, all, encode_parts};
+use crate::store::rows::{LockedSession, LockedSessionRow, all, encode_options, encode_parts};
 use crate::store::writer::Committer;
 use crate::store::{NewRun, StoreError, TurnRequest, queries};
 
@@ -204,13 +204,13 @@ impl Statements for PostgresStatements<'_> {
         let inserted = sqlx::query_as(
             "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, model,
                status, enqueued, turn, input_message_id, output_message_id, before_message_id,
-               before_length, node_id, lease_expires_at, created_at, started_at,
+               before_length, node_id, lease_expires_at, created_at, started_at, options,
                input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
              SELECT v.*, 0, 0, 0, 0
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                $7::text[], $8::text[], $9::boolean[], $10::integer[], $11::uuid[], $12::uuid[],
                $13::uuid[], $14::integer[], $15::uuid[], $16::timestamptz[], $17::timestamptz[],
-               $18::timestamptz[]) AS v
+               $18::timestamptz[], $19::jsonb[]) AS v
              ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                AND NOT enqueued DO NOTHING
              RETURNING id",
@@ -233,6 +233,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| row.lease_expires_at))
         .bind(column(rows, |row| row.run.created_at))
         .bind(column(rows, |row| row.run.started_at))
+        .bind(column(rows, |row| encode_options(&row.run.options)))
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(inserted))

@@ -18,7 +18,9 @@ use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
-use crate::store::rows::{LockedSession, LockedSessionRow, Stamp, all, encode_parts};
+use crate::store::rows::{
+    LockedSession, LockedSessionRow, Stamp, all, encode_options, encode_parts,
+};
 use crate::store::writer::Committer;
 use crate::store::{NewRun, StoreError, TurnRequest, queries};
 
@@ -210,7 +212,7 @@ impl Statements for SqliteStatements<'_> {
                     model, status, enqueued, turn, input_tokens, output_tokens, \
                     cached_input_tokens, reasoning_tokens, input_message_id, output_message_id, \
                     before_message_id, before_length, node_id, lease_expires_at, created_at, \
-                    started_at) ";
+                    started_at, options) ";
         let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', \
                     'AWAITING_INPUT') AND NOT enqueued DO NOTHING RETURNING id";
         let inserted = insert(self.0, head, rows, tail, |row, stored| {
@@ -233,7 +235,8 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(stored.node.uuid())
                 .push_bind(Stamp(stored.lease_expires_at))
                 .push_bind(Stamp(run.created_at))
-                .push_bind(run.started_at.map(Stamp));
+                .push_bind(run.started_at.map(Stamp))
+                .push_bind(encode_options(&run.options));
             Ok(())
         })
         .await?;

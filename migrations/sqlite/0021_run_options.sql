@@ -1,0 +1,2 @@
+-- What a client has asked of a run beyond its agent's configuration, as JSON; nothing mostly.
+ALTER TABLE runs ADD COLUMN options TEXT;
