@@ -4,12 +4,13 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_graphql::{Response as GraphqlResponse, Value};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::Server;
@@ -23,6 +24,9 @@ use crate::graphql::{Progress, ResumeAfter};
 
 /// How many responses go out in one write when they are ready together.
 const BURST: usize = 64;
+
+/// As much as most events take.
+const EVENT_BYTES: usize = 256;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -68,13 +72,12 @@ pub(super) fn respond(
         Ok(responses) => responses,
         Err(refused) => return Ok(respond::write(&refused, MediaType::GraphqlResponse)),
     };
-    let mut events = responses
-        .map(move |response| Event {
-            // What failed as a whole can be tried again from before it.
-            id: progress.take().filter(|_| response.data != Value::Null),
-            response,
-        })
-        .ready_chunks(BURST);
+    let events = responses.map(move |response| Event {
+        // What failed as a whole can be tried again from before it.
+        id: progress.take().filter(|_| response.data != Value::Null),
+        response,
+    });
+    let mut bursts = bursts(format, events);
     let keep_alive = server.transport.keep_alive;
     let stopping = server.stopping.clone();
     let body = async_stream::stream! {
@@ -87,10 +90,10 @@ pub(super) fn respond(
         let end = loop {
             tokio::select! {
                 biased;
-                ready = events.next() => match ready {
-                    Some(ready) => {
+                burst = bursts.next() => match burst {
+                    Some(burst) => {
                         last = Instant::now();
-                        yield Ok(write(format, &ready));
+                        yield Ok(burst);
                     }
                     None => break format.end,
                 },
@@ -146,14 +149,40 @@ fn resume(headers: &HeaderMap, kind: Kind) -> Result<Option<ResumeAfter>, Refusa
     }
 }
 
-fn write(format: &Format, events: &[Event]) -> Bytes {
-    let mut buffer = Vec::with_capacity(256 * events.len());
-    for event in events {
-        let whole = buffer.len();
-        if let Err(error) = (format.write)(&mut buffer, event) {
-            tracing::error!(%error, "a response could not be written");
-            buffer.truncate(whole);
+/// Writes what is ready together, at most [`BURST`] events. Each is written as it comes:
+/// collected, they would take memory for a whole burst every time, and mostly there is one.
+fn bursts(
+    format: &'static Format,
+    mut events: impl Stream<Item = Event> + Unpin,
+) -> impl Stream<Item = Bytes> + Unpin {
+    let mut is_over = false;
+    stream::poll_fn(move |context| {
+        let mut buffer = Vec::new();
+        for _ in 0..BURST {
+            if is_over {
+                break;
+            }
+            match events.poll_next_unpin(context) {
+                Poll::Ready(Some(event)) => write(format, &mut buffer, &event),
+                Poll::Ready(None) => is_over = true,
+                Poll::Pending if buffer.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
         }
+        if buffer.is_empty() && !is_over {
+            // Nothing of a whole burst could be written; what comes after it may be.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready((!buffer.is_empty()).then(|| buffer.into()))
+    })
+}
+
+fn write(format: &Format, buffer: &mut Vec<u8>, event: &Event) {
+    let whole = buffer.len();
+    buffer.reserve(EVENT_BYTES);
+    if let Err(error) = (format.write)(buffer, event) {
+        tracing::error!(%error, "a response could not be written");
+        buffer.truncate(whole);
     }
-    buffer.into()
 }
