@@ -43,6 +43,7 @@ mod sse;
 mod startup;
 mod tenants;
 mod timeouts;
+mod versions;
 mod websocket;
 mod websocket_alive;
 mod websocket_fair;
