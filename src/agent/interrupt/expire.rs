@@ -1,0 +1,50 @@
+//! Interrupts that nobody has answered in time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::domain::time::now;
+use crate::domain::{InterruptId, Principal, Resolution, RunId};
+use crate::store::StoreError;
+
+use super::super::Runner;
+
+/// How many expired interrupts are looked for at once.
+const ROUND: u32 = 100;
+
+impl Runner {
+    /// Answers interrupts that have expired, whoever has asked, and goes on with their runs.
+    /// Where several servers do so, the first one does.
+    pub(in super::super) async fn expire_interrupts(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        loop {
+            let expired = self.store.expired_interrupts(now(), ROUND).await?;
+            let found = expired.len();
+            let mut by_run: Vec<(Principal, RunId, Vec<InterruptId>)> = Vec::new();
+            for (who, interrupt) in expired {
+                let run = by_run
+                    .iter_mut()
+                    .find(|(_, run, _)| *run == interrupt.run_id);
+                match run {
+                    Some((_, _, ids)) => ids.push(interrupt.id),
+                    None => by_run.push((who, interrupt.run_id, vec![interrupt.id])),
+                }
+            }
+            for (who, run, ids) in by_run {
+                let answers = ids.into_iter().map(|id| (id, Resolution::Expired));
+                let taken = self.take_answers(who, run, answers.collect()).await;
+                match taken {
+                    Ok(_) => tracing::info!(%run, "nobody has answered in time"),
+                    // Somebody has, at this very moment.
+                    Err(StoreError::Resolved(_) | StoreError::Conflict | StoreError::NotFound) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if found < ROUND as usize {
+                return Ok(());
+            }
+        }
+    }
+}
