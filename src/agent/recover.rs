@@ -241,3 +241,71 @@ impl Checkpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::time::now;
+    use crate::domain::{InterruptId, InterruptKind, MessageId, Resolution, RunId};
+    use crate::domain::{SessionId, ToolCallId};
+
+    /// What a run with these events at these seconds has of its time.
+    fn worked(events: &[(i64, EventBody)]) -> u64 {
+        let (begun, run_id) = (now(), RunId::new());
+        let events = events.iter().zip(1..);
+        let log: Vec<_> = events
+            .map(|((second, body), sequence)| RunEvent {
+                run_id,
+                sequence,
+                first_sequence: sequence,
+                at: begun + TimeDelta::seconds(*second),
+                body: body.clone(),
+            })
+            .collect();
+        Checkpoint::of(MessageId::new(), &log).worked.as_secs()
+    }
+
+    #[test]
+    fn the_time_that_a_run_waits_does_not_count() {
+        let mut interrupt = Interrupt {
+            id: InterruptId::new(),
+            kind: InterruptKind::ToolApproval,
+            run_id: RunId::new(),
+            session_id: SessionId::new(),
+            tool_call_id: ToolCallId::new(),
+            tool: "telephone".into(),
+            arguments: json!({}),
+            created_at: now(),
+            expires_at: now(),
+            resolution: None,
+        };
+        let requested = EventBody::InterruptRequested {
+            interrupt: Box::new(interrupt.clone()),
+        };
+        interrupt.resolve(Resolution::Expired, now()).unwrap();
+        let resolved = EventBody::InterruptResolved {
+            interrupt: Box::new(interrupt),
+        };
+        let restarted = EventBody::StepRestarted {
+            step: 1,
+            discard_after: 1,
+        };
+        let begun = (0, EventBody::RunStarted);
+        let first = [
+            begun.clone(),
+            (10, requested.clone()),
+            (10, requested.clone()),
+            (1_000, resolved.clone()),
+            (2_000, resolved.clone()),
+        ];
+        assert_eq!(worked(&first), 10);
+        let second = [&first[..], &[(2_005, requested.clone()), (3_000, resolved)]].concat();
+        assert_eq!(worked(&second), 15);
+        // Whoever takes it up has the whole time once more.
+        let again = [begun, (500, restarted), (507, requested)];
+        assert_eq!(worked(&again), 7);
+    }
+}

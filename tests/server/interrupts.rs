@@ -567,6 +567,43 @@ async fn a_waiting_run_outlasts_a_kill() {
     check_sequences(&run_events(&client, &id, 0).await);
 }
 
+/// A server that dies while an approved call is under way: the call may have taken effect.
+#[tokio::test]
+async fn an_approved_call_is_not_made_twice() {
+    let (home, upstream) = (TempDir::new().unwrap(), Upstream::start().await);
+    let (bank, folder) = (Upstream::start().await, TempDir::new().unwrap());
+    let agent =
+        "name = \"handy\"\ndescription = \"d\"\ninstructions = \"i\"\ntools = [\"refund\"]\n";
+    std::fs::write(folder.path().join("handy.toml"), agent).unwrap();
+    let tool = format!(
+        "[[tools.http]]\nname = \"refund\"\ndescription = \"Pays back.\"\nmethod = \"POST\"\n\
+         url = \"{}\"\nbody = '{{}}'\nparameters = '{{\"type\": \"object\"}}'\n\
+         [tools.approval]\nrefund = \"always\"\n",
+        bank.base_url()
+    );
+    std::fs::write(home.path().join("talkgraph.toml"), tool).unwrap();
+    let path = folder.path().display().to_string();
+    let settings = [
+        ("agents.folder", path.as_str()),
+        ("agents.default", "handy"),
+    ];
+    let mut killed = process(&home, &upstream, &settings).await;
+    bank.then(Script::silence());
+    upstream.then(called(call(Script::stream(), 0, "refund", "{}")));
+    let (_, id) = send(&killed.client(), None, "Pay back").await;
+    let open = waits(&killed.client(), &id).await;
+    resolve(&killed.client(), &id, json!([approve(&open[0])])).await;
+    bank.wait_received(1).await;
+    killed.kill();
+    killed.exit_code().await;
+
+    upstream.then(Script::tokens(["I do not know."]));
+    let next = process(&home, &upstream, &settings).await;
+    assert_eq!(ended_run(&next.client(), &id).await["status"], "COMPLETED");
+    assert!(told(&upstream, 1)[0].contains("not known"));
+    assert_eq!(bank.received().len(), 1);
+}
+
 /// What would be one question too many is told to the model.
 #[tokio::test]
 async fn a_run_asks_only_so_often() {

@@ -21,7 +21,8 @@ impl Runner {
         }
         loop {
             let expired = self.store.expired_interrupts(now(), ROUND).await?;
-            let found = expired.len();
+            let is_full = expired.len() == ROUND as usize;
+            let mut answered = 0;
             let mut by_run: Vec<(Principal, RunId, Vec<InterruptId>)> = Vec::new();
             for (who, interrupt) in expired {
                 let run = by_run
@@ -36,13 +37,17 @@ impl Runner {
                 let answers = ids.into_iter().map(|id| (id, Resolution::Expired));
                 let taken = self.take_answers(who, run, answers.collect()).await;
                 match taken {
-                    Ok(_) => tracing::info!(%run, "nobody has answered in time"),
+                    Ok(_) => {
+                        tracing::info!(%run, "nobody has answered in time");
+                        answered += 1;
+                    }
                     // Somebody has, at this very moment.
                     Err(StoreError::Resolved(_) | StoreError::Conflict | StoreError::NotFound) => {}
                     Err(error) => return Err(error),
                 }
             }
-            if found < ROUND as usize {
+            // Without progress the same ones would be found again and again.
+            if !is_full || answered == 0 {
                 return Ok(());
             }
         }
