@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
 use super::log::numbered;
-use super::{Runner, StartError, room};
+use super::{Runner, StartError, client_tools, room};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -93,6 +93,7 @@ impl Runner {
             return Ok(earlier);
         }
         let (session, agent) = self.place(&who, &request).await?;
+        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),

@@ -1,6 +1,7 @@
 //! What clients send, and the checks that a GraphQL type cannot make.
 
 pub(crate) mod branch;
+pub(crate) mod interrupt;
 pub(crate) mod tool;
 
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
@@ -11,6 +12,7 @@ use crate::agent::StartRequest;
 use crate::domain::RunOptions;
 use crate::store::RunInput;
 
+use self::interrupt::ClientToolInput;
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
 
@@ -44,6 +46,11 @@ pub(crate) struct ChatInput {
     /// subscription `chat`, goes away.
     #[graphql(default_with = "DisconnectPolicy::Continue")]
     pub(crate) on_disconnect: DisconnectPolicy,
+    /// Tools that the client itself calls when the model wants them called, beside the agent's:
+    /// at most 32, with 64 KiB together. The run is AWAITING_INPUT then, with a
+    /// `ClientToolCall`, until `resolveInterrupts` gives the result.
+    #[graphql(default)]
+    pub(crate) client_tools: Vec<ClientToolInput>,
     /// A name for this start, chosen by the client, 1 to 255 printable characters: to send
     /// the same input with the same key again, even while the first is under way, gives the
     /// run that the first has started, and starts nothing. With another input it is a
@@ -118,7 +125,13 @@ impl ChatInput {
                 .transpose()?,
             agent: self.agent,
             text,
-            options: RunOptions::default(),
+            options: RunOptions {
+                client_tools: self
+                    .client_tools
+                    .into_iter()
+                    .map(ClientToolInput::into_tool)
+                    .collect(),
+            },
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),
             cancel_on_disconnect: self.on_disconnect == DisconnectPolicy::Cancel,
