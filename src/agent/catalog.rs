@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::domain::agent::MAX_MODELS;
 use crate::domain::{Agent, AgentId, AgentSpec};
 
-use super::prompt;
+use super::{prompt, team};
 use crate::tool::is_valid_name;
 
 /// The most agent files in a folder.
@@ -115,7 +115,16 @@ pub fn read_agent_files(folder: &Path) -> Result<Vec<AgentSpec>, AgentFileError>
     if files.len() > MAX_FILES {
         return Err(wrong_folder(format!("has more than {MAX_FILES} files")));
     }
-    files.iter().map(|file| read_agent_file(file)).collect()
+    let specs: Result<Vec<_>, _> = files.iter().map(|file| read_agent_file(file)).collect();
+    let specs = specs?;
+    let is_there = |name: &str| specs.iter().any(|spec| spec.name == name);
+    for (spec, file) in specs.iter().zip(files) {
+        team::check_team(spec, is_there).map_err(|error| AgentFileError::File {
+            file,
+            why: error.to_string(),
+        })?;
+    }
+    Ok(specs)
 }
 
 fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
@@ -202,6 +211,7 @@ fn check(spec: &AgentSpec) -> Result<(), String> {
     if spec.tools.len() > MAX_TOOLS {
         return Err(format!("tools: at most {MAX_TOOLS}"));
     }
+    team::check(spec).map_err(|error| error.to_string())?;
     if spec.limits.max_steps == Some(0) {
         return Err("limits.max_steps: must be at least 1".to_owned());
     }
@@ -254,6 +264,26 @@ mod tests {
                 "a.toml",
                 format!("{good}model = {:?}\n", ["a/b"; 9]),
                 "model: must name at most 8",
+            ),
+            (
+                "a.toml",
+                format!("{good}handoffs = ['b']\n"),
+                "a.toml: handoffs: there is no agent \"b\"",
+            ),
+            (
+                "a.toml",
+                format!("{good}handoffs = ['a']\n"),
+                "handoffs: an agent cannot name itself",
+            ),
+            (
+                "a.toml",
+                format!("{good}handoffs = ['{}']\n", "b".repeat(60)),
+                "handoffs: \"handoff_to_bbb",
+            ),
+            (
+                "a.toml",
+                format!("{good}handoffs = ['b']\ntools = ['handoff_to_b']\n"),
+                "tools: \"handoff_to_b\" is the name of a hand-off",
             ),
             (
                 "a.toml",

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::domain::{Agent, ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 use crate::tool::{RegisterError, ToolRegistry};
 
-use super::StartError;
+use super::{StartError, team};
 
 /// Refuses what no model could be told, or what could not be told from the agent's own tools.
 pub(super) fn check(
@@ -27,7 +27,9 @@ pub(super) fn check(
         );
         return Err(StartError::ClientTools(why));
     }
-    let own = agent.current.spec.tools.iter().map(String::as_str);
+    let spec = &agent.current.spec;
+    let team: Vec<_> = team::tool_names(spec).collect();
+    let own = spec.tools.iter().chain(&team).map(String::as_str);
     let mut names: HashSet<&str> = own.collect();
     for (at, tool) in tools.iter().enumerate() {
         let wrong = |part, why| StartError::ClientTool { at, part, why };

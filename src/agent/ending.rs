@@ -33,6 +33,8 @@ pub(super) struct Ending {
     /// Events that go into the log together with the end.
     pub(super) pending: Vec<EventBody>,
     pub(super) finish_reason: Option<FinishReason>,
+    /// How often it was handed to another agent.
+    pub(super) handoffs: u32,
     /// What it has asked a person or the client so far, answered or not.
     pub(super) asked: Vec<Interrupt>,
     /// How long it was made before it waited for answers; that counts towards its time.
@@ -69,6 +71,7 @@ impl Ending {
             before,
             pending: Vec::new(),
             finish_reason: None,
+            handoffs: 0,
             asked: Vec::new(),
             worked: Duration::ZERO,
         }

@@ -20,6 +20,7 @@ mod session;
 mod start;
 mod steps;
 mod stop;
+mod team;
 mod tools;
 mod transcript;
 mod turns;
@@ -42,6 +43,7 @@ pub use interrupt::ResolveError;
 pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
 pub use stop::Stopped;
+pub use team::TeamError;
 pub use transcript::Transcript;
 
 use crate::bus::{Bus, LiveRun};
@@ -90,6 +92,8 @@ pub struct RunLimits {
     pub parallel_tools: usize,
     /// How many calls of a run its model may get wrong.
     pub tool_mistakes: u32,
+    /// How often a run may be handed to another agent.
+    pub max_handoffs: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.

@@ -68,6 +68,7 @@ impl Runner {
         ending.run.usage = checkpoint.usage;
         ending.run.last_sequence = checkpoint.last;
         ending.finish_reason = checkpoint.finish_reason;
+        ending.handoffs = checkpoint.handoffs;
         ending.asked = checkpoint.asked;
         ending.worked = checkpoint.worked;
         Ok(Reopened {
@@ -117,7 +118,7 @@ impl Runner {
         }
     }
 
-    /// The agent with the version that the run is pinned to.
+    /// The agent with the version that the run is pinned to: the one that it was handed to last.
     async fn agent_of(&self, who: &Principal, run: &Run) -> Result<Option<Agent>, StoreError> {
         let agent = self.store.agents_by_id(who, &[run.agent_id]).await?.pop();
         let versions = &[run.agent_version_id];
@@ -177,6 +178,8 @@ struct Checkpoint {
     finish_reason: Option<FinishReason>,
     /// How often steps were made again.
     restarts: u32,
+    /// How often it was handed to another agent.
+    handoffs: u32,
     /// What it has asked a person or the client.
     asked: Vec<Interrupt>,
     /// How long it was made until it waited last, and since when it is made again.
@@ -193,6 +196,7 @@ impl Checkpoint {
             step: None,
             finish_reason: None,
             restarts: 0,
+            handoffs: 0,
             asked: Vec::new(),
             worked: Duration::ZERO,
             works_since: None,
@@ -217,6 +221,7 @@ impl Checkpoint {
                 self.finish_reason = Some(*finish_reason);
             }
             EventBody::StepRestarted { .. } => self.restarts += 1,
+            EventBody::HandedOff { .. } => self.handoffs += 1,
             EventBody::UsageUpdated { usage } => self.usage = *usage,
             _ => {}
         }

@@ -7,11 +7,14 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::domain::time::now;
-use crate::domain::{EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage};
+use crate::domain::{
+    AgentVersionId, EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage,
+};
 use crate::llm::{ChatMessage, ChatRequest, StreamPart};
 
 use super::execute::{Execution, Stop, internal, too_long};
 use super::prompt;
+use super::team::Team;
 use super::tools::Toolbox;
 
 /// How many parts of the model's stream are taken at once when they are there already.
@@ -30,15 +33,18 @@ pub(super) enum Next {
 
 /// What all steps of a run have in common.
 struct Prompt {
+    /// Whose it is.
+    version: AgentVersionId,
     /// The instructions and the conversation up to the message that is answered.
     messages: Vec<ChatMessage>,
     toolbox: Toolbox,
+    team: Team,
 }
 
 impl Execution {
     /// Model, tools, model, until an answer or a limit.
     pub(super) async fn answer(&mut self, mut next: Next) -> Result<(), Stop> {
-        let prompt = self.prompt().await?;
+        let mut prompt = self.prompt().await?;
         let mut mistakes = 0;
         loop {
             next = match next {
@@ -53,13 +59,16 @@ impl Execution {
                 }
                 Next::Tools(step) | Next::ToolsInDoubt(step) => {
                     let in_doubt = matches!(next, Next::ToolsInDoubt(_));
-                    mistakes += self.call_tools(&prompt.toolbox, in_doubt).await?;
+                    mistakes += self.call_tools(&prompt, in_doubt).await?;
                     if mistakes > self.ending.runner.limits.tool_mistakes {
                         return Err(Stop::Failed(RunError {
                             code: RunErrorCode::ToolArguments,
                             message: "the model called tools wrongly too often".to_owned(),
                             retryable: true,
                         }));
+                    }
+                    if self.agent.current.id != prompt.version {
+                        prompt = self.prompt().await?;
                     }
                     Next::Step(self.begin_step(step)?)
                 }
@@ -76,6 +85,8 @@ impl Execution {
                 Stop::Failed(internal())
             })?;
         Ok(Prompt {
+            version: self.agent.current.id,
+            team: Team::of(&ending.runner, spec),
             messages: prompt::messages(instructions, &history),
             toolbox: Toolbox::new(
                 &ending.runner.tools,
@@ -95,6 +106,7 @@ impl Execution {
         let most = ending.runner.limits.max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
         request.tools = prompt.toolbox.specs();
+        request.tools.extend(prompt.team.specs());
         request
     }
 
@@ -192,10 +204,12 @@ impl Execution {
 
     /// Makes the calls that have no result, and tells each result as it comes. Returns how
     /// many of them the model has got wrong. Where somebody has to be asked about others, the
-    /// run waits then.
-    async fn call_tools(&mut self, toolbox: &Toolbox, in_doubt: bool) -> Result<u32, Stop> {
+    /// run waits then. Hand-offs come last, when everything else has its result.
+    async fn call_tools(&mut self, prompt: &Prompt, in_doubt: bool) -> Result<u32, Stop> {
+        let toolbox = &prompt.toolbox;
         let sorted = self.ending.sort_calls(toolbox);
         let mut calls = sorted.make;
+        let handoffs = prompt.team.take_hand_offs(&mut calls);
         if in_doubt {
             let (ending, mut again) = (&mut self.ending, Vec::new());
             for call in calls {
@@ -221,7 +235,7 @@ impl Execution {
         // A finished call is not made again, whatever happens from here on.
         self.ending.log.settle().await?;
         match sorted.ask.is_empty() {
-            true => Ok(mistakes),
+            true => Ok(mistakes + self.hand_off(handoffs, &prompt.team).await?),
             false => Err(Stop::AwaitsInput(sorted.ask)),
         }
     }

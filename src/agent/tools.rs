@@ -54,7 +54,12 @@ impl Toolbox {
         // They were checked when the run started.
         let client = |tool| registry.client_tool(tool).ok().map(Arc::new);
         Self {
-            clients: clients.iter().filter_map(client).collect(),
+            clients: clients
+                .iter()
+                // An agent that a run was handed to may have one of the same name.
+                .filter(|tool| !names.contains(&tool.name))
+                .filter_map(client)
+                .collect(),
             tools: names.iter().filter_map(|name| registry.get(name)).collect(),
             who,
             run,

@@ -77,6 +77,9 @@ pub struct AgentSpec {
     /// The names of the tools that its model may call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// The names of the agents that its model may hand the conversation to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handoffs: Vec<String>,
     /// How the model samples.
     #[serde(default)]
     pub parameters: ModelParameters,

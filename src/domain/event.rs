@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::handoff::HandOff;
 use super::ids::{MessageId, RunId, ToolCallId};
 use super::interrupt::Interrupt;
 use super::message::ToolResult;
@@ -97,6 +98,11 @@ pub enum EventBody {
         /// What it came to.
         result: ToolResult,
     },
+    /// Another agent goes on with the run, and has the session from here on.
+    HandedOff {
+        /// From which to which.
+        handoff: Box<HandOff>,
+    },
     /// The run waits for a person or the client.
     InterruptRequested {
         /// What it waits for.
@@ -164,6 +170,7 @@ struct AnyEventBody {
     name: Option<String>,
     result: Option<ToolResult>,
     interrupt: Option<Box<Interrupt>>,
+    handoff: Option<Box<HandOff>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -177,6 +184,7 @@ enum EventKind {
     ToolCallStarted,
     ToolCallArgumentsDelta,
     ToolCallCompleted,
+    HandedOff,
     InterruptRequested,
     InterruptResolved,
     UsageUpdated,
@@ -232,6 +240,9 @@ impl EventBody {
             },
             EventKind::ToolCallCompleted => Self::ToolCallCompleted {
                 result: any.result?,
+            },
+            EventKind::HandedOff => Self::HandedOff {
+                handoff: any.handoff?,
             },
             EventKind::InterruptRequested => Self::InterruptRequested {
                 interrupt: any.interrupt?,

@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod client_tool;
 pub mod event;
+pub mod handoff;
 pub mod ids;
 pub mod interrupt;
 pub mod memory;
@@ -19,6 +20,7 @@ pub mod time;
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 pub use event::{EventBody, RunEvent};
+pub use handoff::HandOff;
 pub use ids::{
     AgentId, AgentVersionId, InterruptId, MessageId, NodeId, RunId, SessionId, ToolCallId,
 };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Interrupt, Message, MessageId, NodeId, Part, Principal, Run, RunEvent, RunId, Session,
-    SessionId,
+    EventBody, HandOff, Interrupt, Message, MessageId, NodeId, Part, Principal, Run, RunEvent,
+    RunId, Session, SessionId,
 };
 
 use super::{NewSession, StoreError};
@@ -174,8 +174,17 @@ pub struct NewEvents {
 impl NewEvents {
     /// Whether the run's state changes together with the events.
     pub(crate) fn changes_state(&self) -> bool {
-        self.started_at.is_some() || !self.awaits.is_empty()
+        let begins_or_waits = self.started_at.is_some() || !self.awaits.is_empty();
+        begins_or_waits || hand_offs(&self.events).next().is_some()
     }
+}
+
+/// The hand-offs that these events tell of, with their runs and times.
+fn hand_offs(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (RunId, &HandOff, Timestamp)> {
+    events.iter().filter_map(|event| match &event.body {
+        EventBody::HandedOff { handoff } => Some((event.run_id, &**handoff, event.at)),
+        _ => None,
+    })
 }
 
 /// A branch's end before a run, to which its session goes back.
@@ -261,6 +270,14 @@ impl Group {
             && self.finishes.is_empty()
             && self.turns.is_empty()
             && !self.appends.iter().any(NewEvents::changes_state)
+    }
+
+    /// The hand-offs of the group, whichever write tells of them; those of one run in order.
+    pub(crate) fn hand_offs(&self) -> impl Iterator<Item = (RunId, &HandOff, Timestamp)> {
+        let appends = self.appends.iter().map(|new| &new.events);
+        // One that could not be written before comes with the run's end.
+        let finishes = self.finishes.iter().map(|finish| &finish.events);
+        appends.chain(finishes).flat_map(|events| hand_offs(events))
     }
 
     /// The outcome of a group of events that are all written.

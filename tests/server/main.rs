@@ -32,6 +32,7 @@ mod fallback;
 mod fork;
 mod graphql_over_http;
 mod guard;
+mod handoffs;
 mod hostile;
 mod http_tools;
 mod idempotency;
@@ -130,6 +131,11 @@ on_both! {
         an_inbox_is_kept_live,
         the_next_server_goes_on,
         nobody_answers_for_others,
+    }
+    handoffs {
+        a_conversation_moves_to_another_agent,
+        the_next_server_goes_on_with_the_new_agent,
+        a_hand_off_waits_for_what_is_asked_before,
     }
     interrupts_stop {
         a_waiting_run_is_cancelled,

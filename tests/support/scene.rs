@@ -33,6 +33,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         instructions: "You answer. Today is {{ date }}.".to_owned(),
         models: Vec::new(),
         tools: Vec::new(),
+        handoffs: Vec::new(),
         parameters: Default::default(),
         limits: AgentLimits::default(),
     }

@@ -69,6 +69,11 @@ impl Agent {
             .collect())
     }
 
+    /// The names of the agents that its model may hand the conversation to.
+    async fn handoffs(&self) -> &[String] {
+        &self.0.current.spec.handoffs
+    }
+
     /// How the model samples.
     async fn parameters(&self) -> ModelParameters {
         let parameters = &self.0.current.spec.parameters;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ID, Interface, Object};
+use async_graphql::{Context, ID, Interface, Object, Result};
 use chrono::{DateTime, Utc};
 
+use super::agent::Agent;
 use super::enums::FinishReason;
 use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace, ToolResultPart};
@@ -12,7 +13,9 @@ use super::run::{Run, RunError};
 use super::usage::Usage;
 use crate::agent::Transcript;
 use crate::bus::LiveRun;
-use crate::domain::{self, EventBody, MessageId, ToolCallId};
+use crate::domain::{self, AgentId, EventBody, MessageId, ToolCallId};
+use crate::graphql::loader::load;
+use crate::graphql::{ApiError, Code};
 
 /// One event of a run. `sequence` starts at 1 and has no holes, but for events that stand for
 /// several, whose `firstSequence` tells; exactly one of `RunCompleted`, `RunFailed` and
@@ -37,6 +40,7 @@ pub(crate) enum RunEvent {
     ToolCallStarted(ToolCallStarted),
     ToolCallArgumentsDelta(ToolCallArgumentsDelta),
     ToolCallCompleted(ToolCallCompleted),
+    HandedOff(HandedOff),
     InterruptRequested(InterruptRequested),
     InterruptResolved(InterruptResolved),
     UsageUpdated(UsageUpdated),
@@ -246,6 +250,30 @@ events! {
         }
     }
 
+    /// Another agent goes on with the run: its instructions, tools and models count from here on,
+    /// and the session is with it.
+    HandedOff { handoff: Box<domain::HandOff> } {
+        /// The agent that had the conversation.
+        async fn from_agent(&self, ctx: &Context<'_>) -> Result<Agent> {
+            agent(ctx, self.handoff.from_agent_id).await
+        }
+
+        /// The agent that has it from here on.
+        async fn to_agent(&self, ctx: &Context<'_>) -> Result<Agent> {
+            agent(ctx, self.handoff.to_agent_id).await
+        }
+
+        /// The call with which the model asked for it.
+        async fn tool_call_id(&self) -> ID {
+            self.handoff.tool_call_id.to_string().into()
+        }
+
+        /// Why, in the model's words, if it gave any.
+        async fn reason(&self) -> Option<&str> {
+            self.handoff.reason.as_deref()
+        }
+    }
+
     /// The run waits for a person or the client: its status is AWAITING_INPUT from here on.
     InterruptRequested { interrupt: Arc<domain::Interrupt> } {
         /// What it waits for, as of this event.
@@ -308,6 +336,12 @@ events! {
     }
 }
 
+async fn agent(ctx: &Context<'_>, id: AgentId) -> Result<Agent> {
+    let agent = load(ctx, id).await?;
+    let gone = || ApiError::new(Code::NotFound, "the agent is gone");
+    Ok(Agent(agent.ok_or_else(gone)?))
+}
+
 impl RunEvent {
     /// An event as GraphQL sees it.
     pub(crate) fn new(event: Arc<domain::RunEvent>, watched: Watched) -> Self {
@@ -368,6 +402,7 @@ impl RunEvent {
             EventBody::ToolCallCompleted { result } => {
                 Self::ToolCallCompleted(ToolCallCompleted { head, result })
             }
+            EventBody::HandedOff { handoff } => Self::HandedOff(HandedOff { head, handoff }),
             EventBody::InterruptRequested { interrupt } => {
                 let interrupt = Arc::new(*interrupt);
                 Self::InterruptRequested(InterruptRequested { head, interrupt })

@@ -161,7 +161,7 @@ impl Run {
         Ok(Session(session.ok_or_else(gone)?))
     }
 
-    /// The agent that answers.
+    /// The agent that answers: the one that it was handed to last, if it was.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
         let agent = load(ctx, self.run(ctx).await?.agent_id).await?;
         let gone = || ApiError::new(Code::NotFound, "the run's agent is gone");

@@ -22,6 +22,13 @@ impl ChatModel for EmbeddedModel {
         {
             return Err(unsupported("embedded", media_type));
         }
+        if !request.tools.is_empty() {
+            let tools = request.tools.len();
+            tracing::debug!(
+                tools,
+                "the embedded model calls no tools: it is not told of them"
+            );
+        }
         let parts = self.generate(request)?;
         let parts = stream::unfold(parts, async |mut parts| {
             let part = parts.recv().await?;

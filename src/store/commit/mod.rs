@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session, SessionId,
+    HandOff, Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session, SessionId,
 };
 
 use super::group::{FinishedRun, Group, GroupOutcome, LogRow};
@@ -89,6 +89,13 @@ pub(crate) trait Statements: Send {
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError>;
     /// Running runs of these nodes wait for answers.
     async fn suspend_runs(&mut self, rows: &[(RunId, NodeId)]) -> Result<(), StoreError>;
+    /// Another agent goes on with a run, and has its session.
+    async fn hand_off(
+        &mut self,
+        run: RunId,
+        handoff: &HandOff,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
     async fn insert_interrupts(
         &mut self,
         rows: &[(&Principal, &Interrupt)],
@@ -119,6 +126,9 @@ pub(crate) async fn commit_group(
         db.begin_runs(&begun).await?;
     }
     suspend(db, &group.appends).await?;
+    for (run, handoff, at) in group.hand_offs() {
+        db.hand_off(run, handoff, at).await?;
+    }
     outcome.appends = write_events(db, group, &outcome).await?;
     for turn in &group.turns {
         outcome.turns.push(ends::give_turn(db, turn).await?);
@@ -195,7 +205,8 @@ async fn lock_sessions(db: &mut impl Statements, group: &Group) -> Result<Sessio
         });
     let finishes = group.finishes.iter().map(|finish| finish.run.session_id);
     let turns = group.turns.iter().map(|turn| turn.session);
-    let mut ids: Vec<_> = starts.chain(finishes).chain(turns).collect();
+    let handed = group.hand_offs().map(|(_, handoff, _)| handoff.session_id);
+    let mut ids: Vec<_> = starts.chain(finishes).chain(turns).chain(handed).collect();
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {

@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
+use crate::domain::{HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
@@ -367,6 +367,19 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |(_, node)| node.uuid()))
         .execute(&mut *self.0)
         .await?;
+        Ok(())
+    }
+
+    async fn hand_off(
+        &mut self,
+        run: RunId,
+        handoff: &HandOff,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut session = queries::hand_off_session::<Postgres>(handoff, at);
+        session.build().execute(&mut *self.0).await?;
+        let mut run = queries::hand_off_run::<Postgres>(run, handoff);
+        run.build().execute(&mut *self.0).await?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{NodeId, Principal, RunId, SessionId};
+use crate::domain::{HandOff, NodeId, Principal, RunId, SessionId};
 use crate::store::rows::RUN_COLUMNS;
 
 use super::{Dialect, Value, push, push_in, push_limit, push_owner};
@@ -160,6 +160,17 @@ pub(crate) fn insert_log_row<DB: Dialect>(
     push(&mut query, ", ", Value::Text(&who.owner));
     push(&mut query, ", ", Value::JsonText(events));
     query.push(")");
+    query
+}
+
+/// Pins a run to the agent that goes on with it.
+pub(crate) fn hand_off_run<DB: Dialect>(run: RunId, handoff: &HandOff) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE runs SET agent_id = ");
+    DB::bind(&mut query, Value::Id(handoff.to_agent_id.uuid()));
+    let version = handoff.to_agent_version_id.uuid();
+    push(&mut query, ", agent_version_id = ", Value::Id(version));
+    push(&mut query, ", model = ", Value::Text(&handoff.model));
+    push(&mut query, " WHERE id = ", Value::Id(run.uuid()));
     query
 }
 

@@ -1,7 +1,7 @@
 use sqlx::QueryBuilder;
 
-use crate::domain::time::now;
-use crate::domain::{MessageId, PageRequest, Principal, Session, SessionId};
+use crate::domain::time::{Timestamp, now};
+use crate::domain::{HandOff, MessageId, PageRequest, Principal, Session, SessionId};
 use crate::store::rows::{LOCKED_SESSION_COLUMNS, SESSION_COLUMNS};
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
@@ -167,6 +167,16 @@ pub(crate) fn add_enqueued<DB: Dialect>(
         Value::MaybeText(title),
     );
     push(&mut query, ") WHERE id = ", Value::Id(session.uuid()));
+    query
+}
+
+/// Gives a session to the agent that its conversation was handed to.
+pub(crate) fn hand_off_session<DB: Dialect>(handoff: &HandOff, at: Timestamp) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE sessions SET agent_id = ");
+    DB::bind(&mut query, Value::Id(handoff.to_agent_id.uuid()));
+    push(&mut query, ", updated_at = ", Value::Time(at));
+    let session = handoff.session_id.uuid();
+    push(&mut query, " WHERE id = ", Value::Id(session));
     query
 }
 

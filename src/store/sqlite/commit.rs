@@ -13,7 +13,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
+use crate::domain::{HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
@@ -355,6 +355,19 @@ impl Statements for SqliteStatements<'_> {
             Ok(())
         })
         .await?;
+        Ok(())
+    }
+
+    async fn hand_off(
+        &mut self,
+        run: RunId,
+        handoff: &HandOff,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut session = queries::hand_off_session::<Sqlite>(handoff, at);
+        session.build().execute(&mut *self.0).await?;
+        let mut run = queries::hand_off_run::<Sqlite>(run, handoff);
+        run.build().execute(&mut *self.0).await?;
         Ok(())
     }
 

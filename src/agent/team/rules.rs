@@ -1,0 +1,74 @@
+//! Which teams an agent may have.
+
+use std::collections::HashSet;
+
+use thiserror::Error;
+
+use crate::domain::AgentSpec;
+use crate::tool::{MAX_NAME_CHARS, is_valid_name};
+
+use super::tool_names;
+
+/// The most other agents that an agent names: each is a tool that its model is told of.
+const MAX_MEMBERS: usize = 32;
+
+/// Why an agent cannot have its team: whoever defines it is at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: {why}")]
+pub struct TeamError {
+    /// The field, as in an agent's file.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+fn wrong(field: &'static str, why: String) -> Result<(), TeamError> {
+    Err(TeamError { field, why })
+}
+
+/// The fields that name other agents.
+fn fields(spec: &AgentSpec) -> [(&'static str, &[String]); 1] {
+    [("handoffs", &spec.handoffs)]
+}
+
+/// Refuses what no server could offer a model.
+pub(in super::super) fn check(spec: &AgentSpec) -> Result<(), TeamError> {
+    for (field, names) in fields(spec) {
+        if names.len() > MAX_MEMBERS {
+            return wrong(field, format!("at most {MAX_MEMBERS}"));
+        }
+        let mut seen = HashSet::new();
+        for name in names {
+            if *name == spec.name {
+                return wrong(field, "an agent cannot name itself".to_owned());
+            }
+            if !seen.insert(name) {
+                return wrong(field, format!("{name:?} is there twice"));
+            }
+        }
+    }
+    let own: HashSet<&str> = spec.tools.iter().map(String::as_str).collect();
+    for tool in tool_names(spec) {
+        if !is_valid_name(&tool) {
+            let why = format!("{tool:?} is no name of a tool: at most {MAX_NAME_CHARS} characters");
+            return wrong("handoffs", why);
+        }
+        if own.contains(tool.as_str()) {
+            return wrong("tools", format!("{tool:?} is the name of a hand-off, too"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a team of which `is_there` does not know a member.
+pub(in super::super) fn check_team(
+    spec: &AgentSpec,
+    is_there: impl Fn(&str) -> bool,
+) -> Result<(), TeamError> {
+    for (field, names) in fields(spec) {
+        if let Some(name) = names.iter().find(|name| !is_there(name)) {
+            return wrong(field, format!("there is no agent {name:?}"));
+        }
+    }
+    Ok(())
+}
