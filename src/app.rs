@@ -377,6 +377,7 @@ fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
         parallel_tools: settings.parallel_tools,
         tool_mistakes: settings.tool_mistakes,
         max_handoffs: settings.max_handoffs,
+        max_depth: settings.max_depth,
         max_output_tokens: settings.max_output_tokens,
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,

@@ -74,6 +74,7 @@ impl Runner {
         input: RunInput,
     ) -> Result<Started, StartError> {
         let request = StartRequest {
+            parent: None,
             session: Some(session),
             agent: None,
             text,

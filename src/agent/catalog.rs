@@ -119,7 +119,9 @@ pub fn read_agent_files(folder: &Path) -> Result<Vec<AgentSpec>, AgentFileError>
     let specs = specs?;
     let is_there = |name: &str| specs.iter().any(|spec| spec.name == name);
     for (spec, file) in specs.iter().zip(files) {
-        team::check_team(spec, is_there).map_err(|error| AgentFileError::File {
+        let checked = team::check_team(spec, is_there);
+        let checked = checked.and_then(|()| team::check_cycles(spec, &specs));
+        checked.map_err(|error| AgentFileError::File {
             file,
             why: error.to_string(),
         })?;
@@ -283,7 +285,7 @@ mod tests {
             (
                 "a.toml",
                 format!("{good}handoffs = ['b']\ntools = ['handoff_to_b']\n"),
-                "tools: \"handoff_to_b\" is the name of a hand-off",
+                "tools: \"handoff_to_b\" stands for another agent",
             ),
             (
                 "a.toml",

@@ -14,6 +14,7 @@ use crate::store::{FinishedRun, Rewind, StoreError, Turn};
 use super::Runner;
 use super::answer::Answer;
 use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, RunLog};
+use super::team::Children;
 
 /// How long a run that another server shall take up may take to write what it has.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(3);
@@ -35,6 +36,8 @@ pub(super) struct Ending {
     pub(super) finish_reason: Option<FinishReason>,
     /// How often it was handed to another agent.
     pub(super) handoffs: u32,
+    /// The runs that it has asked for.
+    pub(super) children: Children,
     /// What it has asked a person or the client so far, answered or not.
     pub(super) asked: Vec<Interrupt>,
     /// How long it was made before it waited for answers; that counts towards its time.
@@ -72,6 +75,7 @@ impl Ending {
             pending: Vec::new(),
             finish_reason: None,
             handoffs: 0,
+            children: Children::default(),
             asked: Vec::new(),
             worked: Duration::ZERO,
         }

@@ -153,6 +153,9 @@ impl Execution {
                     Err(stop) => stopped = Err(stop),
                 }
             }
+            if matches!(stopped, Err(Stop::Cancelled | Stop::Failed(_))) {
+                self.ending.stop_children().await;
+            }
             let end = match stopped {
                 Ok(()) => {
                     RunEnd::Completed(self.ending.finish_reason.unwrap_or(FinishReason::Stop))
@@ -224,8 +227,11 @@ impl Execution {
     }
 
     async fn take_place(&self, place: Option<Place>) -> Result<Place, Stop> {
-        if let Some(place @ Place::Running(_)) = place {
+        if let Some(place @ (Place::Running(_) | Place::OfParent)) = place {
             return Ok(place);
+        }
+        if self.ending.run.parent.is_some() {
+            return Ok(Place::OfParent);
         }
         // Kept until there is a place among those that are made.
         let _queued = place;

@@ -94,6 +94,8 @@ pub struct RunLimits {
     pub tool_mistakes: u32,
     /// How often a run may be handed to another agent.
     pub max_handoffs: u32,
+    /// How many runs may be above a run that an agent has asked for.
+    pub max_depth: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.

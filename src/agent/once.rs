@@ -15,13 +15,16 @@ use crate::store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
 use super::follow::POLL;
 use super::{ResolveError, Runner, StartError, StartRequest, Started};
 
+/// How long a call's key stands for the run that answers it: longer than any run may take.
+const CHILD_KEY_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 impl StartRequest {
     /// The request's key, as it is stored when the run starts `at`.
     pub(super) fn new_key(&self, at: Timestamp, lifetime: Duration) -> Option<NewKey> {
         Some(NewKey {
             key: self.key.clone()?,
             fingerprint: self.fingerprint(),
-            expires_at: at + lifetime,
+            expires_at: at + self.parent.map_or(lifetime, |_| CHILD_KEY_TTL),
         })
     }
 

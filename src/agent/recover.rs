@@ -14,6 +14,7 @@ use super::Runner;
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution};
+use super::team::Children;
 
 impl Runner {
     /// Goes on with a run whose server is gone, or ends it, as the settings say. The run is
@@ -59,7 +60,8 @@ impl Runner {
         let before = self.store.branch_before(run.id).await?;
         let agent = self.agent_of(&who, &run).await?;
         let (id, checkpoint) = (run.id, Checkpoint::of(run.output_message_id, &log));
-        let live = self.bus.open(id, self.limits.tail_events);
+        let parent = run.parent.map(|parent| parent.run);
+        let live = self.bus.open(id, parent, self.limits.tail_events);
         let mut kept = checkpoint.answer.clone();
         kept.restart_step();
         let text = checkpoint.answer.text();
@@ -69,6 +71,7 @@ impl Runner {
         ending.run.last_sequence = checkpoint.last;
         ending.finish_reason = checkpoint.finish_reason;
         ending.handoffs = checkpoint.handoffs;
+        ending.children = checkpoint.children;
         ending.asked = checkpoint.asked;
         ending.worked = checkpoint.worked;
         Ok(Reopened {
@@ -180,6 +183,8 @@ struct Checkpoint {
     restarts: u32,
     /// How often it was handed to another agent.
     handoffs: u32,
+    /// The runs that it has asked for.
+    children: Children,
     /// What it has asked a person or the client.
     asked: Vec<Interrupt>,
     /// How long it was made until it waited last, and since when it is made again.
@@ -197,6 +202,7 @@ impl Checkpoint {
             finish_reason: None,
             restarts: 0,
             handoffs: 0,
+            children: Children::default(),
             asked: Vec::new(),
             worked: Duration::ZERO,
             works_since: None,
@@ -211,6 +217,7 @@ impl Checkpoint {
         self.answer.apply(event);
         self.last = event.sequence;
         Ending::know(&mut self.asked, &event.body);
+        self.children.know(&event.body);
         self.clock(event);
         match &event.body {
             EventBody::StepStarted { step, .. } => {

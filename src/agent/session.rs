@@ -61,6 +61,8 @@ impl Runner {
             while let Some(ids) = runner.next_changes(&mut changes).await? {
                 let mut sessions = runner.store.sessions_even_deleted(&who, &ids).await?;
                 sessions.sort_by_key(|session| session.updated_at);
+                // What agents say to each other is in no list.
+                sessions.retain(|session| session.parent_run.is_none());
                 for session in sessions {
                     yield session;
                 }

@@ -10,8 +10,8 @@ use crate::bus::LiveRun;
 use crate::domain::session::title_from;
 use crate::domain::time::now;
 use crate::domain::{
-    Agent, ConcurrencyPolicy, MessageId, Part, Principal, Run, RunId, RunOptions, RunStatus,
-    SessionId, Usage,
+    Agent, ConcurrencyPolicy, MessageId, ParentRun, Part, Principal, Run, RunId, RunOptions,
+    RunStatus, SessionId, Usage,
 };
 use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
@@ -34,6 +34,8 @@ pub struct StartRequest {
     pub options: RunOptions,
     /// Where in the session's tree it is said.
     pub input: RunInput,
+    /// The run that asks, where another agent does; the new session is of no list then.
+    pub parent: Option<ParentRun>,
     /// What happens to a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
     /// Whether a caller who waits for the run and goes away stops it.
@@ -47,6 +49,9 @@ pub struct StartRequest {
 pub(super) enum Place {
     Running(OwnedSemaphorePermit),
     Queued(OwnedSemaphorePermit),
+    /// With the run that asks for it, which would otherwise wait for a place that it keeps from
+    /// others.
+    OfParent,
 }
 
 /// A run under way, or one that its key has started before.
@@ -99,8 +104,11 @@ impl Runner {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),
             _ => None,
         };
-        let place = self.take_place()?;
-        let starts_now = matches!(place, Place::Running(_));
+        let place = match request.parent {
+            Some(_) => Place::OfParent,
+            None => self.take_place()?,
+        };
+        let starts_now = !matches!(place, Place::Queued(_));
         let mut tries = 0;
         let (stored, live) = loop {
             let new = self.new_run(&who, session, &agent, &request, starts_now);
@@ -122,7 +130,8 @@ impl Runner {
     /// Writes a run's start, and then tells the subscribers.
     async fn commit(&self, new: NewRun) -> Result<(StartedRun, Arc<LiveRun>), StoreError> {
         let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
-        let live = self.bus.open(id, self.limits.tail_events);
+        let parent = new.run.parent.map(|parent| parent.run);
+        let live = self.bus.open(id, parent, self.limits.tail_events);
         match self.store.start_run(new).await {
             Ok(stored) => {
                 if !stored.run.enqueued {
@@ -157,7 +166,9 @@ impl Runner {
         };
         let found = self.store.sessions_by_id(who, &[id]).await;
         let mut sessions = found.map_err(StartError::Store)?;
-        let session = sessions.pop().ok_or(StartError::UnknownSession(id))?;
+        // What agents say to each other nobody else takes part in.
+        let session = sessions.pop().filter(|found| found.parent_run.is_none());
+        let session = session.ok_or(StartError::UnknownSession(id))?;
         let agent = self
             .catalog
             .by_id(session.agent_id)
@@ -198,6 +209,7 @@ impl Runner {
                 SessionTarget::New(NewSession {
                     id: SessionId::new(),
                     agent_id: agent.id,
+                    parent_run: request.parent.map(|parent| parent.run),
                     title: None,
                     metadata: json!({}),
                     created_at: at,
@@ -222,6 +234,7 @@ impl Runner {
             error: None,
             usage: Usage::default(),
             options: request.options.clone(),
+            parent: request.parent,
             input_message_id: message_id,
             output_message_id: MessageId::new(),
             last_sequence: 0,

@@ -14,7 +14,7 @@ use crate::llm::{ChatMessage, ChatRequest, StreamPart};
 
 use super::execute::{Execution, Stop, internal, too_long};
 use super::prompt;
-use super::team::Team;
+use super::team::{Team, Told};
 use super::tools::Toolbox;
 
 /// How many parts of the model's stream are taken at once when they are there already.
@@ -86,14 +86,13 @@ impl Execution {
             })?;
         Ok(Prompt {
             version: self.agent.current.id,
-            team: Team::of(&ending.runner, spec),
+            team: Team::of(&ending.runner, spec, &ending.run),
             messages: prompt::messages(instructions, &history),
             toolbox: Toolbox::new(
                 &ending.runner.tools,
                 &spec.tools,
-                &ending.run.options.client_tools,
                 ending.who.clone(),
-                ending.run.id,
+                &ending.run,
                 ending.live.cancel_token().clone(),
             ),
         })
@@ -210,6 +209,7 @@ impl Execution {
         let sorted = self.ending.sort_calls(toolbox);
         let mut calls = sorted.make;
         let handoffs = prompt.team.take_hand_offs(&mut calls);
+        let questions = prompt.team.take_questions(&mut calls);
         if in_doubt {
             let (ending, mut again) = (&mut self.ending, Vec::new());
             for call in calls {
@@ -224,12 +224,15 @@ impl Execution {
         self.flush().await?;
         self.ending.log.settle().await?;
         let at_once = self.ending.runner.limits.parallel_tools;
-        let mut results = Box::pin(toolbox.call_all(calls, at_once));
+        let results = toolbox.call_all(calls, at_once).map(Told::Called);
+        let answers = self.ask_all(questions, &prompt.team, at_once);
+        let told = futures_util::stream::select(results, answers);
+        let mut told = Box::pin(told.ready_chunks(READY_PARTS));
         let mut mistakes = 0;
-        while let Some(called) = results.next().await {
-            mistakes += u32::from(called.is_models_fault);
-            let event = self.ending.answer.complete_call(called.result);
-            self.ending.pending.push(event);
+        while let Some(ready) = told.next().await {
+            for told in ready {
+                mistakes += u32::from(self.ending.hear(told));
+            }
             self.flush().await?;
         }
         // A finished call is not made again, whatever happens from here on.

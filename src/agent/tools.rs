@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::Value;
 
-use crate::domain::{self, InterruptKind, Principal, RunId, ToolCallId, ToolResult};
+use crate::domain::{InterruptKind, Principal, Run, RunId, ToolCallId, ToolResult};
 use crate::llm::ToolSpec;
 use crate::tool::{
     CallerHeaders, ClientTool, RegisteredTool, ToolContext, ToolError, ToolRegistry,
@@ -39,6 +39,8 @@ pub(super) struct Toolbox {
     who: Principal,
     run: RunId,
     cancel: tokio_util::sync::CancellationToken,
+    /// Whether somebody can be asked.
+    asks: bool,
 }
 
 impl Toolbox {
@@ -46,15 +48,16 @@ impl Toolbox {
     pub(super) fn new(
         registry: &ToolRegistry,
         names: &[String],
-        clients: &[domain::ClientTool],
         who: Principal,
-        run: RunId,
+        run: &Run,
         cancel: tokio_util::sync::CancellationToken,
     ) -> Self {
         // They were checked when the run started.
         let client = |tool| registry.client_tool(tool).ok().map(Arc::new);
         Self {
-            clients: clients
+            clients: run
+                .options
+                .client_tools
                 .iter()
                 // An agent that a run was handed to may have one of the same name.
                 .filter(|tool| !names.contains(&tool.name))
@@ -62,8 +65,10 @@ impl Toolbox {
                 .collect(),
             tools: names.iter().filter_map(|name| registry.get(name)).collect(),
             who,
-            run,
+            run: run.id,
             cancel,
+            // Nobody waits for the answers of a run that an agent has asked for.
+            asks: run.parent.is_none(),
         }
     }
 
@@ -92,6 +97,9 @@ impl Toolbox {
             return Some((InterruptKind::ClientToolCall, arguments));
         }
         let tool = self.find(&call.name)?;
+        if !self.asks {
+            return None;
+        }
         // A person is asked only about calls that could be made.
         tool.validate(&arguments).ok()?;
         let asks = tool.needs_approval(&arguments) && !call.is_approved;

@@ -77,14 +77,14 @@ impl Tail {
 }
 
 impl LiveRun {
-    pub(super) fn new(id: RunId, tail_limit: usize) -> Self {
+    pub(super) fn new(id: RunId, tail_limit: usize, cancel: CancellationToken) -> Self {
         Self {
             id,
             tail_limit,
             tail: Mutex::default(),
             committed: watch::Sender::new(0),
             outcome: OnceLock::new(),
-            cancel: CancellationToken::new(),
+            cancel,
             withdrawn: AtomicBool::new(false),
             release: CancellationToken::new(),
             closed: CancellationToken::new(),
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_subscriber_reads_from_its_own_place() {
-        let live = LiveRun::new(RunId::new(), 3);
+        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new());
         assert!(matches!(live.ready(0, 9), Ready::Nothing));
         let events: Vec<_> = (1..=4).map(|n| delta(live.id, n, "é")).collect();
         live.publish(&events);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_text_so_far_is_cut_where_the_event_ended() {
-        let live = LiveRun::new(RunId::new(), 3);
+        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new());
         live.publish(&[delta(live.id, 1, "né"), delta(live.id, 2, "e")]);
         assert_eq!(live.text_at(1, 3).as_deref(), Some("né"));
         assert_eq!(live.text_at(3, 3), None, "not committed");
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_run_that_is_taken_up_knows_what_its_log_has() {
-        let live = LiveRun::new(RunId::new(), 3);
+        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new());
         live.seed(4, "kept lost".into(), 5);
         assert!(matches!(live.ready(2, 9), Ready::InLog));
         assert!(matches!(live.ready(4, 9), Ready::Nothing));

@@ -24,8 +24,12 @@ pub struct Bus {
 impl Bus {
     /// Announces a run before its first event is committed, so that whoever reads the log
     /// of a run that is not here knows that it is whole.
-    pub fn open(&self, run: RunId, tail_limit: usize) -> Arc<LiveRun> {
-        let live = Arc::new(LiveRun::new(run, tail_limit));
+    /// Where `parent` asks for it and is made here, it stops with that one.
+    pub fn open(&self, run: RunId, parent: Option<RunId>, tail_limit: usize) -> Arc<LiveRun> {
+        let parent = parent.and_then(|parent| self.get(parent));
+        let cancel = parent.map(|parent| parent.cancel_token().child_token());
+        let live = LiveRun::new(run, tail_limit, cancel.unwrap_or_default());
+        let live = Arc::new(live);
         self.write().insert(run, Arc::clone(&live));
         live
     }

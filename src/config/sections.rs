@@ -137,6 +137,7 @@ sections! {
         parallel_tools: usize,
         tool_mistakes: u32,
         max_handoffs: u32,
+        max_depth: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,

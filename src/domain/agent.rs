@@ -80,6 +80,9 @@ pub struct AgentSpec {
     /// The names of the agents that its model may hand the conversation to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handoffs: Vec<String>,
+    /// The names of the agents that its model may ask, each in a run of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents_as_tools: Vec<String>,
     /// How the model samples.
     #[serde(default)]
     pub parameters: ModelParameters,

@@ -11,7 +11,8 @@ use super::time::Timestamp;
 
 /// One event of a run. `sequence` starts at 1 and has no holes; exactly one terminal
 /// event is written, always last.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RunEvent {
     /// The run it belongs to.
     pub run_id: RunId,
@@ -103,6 +104,13 @@ pub enum EventBody {
         /// From which to which.
         handoff: Box<HandOff>,
     },
+    /// Something has happened in a run that this one has asked for.
+    ChildRunEvent {
+        /// The call that asks.
+        tool_call_id: ToolCallId,
+        /// What has happened, as it is in the child's own log.
+        event: Box<RunEvent>,
+    },
     /// The run waits for a person or the client.
     InterruptRequested {
         /// What it waits for.
@@ -171,6 +179,7 @@ struct AnyEventBody {
     result: Option<ToolResult>,
     interrupt: Option<Box<Interrupt>>,
     handoff: Option<Box<HandOff>>,
+    event: Option<Box<RunEvent>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -185,6 +194,7 @@ enum EventKind {
     ToolCallArgumentsDelta,
     ToolCallCompleted,
     HandedOff,
+    ChildRunEvent,
     InterruptRequested,
     InterruptResolved,
     UsageUpdated,
@@ -243,6 +253,10 @@ impl EventBody {
             },
             EventKind::HandedOff => Self::HandedOff {
                 handoff: any.handoff?,
+            },
+            EventKind::ChildRunEvent => Self::ChildRunEvent {
+                tool_call_id: any.tool_call_id?,
+                event: any.event?,
             },
             EventKind::InterruptRequested => Self::InterruptRequested {
                 interrupt: any.interrupt?,

@@ -30,7 +30,7 @@ pub use message::{Message, Part, Role, ToolResult};
 pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
 pub use run::{
-    ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, Run, RunEnd, RunError,
-    RunErrorCode, RunOptions, RunStatus, Usage,
+    ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, ParentRun, Run, RunEnd,
+    RunError, RunErrorCode, RunOptions, RunStatus, Usage,
 };
 pub use session::{ActiveRun, Session};

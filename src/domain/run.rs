@@ -187,6 +187,15 @@ pub struct RunOptions {
     pub client_tools: Vec<ClientTool>,
 }
 
+/// The run that a child run works for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParentRun {
+    /// The run that asks.
+    pub run: RunId,
+    /// How many runs are above the child, the one that asks included.
+    pub depth: u32,
+}
+
 /// One answer being made, or made.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -214,6 +223,8 @@ pub struct Run {
     pub error: Option<RunError>,
     /// What it used.
     pub usage: Usage,
+    /// The run that asks, where another agent has asked for this one.
+    pub parent: Option<ParentRun>,
     /// What its client has asked of it.
     pub options: RunOptions,
     /// The message it answers.

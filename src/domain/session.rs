@@ -10,6 +10,8 @@ pub struct Session {
     pub id: SessionId,
     /// The agent that answers.
     pub agent_id: AgentId,
+    /// The run that it was made for, where one agent asks another; no list shows such a session.
+    pub parent_run: Option<RunId>,
     /// For lists; taken from the first message when nobody gave one.
     pub title: Option<String>,
     /// The client's own data, a JSON object.

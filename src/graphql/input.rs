@@ -119,6 +119,7 @@ impl ChatInput {
         }
         let text = self.message.check(limits)?;
         Ok(StartRequest {
+            parent: None,
             session: self
                 .session_id
                 .map(|id| parse_id("input.sessionId", &id))

@@ -160,10 +160,7 @@ fn as_graphql(
             let watched = match &watched {
                 Some((watched_run, watched)) if *watched_run == run => watched.clone(),
                 _ => {
-                    let new = Watched {
-                        live: runner.bus().get(run),
-                        transcript: runner.transcript(who.clone(), run),
-                    };
+                    let new = Watched::new(&runner, who.clone(), run);
                     watched = Some((run, new.clone()));
                     new
                 }

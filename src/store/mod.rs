@@ -112,6 +112,8 @@ pub struct NewSession {
     pub id: SessionId,
     /// The agent that will answer.
     pub agent_id: AgentId,
+    /// The run that it is made for, where one agent asks another.
+    pub parent_run: Option<RunId>,
     /// Its title, if it has one yet.
     pub title: Option<String>,
     /// The client's own data, a JSON object.
@@ -184,7 +186,8 @@ pub trait SessionStore: Send + Sync {
         title: Option<&str>,
     ) -> Result<Session, StoreError>;
 
-    /// Deletes a session: it can no longer be read or used. `ActiveRun` while a run is
+    /// Deletes a session, and those that were made for its runs: they can no longer be read or
+    /// used. `ActiveRun` while a run is
     /// being made in it.
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError>;
 
@@ -275,6 +278,9 @@ pub trait RunStore: Send + Sync {
         who: &Principal,
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError>;
+
+    /// The runs that these runs have asked for, oldest first.
+    async fn child_runs(&self, who: &Principal, parents: &[RunId]) -> Result<Vec<Run>, StoreError>;
 
     /// The runs of a session that had their turn after `turn`, in that order, at most `limit`.
     async fn runs_by_turn(

@@ -13,8 +13,8 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    ActiveRun, Agent, AgentSpec, AgentVersion, Interrupt, Memory, Message, MessageId, Part,
-    Principal, Resolved, Run, RunError, RunOptions, Session, Usage,
+    ActiveRun, Agent, AgentSpec, AgentVersion, Interrupt, Memory, Message, MessageId, ParentRun,
+    Part, Principal, Resolved, Run, RunError, RunOptions, Session, Usage,
 };
 
 use super::{Kin, StoreError};
@@ -143,7 +143,7 @@ impl From<VersionRow> for AgentVersion {
 
 /// Columns of [`SessionRow`], from `sessions` by its own name. The active run is of the same
 /// moment as the rest, because it is read by the same statement.
-pub(crate) const SESSION_COLUMNS: &str = "id, agent_id, title, metadata, head_message_id, \
+pub(crate) const SESSION_COLUMNS: &str = "id, agent_id, parent_run_id, title, metadata, head_message_id, \
     branch_length, enqueued_runs, turns, created_at, updated_at, deleted_at, \
     (SELECT r.id FROM runs r WHERE r.session_id = sessions.id \
      AND r.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') AND NOT r.enqueued) AS active_run_id, \
@@ -152,13 +152,14 @@ pub(crate) const SESSION_COLUMNS: &str = "id, agent_id, title, metadata, head_me
      AND NOT r.enqueued ORDER BY e.first_sequence DESC LIMIT 1) AS active_last_sequence";
 
 /// Columns of [`LockedSessionRow`].
-pub(crate) const LOCKED_SESSION_COLUMNS: &str = "id, tenant, owner, agent_id, title, metadata, \
+pub(crate) const LOCKED_SESSION_COLUMNS: &str = "id, tenant, owner, agent_id, parent_run_id, title, metadata, \
     head_message_id, branch_length, enqueued_runs, turns, created_at, updated_at";
 
 #[derive(FromRow)]
 pub(crate) struct SessionRow {
     id: Uuid,
     agent_id: Uuid,
+    parent_run_id: Option<Uuid>,
     title: Option<String>,
     metadata: Json<serde_json::Value>,
     head_message_id: Option<Uuid>,
@@ -177,6 +178,7 @@ impl From<SessionRow> for Session {
         Self {
             id: row.id.into(),
             agent_id: row.agent_id.into(),
+            parent_run: row.parent_run_id.map(Into::into),
             title: row.title,
             metadata: row.metadata.0,
             head: row.head_message_id.map(Into::into),
@@ -201,6 +203,7 @@ pub(crate) struct LockedSessionRow {
     tenant: String,
     owner: String,
     agent_id: Uuid,
+    parent_run_id: Option<Uuid>,
     title: Option<String>,
     metadata: Json<serde_json::Value>,
     head_message_id: Option<Uuid>,
@@ -225,6 +228,7 @@ impl From<LockedSessionRow> for LockedSession {
             session: Session {
                 id: row.id.into(),
                 agent_id: row.agent_id.into(),
+                parent_run: row.parent_run_id.map(Into::into),
                 title: row.title,
                 metadata: row.metadata.0,
                 head: row.head_message_id.map(Into::into),
@@ -424,7 +428,7 @@ pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_ve
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
     r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
     r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
-    r.log_compacted_at, r.enqueued, r.turn, r.options, r.tenant, r.owner, \
+    r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.tenant, r.owner, \
     (SELECT e.last_sequence FROM run_events e WHERE e.run_id = r.id \
      ORDER BY e.first_sequence DESC LIMIT 1) AS last_sequence";
 
@@ -453,6 +457,8 @@ pub(crate) struct RunRow {
     enqueued: bool,
     turn: Option<i32>,
     options: Option<Json<RunOptions>>,
+    parent_run_id: Option<Uuid>,
+    depth: i32,
     tenant: String,
     owner: String,
     last_sequence: Option<i64>,
@@ -494,6 +500,10 @@ impl TryFrom<RunRow> for Run {
                 cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
                 reasoning_tokens: row.reasoning_tokens.cast_unsigned(),
             },
+            parent: row.parent_run_id.map(|run| ParentRun {
+                run: run.into(),
+                depth: row.depth.cast_unsigned(),
+            }),
             options: row.options.map(|options| options.0).unwrap_or_default(),
             input_message_id: row.input_message_id.into(),
             output_message_id: row.output_message_id.into(),

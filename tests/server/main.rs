@@ -21,6 +21,7 @@ mod bad_requests;
 mod branches;
 mod cancel;
 mod chat;
+mod child_runs;
 mod client_tools;
 mod compaction;
 mod compression;
@@ -131,6 +132,11 @@ on_both! {
         an_inbox_is_kept_live,
         the_next_server_goes_on,
         nobody_answers_for_others,
+    }
+    child_runs {
+        an_agent_asks_another,
+        a_question_outlasts_a_restart,
+        a_question_stops_with_its_run,
     }
     handoffs {
         a_conversation_moves_to_another_agent,

@@ -55,6 +55,7 @@ fn limits(tail_events: usize) -> RunLimits {
         parallel_tools: 1,
         tool_mistakes: 1,
         max_handoffs: 1,
+        max_depth: 1,
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,
@@ -126,7 +127,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
     );
     let started = scene.start_new().await;
     let run = started.run.id;
-    let mut live = bus.open(run, tail);
+    let mut live = bus.open(run, None, tail);
     let mut log = scene.log(run).await;
     live.publish(&log.iter().cloned().map(Arc::new).collect::<Vec<_>>());
     let (mut followers, mut taken_up) = (Vec::new(), false);
@@ -149,7 +150,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
             Act::TakeUp if !taken_up => {
                 taken_up = true;
                 bus.close(run);
-                live = bus.open(run, tail);
+                live = bus.open(run, None, tail);
                 live.seed(last, text(&log), 0);
             }
             Act::TakeUp => {}

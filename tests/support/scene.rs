@@ -34,6 +34,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         models: Vec::new(),
         tools: Vec::new(),
         handoffs: Vec::new(),
+        agents_as_tools: Vec::new(),
         parameters: Default::default(),
         limits: AgentLimits::default(),
     }
@@ -77,6 +78,7 @@ impl Scene {
         NewSession {
             id: SessionId::new(),
             agent_id: self.agent.id,
+            parent_run: None,
             title: None,
             metadata: json!({}),
             created_at: now(),
@@ -113,6 +115,7 @@ impl Scene {
                 finished_at: None,
                 options: RunOptions::default(),
                 log_compacted_at: None,
+                parent: None,
             },
             session,
             input: RunInput::AfterHead,

@@ -1,5 +1,7 @@
-//! More than one agent: those that an agent's model can hand the conversation to.
+//! More than one agent: those that an agent's model can hand the conversation to, and those that
+//! it can ask.
 
+mod child;
 mod handoff;
 mod rules;
 
@@ -7,21 +9,24 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::domain::{Agent, AgentSpec};
+use crate::domain::{Agent, AgentSpec, Run};
 use crate::llm::ToolSpec;
 
 use super::Runner;
 use super::tools::Call;
 
+pub(super) use child::{Children, Told};
 pub use rules::TeamError;
-pub(super) use rules::{check, check_team};
+pub(super) use rules::{check, check_cycles, check_team};
 
 /// What the names of the tools begin with that a model is offered for its team.
 const HANDOFF: &str = "handoff_to_";
+const ASK: &str = "ask_";
 
 /// The agents that a run's agent can call on, as tools of its model.
 pub(super) struct Team {
     handoffs: Vec<Member>,
+    asked: Vec<Member>,
 }
 
 /// Another agent, under the name of the tool that stands for it.
@@ -32,21 +37,30 @@ struct Member {
 
 impl Team {
     /// The team of an agent, as far as the server has it now.
-    pub(super) fn of(runner: &Runner, spec: &AgentSpec) -> Self {
+    pub(super) fn of(runner: &Runner, spec: &AgentSpec, run: &Run) -> Self {
         let member = |prefix: &str, name: &String| {
             let agent = runner.catalog.by_name(name)?;
             let tool = format!("{prefix}{name}");
             Some(Member { tool, agent })
         };
-        let handoffs = spec.handoffs.iter();
+        let members = |prefix: &str, names: &[String]| -> Vec<Member> {
+            let members = names.iter().filter_map(|name| member(prefix, name));
+            members.collect()
+        };
+        let depth = run.parent.map_or(0, |parent| parent.depth);
+        let may_ask = depth < runner.limits.max_depth;
         Self {
-            handoffs: handoffs.filter_map(|name| member(HANDOFF, name)).collect(),
+            handoffs: members(HANDOFF, &spec.handoffs),
+            asked: match may_ask {
+                true => members(ASK, &spec.agents_as_tools),
+                false => Vec::new(),
+            },
         }
     }
 
     /// What the model is told of them.
     pub(super) fn specs(&self) -> impl Iterator<Item = ToolSpec> {
-        self.handoffs.iter().map(|member| ToolSpec {
+        let handoffs = self.handoffs.iter().map(|member| ToolSpec {
             name: member.tool.clone(),
             description: format!(
                 "Hands the whole conversation over to the agent {}, which then answers the person \
@@ -60,7 +74,36 @@ impl Team {
                     "description": "Why, and what the other agent has to know to go on.",
                 } },
             }),
-        })
+        });
+        let asked = self.asked.iter().map(|member| ToolSpec {
+            name: member.tool.clone(),
+            description: format!(
+                "Asks the agent {}, who knows nothing of this conversation, and gives its answer. \
+                 {}",
+                member.agent.name, member.agent.current.spec.description
+            ),
+            parameters: json!({
+                "type": "object",
+                "properties": { "message": {
+                    "type": "string",
+                    "description": "The question or task, with all that is needed to answer it.",
+                } },
+                "required": ["message"],
+            }),
+        });
+        handoffs.chain(asked)
+    }
+
+    /// Takes the questions to other agents out of `calls`.
+    pub(super) fn take_questions(&self, calls: &mut Vec<Call>) -> Vec<Call> {
+        let is_question = |call: &mut Call| self.asked(&call.name).is_some();
+        calls.extract_if(.., is_question).collect()
+    }
+
+    /// The agent that is asked under this name.
+    fn asked(&self, tool: &str) -> Option<&Arc<Agent>> {
+        let found = self.asked.iter().find(|member| member.tool == tool);
+        found.map(|member| &member.agent)
     }
 
     /// Takes the hand-offs out of `calls`.
@@ -79,5 +122,7 @@ impl Team {
 /// The names of the tools that stand for an agent's team.
 pub(super) fn tool_names(spec: &AgentSpec) -> impl Iterator<Item = String> {
     let handoffs = spec.handoffs.iter();
-    handoffs.map(|name| format!("{HANDOFF}{name}"))
+    let asked = spec.agents_as_tools.iter();
+    let handoffs = handoffs.map(|name| format!("{HANDOFF}{name}"));
+    handoffs.chain(asked.map(|name| format!("{ASK}{name}")))
 }

@@ -22,13 +22,18 @@ pub struct TeamError {
     pub why: String,
 }
 
+const AGENTS_AS_TOOLS: &str = "agents_as_tools";
+
 fn wrong(field: &'static str, why: String) -> Result<(), TeamError> {
     Err(TeamError { field, why })
 }
 
 /// The fields that name other agents.
-fn fields(spec: &AgentSpec) -> [(&'static str, &[String]); 1] {
-    [("handoffs", &spec.handoffs)]
+fn fields(spec: &AgentSpec) -> [(&'static str, &[String]); 2] {
+    [
+        ("handoffs", &spec.handoffs),
+        (AGENTS_AS_TOOLS, &spec.agents_as_tools),
+    ]
 }
 
 /// Refuses what no server could offer a model.
@@ -51,10 +56,14 @@ pub(in super::super) fn check(spec: &AgentSpec) -> Result<(), TeamError> {
     for tool in tool_names(spec) {
         if !is_valid_name(&tool) {
             let why = format!("{tool:?} is no name of a tool: at most {MAX_NAME_CHARS} characters");
-            return wrong("handoffs", why);
+            let field = match tool.starts_with(super::HANDOFF) {
+                true => "handoffs",
+                false => AGENTS_AS_TOOLS,
+            };
+            return wrong(field, why);
         }
         if own.contains(tool.as_str()) {
-            return wrong("tools", format!("{tool:?} is the name of a hand-off, too"));
+            return wrong("tools", format!("{tool:?} stands for another agent, too"));
         }
     }
     Ok(())
@@ -68,6 +77,23 @@ pub(in super::super) fn check_team(
     for (field, names) in fields(spec) {
         if let Some(name) = names.iter().find(|name| !is_there(name)) {
             return wrong(field, format!("there is no agent {name:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses agents that ask each other in a circle. Hand-offs may: somebody answers in the end.
+pub(in super::super) fn check_cycles(spec: &AgentSpec, all: &[AgentSpec]) -> Result<(), TeamError> {
+    let mut seen = HashSet::new();
+    let mut left: Vec<&String> = spec.agents_as_tools.iter().collect();
+    while let Some(name) = left.pop() {
+        if *name == spec.name {
+            let why = format!("{name:?} would ask itself through the agents that it asks");
+            return wrong(AGENTS_AS_TOOLS, why);
+        }
+        if seen.insert(name) {
+            let asked = all.iter().find(|other| other.name == *name);
+            left.extend(asked.into_iter().flat_map(|other| &other.agents_as_tools));
         }
     }
     Ok(())

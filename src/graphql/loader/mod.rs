@@ -4,6 +4,7 @@
 
 mod branch;
 mod by_id;
+mod child_runs;
 mod enqueued_runs;
 mod kin;
 mod open_interrupts;
@@ -25,6 +26,7 @@ use crate::store::{SharedStore, StoreError};
 
 use super::{ApiError, api, principal};
 
+pub(crate) use child_runs::ChildRunsOf;
 pub(crate) use enqueued_runs::EnqueuedRunsOf;
 pub(crate) use kin::LatestKin;
 pub(crate) use open_interrupts::OpenInterruptsOf;

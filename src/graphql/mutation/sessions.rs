@@ -49,6 +49,7 @@ impl Sessions {
         let new = NewSession {
             id: SessionId::new(),
             agent_id: agent.id,
+            parent_run: None,
             title: input.title,
             metadata,
             created_at: now(),

@@ -74,6 +74,11 @@ impl Agent {
         &self.0.current.spec.handoffs
     }
 
+    /// The names of the agents that its model may ask, each in a run of its own.
+    async fn agents_as_tools(&self) -> &[String] {
+        &self.0.current.spec.agents_as_tools
+    }
+
     /// How the model samples.
     async fn parameters(&self) -> ModelParameters {
         let parameters = &self.0.current.spec.parameters;

@@ -1,6 +1,7 @@
 //! Run events.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 use chrono::{DateTime, Utc};
@@ -11,11 +12,11 @@ use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace, ToolResultPart};
 use super::run::{Run, RunError};
 use super::usage::Usage;
-use crate::agent::Transcript;
+use crate::agent::{Runner, Transcript};
 use crate::bus::LiveRun;
-use crate::domain::{self, AgentId, EventBody, MessageId, ToolCallId};
+use crate::domain::{self, AgentId, EventBody, MessageId, Principal, RunId, ToolCallId};
 use crate::graphql::loader::load;
-use crate::graphql::{ApiError, Code};
+use crate::graphql::{ApiError, Code, api, principal};
 
 /// One event of a run. `sequence` starts at 1 and has no holes, but for events that stand for
 /// several, whose `firstSequence` tells; exactly one of `RunCompleted`, `RunFailed` and
@@ -41,6 +42,7 @@ pub(crate) enum RunEvent {
     ToolCallArgumentsDelta(ToolCallArgumentsDelta),
     ToolCallCompleted(ToolCallCompleted),
     HandedOff(HandedOff),
+    ChildRunEvent(ChildRunEvent),
     InterruptRequested(InterruptRequested),
     InterruptResolved(InterruptResolved),
     UsageUpdated(UsageUpdated),
@@ -58,6 +60,27 @@ pub(crate) struct Watched {
     pub(crate) live: Option<Arc<LiveRun>>,
     /// Its answer as its log tells it.
     pub(crate) transcript: Arc<Transcript>,
+    /// The runs that it has asked for, as far as they were looked at.
+    children: Arc<Mutex<HashMap<RunId, Watched>>>,
+}
+
+impl Watched {
+    /// A run of `who`.
+    pub(crate) fn new(runner: &Arc<Runner>, who: Principal, run: RunId) -> Self {
+        Self {
+            live: runner.bus().get(run),
+            transcript: runner.transcript(who, run),
+            children: Arc::default(),
+        }
+    }
+
+    /// A run that this one has asked for. Looked up once, as its transcript reads forward.
+    fn child(&self, ctx: &Context<'_>, run: RunId) -> Result<Self, ApiError> {
+        let (runner, who) = (&api(ctx)?.runner, principal(ctx)?);
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Self::new(runner, who.clone(), run);
+        Ok(children.entry(run).or_insert_with(new).clone())
+    }
 }
 
 /// What all events have.
@@ -274,6 +297,21 @@ events! {
         }
     }
 
+    /// Something has happened in a run that this one has asked for: one of its agent's
+    /// `agentsAsTools` is at work. `sequence` is this run's own, `event.sequence` the child's.
+    ChildRunEvent { tool_call_id: ToolCallId, event: Arc<domain::RunEvent> } {
+        /// The call that asks.
+        async fn tool_call_id(&self) -> ID {
+            self.tool_call_id.to_string().into()
+        }
+
+        /// What has happened, with the child as its `run`.
+        async fn event(&self, ctx: &Context<'_>) -> Result<RunEvent> {
+            let watched = self.head.watched.child(ctx, self.event.run_id)?;
+            Ok(RunEvent::new(Arc::clone(&self.event), watched))
+        }
+    }
+
     /// The run waits for a person or the client: its status is AWAITING_INPUT from here on.
     InterruptRequested { interrupt: Arc<domain::Interrupt> } {
         /// What it waits for, as of this event.
@@ -403,6 +441,17 @@ impl RunEvent {
                 Self::ToolCallCompleted(ToolCallCompleted { head, result })
             }
             EventBody::HandedOff { handoff } => Self::HandedOff(HandedOff { head, handoff }),
+            EventBody::ChildRunEvent {
+                tool_call_id,
+                event,
+            } => {
+                let event = Arc::new(*event);
+                Self::ChildRunEvent(ChildRunEvent {
+                    head,
+                    tool_call_id,
+                    event,
+                })
+            }
             EventBody::InterruptRequested { interrupt } => {
                 let interrupt = Arc::new(*interrupt);
                 Self::InterruptRequested(InterruptRequested { head, interrupt })

@@ -12,7 +12,7 @@ use super::message::{Message, StreamPlace};
 use super::session::Session;
 use super::usage::Usage;
 use crate::domain::{self, RunId};
-use crate::graphql::loader::{OpenInterruptsOf, load};
+use crate::graphql::loader::{ChildRunsOf, OpenInterruptsOf, load};
 use crate::graphql::{ApiError, Code, api, principal};
 
 pub(crate) struct Run {
@@ -192,6 +192,21 @@ impl Run {
         let open = load(ctx, OpenInterruptsOf(self.id)).await?;
         let open = open.iter().flat_map(|open| open.iter());
         Ok(open.map(|one| Arc::clone(one).into()).collect())
+    }
+
+    /// The run that asks, where another agent has asked for this one. Such a run has a session of
+    /// its own, which is in no list.
+    async fn parent_run(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
+        let run = self.run(ctx).await.map_err(Into::into);
+        run.map(|run| run.parent.map(|parent| Run::by_id(parent.run)))
+            .transpose()
+    }
+
+    /// The runs that it has asked for, oldest first. Their usage is in its own, too.
+    async fn child_runs(&self, ctx: &Context<'_>) -> Result<Vec<Run>> {
+        let children = load(ctx, ChildRunsOf(self.id)).await?;
+        let children = children.into_iter().flatten();
+        Ok(children.map(Run::loaded).collect())
     }
 
     /// The sequence of its last event: where `runEvents(after:)` goes on. Of a session's

@@ -220,12 +220,19 @@ fn begun(new: &super::NewEvents) -> Option<(RunId, Timestamp)> {
     Some((new.events.first()?.run_id, new.started_at?))
 }
 
+/// How many runs are above this one, as it is stored.
+pub(crate) fn depth(run: &Run) -> i32 {
+    let depth = run.parent.map_or(0, |parent| parent.depth);
+    depth.try_into().unwrap_or(i32::MAX)
+}
+
 impl NewSession {
     /// The session as it is once made.
     pub(crate) fn into_session(self) -> Session {
         Session {
             id: self.id,
             agent_id: self.agent_id,
+            parent_run: self.parent_run,
             title: self.title,
             metadata: self.metadata,
             head: None,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
-use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
+use crate::store::commit::{NewHead, Statements, StoredRun, commit_group, depth};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
@@ -134,10 +134,11 @@ impl Statements for PostgresStatements<'_> {
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO sessions (id, tenant, owner, agent_id, title, metadata,
-               head_message_id, branch_length, turns, created_at, updated_at)
+               head_message_id, branch_length, turns, created_at, updated_at,
+               parent_run_id)
              SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[],
                $6::jsonb[], $7::uuid[], $8::integer[], $9::integer[], $10::timestamptz[],
-               $11::timestamptz[])",
+               $11::timestamptz[], $12::uuid[])",
         )
         .bind(column(rows, |(_, session)| session.id.uuid()))
         .bind(column(rows, |(who, _)| who.tenant.as_ref()))
@@ -152,6 +153,9 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |(_, session)| session.turns))
         .bind(column(rows, |(_, session)| session.created_at))
         .bind(column(rows, |(_, session)| session.updated_at))
+        .bind(column(rows, |(_, session)| {
+            session.parent_run.map(|run| run.uuid())
+        }))
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -207,12 +211,12 @@ impl Statements for PostgresStatements<'_> {
             "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, model,
                status, enqueued, turn, input_message_id, output_message_id, before_message_id,
                before_length, node_id, lease_expires_at, created_at, started_at, options,
-               input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
+               parent_run_id, depth, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
              SELECT v.*, 0, 0, 0, 0
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                $7::text[], $8::text[], $9::boolean[], $10::integer[], $11::uuid[], $12::uuid[],
                $13::uuid[], $14::integer[], $15::uuid[], $16::timestamptz[], $17::timestamptz[],
-               $18::timestamptz[], $19::jsonb[]) AS v
+               $18::timestamptz[], $19::jsonb[], $20::uuid[], $21::integer[]) AS v
              ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                AND NOT enqueued DO NOTHING
              RETURNING id",
@@ -236,6 +240,10 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| row.run.created_at))
         .bind(column(rows, |row| row.run.started_at))
         .bind(column(rows, |row| encode_options(&row.run.options)))
+        .bind(column(rows, |row| {
+            row.run.parent.map(|parent| parent.run.uuid())
+        }))
+        .bind(column(rows, |row| depth(row.run)))
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(inserted))

@@ -41,6 +41,12 @@ impl RunStore for PostgresStore {
         )
     }
 
+    async fn child_runs(&self, who: &Principal, parents: &[RunId]) -> Result<Vec<Run>, StoreError> {
+        let mut query = queries::child_runs::<Postgres>(who, parents);
+        let read = query.build_query_as().fetch_all(&self.pool);
+        all::<RunRow, _>(self.patience.wait(read).await?)
+    }
+
     async fn runs_by_turn(
         &self,
         who: &Principal,

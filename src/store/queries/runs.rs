@@ -35,6 +35,15 @@ pub(crate) fn enqueued_runs<DB: Dialect>(
     query
 }
 
+/// The runs that these runs have asked for, oldest first.
+pub(crate) fn child_runs<DB: Dialect>(who: &Principal, parents: &[RunId]) -> QueryBuilder<DB> {
+    let mut query = select_runs(who);
+    let parents = parents.iter().map(RunId::uuid);
+    push_in(&mut query, " AND r.parent_run_id ", parents);
+    query.push(" ORDER BY r.id");
+    query
+}
+
 /// The runs of a session that had their turn after `turn`, in that order.
 pub(crate) fn runs_by_turn<DB: Dialect>(
     who: &Principal,

@@ -27,6 +27,7 @@ pub(crate) fn sessions<DB: Dialect>(
     page: &PageRequest<SessionCursor>,
 ) -> QueryBuilder<DB> {
     let mut query = select_sessions(who);
+    query.push(" AND parent_run_id IS NULL");
     if let Some(agent) = filter.agent_id {
         push(&mut query, " AND agent_id = ", Value::Id(agent.uuid()));
     }
@@ -130,15 +131,22 @@ pub(crate) fn switch_branch<DB: Dialect>(who: &Principal, message: MessageId) ->
     query
 }
 
+/// Deletes a session with those that were made for its runs.
 pub(crate) fn delete_session<DB: Dialect>(who: &Principal, id: SessionId) -> QueryBuilder<DB> {
-    let mut query = QueryBuilder::new("UPDATE sessions SET deleted_at = ");
-    DB::bind(&mut query, Value::Time(now()));
-    push(
-        &mut query,
-        " WHERE deleted_at IS NULL AND id = ",
-        Value::Id(id.uuid()),
+    let mut query = QueryBuilder::new(
+        "WITH RECURSIVE gone (gone_id) AS (
+           SELECT s.id FROM sessions s WHERE s.deleted_at IS NULL AND s.id = ",
     );
-    push_owner(&mut query, "", who);
+    DB::bind(&mut query, Value::Id(id.uuid()));
+    push_owner(&mut query, "s.", who);
+    query.push(
+        " UNION ALL
+           SELECT s.id FROM gone g JOIN runs r ON r.session_id = g.gone_id
+             JOIN sessions s ON s.parent_run_id = r.id
+         ) UPDATE sessions SET deleted_at = ",
+    );
+    DB::bind(&mut query, Value::Time(now()));
+    query.push(" WHERE id IN (SELECT gone_id FROM gone)");
     query
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
-use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
+use crate::store::commit::{NewHead, Statements, StoredRun, commit_group, depth};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
@@ -145,13 +145,14 @@ impl Statements for SqliteStatements<'_> {
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
-        let head = "INSERT INTO sessions (id, tenant, owner, agent_id, title, metadata, \
-                    head_message_id, branch_length, turns, created_at, updated_at) ";
+        let head = "INSERT INTO sessions (id, tenant, owner, agent_id, parent_run_id, title, \
+                    metadata, head_message_id, branch_length, turns, created_at, updated_at) ";
         insert(self.0, head, rows, "", |row, (who, session)| {
             row.push_bind(session.id.uuid())
                 .push_bind(who.tenant.as_ref())
                 .push_bind(who.owner.as_ref())
                 .push_bind(session.agent_id.uuid())
+                .push_bind(session.parent_run.map(|run| run.uuid()))
                 .push_bind(session.title.as_deref())
                 .push_bind(Json(&session.metadata))
                 .push_bind(session.head.map(|head| head.uuid()))
@@ -212,7 +213,7 @@ impl Statements for SqliteStatements<'_> {
                     model, status, enqueued, turn, input_tokens, output_tokens, \
                     cached_input_tokens, reasoning_tokens, input_message_id, output_message_id, \
                     before_message_id, before_length, node_id, lease_expires_at, created_at, \
-                    started_at, options) ";
+                    started_at, options, parent_run_id, depth) ";
         let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', \
                     'AWAITING_INPUT') AND NOT enqueued DO NOTHING RETURNING id";
         let inserted = insert(self.0, head, rows, tail, |row, stored| {
@@ -236,7 +237,9 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(Stamp(stored.lease_expires_at))
                 .push_bind(Stamp(run.created_at))
                 .push_bind(run.started_at.map(Stamp))
-                .push_bind(encode_options(&run.options));
+                .push_bind(encode_options(&run.options))
+                .push_bind(run.parent.map(|parent| parent.run.uuid()))
+                .push_bind(depth(run));
             Ok(())
         })
         .await?;

@@ -33,6 +33,11 @@ impl RunStore for SqliteStore {
         all::<RunRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
     }
 
+    async fn child_runs(&self, who: &Principal, parents: &[RunId]) -> Result<Vec<Run>, StoreError> {
+        let mut query = queries::child_runs::<Sqlite>(who, parents);
+        all::<RunRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
+    }
+
     async fn runs_by_turn(
         &self,
         who: &Principal,
