@@ -145,8 +145,9 @@ impl Runner {
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let named = match &request.agent {
             Some(name) => Some(
-                self.catalog
-                    .by_name(name)
+                self.agent_named(who, name)
+                    .await
+                    .map_err(StartError::Store)?
                     .ok_or_else(|| StartError::UnknownAgent(name.clone()))?,
             ),
             None => None,
@@ -158,8 +159,9 @@ impl Runner {
         let mut sessions = found.map_err(StartError::Store)?;
         let session = sessions.pop().ok_or(StartError::UnknownSession(id))?;
         let agent = self
-            .catalog
-            .by_id(session.agent_id)
+            .agent_with_id(who, session.agent_id)
+            .await
+            .map_err(StartError::Store)?
             .ok_or(StartError::ArchivedAgent)?;
         match named {
             Some(named) if named.id != agent.id => Err(StartError::OtherAgent(agent.name.clone())),

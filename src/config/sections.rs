@@ -85,6 +85,8 @@ sections! {
     AgentsSettings {
         folder: PathBuf,
         default: String,
+        per_tenant: u32,
+        versions: u32,
     }
 
     /// The model providers.
@@ -306,7 +308,8 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 34] = [
+        let positive: [(&'static str, u64); 35] = [
+            ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),

@@ -20,6 +20,8 @@ pub const MAX_MODELS: usize = 8;
 pub enum AgentSource {
     /// A file in the agents folder; read-only through the API.
     File,
+    /// The API; its tenant's own.
+    Api,
 }
 
 /// An agent with its current version.
@@ -33,8 +35,10 @@ pub struct Agent {
     pub source: AgentSource,
     /// When it was first seen.
     pub created_at: Timestamp,
-    /// When its current version was made.
+    /// When its current version was made, or made the current one.
     pub updated_at: Timestamp,
+    /// When it was deleted, or its file went. It starts no runs any more.
+    pub archived_at: Option<Timestamp>,
     /// The version new runs use.
     pub current: AgentVersion,
 }
@@ -54,7 +58,7 @@ pub struct AgentVersion {
     pub created_at: Timestamp,
 }
 
-/// An agent's configuration: the content of `agents/<name>.toml`.
+/// An agent's configuration: the content of `agents/<name>.toml`, or what the API was given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentSpec {

@@ -1,5 +1,6 @@
 //! What clients send, and the checks that a GraphQL type cannot make.
 
+pub(crate) mod agent;
 pub(crate) mod branch;
 pub(crate) mod tool;
 

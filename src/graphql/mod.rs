@@ -45,6 +45,10 @@ pub struct ApiLimits {
     pub title_chars: usize,
     /// The largest session metadata, in bytes of JSON.
     pub metadata_bytes: usize,
+    /// How many agents a tenant may have that were made through the API.
+    pub agents: u32,
+    /// How many versions such an agent may have.
+    pub agent_versions: u32,
     /// The most items in one page.
     pub page_size: u32,
     /// The items in a page when the client does not say.

@@ -1,5 +1,6 @@
 //! Mutations: those of runs here, the others in one file for each aggregate.
 
+mod agents;
 mod branches;
 mod sessions;
 mod tools;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use async_graphql::{Context, ID, MergedObject, Object, Result};
 use tokio::time::Instant;
 
+use agents::Agents;
 use branches::Branches;
 use sessions::Sessions;
 use tools::Tools;
@@ -30,7 +32,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be changed.
 #[derive(Default, MergedObject)]
-pub struct Mutation(Runs, Branches, Sessions, Tools);
+pub struct Mutation(Runs, Branches, Sessions, Tools, Agents);
 
 /// Starting and stopping runs.
 #[derive(Default)]

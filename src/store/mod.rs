@@ -4,6 +4,7 @@
 //! Every read takes the [`Principal`] and returns only its rows. What belongs to somebody
 //! else is not found, exactly as what does not exist.
 
+pub(crate) mod api_agents;
 pub(crate) mod commit;
 pub(crate) mod compact;
 pub(crate) mod error;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use api_agents::{AgentChange, AgentRefusal, VersionCursor};
 pub use error::StoreError;
 pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
@@ -56,12 +58,21 @@ impl<T> Store for T where
 pub type SharedStore = Arc<dyn Store>;
 
 /// Agents and their versions. File agents belong to the shared tenant and are visible to
-/// every principal.
+/// every principal; those made through the API belong to their tenant. Where both have the
+/// same name, it is the file's.
 #[async_trait]
 pub trait AgentStore: Send + Sync {
     /// Makes the stored file agents equal to `specs`: new ones are added, changed ones get
     /// a new version, missing ones are archived. Returns the agents in the order of `specs`.
     async fn sync_file_agents(&self, specs: &[AgentSpec]) -> Result<Vec<Agent>, StoreError>;
+
+    /// Makes or changes an agent of the principal's tenant, in one transaction. Returns it as it
+    /// is then. `NotFound` when the tenant has no such agent, `Agent` when it cannot be done.
+    async fn change_agent(
+        &self,
+        who: &Principal,
+        change: &AgentChange,
+    ) -> Result<Agent, StoreError>;
 
     /// The agents with these ids, archived ones included, in no particular order.
     async fn agents_by_id(
@@ -87,6 +98,14 @@ pub trait AgentStore: Send + Sync {
         who: &Principal,
         ids: &[AgentVersionId],
     ) -> Result<Vec<AgentVersion>, StoreError>;
+
+    /// The versions of an agent, latest first.
+    async fn agent_versions(
+        &self,
+        who: &Principal,
+        agent: AgentId,
+        page: &PageRequest<VersionCursor>,
+    ) -> Result<Page<AgentVersion>, StoreError>;
 }
 
 /// A session to be made.

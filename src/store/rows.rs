@@ -81,7 +81,7 @@ impl<'q> Encode<'q, Postgres> for Stamp {
 
 /// Columns of [`AgentRow`], from `agents a JOIN agent_versions v`.
 pub(crate) const AGENT_COLUMNS: &str = "a.id, a.name, a.source, a.created_at, a.updated_at, \
-    v.id AS version_id, v.number, v.spec, v.created_at AS version_created_at";
+    a.archived_at, v.id AS version_id, v.number, v.spec, v.created_at AS version_created_at";
 
 #[derive(FromRow)]
 pub(crate) struct AgentRow {
@@ -90,6 +90,7 @@ pub(crate) struct AgentRow {
     source: String,
     created_at: Stamp,
     updated_at: Stamp,
+    archived_at: Option<Stamp>,
     version_id: Uuid,
     number: i32,
     spec: Json<AgentSpec>,
@@ -106,6 +107,7 @@ impl TryFrom<AgentRow> for Agent {
             source: known(&row.source, "agents.source")?,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
+            archived_at: row.archived_at.map(|at| at.0),
             current: AgentVersion {
                 id: row.version_id.into(),
                 agent_id: row.id.into(),

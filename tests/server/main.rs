@@ -14,6 +14,7 @@ mod support;
 
 mod agent_tools;
 mod agents;
+mod api_agents;
 mod auth;
 mod backup;
 mod bad_input;
@@ -47,6 +48,7 @@ mod providers;
 mod queue;
 mod recovered;
 mod recovery;
+mod reload;
 mod resume;
 mod schema;
 mod session_events;
@@ -93,6 +95,12 @@ on_both! {
     agents {
         the_shipped_agents_are_listed_with_their_configuration,
         an_agent_is_found_by_name_and_by_id,
+    }
+    api_agents {
+        an_agent_is_made_and_changed,
+        an_agent_goes_back_and_is_deleted,
+        an_agent_is_there_on_every_server,
+        an_agent_belongs_to_its_tenant,
     }
     chat {
         a_question_is_answered,

@@ -10,10 +10,10 @@ use talkgraph::domain::{
     Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
 use talkgraph::store::{
-    AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MemoryStore,
-    MessageStore, NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange,
-    SessionCursor, SessionFilter, SessionStore, SharedStore, StartedRun, StoreError, Turn,
-    TurnRequest,
+    AgentChange, AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance,
+    MemoryStore, MessageStore, NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore,
+    SessionChange, SessionCursor, SessionFilter, SessionStore, SharedStore, StartedRun, StoreError,
+    Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -78,11 +78,14 @@ type Outcome<T> = Result<T, StoreError>;
 delegate! {
     AgentStore {
         fn sync_file_agents(specs: &[AgentSpec]) -> Outcome<Vec<Agent>>;
+        fn change_agent(who: &Principal, change: &AgentChange) -> Outcome<Agent>;
         fn agents_by_id(who: &Principal, ids: &[AgentId]) -> Outcome<Vec<Agent>>;
         fn agent_by_name(who: &Principal, name: &str) -> Outcome<Option<Agent>>;
         fn agents(who: &Principal, page: &PageRequest<String>) -> Outcome<Page<Agent>>;
         fn agent_versions_by_id(who: &Principal, ids: &[AgentVersionId])
             -> Outcome<Vec<AgentVersion>>;
+        fn agent_versions(who: &Principal, agent: AgentId, page: &PageRequest<VersionCursor>)
+            -> Outcome<Page<AgentVersion>>;
     }
     SessionStore {
         fn create_session(who: &Principal, session: NewSession) -> Outcome<Session>;

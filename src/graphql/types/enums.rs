@@ -10,6 +10,8 @@ use crate::domain;
 pub(crate) enum AgentSource {
     /// A file on the server; read-only through this API.
     File,
+    /// This API; the tenant's own.
+    Api,
 }
 
 /// Who said a message.

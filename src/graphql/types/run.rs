@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
-use super::agent::{Agent, AgentVersion};
+use super::agent::Agent;
+use super::agent_version::AgentVersion;
 use super::enums::{FinishReason, RunErrorCode, RunStatus};
 use super::message::{Message, StreamPlace};
 use super::session::Session;
