@@ -61,6 +61,7 @@ mod tenants;
 mod timeouts;
 mod tools;
 mod vendors;
+mod versions;
 mod websocket;
 mod websocket_alive;
 mod websocket_fair;
