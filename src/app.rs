@@ -339,6 +339,8 @@ fn api_limits(settings: &Settings) -> ApiLimits {
         message_bytes: limits.message_bytes,
         title_chars: limits.title_chars,
         metadata_bytes: limits.metadata_bytes,
+        variables_bytes: limits.variables_bytes,
+        variables_depth: limits.variables_depth,
         agents: settings.agents.per_tenant,
         agent_versions: settings.agents.versions,
         page_size: limits.page_size,

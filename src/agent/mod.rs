@@ -19,6 +19,7 @@ mod rules;
 mod session;
 mod start;
 mod steps;
+mod template;
 mod tools;
 mod transcript;
 mod turns;
@@ -40,6 +41,7 @@ pub use follow::RunEvents;
 pub use rules::{Rules, SpecError};
 pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
+pub(crate) use template::variables_of;
 pub use transcript::Transcript;
 
 use crate::bus::{Bus, LiveRun};

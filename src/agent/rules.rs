@@ -9,7 +9,7 @@ use crate::domain::agent::{AgentLimits, MAX_MODELS, ModelParameters};
 use crate::llm::Models;
 use crate::tool::{McpKeepers, ToolRegistry, is_valid_name};
 
-use super::prompt;
+use super::template;
 
 /// The largest configuration of an agent, in bytes: of its file, or of what the API was given.
 pub(super) const MAX_SPEC_BYTES: usize = 262_144;
@@ -142,7 +142,7 @@ fn check_texts(spec: &AgentSpec) -> Result<(), SpecError> {
     if let Some((field, _)) = all.chain(named).find(|(_, text)| text.contains('\0')) {
         return Err(SpecError::new(field, "must not contain U+0000"));
     }
-    prompt::check_instructions(&spec.instructions)
+    template::check_instructions(&spec.instructions)
         .map_err(|error| SpecError::new("instructions", error))
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use minijinja::ErrorKind;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -15,11 +16,13 @@ use crate::domain::{
 };
 use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
+use crate::tool::CallerHeaders;
+
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
 use super::log::numbered;
-use super::{Runner, StartError, room};
+use super::{Runner, StartError, room, template};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -32,6 +35,9 @@ pub struct StartRequest {
     pub text: String,
     /// What is asked of this run alone.
     pub options: RunOptions,
+    /// The headers of the caller's request that tools of the run may pass on. They are kept in
+    /// memory alone, and are nothing that tells two requests apart.
+    pub headers: CallerHeaders,
     /// Where in the session's tree it is said.
     pub input: RunInput,
     /// What happens to a run that is active in the session.
@@ -93,6 +99,7 @@ impl Runner {
             return Ok(earlier);
         }
         let (session, agent) = self.place(&who, &request).await?;
+        check_variables(&who, &agent, &request)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),
@@ -113,7 +120,8 @@ impl Runner {
                 Err(error) => return Err(refused(error, &request)),
             }
         };
-        self.spawn_execution(who, agent, &stored, Arc::clone(&live), place);
+        let headers = request.headers;
+        self.spawn_execution(who, agent, &stored, Arc::clone(&live), place, headers);
         let live = Some(live);
         Ok(Started { stored, live })
     }
@@ -266,6 +274,7 @@ impl Runner {
         stored: &StartedRun,
         live: Arc<LiveRun>,
         place: Place,
+        headers: CallerHeaders,
     ) {
         let (run, before) = (stored.run.clone(), Some(stored.before));
         let begin = match run.status {
@@ -276,7 +285,7 @@ impl Runner {
         let mut answer = Answer::new(run.output_message_id);
         answer.begin_step();
         let ending = Ending::new(self, who, run, &stored.message, before, live, answer);
-        let task = Execution::new(agent, stored.message.clone(), ending);
+        let task = Execution::new(agent, stored.message.clone(), ending).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != Begin::Enqueued);
         self.tasks.spawn(task.run(begin, place));
@@ -291,6 +300,30 @@ impl StartRequest {
             ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback
         )
     }
+}
+
+/// Refuses variables that the agent's instructions cannot be rendered with, before anything is
+/// stored.
+fn check_variables(
+    who: &Principal,
+    agent: &Agent,
+    request: &StartRequest,
+) -> Result<(), StartError> {
+    let instructions = &agent.current.spec.instructions;
+    if !template::uses_variables(instructions) {
+        return Ok(());
+    }
+    let variables = &request.options.variables;
+    let rendered = template::instructions(instructions, who, now(), variables);
+    rendered.map(drop).map_err(|error| {
+        let missing = template::missing(instructions, variables);
+        match error.kind() {
+            ErrorKind::UndefinedError if !missing.is_empty() => {
+                StartError::MissingVariables(missing.join(", "))
+            }
+            kind => StartError::Variables(kind.to_string()),
+        }
+    })
 }
 
 fn refused(error: StoreError, request: &StartRequest) -> StartError {

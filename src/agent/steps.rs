@@ -11,8 +11,8 @@ use crate::domain::{EventBody, FinishReason, RunError, RunErrorCode, ToolCallId,
 use crate::llm::{ChatMessage, ChatRequest, StreamPart};
 
 use super::execute::{Execution, Stop, internal, too_long};
-use super::prompt;
 use super::tools::{Call, Toolbox};
+use super::{prompt, template};
 
 /// How many parts of the model's stream are taken at once when they are there already.
 const READY_PARTS: usize = 256;
@@ -70,11 +70,14 @@ impl Execution {
     async fn prompt(&self) -> Result<Prompt, Stop> {
         let history = self.history().await?;
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
+        let variables = &ending.run.options.variables;
         let instructions =
-            prompt::instructions(&spec.instructions, &ending.who, now()).map_err(|error| {
-                tracing::error!(%error, "the instructions do not render");
-                Stop::Failed(internal())
-            })?;
+            template::instructions(&spec.instructions, &ending.who, now(), variables);
+        let instructions = instructions.map_err(|error| {
+            // Without its detail, which may have what the client has sent.
+            tracing::error!(kind = %error.kind(), "the instructions do not render");
+            Stop::Failed(internal())
+        })?;
         Ok(Prompt {
             messages: prompt::messages(instructions, &history),
             toolbox: Toolbox::new(
@@ -83,6 +86,7 @@ impl Execution {
                 ending.who.clone(),
                 ending.run.id,
                 ending.live.cancel_token().clone(),
+                self.headers.clone(),
             ),
         })
     }

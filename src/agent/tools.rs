@@ -33,6 +33,7 @@ pub(super) struct Toolbox {
     who: Principal,
     run: RunId,
     cancel: tokio_util::sync::CancellationToken,
+    headers: CallerHeaders,
 }
 
 impl Toolbox {
@@ -43,12 +44,14 @@ impl Toolbox {
         who: Principal,
         run: RunId,
         cancel: tokio_util::sync::CancellationToken,
+        headers: CallerHeaders,
     ) -> Self {
         Self {
             tools: names.iter().filter_map(|name| registry.get(name)).collect(),
             who,
             run,
             cancel,
+            headers,
         }
     }
 
@@ -119,8 +122,7 @@ impl Toolbox {
             run: Some(self.run),
             call_id: call.id.to_string().into(),
             cancel: self.cancel.child_token(),
-            // A run may go on long after its caller has gone, on another server.
-            headers: CallerHeaders::default(),
+            headers: self.headers.clone(),
         };
         tool.call(&context, arguments).await
     }

@@ -162,6 +162,8 @@ sections! {
         message_bytes: usize,
         title_chars: usize,
         metadata_bytes: usize,
+        variables_bytes: usize,
+        variables_depth: usize,
         page_size: u32,
         page_size_default: u32,
         query_bytes: usize,

@@ -67,7 +67,7 @@ pub struct AgentSpec {
     /// One sentence for people who choose an agent.
     pub description: String,
     /// A minijinja template; the system message of every run. It can use `date`
-    /// (today, UTC, `2026-01-31`) and `owner`.
+    /// (today, UTC, `2026-01-31`), `owner`, and as `variables.x` what a client gives to a run.
     pub instructions: String,
     /// `provider/model`, or a list of them: the first that gives a first token answers. The
     /// server's default models when empty.

@@ -180,7 +180,11 @@ impl Usage {
 /// whichever server goes on with it asks the same of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RunOptions {}
+pub struct RunOptions {
+    /// What the agent's instructions can use as `variables.x`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub variables: serde_json::Map<String, serde_json::Value>,
+}
 
 /// One answer being made, or made.
 #[derive(Debug, Clone)]

@@ -234,6 +234,9 @@ impl From<StartError> for ApiError {
             StartError::Unplaced(_) => Self::new(Code::Conflict, message).at("input.messageId"),
             StartError::NotFromUser(_) => Self::bad_input("input.messageId", message),
             StartError::OtherAgent(_) => Self::bad_input("input.agent", message),
+            StartError::MissingVariables(_) | StartError::Variables(_) => {
+                Self::bad_input("input.variables", message)
+            }
             StartError::ArchivedAgent => Self::new(Code::Conflict, message).at("input.sessionId"),
             StartError::ActiveRun(run) => Self {
                 field: Some("input.sessionId".to_owned()),

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod branch;
 pub(crate) mod tool;
+mod variables;
 
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::Value;
@@ -14,6 +15,8 @@ use crate::store::RunInput;
 
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
+use crate::tool::CallerHeaders;
+use variables::check_variables;
 
 /// The argument that is a key of a start.
 pub(crate) const KEY: &str = "input.idempotencyKey";
@@ -38,6 +41,10 @@ pub(crate) struct ChatInput {
     pub(crate) agent: Option<String>,
     /// What the person says.
     pub(crate) message: MessageInput,
+    /// What the agent's instructions can use, as `variables.x`: a JSON object, for this run
+    /// alone. The model is shown the values as data, never as instructions. `Agent.variables`
+    /// lists those that an agent uses; others do nothing.
+    pub(crate) variables: Option<Json<Value>>,
     /// What happens if the session has an active run.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
@@ -112,6 +119,8 @@ impl ChatInput {
             check_key(KEY, key)?;
         }
         let text = self.message.check(limits)?;
+        let variables = self.variables.map(|given| check_variables(given.0, limits));
+        let variables = variables.transpose()?;
         Ok(StartRequest {
             session: self
                 .session_id
@@ -119,7 +128,10 @@ impl ChatInput {
                 .transpose()?,
             agent: self.agent,
             text,
-            options: RunOptions::default(),
+            options: RunOptions {
+                variables: variables.unwrap_or_default(),
+            },
+            headers: CallerHeaders::default(),
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),
             cancel_on_disconnect: self.on_disconnect == DisconnectPolicy::Cancel,

@@ -21,7 +21,7 @@ use super::types::message::Message;
 use super::types::payload::{CancelRunPayload, ChatPayload, SendMessagePayload};
 use super::types::run::Run;
 use super::types::session::Session;
-use super::{ApiError, Code, api, principal};
+use super::{ApiError, Code, api, caller_headers, principal};
 use crate::agent::CancelOnDrop;
 use crate::bus::RunOutcome;
 use crate::domain::{self, RunId};
@@ -50,7 +50,8 @@ impl Runs {
     ) -> Result<ChatPayload> {
         let api = api(ctx)?;
         let deadline = Instant::now() + api.limits.chat_timeout;
-        let request = input.check(&api.limits)?;
+        let mut request = input.check(&api.limits)?;
+        request.headers = caller_headers(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
         let who = principal(ctx)?;
         let started = api.runner.start(who.clone(), request).await;
@@ -87,7 +88,8 @@ impl Runs {
         #[graphql(desc = "What is said, and where.")] input: ChatInput,
     ) -> Result<SendMessagePayload> {
         let api = api(ctx)?;
-        let request = input.check(&api.limits)?;
+        let mut request = input.check(&api.limits)?;
+        request.headers = caller_headers(ctx);
         let started = api.runner.start(principal(ctx)?.clone(), request).await;
         Ok(started.map_err(ApiError::from)?.into())
     }

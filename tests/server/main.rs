@@ -60,6 +60,7 @@ mod startup;
 mod tenants;
 mod timeouts;
 mod tools;
+mod variables;
 mod vendors;
 mod versions;
 mod websocket;
@@ -102,6 +103,9 @@ on_both! {
         an_agent_goes_back_and_is_deleted,
         an_agent_is_there_on_every_server,
         an_agent_belongs_to_its_tenant,
+    }
+    variables {
+        instructions_take_what_a_client_gives,
     }
     chat {
         a_question_is_answered,

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use super::agent_version::{AgentLimits, AgentVersion, ModelParameters, models_of, tools_of};
 use super::enums::AgentSource;
 use super::tool::Tool;
+use crate::agent::variables_of;
 use crate::domain;
 use crate::graphql::connection::{Cursor, PageArguments, connection};
 use crate::graphql::{ApiError, api, principal};
@@ -37,6 +38,12 @@ impl Agent {
     /// The template of the system message that every run begins with.
     async fn instructions(&self) -> &str {
         &self.0.current.spec.instructions
+    }
+
+    /// The names of the variables that its instructions use: see `ChatInput.variables`.
+    async fn variables(&self) -> Vec<String> {
+        let names = variables_of(&self.0.current.spec.instructions);
+        names.into_iter().collect()
     }
 
     /// The model it runs with, as `provider/model`; the first of `models`.
