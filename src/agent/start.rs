@@ -22,7 +22,7 @@ use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
 use super::log::numbered;
-use super::{Runner, StartError, room, template};
+use super::{Runner, StartError, client_tools, room, template};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -100,6 +100,7 @@ impl Runner {
         }
         let (session, agent) = self.place(&who, &request).await?;
         check_variables(&who, &agent, &request)?;
+        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),

@@ -11,7 +11,7 @@ use crate::domain::{EventBody, FinishReason, RunError, RunErrorCode, ToolCallId,
 use crate::llm::{ChatMessage, ChatRequest, StreamPart};
 
 use super::execute::{Execution, Stop, internal, too_long};
-use super::tools::{Call, Toolbox};
+use super::tools::Toolbox;
 use super::{prompt, template};
 
 /// How many parts of the model's stream are taken at once when they are there already.
@@ -83,6 +83,7 @@ impl Execution {
             toolbox: Toolbox::new(
                 &ending.runner.tools,
                 &spec.tools,
+                &ending.run.options.client_tools,
                 ending.who.clone(),
                 ending.run.id,
                 ending.live.cancel_token().clone(),
@@ -194,16 +195,11 @@ impl Execution {
     }
 
     /// Makes the calls that have no result, and tells each result as it comes. Returns how
-    /// many of them the model has got wrong.
+    /// many of them the model has got wrong. Where somebody has to be asked about others, the
+    /// run waits then.
     async fn call_tools(&mut self, toolbox: &Toolbox, in_doubt: bool) -> Result<u32, Stop> {
-        let calls = self.ending.answer.open_calls().into_iter();
-        let mut calls: Vec<_> = calls
-            .map(|(id, name, arguments)| Call {
-                id,
-                name,
-                arguments,
-            })
-            .collect();
+        let sorted = self.ending.sort_calls(toolbox);
+        let mut calls = sorted.make;
         if in_doubt {
             let (ending, mut again) = (&mut self.ending, Vec::new());
             for call in calls {
@@ -228,7 +224,10 @@ impl Execution {
         }
         // A finished call is not made again, whatever happens from here on.
         self.ending.log.settle().await?;
-        Ok(mistakes)
+        match sorted.ask.is_empty() {
+            true => Ok(mistakes),
+            false => Err(Stop::AwaitsInput(sorted.ask)),
+        }
     }
 
     /// Says that the step after `step` begins; returns which one that is.

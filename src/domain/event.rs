@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{MessageId, RunId, ToolCallId};
+use super::interrupt::Interrupt;
 use super::message::ToolResult;
 use super::run::{FinishReason, RunError, Usage};
 use super::time::Timestamp;
@@ -96,6 +97,16 @@ pub enum EventBody {
         /// What it came to.
         result: ToolResult,
     },
+    /// The run waits for a person or the client.
+    InterruptRequested {
+        /// What it waits for.
+        interrupt: Box<Interrupt>,
+    },
+    /// An interrupt was answered, or nobody is asked any more.
+    InterruptResolved {
+        /// The interrupt, with its resolution.
+        interrupt: Box<Interrupt>,
+    },
     /// What the run has used so far.
     UsageUpdated {
         /// The sum over all steps.
@@ -152,6 +163,7 @@ struct AnyEventBody {
     tool_call_id: Option<ToolCallId>,
     name: Option<String>,
     result: Option<ToolResult>,
+    interrupt: Option<Box<Interrupt>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -165,6 +177,8 @@ enum EventKind {
     ToolCallStarted,
     ToolCallArgumentsDelta,
     ToolCallCompleted,
+    InterruptRequested,
+    InterruptResolved,
     UsageUpdated,
     MessageCompleted,
     RunCompleted,
@@ -218,6 +232,12 @@ impl EventBody {
             },
             EventKind::ToolCallCompleted => Self::ToolCallCompleted {
                 result: any.result?,
+            },
+            EventKind::InterruptRequested => Self::InterruptRequested {
+                interrupt: any.interrupt?,
+            },
+            EventKind::InterruptResolved => Self::InterruptResolved {
+                interrupt: any.interrupt?,
             },
             EventKind::UsageUpdated => Self::UsageUpdated { usage: any.usage? },
             EventKind::MessageCompleted => Self::MessageCompleted {

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod branch;
+pub(crate) mod interrupt;
 pub(crate) mod tool;
 mod variables;
 
@@ -13,6 +14,7 @@ use crate::agent::StartRequest;
 use crate::domain::RunOptions;
 use crate::store::RunInput;
 
+use self::interrupt::ClientToolInput;
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
 use crate::tool::CallerHeaders;
@@ -52,6 +54,11 @@ pub(crate) struct ChatInput {
     /// subscription `chat`, goes away.
     #[graphql(default_with = "DisconnectPolicy::Continue")]
     pub(crate) on_disconnect: DisconnectPolicy,
+    /// Tools that the client itself calls when the model wants them called, beside the agent's:
+    /// at most 32, with 64 KiB together. The run is AWAITING_INPUT then, with a
+    /// `ClientToolCall`, until `resolveInterrupts` gives the result.
+    #[graphql(default)]
+    pub(crate) client_tools: Vec<ClientToolInput>,
     /// A name for this start, chosen by the client, 1 to 255 printable characters: to send
     /// the same input with the same key again, even while the first is under way, gives the
     /// run that the first has started, and starts nothing. With another input it is a
@@ -130,6 +137,11 @@ impl ChatInput {
             text,
             options: RunOptions {
                 variables: variables.unwrap_or_default(),
+                client_tools: self
+                    .client_tools
+                    .into_iter()
+                    .map(ClientToolInput::into_tool)
+                    .collect(),
             },
             headers: CallerHeaders::default(),
             input: RunInput::AfterHead,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::domain::RunId;
+use crate::domain::{InterruptId, RunId};
 
 use super::AgentRefusal;
 
@@ -27,6 +27,9 @@ pub enum StoreError {
     /// The caller's: an agent cannot be changed so.
     #[error(transparent)]
     Agent(#[from] AgentRefusal),
+    /// The caller's: the interrupt has another answer.
+    #[error("{0} was answered before, and differently")]
+    Resolved(InterruptId),
     /// The row changed meanwhile, for example a run that another node took over.
     #[error("the row was changed by somebody else")]
     Conflict,
@@ -48,6 +51,7 @@ impl StoreError {
             Self::Repeated(run) => Self::Repeated(*run),
             Self::KeyReused => Self::KeyReused,
             Self::Agent(refusal) => Self::Agent(*refusal),
+            Self::Resolved(interrupt) => Self::Resolved(*interrupt),
             Self::Conflict => Self::Conflict,
             Self::Unavailable(why) => Self::Unavailable(why.clone()),
             Self::Internal(why) => Self::Internal(why.clone()),

@@ -11,6 +11,7 @@ pub(crate) mod error;
 pub(crate) mod file_agents;
 mod gather;
 pub(crate) mod group;
+pub(crate) mod interrupts;
 pub(crate) mod keys;
 pub(crate) mod log_rows;
 pub(crate) mod memories;
@@ -31,6 +32,7 @@ pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
 };
+pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use memories::MemoryStore;
 pub use writer::WriterSettings;
 
@@ -45,12 +47,26 @@ pub const UNPLACED: i32 = -1;
 
 /// The whole store, as the rest of the server holds it.
 pub trait Store:
-    AgentStore + SessionStore + MessageStore + RunStore + EventLog + MemoryStore + Maintenance
+    AgentStore
+    + SessionStore
+    + MessageStore
+    + RunStore
+    + EventLog
+    + InterruptStore
+    + MemoryStore
+    + Maintenance
 {
 }
 
 impl<T> Store for T where
-    T: AgentStore + SessionStore + MessageStore + RunStore + EventLog + MemoryStore + Maintenance
+    T: AgentStore
+        + SessionStore
+        + MessageStore
+        + RunStore
+        + EventLog
+        + InterruptStore
+        + MemoryStore
+        + Maintenance
 {
 }
 
@@ -326,17 +342,25 @@ pub trait RunStore: Send + Sync {
     /// what the log has: read it again and number them anew.
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
 
-    /// Says that `node` is alive until `until`, for all its active runs. A time that has
+    /// Says that `node` is alive until `until`, for all its active runs but those that wait for
+    /// answers, which nobody makes. A time that has
     /// passed gives them away.
     async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError>;
 
-    /// Active runs, at most `limit`, whose node has not renewed its lease by `now`, with
+    /// Active runs, at most `limit`, those that wait for answers left out, whose node has not renewed its lease by `now`, with
     /// their principals. They are made `node`'s own with a lease until `until`.
     async fn take_expired_runs(
         &self,
         node: NodeId,
         now: Timestamp,
         until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError>;
+
+    /// The running runs, at most `limit`, that are this node's, with their principals.
+    async fn runs_of_node(
+        &self,
+        node: NodeId,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError>;
 

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use talkgraph::domain::time::now;
 use talkgraph::domain::{
-    EventBody, FinishReason, MessageId, RunError, RunErrorCode, RunEvent, RunStatus, ToolCallId,
-    ToolResult, Usage,
+    EventBody, FinishReason, Interrupt, InterruptId, InterruptKind, MessageId, Resolution,
+    RunError, RunErrorCode, RunEvent, RunId, RunStatus, SessionId, ToolCallId, ToolResult, Usage,
 };
 use talkgraph::store::StoreError;
 use tokio::runtime::Handle;
@@ -70,8 +71,34 @@ fn any_body() -> impl Strategy<Value = EventBody> {
                 retryable: false,
             },
         }),
+        (text(), text()).prop_map(|(tool, reason)| {
+            let mut interrupt = interrupt(tool);
+            let rejected = Resolution::Rejected { reason };
+            interrupt.resolve(rejected, now()).unwrap();
+            EventBody::InterruptResolved {
+                interrupt: Box::new(interrupt),
+            }
+        }),
+        text().prop_map(|tool| EventBody::InterruptRequested {
+            interrupt: Box::new(interrupt(tool)),
+        }),
         Just(EventBody::RunCancelled),
     ]
+}
+
+fn interrupt(tool: String) -> Interrupt {
+    Interrupt {
+        id: InterruptId::new(),
+        kind: InterruptKind::ClientToolCall,
+        run_id: RunId::new(),
+        session_id: SessionId::new(),
+        tool_call_id: ToolCallId::new(),
+        arguments: serde_json::json!({ "said": tool, "times": 0.1 }),
+        tool,
+        created_at: now(),
+        expires_at: now(),
+        resolution: None,
+    }
 }
 
 /// Groups of events as they are appended, and where a reader goes on from.

@@ -9,6 +9,7 @@ mod agents;
 mod branches;
 mod follow;
 mod groups;
+mod interrupts;
 mod keys;
 mod leases;
 mod log;
@@ -73,6 +74,14 @@ on_both! {
         a_branch_is_read_in_ranges,
         branches_of_a_tree_are_told_apart,
         messages_belong_to_one_owner,
+    }
+    interrupts {
+        a_run_waits_until_its_last_answer,
+        of_many_answers_one_is_taken,
+        nobody_takes_up_what_waits,
+        the_end_of_a_run_closes_what_it_waits_for,
+        a_refused_suspension_leaves_nothing,
+        an_inbox_belongs_to_one_owner,
     }
     memories {
         memories_are_read_latest_first,

@@ -144,6 +144,7 @@ impl Scene {
             node: self.node,
             events,
             started_at: None,
+            awaits: Vec::new(),
             mends_log: false,
         }
     }
@@ -182,6 +183,7 @@ impl Scene {
                 created_at: now(),
             }),
             rewind: None,
+            closed: Vec::new(),
             events: vec![event(run.id, sequence, completed)],
             mends_log: false,
             run,

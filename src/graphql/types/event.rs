@@ -6,6 +6,7 @@ use async_graphql::{ID, Interface, Object};
 use chrono::{DateTime, Utc};
 
 use super::enums::FinishReason;
+use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace, ToolResultPart};
 use super::run::{Run, RunError};
 use super::usage::Usage;
@@ -36,6 +37,8 @@ pub(crate) enum RunEvent {
     ToolCallStarted(ToolCallStarted),
     ToolCallArgumentsDelta(ToolCallArgumentsDelta),
     ToolCallCompleted(ToolCallCompleted),
+    InterruptRequested(InterruptRequested),
+    InterruptResolved(InterruptResolved),
     UsageUpdated(UsageUpdated),
     MessageCompleted(MessageCompleted),
     RunCompleted(RunCompleted),
@@ -243,6 +246,23 @@ events! {
         }
     }
 
+    /// The run waits for a person or the client: its status is AWAITING_INPUT from here on.
+    InterruptRequested { interrupt: Arc<domain::Interrupt> } {
+        /// What it waits for, as of this event.
+        async fn interrupt(&self) -> Interrupt {
+            Arc::clone(&self.interrupt).into()
+        }
+    }
+
+    /// An interrupt was answered, has expired or was closed. With the last one that was open
+    /// the run goes on.
+    InterruptResolved { interrupt: Arc<domain::Interrupt> } {
+        /// The interrupt with its resolution.
+        async fn interrupt(&self) -> Interrupt {
+            Arc::clone(&self.interrupt).into()
+        }
+    }
+
     /// What the run has used so far.
     UsageUpdated { usage: Usage } {
         /// The sum over all steps.
@@ -347,6 +367,14 @@ impl RunEvent {
             }),
             EventBody::ToolCallCompleted { result } => {
                 Self::ToolCallCompleted(ToolCallCompleted { head, result })
+            }
+            EventBody::InterruptRequested { interrupt } => {
+                let interrupt = Arc::new(*interrupt);
+                Self::InterruptRequested(InterruptRequested { head, interrupt })
+            }
+            EventBody::InterruptResolved { interrupt } => {
+                let interrupt = Arc::new(*interrupt);
+                Self::InterruptResolved(InterruptResolved { head, interrupt })
             }
             EventBody::UsageUpdated { usage } => Self::UsageUpdated(UsageUpdated {
                 head,

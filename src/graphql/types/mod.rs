@@ -6,6 +6,7 @@ pub(crate) mod agent_version;
 pub(crate) mod enums;
 pub(crate) mod event;
 pub(crate) mod followed;
+pub(crate) mod interrupt;
 pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod payload;
@@ -33,6 +34,7 @@ where
     builder
         .register_output_type::<node::Node>()
         .register_output_type::<event::RunEvent>()
+        .register_output_type::<interrupt::Interrupt>()
         .override_output_type_description::<ID>(
             "A global id: what it names, an underscore and a UUIDv7, such as `ses_…`.",
         )
@@ -42,6 +44,9 @@ where
         )
         .override_output_type_description::<Page<session::Session>>(
             "A page of sessions, latest activity first.",
+        )
+        .override_output_type_description::<Page<interrupt::Interrupt>>(
+            "A page of interrupts, oldest first.",
         )
         .override_output_type_description::<Page<message::Message>>(
             "A page of messages, oldest first.",

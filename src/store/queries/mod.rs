@@ -4,6 +4,7 @@
 
 mod agents;
 mod fork;
+mod interrupts;
 mod keys;
 mod memories;
 mod messages;
@@ -13,6 +14,7 @@ mod turns;
 
 pub(crate) use agents::*;
 pub(crate) use fork::*;
+pub(crate) use interrupts::*;
 pub(crate) use keys::*;
 pub(crate) use memories::*;
 pub(crate) use messages::*;
