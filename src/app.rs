@@ -132,7 +132,7 @@ impl App {
         let tools = tools::build(&settings.tools, &store).await?;
         let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
         let registry = Arc::clone(&tools.registry);
-        let rules = Rules::new(models.clone(), registry, servers.collect());
+        let rules = Rules::new(models.clone(), registry, servers.collect(), &default_models);
         let specs = read_checked(&settings.agents.folder, &rules)?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let default = &settings.agents.default;

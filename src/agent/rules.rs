@@ -44,16 +44,23 @@ pub struct Rules {
     models: Models,
     tools: Arc<ToolRegistry>,
     mcp_servers: Vec<String>,
+    default_models: Vec<String>,
 }
 
 impl Rules {
-    /// With these models and tools. The tools of an MCP server with one of these names may be
+    /// With these models and tools, and the models of agents that name none. The tools of an MCP server with one of these names may be
     /// there later.
-    pub fn new(models: Models, tools: Arc<ToolRegistry>, mcp_servers: Vec<String>) -> Self {
+    pub fn new(
+        models: Models,
+        tools: Arc<ToolRegistry>,
+        mcp_servers: Vec<String>,
+        default_models: &[String],
+    ) -> Self {
         Self {
             models,
             tools,
             mcp_servers,
+            default_models: default_models.to_vec(),
         }
     }
 
@@ -69,6 +76,7 @@ impl Rules {
                 format!("{model:?} needs a provider that is not configured (there is: {there})");
             return Err(SpecError::new("model", why));
         }
+        self.check_prices(spec)?;
         let missing = |tool: &&String| self.tools.get(tool).is_none() && !self.may_come(tool);
         if let Some(tool) = spec.tools.iter().find(missing) {
             let tools = self.tools.all();
@@ -77,6 +85,25 @@ impl Rules {
             return Err(SpecError::new("tools", why));
         }
         Ok(())
+    }
+
+    /// A limit that nothing could be compared with would be none.
+    fn check_prices(&self, spec: &AgentSpec) -> Result<(), SpecError> {
+        if spec.limits.max_cost_usd.is_none() {
+            return Ok(());
+        }
+        let mut models = match spec.models.as_slice() {
+            [] => self.default_models.iter(),
+            own => own.iter(),
+        };
+        match models.find(|model| self.models.price(model).is_none()) {
+            Some(model) => {
+                let why =
+                    format!("{model} has no price in the settings, so there is no limit to it");
+                Err(SpecError::new("limits.max_cost_usd", why))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The tools of a server that cannot be reached now may be there later.
@@ -172,7 +199,13 @@ fn check_parameters(parameters: &ModelParameters) -> Result<(), SpecError> {
 fn check_limits(limits: &AgentLimits) -> Result<(), SpecError> {
     at_least_1("limits.max_steps", limits.max_steps.map(u64::from))?;
     at_least_1("limits.run_timeout_s", limits.run_timeout_s)?;
-    at_least_1("limits.step_timeout_s", limits.step_timeout_s)
+    at_least_1("limits.step_timeout_s", limits.step_timeout_s)?;
+    match limits.max_cost_usd {
+        Some(dollars) if !(dollars.is_finite() && dollars > 0.0) => {
+            Err(SpecError::new("limits.max_cost_usd", "must be above 0"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn at_least_1(field: &str, value: Option<u64>) -> Result<(), SpecError> {

@@ -11,7 +11,7 @@ use crate::bus::LiveRun;
 use crate::domain::session::title_from;
 use crate::domain::time::now;
 use crate::domain::{
-    Agent, ConcurrencyPolicy, MessageId, Part, Principal, Run, RunId, RunOptions, RunStatus,
+    Agent, ConcurrencyPolicy, Cost, MessageId, Part, Principal, Run, RunId, RunOptions, RunStatus,
     SessionId, Usage,
 };
 use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
@@ -231,6 +231,7 @@ impl Runner {
             finish_reason: None,
             error: None,
             usage: Usage::default(),
+            cost: Some(Cost::ZERO),
             options: request.options.clone(),
             input_message_id: message_id,
             output_message_id: MessageId::new(),

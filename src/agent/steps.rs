@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::domain::time::now;
-use crate::domain::{EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage};
-use crate::llm::{ChatMessage, ChatRequest, StreamPart};
+use crate::domain::{Cost, EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage};
+use crate::llm::{ChatMessage, ChatRequest, Price, StreamPart};
 
 use super::execute::{Execution, Stop, internal, too_long};
 use super::tools::Toolbox;
@@ -49,6 +49,7 @@ impl Execution {
                     if !calls || self.ending.answer.open_calls().is_empty() {
                         return Ok(());
                     }
+                    self.check_cost()?;
                     Next::Tools(step)
                 }
                 Next::Tools(step) | Next::ToolsInDoubt(step) => {
@@ -116,6 +117,9 @@ impl Execution {
     async fn step(&mut self, step: u32, request: ChatRequest) -> Result<(), Stop> {
         let mut taking = Taking {
             before: self.ending.run.usage,
+            cost_before: self.ending.run.cost,
+            price: None,
+            step: None,
             calls: Vec::new(),
         };
         self.ending.finish_reason = None;
@@ -124,6 +128,7 @@ impl Execution {
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
         let answering = runner.models.stream(models, request).await?;
+        taking.price = runner.models.price(&answering.model).copied();
         self.ending.run.model = answering.model;
         let mut parts = answering.parts.ready_chunks(READY_PARTS);
         loop {
@@ -144,12 +149,18 @@ impl Execution {
                 () = self.ending.log.failed() => self.flush().await?,
             }
         }
+        let cost = taking.cost();
+        self.ending.run.cost = Cost::sum(taking.cost_before, cost);
         self.ending.pending.push(EventBody::UsageUpdated {
             usage: self.ending.run.usage,
+            cost: self.ending.run.cost,
         });
         self.ending.pending.push(EventBody::StepFinished {
             step,
             finish_reason: self.ending.finish_reason.unwrap_or(FinishReason::Stop),
+            model: Some(self.ending.run.model.clone()),
+            usage: taking.step,
+            cost,
         });
         Ok(())
     }
@@ -175,6 +186,8 @@ impl Execution {
             StreamPart::ToolCallCompleted { .. } => None,
             StreamPart::Usage(usage) => {
                 ending.run.usage = taking.before.plus(usage);
+                taking.step = Some(usage);
+                ending.run.cost = Cost::sum(taking.cost_before, taking.cost());
                 None
             }
             StreamPart::Finish(reason) => {
@@ -250,6 +263,24 @@ impl Execution {
         Ok(step + 1)
     }
 
+    /// Whether the run may go on after a step, as far as its agent limits what it costs.
+    fn check_cost(&self) -> Result<(), Stop> {
+        let Some(most) = self.agent.current.spec.limits.max_cost_usd else {
+            return Ok(());
+        };
+        let message = match self.ending.run.cost {
+            Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
+            Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
+            // Whoever sets a limit does not want it to be passed unseen.
+            None => "what the run costs is not known, and its agent limits it".to_owned(),
+        };
+        Err(Stop::Failed(RunError {
+            code: RunErrorCode::CostLimit,
+            message,
+            retryable: false,
+        }))
+    }
+
     fn step_timeout(&self) -> std::time::Duration {
         let most = self.ending.runner.limits.step_timeout;
         let own = self.agent.current.spec.limits.step_timeout_s;
@@ -263,11 +294,23 @@ impl Execution {
 struct Taking {
     /// What the run had used before it.
     before: Usage,
+    /// What that cost.
+    cost_before: Option<Cost>,
+    /// Of the model that answers, if it has one.
+    price: Option<Price>,
+    /// What this step has used, once the provider has told.
+    step: Option<Usage>,
     /// The provider's number of each call, and our id for it.
     calls: Vec<(u32, ToolCallId)>,
 }
 
 impl Taking {
+    /// What the step has cost, where that is known.
+    fn cost(&self) -> Option<Cost> {
+        let dollars = self.price?.of(&self.step?);
+        Some(Cost::from_dollars(dollars))
+    }
+
     fn call(&self, index: u32) -> Option<ToolCallId> {
         let call = self.calls.iter().find(|(number, _)| *number == index);
         call.map(|(_, id)| *id)

@@ -123,4 +123,7 @@ pub struct AgentLimits {
     /// How many model calls a run may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u32>,
+    /// What a run may cost, in US dollars: once it has, no further step begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<f64>,
 }

@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod client_tool;
+pub mod cost;
 pub mod event;
 pub mod ids;
 pub mod interrupt;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
+pub use cost::Cost;
 pub use event::{EventBody, RunEvent};
 pub use ids::{
     AgentId, AgentVersionId, InterruptId, MessageId, NodeId, RunId, SessionId, ToolCallId,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 use super::client_tool::ClientTool;
+use super::cost::Cost;
 use super::event::EventBody;
 use super::ids::{AgentId, AgentVersionId, MessageId, RunId, SessionId};
 use super::interrupt::Interrupt;
@@ -127,6 +128,8 @@ pub enum RunErrorCode {
     AnswerTooLong,
     /// The model wanted more steps than a run may have.
     TooManySteps,
+    /// The run has cost as much as its agent allows, and is not done.
+    CostLimit,
     /// The model gave a tool wrong arguments again and again.
     ToolArguments,
     /// The model has no free place; try again.
@@ -217,6 +220,9 @@ pub struct Run {
     pub error: Option<RunError>,
     /// What it used.
     pub usage: Usage,
+    /// What that cost at the prices of the time; none where a model without a price, or without
+    /// usage, took part.
+    pub cost: Option<Cost>,
     /// What its client has asked of it.
     pub options: RunOptions,
     /// The message it answers.

@@ -38,8 +38,8 @@ pub use writer::WriterSettings;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Message, MessageId, NodeId, Page,
-    PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Cost, Message, MessageId, NodeId,
+    Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId, Usage,
 };
 
 /// The position of a message whose run waits for its turn: it is not in the tree yet.
@@ -280,6 +280,17 @@ pub trait MessageStore: Send + Sync {
     ) -> Result<Vec<Vec<MessageId>>, StoreError>;
 }
 
+/// What the ended runs of a session have used together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionUsage {
+    /// The session.
+    pub session: SessionId,
+    /// Tokens.
+    pub usage: Usage,
+    /// What they cost, if that is known of every run.
+    pub cost: Option<Cost>,
+}
+
 /// Runs. Their state changes only through [`RunStore::start_run`],
 /// [`EventLog::append_events`] and [`RunStore::finish_run`], which write the events that
 /// announce the change in the same transaction.
@@ -303,6 +314,14 @@ pub trait RunStore: Send + Sync {
         turn: i32,
         limit: u32,
     ) -> Result<Vec<Run>, StoreError>;
+
+    /// What the ended runs of these sessions have used, in no particular order; sessions without
+    /// such runs are left out.
+    async fn usage_of_sessions(
+        &self,
+        who: &Principal,
+        sessions: &[SessionId],
+    ) -> Result<Vec<SessionUsage>, StoreError>;
 
     /// Starts a run: the session when it is new, the user's message, the run, its first
     /// events and its key, all or nothing. Where the session is busy, [`NewRun::if_busy`] says

@@ -25,6 +25,7 @@ mod chat;
 mod client_tools;
 mod compaction;
 mod compression;
+mod costs;
 mod csrf;
 mod disconnect;
 mod egress;
@@ -106,6 +107,9 @@ on_both! {
         an_agent_goes_back_and_is_deleted,
         an_agent_is_there_on_every_server,
         an_agent_belongs_to_its_tenant,
+    }
+    costs {
+        costs_are_told_and_stay,
     }
     variables {
         instructions_take_what_a_client_gives,

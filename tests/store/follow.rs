@@ -109,7 +109,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
         calls: 1,
         argument_bytes: 1,
     }));
-    let rules = Rules::new(Models::default(), Arc::clone(&tools), Vec::new());
+    let rules = Rules::new(Models::default(), Arc::clone(&tools), Vec::new(), &[]);
     let agents = vec![scene.agent.clone()];
     let catalog = Catalog::new(agents, &scene.agent.name, &["a/b".to_owned()], rules).unwrap();
     let runner = Runner::new(

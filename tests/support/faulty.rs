@@ -14,7 +14,7 @@ use talkgraph::store::{
     AgentChange, AgentStore, Answered, BranchRange, EventLog, FinishedRun, InterruptStore, KeptKey,
     Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents, NewKey, NewRun, NewSession,
     Reply, Rewind, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
-    SharedStore, StartedRun, StoreError, Turn, TurnRequest, VersionCursor,
+    SessionUsage, SharedStore, StartedRun, StoreError, Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -111,6 +111,7 @@ delegate! {
         fn enqueued_runs(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<Run>>;
         fn runs_by_turn(who: &Principal, session: SessionId, turn: i32, limit: u32)
             -> Outcome<Vec<Run>>;
+        fn usage_of_sessions(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<SessionUsage>>;
         fn take_turn(turn: TurnRequest) -> Outcome<Turn>;
         fn runs_of_node(node: NodeId, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
         fn branch_before(run: RunId) -> Outcome<Option<Rewind>>;

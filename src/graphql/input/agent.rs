@@ -89,6 +89,9 @@ pub(crate) struct AgentLimitsInput {
     step_timeout_s: Option<i32>,
     /// How many model calls a run may have.
     max_steps: Option<i32>,
+    /// What a run may cost, in US dollars: once it has, no further step begins, and the run fails
+    /// with COST_LIMIT. Every model of the agent must have a price in the server's settings.
+    max_cost_usd: Option<f64>,
 }
 
 impl CreateAgentInput {
@@ -145,6 +148,7 @@ impl AgentLimitsInput {
             run_timeout_s: count("limits.runTimeoutS", self.run_timeout_s)?.map(u64::from),
             step_timeout_s: count("limits.stepTimeoutS", self.step_timeout_s)?.map(u64::from),
             max_steps: count("limits.maxSteps", self.max_steps)?,
+            max_cost_usd: self.max_cost_usd,
         })
     }
 }

@@ -7,6 +7,7 @@ mod by_id;
 mod enqueued_runs;
 mod kin;
 mod open_interrupts;
+mod session_usage;
 mod turn;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use super::{ApiError, api, principal};
 pub(crate) use enqueued_runs::EnqueuedRunsOf;
 pub(crate) use kin::LatestKin;
 pub(crate) use open_interrupts::OpenInterruptsOf;
+pub(crate) use session_usage::UsageOf;
 pub(crate) use turn::{in_turns, stream_in_turns};
 
 use turn::TurnSpawner;

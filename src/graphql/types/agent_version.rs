@@ -47,6 +47,8 @@ pub(crate) struct AgentLimits {
     step_timeout_s: Option<u64>,
     /// How many model calls a run may have.
     max_steps: Option<u32>,
+    /// What a run may cost, in US dollars.
+    max_cost_usd: Option<f64>,
 }
 
 impl From<&agent::AgentLimits> for AgentLimits {
@@ -56,6 +58,7 @@ impl From<&agent::AgentLimits> for AgentLimits {
             run_timeout_s: limits.run_timeout_s,
             step_timeout_s: limits.step_timeout_s,
             max_steps: limits.max_steps,
+            max_cost_usd: limits.max_cost_usd,
         }
     }
 }
