@@ -211,6 +211,7 @@ on_both! {
         sessions_are_filtered,
         messages_are_paged_both_ways,
         a_session_with_an_active_run_stays,
+        a_page_is_the_same_at_once_and_through_the_executor,
     }
     tenants {
         nobody_sees_what_belongs_to_others,

@@ -15,8 +15,10 @@ use crate::graphql::loader::{LatestKin, load};
 use crate::graphql::{ApiError, Code, api};
 use crate::store::Kin;
 
+mod page;
 mod short_cut;
 
+pub(crate) use page::MessagePage;
 pub(crate) use short_cut::Message;
 
 /// A message with all that can be asked of it.
