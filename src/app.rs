@@ -27,12 +27,14 @@ use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api, ApiLimits};
 use crate::guard::{ManifestError, Trust};
 use crate::http::{self, Connections, Server, Transport};
+use crate::operation::Endpoint;
 use crate::store::sqlite::BackupError;
 use crate::store::{SharedStore, StoreError};
 use crate::tool::McpKeepers;
 
 pub use models::ModelError;
 pub use reload::AgentFiles;
+use tools::operations::Documents;
 
 /// How long streams get to be told how they end.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -122,14 +124,20 @@ impl App {
         let specs = read_agent_files(&settings.agents.folder)?;
         let authenticator = authenticator(&settings.auth);
         let sdl = graphql::sdl();
-        let guard = guard::guard(&settings.limits, &sdl);
+        let guard = Arc::new(guard::guard(&settings.limits, &sdl));
         let persisted = guard::persisted(&settings.documents, &guard)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
         let default_models = models::default_models(&settings.models);
         let models = models::build(&settings.models, &specs, &default_models).await?;
         let store = around(store::open(&settings.store).await?);
-        let tools = tools::build(&settings.tools, &store).await?;
+        let endpoint = Endpoint::new(Arc::clone(&guard));
+        let documents = Documents {
+            endpoint: &endpoint,
+            trusted: &persisted,
+            sdl: &sdl,
+        };
+        let tools = tools::build(&settings.tools, &store, &documents).await?;
         let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
         let registry = Arc::clone(&tools.registry);
         let rules = Rules::new(models.clone(), registry, servers.collect(), &default_models);
@@ -157,8 +165,11 @@ impl App {
             registry,
             api_limits,
         );
+        let schema = graphql::build(api);
+        tools::operations::validate(&tools.operations, &schema).await?;
+        endpoint.open(schema.clone());
         let server = Arc::new(Server {
-            schema: graphql::build(api),
+            schema,
             sdl,
             guard,
             persisted,

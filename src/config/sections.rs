@@ -207,8 +207,8 @@ sections! {
 mod tools;
 
 pub use tools::{
-    EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, SecretSetting,
-    ToolSettings,
+    EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, OperationToolSettings,
+    SecretSetting, ToolSettings,
 };
 
 /// How log lines look.

@@ -24,6 +24,7 @@ use crate::domain::Principal;
 use crate::store::SharedStore;
 use crate::tool::{CallerHeaders, ToolRegistry};
 
+pub(crate) use error::settle;
 pub use error::{ApiError, Code};
 pub(crate) use progress::{Progress, ResumeAfter};
 

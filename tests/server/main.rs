@@ -44,6 +44,7 @@ mod layers;
 mod mcp;
 mod multipart;
 mod on_active_run;
+mod operations;
 mod outage;
 mod panics;
 mod persisted;
