@@ -2,6 +2,7 @@
 
 mod guard;
 mod models;
+mod reload;
 mod store;
 mod tools;
 
@@ -16,21 +17,24 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{AgentFileError, Catalog, RunLimits, Runner, read_agent_files};
+use crate::agent::{
+    AgentFileError, Catalog, Rules, RunLimits, Runner, read_agent_files, read_checked,
+};
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
-use crate::config::{
-    AuthSettings, ConfigError, HttpSettings, LimitSettings, RunSettings, Settings, ms,
-};
+use crate::config::{AuthSettings, ConfigError, HttpSettings, RunSettings, Settings, ms};
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api, ApiLimits};
 use crate::guard::{ManifestError, Trust};
 use crate::http::{self, Connections, Server, Transport};
+use crate::operation::Endpoint;
 use crate::store::sqlite::BackupError;
 use crate::store::{SharedStore, StoreError};
-use crate::tool::{McpKeepers, ToolRegistry};
+use crate::tool::McpKeepers;
 
 pub use models::ModelError;
+pub use reload::AgentFiles;
+use tools::operations::Documents;
 
 /// How long streams get to be told how they end.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -48,28 +52,6 @@ pub enum StartError {
     /// An agent file.
     #[error(transparent)]
     Agents(#[from] AgentFileError),
-    /// An agent names a model that this server does not have.
-    #[error(
-        "agent file {file}: model: {model:?} needs a provider that is not configured (there is: {there})"
-    )]
-    AgentModel {
-        /// The file.
-        file: PathBuf,
-        /// What it names.
-        model: String,
-        /// The providers there are.
-        there: String,
-    },
-    /// An agent names a tool that this server does not have.
-    #[error("agent file {file}: tools: there is no tool {tool:?} (there is: {there})")]
-    AgentTool {
-        /// The file.
-        file: PathBuf,
-        /// What it names.
-        tool: String,
-        /// The tools there are.
-        there: String,
-    },
     /// The trusted documents.
     #[error("documents.manifest: {0}")]
     Manifest(#[from] ManifestError),
@@ -125,6 +107,7 @@ pub struct App {
     drain_timeout: Duration,
     /// `provider/model` of agents that name none, in the order in which they are asked.
     default_models: Vec<String>,
+    agents_folder: PathBuf,
 }
 
 impl App {
@@ -141,21 +124,29 @@ impl App {
         let specs = read_agent_files(&settings.agents.folder)?;
         let authenticator = authenticator(&settings.auth);
         let sdl = graphql::sdl();
-        let guard = guard::guard(&settings.limits, &sdl);
+        let guard = Arc::new(guard::guard(&settings.limits, &sdl));
         let persisted = guard::persisted(&settings.documents, &guard)?;
         // Before anything slow: a port in use is the commonest reason not to start.
         let (listener, address) = listen(&settings.http).await?;
         let default_models = models::default_models(&settings.models);
         let models = models::build(&settings.models, &specs, &default_models).await?;
-        check_models(settings, &specs, &models)?;
         let store = around(store::open(&settings.store).await?);
-        let tools = tools::build(&settings.tools, &store).await?;
-        check_tools(settings, &specs, &tools.registry)?;
+        let endpoint = Endpoint::new(Arc::clone(&guard));
+        let documents = Documents {
+            endpoint: &endpoint,
+            trusted: &persisted,
+            sdl: &sdl,
+        };
+        let tools = tools::build(&settings.tools, &store, &documents).await?;
+        let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
+        let registry = Arc::clone(&tools.registry);
+        let rules = Rules::new(models.clone(), registry, servers.collect(), &default_models);
+        let specs = read_checked(&settings.agents.folder, &rules)?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
-        let catalog =
-            Catalog::new(agents, &settings.agents.default, &default_models).ok_or_else(|| {
-                ConfigError::invalid("agents.default", "names no agent of agents.folder")
-            })?;
+        let default = &settings.agents.default;
+        let catalog = Catalog::new(agents, default, &default_models, rules).ok_or_else(|| {
+            ConfigError::invalid("agents.default", "names no agent of agents.folder")
+        })?;
         let bus = Arc::new(Bus::default());
         let limits = run_limits(&settings.runs, settings.tools.output_bytes);
         let runner = Runner::new(
@@ -166,7 +157,7 @@ impl App {
             catalog,
             limits,
         );
-        let api_limits = api_limits(&settings.limits, &settings.http);
+        let api_limits = api_limits(settings);
         let registry = Arc::clone(&tools.registry);
         let api = Api::new(
             Arc::clone(&store),
@@ -174,8 +165,11 @@ impl App {
             registry,
             api_limits,
         );
+        let schema = graphql::build(api);
+        tools::operations::validate(&tools.operations, &schema).await?;
+        endpoint.open(schema.clone());
         let server = Arc::new(Server {
-            schema: graphql::build(api),
+            schema,
             sdl,
             guard,
             persisted,
@@ -203,6 +197,7 @@ impl App {
             },
             drain_timeout: ms(settings.http.drain_timeout_ms),
             default_models,
+            agents_folder: settings.agents.folder.clone(),
         })
     }
 
@@ -214,6 +209,14 @@ impl App {
     /// `provider/model` of agents that name none; the first, if there are several.
     pub fn default_model(&self) -> &str {
         self.default_models.first().map_or("", String::as_str)
+    }
+
+    /// Its agent files, to be read again.
+    pub fn agent_files(&self) -> AgentFiles {
+        AgentFiles {
+            folder: self.agents_folder.clone(),
+            runner: Arc::clone(&self.runner),
+        }
     }
 
     /// Whether callers need a key.
@@ -314,54 +317,6 @@ pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-fn check_models(
-    settings: &Settings,
-    specs: &[AgentSpec],
-    models: &crate::llm::Models,
-) -> Result<(), StartError> {
-    for spec in specs {
-        let Some(model) = spec.models.iter().find(|model| !models.knows(model)) else {
-            continue;
-        };
-        return Err(StartError::AgentModel {
-            file: settings.agents.folder.join(format!("{}.toml", spec.name)),
-            model: model.clone(),
-            there: models.provider_names().collect::<Vec<_>>().join(", "),
-        });
-    }
-    Ok(())
-}
-
-fn check_tools(
-    settings: &Settings,
-    specs: &[AgentSpec],
-    tools: &ToolRegistry,
-) -> Result<(), StartError> {
-    // The tools of a server that cannot be reached now may be there later.
-    let servers: Vec<_> = settings
-        .tools
-        .mcp
-        .iter()
-        .map(|server| &*server.name)
-        .collect();
-    let may_come = |tool: &str| {
-        let server = McpKeepers::server_of(tool);
-        server.is_some_and(|server| servers.contains(&server))
-    };
-    for spec in specs {
-        let missing = |tool: &&String| tools.get(tool).is_none() && !may_come(tool);
-        let Some(tool) = spec.tools.iter().find(missing) else {
-            continue;
-        };
-        return Err(StartError::AgentTool {
-            file: settings.agents.folder.join(format!("{}.toml", spec.name)),
-            tool: tool.clone(),
-            there: tools.all().keys().cloned().collect::<Vec<_>>().join(", "),
-        });
-    }
-    Ok(())
-}
-
 fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
     RunLimits {
         active: settings.active,
@@ -394,11 +349,16 @@ fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
     }
 }
 
-fn api_limits(limits: &LimitSettings, http: &HttpSettings) -> ApiLimits {
+fn api_limits(settings: &Settings) -> ApiLimits {
+    let (limits, http) = (&settings.limits, &settings.http);
     ApiLimits {
         message_bytes: limits.message_bytes,
         title_chars: limits.title_chars,
         metadata_bytes: limits.metadata_bytes,
+        variables_bytes: limits.variables_bytes,
+        variables_depth: limits.variables_depth,
+        agents: settings.agents.per_tenant,
+        agent_versions: settings.agents.versions,
         page_size: limits.page_size,
         page_size_default: limits.page_size_default,
         query_nesting: limits.query_nesting,

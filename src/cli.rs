@@ -103,7 +103,16 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Erro
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let mut hang_up = signal(SignalKind::hangup())?;
     say(&welcome(&app, settings.http.graphiql))?;
+    let files = app.agent_files();
+    let reload = async move {
+        while hang_up.recv().await.is_some() {
+            files.reload_or_log().await;
+        }
+        // No signal can come any more.
+        std::future::pending::<()>().await;
+    };
     let (told, mut again) = tokio::sync::watch::channel(false);
     let stop = async move {
         tokio::select! {
@@ -132,6 +141,7 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Erro
     let ended: Result<Ended, StartError> = tokio::select! {
         ended = app.serve(stop) => ended,
         () = at_once => return Ok(ExitCode::from(AT_ONCE)),
+        () = reload => return Ok(ExitCode::SUCCESS),
     };
     Ok(match ended? {
         Ended::Drained => ExitCode::SUCCESS,

@@ -19,8 +19,8 @@ pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AuthSettings, DocumentSettings, EgressSettings, EmbeddedSettings,
     HttpFetchSettings, HttpSettings, HttpToolSettings, KeySettings, LimitSettings, LogFormat,
-    McpServerSettings, ModelsSettings, ResilienceSettings, RunSettings, SecretSetting, Settings,
-    StoreSettings, TelemetrySettings, ToolSettings,
+    McpServerSettings, ModelsSettings, OperationToolSettings, ResilienceSettings, RunSettings,
+    SecretSetting, Settings, StoreSettings, TelemetrySettings, ToolSettings,
 };
 
 /// The documented defaults.

@@ -14,6 +14,7 @@ pub mod graphql;
 pub mod guard;
 pub mod http;
 pub mod llm;
+pub(crate) mod operation;
 pub(crate) mod resilience;
 pub mod store;
 pub mod telemetry;

@@ -7,6 +7,8 @@ use crate::domain::{
 };
 use crate::store::{RunInput, UNPLACED};
 
+use crate::tool::CallerHeaders;
+
 use super::{Runner, StartError, StartRequest, Started};
 
 /// Where a branch begins, and how.
@@ -18,6 +20,10 @@ pub struct Branching {
     pub on_active: ConcurrencyPolicy,
     /// What is asked of the run that makes it.
     pub options: RunOptions,
+    /// Whether the run has the variables of the one that it repeats.
+    pub keeps_variables: bool,
+    /// The headers of the caller's request that tools of the run may pass on.
+    pub headers: CallerHeaders,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
 }
@@ -28,9 +34,10 @@ impl Runner {
     pub async fn regenerate(
         self: &Arc<Self>,
         who: Principal,
-        at: Branching,
+        mut at: Branching,
     ) -> Result<Started, StartError> {
         let mut message = self.message(&who, at.message).await?;
+        self.keep_variables(&who, &mut at, &message).await?;
         if let (Role::Assistant, Some(parent)) = (message.role, message.parent_id) {
             message = self.message(&who, parent).await?;
         }
@@ -43,16 +50,33 @@ impl Runner {
     pub async fn edit(
         self: &Arc<Self>,
         who: Principal,
-        at: Branching,
+        mut at: Branching,
         text: String,
     ) -> Result<Started, StartError> {
         let message = self.message(&who, at.message).await?;
         if message.role != Role::User {
             return Err(StartError::NotFromUser(at.message));
         }
+        self.keep_variables(&who, &mut at, &message).await?;
         let session = message.session_id;
         let input = RunInput::Beside(message);
         self.start_at(who, at, session, text, input).await
+    }
+
+    /// Takes the variables of the run that made this message, or was started by it.
+    async fn keep_variables(
+        &self,
+        who: &Principal,
+        at: &mut Branching,
+        message: &Message,
+    ) -> Result<(), StartError> {
+        if at.keeps_variables {
+            let run = self.store.runs_by_id(who, &[message.run_id]).await;
+            if let Some(run) = run.map_err(StartError::Store)?.pop() {
+                at.options.variables = run.options.variables;
+            }
+        }
+        Ok(())
     }
 
     async fn message(&self, who: &Principal, id: MessageId) -> Result<Message, StartError> {
@@ -79,6 +103,7 @@ impl Runner {
             agent: None,
             text,
             options: at.options,
+            headers: at.headers,
             input,
             on_active: at.on_active,
             cancel_on_disconnect: false,

@@ -1,24 +1,18 @@
-//! The agents of this server: read from files, checked whole, kept in memory.
+//! The agents that come from files: read, checked whole, kept in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
 
-use crate::domain::agent::MAX_MODELS;
 use crate::domain::{Agent, AgentId, AgentSpec};
 
-use super::{prompt, team};
-use crate::tool::is_valid_name;
+use super::rules::{MAX_SPEC_BYTES, Rules, check};
+use super::team;
 
 /// The most agent files in a folder.
 const MAX_FILES: usize = 1_000;
-/// The largest agent file, in bytes.
-const MAX_FILE_BYTES: u64 = 262_144;
-
-/// The most tools of an agent: what OpenAI takes in one request.
-const MAX_TOOLS: usize = 128;
 
 /// Why the agent files cannot be used. Names the file and, where there is one, the field.
 #[derive(Debug, Error)]
@@ -41,17 +35,24 @@ pub enum AgentFileError {
     },
 }
 
-/// The agents of this server, with what new runs use.
+/// The agents that come from files, with what new runs use, and what an agent may be. Those that
+/// are made through the API are in the store alone.
 pub struct Catalog {
+    /// Replaced as a whole, so that nobody sees half of a change.
+    files: RwLock<Arc<Files>>,
+    default_agent: String,
+    default_models: Vec<String>,
+    rules: Rules,
+}
+
+struct Files {
     by_id: HashMap<AgentId, Arc<Agent>>,
     by_name: HashMap<String, Arc<Agent>>,
     default_agent: Arc<Agent>,
-    default_models: Vec<String>,
 }
 
-impl Catalog {
-    /// A catalog of these agents. `None` when none of them is called `default_agent`.
-    pub fn new(agents: Vec<Agent>, default_agent: &str, default_models: &[String]) -> Option<Self> {
+impl Files {
+    fn new(agents: Vec<Agent>, default_agent: &str) -> Option<Self> {
         let agents: Vec<_> = agents.into_iter().map(Arc::new).collect();
         let by_name: HashMap<_, _> = agents
             .iter()
@@ -61,23 +62,72 @@ impl Catalog {
             default_agent: Arc::clone(by_name.get(default_agent)?),
             by_id: agents.into_iter().map(|agent| (agent.id, agent)).collect(),
             by_name,
+        })
+    }
+}
+
+impl Catalog {
+    /// A catalog of these agents. `None` when none of them is called `default_agent`.
+    pub fn new(
+        agents: Vec<Agent>,
+        default_agent: &str,
+        default_models: &[String],
+        rules: Rules,
+    ) -> Option<Self> {
+        Some(Self {
+            files: RwLock::new(Arc::new(Files::new(agents, default_agent)?)),
+            default_agent: default_agent.to_owned(),
             default_models: default_models.to_vec(),
+            rules,
         })
     }
 
-    /// The agent with this name.
-    pub fn by_name(&self, name: &str) -> Option<Arc<Agent>> {
-        self.by_name.get(name).cloned()
+    /// Puts these agents in the place of all that came from files. Returns whether the default
+    /// agent is among them; without it nothing changes.
+    pub fn replace(&self, agents: Vec<Agent>) -> bool {
+        let Some(files) = Files::new(agents, &self.default_agent) else {
+            return false;
+        };
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(files);
+        true
     }
 
-    /// The agent with this id.
+    /// Whether the default agent is among these.
+    pub fn has_default(&self, specs: &[AgentSpec]) -> bool {
+        specs.iter().any(|spec| spec.name == self.default_agent)
+    }
+
+    fn files(&self) -> Arc<Files> {
+        Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The file agent with this name.
+    pub fn by_name(&self, name: &str) -> Option<Arc<Agent>> {
+        self.files().by_name.get(name).cloned()
+    }
+
+    /// The file agent with this id.
     pub fn by_id(&self, id: AgentId) -> Option<Arc<Agent>> {
-        self.by_id.get(&id).cloned()
+        self.files().by_id.get(&id).cloned()
+    }
+
+    /// The names of the file agents with the numbers of their versions, sorted.
+    pub fn versions(&self) -> BTreeMap<String, i32> {
+        let files = self.files();
+        let agents = files.by_name.values();
+        agents
+            .map(|agent| (agent.name.clone(), agent.current.number))
+            .collect()
     }
 
     /// The agent that answers when none is named.
     pub fn default_agent(&self) -> Arc<Agent> {
-        Arc::clone(&self.default_agent)
+        Arc::clone(&self.files().default_agent)
+    }
+
+    /// What an agent may be on this server.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The `provider/model` an agent runs with, unless it has to fall back.
@@ -92,6 +142,27 @@ impl Catalog {
             own => own,
         }
     }
+}
+
+/// The file of an agent in a folder.
+fn agent_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.toml"))
+}
+
+/// Reads every `*.toml` in a folder, sorted by file name, and checks that each is an agent, on
+/// this server.
+///
+/// # Errors
+/// The first of them that is not.
+pub fn read_checked(folder: &Path, rules: &Rules) -> Result<Vec<AgentSpec>, AgentFileError> {
+    let specs = read_agent_files(folder)?;
+    for spec in &specs {
+        rules.check(spec).map_err(|error| AgentFileError::File {
+            file: agent_file(folder, &spec.name),
+            why: error.to_string(),
+        })?;
+    }
+    Ok(specs)
 }
 
 /// Reads and checks every `*.toml` in a folder, sorted by file name.
@@ -137,8 +208,8 @@ fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
     let size = std::fs::metadata(file)
         .map_err(|error| wrong(error.to_string()))?
         .len();
-    if size > MAX_FILE_BYTES {
-        return Err(wrong(format!("is larger than {MAX_FILE_BYTES} bytes")));
+    if size > MAX_SPEC_BYTES as u64 {
+        return Err(wrong(format!("is larger than {MAX_SPEC_BYTES} bytes")));
     }
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     let spec: AgentSpec =
@@ -152,7 +223,7 @@ fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
             spec.name
         )));
     }
-    check(&spec).map_err(wrong)?;
+    check(&spec).map_err(|error| wrong(error.to_string()))?;
     Ok(spec)
 }
 
@@ -164,66 +235,6 @@ fn in_one_line(text: &str, error: &toml::de::Error) -> String {
         Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
         None => message,
     }
-}
-
-/// Refuses what no run could work with; names the field.
-fn check(spec: &AgentSpec) -> Result<(), String> {
-    let named = (1..=64).contains(&spec.name.len())
-        && spec
-            .name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if !named {
-        return Err("name: must be 1 to 64 lower-case letters, digits and dashes".to_owned());
-    }
-    if spec.description.trim().is_empty() {
-        return Err("description: must not be empty".to_owned());
-    }
-    prompt::check_instructions(&spec.instructions)
-        .map_err(|error| format!("instructions: {error}"))?;
-    if spec.models.len() > MAX_MODELS {
-        return Err(format!("model: must name at most {MAX_MODELS} models"));
-    }
-    let named = |model: &String| {
-        let parts = model.split_once('/');
-        parts.is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty())
-    };
-    if !spec.models.iter().all(named) {
-        return Err("model: must be provider/model, such as openai/gpt-4.1-mini".to_owned());
-    }
-    let parameters = &spec.parameters;
-    if parameters
-        .temperature
-        .is_some_and(|value| !(0.0..=2.0).contains(&value))
-    {
-        return Err("parameters.temperature: must be from 0 to 2".to_owned());
-    }
-    if parameters
-        .top_p
-        .is_some_and(|value| !(value > 0.0 && value <= 1.0))
-    {
-        return Err("parameters.top_p: must be above 0 and at most 1".to_owned());
-    }
-    if parameters.max_output_tokens == Some(0) {
-        return Err("parameters.max_output_tokens: must be at least 1".to_owned());
-    }
-    if let Some(name) = spec.tools.iter().find(|name| !is_valid_name(name)) {
-        return Err(format!("tools: {name:?} is no name of a tool"));
-    }
-    if spec.tools.len() > MAX_TOOLS {
-        return Err(format!("tools: at most {MAX_TOOLS}"));
-    }
-    team::check(spec).map_err(|error| error.to_string())?;
-    if spec.limits.max_steps == Some(0) {
-        return Err("limits.max_steps: must be at least 1".to_owned());
-    }
-    if spec.limits.run_timeout_s == Some(0) {
-        return Err("limits.run_timeout_s: must be at least 1".to_owned());
-    }
-    if spec.limits.step_timeout_s == Some(0) {
-        return Err("limits.step_timeout_s: must be at least 1".to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -29,6 +29,12 @@ pub enum StartError {
     /// The caller's: the session's agent is no longer configured.
     #[error("the session's agent is no longer available; start a new session")]
     ArchivedAgent,
+    /// The caller's: the agent's instructions use what was not given.
+    #[error("the agent's instructions need variables that are missing: {0}")]
+    MissingVariables(String),
+    /// The caller's: a variable is not what the agent's instructions need.
+    #[error("the agent's instructions cannot be rendered with these variables: {0}")]
+    Variables(String),
     /// The caller's: one answer at a time.
     #[error("the session has an active run, {0}; wait for it or cancel it")]
     ActiveRun(RunId),

@@ -12,6 +12,7 @@ use crate::domain::time::now;
 use crate::domain::{Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode};
 use crate::llm::LlmError;
 use crate::store::{BranchRange, StoreError, TurnRequest};
+use crate::tool::CallerHeaders;
 
 use super::ending::Ending;
 use super::follow::POLL;
@@ -28,6 +29,8 @@ pub(super) struct Execution {
     pub(super) agent: Arc<Agent>,
     pub(super) input: Message,
     pub(super) ending: Ending,
+    /// Of whoever has started the run here. Never stored: a run that is taken up has none.
+    pub(super) headers: CallerHeaders,
 }
 
 /// Where the making of a run begins.
@@ -129,7 +132,13 @@ impl Execution {
             agent,
             input,
             ending,
+            headers: CallerHeaders::default(),
         }
+    }
+
+    /// With the headers that its tools may pass on.
+    pub(super) fn with_headers(self, headers: CallerHeaders) -> Self {
+        Self { headers, ..self }
     }
 
     /// Makes the run and ends it, whatever happens.

@@ -2,10 +2,12 @@
 //! died are taken up instead of blocking their sessions for ever.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::time::{Timestamp, now};
@@ -123,7 +125,9 @@ impl Runner {
             }
             Ok(())
         };
-        let taken = taken.await;
+        // Whatever made it stumble once must not end the keeping of leases.
+        let taken = AssertUnwindSafe(taken).catch_unwind().await;
+        let taken = taken.unwrap_or_else(|_| Err(StoreError::Internal("it panicked".to_owned())));
         if taken.is_err() {
             self.has_orphans.store(true, Ordering::Release);
         }

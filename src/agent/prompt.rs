@@ -1,46 +1,8 @@
 //! From an agent and a session's history to what the model is asked.
 
-use chrono::{DateTime, Utc};
-use minijinja::{Environment, UndefinedBehavior, context};
-
 use crate::domain::message::text_of;
-use crate::domain::{AgentSpec, Message, Part, Principal, Role, ToolCallId, ToolResult};
+use crate::domain::{AgentSpec, Message, Part, Role, ToolCallId, ToolResult};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Sampling};
-
-/// A template may not run for long: it is configuration, not a program.
-const TEMPLATE_FUEL: u64 = 50_000;
-
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    // A misspelt variable would otherwise silently vanish from the instructions.
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(TEMPLATE_FUEL));
-    environment
-}
-
-/// Renders an agent's instructions.
-pub(super) fn instructions(
-    template: &str,
-    who: &Principal,
-    at: DateTime<Utc>,
-) -> Result<String, minijinja::Error> {
-    // Most instructions are plain text; they need no template engine.
-    if !template.contains('{') {
-        return Ok(template.to_owned());
-    }
-    let values = context! { date => at.date_naive().to_string(), owner => who.owner.as_ref() };
-    environment().render_str(template, values)
-}
-
-/// Whether the instructions render, with made-up values.
-pub(super) fn check_instructions(template: &str) -> Result<(), String> {
-    if template.trim().is_empty() {
-        return Err("must not be empty".to_owned());
-    }
-    instructions(template, &Principal::development(), DateTime::UNIX_EPOCH)
-        .map(drop)
-        .map_err(|error| format!("{error:#}"))
-}
 
 /// The instructions, and the history from its first user message on.
 pub(super) fn messages(instructions: String, history: &[Message]) -> Vec<ChatMessage> {

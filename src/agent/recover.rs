@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, EventBody, FinishReason, Interrupt, Message, OnRestart, Principal, Run, RunEnd,
+    Agent, Cost, EventBody, FinishReason, Interrupt, Message, OnRestart, Principal, Run, RunEnd,
     RunError, RunErrorCode, RunEvent, RunStatus, Usage,
 };
 use crate::store::StoreError;
@@ -68,6 +68,7 @@ impl Runner {
         live.seed(checkpoint.last, text, kept.text().len());
         let mut ending = Ending::new(self, who, run, &input, before, live, checkpoint.answer);
         ending.run.usage = checkpoint.usage;
+        ending.run.cost = checkpoint.cost;
         ending.run.last_sequence = checkpoint.last;
         ending.finish_reason = checkpoint.finish_reason;
         ending.handoffs = checkpoint.handoffs;
@@ -173,6 +174,7 @@ impl Reopened {
 struct Checkpoint {
     answer: Answer,
     usage: Usage,
+    cost: Option<Cost>,
     /// The last sequence.
     last: u64,
     /// The step that began last, with the sequence of its `StepStarted`.
@@ -197,6 +199,7 @@ impl Checkpoint {
         let mut checkpoint = Self {
             answer: Answer::new(output),
             usage: Usage::default(),
+            cost: Some(Cost::ZERO),
             last: 0,
             step: None,
             finish_reason: None,
@@ -229,7 +232,9 @@ impl Checkpoint {
             }
             EventBody::StepRestarted { .. } => self.restarts += 1,
             EventBody::HandedOff { .. } => self.handoffs += 1,
-            EventBody::UsageUpdated { usage } => self.usage = *usage,
+            EventBody::UsageUpdated { usage, cost } => {
+                (self.usage, self.cost) = (*usage, *cost);
+            }
             _ => {}
         }
     }

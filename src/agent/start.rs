@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use minijinja::ErrorKind;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -10,16 +11,18 @@ use crate::bus::LiveRun;
 use crate::domain::session::title_from;
 use crate::domain::time::now;
 use crate::domain::{
-    Agent, ConcurrencyPolicy, MessageId, ParentRun, Part, Principal, Run, RunId, RunOptions,
+    Agent, ConcurrencyPolicy, Cost, MessageId, ParentRun, Part, Principal, Run, RunId, RunOptions,
     RunStatus, SessionId, Usage,
 };
 use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
+
+use crate::tool::CallerHeaders;
 
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
 use super::log::numbered;
-use super::{Runner, StartError, client_tools, room};
+use super::{Runner, StartError, client_tools, room, template};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -32,6 +35,9 @@ pub struct StartRequest {
     pub text: String,
     /// What is asked of this run alone.
     pub options: RunOptions,
+    /// The headers of the caller's request that tools of the run may pass on. They are kept in
+    /// memory alone, and are nothing that tells two requests apart.
+    pub headers: CallerHeaders,
     /// Where in the session's tree it is said.
     pub input: RunInput,
     /// The run that asks, where another agent does; the new session is of no list then.
@@ -98,6 +104,7 @@ impl Runner {
             return Ok(earlier);
         }
         let (session, agent) = self.place(&who, &request).await?;
+        check_variables(&who, &agent, &request)?;
         client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
@@ -122,7 +129,8 @@ impl Runner {
                 Err(error) => return Err(refused(error, &request)),
             }
         };
-        self.spawn_execution(who, agent, &stored, Arc::clone(&live), place);
+        let headers = request.headers;
+        self.spawn_execution(who, agent, &stored, Arc::clone(&live), place, headers);
         let live = Some(live);
         Ok(Started { stored, live })
     }
@@ -155,8 +163,9 @@ impl Runner {
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let named = match &request.agent {
             Some(name) => Some(
-                self.catalog
-                    .by_name(name)
+                self.agent_named(who, name)
+                    .await
+                    .map_err(StartError::Store)?
                     .ok_or_else(|| StartError::UnknownAgent(name.clone()))?,
             ),
             None => None,
@@ -170,8 +179,9 @@ impl Runner {
         let session = sessions.pop().filter(|found| found.parent_run.is_none());
         let session = session.ok_or(StartError::UnknownSession(id))?;
         let agent = self
-            .catalog
-            .by_id(session.agent_id)
+            .agent_with_id(who, session.agent_id)
+            .await
+            .map_err(StartError::Store)?
             .ok_or(StartError::ArchivedAgent)?;
         match named {
             Some(named) if named.id != agent.id => Err(StartError::OtherAgent(agent.name.clone())),
@@ -233,6 +243,7 @@ impl Runner {
             finish_reason: None,
             error: None,
             usage: Usage::default(),
+            cost: Some(Cost::ZERO),
             options: request.options.clone(),
             parent: request.parent,
             input_message_id: message_id,
@@ -278,6 +289,7 @@ impl Runner {
         stored: &StartedRun,
         live: Arc<LiveRun>,
         place: Place,
+        headers: CallerHeaders,
     ) {
         let (run, before) = (stored.run.clone(), Some(stored.before));
         let begin = match run.status {
@@ -288,7 +300,7 @@ impl Runner {
         let mut answer = Answer::new(run.output_message_id);
         answer.begin_step();
         let ending = Ending::new(self, who, run, &stored.message, before, live, answer);
-        let task = Execution::new(agent, stored.message.clone(), ending);
+        let task = Execution::new(agent, stored.message.clone(), ending).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != Begin::Enqueued);
         self.tasks.spawn(task.run(begin, place));
@@ -303,6 +315,30 @@ impl StartRequest {
             ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback
         )
     }
+}
+
+/// Refuses variables that the agent's instructions cannot be rendered with, before anything is
+/// stored.
+fn check_variables(
+    who: &Principal,
+    agent: &Agent,
+    request: &StartRequest,
+) -> Result<(), StartError> {
+    let instructions = &agent.current.spec.instructions;
+    if !template::uses_variables(instructions) {
+        return Ok(());
+    }
+    let variables = &request.options.variables;
+    let rendered = template::instructions(instructions, who, now(), variables);
+    rendered.map(drop).map_err(|error| {
+        let missing = template::missing(instructions, variables);
+        match error.kind() {
+            ErrorKind::UndefinedError if !missing.is_empty() => {
+                StartError::MissingVariables(missing.join(", "))
+            }
+            kind => StartError::Variables(kind.to_string()),
+        }
+    })
 }
 
 fn refused(error: StoreError, request: &StartRequest) -> StartError {

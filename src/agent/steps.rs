@@ -8,14 +8,14 @@ use tracing::Instrument;
 
 use crate::domain::time::now;
 use crate::domain::{
-    AgentVersionId, EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage,
+    AgentVersionId, Cost, EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage,
 };
-use crate::llm::{ChatMessage, ChatRequest, StreamPart};
+use crate::llm::{ChatMessage, ChatRequest, Price, StreamPart};
 
 use super::execute::{Execution, Stop, internal, too_long};
-use super::prompt;
 use super::team::{Team, Told};
 use super::tools::Toolbox;
+use super::{prompt, template};
 
 /// How many parts of the model's stream are taken at once when they are there already.
 const READY_PARTS: usize = 256;
@@ -55,6 +55,7 @@ impl Execution {
                     if !calls || self.ending.answer.open_calls().is_empty() {
                         return Ok(());
                     }
+                    self.check_cost()?;
                     Next::Tools(step)
                 }
                 Next::Tools(step) | Next::ToolsInDoubt(step) => {
@@ -79,14 +80,17 @@ impl Execution {
     async fn prompt(&self) -> Result<Prompt, Stop> {
         let history = self.history().await?;
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
+        let variables = &ending.run.options.variables;
         let instructions =
-            prompt::instructions(&spec.instructions, &ending.who, now()).map_err(|error| {
-                tracing::error!(%error, "the instructions do not render");
-                Stop::Failed(internal())
-            })?;
+            template::instructions(&spec.instructions, &ending.who, now(), variables);
+        let instructions = instructions.map_err(|error| {
+            // Without its detail, which may have what the client has sent.
+            tracing::error!(kind = %error.kind(), "the instructions do not render");
+            Stop::Failed(internal())
+        })?;
         Ok(Prompt {
             version: self.agent.current.id,
-            team: Team::of(&ending.runner, spec, &ending.run),
+            team: Team::of(&ending.runner, &ending.who, spec, &ending.run).await?,
             messages: prompt::messages(instructions, &history),
             toolbox: Toolbox::new(
                 &ending.runner.tools,
@@ -94,6 +98,7 @@ impl Execution {
                 ending.who.clone(),
                 &ending.run,
                 ending.live.cancel_token().clone(),
+                self.headers.clone(),
             ),
         })
     }
@@ -123,6 +128,9 @@ impl Execution {
     async fn step(&mut self, step: u32, request: ChatRequest) -> Result<(), Stop> {
         let mut taking = Taking {
             before: self.ending.run.usage,
+            cost_before: self.ending.run.cost,
+            price: None,
+            step: None,
             calls: Vec::new(),
         };
         self.ending.finish_reason = None;
@@ -131,6 +139,7 @@ impl Execution {
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
         let answering = runner.models.stream(models, request).await?;
+        taking.price = runner.models.price(&answering.model).copied();
         self.ending.run.model = answering.model;
         let mut parts = answering.parts.ready_chunks(READY_PARTS);
         loop {
@@ -151,12 +160,18 @@ impl Execution {
                 () = self.ending.log.failed() => self.flush().await?,
             }
         }
+        let cost = taking.cost();
+        self.ending.run.cost = Cost::sum(taking.cost_before, cost);
         self.ending.pending.push(EventBody::UsageUpdated {
             usage: self.ending.run.usage,
+            cost: self.ending.run.cost,
         });
         self.ending.pending.push(EventBody::StepFinished {
             step,
             finish_reason: self.ending.finish_reason.unwrap_or(FinishReason::Stop),
+            model: Some(self.ending.run.model.clone()),
+            usage: taking.step,
+            cost,
         });
         Ok(())
     }
@@ -182,6 +197,8 @@ impl Execution {
             StreamPart::ToolCallCompleted { .. } => None,
             StreamPart::Usage(usage) => {
                 ending.run.usage = taking.before.plus(usage);
+                taking.step = Some(usage);
+                ending.run.cost = Cost::sum(taking.cost_before, taking.cost());
                 None
             }
             StreamPart::Finish(reason) => {
@@ -263,6 +280,24 @@ impl Execution {
         Ok(step + 1)
     }
 
+    /// Whether the run may go on after a step, as far as its agent limits what it costs.
+    fn check_cost(&self) -> Result<(), Stop> {
+        let Some(most) = self.agent.current.spec.limits.max_cost_usd else {
+            return Ok(());
+        };
+        let message = match self.ending.run.cost {
+            Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
+            Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
+            // Whoever sets a limit does not want it to be passed unseen.
+            None => "what the run costs is not known, and its agent limits it".to_owned(),
+        };
+        Err(Stop::Failed(RunError {
+            code: RunErrorCode::CostLimit,
+            message,
+            retryable: false,
+        }))
+    }
+
     fn step_timeout(&self) -> std::time::Duration {
         let most = self.ending.runner.limits.step_timeout;
         let own = self.agent.current.spec.limits.step_timeout_s;
@@ -276,11 +311,23 @@ impl Execution {
 struct Taking {
     /// What the run had used before it.
     before: Usage,
+    /// What that cost.
+    cost_before: Option<Cost>,
+    /// Of the model that answers, if it has one.
+    price: Option<Price>,
+    /// What this step has used, once the provider has told.
+    step: Option<Usage>,
     /// The provider's number of each call, and our id for it.
     calls: Vec<(u32, ToolCallId)>,
 }
 
 impl Taking {
+    /// What the step has cost, where that is known.
+    fn cost(&self) -> Option<Cost> {
+        let dollars = self.price?.of(&self.step?);
+        Some(Cost::from_dollars(dollars))
+    }
+
     fn call(&self, index: u32) -> Option<ToolCallId> {
         let call = self.calls.iter().find(|(number, _)| *number == index);
         call.map(|(_, id)| *id)

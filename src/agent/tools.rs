@@ -41,6 +41,7 @@ pub(super) struct Toolbox {
     cancel: tokio_util::sync::CancellationToken,
     /// Whether somebody can be asked.
     asks: bool,
+    headers: CallerHeaders,
 }
 
 impl Toolbox {
@@ -51,6 +52,7 @@ impl Toolbox {
         who: Principal,
         run: &Run,
         cancel: tokio_util::sync::CancellationToken,
+        headers: CallerHeaders,
     ) -> Self {
         // They were checked when the run started.
         let client = |tool| registry.client_tool(tool).ok().map(Arc::new);
@@ -69,6 +71,7 @@ impl Toolbox {
             cancel,
             // Nobody waits for the answers of a run that an agent has asked for.
             asks: run.parent.is_none(),
+            headers,
         }
     }
 
@@ -174,8 +177,7 @@ impl Toolbox {
             run: Some(self.run),
             call_id: call.id.to_string().into(),
             cancel: self.cancel.child_token(),
-            // A run may go on long after its caller has gone, on another server.
-            headers: CallerHeaders::default(),
+            headers: self.headers.clone(),
         };
         tool.call(&context, arguments).await
     }

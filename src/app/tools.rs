@@ -5,6 +5,7 @@ mod egress;
 mod http;
 mod mcp;
 mod memory;
+pub(super) mod operations;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +18,14 @@ use crate::store::SharedStore;
 use crate::tool::{Approval, McpKeepers, Memories, RegistryLimits, ToolRegistry};
 
 use egress::Egress;
+use operations::{Documents, Operations};
 
 /// What there is to call, and what keeps it there.
 pub(super) struct Tools {
     pub(super) registry: Arc<ToolRegistry>,
     pub(super) keepers: McpKeepers,
+    /// Those of them that are operations, still to be validated.
+    pub(super) operations: Operations,
     /// The headers of callers that some tool passes on.
     pub(super) forward_headers: Vec<HeaderName>,
 }
@@ -33,6 +37,7 @@ type Approvals = BTreeMap<String, Approval>;
 pub(super) async fn build(
     settings: &ToolSettings,
     store: &SharedStore,
+    documents: &Documents<'_>,
 ) -> Result<Tools, ConfigError> {
     let registry = Arc::new(ToolRegistry::new(&RegistryLimits {
         calls: settings.calls,
@@ -46,6 +51,7 @@ pub(super) async fn build(
     });
     builtin::add(&registry, settings, &egress, &memories, &mut approvals)?;
     http::add(&registry, settings, &egress, &mut approvals)?;
+    let operations = operations::add(&registry, settings, documents, &mut approvals)?;
     let servers = mcp::specs(settings, &mut approvals)?;
     if let Some(name) = approvals.keys().next() {
         let why = format!("there is no tool {name:?}");
@@ -60,6 +66,7 @@ pub(super) async fn build(
     Ok(Tools {
         registry,
         keepers,
+        operations,
         forward_headers: forwarded(settings)?,
     })
 }

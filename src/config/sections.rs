@@ -85,6 +85,8 @@ sections! {
     AgentsSettings {
         folder: PathBuf,
         default: String,
+        per_tenant: u32,
+        versions: u32,
     }
 
     /// The model providers.
@@ -164,6 +166,8 @@ sections! {
         message_bytes: usize,
         title_chars: usize,
         metadata_bytes: usize,
+        variables_bytes: usize,
+        variables_depth: usize,
         page_size: u32,
         page_size_default: u32,
         query_bytes: usize,
@@ -205,8 +209,8 @@ sections! {
 mod tools;
 
 pub use tools::{
-    EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, SecretSetting,
-    ToolSettings,
+    EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, OperationToolSettings,
+    SecretSetting, ToolSettings,
 };
 
 /// How log lines look.
@@ -321,7 +325,8 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 36] = [
+        let positive: [(&'static str, u64); 37] = [
+            ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),

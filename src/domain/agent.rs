@@ -20,6 +20,8 @@ pub const MAX_MODELS: usize = 8;
 pub enum AgentSource {
     /// A file in the agents folder; read-only through the API.
     File,
+    /// The API; its tenant's own.
+    Api,
 }
 
 /// An agent with its current version.
@@ -33,8 +35,10 @@ pub struct Agent {
     pub source: AgentSource,
     /// When it was first seen.
     pub created_at: Timestamp,
-    /// When its current version was made.
+    /// When its current version was made, or made the current one.
     pub updated_at: Timestamp,
+    /// When it was deleted, or its file went. It starts no runs any more.
+    pub archived_at: Option<Timestamp>,
     /// The version new runs use.
     pub current: AgentVersion,
 }
@@ -54,7 +58,7 @@ pub struct AgentVersion {
     pub created_at: Timestamp,
 }
 
-/// An agent's configuration: the content of `agents/<name>.toml`.
+/// An agent's configuration: the content of `agents/<name>.toml`, or what the API was given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentSpec {
@@ -63,7 +67,7 @@ pub struct AgentSpec {
     /// One sentence for people who choose an agent.
     pub description: String,
     /// A minijinja template; the system message of every run. It can use `date`
-    /// (today, UTC, `2026-01-31`) and `owner`.
+    /// (today, UTC, `2026-01-31`), `owner`, and as `variables.x` what a client gives to a run.
     pub instructions: String,
     /// `provider/model`, or a list of them: the first that gives a first token answers. The
     /// server's default models when empty.
@@ -125,4 +129,7 @@ pub struct AgentLimits {
     /// How many model calls a run may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u32>,
+    /// What a run may cost, in US dollars: once it has, no further step begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<f64>,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::Cost;
 use super::handoff::HandOff;
 use super::ids::{MessageId, RunId, ToolCallId};
 use super::interrupt::Interrupt;
@@ -50,6 +51,15 @@ pub enum EventBody {
         step: u32,
         /// Why the model stopped.
         finish_reason: FinishReason,
+        /// `provider/model` that answered; none in logs from before it was written down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// What the step used, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
+        /// What that cost, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<Cost>,
     },
     /// A model call whose server died half-way is made again. What came after
     /// `discard_after` and before this event no longer counts.
@@ -125,6 +135,9 @@ pub enum EventBody {
     UsageUpdated {
         /// The sum over all steps.
         usage: Usage,
+        /// What that cost, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<Cost>,
     },
     /// The answer is whole and part of the session's history.
     MessageCompleted {
@@ -171,6 +184,7 @@ struct AnyEventBody {
     end: Option<u64>,
     finish_reason: Option<FinishReason>,
     usage: Option<Usage>,
+    cost: Option<Cost>,
     error: Option<RunError>,
     discard_after: Option<u64>,
     signature: Option<String>,
@@ -224,6 +238,9 @@ impl EventBody {
             EventKind::StepFinished => Self::StepFinished {
                 step: any.step?,
                 finish_reason: any.finish_reason?,
+                model: any.model,
+                usage: any.usage,
+                cost: any.cost,
             },
             EventKind::StepRestarted => Self::StepRestarted {
                 step: any.step?,
@@ -264,7 +281,10 @@ impl EventBody {
             EventKind::InterruptResolved => Self::InterruptResolved {
                 interrupt: any.interrupt?,
             },
-            EventKind::UsageUpdated => Self::UsageUpdated { usage: any.usage? },
+            EventKind::UsageUpdated => Self::UsageUpdated {
+                usage: any.usage?,
+                cost: any.cost,
+            },
             EventKind::MessageCompleted => Self::MessageCompleted {
                 message_id: any.message_id?,
             },

@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod client_tool;
+pub mod cost;
 pub mod event;
 pub mod handoff;
 pub mod ids;
@@ -19,6 +20,7 @@ pub mod time;
 
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
+pub use cost::Cost;
 pub use event::{EventBody, RunEvent};
 pub use handoff::HandOff;
 pub use ids::{

@@ -28,6 +28,10 @@ pub enum Scope {
     #[serde(rename = "tools:call")]
     #[strum(serialize = "tools:call")]
     ToolsCall,
+    /// To make, change and delete the tenant's agents.
+    #[serde(rename = "agents:write")]
+    #[strum(serialize = "agents:write")]
+    AgentsWrite,
 }
 
 /// The tenant of what the server itself provides to everybody: the agents that come

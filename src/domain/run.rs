@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 use super::client_tool::ClientTool;
+use super::cost::Cost;
 use super::event::EventBody;
 use super::ids::{AgentId, AgentVersionId, MessageId, RunId, SessionId};
 use super::interrupt::Interrupt;
@@ -127,6 +128,8 @@ pub enum RunErrorCode {
     AnswerTooLong,
     /// The model wanted more steps than a run may have.
     TooManySteps,
+    /// The run has cost as much as its agent allows, and is not done.
+    CostLimit,
     /// The model gave a tool wrong arguments again and again.
     ToolArguments,
     /// The model has no free place; try again.
@@ -183,6 +186,9 @@ impl Usage {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunOptions {
+    /// What the agent's instructions can use as `variables.x`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub variables: serde_json::Map<String, serde_json::Value>,
     /// The client's own tools, told to the model beside the agent's.
     pub client_tools: Vec<ClientTool>,
 }
@@ -223,6 +229,9 @@ pub struct Run {
     pub error: Option<RunError>,
     /// What it used.
     pub usage: Usage,
+    /// What that cost at the prices of the time; none where a model without a price, or without
+    /// usage, took part.
+    pub cost: Option<Cost>,
     /// The run that asks, where another agent has asked for this one.
     pub parent: Option<ParentRun>,
     /// What its client has asked of it.

@@ -8,7 +8,7 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use crate::domain::{InterruptId, Page, PageRequest};
-use crate::store::SessionCursor;
+use crate::store::{SessionCursor, VersionCursor};
 
 use super::{ApiError, ApiLimits};
 
@@ -82,6 +82,19 @@ impl Position for i32 {
 
     fn decode(text: &str) -> Option<Self> {
         text.parse().ok().filter(|position| *position >= 0)
+    }
+}
+
+/// An agent's versions are listed by their number.
+impl Position for VersionCursor {
+    const KIND: &'static str = "agentVersion";
+
+    fn encode(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number| *number > 0).map(Self)
     }
 }
 

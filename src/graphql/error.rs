@@ -8,7 +8,7 @@ use thiserror::Error as ThisError;
 
 use crate::agent::{FollowError, StartError};
 use crate::domain::RunId;
-use crate::store::StoreError;
+use crate::store::{AgentRefusal, StoreError};
 
 /// `extensions.code` of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct ApiError {
     message: String,
     field: Option<String>,
     run: Option<String>,
+    /// The number of an agent's current version, where another was expected.
+    current_version: Option<i32>,
     /// Whether a stream can go on, and after which sequence.
     resumable: bool,
     resume_after: Option<u64>,
@@ -83,6 +85,7 @@ impl ApiError {
             message: message.into(),
             field: None,
             run: None,
+            current_version: None,
             resumable: false,
             resume_after: None,
             fault: None,
@@ -164,6 +167,9 @@ impl From<ApiError> for Error {
         if let Some(run) = error.run {
             extensions.set("runId", run);
         }
+        if let Some(number) = error.current_version {
+            extensions.set("currentVersion", number);
+        }
         if error.resumable {
             extensions.set("resumable", true);
         }
@@ -174,6 +180,25 @@ impl From<ApiError> for Error {
             message: error.message,
             source: error.fault.map(|fault| fault as _),
             extensions: Some(extensions),
+        }
+    }
+}
+
+impl From<AgentRefusal> for ApiError {
+    fn from(refusal: AgentRefusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            AgentRefusal::NameTaken => Self::new(Code::Conflict, message).at("input.name"),
+            AgentRefusal::OfFile => Self::new(Code::Forbidden, message),
+            AgentRefusal::Archived => Self::new(Code::Conflict, message),
+            AgentRefusal::OtherVersion(number) => Self {
+                current_version: Some(number),
+                ..Self::new(Code::Conflict, message).at("input.expectedVersion")
+            },
+            AgentRefusal::NoVersion(_) => Self::not_found("input.version", message),
+            AgentRefusal::TooManyAgents(_) | AgentRefusal::TooManyVersions(_) => {
+                Self::new(Code::LimitExceeded, message)
+            }
         }
     }
 }
@@ -196,6 +221,7 @@ impl From<StoreError> for ApiError {
             )
             .about_run(run),
             StoreError::KeyReused => StartError::KeyReused.into(),
+            StoreError::Agent(refusal) => refusal.into(),
             StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
             StoreError::Conflict => Self::new(Code::Conflict, "changed by somebody else meanwhile"),
             StoreError::Unavailable(why) => Self::unavailable(Fault::Store(why)),
@@ -214,6 +240,9 @@ impl From<StartError> for ApiError {
             StartError::Unplaced(_) => Self::new(Code::Conflict, message).at("input.messageId"),
             StartError::NotFromUser(_) => Self::bad_input("input.messageId", message),
             StartError::OtherAgent(_) => Self::bad_input("input.agent", message),
+            StartError::MissingVariables(_) | StartError::Variables(_) => {
+                Self::bad_input("input.variables", message)
+            }
             StartError::ArchivedAgent => Self::new(Code::Conflict, message).at("input.sessionId"),
             StartError::ActiveRun(run) => Self {
                 field: Some("input.sessionId".to_owned()),

@@ -1,8 +1,10 @@
 //! What clients send, and the checks that a GraphQL type cannot make.
 
+pub(crate) mod agent;
 pub(crate) mod branch;
 pub(crate) mod interrupt;
 pub(crate) mod tool;
+mod variables;
 
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::Value;
@@ -15,6 +17,8 @@ use crate::store::RunInput;
 use self::interrupt::ClientToolInput;
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
+use crate::tool::CallerHeaders;
+use variables::check_variables;
 
 /// The argument that is a key of a start.
 pub(crate) const KEY: &str = "input.idempotencyKey";
@@ -39,6 +43,10 @@ pub(crate) struct ChatInput {
     pub(crate) agent: Option<String>,
     /// What the person says.
     pub(crate) message: MessageInput,
+    /// What the agent's instructions can use, as `variables.x`: a JSON object, for this run
+    /// alone. The model is shown the values as data, never as instructions. `Agent.variables`
+    /// lists those that an agent uses; others do nothing.
+    pub(crate) variables: Option<Json<Value>>,
     /// What happens if the session has an active run.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
@@ -118,6 +126,8 @@ impl ChatInput {
             check_key(KEY, key)?;
         }
         let text = self.message.check(limits)?;
+        let variables = self.variables.map(|given| check_variables(given.0, limits));
+        let variables = variables.transpose()?;
         Ok(StartRequest {
             parent: None,
             session: self
@@ -127,12 +137,14 @@ impl ChatInput {
             agent: self.agent,
             text,
             options: RunOptions {
+                variables: variables.unwrap_or_default(),
                 client_tools: self
                     .client_tools
                     .into_iter()
                     .map(ClientToolInput::into_tool)
                     .collect(),
             },
+            headers: CallerHeaders::default(),
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),
             cancel_on_disconnect: self.on_disconnect == DisconnectPolicy::Cancel,

@@ -22,8 +22,9 @@ use async_graphql::{Context, SDLExportOptions, Schema};
 use crate::agent::Runner;
 use crate::domain::Principal;
 use crate::store::SharedStore;
-use crate::tool::ToolRegistry;
+use crate::tool::{CallerHeaders, ToolRegistry};
 
+pub(crate) use error::settle;
 pub use error::{ApiError, Code};
 pub(crate) use progress::{Progress, ResumeAfter};
 
@@ -45,6 +46,14 @@ pub struct ApiLimits {
     pub title_chars: usize,
     /// The largest session metadata, in bytes of JSON.
     pub metadata_bytes: usize,
+    /// The largest variables of a run, in bytes of JSON.
+    pub variables_bytes: usize,
+    /// The deepest nesting of such variables.
+    pub variables_depth: usize,
+    /// How many agents a tenant may have that were made through the API.
+    pub agents: u32,
+    /// How many versions such an agent may have.
+    pub agent_versions: u32,
     /// The most items in one page.
     pub page_size: u32,
     /// The items in a page when the client does not say.
@@ -120,6 +129,11 @@ pub fn sdl() -> String {
 pub(crate) fn api<'a>(ctx: &Context<'a>) -> Result<&'a Api, ApiError> {
     ctx.data::<Api>()
         .map_err(|_| ApiError::fault(Fault::Missing("Api")))
+}
+
+/// The headers of the request that tools pass on, out of a resolver's context.
+pub(crate) fn caller_headers(ctx: &Context<'_>) -> CallerHeaders {
+    ctx.data_opt::<CallerHeaders>().cloned().unwrap_or_default()
 }
 
 /// Who asks, out of a resolver's context.

@@ -1,5 +1,6 @@
 //! Mutations: those of runs here, the others in one file for each aggregate.
 
+mod agents;
 mod branches;
 mod interrupts;
 mod sessions;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use async_graphql::{Context, ID, MergedObject, Object, Result};
 use tokio::time::Instant;
 
+use agents::Agents;
 use branches::Branches;
 use interrupts::Interrupts;
 use sessions::Sessions;
@@ -21,7 +23,7 @@ use super::types::message::Message;
 use super::types::payload::{CancelRunPayload, ChatPayload, SendMessagePayload};
 use super::types::run::Run;
 use super::types::session::Session;
-use super::{ApiError, Code, api, principal};
+use super::{ApiError, Code, api, caller_headers, principal};
 use crate::agent::{CancelOnDrop, Stopped};
 use crate::bus::RunOutcome;
 use crate::domain::{self, RunId};
@@ -32,7 +34,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be changed.
 #[derive(Default, MergedObject)]
-pub struct Mutation(Runs, Branches, Sessions, Tools, Interrupts);
+pub struct Mutation(Runs, Branches, Sessions, Tools, Interrupts, Agents);
 
 /// Starting and stopping runs.
 #[derive(Default)]
@@ -51,7 +53,8 @@ impl Runs {
     ) -> Result<ChatPayload> {
         let api = api(ctx)?;
         let deadline = Instant::now() + api.limits.chat_timeout;
-        let request = input.check(&api.limits)?;
+        let mut request = input.check(&api.limits)?;
+        request.headers = caller_headers(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
         let who = principal(ctx)?;
         let started = api.runner.start(who.clone(), request).await;
@@ -88,7 +91,8 @@ impl Runs {
         #[graphql(desc = "What is said, and where.")] input: ChatInput,
     ) -> Result<SendMessagePayload> {
         let api = api(ctx)?;
-        let request = input.check(&api.limits)?;
+        let mut request = input.check(&api.limits)?;
+        request.headers = caller_headers(ctx);
         let started = api.runner.start(principal(ctx)?.clone(), request).await;
         Ok(started.map_err(ApiError::from)?.into())
     }

@@ -10,7 +10,7 @@ use super::types::event::Watched;
 use super::types::followed::Followed;
 use super::types::interrupt::Interrupt;
 use super::types::session::Session;
-use super::{Api, ApiError, Progress, ResumeAfter, api, principal};
+use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal};
 use crate::agent::{CancelOnDrop, RunEvents, SessionPlace};
 use crate::domain::{Principal, RunId, SessionId};
 
@@ -28,7 +28,8 @@ impl Subscription {
         #[graphql(desc = "What is said, and where.")] input: ChatInput,
     ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
-        let request = input.check(&api.limits)?;
+        let mut request = input.check(&api.limits)?;
+        request.headers = caller_headers(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
         let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;

@@ -105,6 +105,11 @@ impl Persisted {
         }
     }
 
+    /// A trusted document by its id.
+    pub(crate) fn trusted(&self, id: &str) -> Option<Arc<str>> {
+        self.trusted.by_id(id).cloned()
+    }
+
     /// The text of a request's document.
     pub(crate) fn resolve<'a>(&self, asked: Asked<'a>) -> Result<Text<'a>, PersistedError> {
         let text = match asked {

@@ -114,7 +114,12 @@ fn kind(operation: &OperationDefinition) -> Kind {
 }
 
 /// The subscriptions that change nothing.
-const FOLLOWING: [&str; 3] = ["runEvents", "sessionEvents", "sessionChanged"];
+const FOLLOWING: [&str; 4] = [
+    "interruptsChanged",
+    "runEvents",
+    "sessionChanged",
+    "sessionEvents",
+];
 
 /// Whether it plainly selects nothing but subscriptions that change nothing.
 fn follows(selections: &SelectionSet) -> bool {

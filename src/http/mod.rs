@@ -86,7 +86,7 @@ pub struct Server {
     /// The schema as text.
     pub sdl: String,
     /// Says which documents are too much.
-    pub guard: Guard,
+    pub guard: Arc<Guard>,
     /// The documents that clients can name.
     pub persisted: Persisted,
     /// Tells callers apart.

@@ -4,6 +4,8 @@ use thiserror::Error;
 
 use crate::domain::{InterruptId, RunId};
 
+use super::AgentRefusal;
+
 /// A failed store call.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -22,6 +24,9 @@ pub enum StoreError {
     /// The caller's: the idempotency key stands for something else.
     #[error("the idempotency key was used for something else")]
     KeyReused,
+    /// The caller's: an agent cannot be changed so.
+    #[error(transparent)]
+    Agent(#[from] AgentRefusal),
     /// The caller's: the interrupt has another answer.
     #[error("{0} was answered before, and differently")]
     Resolved(InterruptId),
@@ -45,6 +50,7 @@ impl StoreError {
             Self::QueueFull => Self::QueueFull,
             Self::Repeated(run) => Self::Repeated(*run),
             Self::KeyReused => Self::KeyReused,
+            Self::Agent(refusal) => Self::Agent(*refusal),
             Self::Resolved(interrupt) => Self::Resolved(*interrupt),
             Self::Conflict => Self::Conflict,
             Self::Unavailable(why) => Self::Unavailable(why.clone()),

@@ -54,6 +54,7 @@ where
         let Some(mut agent) = row.map(Agent::try_from).transpose()? else {
             return self.add(spec).await;
         };
+        agent.archived_at = None;
         if agent.current.spec != *spec {
             agent.updated_at = now();
             agent.current = version(agent.id, agent.current.number + 1, spec, agent.updated_at);
@@ -64,26 +65,17 @@ where
     }
 
     async fn add(&mut self, spec: &AgentSpec) -> Result<Agent, StoreError> {
-        let at = now();
-        let id = AgentId::new();
-        let agent = Agent {
-            id,
-            name: spec.name.clone(),
-            source: AgentSource::File,
-            created_at: at,
-            updated_at: at,
-            current: version(id, 1, spec, at),
-        };
-        self.run(queries::insert_file_agent(&agent)).await?;
+        let agent = new_agent(AgentSource::File, spec);
+        self.run(queries::insert_agent(&queries::shared(), &agent))
+            .await?;
         self.insert_version(&agent.current).await?;
         Ok(agent)
     }
 
     async fn insert_version(&mut self, version: &AgentVersion) -> Result<(), StoreError> {
-        let spec: JsonValue = serde_json::to_value(&version.spec).map_err(|error| {
-            StoreError::Internal(format!("an agent cannot be written: {error}"))
-        })?;
-        self.run(queries::insert_file_agent_version(version, &spec))
+        let spec = encode_spec(&version.spec)?;
+        let who = queries::shared();
+        self.run(queries::insert_agent_version(&who, version, &spec))
             .await
     }
 
@@ -93,7 +85,32 @@ where
     }
 }
 
-fn version(agent_id: AgentId, number: i32, spec: &AgentSpec, at: Timestamp) -> AgentVersion {
+/// An agent in its first version.
+pub(super) fn new_agent(source: AgentSource, spec: &AgentSpec) -> Agent {
+    let (id, at) = (AgentId::new(), now());
+    Agent {
+        id,
+        name: spec.name.clone(),
+        source,
+        created_at: at,
+        updated_at: at,
+        archived_at: None,
+        current: version(id, 1, spec, at),
+    }
+}
+
+/// A configuration as its row keeps it.
+pub(super) fn encode_spec(spec: &AgentSpec) -> Result<JsonValue, StoreError> {
+    serde_json::to_value(spec)
+        .map_err(|error| StoreError::Internal(format!("an agent cannot be written: {error}")))
+}
+
+pub(super) fn version(
+    agent_id: AgentId,
+    number: i32,
+    spec: &AgentSpec,
+    at: Timestamp,
+) -> AgentVersion {
     AgentVersion {
         id: AgentVersionId::new(),
         agent_id,

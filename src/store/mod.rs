@@ -4,6 +4,7 @@
 //! Every read takes the [`Principal`] and returns only its rows. What belongs to somebody
 //! else is not found, exactly as what does not exist.
 
+pub(crate) mod api_agents;
 pub(crate) mod commit;
 pub(crate) mod compact;
 pub(crate) mod error;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use api_agents::{AgentChange, AgentRefusal, VersionCursor};
 pub use error::StoreError;
 pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
@@ -36,8 +38,8 @@ pub use writer::WriterSettings;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Message, MessageId, NodeId, Page,
-    PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Cost, Message, MessageId, NodeId,
+    Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId, Usage,
 };
 
 /// The position of a message whose run waits for its turn: it is not in the tree yet.
@@ -72,12 +74,21 @@ impl<T> Store for T where
 pub type SharedStore = Arc<dyn Store>;
 
 /// Agents and their versions. File agents belong to the shared tenant and are visible to
-/// every principal.
+/// every principal; those made through the API belong to their tenant. Where both have the
+/// same name, it is the file's.
 #[async_trait]
 pub trait AgentStore: Send + Sync {
     /// Makes the stored file agents equal to `specs`: new ones are added, changed ones get
     /// a new version, missing ones are archived. Returns the agents in the order of `specs`.
     async fn sync_file_agents(&self, specs: &[AgentSpec]) -> Result<Vec<Agent>, StoreError>;
+
+    /// Makes or changes an agent of the principal's tenant, in one transaction. Returns it as it
+    /// is then. `NotFound` when the tenant has no such agent, `Agent` when it cannot be done.
+    async fn change_agent(
+        &self,
+        who: &Principal,
+        change: &AgentChange,
+    ) -> Result<Agent, StoreError>;
 
     /// The agents with these ids, archived ones included, in no particular order.
     async fn agents_by_id(
@@ -103,6 +114,14 @@ pub trait AgentStore: Send + Sync {
         who: &Principal,
         ids: &[AgentVersionId],
     ) -> Result<Vec<AgentVersion>, StoreError>;
+
+    /// The versions of an agent, latest first.
+    async fn agent_versions(
+        &self,
+        who: &Principal,
+        agent: AgentId,
+        page: &PageRequest<VersionCursor>,
+    ) -> Result<Page<AgentVersion>, StoreError>;
 }
 
 /// A session to be made.
@@ -264,6 +283,17 @@ pub trait MessageStore: Send + Sync {
     ) -> Result<Vec<Vec<MessageId>>, StoreError>;
 }
 
+/// What the ended runs of a session have used together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionUsage {
+    /// The session.
+    pub session: SessionId,
+    /// Tokens.
+    pub usage: Usage,
+    /// What they cost, if that is known of every run.
+    pub cost: Option<Cost>,
+}
+
 /// Runs. Their state changes only through [`RunStore::start_run`],
 /// [`EventLog::append_events`] and [`RunStore::finish_run`], which write the events that
 /// announce the change in the same transaction.
@@ -290,6 +320,14 @@ pub trait RunStore: Send + Sync {
         turn: i32,
         limit: u32,
     ) -> Result<Vec<Run>, StoreError>;
+
+    /// What the ended runs of these sessions have used, in no particular order; sessions without
+    /// such runs are left out.
+    async fn usage_of_sessions(
+        &self,
+        who: &Principal,
+        sessions: &[SessionId],
+    ) -> Result<Vec<SessionUsage>, StoreError>;
 
     /// Starts a run: the session when it is new, the user's message, the run, its first
     /// events and its key, all or nothing. Where the session is busy, [`NewRun::if_busy`] says

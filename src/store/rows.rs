@@ -13,11 +13,11 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    ActiveRun, Agent, AgentSpec, AgentVersion, Interrupt, Memory, Message, MessageId, ParentRun,
-    Part, Principal, Resolved, Run, RunError, RunOptions, Session, Usage,
+    ActiveRun, Agent, AgentSpec, AgentVersion, Cost, Interrupt, Memory, Message, MessageId,
+    ParentRun, Part, Principal, Resolved, Run, RunError, RunOptions, Session, Usage,
 };
 
-use super::{Kin, StoreError};
+use super::{Kin, SessionUsage, StoreError};
 
 /// A timestamp as each database keeps it: `timestamptz` in PostgreSQL, whole microseconds
 /// since 1970 in SQLite, which has no type for time.
@@ -81,7 +81,7 @@ impl<'q> Encode<'q, Postgres> for Stamp {
 
 /// Columns of [`AgentRow`], from `agents a JOIN agent_versions v`.
 pub(crate) const AGENT_COLUMNS: &str = "a.id, a.name, a.source, a.created_at, a.updated_at, \
-    v.id AS version_id, v.number, v.spec, v.created_at AS version_created_at";
+    a.archived_at, v.id AS version_id, v.number, v.spec, v.created_at AS version_created_at";
 
 #[derive(FromRow)]
 pub(crate) struct AgentRow {
@@ -90,6 +90,7 @@ pub(crate) struct AgentRow {
     source: String,
     created_at: Stamp,
     updated_at: Stamp,
+    archived_at: Option<Stamp>,
     version_id: Uuid,
     number: i32,
     spec: Json<AgentSpec>,
@@ -106,6 +107,7 @@ impl TryFrom<AgentRow> for Agent {
             source: known(&row.source, "agents.source")?,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
+            archived_at: row.archived_at.map(|at| at.0),
             current: AgentVersion {
                 id: row.version_id.into(),
                 agent_id: row.id.into(),
@@ -427,7 +429,7 @@ pub(crate) fn by_kin(rows: Vec<KinRow>, kin: &[Kin]) -> Vec<Vec<MessageId>> {
 pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
     r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
-    r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
+    r.cost_nanos, r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
     r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.tenant, r.owner, \
     (SELECT e.last_sequence FROM run_events e WHERE e.run_id = r.id \
      ORDER BY e.first_sequence DESC LIMIT 1) AS last_sequence";
@@ -448,6 +450,7 @@ pub(crate) struct RunRow {
     output_tokens: i64,
     cached_input_tokens: i64,
     reasoning_tokens: i64,
+    cost_nanos: Option<i64>,
     input_message_id: Uuid,
     output_message_id: Uuid,
     created_at: Stamp,
@@ -504,6 +507,10 @@ impl TryFrom<RunRow> for Run {
                 run: run.into(),
                 depth: row.depth.cast_unsigned(),
             }),
+            cost: match row.finished_at {
+                None => Some(Cost::ZERO),
+                Some(_) => row.cost_nanos.map(Cost::from_nanos),
+            },
             options: row.options.map(|options| options.0).unwrap_or_default(),
             input_message_id: row.input_message_id.into(),
             output_message_id: row.output_message_id.into(),
@@ -513,6 +520,32 @@ impl TryFrom<RunRow> for Run {
             finished_at: row.finished_at.map(|at| at.0),
             log_compacted_at: row.log_compacted_at.map(|at| at.0),
         })
+    }
+}
+
+/// What the ended runs of a session have used together.
+#[derive(FromRow)]
+pub(crate) struct SessionUsageRow {
+    session_id: Uuid,
+    input_tokens: i64,
+    output_tokens: i64,
+    cached_input_tokens: i64,
+    reasoning_tokens: i64,
+    cost_nanos: Option<i64>,
+}
+
+impl From<SessionUsageRow> for SessionUsage {
+    fn from(row: SessionUsageRow) -> Self {
+        Self {
+            session: row.session_id.into(),
+            usage: Usage {
+                input_tokens: row.input_tokens.cast_unsigned(),
+                output_tokens: row.output_tokens.cast_unsigned(),
+                cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
+                reasoning_tokens: row.reasoning_tokens.cast_unsigned(),
+            },
+            cost: row.cost_nanos.map(Cost::from_nanos),
+        }
     }
 }
 

@@ -109,7 +109,8 @@ pub(crate) async fn an_agent_asks_another(db: Arc<Database>) {
     let id = string(&answer["run"]["id"]);
 
     // The other agent knows the question alone.
-    let asked = &server.upstream.received()[1].body["messages"];
+    let received = server.upstream.received();
+    let asked = &received[1].body["messages"];
     assert_eq!(asked[0]["content"], "You are the expert.");
     assert_eq!(asked[1]["content"], "How many?");
     assert_eq!(asked.as_array().unwrap().len(), 2);
@@ -161,11 +162,9 @@ pub(crate) async fn an_agent_asks_another(db: Arc<Database>) {
     client
         .data(document, &json!({ "id": answer["session"]["id"] }))
         .await;
-    let data = client.data(
-        "query($id: ID!) { run(id: $id) { id } }",
-        &json!({ "id": child["id"] }),
-    );
-    assert_eq!(data.await["run"], Value::Null);
+    let document = "query($id: ID!) { run(id: $id) { id } }";
+    let error = client.error(document, &json!({ "id": child["id"] })).await;
+    assert_eq!(error["extensions"]["code"], "NOT_FOUND");
 }
 
 pub(crate) async fn a_question_outlasts_a_restart(db: Arc<Database>) {
@@ -190,10 +189,12 @@ pub(crate) async fn a_question_outlasts_a_restart(db: Arc<Database>) {
     .await;
     assert_eq!(first.stop().await, Ended::Left(2));
 
-    let second = setup(&folder).on(&db).start().await;
+    let upstream = Upstream::start().await;
+    upstream.then(Script::tokens(["Again."]));
+    upstream.then(Script::tokens(["Done."]));
+    let base_url = upstream.base_url();
+    let second = setup(&folder).on(&db).start_with(upstream, &base_url).await;
     let client = second.client();
-    second.upstream.then(Script::tokens(["Again."]));
-    second.upstream.then(Script::tokens(["Done."]));
     assert_eq!(ended_run(&client, &id).await["status"], "COMPLETED");
     // What was answered is not asked again, and what was not is asked once.
     assert_eq!(of_expert(&second.upstream).len(), 1);

@@ -173,10 +173,12 @@ pub(crate) async fn the_next_server_goes_on_with_the_new_agent(db: Arc<Database>
     first.upstream.wait_holding(1).await;
     assert_eq!(first.stop().await, Ended::Left(1));
 
-    let second = setup(&folder).on(&db).start().await;
+    let upstream = Upstream::start().await;
+    upstream.then(hands_over("desk", "{}"));
+    upstream.then(Script::tokens(["Done."]));
+    let base_url = upstream.base_url();
+    let second = setup(&folder).on(&db).start_with(upstream, &base_url).await;
     let client = second.client();
-    second.upstream.then(hands_over("desk", "{}"));
-    second.upstream.then(Script::tokens(["Done."]));
     assert_eq!(ended_run(&client, &run).await["status"], "COMPLETED");
     assert_eq!(told_as(&second.upstream, 0).0, "You are the expert.");
     assert_eq!(told_as(&second.upstream, 1).0, "You are the desk.");

@@ -16,10 +16,10 @@ use crate::support::server::Setup;
 use crate::tools::{CALL, call, failure, output, refused};
 
 /// What came to a server: its line, its headers and its body.
-type Seen = Arc<Mutex<Vec<(String, Vec<(String, String)>, String)>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<(String, Vec<(String, String)>, String)>>>;
 
 /// A server that notes what comes and answers with an order.
-async fn orders() -> (Pages, Seen) {
+pub(crate) async fn orders() -> (Pages, Seen) {
     let seen: Seen = Arc::default();
     let noted = Arc::clone(&seen);
     let answer = any(async move |request: Request| {
@@ -49,7 +49,7 @@ async fn orders() -> (Pages, Seen) {
     (Pages::serve(routes).await, seen)
 }
 
-fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let found = headers.iter().find(|(key, _)| key == name);
     found.map(|(_, value)| value.as_str())
 }

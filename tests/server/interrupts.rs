@@ -11,6 +11,7 @@ use crate::agent_tools::{PARTS, agents, calculates, call, called, setup, shown};
 use crate::shutdown::process;
 use crate::support::client::Client;
 use crate::support::database::Database;
+use crate::support::faulty::{Fault, Faulty};
 use crate::support::server::Setup;
 use crate::support::talk::{
     all, chat, check_sequences, ended_run, events, follow, run, run_events, send, string,
@@ -602,6 +603,38 @@ async fn an_approved_call_is_not_made_twice() {
     assert_eq!(ended_run(&next.client(), &id).await["status"], "COMPLETED");
     assert!(told(&upstream, 1)[0].contains("not known"));
     assert_eq!(bank.received().len(), 1);
+}
+
+/// Taken, but then the server stumbled: it comes back to the run by itself.
+#[tokio::test]
+async fn a_run_with_its_answers_is_not_forgotten() {
+    let folder = agents("");
+    let fault = Fault::default();
+    let faulty = fault.clone();
+    let setup = careful(&folder).set("runs.lease_s", 1).around(|store| {
+        Arc::new(Faulty {
+            store,
+            methods: &["branch_before"],
+            fault: faulty,
+        })
+    });
+    let server = setup.start().await;
+    let client = server.client();
+    server
+        .upstream
+        .then(calculates("{\"expression\": \"6*7\"}"));
+    server.upstream.then(Script::tokens(["It is 42."]));
+    let (_, id) = send(&client, None, "Calculate").await;
+    let open = waits(&client, &id).await;
+    fault.set(true);
+    let variables = json!({ "input": { "runId": id, "resolutions": [approve(&open[0])] } });
+    let error = client.error(RESOLVE, &variables).await;
+    assert_eq!(error["extensions"]["code"], "INTERNAL_SERVER_ERROR");
+    assert_eq!(run(&client, &id).await["status"], "RUNNING");
+    fault.set(false);
+    let ended = ended_run(&client, &id).await;
+    assert_eq!(ended["output"]["text"], "It is 42.");
+    assert_eq!(server.upstream.received().len(), 2);
 }
 
 /// What would be one question too many is told to the model.

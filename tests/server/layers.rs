@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
@@ -23,6 +23,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
         "graphql",
         &["domain", "bus", "store", "llm", "auth", "tool", "agent"],
     ),
+    ("operation", &["domain", "guard", "tool", "graphql"]),
     (
         "http",
         &[
@@ -43,6 +44,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "tool",
             "agent",
             "graphql",
+            "operation",
             "http",
         ],
     ),

@@ -14,6 +14,7 @@ mod support;
 
 mod agent_tools;
 mod agents;
+mod api_agents;
 mod auth;
 mod backup;
 mod bad_input;
@@ -25,6 +26,7 @@ mod child_runs;
 mod client_tools;
 mod compaction;
 mod compression;
+mod costs;
 mod csrf;
 mod disconnect;
 mod egress;
@@ -44,6 +46,7 @@ mod layers;
 mod mcp;
 mod multipart;
 mod on_active_run;
+mod operations;
 mod outage;
 mod panics;
 mod persisted;
@@ -52,6 +55,7 @@ mod providers;
 mod queue;
 mod recovered;
 mod recovery;
+mod reload;
 mod resume;
 mod schema;
 mod session_events;
@@ -63,6 +67,7 @@ mod startup;
 mod tenants;
 mod timeouts;
 mod tools;
+mod variables;
 mod vendors;
 mod versions;
 mod websocket;
@@ -99,6 +104,18 @@ on_both! {
     agents {
         the_shipped_agents_are_listed_with_their_configuration,
         an_agent_is_found_by_name_and_by_id,
+    }
+    api_agents {
+        an_agent_is_made_and_changed,
+        an_agent_goes_back_and_is_deleted,
+        an_agent_is_there_on_every_server,
+        an_agent_belongs_to_its_tenant,
+    }
+    costs {
+        costs_are_told_and_stay,
+    }
+    variables {
+        instructions_take_what_a_client_gives,
     }
     chat {
         a_question_is_answered,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use talkgraph::agent::{Catalog, RunLimits, Runner};
+use talkgraph::agent::{Catalog, Rules, RunLimits, Runner};
 use talkgraph::bus::Bus;
 use talkgraph::domain::{EventBody, OnRestart, RunEvent, RunId};
 use talkgraph::llm::Models;
@@ -106,17 +106,14 @@ async fn attach(runner: &Arc<Runner>, scene: &Scene, run: RunId, after: u64) -> 
 
 async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCaseError> {
     let bus = Arc::new(Bus::default());
-    let catalog = Catalog::new(
-        vec![scene.agent.clone()],
-        &scene.agent.name,
-        &["a/b".to_owned()],
-    )
-    .unwrap();
     let store = Arc::clone(&scene.store);
     let tools = Arc::new(ToolRegistry::new(&RegistryLimits {
         calls: 1,
         argument_bytes: 1,
     }));
+    let rules = Rules::new(Models::default(), Arc::clone(&tools), Vec::new(), &[]);
+    let agents = vec![scene.agent.clone()];
+    let catalog = Catalog::new(agents, &scene.agent.name, &["a/b".to_owned()], rules).unwrap();
     let runner = Runner::new(
         store,
         Arc::clone(&bus),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use talkgraph::domain::time::now;
 use talkgraph::domain::{
-    EventBody, FinishReason, Interrupt, InterruptId, InterruptKind, MessageId, Resolution,
+    Cost, EventBody, FinishReason, Interrupt, InterruptId, InterruptKind, MessageId, Resolution,
     RunError, RunErrorCode, RunEvent, RunId, RunStatus, SessionId, ToolCallId, ToolResult, Usage,
 };
 use talkgraph::store::StoreError;
@@ -62,8 +62,14 @@ fn any_body() -> impl Strategy<Value = EventBody> {
         any::<u32>().prop_map(|step| EventBody::StepFinished {
             step,
             finish_reason: FinishReason::ContentFilter,
+            model: (step % 2 == 0).then(|| "a/b".to_owned()),
+            usage: (step % 3 == 0).then(Usage::default),
+            cost: (step % 5 == 0).then_some(Cost::from_nanos(step.into())),
         }),
-        usage.prop_map(|usage| EventBody::UsageUpdated { usage }),
+        usage.prop_map(|usage| EventBody::UsageUpdated {
+            usage,
+            cost: (usage.input_tokens % 2 == 0).then_some(Cost::ZERO),
+        }),
         text().prop_map(|message| EventBody::RunFailed {
             error: RunError {
                 code: RunErrorCode::IdleTimeout,

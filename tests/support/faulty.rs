@@ -11,10 +11,10 @@ use talkgraph::domain::{
     SessionId,
 };
 use talkgraph::store::{
-    AgentStore, Answered, BranchRange, EventLog, FinishedRun, InterruptStore, KeptKey, Kin,
-    Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents, NewKey, NewRun, NewSession,
+    AgentChange, AgentStore, Answered, BranchRange, EventLog, FinishedRun, InterruptStore, KeptKey,
+    Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents, NewKey, NewRun, NewSession,
     Reply, Rewind, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
-    SharedStore, StartedRun, StoreError, Turn, TurnRequest,
+    SessionUsage, SharedStore, StartedRun, StoreError, Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -79,11 +79,14 @@ type Outcome<T> = Result<T, StoreError>;
 delegate! {
     AgentStore {
         fn sync_file_agents(specs: &[AgentSpec]) -> Outcome<Vec<Agent>>;
+        fn change_agent(who: &Principal, change: &AgentChange) -> Outcome<Agent>;
         fn agents_by_id(who: &Principal, ids: &[AgentId]) -> Outcome<Vec<Agent>>;
         fn agent_by_name(who: &Principal, name: &str) -> Outcome<Option<Agent>>;
         fn agents(who: &Principal, page: &PageRequest<String>) -> Outcome<Page<Agent>>;
         fn agent_versions_by_id(who: &Principal, ids: &[AgentVersionId])
             -> Outcome<Vec<AgentVersion>>;
+        fn agent_versions(who: &Principal, agent: AgentId, page: &PageRequest<VersionCursor>)
+            -> Outcome<Page<AgentVersion>>;
     }
     SessionStore {
         fn create_session(who: &Principal, session: NewSession) -> Outcome<Session>;
@@ -106,8 +109,10 @@ delegate! {
     RunStore {
         fn runs_by_id(who: &Principal, ids: &[RunId]) -> Outcome<Vec<Run>>;
         fn enqueued_runs(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<Run>>;
+        fn child_runs(who: &Principal, parents: &[RunId]) -> Outcome<Vec<Run>>;
         fn runs_by_turn(who: &Principal, session: SessionId, turn: i32, limit: u32)
             -> Outcome<Vec<Run>>;
+        fn usage_of_sessions(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<SessionUsage>>;
         fn take_turn(turn: TurnRequest) -> Outcome<Turn>;
         fn runs_of_node(node: NodeId, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
         fn branch_before(run: RunId) -> Outcome<Option<Rewind>>;

@@ -123,6 +123,11 @@ impl Process {
         self.signal("-TERM");
     }
 
+    /// Tells it to read its agent files again.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
     /// Ends it as a power cut would, at once (SIGKILL).
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -6,8 +6,8 @@ use serde_json::json;
 use talkgraph::domain::agent::AgentLimits;
 use talkgraph::domain::time::{Timestamp, now};
 use talkgraph::domain::{
-    Agent, AgentSpec, EventBody, FinishReason, Message, MessageId, NodeId, Part, Principal, Role,
-    Run, RunEvent, RunId, RunOptions, RunStatus, Session, SessionId, Usage,
+    Agent, AgentSpec, Cost, EventBody, FinishReason, Message, MessageId, NodeId, Part, Principal,
+    Role, Run, RunEvent, RunId, RunOptions, RunStatus, Session, SessionId, Usage,
 };
 use talkgraph::store::{
     FinishedRun, IfBusy, NewEvents, NewRun, NewSession, RunInput, SessionTarget, SharedStore,
@@ -107,6 +107,7 @@ impl Scene {
                 finish_reason: None,
                 error: None,
                 usage: Usage::default(),
+                cost: Some(Cost::ZERO),
                 input_message_id: message_id,
                 output_message_id: MessageId::new(),
                 last_sequence: 1,

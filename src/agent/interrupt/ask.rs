@@ -7,13 +7,13 @@ use crate::domain::{
     EventBody, Interrupt, InterruptId, InterruptKind, Resolution, Resolved, ToolCallId, ToolResult,
 };
 
-use super::super::ending::Ending;
-use super::super::execute::{Stop, internal};
-use super::super::log::Change;
-use super::super::tools::{Call, Toolbox};
+use crate::agent::ending::Ending;
+use crate::agent::execute::{Stop, internal};
+use crate::agent::log::Change;
+use crate::agent::tools::{Call, Toolbox};
 
 /// A call that somebody has to be asked about.
-pub(in super::super) struct Question {
+pub(in crate::agent) struct Question {
     call: ToolCallId,
     tool: String,
     kind: InterruptKind,
@@ -21,17 +21,17 @@ pub(in super::super) struct Question {
 }
 
 /// What becomes of the calls of a step.
-pub(in super::super) struct Sorted {
+pub(in crate::agent) struct Sorted {
     /// Those that are made now.
-    pub(in super::super) make: Vec<Call>,
+    pub(in crate::agent) make: Vec<Call>,
     /// Those that somebody has to be asked about.
-    pub(in super::super) ask: Vec<Question>,
+    pub(in crate::agent) ask: Vec<Question>,
 }
 
 impl Ending {
     /// Sorts the calls that have no result. Those that are answered without being made get
     /// their results.
-    pub(in super::super) fn sort_calls(&mut self, toolbox: &Toolbox) -> Sorted {
+    pub(in crate::agent) fn sort_calls(&mut self, toolbox: &Toolbox) -> Sorted {
         let (mut make, mut ask) = (Vec::new(), Vec::new());
         let most = self.runner.limits.interrupts;
         for (id, name, arguments) in self.answer.open_calls() {
@@ -68,7 +68,7 @@ impl Ending {
 
     /// Lets the run wait for the answers. The caller has the run's turn, and keeps it until
     /// the run is no longer live.
-    pub(in super::super) async fn await_input(
+    pub(in crate::agent) async fn await_input(
         &mut self,
         questions: Vec<Question>,
     ) -> Result<(), Stop> {
@@ -122,7 +122,7 @@ impl Ending {
     }
 
     /// What it waits for, closed because it ends.
-    pub(in super::super) fn closed(&self, at: Timestamp) -> Vec<Interrupt> {
+    pub(in crate::agent) fn closed(&self, at: Timestamp) -> Vec<Interrupt> {
         let open = self.asked.iter().filter(|asked| asked.is_open());
         let closed = |interrupt: &Interrupt| Interrupt {
             resolution: Some(Resolved {
@@ -135,7 +135,7 @@ impl Ending {
     }
 
     /// Takes in what the log tells of an interrupt.
-    pub(in super::super) fn know(asked: &mut Vec<Interrupt>, event: &EventBody) {
+    pub(in crate::agent) fn know(asked: &mut Vec<Interrupt>, event: &EventBody) {
         match event {
             EventBody::InterruptRequested { interrupt } => asked.push(Interrupt::clone(interrupt)),
             EventBody::InterruptResolved { interrupt } => {

@@ -7,7 +7,7 @@ use crate::domain::time::now;
 use crate::domain::{InterruptId, Principal, Resolution, RunId};
 use crate::store::StoreError;
 
-use super::super::Runner;
+use crate::agent::Runner;
 
 /// How many expired interrupts are looked for at once.
 const ROUND: u32 = 100;
@@ -15,7 +15,7 @@ const ROUND: u32 = 100;
 impl Runner {
     /// Answers interrupts that have expired, whoever has asked, and goes on with their runs.
     /// Where several servers do so, the first one does.
-    pub(in super::super) async fn expire_interrupts(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(in crate::agent) async fn expire_interrupts(self: &Arc<Self>) -> Result<(), StoreError> {
         if self.draining.load(Ordering::Acquire) {
             return Ok(());
         }

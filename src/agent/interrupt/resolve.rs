@@ -9,9 +9,9 @@ use crate::domain::{Interrupt, InterruptId, InterruptKind, Principal, Resolution
 use crate::store::{Answered, NewAnswers, StoreError};
 use crate::tool::ToolOutput;
 
-use super::super::Runner;
-use super::super::execute::Begin;
 use super::ResolveError;
+use crate::agent::Runner;
+use crate::agent::execute::Begin;
 
 impl Runner {
     /// Takes answers to interrupts of one run, all or nothing, and goes on with the run after
@@ -45,8 +45,11 @@ impl Runner {
             }
             Ok(answered)
         });
-        task.await
-            .map_err(|error| ResolveError::Lost(error.to_string()))?
+        task.await.map_err(|error| {
+            // The answers may be taken all the same.
+            self.has_orphans.store(true, Ordering::Release);
+            ResolveError::Lost(error.to_string())
+        })?
     }
 
     /// The answers as they are stored, if each is one that its interrupt can have.

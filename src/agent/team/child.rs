@@ -13,8 +13,8 @@ use serde::Deserialize;
 use crate::bus::RunOutcome;
 use crate::domain::message::text_of;
 use crate::domain::{
-    ConcurrencyPolicy, EventBody, ParentRun, Principal, RunEvent, RunId, RunOptions, RunStatus,
-    ToolCallId, ToolResult, Usage,
+    ConcurrencyPolicy, Cost, EventBody, ParentRun, Principal, RunEvent, RunId, RunOptions,
+    RunStatus, ToolCallId, ToolResult, Usage,
 };
 use crate::store::{RunInput, StoreError};
 use crate::tool::ToolOutput;
@@ -47,7 +47,7 @@ pub(in super::super) enum Told {
     /// Something has happened in the run that answers a call.
     Heard(ToolCallId, Arc<RunEvent>),
     /// The run that answers a call has ended, and has used this.
-    Answered(Called, Usage),
+    Answered(Called, Usage, Option<Cost>),
 }
 
 /// The runs that a run has asked for, as far as its log tells.
@@ -124,7 +124,11 @@ impl Execution {
                 session: None,
                 agent: Some(agent.to_owned()),
                 text: message,
-                options: RunOptions::default(),
+                options: RunOptions {
+                    variables: ending.run.options.variables.clone(),
+                    ..RunOptions::default()
+                },
+                headers: self.headers.clone(),
                 input: RunInput::AfterHead,
                 parent: Some(ParentRun {
                     run: ending.run.id,
@@ -187,14 +191,14 @@ impl Asked {
                 live = self.runner.bus().get(run);
             }
             let limit = self.runner.limits.client_output_bytes;
-            let (called, usage) = match self.runner.outcome(&self.who, &started).await {
-                Ok(Some(outcome)) => (answer(call, &outcome, limit), outcome.run.usage),
+            let (called, usage, cost) = match self.runner.outcome(&self.who, &started).await {
+                Ok(Some(outcome)) => (answer(call, &outcome, limit), outcome.run.usage, outcome.run.cost),
                 Ok(None) | Err(_) => {
                     let why = "what the agent has answered cannot be read".to_owned();
-                    (result(call, why, true, false), Usage::default())
+                    (result(call, why, true, false), Usage::default(), None)
                 }
             };
-            yield Told::Answered(called, usage);
+            yield Told::Answered(called, usage, cost);
         }
         .boxed()
     }
@@ -230,12 +234,9 @@ impl Ending {
                 self.heard(tool_call_id, &event);
                 return false;
             }
-            Told::Answered(called, usage) => {
+            Told::Answered(called, usage, cost) => {
                 // With the result: whoever takes this run up counts it once.
-                self.run.usage = self.run.usage.plus(usage);
-                self.pending.push(EventBody::UsageUpdated {
-                    usage: self.run.usage,
-                });
+                self.count(usage, cost);
                 called
             }
             Told::Called(called) => called,
@@ -265,29 +266,36 @@ impl Ending {
             let (runner, who) = (Arc::clone(&self.runner), self.who.clone());
             async move {
                 let stopped = runner.stop(&who, child, false, PATIENCE).await;
-                let usage = match stopped {
-                    Ok(Stopped::Ended(run)) => run.usage,
+                let (usage, cost) = match stopped {
+                    Ok(Stopped::Ended(run)) => (run.usage, run.cost),
                     stopped => {
                         tracing::warn!(%child, ?stopped, "a child run was not stopped in time");
-                        Usage::default()
+                        (Usage::default(), None)
                     }
                 };
                 let rest = runner
                     .store
                     .events(&who, child, last, super::super::LOG_PAGE)
                     .await;
-                (call, rest.unwrap_or_default(), usage)
+                (call, rest.unwrap_or_default(), usage, cost)
             }
         });
-        for (call, rest, usage) in join_all(stopped).await {
+        for (call, rest, usage, cost) in join_all(stopped).await {
             for event in rest {
                 self.heard(call, &event);
             }
-            self.run.usage = self.run.usage.plus(usage);
-            self.pending.push(EventBody::UsageUpdated {
-                usage: self.run.usage,
-            });
+            self.count(usage, cost);
         }
+    }
+
+    /// Counts what a child has used.
+    fn count(&mut self, usage: Usage, cost: Option<Cost>) {
+        self.run.usage = self.run.usage.plus(usage);
+        self.run.cost = Cost::sum(self.run.cost, cost);
+        self.pending.push(EventBody::UsageUpdated {
+            usage: self.run.usage,
+            cost: self.run.cost,
+        });
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::domain::{Agent, AgentSpec, Run};
+use crate::domain::{Agent, AgentSpec, Principal, Run};
 use crate::llm::ToolSpec;
+use crate::store::StoreError;
 
 use super::Runner;
 use super::tools::Call;
 
 pub(super) use child::{Children, Told};
-pub use rules::TeamError;
 pub(super) use rules::{check, check_cycles, check_team};
 
 /// What the names of the tools begin with that a model is offered for its team.
@@ -36,26 +36,25 @@ struct Member {
 }
 
 impl Team {
-    /// The team of an agent, as far as the server has it now.
-    pub(super) fn of(runner: &Runner, spec: &AgentSpec, run: &Run) -> Self {
-        let member = |prefix: &str, name: &String| {
-            let agent = runner.catalog.by_name(name)?;
-            let tool = format!("{prefix}{name}");
-            Some(Member { tool, agent })
-        };
-        let members = |prefix: &str, names: &[String]| -> Vec<Member> {
-            let members = names.iter().filter_map(|name| member(prefix, name));
-            members.collect()
-        };
+    /// The team of an agent, as far as `who` has it now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn of(
+        runner: &Runner,
+        who: &Principal,
+        spec: &AgentSpec,
+        run: &Run,
+    ) -> Result<Self, StoreError> {
         let depth = run.parent.map_or(0, |parent| parent.depth);
-        let may_ask = depth < runner.limits.max_depth;
-        Self {
-            handoffs: members(HANDOFF, &spec.handoffs),
-            asked: match may_ask {
-                true => members(ASK, &spec.agents_as_tools),
-                false => Vec::new(),
-            },
-        }
+        let asked: &[String] = match depth < runner.limits.max_depth {
+            true => &spec.agents_as_tools,
+            false => &[],
+        };
+        Ok(Self {
+            handoffs: members(runner, who, HANDOFF, &spec.handoffs).await?,
+            asked: members(runner, who, ASK, asked).await?,
+        })
     }
 
     /// What the model is told of them.
@@ -117,6 +116,23 @@ impl Team {
         let found = self.handoffs.iter().find(|member| member.tool == tool);
         found.map(|member| &member.agent)
     }
+}
+
+async fn members(
+    runner: &Runner,
+    who: &Principal,
+    prefix: &str,
+    names: &[String],
+) -> Result<Vec<Member>, StoreError> {
+    let mut members = Vec::with_capacity(names.len());
+    for name in names {
+        let agent = runner.agent_named(who, name).await?;
+        members.extend(agent.map(|agent| Member {
+            tool: format!("{prefix}{name}"),
+            agent,
+        }));
+    }
+    Ok(members)
 }
 
 /// The names of the tools that stand for an agent's team.

@@ -2,30 +2,21 @@
 
 use std::collections::HashSet;
 
-use thiserror::Error;
-
-use crate::domain::AgentSpec;
+use crate::domain::{AgentSpec, Principal};
+use crate::store::StoreError;
 use crate::tool::{MAX_NAME_CHARS, is_valid_name};
 
+use super::super::Runner;
+use super::super::rules::SpecError;
 use super::tool_names;
 
 /// The most other agents that an agent names: each is a tool that its model is told of.
 const MAX_MEMBERS: usize = 32;
 
-/// Why an agent cannot have its team: whoever defines it is at fault.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{field}: {why}")]
-pub struct TeamError {
-    /// The field, as in an agent's file.
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub why: String,
-}
-
 const AGENTS_AS_TOOLS: &str = "agents_as_tools";
 
-fn wrong(field: &'static str, why: String) -> Result<(), TeamError> {
-    Err(TeamError { field, why })
+fn wrong(field: &'static str, why: String) -> Result<(), SpecError> {
+    Err(SpecError::new(field, why))
 }
 
 /// The fields that name other agents.
@@ -37,7 +28,7 @@ fn fields(spec: &AgentSpec) -> [(&'static str, &[String]); 2] {
 }
 
 /// Refuses what no server could offer a model.
-pub(in super::super) fn check(spec: &AgentSpec) -> Result<(), TeamError> {
+pub(in super::super) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     for (field, names) in fields(spec) {
         if names.len() > MAX_MEMBERS {
             return wrong(field, format!("at most {MAX_MEMBERS}"));
@@ -73,7 +64,7 @@ pub(in super::super) fn check(spec: &AgentSpec) -> Result<(), TeamError> {
 pub(in super::super) fn check_team(
     spec: &AgentSpec,
     is_there: impl Fn(&str) -> bool,
-) -> Result<(), TeamError> {
+) -> Result<(), SpecError> {
     for (field, names) in fields(spec) {
         if let Some(name) = names.iter().find(|name| !is_there(name)) {
             return wrong(field, format!("there is no agent {name:?}"));
@@ -83,7 +74,7 @@ pub(in super::super) fn check_team(
 }
 
 /// Refuses agents that ask each other in a circle. Hand-offs may: somebody answers in the end.
-pub(in super::super) fn check_cycles(spec: &AgentSpec, all: &[AgentSpec]) -> Result<(), TeamError> {
+pub(in super::super) fn check_cycles(spec: &AgentSpec, all: &[AgentSpec]) -> Result<(), SpecError> {
     let mut seen = HashSet::new();
     let mut left: Vec<&String> = spec.agents_as_tools.iter().collect();
     while let Some(name) = left.pop() {
@@ -97,4 +88,39 @@ pub(in super::super) fn check_cycles(spec: &AgentSpec, all: &[AgentSpec]) -> Res
         }
     }
     Ok(())
+}
+
+/// The most agents that are looked at for circles of those that ask each other.
+const MAX_LOOKED_AT: usize = 256;
+
+impl Runner {
+    /// Refuses the team of an agent that `who` defines: one that is not there, or that would
+    /// ask itself.
+    ///
+    /// # Errors
+    /// The first field that is wrong, or the store's.
+    pub async fn check_team(
+        &self,
+        who: &Principal,
+        spec: &AgentSpec,
+    ) -> Result<Result<(), SpecError>, StoreError> {
+        let mut known: Vec<AgentSpec> = Vec::new();
+        let mut left: Vec<String> = Vec::new();
+        for (_, names) in fields(spec) {
+            left.extend_from_slice(names);
+        }
+        while let Some(name) = left.pop() {
+            let is_known = known.iter().any(|known| known.name == name);
+            if is_known || name == spec.name || known.len() >= MAX_LOOKED_AT {
+                continue;
+            }
+            if let Some(agent) = self.agent_named(who, &name).await? {
+                let found = agent.current.spec.clone();
+                left.extend_from_slice(&found.agents_as_tools);
+                known.push(found);
+            }
+        }
+        let is_there = |name: &str| known.iter().any(|known| known.name == name);
+        Ok(check_team(spec, is_there).and_then(|()| check_cycles(spec, &known)))
+    }
 }

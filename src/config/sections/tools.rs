@@ -22,6 +22,7 @@ sections! {
         memories: u32,
         http: Vec<HttpToolSettings>,
         mcp: Vec<McpServerSettings>,
+        operations: Vec<OperationToolSettings>,
         approval: BTreeMap<String, String>,
         http_fetch: HttpFetchSettings,
         egress: EgressSettings,
@@ -56,6 +57,24 @@ sections! {
         #[serde(default)]
         forward_headers: Vec<String>,
         parameters: Value,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        response_pointer: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+        #[serde(default)]
+        idempotent: bool,
+    }
+
+    /// A tool that is an operation of our own schema.
+    OperationToolSettings {
+        name: String,
+        description: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        document_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operation: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         response_pointer: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,12 +1,15 @@
 //! What clients send about the branches of a session.
 
-use async_graphql::{ID, InputObject};
+use async_graphql::{ID, InputObject, Json};
+use serde_json::Value;
 
 use crate::agent::Branching;
 use crate::domain::{ConcurrencyPolicy as Policy, MessageId, RunOptions};
 use crate::graphql::types::enums::ConcurrencyPolicy;
 use crate::graphql::{ApiError, ApiLimits};
+use crate::tool::CallerHeaders;
 
+use super::variables::check_variables;
 use super::{KEY, MessageInput, check_key, parse_id};
 
 /// The argument that names the message a branch begins or ends at.
@@ -17,6 +20,9 @@ pub(crate) const MESSAGE: &str = "input.messageId";
 pub(crate) struct RegenerateInput {
     /// The answer to make again; or what a person said, which is then answered again.
     message_id: ID,
+    /// What the agent's instructions can use, as in `ChatInput`; what the repeated run had when
+    /// absent.
+    variables: Option<Json<Value>>,
     /// What happens if the session has an active run: REJECT or INTERRUPT.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     on_active_run: ConcurrencyPolicy,
@@ -31,6 +37,9 @@ pub(crate) struct EditMessageInput {
     message_id: ID,
     /// What the person says instead.
     message: MessageInput,
+    /// What the agent's instructions can use, as in `ChatInput`; what the run of the message
+    /// before had when absent.
+    variables: Option<Json<Value>>,
     /// What happens if the session has an active run: REJECT or INTERRUPT.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     on_active_run: ConcurrencyPolicy,
@@ -67,16 +76,30 @@ impl ForkSessionInput {
 }
 
 impl RegenerateInput {
-    pub(crate) fn check(self) -> Result<Branching, ApiError> {
-        branching(&self.message_id, self.on_active_run, self.idempotency_key)
+    pub(crate) fn check(self, limits: &ApiLimits) -> Result<Branching, ApiError> {
+        let at = branching(&self.message_id, self.on_active_run, self.idempotency_key)?;
+        with_variables(at, self.variables, limits)
     }
 }
 
 impl EditMessageInput {
     pub(crate) fn check(self, limits: &ApiLimits) -> Result<(Branching, String), ApiError> {
         let at = branching(&self.message_id, self.on_active_run, self.idempotency_key)?;
+        let at = with_variables(at, self.variables, limits)?;
         Ok((at, self.message.check(limits)?))
     }
+}
+
+fn with_variables(
+    mut at: Branching,
+    variables: Option<Json<Value>>,
+    limits: &ApiLimits,
+) -> Result<Branching, ApiError> {
+    if let Some(variables) = variables {
+        at.options.variables = check_variables(variables.0, limits)?;
+        at.keeps_variables = false;
+    }
+    Ok(at)
 }
 
 fn branching(
@@ -98,6 +121,8 @@ fn branching(
         message,
         on_active,
         options: RunOptions::default(),
+        keeps_variables: true,
+        headers: CallerHeaders::default(),
         key,
     })
 }

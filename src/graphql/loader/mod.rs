@@ -8,6 +8,7 @@ mod child_runs;
 mod enqueued_runs;
 mod kin;
 mod open_interrupts;
+mod session_usage;
 mod turn;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ pub(crate) use child_runs::ChildRunsOf;
 pub(crate) use enqueued_runs::EnqueuedRunsOf;
 pub(crate) use kin::LatestKin;
 pub(crate) use open_interrupts::OpenInterruptsOf;
+pub(crate) use session_usage::UsageOf;
 pub(crate) use turn::{in_turns, stream_in_turns};
 
 use turn::TurnSpawner;

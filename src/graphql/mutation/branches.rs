@@ -11,7 +11,7 @@ use crate::graphql::input::branch::{
 use crate::graphql::input::check_title;
 use crate::graphql::types::payload::{ForkSessionPayload, SendMessagePayload, SwitchBranchPayload};
 use crate::graphql::types::session::Session;
-use crate::graphql::{ApiError, api, principal};
+use crate::graphql::{ApiError, api, caller_headers, principal};
 use crate::store::StoreError;
 
 /// Beginning and choosing branches.
@@ -30,7 +30,8 @@ impl Branches {
         #[graphql(desc = "What to answer once more.")] input: RegenerateInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
-        let at = input.check()?;
+        let mut at = input.check(&api.limits)?;
+        at.headers = caller_headers(ctx);
         let started = api.runner.regenerate(who, at).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
@@ -45,7 +46,8 @@ impl Branches {
         #[graphql(desc = "What to say instead, and of what.")] input: EditMessageInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
-        let (at, text) = input.check(&api.limits)?;
+        let (mut at, text) = input.check(&api.limits)?;
+        at.headers = caller_headers(ctx);
         let started = api.runner.edit(who, at, text).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }

@@ -32,12 +32,15 @@ impl Sessions {
     ) -> Result<CreateSessionPayload> {
         let api = api(ctx)?;
         let input = input.unwrap_or_default();
-        let catalog = api.runner.catalog();
+        let who = principal(ctx)?;
         let agent = match &input.agent {
-            None => catalog.default_agent(),
-            Some(name) => catalog.by_name(name).ok_or_else(|| {
-                ApiError::not_found("input.agent", format!("there is no agent {name:?}"))
-            })?,
+            None => api.runner.catalog().default_agent(),
+            Some(name) => {
+                let agent = api.runner.agent_named(who, name).await;
+                agent.map_err(ApiError::from)?.ok_or_else(|| {
+                    ApiError::not_found("input.agent", format!("there is no agent {name:?}"))
+                })?
+            }
         };
         if let Some(title) = &input.title {
             check_title(title, &api.limits)?;
@@ -54,7 +57,6 @@ impl Sessions {
             metadata,
             created_at: now(),
         };
-        let who = principal(ctx)?;
         let session = api.store.create_session(who, new).await;
         let session = session.map_err(ApiError::from)?;
         api.runner.bus().news().announce(who, session.id);

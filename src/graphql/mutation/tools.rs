@@ -10,8 +10,8 @@ use crate::graphql::error::Fault;
 use crate::graphql::input::tool::CallToolInput;
 use crate::graphql::types::payload::CallToolPayload;
 use crate::graphql::types::tool::{Tool, ToolFailure, ToolFailureCode};
-use crate::graphql::{ApiError, Code, api, principal};
-use crate::tool::{CallerHeaders, ToolContext, ToolError};
+use crate::graphql::{ApiError, Code, api, caller_headers, principal};
+use crate::tool::{ToolContext, ToolError};
 
 /// Calling tools directly.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Tools {
             run: None,
             call_id: Uuid::now_v7().to_string().into(),
             cancel: CancellationToken::new(),
-            headers: ctx.data_opt::<CallerHeaders>().cloned().unwrap_or_default(),
+            headers: caller_headers(ctx),
         };
         let arguments = input.arguments.map_or_else(|| json!({}), |json| json.0);
         let called = tool.call(&context, arguments).await;

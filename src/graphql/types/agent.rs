@@ -2,26 +2,20 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::connection::Connection;
+use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 
+use super::agent_version::{AgentLimits, AgentVersion, ModelParameters, models_of, tools_of};
 use super::enums::AgentSource;
 use super::tool::Tool;
+use crate::agent::variables_of;
 use crate::domain;
-use crate::graphql::api;
+use crate::graphql::connection::{Cursor, PageArguments, connection};
+use crate::graphql::{ApiError, api, principal};
+use crate::store::VersionCursor;
 
 pub(crate) struct Agent(pub(crate) Arc<domain::Agent>);
-
-/// How an agent's model samples; what is null is left to the model.
-#[derive(SimpleObject)]
-pub(crate) struct ModelParameters {
-    /// Randomness, 0 to 2; 0 always takes the likeliest token.
-    temperature: Option<f64>,
-    /// The probability mass considered, above 0 and up to 1.
-    top_p: Option<f64>,
-    /// The longest answer of one model call, in tokens.
-    max_output_tokens: Option<u32>,
-}
 
 /// Somebody to talk to: instructions, a model and its parameters. Sessions belong to one.
 #[Object]
@@ -46,6 +40,12 @@ impl Agent {
         &self.0.current.spec.instructions
     }
 
+    /// The names of the variables that its instructions use: see `ChatInput.variables`.
+    async fn variables(&self) -> Vec<String> {
+        let names = variables_of(&self.0.current.spec.instructions);
+        names.into_iter().collect()
+    }
+
     /// The model it runs with, as `provider/model`; the first of `models`.
     async fn model(&self, ctx: &Context<'_>) -> Result<String> {
         let catalog = api(ctx)?.runner.catalog();
@@ -55,18 +55,12 @@ impl Agent {
     /// The models that may answer, as `provider/model`: the first that gives a first token
     /// does. `Run.model` says which.
     async fn models(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
-        let catalog = api(ctx)?.runner.catalog();
-        Ok(catalog.models_of(&self.0.current.spec).to_vec())
+        models_of(ctx, &self.0.current.spec)
     }
 
     /// The tools that its model may call.
     async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
-        let registry = api(ctx)?.tools.all();
-        let tools = self.0.current.spec.tools.iter();
-        Ok(tools
-            .filter_map(|name| registry.get(name))
-            .map(|tool| Tool(Arc::clone(tool)))
-            .collect())
+        tools_of(ctx, &self.0.current.spec)
     }
 
     /// The names of the agents that its model may hand the conversation to.
@@ -81,12 +75,12 @@ impl Agent {
 
     /// How the model samples.
     async fn parameters(&self) -> ModelParameters {
-        let parameters = &self.0.current.spec.parameters;
-        ModelParameters {
-            temperature: parameters.temperature,
-            top_p: parameters.top_p,
-            max_output_tokens: parameters.max_output_tokens,
-        }
+        (&self.0.current.spec.parameters).into()
+    }
+
+    /// What a run may use.
+    async fn limits(&self) -> AgentLimits {
+        (&self.0.current.spec.limits).into()
     }
 
     /// Where it is defined.
@@ -99,39 +93,40 @@ impl Agent {
         AgentVersion(Arc::new(self.0.current.clone()))
     }
 
+    /// Its versions, latest first.
+    async fn versions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, AgentVersion>> {
+        let api = api(ctx)?;
+        let arguments = PageArguments {
+            first,
+            after,
+            ..PageArguments::default()
+        };
+        let page = arguments.check(&api.limits, false)?;
+        let versions = api.store.agent_versions(principal(ctx)?, self.0.id, &page);
+        let versions = versions.await.map_err(ApiError::from)?;
+        Ok(connection(versions, |version| {
+            let place = VersionCursor(version.number);
+            (place, AgentVersion(Arc::new(version)))
+        }))
+    }
+
     /// When the server first had it.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When its current version was made.
+    /// When its current version was made, or made the current one.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
-}
 
-pub(crate) struct AgentVersion(pub(crate) Arc<domain::AgentVersion>);
-
-/// One immutable version of an agent. A run names the version it ran with.
-#[Object]
-impl AgentVersion {
-    /// The version's id.
-    async fn id(&self) -> ID {
-        self.0.id.to_string().into()
-    }
-
-    /// Counts up from 1 for each agent.
-    async fn number(&self) -> i32 {
-        self.0.number
-    }
-
-    /// The template of the system message in this version.
-    async fn instructions(&self) -> &str {
-        &self.0.spec.instructions
-    }
-
-    /// When it was made.
-    async fn created_at(&self) -> DateTime<Utc> {
-        self.0.created_at
+    /// When it was deleted, or its file went; null while it can answer.
+    async fn archived_at(&self) -> Option<DateTime<Utc>> {
+        self.0.archived_at
     }
 }

@@ -10,6 +10,8 @@ use crate::domain;
 pub(crate) enum AgentSource {
     /// A file on the server; read-only through this API.
     File,
+    /// This API; the tenant's own.
+    Api,
 }
 
 /// Who said a message.
@@ -118,6 +120,8 @@ pub(crate) enum RunErrorCode {
     AnswerTooLong,
     /// The model wanted more steps than a run may have.
     TooManySteps,
+    /// The run has cost as much as its agent allows (`limits.maxCostUsd`), and is not done.
+    CostLimit,
     /// The model gave a tool wrong arguments again and again.
     ToolArguments,
     /// The model has no free place.

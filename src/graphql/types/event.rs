@@ -152,14 +152,16 @@ events! {
             self.step
         }
 
-        /// The model that is called, as `provider/model`.
+        /// The model that is called first, as `provider/model`; `StepFinished.model` answered.
         async fn model(&self) -> &str {
             &self.model
         }
     }
 
     /// A model call ended.
-    StepFinished { step: u32, finish_reason: FinishReason } {
+    StepFinished {
+        step: u32, finish_reason: FinishReason, model: Option<String>, usage: Option<Usage>
+    } {
         /// The step that ended.
         async fn step(&self) -> u32 {
             self.step
@@ -168,6 +170,17 @@ events! {
         /// Why the model stopped.
         async fn finish_reason(&self) -> FinishReason {
             self.finish_reason
+        }
+
+        /// The model that answered, as `provider/model`: of several, the first that gave a first
+        /// token. Null in logs from before it was written down.
+        async fn model(&self) -> Option<&str> {
+            self.model.as_deref()
+        }
+
+        /// What this step alone has used; null where its provider has not told.
+        async fn usage(&self) -> Option<&Usage> {
+            self.usage.as_ref()
         }
     }
 
@@ -332,8 +345,8 @@ events! {
     /// What the run has used so far.
     UsageUpdated { usage: Usage } {
         /// The sum over all steps.
-        async fn usage(&self) -> Usage {
-            self.usage
+        async fn usage(&self) -> &Usage {
+            &self.usage
         }
     }
 
@@ -382,6 +395,10 @@ async fn agent(ctx: &Context<'_>, id: AgentId) -> Result<Agent> {
 
 impl RunEvent {
     /// An event as GraphQL sees it.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a flat list, with an arm for each kind"
+    )]
     pub(crate) fn new(event: Arc<domain::RunEvent>, watched: Watched) -> Self {
         let body = event.body.clone();
         let head = Head { event, watched };
@@ -393,10 +410,15 @@ impl RunEvent {
             EventBody::StepFinished {
                 step,
                 finish_reason,
+                model,
+                usage,
+                cost,
             } => Self::StepFinished(StepFinished {
                 head,
                 step,
                 finish_reason: finish_reason.into(),
+                model,
+                usage: usage.map(|usage| Usage::new(usage, cost)),
             }),
             EventBody::StepRestarted {
                 step,
@@ -460,9 +482,9 @@ impl RunEvent {
                 let interrupt = Arc::new(*interrupt);
                 Self::InterruptResolved(InterruptResolved { head, interrupt })
             }
-            EventBody::UsageUpdated { usage } => Self::UsageUpdated(UsageUpdated {
+            EventBody::UsageUpdated { usage, cost } => Self::UsageUpdated(UsageUpdated {
                 head,
-                usage: usage.into(),
+                usage: Usage::new(usage, cost),
             }),
             EventBody::MessageCompleted { message_id } => {
                 Self::MessageCompleted(MessageCompleted { head, message_id })

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::enums::{FinishReason, Role};
 use super::run::Run;
 use super::session::Session;
+use super::usage::Usage;
 use crate::agent::Transcript;
 use crate::domain::{self, MessageId, RunId};
 use crate::graphql::connection::PageArguments;
@@ -281,6 +282,22 @@ impl WholeMessage {
     /// The run that it started when it was said (USER) or that made it (ASSISTANT).
     async fn run(&self, ctx: &Context<'_>) -> Result<Run> {
         Ok(Run::by_id(self.run_id(ctx).await?))
+    }
+
+    /// What the run has used that made it; null for what a person said, and while it is made.
+    async fn usage(&self, ctx: &Context<'_>) -> Option<Result<Usage>> {
+        let found = async {
+            if matches!(self.source, Source::Streamed { .. }) {
+                return Ok::<_, ApiError>(None);
+            }
+            let message = self.message(ctx).await?;
+            if message.role == domain::Role::User {
+                return Ok(None);
+            }
+            let run = load(ctx, message.run_id).await?;
+            Ok(run.map(|run| Usage::new(run.usage, run.cost)))
+        };
+        found.await.map_err(Into::into).transpose()
     }
 
     /// The message that it answers or follows; null for the first of its branch, and while its

@@ -2,6 +2,7 @@
 //! is selected.
 
 pub(crate) mod agent;
+pub(crate) mod agent_version;
 pub(crate) mod enums;
 pub(crate) mod event;
 pub(crate) mod followed;
@@ -38,6 +39,9 @@ where
             "A global id: what it names, an underscore and a UUIDv7, such as `ses_…`.",
         )
         .override_output_type_description::<Page<agent::Agent>>("A page of agents, by name.")
+        .override_output_type_description::<Page<agent_version::AgentVersion>>(
+            "A page of an agent's versions, latest first.",
+        )
         .override_output_type_description::<Page<session::Session>>(
             "A page of sessions, latest activity first.",
         )

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ID, SimpleObject};
 
+use super::agent::Agent;
 use super::interrupt::Interrupt;
 use super::message::Message;
 use super::run::Run;
@@ -96,6 +97,36 @@ pub(crate) struct UpdateSessionPayload {
 pub(crate) struct DeleteSessionPayload {
     /// The id it had.
     pub(crate) deleted_session_id: ID,
+}
+
+/// A new agent.
+#[derive(SimpleObject)]
+pub(crate) struct CreateAgentPayload {
+    /// The agent, in its first version.
+    pub(crate) agent: Agent,
+}
+
+/// A changed agent.
+#[derive(SimpleObject)]
+pub(crate) struct UpdateAgentPayload {
+    /// The agent, in its new version.
+    pub(crate) agent: Agent,
+}
+
+/// An agent with another current version.
+#[derive(SimpleObject)]
+pub(crate) struct SetCurrentAgentVersionPayload {
+    /// The agent.
+    pub(crate) agent: Agent,
+}
+
+/// A deleted agent.
+#[derive(SimpleObject)]
+pub(crate) struct DeleteAgentPayload {
+    /// The agent, archived: its sessions still name it.
+    pub(crate) agent: Agent,
+    /// The id it has.
+    pub(crate) deleted_agent_id: ID,
 }
 
 /// A call of a tool: what it answered, or why it did not.

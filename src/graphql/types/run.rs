@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
-use super::agent::{Agent, AgentVersion};
+use super::agent::Agent;
+use super::agent_version::AgentVersion;
 use super::enums::{FinishReason, RunErrorCode, RunStatus};
 use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace};
@@ -145,7 +146,8 @@ impl Run {
 
     /// What it has used; final once it has ended.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
-        Ok(self.run(ctx).await?.usage.into())
+        let run = self.run(ctx).await?;
+        Ok(Usage::new(run.usage, run.cost))
     }
 
     /// The model it runs with, as `provider/model`. Once it has ended, the one of the agent's

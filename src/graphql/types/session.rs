@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::agent::Agent;
 use super::message::{Message, MessagePage};
 use super::run::Run;
-use crate::domain::{self, Page};
+use super::usage::Usage;
+use crate::domain::{self, Cost, Page};
 use crate::graphql::connection::PageArguments;
-use crate::graphql::loader::{EnqueuedRunsOf, load};
+use crate::graphql::loader::{EnqueuedRunsOf, UsageOf, load};
 use crate::graphql::{ApiError, Code, api};
 use crate::store::BranchRange;
 
@@ -94,6 +95,15 @@ impl Session {
         let runs = load(ctx, EnqueuedRunsOf(self.0.id)).await?;
         let runs = runs.iter().flat_map(|runs| runs.iter());
         Ok(runs.map(|run| Run::loaded(Arc::clone(run))).collect())
+    }
+
+    /// What its ended runs have used together.
+    async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
+        let found = load(ctx, UsageOf(self.0.id)).await?;
+        Ok(match found {
+            Some(found) => Usage::new(found.usage, found.cost),
+            None => Usage::new(domain::Usage::default(), Some(Cost::ZERO)),
+        })
     }
 
     /// When it was made.

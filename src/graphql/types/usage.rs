@@ -2,10 +2,10 @@
 
 use async_graphql::SimpleObject;
 
-use crate::domain;
+use crate::domain::{self, Cost};
 
-/// Tokens that were used.
-#[derive(Debug, Clone, Copy, SimpleObject)]
+/// Tokens that were used, and what they cost.
+#[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Usage {
     /// Tokens the model read, cached ones included.
     input_tokens: u64,
@@ -17,16 +17,21 @@ pub(crate) struct Usage {
     reasoning_tokens: u64,
     /// Input and output together.
     total_tokens: u64,
+    /// What they cost in US dollars, at the prices that the server's settings had then: a decimal
+    /// number as text, such as `0.000226`. Null where it is not known: a model that took part
+    /// has no price, or its provider has told no usage.
+    cost: Option<String>,
 }
 
-impl From<domain::Usage> for Usage {
-    fn from(usage: domain::Usage) -> Self {
+impl Usage {
+    pub(crate) fn new(usage: domain::Usage, cost: Option<Cost>) -> Self {
         Self {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             cached_input_tokens: usage.cached_input_tokens,
             reasoning_tokens: usage.reasoning_tokens,
-            total_tokens: usage.input_tokens + usage.output_tokens,
+            total_tokens: usage.input_tokens.saturating_add(usage.output_tokens),
+            cost: cost.map(|cost| cost.to_string()),
         }
     }
 }

@@ -11,7 +11,9 @@ use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
+use crate::domain::{
+    Cost, HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId,
+};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group, depth};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
@@ -442,12 +444,12 @@ impl Statements for PostgresStatements<'_> {
                error_code = v.code, error_message = v.message, error_retryable = v.retryable,
                input_tokens = v.input, output_tokens = v.output,
                cached_input_tokens = v.cached, reasoning_tokens = v.reasoning,
-               finished_at = v.at, model = v.model
+               finished_at = v.at, model = v.model, cost_nanos = v.cost
              FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-               $12::timestamptz[], $13::text[])
+               $12::timestamptz[], $13::text[], $14::bigint[])
                AS v (id, node, status, reason, code, message, retryable, input, output, cached,
-                 reasoning, at, model)
+                 reasoning, at, model, cost)
              WHERE runs.id = v.id AND runs.node_id = v.node
                AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
              RETURNING runs.id",
@@ -477,6 +479,7 @@ impl Statements for PostgresStatements<'_> {
         }))
         .bind(column(rows, |row| row.run.finished_at))
         .bind(column(rows, |row| row.run.model.as_str()))
+        .bind(column(rows, |row| row.run.cost.map(Cost::nanos)))
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(ended))

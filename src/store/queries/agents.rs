@@ -4,9 +4,15 @@ use sqlx::QueryBuilder;
 use crate::domain::principal::SHARED_TENANT;
 use crate::domain::time::now;
 use crate::domain::{Agent, AgentId, AgentVersion, AgentVersionId, PageRequest, Principal};
+use crate::store::VersionCursor;
 use crate::store::rows::{AGENT_COLUMNS, VERSION_COLUMNS};
 
 use super::{Dialect, Value, push, push_in, push_limit};
+
+/// Whom the file agents belong to.
+pub(crate) fn shared() -> Principal {
+    Principal::new(SHARED_TENANT, SHARED_TENANT, "server")
+}
 
 fn select_agents<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
@@ -34,14 +40,18 @@ pub(crate) fn agent_by_name<DB: Dialect>(who: &Principal, name: &str) -> QueryBu
         " AND a.archived_at IS NULL AND a.name = ",
         Value::Text(name),
     );
-    // A tenant's own agent hides the shared one of the same name.
-    query.push(" ORDER BY a.tenant = '*' LIMIT 1");
+    // A file that came later takes the name.
+    query.push(" ORDER BY a.tenant <> '*' LIMIT 1");
     query
 }
 
 pub(crate) fn agents<DB: Dialect>(who: &Principal, page: &PageRequest<String>) -> QueryBuilder<DB> {
     let mut query = select_agents(who);
-    query.push(" AND a.archived_at IS NULL");
+    // By one name there is one agent, also in lists: a cursor is a name.
+    query.push(
+        " AND a.archived_at IS NULL AND (a.tenant = '*' OR NOT EXISTS (SELECT 1 FROM agents f \
+         WHERE f.tenant = '*' AND f.archived_at IS NULL AND f.name = a.name))",
+    );
     if let Some(after) = &page.after {
         push(&mut query, " AND a.name > ", Value::Text(after));
     }
@@ -73,6 +83,76 @@ pub(crate) fn agent_versions_by_id<DB: Dialect>(
     query
 }
 
+/// The versions of an agent, latest first.
+pub(crate) fn agent_versions<DB: Dialect>(
+    who: &Principal,
+    agent: AgentId,
+    page: &PageRequest<VersionCursor>,
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(VERSION_COLUMNS);
+    push(
+        &mut query,
+        " FROM agent_versions WHERE tenant IN ('*', ",
+        Value::Text(&who.tenant),
+    );
+    push(&mut query, ") AND agent_id = ", Value::Id(agent.uuid()));
+    if let Some(VersionCursor(number)) = page.after {
+        push(&mut query, " AND number < ", Value::Number(number.into()));
+    }
+    if let Some(VersionCursor(number)) = page.before {
+        push(&mut query, " AND number > ", Value::Number(number.into()));
+    }
+    let direction = if page.from_end { "ASC" } else { "DESC" };
+    query.push(" ORDER BY number ").push(direction);
+    push_limit(&mut query, i64::from(page.limit) + 1);
+    query
+}
+
+/// An agent's version by its number.
+pub(crate) fn agent_version<DB: Dialect>(agent: AgentId, number: i32) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(VERSION_COLUMNS);
+    push(
+        &mut query,
+        " FROM agent_versions WHERE agent_id = ",
+        Value::Id(agent.uuid()),
+    );
+    push(&mut query, " AND number = ", Value::Number(number.into()));
+    query
+}
+
+/// The number of an agent's latest version, which is how many it has.
+pub(crate) fn latest_version<DB: Dialect>(agent: AgentId) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT max(number) FROM agent_versions WHERE agent_id = ");
+    DB::bind(&mut query, Value::Id(agent.uuid()));
+    query
+}
+
+/// How many agents a tenant has that were made through the API.
+pub(crate) fn count_api_agents<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "SELECT count(*) FROM agents WHERE source = 'API' AND archived_at IS NULL AND tenant = ",
+    );
+    DB::bind(&mut query, Value::Text(&who.tenant));
+    query
+}
+
+/// Archives an agent that was made through the API.
+pub(crate) fn archive_api_agent<DB: Dialect>(agent: &Agent) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE agents SET archived_at = ");
+    DB::bind(
+        &mut query,
+        Value::Time(agent.archived_at.unwrap_or_else(now)),
+    );
+    push(
+        &mut query,
+        " WHERE source = 'API' AND id = ",
+        Value::Id(agent.id.uuid()),
+    );
+    query
+}
+
 /// The names of the file agents that are not archived.
 pub(crate) const FILE_AGENT_NAMES: &str =
     "SELECT name FROM agents WHERE source = 'FILE' AND archived_at IS NULL";
@@ -90,17 +170,20 @@ pub(crate) fn archive_agent<DB: Dialect>(name: &str) -> QueryBuilder<DB> {
 
 /// The file agent of this name, archived or not.
 pub(crate) fn file_agent<DB: Dialect>(name: &str) -> QueryBuilder<DB> {
-    let mut query = select_agents(&Principal::new(SHARED_TENANT, SHARED_TENANT, "server"));
+    let mut query = select_agents(&shared());
     push(&mut query, " AND a.name = ", Value::Text(name));
     query
 }
 
-pub(crate) fn insert_file_agent<DB: Dialect>(agent: &Agent) -> QueryBuilder<DB> {
+pub(crate) fn insert_agent<DB: Dialect>(who: &Principal, agent: &Agent) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "INSERT INTO agents (source, tenant, owner, id, name, current_version_id, created_at, \
-         updated_at) VALUES ('FILE', '*', '*', ",
+         updated_at) VALUES (",
     );
-    DB::bind(&mut query, Value::Id(agent.id.uuid()));
+    DB::bind(&mut query, Value::Text(agent.source.into()));
+    push(&mut query, ", ", Value::Text(&who.tenant));
+    push(&mut query, ", ", Value::Text(&who.owner));
+    push(&mut query, ", ", Value::Id(agent.id.uuid()));
     push(&mut query, ", ", Value::Text(&agent.name));
     push(&mut query, ", ", Value::Id(agent.current.id.uuid()));
     push(&mut query, ", ", Value::Time(agent.created_at));
@@ -109,15 +192,18 @@ pub(crate) fn insert_file_agent<DB: Dialect>(agent: &Agent) -> QueryBuilder<DB> 
     query
 }
 
-pub(crate) fn insert_file_agent_version<DB: Dialect>(
+pub(crate) fn insert_agent_version<DB: Dialect>(
+    who: &Principal,
     version: &AgentVersion,
     spec: &JsonValue,
 ) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "INSERT INTO agent_versions (tenant, owner, id, agent_id, number, spec, created_at) \
-         VALUES ('*', '*', ",
+         VALUES (",
     );
-    DB::bind(&mut query, Value::Id(version.id.uuid()));
+    DB::bind(&mut query, Value::Text(&who.tenant));
+    push(&mut query, ", ", Value::Text(&who.owner));
+    push(&mut query, ", ", Value::Id(version.id.uuid()));
     push(&mut query, ", ", Value::Id(version.agent_id.uuid()));
     push(&mut query, ", ", Value::Number(version.number.into()));
     push(&mut query, ", ", Value::Json(spec));

@@ -44,6 +44,30 @@ pub(crate) fn child_runs<DB: Dialect>(who: &Principal, parents: &[RunId]) -> Que
     query
 }
 
+/// What the ended runs of these sessions have used. What one of them cost may be unknown, and
+/// then the sum is.
+pub(crate) fn usage_of_sessions<DB: Dialect>(
+    who: &Principal,
+    sessions: &[SessionId],
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "SELECT session_id, CAST(sum(input_tokens) AS bigint) AS input_tokens, \
+         CAST(sum(output_tokens) AS bigint) AS output_tokens, \
+         CAST(sum(cached_input_tokens) AS bigint) AS cached_input_tokens, \
+         CAST(sum(reasoning_tokens) AS bigint) AS reasoning_tokens, \
+         CASE WHEN count(*) = count(cost_nanos) THEN CAST(sum(cost_nanos) AS bigint) END \
+         AS cost_nanos FROM runs WHERE finished_at IS NOT NULL",
+    );
+    push_owner(&mut query, "", who);
+    push_in(
+        &mut query,
+        " AND session_id ",
+        sessions.iter().map(SessionId::uuid),
+    );
+    query.push(" GROUP BY session_id");
+    query
+}
+
 /// The runs of a session that had their turn after `turn`, in that order.
 pub(crate) fn runs_by_turn<DB: Dialect>(
     who: &Principal,

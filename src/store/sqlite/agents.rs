@@ -6,9 +6,10 @@ use sqlx::Sqlite;
 use crate::domain::{
     Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Page, PageRequest, Principal,
 };
+use crate::store::api_agents::ApiAgents;
 use crate::store::file_agents::FileAgents;
 use crate::store::rows::{AgentRow, VersionRow, all};
-use crate::store::{AgentStore, StoreError, queries};
+use crate::store::{AgentChange, AgentStore, StoreError, VersionCursor, queries};
 
 use super::SqliteStore;
 
@@ -21,6 +22,19 @@ impl AgentStore for SqliteStore {
             .await?;
         transaction.commit().await?;
         Ok(agents)
+    }
+
+    async fn change_agent(
+        &self,
+        who: &Principal,
+        change: &AgentChange,
+    ) -> Result<Agent, StoreError> {
+        let mut transaction = self.writes.begin_with("BEGIN IMMEDIATE").await?;
+        let agent = ApiAgents::<Sqlite>(&mut transaction)
+            .change(who, change)
+            .await?;
+        transaction.commit().await?;
+        Ok(agent)
     }
 
     async fn agents_by_id(
@@ -59,5 +73,16 @@ impl AgentStore for SqliteStore {
     ) -> Result<Vec<AgentVersion>, StoreError> {
         let mut query = queries::agent_versions_by_id::<Sqlite>(who, ids);
         all::<VersionRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
+    }
+
+    async fn agent_versions(
+        &self,
+        who: &Principal,
+        agent: AgentId,
+        page: &PageRequest<VersionCursor>,
+    ) -> Result<Page<AgentVersion>, StoreError> {
+        let mut query = queries::agent_versions::<Sqlite>(who, agent, page);
+        let rows: Vec<VersionRow> = query.build_query_as().fetch_all(&self.reads).await?;
+        Ok(Page::from_rows(page, all(rows)?))
     }
 }

@@ -13,7 +13,9 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
+use crate::domain::{
+    Cost, HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId,
+};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group, depth};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
@@ -413,12 +415,12 @@ impl Statements for SqliteStatements<'_> {
 
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError> {
         let head = "WITH v (id, node, status, reason, code, message, retryable, input, output, \
-                    cached, reasoning, at, model) AS (";
+                    cached, reasoning, at, model, cost) AS (";
         let tail = ") UPDATE runs SET status = v.status, finish_reason = v.reason, \
                     error_code = v.code, error_message = v.message, error_retryable = v.retryable, \
                     input_tokens = v.input, output_tokens = v.output, \
                     cached_input_tokens = v.cached, reasoning_tokens = v.reasoning, \
-                    finished_at = v.at, model = v.model FROM v \
+                    finished_at = v.at, model = v.model, cost_nanos = v.cost FROM v \
                     WHERE runs.id = v.id AND runs.node_id = v.node \
                     AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') RETURNING id";
         let ended = insert(self.0, head, rows, tail, |row, finish| {
@@ -435,7 +437,8 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(run.usage.cached_input_tokens.cast_signed())
                 .push_bind(run.usage.reasoning_tokens.cast_signed())
                 .push_bind(run.finished_at.map(Stamp))
-                .push_bind(run.model.as_str());
+                .push_bind(run.model.as_str())
+                .push_bind(run.cost.map(Cost::nanos));
             Ok(())
         })
         .await?;

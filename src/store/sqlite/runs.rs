@@ -9,10 +9,10 @@ use crate::domain::{NodeId, Principal, Run, RunEvent, RunId, SessionId};
 use crate::store::compact::Log;
 use crate::store::keys::KeyRow;
 use crate::store::log_rows::{LogGroupRow, decode_events};
-use crate::store::rows::{RUN_COLUMNS, RunRow, Stamp, all};
+use crate::store::rows::{RUN_COLUMNS, RunRow, SessionUsageRow, Stamp, all};
 use crate::store::{
-    EventLog, FinishedRun, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunStore, StartedRun,
-    StoreError, Turn, TurnRequest, queries,
+    EventLog, FinishedRun, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunStore,
+    SessionUsage, StartedRun, StoreError, Turn, TurnRequest, queries,
 };
 
 use super::SqliteStore;
@@ -51,6 +51,16 @@ impl RunStore for SqliteStore {
 
     async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError> {
         self.writer.take_turn(turn).await
+    }
+
+    async fn usage_of_sessions(
+        &self,
+        who: &Principal,
+        sessions: &[SessionId],
+    ) -> Result<Vec<SessionUsage>, StoreError> {
+        let mut query = queries::usage_of_sessions::<Sqlite>(who, sessions);
+        let rows: Vec<SessionUsageRow> = query.build_query_as().fetch_all(&self.reads).await?;
+        Ok(rows.into_iter().map(SessionUsage::from).collect())
     }
 
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError> {

@@ -1,0 +1,197 @@
+//! What clients say about agents.
+
+use async_graphql::{ID, InputObject};
+
+use crate::agent::SpecError;
+use crate::domain::AgentSpec;
+use crate::domain::agent::{AgentLimits, ModelParameters};
+use crate::graphql::ApiError;
+
+/// An agent to make. The same fields as in an agent file, with the same rules.
+#[derive(Debug, InputObject)]
+pub(crate) struct CreateAgentInput {
+    /// The name that clients choose it by: 1 to 64 lower-case letters, digits and dashes. It
+    /// stays as it is.
+    name: String,
+    /// One sentence for people who choose an agent.
+    description: String,
+    /// A minijinja template: the system message of every run.
+    instructions: String,
+    /// The models that may answer, as `provider/model`, at most 8: the first that gives a first
+    /// token does. The server's default models when there are none.
+    #[graphql(default)]
+    models: Vec<String>,
+    /// The names of the tools that its model may call.
+    #[graphql(default)]
+    tools: Vec<String>,
+    /// The names of the agents that its model may hand the conversation to.
+    #[graphql(default)]
+    handoffs: Vec<String>,
+    /// The names of the agents that its model may ask, each in a run of its own.
+    #[graphql(default)]
+    agents_as_tools: Vec<String>,
+    /// How its model samples.
+    parameters: Option<ModelParametersInput>,
+    /// What a run may use.
+    limits: Option<AgentLimitsInput>,
+}
+
+/// A new version of an agent. What is absent stays as it is in the current version.
+#[derive(Debug, InputObject)]
+pub(crate) struct UpdateAgentInput {
+    /// The agent.
+    pub(crate) id: ID,
+    /// The number of the version that this change is made from. If another one is current by
+    /// now it is a CONFLICT, whose `extensions.currentVersion` tells which.
+    pub(crate) expected_version: i32,
+    /// One sentence for people who choose an agent.
+    description: Option<String>,
+    /// A minijinja template: the system message of every run.
+    instructions: Option<String>,
+    /// The models that may answer, in place of the old ones.
+    models: Option<Vec<String>>,
+    /// The names of the tools that its model may call, in place of the old ones.
+    tools: Option<Vec<String>>,
+    /// The names of the agents that its model may hand the conversation to, in place of the old
+    /// ones.
+    handoffs: Option<Vec<String>>,
+    /// The names of the agents that its model may ask, in place of the old ones.
+    agents_as_tools: Option<Vec<String>>,
+    /// How its model samples, in place of all the old parameters.
+    parameters: Option<ModelParametersInput>,
+    /// What a run may use, in place of all the old limits.
+    limits: Option<AgentLimitsInput>,
+}
+
+/// Which version of an agent new runs use.
+#[derive(Debug, InputObject)]
+pub(crate) struct SetCurrentAgentVersionInput {
+    /// The agent.
+    pub(crate) id: ID,
+    /// The number of the version that is to be the current one.
+    pub(crate) version: i32,
+    /// The number of the version that was seen as the current one. If another one is by now it
+    /// is a CONFLICT, whose `extensions.currentVersion` tells which.
+    pub(crate) expected_version: i32,
+}
+
+/// How an agent's model samples; what is absent is left to the model.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct ModelParametersInput {
+    /// Randomness, 0 to 2; 0 always takes the likeliest token.
+    temperature: Option<f64>,
+    /// The probability mass considered, above 0 and at most 1.
+    top_p: Option<f64>,
+    /// Makes sampling repeatable where the model supports it: a whole number from 0 to
+    /// 18446744073709551615, as text.
+    seed: Option<String>,
+    /// The longest answer of one model call, in tokens.
+    max_output_tokens: Option<i32>,
+}
+
+/// Bounds on a run; what is absent is the server's own bound.
+#[derive(Debug, Default, InputObject)]
+pub(crate) struct AgentLimitsInput {
+    /// How many earlier messages of the session the model is shown.
+    history_messages: Option<i32>,
+    /// The longest a run may take, in seconds.
+    run_timeout_s: Option<i32>,
+    /// The longest one model call may take, in seconds.
+    step_timeout_s: Option<i32>,
+    /// How many model calls a run may have.
+    max_steps: Option<i32>,
+    /// What a run may cost, in US dollars: once it has, no further step begins, and the run fails
+    /// with COST_LIMIT. Every model of the agent must have a price in the server's settings.
+    max_cost_usd: Option<f64>,
+}
+
+impl CreateAgentInput {
+    pub(crate) fn spec(self) -> Result<AgentSpec, ApiError> {
+        Ok(AgentSpec {
+            name: self.name,
+            description: self.description,
+            instructions: self.instructions,
+            models: self.models,
+            tools: self.tools,
+            handoffs: self.handoffs,
+            agents_as_tools: self.agents_as_tools,
+            parameters: self.parameters.unwrap_or_default().check()?,
+            limits: self.limits.unwrap_or_default().check()?,
+        })
+    }
+}
+
+impl UpdateAgentInput {
+    /// `spec` with what is to change about it.
+    pub(crate) fn apply(self, mut spec: AgentSpec) -> Result<AgentSpec, ApiError> {
+        spec.description = self.description.unwrap_or(spec.description);
+        spec.instructions = self.instructions.unwrap_or(spec.instructions);
+        spec.models = self.models.unwrap_or(spec.models);
+        spec.tools = self.tools.unwrap_or(spec.tools);
+        spec.handoffs = self.handoffs.unwrap_or(spec.handoffs);
+        spec.agents_as_tools = self.agents_as_tools.unwrap_or(spec.agents_as_tools);
+        if let Some(parameters) = self.parameters {
+            spec.parameters = parameters.check()?;
+        }
+        if let Some(limits) = self.limits {
+            spec.limits = limits.check()?;
+        }
+        Ok(spec)
+    }
+}
+
+impl ModelParametersInput {
+    fn check(self) -> Result<ModelParameters, ApiError> {
+        let seed = self.seed.as_deref().map(str::parse).transpose();
+        let seed = seed.map_err(|_| {
+            let why = "must be a whole number from 0 to 18446744073709551615";
+            ApiError::bad_input("input.parameters.seed", why)
+        })?;
+        Ok(ModelParameters {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            seed,
+            max_output_tokens: count("parameters.maxOutputTokens", self.max_output_tokens)?,
+        })
+    }
+}
+
+impl AgentLimitsInput {
+    fn check(self) -> Result<AgentLimits, ApiError> {
+        Ok(AgentLimits {
+            history_messages: count("limits.historyMessages", self.history_messages)?,
+            run_timeout_s: count("limits.runTimeoutS", self.run_timeout_s)?.map(u64::from),
+            step_timeout_s: count("limits.stepTimeoutS", self.step_timeout_s)?.map(u64::from),
+            max_steps: count("limits.maxSteps", self.max_steps)?,
+            max_cost_usd: self.max_cost_usd,
+        })
+    }
+}
+
+fn count(field: &str, value: Option<i32>) -> Result<Option<u32>, ApiError> {
+    value.map(u32::try_from).transpose().map_err(|_| {
+        let field = format!("input.{field}");
+        ApiError::bad_input(&field, "must not be negative")
+    })
+}
+
+/// Names the field as the API does: `limits.max_steps` is `input.limits.maxSteps`.
+impl From<SpecError> for ApiError {
+    fn from(error: SpecError) -> Self {
+        let mut field = "input.".to_owned();
+        let mut capital = false;
+        for letter in error.field.chars() {
+            match letter {
+                '_' => capital = true,
+                letter if std::mem::take(&mut capital) => {
+                    field.extend(letter.to_uppercase());
+                }
+                letter => field.push(letter),
+            }
+        }
+        if error.field == "model" {
+            field.push('s');
+        }
+        Self::bad_input(&field, error.why)
+    }
+}

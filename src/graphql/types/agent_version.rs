@@ -1,0 +1,154 @@
+//! Versions of agents, and what is configured in one.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use super::agent::Agent;
+use super::tool::Tool;
+use crate::domain::{self, AgentSpec, agent};
+use crate::graphql::loader::load;
+use crate::graphql::{ApiError, Code, api};
+
+/// How an agent's model samples; what is null is left to the model.
+#[derive(SimpleObject)]
+pub(crate) struct ModelParameters {
+    /// Randomness, 0 to 2; 0 always takes the likeliest token.
+    temperature: Option<f64>,
+    /// The probability mass considered, above 0 and up to 1.
+    top_p: Option<f64>,
+    /// Makes sampling repeatable where the model supports it; a whole number as text, because
+    /// it may be beyond what an `Int` holds.
+    seed: Option<String>,
+    /// The longest answer of one model call, in tokens.
+    max_output_tokens: Option<u32>,
+}
+
+impl From<&agent::ModelParameters> for ModelParameters {
+    fn from(parameters: &agent::ModelParameters) -> Self {
+        Self {
+            temperature: parameters.temperature,
+            top_p: parameters.top_p,
+            seed: parameters.seed.map(|seed| seed.to_string()),
+            max_output_tokens: parameters.max_output_tokens,
+        }
+    }
+}
+
+/// Bounds on a run of an agent; what is null is the server's own bound.
+#[derive(SimpleObject)]
+pub(crate) struct AgentLimits {
+    /// How many earlier messages of the session the model is shown.
+    history_messages: Option<u32>,
+    /// The longest a run may take, in seconds.
+    run_timeout_s: Option<u64>,
+    /// The longest one model call may take, in seconds.
+    step_timeout_s: Option<u64>,
+    /// How many model calls a run may have.
+    max_steps: Option<u32>,
+    /// What a run may cost, in US dollars.
+    max_cost_usd: Option<f64>,
+}
+
+impl From<&agent::AgentLimits> for AgentLimits {
+    fn from(limits: &agent::AgentLimits) -> Self {
+        Self {
+            history_messages: limits.history_messages,
+            run_timeout_s: limits.run_timeout_s,
+            step_timeout_s: limits.step_timeout_s,
+            max_steps: limits.max_steps,
+            max_cost_usd: limits.max_cost_usd,
+        }
+    }
+}
+
+/// The models that may answer, those of the server where the agent names none.
+pub(super) fn models_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<String>> {
+    let catalog = api(ctx)?.runner.catalog();
+    Ok(catalog.models_of(spec).to_vec())
+}
+
+/// Its tools, as far as the server has them now.
+pub(super) fn tools_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Tool>> {
+    let registry = api(ctx)?.tools.all();
+    let tools = spec.tools.iter();
+    Ok(tools
+        .filter_map(|name| registry.get(name))
+        .map(|tool| Tool(Arc::clone(tool)))
+        .collect())
+}
+
+pub(crate) struct AgentVersion(pub(crate) Arc<domain::AgentVersion>);
+
+/// One immutable version of an agent. A run names the version it ran with.
+#[Object]
+impl AgentVersion {
+    /// The version's id.
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// Counts up from 1 for each agent.
+    async fn number(&self) -> i32 {
+        self.0.number
+    }
+
+    /// The agent it is a version of.
+    async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
+        let agent = load(ctx, self.0.agent_id).await?;
+        let gone = || ApiError::new(Code::NotFound, "the version's agent is gone");
+        Ok(Agent(agent.ok_or_else(gone)?))
+    }
+
+    /// One sentence for people who choose an agent.
+    async fn description(&self) -> &str {
+        &self.0.spec.description
+    }
+
+    /// The template of the system message in this version.
+    async fn instructions(&self) -> &str {
+        &self.0.spec.instructions
+    }
+
+    /// The models that may answer, as `provider/model`; the server's default models where the
+    /// version names none.
+    async fn models(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        models_of(ctx, &self.0.spec)
+    }
+
+    /// The tools that its model may call, as far as the server has them now.
+    async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
+        tools_of(ctx, &self.0.spec)
+    }
+
+    /// The names of the agents that its model may hand the conversation to.
+    async fn handoffs(&self) -> &[String] {
+        &self.0.spec.handoffs
+    }
+
+    /// The names of the agents that its model may ask, each in a run of its own.
+    async fn agents_as_tools(&self) -> &[String] {
+        &self.0.spec.agents_as_tools
+    }
+
+    /// The names of all its tools.
+    async fn tool_names(&self) -> &[String] {
+        &self.0.spec.tools
+    }
+
+    /// How the model samples.
+    async fn parameters(&self) -> ModelParameters {
+        (&self.0.spec.parameters).into()
+    }
+
+    /// What a run may use.
+    async fn limits(&self) -> AgentLimits {
+        (&self.0.spec.limits).into()
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}

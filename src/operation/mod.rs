@@ -1,0 +1,171 @@
+//! Operations of our own schema as tools: a document that the operator trusts, executed in
+//! this process as whoever the run belongs to, within what the guard allows a caller.
+
+mod arguments;
+mod document;
+
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{Request, Response};
+use async_trait::async_trait;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+
+use crate::graphql::loader::in_turns;
+use crate::graphql::{ApiSchema, settle};
+use crate::guard::{self, Document, Guard};
+use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
+
+use document::Operation;
+pub(crate) use document::OperationError;
+
+/// How many of a response's errors a model is told.
+const ERRORS: usize = 5;
+
+/// An operation as the settings have it.
+#[derive(Debug, Clone)]
+pub(crate) struct OperationSpec {
+    /// The document.
+    pub document: Arc<str>,
+    /// Which of its operations; needed only where there are several.
+    pub operation: Option<String>,
+    /// The part of the response's `data` that is the output (RFC 6901); all of it when absent.
+    pub response_pointer: Option<String>,
+}
+
+/// Where the operations find what they are executed with. The schema is made after the tools,
+/// because its resolvers call them.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    schema: Arc<OnceLock<ApiSchema>>,
+    guard: Arc<Guard>,
+}
+
+/// A tool that executes an operation.
+pub(crate) struct OperationTool {
+    endpoint: Endpoint,
+    document: Arc<Document>,
+    operation: Operation,
+    spec: OperationSpec,
+}
+
+impl Endpoint {
+    /// One that still needs its schema.
+    pub(crate) fn new(guard: Arc<Guard>) -> Self {
+        Self {
+            schema: Arc::default(),
+            guard,
+        }
+    }
+
+    /// From now on operations are executed with this schema.
+    pub(crate) fn open(&self, schema: ApiSchema) {
+        // Set once, where the server is put together.
+        let _ = self.schema.set(schema);
+    }
+}
+
+impl OperationTool {
+    /// Reads the document as a client's would be read.
+    ///
+    /// # Errors
+    /// When the guard refuses it, it has no such operation, or the operation is none that a
+    /// run may have executed.
+    pub(crate) fn new(endpoint: &Endpoint, spec: OperationSpec) -> Result<Self, OperationError> {
+        let document = endpoint.guard.read(&spec.document)?;
+        let operation = document::of(&document, spec.operation.as_deref())?;
+        let pointer = spec.response_pointer.as_deref().unwrap_or_default();
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return Err(OperationError::Pointer(pointer.to_owned()));
+        }
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            document,
+            operation,
+            spec,
+        })
+    }
+
+    /// The JSON Schema of its variables, by the types of `sdl`.
+    pub(crate) fn parameters(&self, sdl: &str) -> Value {
+        arguments::schema(sdl, &self.operation.variables)
+    }
+
+    /// Whether it changes nothing.
+    pub(crate) fn is_query(&self) -> bool {
+        self.operation.is_query
+    }
+
+    /// Validates the document against the schema it is executed with; nothing is resolved.
+    ///
+    /// # Errors
+    /// With what is wrong with it.
+    pub(crate) async fn validate(&self, schema: &ApiSchema) -> Result<(), OperationError> {
+        let request = self.request().only_introspection();
+        let response = schema.execute(request).await;
+        // What has a path was refused while executing: it is valid.
+        match response.errors.iter().find(|error| error.path.is_empty()) {
+            Some(error) => Err(OperationError::Invalid(error.message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn request(&self) -> Request {
+        let mut request = Request::new(&*self.spec.document);
+        request.operation_name.clone_from(&self.spec.operation);
+        request.set_parsed_query(self.document.parsed.clone());
+        request
+    }
+
+    /// The request with its variables, if it is one that a caller may send.
+    fn admit(&self, context: &ToolContext, arguments: &Value) -> Result<Request, ToolError> {
+        let guard = &self.endpoint.guard;
+        let refused = |error: guard::GuardError| ToolError::Failed(error.to_string());
+        let raw = to_raw_value(arguments).map_err(ToolError::internal)?;
+        let variables = guard::parse_variables(&raw, guard.limits()).map_err(refused)?;
+        let operation = guard::operation(&self.document.parsed, self.spec.operation.as_deref());
+        let operation = operation.ok_or_else(|| ToolError::internal("the operation is gone"))?;
+        guard
+            .complexity(&self.document, operation, &variables)
+            .map_err(refused)?;
+        Ok(self
+            .request()
+            .variables(variables)
+            .data(context.principal.clone())
+            .data(context.headers.clone()))
+    }
+
+    fn output(&self, response: Response) -> Result<ToolOutput, ToolError> {
+        let errors: Vec<&str> = response
+            .errors
+            .iter()
+            .map(|error| error.message.as_str())
+            .collect();
+        let data = response.data.into_json().map_err(ToolError::internal)?;
+        // A part of an answer is worth nothing to whoever does not know that it is one.
+        if !errors.is_empty() {
+            return Err(ToolError::Failed(errors.join("; ")));
+        }
+        let pointer = self.spec.response_pointer.as_deref().unwrap_or_default();
+        match data.pointer(pointer) {
+            Some(Value::String(text)) => Ok(ToolOutput::new(text.clone())),
+            Some(value) => Ok(ToolOutput::new(value.to_string())),
+            None => Err(ToolError::Failed(format!(
+                "the response has nothing at {pointer}"
+            ))),
+        }
+    }
+}
+
+#[async_trait]
+impl Tool for OperationTool {
+    async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
+        let schema = self.endpoint.schema.get();
+        let schema = schema.ok_or_else(|| ToolError::internal("there is no schema yet"))?;
+        let request = self.admit(context, &arguments)?;
+        let mut response = in_turns(Box::pin(schema.execute(request))).await;
+        // Only what a caller may see is told to the model.
+        settle(&mut response, &context.call_id, ERRORS);
+        self.output(response)
+    }
+}
