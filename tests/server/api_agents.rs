@@ -368,7 +368,6 @@ async fn what_no_run_could_work_with_is_refused_with_its_field() {
         ("models", json!(["acme/gpt"]), "input.models"),
         ("models", json!(vec!["openai/a"; 9]), "input.models"),
         ("handoffs", json!(["nobody"]), "input.handoffs"),
-        ("agentsAsTools", json!(["nobody"]), "input.agentsAsTools"),
         ("tools", json!(["telepathy"]), "input.tools"),
         (
             "parameters",

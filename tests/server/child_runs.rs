@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::agent_tools::{call, called};
 use crate::handoffs::setup;
 use crate::interrupts::told;
+use crate::shutdown::process;
 use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::talk::{
@@ -297,4 +298,37 @@ async fn a_question_may_be_wrong_or_fail() {
     let results = told(&server.upstream, 3);
     assert!(results[0].contains("not valid"), "{results:?}");
     assert!(results[1].contains("the agent has failed"), "{results:?}");
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_second_child() {
+    let (agents, folder) = (three(), TempDir::new().unwrap());
+    let upstream = Upstream::start().await;
+    let agents = agents.path().display().to_string();
+    let settings = [
+        ("agents.folder", agents.as_str()),
+        ("agents.default", "desk"),
+    ];
+    let mut first = process(&folder, &upstream, &settings).await;
+    upstream.then(asks(&["How many?"]));
+    upstream.then(half_said());
+    let (_, id) = send(&first.client(), None, "Find out").await;
+    upstream.wait_holding(1).await;
+    first.kill();
+    assert_eq!(first.exit_code().await, None);
+
+    upstream.then(Script::tokens(["Forty-two."]));
+    upstream.then(Script::tokens(["Done."]));
+    let second = process(&folder, &upstream, &settings).await;
+    let client = second.client();
+    assert_eq!(ended_run(&client, &id).await["status"], "COMPLETED");
+    let run = read(&client, &id).await;
+    let children = run["childRuns"].as_array().unwrap();
+    assert_eq!(children.len(), 1);
+    let calls = upstream.received().len();
+    assert_eq!(told(&upstream, calls - 1), ["Forty-two."]);
+    let log = log_of(&client, &id, 0).await;
+    check_children(&log, &id, children);
+    let restarted = |event: &&Value| event["event"]["__typename"] == "StepRestarted";
+    assert_eq!(log.iter().filter(restarted).count(), 1);
 }

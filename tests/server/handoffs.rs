@@ -259,3 +259,43 @@ async fn a_client_has_no_tool_that_is_called_as_a_hand_off() {
     assert_eq!(answer["message"]["text"], "Hm.");
     assert_eq!(told_as(&server.upstream, 1).0, "You are the desk.");
 }
+
+#[tokio::test]
+async fn an_agent_of_the_api_hands_over_and_asks() {
+    let server = Setup::new().start().await;
+    let client = server.client();
+    let document = "mutation($input: CreateAgentInput!) { createAgent(input: $input) {
+        agent { handoffs agentsAsTools } } }";
+    let agent = |name: &str, handoffs: Value, asked: Value| {
+        json!({ "input": { "name": name, "description": "Is new.", "instructions": "Be new.",
+            "handoffs": handoffs, "agentsAsTools": asked } })
+    };
+    let inner = agent("inner", json!([]), json!([]));
+    client.data(document, &inner).await;
+    let outer = agent("outer", json!(["research"]), json!(["inner"]));
+    let made = client.data(document, &outer).await;
+    let made = &made["createAgent"]["agent"];
+    assert_eq!(made["handoffs"], json!(["research"]));
+    assert_eq!(made["agentsAsTools"], json!(["inner"]));
+    // None asks itself, through others either.
+    let update = "mutation($input: UpdateAgentInput!) { updateAgent(input: $input) {
+        agent { id } } }";
+    let found = "{ agent(name: \"inner\") { id } }";
+    let id = client.data(found, &json!({})).await["agent"]["id"].take();
+    let circle = json!({ "input": { "id": id, "expectedVersion": 1, "agentsAsTools": ["outer"] } });
+    let error = client.error(update, &circle).await;
+    assert_eq!(
+        error["extensions"]["field"], "input.agentsAsTools",
+        "{error}"
+    );
+
+    server.upstream.then(hands_over("research", "{}"));
+    server.upstream.then(Script::tokens(["Read."]));
+    let document = "mutation($input: ChatInput!) { chat(input: $input) {
+        session { agent { name } } message { text } } }";
+    let input = json!({ "input": { "agent": "outer", "message": { "text": "Hello" } } });
+    let answer = client.data(document, &input).await;
+    assert_eq!(answer["chat"]["session"]["agent"]["name"], "research");
+    let (_, tools) = told_as(&server.upstream, 0);
+    assert_eq!(tools, ["handoff_to_research", "ask_inner"]);
+}

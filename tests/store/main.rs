@@ -7,8 +7,10 @@ mod support;
 
 mod agents;
 mod branches;
+mod child_runs;
 mod follow;
 mod groups;
+mod handoffs;
 mod interrupts;
 mod keys;
 mod leases;
@@ -74,6 +76,15 @@ on_both! {
         a_branch_is_read_in_ranges,
         branches_of_a_tree_are_told_apart,
         messages_belong_to_one_owner,
+    }
+    handoffs {
+        a_hand_off_changes_run_and_session,
+        a_refused_hand_off_changes_nothing,
+        a_run_may_end_with_its_hand_off,
+    }
+    child_runs {
+        children_are_found_and_listed_nowhere,
+        children_are_deleted_with_their_parents_session,
     }
     interrupts {
         a_run_waits_until_its_last_answer,

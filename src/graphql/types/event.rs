@@ -290,7 +290,8 @@ events! {
     /// and the session is with it.
     HandedOff { handoff: Box<domain::HandOff> } {
         /// The agent that had the conversation.
-        async fn from_agent(&self, ctx: &Context<'_>) -> Result<Agent> {
+        #[graphql(name = "fromAgent")]
+        async fn agent_before(&self, ctx: &Context<'_>) -> Result<Agent> {
             agent(ctx, self.handoff.from_agent_id).await
         }
 

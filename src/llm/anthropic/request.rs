@@ -1,12 +1,14 @@
 //! The body of a Messages request.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::messages::{Message, cached_text, messages};
 use crate::llm::schema::{instruction, is_closed};
 use crate::llm::wire::instructions;
-use crate::llm::{ChatRequest, LlmError, ToolChoice};
+use crate::llm::{ChatRequest, Content, LlmError, ToolChoice};
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +58,12 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, 
         description: &tool.description,
         input_schema: &tool.parameters,
     });
+    let any_object = json!({ "type": "object" });
+    let gone = gone(request).into_iter().map(|name| Tool {
+        name,
+        description: "Not there any more.",
+        input_schema: &any_object,
+    });
     // The scale ends at 1 here, and beyond it the request is refused.
     let temperature = request.sampling.temperature.map(|value| value.min(1.0));
     let body = Body {
@@ -70,7 +78,7 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, 
         temperature,
         // Newer models refuse both at once.
         top_p: request.sampling.top_p.filter(|_| temperature.is_none()),
-        tools: tools.collect(),
+        tools: tools.chain(gone).collect(),
         tool_choice: tool_choice(request),
         output_config: native
             .map(|output| json!({ "format": { "type": "json_schema", "schema": output.schema } })),
@@ -78,9 +86,22 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, 
     serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
 }
 
+/// The tools that were called earlier, where none is told of now: an agent without tools may go
+/// on with what another has begun. This API refuses calls in the history where no tools are told
+/// of.
+fn gone(request: &ChatRequest) -> BTreeSet<&str> {
+    let contents = request.messages.iter().flat_map(|one| &one.content);
+    let called = contents.filter_map(|content| match content {
+        Content::ToolCall { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    called.filter(|_| request.tools.is_empty()).collect()
+}
+
 fn tool_choice(request: &ChatRequest) -> Option<Value> {
     if request.tools.is_empty() {
-        return None;
+        let gone = gone(request);
+        return (!gone.is_empty()).then(|| json!({ "type": "none" }));
     }
     let mut choice = match &request.tool_choice {
         ToolChoice::Auto if request.parallel_tool_calls => return None,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::body;
 use crate::llm::samples::{closed, everything, file, open, says, tools};
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, LlmError, ToolChoice};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, LlmError, ToolChoice};
 
 fn sent(request: &ChatRequest) -> Value {
     serde_json::from_slice(&body(request, true).unwrap()).unwrap()
@@ -50,6 +50,30 @@ fn tools_are_chosen() {
         request.parallel_tool_calls = parallel;
         assert_eq!(sent(&request)["tool_choice"], expected);
     }
+}
+
+/// An agent without tools goes on with what another has begun.
+#[test]
+fn tools_that_are_gone_are_told_of_and_not_called() {
+    let mut request = everything();
+    let names = |sent: &Value| -> Vec<Value> {
+        let tools = sent["tools"].as_array().unwrap().iter();
+        tools.map(|tool| tool["name"].clone()).collect()
+    };
+    let called: Vec<_> = request
+        .messages
+        .iter()
+        .flat_map(|message| &message.content)
+        .filter_map(|content| match content {
+            Content::ToolCall { name, .. } => Some(json!(name)),
+            _ => None,
+        })
+        .collect();
+    assert!(!called.is_empty());
+    request.tools.clear();
+    let sent = sent(&request);
+    assert!(called.iter().all(|name| names(&sent).contains(name)));
+    assert_eq!(sent["tool_choice"], json!({ "type": "none" }));
 }
 
 #[test]
