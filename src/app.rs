@@ -376,6 +376,7 @@ fn run_limits(settings: &RunSettings) -> RunLimits {
         max_steps: settings.max_steps,
         parallel_tools: settings.parallel_tools,
         tool_mistakes: settings.tool_mistakes,
+        output_repairs: settings.output_repairs,
         max_output_tokens: settings.max_output_tokens,
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,

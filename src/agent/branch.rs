@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{
-    ConcurrencyPolicy, Message, MessageId, Principal, Role, RunOptions, SessionId,
-};
+use crate::domain::{ConcurrencyPolicy, Message, MessageId, Principal, Role, RunId, RunOptions};
 use crate::store::{RunInput, UNPLACED};
 
 use super::{Runner, StartError, StartRequest, Started};
@@ -16,7 +14,7 @@ pub struct Branching {
     pub message: MessageId,
     /// What happens to a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
-    /// What is asked of the run that makes it.
+    /// What is asked of the run that makes it; the same as before where that is nothing.
     pub options: RunOptions,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
@@ -34,9 +32,8 @@ impl Runner {
         if let (Role::Assistant, Some(parent)) = (message.role, message.parent_id) {
             message = self.message(&who, parent).await?;
         }
-        let session = message.session_id;
-        let input = RunInput::Again(message);
-        self.start_at(who, at, session, String::new(), input).await
+        let input = RunInput::Again(message.clone());
+        self.start_at(who, at, &message, String::new(), input).await
     }
 
     /// Says `text` instead of a message, which stays beside the new one, and answers it.
@@ -50,9 +47,8 @@ impl Runner {
         if message.role != Role::User {
             return Err(StartError::NotFromUser(at.message));
         }
-        let session = message.session_id;
-        let input = RunInput::Beside(message);
-        self.start_at(who, at, session, text, input).await
+        let input = RunInput::Beside(message.clone());
+        self.start_at(who, at, &message, text, input).await
     }
 
     async fn message(&self, who: &Principal, id: MessageId) -> Result<Message, StartError> {
@@ -65,19 +61,30 @@ impl Runner {
         }
     }
 
+    /// What was asked of a run: whoever has its message answered again asks for the same.
+    async fn options_of(&self, who: &Principal, run: RunId) -> Result<RunOptions, StartError> {
+        let found = self.store.runs_by_id(who, &[run]).await;
+        let run = found.map_err(StartError::Store)?.pop();
+        Ok(run.map(|run| run.options).unwrap_or_default())
+    }
+
     async fn start_at(
         self: &Arc<Self>,
         who: Principal,
         at: Branching,
-        session: SessionId,
+        message: &Message,
         text: String,
         input: RunInput,
     ) -> Result<Started, StartError> {
+        let options = match at.options == RunOptions::default() {
+            true => self.options_of(&who, message.run_id).await?,
+            false => at.options,
+        };
         let request = StartRequest {
-            session: Some(session),
+            session: Some(message.session_id),
             agent: None,
             text,
-            options: at.options,
+            options,
             input,
             on_active: at.on_active,
             cancel_on_disconnect: false,

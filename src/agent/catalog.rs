@@ -10,6 +10,7 @@ use crate::domain::agent::MAX_MODELS;
 use crate::domain::{Agent, AgentId, AgentSpec};
 
 use super::prompt;
+use super::structured::check_output_schema;
 use crate::tool::is_valid_name;
 
 /// The most agent files in a folder.
@@ -180,6 +181,9 @@ fn check(spec: &AgentSpec) -> Result<(), String> {
     if !spec.models.iter().all(named) {
         return Err("model: must be provider/model, such as openai/gpt-4.1-mini".to_owned());
     }
+    if let Some(schema) = &spec.output_schema {
+        check_output_schema(schema).map_err(|why| format!("output_schema: {why}"))?;
+    }
     let parameters = &spec.parameters;
     if parameters
         .temperature
@@ -259,6 +263,21 @@ mod tests {
                 "a.toml",
                 format!("{good}[parameters]\ntemperature = 3\n"),
                 "parameters.temperature: ",
+            ),
+            (
+                "a.toml",
+                format!("{good}[output_schema]\ntype = 'object'\nproperties = 7\n"),
+                "output_schema: not a usable JSON Schema",
+            ),
+            (
+                "a.toml",
+                format!("{good}output_schema = '{{\"type\": \"array\"}}'\n"),
+                "output_schema: the JSON Schema of an answer must have",
+            ),
+            (
+                "a.toml",
+                format!("{good}output_schema = '{{'\n"),
+                "output_schema",
             ),
             (
                 "a.toml",

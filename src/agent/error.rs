@@ -23,6 +23,14 @@ pub enum StartError {
     /// The caller's: a message that waits for its turn has no place in the tree.
     #[error("{0} still waits for its turn")]
     Unplaced(MessageId),
+    /// The caller's: a tool is to be called that the agent does not have.
+    #[error("agent {agent:?} has no {}", tool_named(.tool.as_deref()))]
+    NoTool {
+        /// The agent.
+        agent: String,
+        /// The tool; any will do when absent.
+        tool: Option<String>,
+    },
     /// The caller's: the session belongs to another agent than the one named.
     #[error("the session belongs to agent {0:?}; leave `agent` out or start a new session")]
     OtherAgent(String),
@@ -61,6 +69,10 @@ pub enum StartError {
     /// Ours: the task that starts runs was lost.
     #[error("the run could not be started: {0}")]
     Lost(String),
+}
+
+fn tool_named(tool: Option<&str>) -> String {
+    tool.map_or_else(|| "tools".to_owned(), |name| format!("tool {name:?}"))
 }
 
 /// Why a run cannot be followed, or no further.

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::domain::time::now;
-use crate::domain::{Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode};
+use crate::domain::{
+    Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode, StepPurpose,
+};
 use crate::llm::LlmError;
 use crate::store::{BranchRange, StoreError, TurnRequest};
 
@@ -50,8 +52,11 @@ pub(super) enum Begin {
         /// That step.
         step: u32,
     },
-    /// The answer is whole; only the end is missing.
-    Answered,
+    /// The answer is whole; only the end is missing, or its check.
+    Answered {
+        /// The step that made it.
+        step: u32,
+    },
 }
 
 /// Why the making stopped before the model was done.
@@ -174,22 +179,20 @@ impl Execution {
     }
 
     async fn make_undisturbed(&mut self, begin: Begin, place: Option<Place>) -> Result<(), Stop> {
-        if begin == Begin::Answered {
-            return Ok(());
-        }
         if begin == Begin::Enqueued {
             self.wait_for_turn().await?;
         }
         let _place = self.take_place(place).await?;
         let mut next = Next::Step(FIRST_STEP);
         match begin {
-            Begin::Announced | Begin::Answered => {}
+            Begin::Announced => {}
             Begin::Queued | Begin::Enqueued => self.announce().await?,
             Begin::Again { step, started } => {
                 self.restart(step, started).await?;
                 next = Next::Step(step);
             }
             Begin::Tools { step } => next = Next::ToolsInDoubt(step),
+            Begin::Answered { step } => next = Next::Conclude(step),
         }
         let timeout = self.timeout();
         let answered = tokio::time::timeout(timeout, self.answer(next)).await;
@@ -322,6 +325,7 @@ pub(super) fn first_events(model: &str) -> Vec<EventBody> {
         EventBody::StepStarted {
             step: FIRST_STEP,
             model: model.to_owned(),
+            purpose: StepPurpose::Answer,
         },
     ]
 }

@@ -17,6 +17,7 @@ mod room;
 mod session;
 mod start;
 mod steps;
+mod structured;
 mod tools;
 mod transcript;
 mod turns;
@@ -37,6 +38,7 @@ pub use error::{FollowError, StartError};
 pub use follow::RunEvents;
 pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
+pub use structured::check_output_schema;
 pub use transcript::Transcript;
 
 use crate::bus::{Bus, LiveRun};
@@ -85,6 +87,8 @@ pub struct RunLimits {
     pub parallel_tools: usize,
     /// How many calls of a run its model may get wrong.
     pub tool_mistakes: u32,
+    /// How many answers of a run are made anew that are not of the form that was asked for.
+    pub output_repairs: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.

@@ -68,6 +68,8 @@ pub(super) fn spoken(parts: &[Part]) -> Vec<ChatMessage> {
     for (at, part) in parts.iter().enumerate() {
         let (role, content) = match part {
             Part::Text { text } if text.is_empty() => continue,
+            // The text says the same, in the model's own words.
+            Part::Data { .. } => continue,
             Part::Text { text } => (ChatRole::Assistant, Content::Text(text.clone())),
             Part::Reasoning { text, signature } => (
                 ChatRole::Assistant,

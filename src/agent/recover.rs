@@ -61,7 +61,7 @@ impl Runner {
     fn may_go_on(&self, begin: Begin, restarts: u32) -> bool {
         match begin {
             // Nothing of them was made yet, or nothing is left to be made.
-            Begin::Queued | Begin::Enqueued | Begin::Announced | Begin::Answered => true,
+            Begin::Queued | Begin::Enqueued | Begin::Announced | Begin::Answered { .. } => true,
             Begin::Again { .. } | Begin::Tools { .. } => {
                 self.limits.on_restart == OnRestart::Resume && restarts < self.limits.restarts
             }
@@ -140,7 +140,7 @@ impl Checkpoint {
             _ if run.enqueued => Begin::Enqueued,
             _ if run.status == RunStatus::Queued => Begin::Queued,
             (Some((step, _)), Some(FinishReason::ToolCalls)) => Begin::Tools { step },
-            (Some(_), Some(_)) => Begin::Answered,
+            (Some((step, _)), Some(_)) => Begin::Answered { step },
             (Some((step, started)), None) => Begin::Again { step, started },
             // Its first event and its state are written together, and a step begins with it.
             (None, _) => Begin::Announced,

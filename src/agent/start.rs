@@ -19,6 +19,7 @@ use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
 use super::log::numbered;
+use super::structured::check_tool_choice;
 use super::{Runner, StartError, room};
 
 /// What a client asks for.
@@ -93,6 +94,7 @@ impl Runner {
             return Ok(earlier);
         }
         let (session, agent) = self.place(&who, &request).await?;
+        check_tool_choice(&agent, &request.options)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),

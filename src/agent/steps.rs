@@ -7,7 +7,9 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use crate::domain::time::now;
-use crate::domain::{EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage};
+use crate::domain::{
+    EventBody, FinishReason, RunError, RunErrorCode, StepPurpose, ToolCallId, Usage,
+};
 use crate::llm::{ChatMessage, ChatRequest, StreamPart};
 
 use super::execute::{Execution, Stop, internal, too_long};
@@ -22,6 +24,8 @@ const READY_PARTS: usize = 256;
 pub(super) enum Next {
     /// A model call.
     Step(u32),
+    /// The check of the answer that this step has made.
+    Conclude(u32),
     /// The calls that this step has asked for.
     Tools(u32),
     /// As [`Next::Tools`], after a server died that may have been making them.
@@ -46,11 +50,15 @@ impl Execution {
                     self.make_step(step, &prompt).await?;
                     // A call that a limit has cut is not made.
                     let calls = self.ending.finish_reason == Some(FinishReason::ToolCalls);
-                    if !calls || self.ending.answer.open_calls().is_empty() {
-                        return Ok(());
+                    match calls && !self.ending.answer.open_calls().is_empty() {
+                        true => Next::Tools(step),
+                        false => Next::Conclude(step),
                     }
-                    Next::Tools(step)
                 }
+                Next::Conclude(step) => match self.conclude(step)? {
+                    Some(repair) => Next::Step(repair),
+                    None => return Ok(()),
+                },
                 Next::Tools(step) | Next::ToolsInDoubt(step) => {
                     let in_doubt = matches!(next, Next::ToolsInDoubt(_));
                     mistakes += self.call_tools(&prompt.toolbox, in_doubt).await?;
@@ -61,7 +69,7 @@ impl Execution {
                             retryable: true,
                         }));
                     }
-                    Next::Step(self.begin_step(step)?)
+                    Next::Step(self.begin_step(step, StepPurpose::Answer)?)
                 }
             };
         }
@@ -91,9 +99,12 @@ impl Execution {
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let mut messages = prompt.messages.clone();
         messages.extend(prompt::spoken(ending.answer.parts()));
+        messages.extend(self.repair_messages());
         let most = ending.runner.limits.max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
         request.tools = prompt.toolbox.specs();
+        request.tool_choice = self.tool_choice();
+        request.output_schema = self.output_schema();
         request
     }
 
@@ -228,7 +239,7 @@ impl Execution {
     }
 
     /// Says that the step after `step` begins; returns which one that is.
-    fn begin_step(&mut self, step: u32) -> Result<u32, Stop> {
+    pub(super) fn begin_step(&mut self, step: u32, purpose: StepPurpose) -> Result<u32, Stop> {
         let most = self.ending.runner.limits.max_steps;
         let own = self.agent.current.spec.limits.max_steps;
         let most = own.map_or(most, |own| own.min(most));
@@ -239,10 +250,14 @@ impl Execution {
                 retryable: false,
             }));
         }
-        self.ending.answer.begin_step();
+        match purpose {
+            StepPurpose::Repair => self.ending.answer.begin_repair(),
+            StepPurpose::Answer | StepPurpose::Summary => self.ending.answer.begin_step(),
+        }
         self.ending.pending.push(EventBody::StepStarted {
             step: step + 1,
             model: self.ending.run.model.clone(),
+            purpose,
         });
         Ok(step + 1)
     }

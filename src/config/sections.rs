@@ -136,6 +136,7 @@ sections! {
         max_steps: u32,
         parallel_tools: usize,
         tool_mistakes: u32,
+        output_repairs: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,

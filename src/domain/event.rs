@@ -40,6 +40,9 @@ pub enum EventBody {
         step: u32,
         /// `provider/model` that was called.
         model: String,
+        /// What it is for.
+        #[serde(default, skip_serializing_if = "StepPurpose::is_answer")]
+        purpose: StepPurpose,
     },
     /// A model call ended.
     StepFinished {
@@ -96,6 +99,13 @@ pub enum EventBody {
         /// What it came to.
         result: ToolResult,
     },
+    /// The answer has come to its data, which is valid against the schema that it was asked for.
+    DataAdded {
+        /// The message being written.
+        message_id: MessageId,
+        /// JSON text.
+        data: String,
+    },
     /// What the run has used so far.
     UsageUpdated {
         /// The sum over all steps.
@@ -121,6 +131,30 @@ pub enum EventBody {
     /// Stands for all events up to this sequence, which were removed some time after the
     /// run's end; those that tell how it ended follow.
     LogCompacted,
+}
+
+/// What a model call is for.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum StepPurpose {
+    /// It makes the answer, or a part of it.
+    #[default]
+    Answer,
+    /// It makes the step before it anew, whose answer was not of the form that was asked for.
+    /// What that step has written counts no more.
+    Repair,
+    /// It sums up what the model is not shown any longer, and writes nothing of the answer.
+    Summary,
+}
+
+impl StepPurpose {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+    fn is_answer(&self) -> bool {
+        *self == Self::Answer
+    }
 }
 
 impl EventBody {
@@ -152,6 +186,9 @@ struct AnyEventBody {
     tool_call_id: Option<ToolCallId>,
     name: Option<String>,
     result: Option<ToolResult>,
+    #[serde(default)]
+    purpose: StepPurpose,
+    data: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -165,6 +202,7 @@ enum EventKind {
     ToolCallStarted,
     ToolCallArgumentsDelta,
     ToolCallCompleted,
+    DataAdded,
     UsageUpdated,
     MessageCompleted,
     RunCompleted,
@@ -188,6 +226,7 @@ impl EventBody {
             EventKind::StepStarted => Self::StepStarted {
                 step: any.step?,
                 model: any.model?,
+                purpose: any.purpose,
             },
             EventKind::StepFinished => Self::StepFinished {
                 step: any.step?,
@@ -218,6 +257,10 @@ impl EventBody {
             },
             EventKind::ToolCallCompleted => Self::ToolCallCompleted {
                 result: any.result?,
+            },
+            EventKind::DataAdded => Self::DataAdded {
+                message_id: any.message_id?,
+                data: any.data?,
             },
             EventKind::UsageUpdated => Self::UsageUpdated { usage: any.usage? },
             EventKind::MessageCompleted => Self::MessageCompleted {

@@ -71,6 +71,11 @@ pub enum Part {
     },
     /// What a call came to.
     ToolResult(ToolResult),
+    /// What the answer says in the form that it was asked for.
+    Data {
+        /// JSON text, valid against that schema.
+        json: String,
+    },
 }
 
 /// What the call of a tool came to, as the model is told.
@@ -94,6 +99,19 @@ impl Message {
     pub fn text(&self) -> String {
         text_of(&self.parts)
     }
+
+    /// The JSON text of its data, if it has any.
+    pub fn data(&self) -> Option<&str> {
+        data_of(&self.parts)
+    }
+}
+
+/// The JSON text of the data among these parts.
+pub fn data_of(parts: &[Part]) -> Option<&str> {
+    parts.iter().rev().find_map(|part| match part {
+        Part::Data { json } => Some(json.as_str()),
+        _ => None,
+    })
 }
 
 /// All text parts, one after the other.
@@ -102,7 +120,10 @@ pub fn text_of(parts: &[Part]) -> String {
         .iter()
         .filter_map(|part| match part {
             Part::Text { text } => Some(text.as_str()),
-            Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult(_) => None,
+            Part::Reasoning { .. }
+            | Part::ToolCall { .. }
+            | Part::ToolResult(_)
+            | Part::Data { .. } => None,
         })
         .collect()
 }

@@ -15,7 +15,7 @@ pub mod session;
 pub mod time;
 
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
-pub use event::{EventBody, RunEvent};
+pub use event::{EventBody, RunEvent, StepPurpose};
 pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId, ToolCallId};
 pub use memory::Memory;
 pub use message::{Message, Part, Role, ToolResult};
@@ -23,6 +23,6 @@ pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
 pub use run::{
     ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, Run, RunEnd, RunError,
-    RunErrorCode, RunOptions, RunStatus, Usage,
+    RunErrorCode, RunOptions, RunStatus, ToolChoice, Usage,
 };
 pub use session::{ActiveRun, Session};

@@ -1,6 +1,7 @@
 //! Runs: one answer being made, and the states it goes through.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use strum::{EnumString, IntoStaticStr};
 
 use super::event::EventBody;
@@ -127,6 +128,8 @@ pub enum RunErrorCode {
     TooManySteps,
     /// The model gave a tool wrong arguments again and again.
     ToolArguments,
+    /// The answer was not of the form that was asked for, however often the model was told.
+    OutputInvalid,
     /// The model has no free place; try again.
     ModelBusy,
     /// The server stopped while the run was being made.
@@ -180,7 +183,35 @@ impl Usage {
 /// whichever server goes on with it asks the same of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RunOptions {}
+pub struct RunOptions {
+    /// The JSON Schema of the answer; the agent's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// Whether its model calls tools.
+    #[serde(skip_serializing_if = "ToolChoice::is_auto")]
+    pub tool_choice: ToolChoice,
+}
+
+/// Whether a model calls tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It does not. The tools are still told, as the history may have calls of them.
+    None,
+    /// It calls at least one.
+    Required,
+    /// It calls this one.
+    Named(String),
+}
+
+impl ToolChoice {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
 
 /// One answer being made, or made.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! What clients send, and the checks that a GraphQL type cannot make.
 
 pub(crate) mod branch;
+mod options;
 pub(crate) mod tool;
 
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
@@ -10,6 +11,8 @@ use type_safe_id::{StaticType, TypeSafeId};
 use crate::agent::StartRequest;
 use crate::domain::RunOptions;
 use crate::store::RunInput;
+
+use options::ToolChoiceInput;
 
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
@@ -37,6 +40,12 @@ pub(crate) struct ChatInput {
     pub(crate) agent: Option<String>,
     /// What the person says.
     pub(crate) message: MessageInput,
+    /// The JSON Schema that the answer must be valid against, with `"type": "object"` at its top
+    /// and no reference to another document; at most 64 KiB. The agent's own when absent. The
+    /// result is `Message.data`; an answer that stays invalid fails the run with OUTPUT_INVALID.
+    pub(crate) output_schema: Option<Json<Value>>,
+    /// Whether the model calls the agent's tools; as it likes when absent.
+    pub(crate) tool_choice: Option<ToolChoiceInput>,
     /// What happens if the session has an active run.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
@@ -111,6 +120,10 @@ impl ChatInput {
             check_key(KEY, key)?;
         }
         let text = self.message.check(limits)?;
+        let options = RunOptions {
+            output_schema: self.output_schema.map(options::schema).transpose()?,
+            tool_choice: options::tool_choice(self.tool_choice),
+        };
         Ok(StartRequest {
             session: self
                 .session_id
@@ -118,7 +131,7 @@ impl ChatInput {
                 .transpose()?,
             agent: self.agent,
             text,
-            options: RunOptions::default(),
+            options,
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),
             cancel_on_disconnect: self.on_disconnect == DisconnectPolicy::Cancel,

@@ -40,9 +40,10 @@ pub use message::{ChatMessage, ChatRole, Content, FileData};
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
 pub use registry::{Answering, Models};
-pub use request::{ChatRequest, OutputSchema, Sampling, ToolChoice, ToolSpec};
+pub use request::{ChatRequest, OutputSchema, Sampling, ToolSpec};
 pub use resilient::Resilience;
 
+pub use crate::domain::ToolChoice;
 use crate::domain::{FinishReason, Usage};
 
 /// A piece of a model's answer.

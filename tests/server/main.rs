@@ -55,6 +55,7 @@ mod shutdown;
 mod slow;
 mod sse;
 mod startup;
+mod structured;
 mod tenants;
 mod timeouts;
 mod tools;
@@ -113,6 +114,10 @@ on_both! {
     }
     agent_tools {
         tools_are_called_until_there_is_an_answer,
+    }
+    structured {
+        an_answer_has_data,
+        an_invalid_answer_is_made_anew,
     }
     enqueue {
         what_is_enqueued_follows_in_order,

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use talkgraph::domain::{
-    EventBody, FinishReason, MessageId, RunError, RunErrorCode, RunEvent, RunStatus, ToolCallId,
-    ToolResult, Usage,
+    EventBody, FinishReason, MessageId, RunError, RunErrorCode, RunEvent, RunStatus, StepPurpose,
+    ToolCallId, ToolResult, Usage,
 };
 use talkgraph::store::StoreError;
 use tokio::runtime::Handle;
@@ -57,7 +57,20 @@ fn any_body() -> impl Strategy<Value = EventBody> {
             step,
             discard_after,
         }),
-        (any::<u32>(), text()).prop_map(|(step, model)| EventBody::StepStarted { step, model }),
+        (any::<u32>(), text(), any::<bool>()).prop_map(|(step, model, repairs)| {
+            EventBody::StepStarted {
+                step,
+                model,
+                purpose: match repairs {
+                    true => StepPurpose::Repair,
+                    false => StepPurpose::Answer,
+                },
+            }
+        }),
+        text().prop_map(|data| EventBody::DataAdded {
+            message_id: MessageId::new(),
+            data
+        }),
         any::<u32>().prop_map(|step| EventBody::StepFinished {
             step,
             finish_reason: FinishReason::ContentFilter,

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ID, Interface, Object};
+use async_graphql::{ID, Interface, Json, Object};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
-use super::enums::FinishReason;
-use super::message::{Message, StreamPlace, ToolResultPart};
+use super::enums::{FinishReason, StepPurpose};
+use super::message::{Message, StreamPlace, ToolResultPart, json};
 use super::run::{Run, RunError};
 use super::usage::Usage;
 use crate::agent::Transcript;
@@ -36,6 +37,7 @@ pub(crate) enum RunEvent {
     ToolCallStarted(ToolCallStarted),
     ToolCallArgumentsDelta(ToolCallArgumentsDelta),
     ToolCallCompleted(ToolCallCompleted),
+    DataAdded(DataAdded),
     UsageUpdated(UsageUpdated),
     MessageCompleted(MessageCompleted),
     RunCompleted(RunCompleted),
@@ -116,7 +118,7 @@ events! {
     RunStarted {} {}
 
     /// A model call began.
-    StepStarted { step: u32, model: String } {
+    StepStarted { step: u32, model: String, purpose: StepPurpose } {
         /// Counts up from 1.
         async fn step(&self) -> u32 {
             self.step
@@ -125,6 +127,11 @@ events! {
         /// The model that is called, as `provider/model`.
         async fn model(&self) -> &str {
             &self.model
+        }
+
+        /// What it is for.
+        async fn purpose(&self) -> StepPurpose {
+            self.purpose
         }
     }
 
@@ -243,6 +250,25 @@ events! {
         }
     }
 
+    /// The answer has come to its data, which is valid against the JSON Schema that it was
+    /// asked for. Comes after the text that it was read from.
+    DataAdded { message_id: MessageId, data: String } {
+        /// What the answer says.
+        async fn data(&self) -> Json<Value> {
+            json(&self.data)
+        }
+
+        /// The message being written.
+        async fn message(&self) -> Message {
+            let place = StreamPlace {
+                run: self.head.event.run_id,
+                sequence: self.head.event.sequence,
+                end: None,
+            };
+            Message::streamed(self.message_id, place, &self.head.watched.transcript)
+        }
+    }
+
     /// What the run has used so far.
     UsageUpdated { usage: Usage } {
         /// The sum over all steps.
@@ -290,14 +316,22 @@ events! {
 
 impl RunEvent {
     /// An event as GraphQL sees it.
+    #[expect(clippy::too_many_lines, reason = "an arm for each kind of event")]
     pub(crate) fn new(event: Arc<domain::RunEvent>, watched: Watched) -> Self {
         let body = event.body.clone();
         let head = Head { event, watched };
         match body {
             EventBody::RunStarted => Self::RunStarted(RunStarted { head }),
-            EventBody::StepStarted { step, model } => {
-                Self::StepStarted(StepStarted { head, step, model })
-            }
+            EventBody::StepStarted {
+                step,
+                model,
+                purpose,
+            } => Self::StepStarted(StepStarted {
+                head,
+                step,
+                model,
+                purpose: purpose.into(),
+            }),
             EventBody::StepFinished {
                 step,
                 finish_reason,
@@ -348,6 +382,11 @@ impl RunEvent {
             EventBody::ToolCallCompleted { result } => {
                 Self::ToolCallCompleted(ToolCallCompleted { head, result })
             }
+            EventBody::DataAdded { message_id, data } => Self::DataAdded(DataAdded {
+                head,
+                message_id,
+                data,
+            }),
             EventBody::UsageUpdated { usage } => Self::UsageUpdated(UsageUpdated {
                 head,
                 usage: usage.into(),

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject, Union};
+use async_graphql::{Context, ID, Json, Object, Result, SimpleObject, Union};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::enums::{FinishReason, Role};
 use super::run::Run;
 use super::session::Session;
 use crate::agent::Transcript;
+use crate::domain::message::data_of;
 use crate::domain::{self, MessageId, RunId};
 use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{LatestKin, load};
@@ -58,6 +60,8 @@ pub(crate) enum MessagePart {
     ToolCall(ToolCallPart),
     /// What a call came to.
     ToolResult(ToolResultPart),
+    /// Data.
+    Data(DataPart),
 }
 
 /// Text, plain or Markdown.
@@ -98,6 +102,18 @@ pub(crate) struct ToolResultPart {
     truncated: bool,
 }
 
+/// The answer in the form that it was asked for.
+#[derive(SimpleObject)]
+pub(crate) struct DataPart {
+    /// What it says, valid against the JSON Schema.
+    data: Json<Value>,
+}
+
+/// The value of data, which is kept as the text that was validated.
+pub(super) fn json(text: &str) -> Json<Value> {
+    Json(serde_json::from_str(text).unwrap_or_default())
+}
+
 impl From<&domain::ToolResult> for ToolResultPart {
     fn from(result: &domain::ToolResult) -> Self {
         Self {
@@ -127,6 +143,7 @@ fn visible(part: &domain::Part) -> Option<MessagePart> {
             arguments: arguments.clone(),
         }),
         domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
+        domain::Part::Data { json: text } => MessagePart::Data(DataPart { data: json(text) }),
     })
 }
 
@@ -274,6 +291,20 @@ impl WholeMessage {
                 .filter_map(visible)
                 .collect()),
         }
+    }
+
+    /// The answer in the form that `outputSchema` or its agent asks for, valid against that JSON
+    /// Schema; null where nothing does, and before it is there.
+    async fn data(&self, ctx: &Context<'_>) -> Option<Result<Json<Value>>> {
+        let found = match &self.source {
+            Source::Streamed { place, transcript } => {
+                let parts = transcript.parts_at(place.sequence).await;
+                let found = parts.map(|parts| data_of(&parts).map(json));
+                found.map_err(ApiError::from)
+            }
+            _ => self.message(ctx).await.map(|one| one.data().map(json)),
+        };
+        found.map_err(Into::into).transpose()
     }
 
     /// The run that it started when it was said (USER) or that made it (ASSISTANT).
