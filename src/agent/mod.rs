@@ -3,6 +3,7 @@
 mod answer;
 mod branch;
 mod catalog;
+mod context;
 mod disconnect;
 mod ending;
 mod error;

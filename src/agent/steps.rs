@@ -10,8 +10,9 @@ use crate::domain::time::now;
 use crate::domain::{
     EventBody, FinishReason, RunError, RunErrorCode, StepPurpose, ToolCallId, Usage,
 };
-use crate::llm::{ChatMessage, ChatRequest, StreamPart};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, StreamPart};
 
+use super::context::Fitted;
 use super::execute::{Execution, Stop, internal, too_long};
 use super::prompt;
 use super::tools::{Call, Toolbox};
@@ -36,6 +37,8 @@ pub(super) enum Next {
 struct Prompt {
     /// The instructions and the conversation up to the message that is answered.
     messages: Vec<ChatMessage>,
+    /// Where the newest turn begins in them.
+    newest: usize,
     toolbox: Toolbox,
 }
 
@@ -83,8 +86,11 @@ impl Execution {
                 tracing::error!(%error, "the instructions do not render");
                 Stop::Failed(internal())
             })?;
+        let messages = prompt::messages(instructions, &history);
+        let newest = messages.iter().rposition(|one| one.role == ChatRole::User);
         Ok(Prompt {
-            messages: prompt::messages(instructions, &history),
+            newest: newest.unwrap_or_default(),
+            messages,
             toolbox: Toolbox::new(
                 &ending.runner.tools,
                 &spec.tools,
@@ -112,14 +118,17 @@ impl Execution {
         let request = self.request(prompt);
         let span = tracing::info_span!("step", step, model = self.ending.run.model);
         let timeout = self.step_timeout();
-        let made = tokio::time::timeout(timeout, self.step(step, request).instrument(span));
+        let made = tokio::time::timeout(
+            timeout,
+            self.step(step, request, prompt.newest).instrument(span),
+        );
         made.await.unwrap_or_else(|_| {
             let error = too_long(RunErrorCode::StepTimeout, "the model call", timeout);
             Err(Stop::Failed(error))
         })
     }
 
-    async fn step(&mut self, step: u32, request: ChatRequest) -> Result<(), Stop> {
+    async fn step(&mut self, step: u32, request: ChatRequest, newest: usize) -> Result<(), Stop> {
         let mut taking = Taking {
             before: self.ending.run.usage,
             calls: Vec::new(),
@@ -129,7 +138,8 @@ impl Execution {
         self.flush().await?;
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
-        let answering = runner.models.stream(models, request).await?;
+        let fitted = Fitted::new(Arc::clone(&runner), request, newest);
+        let answering = runner.models.stream(models, &fitted).await?;
         self.ending.run.model = answering.model;
         let mut parts = answering.parts.ready_chunks(READY_PARTS);
         loop {
@@ -150,6 +160,7 @@ impl Execution {
                 () = self.ending.log.failed() => self.flush().await?,
             }
         }
+        fitted.observe(&self.ending.run.model, taking.before, self.ending.run.usage);
         self.ending.pending.push(EventBody::UsageUpdated {
             usage: self.ending.run.usage,
         });

@@ -23,6 +23,7 @@ mod cancel;
 mod chat;
 mod compaction;
 mod compression;
+mod context;
 mod csrf;
 mod disconnect;
 mod egress;

@@ -11,6 +11,14 @@ use crate::llm::{ChatMessage, ChatModel, ChatRequest, ChatRole, Content, LlmErro
 
 #[async_trait]
 impl ChatModel for EmbeddedModel {
+    fn count_tokens(&self, text: &str) -> Option<u64> {
+        Some(self.count_tokens(text)? as u64)
+    }
+
+    fn sees_tools(&self) -> bool {
+        false
+    }
+
     async fn stream(&self, mut request: ChatRequest) -> Result<PartStream, LlmError> {
         if request.model != MODEL_NAME {
             return Err(LlmError::UnknownModel {
