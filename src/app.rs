@@ -393,6 +393,8 @@ fn run_limits(settings: &RunSettings) -> RunLimits {
 fn api_limits(limits: &LimitSettings, http: &HttpSettings) -> ApiLimits {
     ApiLimits {
         message_bytes: limits.message_bytes,
+        files: limits.files,
+        file_bytes: limits.file_bytes,
         title_chars: limits.title_chars,
         metadata_bytes: limits.metadata_bytes,
         page_size: limits.page_size,

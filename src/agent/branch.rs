@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ConcurrencyPolicy, Message, MessageId, Principal, Role, RunId, RunOptions};
+use crate::domain::{
+    ConcurrencyPolicy, File, Message, MessageId, Principal, Role, RunId, RunOptions,
+};
 use crate::store::{RunInput, UNPLACED};
 
 use super::{Runner, StartError, StartRequest, Started};
@@ -33,22 +35,23 @@ impl Runner {
             message = self.message(&who, parent).await?;
         }
         let input = RunInput::Again(message.clone());
-        self.start_at(who, at, &message, String::new(), input).await
+        let nothing = (String::new(), Vec::new());
+        self.start_at(who, at, &message, nothing, input).await
     }
 
-    /// Says `text` instead of a message, which stays beside the new one, and answers it.
+    /// Says something, text and files, instead of a message, which stays beside the new one, and answers it.
     pub async fn edit(
         self: &Arc<Self>,
         who: Principal,
         at: Branching,
-        text: String,
+        said: (String, Vec<File>),
     ) -> Result<Started, StartError> {
         let message = self.message(&who, at.message).await?;
         if message.role != Role::User {
             return Err(StartError::NotFromUser(at.message));
         }
         let input = RunInput::Beside(message.clone());
-        self.start_at(who, at, &message, text, input).await
+        self.start_at(who, at, &message, said, input).await
     }
 
     async fn message(&self, who: &Principal, id: MessageId) -> Result<Message, StartError> {
@@ -73,7 +76,7 @@ impl Runner {
         who: Principal,
         at: Branching,
         message: &Message,
-        text: String,
+        (text, files): (String, Vec<File>),
         input: RunInput,
     ) -> Result<Started, StartError> {
         let options = match at.options == RunOptions::default() {
@@ -84,6 +87,7 @@ impl Runner {
             session: Some(message.session_id),
             agent: None,
             text,
+            files,
             options,
             input,
             on_active: at.on_active,

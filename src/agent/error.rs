@@ -23,6 +23,16 @@ pub enum StartError {
     /// The caller's: a message that waits for its turn has no place in the tree.
     #[error("{0} still waits for its turn")]
     Unplaced(MessageId),
+    /// The caller's: a file that no model of the agent takes.
+    #[error("no model of agent {agent:?} takes files of type {mime_type}")]
+    FileNotTaken {
+        /// The number of the file, from 0.
+        at: usize,
+        /// What it is.
+        mime_type: String,
+        /// The agent.
+        agent: String,
+    },
     /// The caller's: a tool is to be called that the agent does not have.
     #[error("agent {agent:?} has no {}", tool_named(.tool.as_deref()))]
     NoTool {

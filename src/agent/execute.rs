@@ -16,6 +16,7 @@ use crate::llm::LlmError;
 use crate::store::{BranchRange, StoreError, TurnRequest};
 
 use super::ending::Ending;
+use super::files::Contents;
 use super::follow::POLL;
 use super::log::{FIRST_PAUSE, LONGEST_PAUSE, LogError};
 use super::start::Place;
@@ -294,18 +295,35 @@ impl Execution {
             from,
             to: position + 1,
         };
-        let runner = &self.ending.runner;
-        let deadline = Instant::now() + runner.limits.store_outage;
+        let (runner, who) = (&self.ending.runner, &self.ending.who);
+        let ranges = [range];
+        let read = self
+            .patiently(|| runner.store.branches(who, &ranges))
+            .await?;
+        Ok(read.into_iter().next().unwrap_or_default())
+    }
+
+    /// The contents of a history's files, as far as they are shown.
+    pub(super) async fn files(&self, history: &[Message]) -> Result<Contents, Stop> {
+        let (runner, who) = (&self.ending.runner, &self.ending.who);
+        let read = || runner.shown_files(who, &self.agent, history);
+        Ok(self.patiently(read).await?)
+    }
+
+    /// Reads: an outage at the beginning is waited for as one in the middle is.
+    async fn patiently<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let deadline = Instant::now() + self.ending.runner.limits.store_outage;
         let mut pause = FIRST_PAUSE;
         loop {
-            let read = runner.store.branches(&self.ending.who, &[range]).await;
-            match read {
-                // An outage at the beginning is waited for as one in the middle is.
+            match read().await {
                 Err(StoreError::Unavailable(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                read => return Ok(read?.into_iter().next().unwrap_or_default()),
+                read => return read,
             }
         }
     }

@@ -8,6 +8,7 @@ mod disconnect;
 mod ending;
 mod error;
 mod execute;
+mod files;
 mod follow;
 mod lease;
 mod log;

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use minijinja::{Environment, UndefinedBehavior, context};
 
-use crate::domain::message::text_of;
 use crate::domain::{AgentSpec, Message, Part, Principal, Role, ToolCallId, ToolResult};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Sampling};
+
+use super::files::{self, Contents};
 
 /// A template may not run for long: it is configuration, not a program.
 const TEMPLATE_FUEL: u64 = 50_000;
@@ -43,7 +44,11 @@ pub(super) fn check_instructions(template: &str) -> Result<(), String> {
 }
 
 /// The instructions, and the history from its first user message on.
-pub(super) fn messages(instructions: String, history: &[Message]) -> Vec<ChatMessage> {
+pub(super) fn messages(
+    instructions: String,
+    history: &[Message],
+    files: &Contents,
+) -> Vec<ChatMessage> {
     let mut messages = vec![ChatMessage::system(instructions)];
     let from_user = history
         .iter()
@@ -51,8 +56,9 @@ pub(super) fn messages(instructions: String, history: &[Message]) -> Vec<ChatMes
     for message in from_user {
         match message.role {
             Role::User => {
-                let text = text_of(&message.parts);
-                messages.extend((!text.is_empty()).then(|| ChatMessage::user(text)));
+                let content = files::said(&message.parts, files);
+                let role = ChatRole::User;
+                messages.extend((!content.is_empty()).then_some(ChatMessage { role, content }));
             }
             Role::Assistant => messages.extend(spoken(&message.parts)),
         }
@@ -69,7 +75,8 @@ pub(super) fn spoken(parts: &[Part]) -> Vec<ChatMessage> {
         let (role, content) = match part {
             Part::Text { text } if text.is_empty() => continue,
             // The text says the same, in the model's own words.
-            Part::Data { .. } => continue,
+            // Only people send files.
+            Part::Data { .. } | Part::File { .. } => continue,
             Part::Text { text } => (ChatRole::Assistant, Content::Text(text.clone())),
             Part::Reasoning { text, signature } => (
                 ChatRole::Assistant,

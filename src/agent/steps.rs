@@ -80,13 +80,14 @@ impl Execution {
 
     async fn prompt(&self) -> Result<Prompt, Stop> {
         let history = self.history().await?;
+        let files = self.files(&history).await?;
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let instructions =
             prompt::instructions(&spec.instructions, &ending.who, now()).map_err(|error| {
                 tracing::error!(%error, "the instructions do not render");
                 Stop::Failed(internal())
             })?;
-        let messages = prompt::messages(instructions, &history);
+        let messages = prompt::messages(instructions, &history, &files);
         let newest = messages.iter().rposition(|one| one.role == ChatRole::User);
         Ok(Prompt {
             newest: newest.unwrap_or_default(),

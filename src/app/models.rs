@@ -107,9 +107,13 @@ pub(super) async fn build(
         let client = clients.with(entry.settings.connect_timeout_ms)?;
         models.insert_resilient(&entry.name, provider(entry, &client)?, &how);
         models.set_window(&entry.name, entry.settings.context_tokens);
+        models.set_files(&entry.name, entry.settings.files.clone());
         for (model, own) in &entry.settings.per_model {
             if let Some(tokens) = own.context_tokens {
                 models.set_window(&format!("{}/{model}", entry.name), tokens);
+            }
+            if let Some(files) = &own.files {
+                models.set_files(&format!("{}/{model}", entry.name), files.clone());
             }
         }
         for (model, cost) in &entry.settings.prices {

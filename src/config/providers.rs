@@ -55,6 +55,7 @@ pub struct ProviderSettings {
     pub total_timeout_ms: u64,
     pub event_limit_bytes: usize,
     pub context_tokens: u64,
+    pub files: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -101,6 +102,8 @@ pub struct NamedProviderSettings {
     pub event_limit_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -108,12 +111,14 @@ pub struct NamedProviderSettings {
 }
 
 /// In what a model differs from its provider's others.
-#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
 pub struct PerModelSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
 }
 
 /// What a model costs, in US dollars for a million tokens.
@@ -232,6 +237,7 @@ impl NamedProviderSettings {
             total_timeout_ms: own.total_timeout_ms.unwrap_or(kin.total_timeout_ms),
             event_limit_bytes: own.event_limit_bytes.unwrap_or(kin.event_limit_bytes),
             context_tokens: own.context_tokens.unwrap_or(kin.context_tokens),
+            files: own.files.unwrap_or(kin.files),
             per_model: own.per_model,
             prices: own.prices,
         }

@@ -159,6 +159,8 @@ sections! {
     /// What a client may send and ask for.
     LimitSettings {
         message_bytes: usize,
+        files: usize,
+        file_bytes: usize,
         title_chars: usize,
         metadata_bytes: usize,
         page_size: u32,

@@ -32,6 +32,8 @@ ids! {
     RunId, RunTag = "run";
     /// Names one call of a tool.
     ToolCallId, ToolCallTag = "tcl";
+    /// Names a file.
+    FileId, FileTag = "fil";
     /// Names one running server process, which owns the runs it executes.
     NodeId, NodeTag = "nod";
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-use super::ids::{MessageId, RunId, SessionId, ToolCallId};
+use super::ids::{FileId, MessageId, RunId, SessionId, ToolCallId};
 use super::run::FinishReason;
 use super::time::Timestamp;
 
@@ -71,6 +71,19 @@ pub enum Part {
     },
     /// What a call came to.
     ToolResult(ToolResult),
+    /// A file, whose content is kept by itself.
+    File {
+        /// The file.
+        id: FileId,
+        /// Its name, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What it is, such as `image/png`.
+        #[serde(rename = "mimeType")]
+        mime_type: String,
+        /// How long its content is.
+        bytes: u64,
+    },
     /// What the answer says in the form that it was asked for.
     Data {
         /// JSON text, valid against that schema.
@@ -123,6 +136,7 @@ pub fn text_of(parts: &[Part]) -> String {
             Part::Reasoning { .. }
             | Part::ToolCall { .. }
             | Part::ToolResult(_)
+            | Part::File { .. }
             | Part::Data { .. } => None,
         })
         .collect()

@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod event;
+pub mod file;
 pub mod ids;
 pub mod memory;
 pub mod message;
@@ -16,7 +17,8 @@ pub mod time;
 
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use event::{EventBody, RunEvent, StepPurpose};
-pub use ids::{AgentId, AgentVersionId, MessageId, NodeId, RunId, SessionId, ToolCallId};
+pub use file::File;
+pub use ids::{AgentId, AgentVersionId, FileId, MessageId, NodeId, RunId, SessionId, ToolCallId};
 pub use memory::Memory;
 pub use message::{Message, Part, Role, ToolResult};
 pub use page::{Page, PageRequest};

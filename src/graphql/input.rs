@@ -1,6 +1,7 @@
 //! What clients send, and the checks that a GraphQL type cannot make.
 
 pub(crate) mod branch;
+mod file;
 mod options;
 pub(crate) mod tool;
 
@@ -9,9 +10,10 @@ use serde_json::Value;
 use type_safe_id::{StaticType, TypeSafeId};
 
 use crate::agent::StartRequest;
-use crate::domain::RunOptions;
+use crate::domain::{File, RunOptions};
 use crate::store::RunInput;
 
+use file::FileInput;
 use options::ToolChoiceInput;
 
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
@@ -26,9 +28,12 @@ const KEY_CHARS: usize = 255;
 /// A message from a person.
 #[derive(Debug, InputObject)]
 pub(crate) struct MessageInput {
-    /// What the person says. Must not be blank; the server bounds its size (256 KiB of
-    /// UTF-8 unless set otherwise).
+    /// What the person says. Must not be blank, unless there are files; the server bounds its
+    /// size (256 KiB of UTF-8 unless set otherwise).
     pub(crate) text: String,
+    /// Files that come with it: images, documents, as the agent's models take them. At most 8,
+    /// and 5 MiB each, unless set otherwise.
+    pub(crate) files: Option<Vec<FileInput>>,
 }
 
 /// What an agent is asked.
@@ -92,11 +97,14 @@ pub(crate) struct SessionFilter {
 }
 
 impl MessageInput {
-    /// The text, once it is known to be one.
-    fn check(self, limits: &ApiLimits) -> Result<String, ApiError> {
+    /// The text and the files, once they are known to be that.
+    fn check(self, limits: &ApiLimits) -> Result<(String, Vec<File>), ApiError> {
         let field = "input.message.text";
-        let text = self.text;
-        if text.trim().is_empty() {
+        let mut text = self.text;
+        let files = file::check(self.files.unwrap_or_default(), limits)?;
+        if text.trim().is_empty() && !files.is_empty() {
+            text.clear();
+        } else if text.trim().is_empty() {
             return Err(ApiError::bad_input(field, "the message must not be blank"));
         }
         if text.len() > limits.message_bytes {
@@ -110,7 +118,7 @@ impl MessageInput {
             ));
         }
         check_text(field, &text)?;
-        Ok(text)
+        Ok((text, files))
     }
 }
 
@@ -119,7 +127,7 @@ impl ChatInput {
         if let Some(key) = &self.idempotency_key {
             check_key(KEY, key)?;
         }
-        let text = self.message.check(limits)?;
+        let (text, files) = self.message.check(limits)?;
         let options = RunOptions {
             output_schema: self.output_schema.map(options::schema).transpose()?,
             tool_choice: options::tool_choice(self.tool_choice),
@@ -131,6 +139,7 @@ impl ChatInput {
                 .transpose()?,
             agent: self.agent,
             text,
+            files,
             options,
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),

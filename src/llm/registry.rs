@@ -9,6 +9,8 @@ use tracing::Instrument;
 use super::prices::Price;
 use super::resilient::{Patience, Resilience, Resilient};
 use super::tokens::Factors;
+use crate::domain::file::is_mime_type_of;
+
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// Every provider of the server. A model is named `provider/model`.
@@ -19,6 +21,8 @@ pub struct Models {
     pub(super) prices: BTreeMap<String, Price>,
     /// In tokens, by `provider/model`, or by `provider` for all others of it.
     pub(super) windows: BTreeMap<String, u64>,
+    /// Which types of files each takes, by the same names.
+    files: BTreeMap<String, Vec<String>>,
     pub(super) factors: Arc<Factors>,
 }
 
@@ -82,6 +86,20 @@ impl Models {
     /// Whether `provider/model` has a provider here.
     pub fn knows(&self, model: &str) -> bool {
         self.find(model).is_ok()
+    }
+
+    /// Sets which types of files a model takes, each as `image/png` or `image/*`; `name` is
+    /// `provider/model`, or `provider` for all others of it.
+    pub fn set_files(&mut self, name: &str, mime_types: Vec<String>) {
+        self.files.insert(name.to_owned(), mime_types);
+    }
+
+    /// Whether `provider/model` takes files of a type.
+    pub fn takes_file(&self, model: &str, mime_type: &str) -> bool {
+        let provider = model.split_once('/').map(|(provider, _)| provider);
+        let own = self.files.get(model);
+        let taken = own.or_else(|| self.files.get(provider?));
+        taken.is_some_and(|patterns| is_mime_type_of(mime_type, patterns))
     }
 
     /// Whether every provider could be called now.

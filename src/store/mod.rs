@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod compact;
 pub(crate) mod error;
 pub(crate) mod file_agents;
+pub(crate) mod files;
 mod gather;
 pub(crate) mod group;
 pub(crate) mod keys;
@@ -25,6 +26,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use error::StoreError;
+pub use files::FileStore;
 pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
@@ -43,12 +45,26 @@ pub const UNPLACED: i32 = -1;
 
 /// The whole store, as the rest of the server holds it.
 pub trait Store:
-    AgentStore + SessionStore + MessageStore + RunStore + EventLog + MemoryStore + Maintenance
+    AgentStore
+    + SessionStore
+    + MessageStore
+    + RunStore
+    + EventLog
+    + MemoryStore
+    + FileStore
+    + Maintenance
 {
 }
 
 impl<T> Store for T where
-    T: AgentStore + SessionStore + MessageStore + RunStore + EventLog + MemoryStore + Maintenance
+    T: AgentStore
+        + SessionStore
+        + MessageStore
+        + RunStore
+        + EventLog
+        + MemoryStore
+        + FileStore
+        + Maintenance
 {
 }
 

@@ -29,6 +29,7 @@ mod disconnect;
 mod egress;
 mod enqueue;
 mod fallback;
+mod files;
 mod fork;
 mod graphql_over_http;
 mod guard;
@@ -119,6 +120,11 @@ on_both! {
     structured {
         an_answer_has_data,
         an_invalid_answer_is_made_anew,
+    }
+    files {
+        a_file_reaches_the_model_and_comes_back,
+        a_file_may_come_without_words,
+        a_key_stands_for_the_files_as_well,
     }
     enqueue {
         what_is_enqueued_follows_in_order,

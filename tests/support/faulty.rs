@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use talkgraph::domain::time::Timestamp;
 use talkgraph::domain::{
-    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Memory, Message, MessageId, NodeId,
-    Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, File, FileId, Memory, Message,
+    MessageId, NodeId, Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
 };
 use talkgraph::store::{
-    AgentStore, BranchRange, EventLog, FinishedRun, KeptKey, Kin, Maintenance, MemoryStore,
-    MessageStore, NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange,
-    SessionCursor, SessionFilter, SessionStore, SharedStore, StartedRun, StoreError, Turn,
-    TurnRequest,
+    AgentStore, BranchRange, EventLog, FileStore, FinishedRun, KeptKey, Kin, Maintenance,
+    MemoryStore, MessageStore, NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore,
+    SessionChange, SessionCursor, SessionFilter, SessionStore, SharedStore, StartedRun, StoreError,
+    Turn, TurnRequest,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -129,6 +129,11 @@ delegate! {
     MemoryStore {
         fn save_memory(who: &Principal, memory: &Memory, most: u32) -> Outcome<()>;
         fn memories(who: &Principal, limit: u32) -> Outcome<Vec<Memory>>;
+    }
+    FileStore {
+        fn save_files(who: &Principal, files: &[File]) -> Outcome<()>;
+        fn files_by_id(who: &Principal, ids: &[FileId]) -> Outcome<Vec<File>>;
+        fn delete_files(who: &Principal, ids: &[FileId]) -> Outcome<()>;
     }
     Maintenance {
         fn ping() -> Outcome<()>;

@@ -45,8 +45,8 @@ impl Branches {
         #[graphql(desc = "What to say instead, and of what.")] input: EditMessageInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
-        let (at, text) = input.check(&api.limits)?;
-        let started = api.runner.edit(who, at, text).await;
+        let (at, said) = input.check(&api.limits)?;
+        let started = api.runner.edit(who, at, said).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 

@@ -17,8 +17,10 @@ use crate::graphql::loader::{LatestKin, load};
 use crate::graphql::{ApiError, Code, api};
 use crate::store::Kin;
 
+mod file;
 mod short_cut;
 
+use file::FilePart;
 pub(crate) use short_cut::Message;
 
 /// A message with all that can be asked of it.
@@ -60,6 +62,8 @@ pub(crate) enum MessagePart {
     ToolCall(ToolCallPart),
     /// What a call came to.
     ToolResult(ToolResultPart),
+    /// A file.
+    File(FilePart),
     /// Data.
     Data(DataPart),
 }
@@ -143,6 +147,17 @@ fn visible(part: &domain::Part) -> Option<MessagePart> {
             arguments: arguments.clone(),
         }),
         domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
+        domain::Part::File {
+            id,
+            name,
+            mime_type,
+            bytes,
+        } => MessagePart::File(FilePart {
+            id: *id,
+            name: name.clone(),
+            mime_type: mime_type.clone(),
+            bytes: *bytes,
+        }),
         domain::Part::Data { json: text } => MessagePart::Data(DataPart { data: json(text) }),
     })
 }

@@ -3,6 +3,7 @@
 //! Each text depends only on which conditions it has, so that it is prepared once.
 
 mod agents;
+mod files;
 mod fork;
 mod keys;
 mod memories;
@@ -12,6 +13,7 @@ mod sessions;
 mod turns;
 
 pub(crate) use agents::*;
+pub(crate) use files::*;
 pub(crate) use fork::*;
 pub(crate) use keys::*;
 pub(crate) use memories::*;
