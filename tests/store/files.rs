@@ -17,13 +17,15 @@ fn file(content: &[u8]) -> File {
 pub(crate) async fn a_file_is_what_it_was(database: Arc<Database>) {
     let scene = Scene::new(&database).await;
     let (all, store) = ((0..=255).collect::<Vec<u8>>(), &scene.store);
-    let files = [
+    let mut files = [
         file(&all),
         File {
             name: None,
             ..file(b"x")
         },
     ];
+    // Ids of one moment have no order.
+    files.sort_by_key(|file| file.id);
     store.save_files(&scene.who, &files).await.unwrap();
     let ids = [files[1].id, files[0].id, FileId::new()];
     let mut found = store.files_by_id(&scene.who, &ids).await.unwrap();
