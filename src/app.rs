@@ -157,7 +157,7 @@ impl App {
                 ConfigError::invalid("agents.default", "names no agent of agents.folder")
             })?;
         let bus = Arc::new(Bus::default());
-        let limits = run_limits(&settings.runs);
+        let limits = run_limits(&settings.runs, settings.tools.output_bytes);
         let runner = Runner::new(
             Arc::clone(&store),
             bus,
@@ -362,7 +362,7 @@ fn check_tools(
     Ok(())
 }
 
-fn run_limits(settings: &RunSettings) -> RunLimits {
+fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
     RunLimits {
         active: settings.active,
         queued: settings.queued,
@@ -385,6 +385,9 @@ fn run_limits(settings: &RunSettings) -> RunLimits {
         log_retention: Some(settings.log_retention_s)
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs),
+        interrupt_expiry: Duration::from_secs(settings.interrupt_expiry_s),
+        interrupts: settings.interrupts,
+        client_output_bytes: output_bytes,
         behind_events: settings.subscriber_behind_events,
         lag_events: settings.subscriber_lag_events,
     }

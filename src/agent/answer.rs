@@ -64,6 +64,11 @@ impl Answer {
                 purpose: StepPurpose::Repair,
                 ..
             } => self.begin_repair(),
+            EventBody::InterruptResolved { interrupt } => {
+                if let Some(arguments) = interrupt.edited_arguments() {
+                    self.edit_arguments(interrupt.tool_call_id, arguments.to_string());
+                }
+            }
             EventBody::StepStarted { .. } => self.begin_step(),
             EventBody::StepRestarted { .. } => self.restart_step(),
             _ => {}
@@ -156,18 +161,35 @@ impl Answer {
 
     pub(crate) fn add_arguments(&mut self, call: ToolCallId, delta: String) -> EventBody {
         self.arguments_bytes += delta.len();
-        let parts = self.current_parts().iter_mut();
-        let arguments = parts.rev().find_map(|part| match part {
-            Part::ToolCall { id, arguments, .. } if *id == call => Some(arguments),
-            _ => None,
-        });
-        if let Some(arguments) = arguments {
+        if let Some(arguments) = self.arguments_of(call) {
             arguments.push_str(&delta);
         }
         EventBody::ToolCallArgumentsDelta {
             tool_call_id: call,
             delta,
         }
+    }
+
+    /// A person has put other arguments in the place of the model's.
+    pub(crate) fn edit_arguments(&mut self, call: ToolCallId, edited: String) {
+        let now = edited.len();
+        let before = self.arguments_of(call).map(|arguments| {
+            let before = arguments.len();
+            *arguments = edited;
+            before
+        });
+        if let Some(before) = before {
+            self.arguments_bytes = (self.arguments_bytes + now).saturating_sub(before);
+        }
+    }
+
+    /// The arguments of a call of the current step.
+    fn arguments_of(&mut self, call: ToolCallId) -> Option<&mut String> {
+        let parts = self.current_parts().iter_mut();
+        parts.rev().find_map(|part| match part {
+            Part::ToolCall { id, arguments, .. } if *id == call => Some(arguments),
+            _ => None,
+        })
     }
 
     pub(crate) fn complete_call(&mut self, result: ToolResult) -> EventBody {
@@ -244,8 +266,8 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::RunId;
     use crate::domain::time::now;
+    use crate::domain::{Interrupt, InterruptId, InterruptKind, Resolution, RunId, SessionId};
     use proptest::prelude::*;
 
     /// What a run may do to its answer.
@@ -258,6 +280,7 @@ mod tests {
         Arguments(String),
         Complete(String),
         Data(String),
+        Edit(String),
         Step,
         Repair,
         Restart,
@@ -274,9 +297,31 @@ mod tests {
             1 => text().prop_map(Act::Complete),
             1 => text().prop_map(Act::Data),
             1 => Just(Act::Repair),
+            1 => text().prop_map(Act::Edit),
             1 => Just(Act::Step),
             1 => Just(Act::Restart),
         ]
+    }
+
+    /// An approval of a call with other arguments.
+    fn approved_with(call: ToolCallId, arguments: serde_json::Value) -> Interrupt {
+        let approved = Resolution::Approved {
+            arguments: Some(arguments),
+        };
+        let mut interrupt = Interrupt {
+            id: InterruptId::new(),
+            kind: InterruptKind::ToolApproval,
+            run_id: RunId::new(),
+            session_id: SessionId::new(),
+            tool_call_id: call,
+            tool: "telephone".into(),
+            arguments: serde_json::json!({}),
+            created_at: now(),
+            expires_at: now(),
+            resolution: None,
+        };
+        interrupt.resolve(approved, now()).unwrap();
+        interrupt
     }
 
     proptest! {
@@ -299,6 +344,11 @@ mod tests {
                     Act::Complete(text) => answer.complete_call(ToolResult {
                         tool_call_id: call, text, is_error: false, truncated: false,
                     }),
+                    Act::Edit(text) => {
+                        let interrupt = approved_with(call, serde_json::json!({ "text": text }));
+                        answer.edit_arguments(call, serde_json::json!({ "text": text }).to_string());
+                        EventBody::InterruptResolved { interrupt: Box::new(interrupt) }
+                    }
                     Act::Step => {
                         answer.begin_step();
                         kept_before_step = (answer.parts.clone(), answer.bytes());

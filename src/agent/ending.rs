@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::bus::{LiveRun, RunOutcome};
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{
-    EventBody, FinishReason, Message, Principal, Role, Run, RunEnd, RunError, RunErrorCode,
-    RunStatus,
+    EventBody, FinishReason, Interrupt, Message, Principal, Role, Run, RunEnd, RunError,
+    RunErrorCode, RunStatus,
 };
 use crate::store::{FinishedRun, Rewind, StoreError, Turn};
 
 use super::Runner;
 use super::answer::Answer;
-use super::log::{FIRST_PAUSE, LONGEST_PAUSE, RunLog};
+use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, RunLog};
 
 /// How long a run that another server shall take up may take to write what it has.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(3);
@@ -33,6 +33,10 @@ pub(super) struct Ending {
     /// Events that go into the log together with the end.
     pub(super) pending: Vec<EventBody>,
     pub(super) finish_reason: Option<FinishReason>,
+    /// What it has asked a person or the client so far, answered or not.
+    pub(super) asked: Vec<Interrupt>,
+    /// How long it was made before it waited for answers; that counts towards its time.
+    pub(super) worked: Duration,
 }
 
 impl Ending {
@@ -65,6 +69,8 @@ impl Ending {
             before,
             pending: Vec::new(),
             finish_reason: None,
+            asked: Vec::new(),
+            worked: Duration::ZERO,
         }
     }
 
@@ -110,7 +116,7 @@ impl Ending {
     pub(super) async fn checkpoint(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         let written = async {
-            self.log.append(pending, None).await?;
+            self.log.append(pending, Change::None).await?;
             self.log.settle().await
         };
         match tokio::time::timeout(CHECKPOINT_PATIENCE, written).await {
@@ -141,6 +147,10 @@ impl Ending {
         let (mut run, at) = (self.run.clone(), now());
         let terminal = run.end(end.clone(), at);
         let terminal = terminal.map_err(|error| StoreError::Internal(error.to_string()))?;
+        let closed = self.closed(at);
+        bodies.extend(closed.iter().map(|interrupt| EventBody::InterruptResolved {
+            interrupt: Box::new(interrupt.clone()),
+        }));
         let message = self.message(&run, at);
         if let Some(message) = &message {
             bodies.push(EventBody::MessageCompleted {
@@ -159,6 +169,7 @@ impl Ending {
             node: self.runner.node,
             message: message.clone(),
             rewind,
+            closed: closed.clone(),
             events: events.clone(),
             mends_log: mend,
         };
@@ -172,6 +183,7 @@ impl Ending {
         self.live.publish(&events);
         let news = self.runner.bus.news();
         news.announce(&self.who, self.run.session_id);
+        news.announce_interrupts(&self.who, &closed);
         Ok(())
     }
 

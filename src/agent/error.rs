@@ -53,6 +53,19 @@ pub enum StartError {
     /// The caller's: as many as may wait in the session do so.
     #[error("as many messages as may wait in the session do so; try again when one is answered")]
     SessionQueueFull,
+    /// The caller's: too many tools of its own, or too large ones.
+    #[error("{0}")]
+    ClientTools(String),
+    /// The caller's: one of its own tools cannot be told to a model.
+    #[error("{why}")]
+    ClientTool {
+        /// Which one, from 0.
+        at: usize,
+        /// What of it: `name`, `description` or `parameters`.
+        part: &'static str,
+        /// What is wrong.
+        why: String,
+    },
     /// The caller's: the key stands for something else.
     #[error("the key was used for something else; use a new one")]
     KeyReused,

@@ -18,7 +18,8 @@ use crate::store::{BranchRange, StoreError, TurnRequest};
 use super::ending::Ending;
 use super::files::Contents;
 use super::follow::POLL;
-use super::log::{FIRST_PAUSE, LONGEST_PAUSE, LogError};
+use super::interrupt::Question;
+use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, LogError};
 use super::start::Place;
 use super::steps::Next;
 
@@ -58,12 +59,19 @@ pub(super) enum Begin {
         /// The step that made it.
         step: u32,
     },
+    /// All that the step has asked a person or the client is answered.
+    Resumed {
+        /// That step.
+        step: u32,
+    },
 }
 
 /// Why the making stopped before the model was done.
 pub(super) enum Stop {
     Cancelled,
     Failed(RunError),
+    /// Somebody has to be asked first.
+    AwaitsInput(Vec<Question>),
     /// This server stops; the next one goes on with the run.
     Released,
     /// Another server has the run.
@@ -134,19 +142,30 @@ impl Execution {
     pub(super) async fn run(mut self, begin: Begin, place: Option<Place>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
         let span = tracing::info_span!("run", run = %id, agent = %self.agent.name);
+        // Kept until the run is no longer live: nobody goes on with it or ends it before.
+        let mut turn = None;
         async {
             let made = AssertUnwindSafe(self.make(begin, place))
                 .catch_unwind()
                 .await;
-            let stopped = made.unwrap_or_else(|_| {
+            let mut stopped = made.unwrap_or_else(|_| {
                 tracing::error!("the run panicked");
                 Err(Stop::Failed(internal()))
             });
+            if let Err(Stop::AwaitsInput(questions)) = stopped {
+                turn = Some(runner.awaiting.take(id).await);
+                match self.ending.await_input(questions).await {
+                    Ok(()) => return,
+                    Err(stop) => stopped = Err(stop),
+                }
+            }
             let end = match stopped {
                 Ok(()) => {
                     RunEnd::Completed(self.ending.finish_reason.unwrap_or(FinishReason::Stop))
                 }
                 Err(Stop::Cancelled) => RunEnd::Cancelled,
+                // It was told to wait, above.
+                Err(Stop::AwaitsInput(_)) => RunEnd::Failed(internal()),
                 Err(Stop::Failed(error)) => {
                     tracing::warn!(code = ?error.code, "run failed: {}", error.message);
                     RunEnd::Failed(error)
@@ -162,6 +181,7 @@ impl Execution {
         .instrument(span)
         .await;
         runner.bus.close(id);
+        drop(turn);
     }
 
     async fn make(&mut self, begin: Begin, place: Option<Place>) -> Result<(), Stop> {
@@ -174,7 +194,9 @@ impl Execution {
             made = self.make_undisturbed(begin, place) => made,
         };
         match ended {
-            Err(Stop::Failed(_)) if cancel.is_cancelled() => Err(Stop::Cancelled),
+            Err(Stop::Failed(_) | Stop::AwaitsInput(_)) if cancel.is_cancelled() => {
+                Err(Stop::Cancelled)
+            }
             ended => ended,
         }
     }
@@ -194,9 +216,11 @@ impl Execution {
             }
             Begin::Tools { step } => next = Next::ToolsInDoubt(step),
             Begin::Answered { step } => next = Next::Conclude(step),
+            Begin::Resumed { step } => next = Next::Tools(step),
         }
         let timeout = self.timeout();
-        let answered = tokio::time::timeout(timeout, self.answer(next)).await;
+        let left = timeout.saturating_sub(self.ending.worked);
+        let answered = tokio::time::timeout(left, self.answer(next)).await;
         answered.unwrap_or_else(|_| {
             let error = too_long(RunErrorCode::RunTimeout, "the run", timeout);
             Err(Stop::Failed(error))
@@ -259,7 +283,8 @@ impl Execution {
             Stop::Failed(internal())
         })?;
         let first = first_events(&self.ending.run.model);
-        self.ending.log.append(first, Some(at)).await?;
+        let begins = Change::Begins(at);
+        self.ending.log.append(first, begins).await?;
         Ok(())
     }
 
@@ -270,7 +295,10 @@ impl Execution {
             step,
             discard_after: started,
         };
-        self.ending.log.append(vec![restarted], None).await?;
+        self.ending
+            .log
+            .append(vec![restarted], Change::None)
+            .await?;
         Ok(())
     }
 
@@ -332,7 +360,7 @@ impl Execution {
         // Before the events are taken: a run that is stopped meanwhile still has them.
         self.ending.log.settle().await?;
         let pending = std::mem::take(&mut self.ending.pending);
-        self.ending.log.append(pending, None).await
+        self.ending.log.append(pending, Change::None).await
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_util::stream::{BoxStream, StreamExt};
+use tokio::sync::watch;
 
 use crate::bus::{LiveRun, Ready};
-use crate::domain::{EventBody, Principal, Run, RunEvent, RunId};
+use crate::domain::{EventBody, Principal, Run, RunEvent, RunId, RunStatus};
 
 use super::{FollowError, Runner, Started};
 
@@ -41,16 +42,26 @@ impl Runner {
         self.events(who, started.stored.run.id, started.live, 0)
     }
 
-    /// Whether nothing can come after `after` any more.
-    async fn has_ended(
+    /// The run, unless nothing can come after `after` any more.
+    async fn unended(
         &self,
         who: &Principal,
         run: RunId,
         after: u64,
-    ) -> Result<bool, FollowError> {
+    ) -> Result<Option<Run>, FollowError> {
         let found = self.store.runs_by_id(who, &[run]).await?.pop();
         let stored = found.ok_or(FollowError::UnknownRun(run))?;
-        Ok(stored.status.is_terminal() && stored.last_sequence <= after)
+        let ended = stored.status.is_terminal() && stored.last_sequence <= after;
+        Ok((!ended).then_some(stored))
+    }
+
+    /// How long a follower waits for news of a run that is not made here.
+    fn patience(&self, run: &Run) -> Duration {
+        match run.status {
+            // For hours perhaps, and what happens on this node is told.
+            RunStatus::AwaitingInput => self.poll_interval(),
+            _ => POLL,
+        }
     }
 
     /// Waits with `wait`, or is ended because the server stops. What is ready is told first.
@@ -77,6 +88,7 @@ impl Runner {
         try_stream! {
             // One that reads what was there before it came is not behind.
             let mut caught_up = false;
+            let mut news: Option<watch::Receiver<()>> = None;
             loop {
                 let batch = match live.as_ref().map(|live| live.ready(after, BATCH as usize)) {
                     Some(Ready::Events(events)) => events,
@@ -97,11 +109,22 @@ impl Runner {
                     }
                 };
                 if batch.is_empty() {
-                    if runner.has_ended(&who, run, after).await? {
+                    let Some(stored) = runner.unended(&who, run, after).await? else {
                         return;
+                    };
+                    // Another process makes it, its end is about to be written by recovery, or
+                    // it waits for answers.
+                    if let Some(news) = &mut news {
+                        let wait = async {
+                            // The sender stays as long as somebody receives.
+                            let patience = runner.patience(&stored);
+                            let _ = tokio::time::timeout(patience, news.changed()).await;
+                        };
+                        runner.or_stopping(Some(after), wait).await?;
+                    } else {
+                        // Looks once more, so that nothing is missed in between.
+                        news = Some(runner.bus.news().of_session(stored.session_id));
                     }
-                    // Another process makes it, or its end is about to be written by recovery.
-                    runner.or_stopping(Some(after), tokio::time::sleep(POLL)).await?;
                     live = runner.bus.get(run);
                     continue;
                 }

@@ -31,8 +31,8 @@ const KEY_BATCH: u32 = 500;
 const KEY_BATCHES: u32 = 100;
 
 impl Runner {
-    /// Renews this server's leases, takes up expired runs of others, removes expired keys and
-    /// compacts old logs, until `stop`.
+    /// Renews this server's leases, takes up expired runs of others, answers expired interrupts,
+    /// removes expired keys and compacts old logs, until `stop`.
     pub async fn keep_leases(self: Arc<Self>, stop: CancellationToken) {
         // Three tries before anybody could think that this server is dead.
         let mut ticks = tokio::time::interval(self.limits.lease / 3);
@@ -52,6 +52,12 @@ impl Runner {
             match self.take_up_expired(at, &mut left).await {
                 Ok(()) => expired_at = None,
                 Err(error) => tracing::error!(%error, "expired runs were not taken up"),
+            }
+            if let Err(error) = self.take_up_orphans().await {
+                tracing::error!(%error, "runs that nobody makes were not taken up");
+            }
+            if let Err(error) = self.expire_interrupts().await {
+                tracing::error!(%error, "interrupts did not expire");
             }
             if let Err(error) = self.forget_keys().await {
                 tracing::error!(%error, "expired idempotency keys were not removed");
@@ -101,6 +107,27 @@ impl Runner {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes up runs of this node that nobody makes, where there may be any: they have had
+    /// their last answer while the database was away.
+    async fn take_up_orphans(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.draining.load(Ordering::Acquire) || !self.has_orphans.swap(false, Ordering::AcqRel)
+        {
+            return Ok(());
+        }
+        let most = u32::try_from(self.limits.active + self.limits.queued).unwrap_or(u32::MAX);
+        let taken = async {
+            for (who, run) in self.store.runs_of_node(self.node, most).await? {
+                self.take_up(who, run).await?;
+            }
+            Ok(())
+        };
+        let taken = taken.await;
+        if taken.is_err() {
+            self.has_orphans.store(true, Ordering::Release);
+        }
+        taken
     }
 
     /// Removes expired keys in small batches, so that no start has to wait for long.

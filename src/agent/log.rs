@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::bus::LiveRun;
 use crate::domain::time::{Timestamp, now};
-use crate::domain::{EventBody, NodeId, Principal, RunEvent, RunId};
+use crate::domain::{EventBody, Interrupt, NodeId, Principal, RunEvent, RunId};
 use crate::store::{NewEvents, SharedStore, StoreError};
 
 /// Between tries to write while the database is away. Short, so that a run goes on soon after
@@ -32,6 +32,18 @@ pub(super) enum LogError {
     Refused(String),
 }
 
+/// What events change about their run.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Change {
+    /// Nothing.
+    #[default]
+    None,
+    /// It begins to be made.
+    Begins(Timestamp),
+    /// It waits for these from here on.
+    Awaits(Vec<Interrupt>),
+}
+
 /// Numbers the events of one run. Only its executor has one.
 pub(super) struct RunLog {
     store: SharedStore,
@@ -41,8 +53,8 @@ pub(super) struct RunLog {
     next: u64,
     /// What was queued last, until it is known to be committed.
     unsettled: Vec<Arc<RunEvent>>,
-    /// Whether the run begins with what is unsettled.
-    begins_at: Option<Timestamp>,
+    /// What changes with what is unsettled.
+    change: Change,
     /// Whether something queued could not be written; what follows is refused then.
     broken: Arc<AtomicBool>,
     /// Told when something queued could not be written.
@@ -70,7 +82,7 @@ impl RunLog {
             live,
             next: last + 1,
             unsettled: Vec::new(),
-            begins_at: None,
+            change: Change::None,
             broken: Arc::default(),
             failed: Arc::default(),
             turn: Arc::new(Semaphore::new(1)),
@@ -106,14 +118,14 @@ impl RunLog {
     pub(super) async fn append(
         &mut self,
         bodies: Vec<EventBody>,
-        begins_at: Option<Timestamp>,
+        change: Change,
     ) -> Result<(), LogError> {
         self.settle().await?;
         if bodies.is_empty() {
             return Ok(());
         }
         self.unsettled = self.number(bodies);
-        self.begins_at = begins_at;
+        self.change = change;
         self.queue(false).await;
         Ok(())
     }
@@ -186,11 +198,17 @@ impl RunLog {
             // Goes with the closure even if that is dropped unasked.
             drop(turn);
         });
+        let (started_at, awaits) = match &self.change {
+            Change::None => (None, Vec::new()),
+            Change::Begins(at) => (Some(*at), Vec::new()),
+            Change::Awaits(interrupts) => (None, interrupts.clone()),
+        };
         let new = NewEvents {
             who: self.who.clone(),
             node: self.node,
             events: self.unsettled.clone(),
-            started_at: self.begins_at,
+            started_at,
+            awaits,
             mends_log,
         };
         if let Err(error) = self.store.append_events(new, done).await {

@@ -3,6 +3,7 @@
 mod answer;
 mod branch;
 mod catalog;
+mod client_tools;
 mod context;
 mod disconnect;
 mod ending;
@@ -10,6 +11,7 @@ mod error;
 mod execute;
 mod files;
 mod follow;
+mod interrupt;
 mod lease;
 mod log;
 mod once;
@@ -19,6 +21,7 @@ mod room;
 mod session;
 mod start;
 mod steps;
+mod stop;
 mod structured;
 mod tools;
 mod transcript;
@@ -38,8 +41,10 @@ pub use catalog::{AgentFileError, Catalog, read_agent_files};
 pub use disconnect::CancelOnDrop;
 pub use error::{FollowError, StartError};
 pub use follow::RunEvents;
+pub use interrupt::ResolveError;
 pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
+pub use stop::Stopped;
 pub use structured::check_output_schema;
 pub use transcript::Transcript;
 
@@ -103,6 +108,12 @@ pub struct RunLimits {
     pub session_queue: u32,
     /// How long the log of an ended run stays whole; for ever when absent.
     pub log_retention: Option<Duration>,
+    /// How long an interrupt waits for its answer.
+    pub interrupt_expiry: Duration,
+    /// How many interrupts a run may have.
+    pub interrupts: usize,
+    /// The largest result of a client's tool, in bytes; more is cut.
+    pub client_output_bytes: usize,
     /// How many events a subscriber may be behind before adjacent pieces are merged for it.
     pub behind_events: u64,
     /// How many events a subscriber may be behind before it is ended.
@@ -124,6 +135,11 @@ pub struct Runner {
     keys: Turns<(Arc<str>, Arc<str>, String)>,
     /// Starts that make room for themselves in one session, and runs that take their turn.
     rooms: Turns<SessionId>,
+    /// Whoever lets a run wait for answers, goes on with one, takes one up or ends one that
+    /// waits.
+    awaiting: Turns<RunId>,
+    /// Whether there may be runs of this node that nobody makes.
+    has_orphans: AtomicBool,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
@@ -154,6 +170,8 @@ impl Runner {
             limits,
             keys: Turns::new(),
             rooms: Turns::new(),
+            awaiting: Turns::new(),
+            has_orphans: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),

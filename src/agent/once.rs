@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use crate::bus::RunOutcome;
 use crate::domain::time::Timestamp;
 use crate::domain::time::now;
-use crate::domain::{File, Principal, RunId};
+use crate::domain::{File, InterruptId, Principal, Resolution, RunId, RunStatus};
 use crate::store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
 
 use super::follow::POLL;
-use super::{Runner, StartError, StartRequest, Started};
+use super::{ResolveError, Runner, StartError, StartRequest, Started};
 
 impl StartRequest {
     /// The request's key, as it is stored when the run starts `at`.
@@ -75,6 +75,38 @@ impl Runner {
         }
     }
 
+    /// A client's key for answers to interrupts of a run.
+    pub(super) fn resolve_key(
+        &self,
+        run: RunId,
+        answers: &[(InterruptId, Resolution)],
+        key: String,
+    ) -> NewKey {
+        let answers: Vec<_> = answers
+            .iter()
+            .map(|(id, resolution)| json!([id.to_string(), resolution]))
+            .collect();
+        let canonical = json!(["resolveInterrupts", run.to_string(), answers]);
+        NewKey {
+            key,
+            fingerprint: Sha256::digest(canonical.to_string()).into(),
+            expires_at: now() + self.limits.idempotency_ttl,
+        }
+    }
+
+    /// Refuses a key that stands for other answers, or for something else.
+    pub(super) async fn check_key(
+        &self,
+        who: &Principal,
+        key: &NewKey,
+    ) -> Result<(), ResolveError> {
+        let kept = self.store.kept_key(who, &key.key, now()).await?;
+        match kept.map(|kept| key.again(&kept)) {
+            None | Some(StoreError::Repeated(_)) => Ok(()),
+            Some(_) => Err(ResolveError::KeyReused),
+        }
+    }
+
     /// What the request's key has started before.
     pub(super) async fn earlier(
         &self,
@@ -119,21 +151,26 @@ impl Runner {
         Ok(Started { stored, live })
     }
 
-    /// How a started run has ended, once it has; `None` when that cannot be known here.
+    /// How a started run has ended, once it has, or what it is when it waits for answers; `None` when that cannot be known here.
     pub async fn outcome(
         &self,
         who: &Principal,
         started: &Started,
     ) -> Result<Option<Arc<RunOutcome>>, StoreError> {
-        if let Some(live) = &started.live {
-            return Ok(live.finished().await);
-        }
+        let id = started.stored.run.id;
+        let mut live = started.live.clone();
         loop {
-            let run = self.store.runs_by_id(who, &[started.stored.run.id]).await?;
+            let was_live = live.is_some();
+            if let Some(live) = live.take()
+                && let Some(outcome) = live.finished().await
+            {
+                return Ok(Some(outcome));
+            }
+            let run = self.store.runs_by_id(who, &[id]).await?;
             let Some(run) = run.into_iter().next() else {
                 return Ok(None);
             };
-            if run.status.is_terminal() {
+            if run.status.is_terminal() || run.status == RunStatus::AwaitingInput {
                 let output = &[run.output_message_id];
                 let message = self.store.messages_by_id(who, output).await?.pop();
                 return Ok(Some(Arc::new(RunOutcome {
@@ -142,8 +179,15 @@ impl Runner {
                     withdrawn: false,
                 })));
             }
-            // Another process makes it.
-            tokio::time::sleep(POLL).await;
+            live = self.bus.get(id);
+            match (was_live, &live) {
+                // It has had its answers already.
+                (_, Some(_)) => {}
+                // This server has left it to the next one.
+                (true, None) => return Ok(None),
+                // Another process makes it.
+                (false, None) => tokio::time::sleep(POLL).await,
+            }
         }
     }
 }

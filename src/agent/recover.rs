@@ -1,10 +1,12 @@
 //! Taking up runs whose server is gone, from what their logs tell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::domain::time::Timestamp;
 use crate::domain::{
-    Agent, EventBody, FinishReason, OnRestart, Principal, Run, RunEnd, RunError, RunErrorCode,
-    RunEvent, RunStatus, Usage,
+    Agent, EventBody, FinishReason, Interrupt, Message, OnRestart, Principal, Run, RunEnd,
+    RunError, RunErrorCode, RunEvent, RunStatus, Usage,
 };
 use crate::store::StoreError;
 
@@ -21,10 +23,32 @@ impl Runner {
         who: Principal,
         run: Run,
     ) -> Result<(), StoreError> {
+        let _turn = self.awaiting.take(run.id).await;
         // Ours and live only if this very process was too slow to renew its lease.
         if self.bus.get(run.id).is_some() {
             return Ok(());
         }
+        let id = run.id;
+        let mut reopened = self.reopen(who, run).await?;
+        let begin = reopened.begin();
+        if reopened.agent.is_none() || !self.may_go_on(begin, reopened.restarts) {
+            tracing::warn!(run = %id, "ending a run whose server is gone");
+            reopened.ending.finish(RunEnd::Failed(interrupted())).await;
+            self.bus.close(id);
+            return Ok(());
+        }
+        tracing::warn!(run = %id, ?begin, "going on with a run whose server is gone");
+        reopened.ending.worked = Duration::ZERO;
+        self.execute(reopened, begin);
+        Ok(())
+    }
+
+    /// A run as its log tells of it. It is live from here on.
+    pub(super) async fn reopen(
+        self: &Arc<Self>,
+        who: Principal,
+        run: Run,
+    ) -> Result<Reopened, StoreError> {
         let log = self.log_of(&who, run.id).await?;
         let input = self
             .store
@@ -40,28 +64,53 @@ impl Runner {
         kept.restart_step();
         let text = checkpoint.answer.text();
         live.seed(checkpoint.last, text, kept.text().len());
-        let begin = checkpoint.begin(&run);
         let mut ending = Ending::new(self, who, run, &input, before, live, checkpoint.answer);
         ending.run.usage = checkpoint.usage;
         ending.run.last_sequence = checkpoint.last;
         ending.finish_reason = checkpoint.finish_reason;
-        let Some(agent) = agent.filter(|_| self.may_go_on(begin, checkpoint.restarts)) else {
-            tracing::warn!(run = %id, "ending a run whose server is gone");
-            ending.finish(RunEnd::Failed(interrupted())).await;
-            self.bus.close(id);
-            return Ok(());
-        };
-        tracing::warn!(run = %id, ?begin, "going on with a run whose server is gone");
-        self.tasks
-            .spawn(Execution::new(Arc::new(agent), input, ending).run(begin, None));
-        Ok(())
+        ending.asked = checkpoint.asked;
+        ending.worked = checkpoint.worked;
+        Ok(Reopened {
+            agent,
+            input,
+            ending,
+            step: checkpoint.step,
+            restarts: checkpoint.restarts,
+        })
+    }
+
+    /// Makes a run further from where it begins. One whose agent is gone fails.
+    pub(super) fn execute(self: &Arc<Self>, reopened: Reopened, begin: Begin) {
+        let Reopened {
+            agent,
+            input,
+            mut ending,
+            ..
+        } = reopened;
+        match agent {
+            Some(agent) => {
+                let execution = Execution::new(Arc::new(agent), input, ending);
+                self.tasks.spawn(execution.run(begin, None));
+            }
+            None => {
+                let runner = Arc::clone(self);
+                self.tasks.spawn(async move {
+                    ending.finish(RunEnd::Failed(interrupted())).await;
+                    runner.bus.close(ending.run.id);
+                });
+            }
+        }
     }
 
     /// Whether a run is made further. One that has taken servers down with it too often is not.
     fn may_go_on(&self, begin: Begin, restarts: u32) -> bool {
         match begin {
             // Nothing of them was made yet, or nothing is left to be made.
-            Begin::Queued | Begin::Enqueued | Begin::Announced | Begin::Answered { .. } => true,
+            Begin::Queued
+            | Begin::Enqueued
+            | Begin::Announced
+            | Begin::Resumed { .. }
+            | Begin::Answered { .. } => true,
             Begin::Again { .. } | Begin::Tools { .. } => {
                 self.limits.on_restart == OnRestart::Resume && restarts < self.limits.restarts
             }
@@ -88,6 +137,34 @@ fn interrupted() -> RunError {
     }
 }
 
+/// A run that is live again, as far as its log tells of it.
+pub(super) struct Reopened {
+    /// The agent with the run's version, unless it is gone.
+    agent: Option<Agent>,
+    input: Message,
+    pub(super) ending: Ending,
+    /// The step that began last, with the sequence of its `StepStarted`.
+    step: Option<(u32, u64)>,
+    /// How often steps were made again.
+    restarts: u32,
+}
+
+impl Reopened {
+    /// Where the making begins after a server has died.
+    pub(super) fn begin(&self) -> Begin {
+        let run = &self.ending.run;
+        match (self.step, self.ending.finish_reason) {
+            _ if run.enqueued => Begin::Enqueued,
+            _ if run.status == RunStatus::Queued => Begin::Queued,
+            (Some((step, _)), Some(FinishReason::ToolCalls)) => Begin::Tools { step },
+            (Some((step, _)), Some(_)) => Begin::Answered { step },
+            (Some((step, started)), None) => Begin::Again { step, started },
+            // Its first event and its state are written together, and a step begins with it.
+            (None, _) => Begin::Announced,
+        }
+    }
+}
+
 /// What a run's log tells of how far it had got.
 struct Checkpoint {
     answer: Answer,
@@ -100,6 +177,11 @@ struct Checkpoint {
     finish_reason: Option<FinishReason>,
     /// How often steps were made again.
     restarts: u32,
+    /// What it has asked a person or the client.
+    asked: Vec<Interrupt>,
+    /// How long it was made until it waited last, and since when it is made again.
+    worked: Duration,
+    works_since: Option<Timestamp>,
 }
 
 impl Checkpoint {
@@ -111,6 +193,9 @@ impl Checkpoint {
             step: None,
             finish_reason: None,
             restarts: 0,
+            asked: Vec::new(),
+            worked: Duration::ZERO,
+            works_since: None,
         };
         for event in log {
             checkpoint.apply(event);
@@ -121,6 +206,8 @@ impl Checkpoint {
     fn apply(&mut self, event: &RunEvent) {
         self.answer.apply(event);
         self.last = event.sequence;
+        Ending::know(&mut self.asked, &event.body);
+        self.clock(event);
         match &event.body {
             EventBody::StepStarted { step, .. } => {
                 self.step = Some((*step, event.sequence));
@@ -135,15 +222,90 @@ impl Checkpoint {
         }
     }
 
-    fn begin(&self, run: &Run) -> Begin {
-        match (self.step, self.finish_reason) {
-            _ if run.enqueued => Begin::Enqueued,
-            _ if run.status == RunStatus::Queued => Begin::Queued,
-            (Some((step, _)), Some(FinishReason::ToolCalls)) => Begin::Tools { step },
-            (Some((step, _)), Some(_)) => Begin::Answered { step },
-            (Some((step, started)), None) => Begin::Again { step, started },
-            // Its first event and its state are written together, and a step begins with it.
-            (None, _) => Begin::Announced,
+    /// Counts the time that the run is made, without the waiting.
+    fn clock(&mut self, event: &RunEvent) {
+        match event.body {
+            EventBody::RunStarted | EventBody::InterruptResolved { .. } => {
+                self.works_since = Some(event.at);
+            }
+            // Whoever takes a run up has its whole time once more.
+            EventBody::StepRestarted { .. } => {
+                (self.worked, self.works_since) = (Duration::ZERO, Some(event.at));
+            }
+            EventBody::InterruptRequested { .. } => {
+                let since = self.works_since.take();
+                let worked = since.and_then(|since| (event.at - since).to_std().ok());
+                self.worked += worked.unwrap_or_default();
+            }
+            _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::time::now;
+    use crate::domain::{InterruptId, InterruptKind, MessageId, Resolution, RunId};
+    use crate::domain::{SessionId, ToolCallId};
+
+    /// What a run with these events at these seconds has of its time.
+    fn worked(events: &[(i64, EventBody)]) -> u64 {
+        let (begun, run_id) = (now(), RunId::new());
+        let events = events.iter().zip(1..);
+        let log: Vec<_> = events
+            .map(|((second, body), sequence)| RunEvent {
+                run_id,
+                sequence,
+                first_sequence: sequence,
+                at: begun + TimeDelta::seconds(*second),
+                body: body.clone(),
+            })
+            .collect();
+        Checkpoint::of(MessageId::new(), &log).worked.as_secs()
+    }
+
+    #[test]
+    fn the_time_that_a_run_waits_does_not_count() {
+        let mut interrupt = Interrupt {
+            id: InterruptId::new(),
+            kind: InterruptKind::ToolApproval,
+            run_id: RunId::new(),
+            session_id: SessionId::new(),
+            tool_call_id: ToolCallId::new(),
+            tool: "telephone".into(),
+            arguments: json!({}),
+            created_at: now(),
+            expires_at: now(),
+            resolution: None,
+        };
+        let requested = EventBody::InterruptRequested {
+            interrupt: Box::new(interrupt.clone()),
+        };
+        interrupt.resolve(Resolution::Expired, now()).unwrap();
+        let resolved = EventBody::InterruptResolved {
+            interrupt: Box::new(interrupt),
+        };
+        let restarted = EventBody::StepRestarted {
+            step: 1,
+            discard_after: 1,
+        };
+        let begun = (0, EventBody::RunStarted);
+        let first = [
+            begun.clone(),
+            (10, requested.clone()),
+            (10, requested.clone()),
+            (1_000, resolved.clone()),
+            (2_000, resolved.clone()),
+        ];
+        assert_eq!(worked(&first), 10);
+        let second = [&first[..], &[(2_005, requested.clone()), (3_000, resolved)]].concat();
+        assert_eq!(worked(&second), 15);
+        // Whoever takes it up has the whole time once more.
+        let again = [begun, (500, restarted), (507, requested)];
+        assert_eq!(worked(&again), 7);
     }
 }

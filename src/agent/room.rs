@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{ConcurrencyPolicy, Principal, RunId};
 
-use super::{Runner, StartError};
+use super::{Runner, StartError, Stopped};
 
 /// How long a stopped run gets to write its end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -16,28 +16,22 @@ impl Runner {
     /// Stops a session's active run as the policy says and waits for its end. The caller has
     /// checked whose it is.
     pub(super) async fn make_room(
-        &self,
+        self: &std::sync::Arc<Self>,
         who: &Principal,
         run: RunId,
         policy: ConcurrencyPolicy,
     ) -> Result<(), StartError> {
-        let Some(live) = self.bus.get(run) else {
-            let found = self.store.runs_by_id(who, &[run]).await?;
-            return match found.iter().any(|run| !run.status.is_terminal()) {
-                true => Err(StartError::Elsewhere(run)),
-                false => Ok(()),
-            };
-        };
-        match policy {
+        let withdraw = match policy {
             ConcurrencyPolicy::Reject | ConcurrencyPolicy::Enqueue => {
                 return Err(StartError::ActiveRun(run));
             }
-            ConcurrencyPolicy::Interrupt => live.cancel_token().cancel(),
-            ConcurrencyPolicy::Rollback => live.withdraw(),
-        }
-        match tokio::time::timeout(PATIENCE, live.finished()).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(StartError::StillActive(run)),
+            ConcurrencyPolicy::Interrupt => false,
+            ConcurrencyPolicy::Rollback => true,
+        };
+        match self.stop(who, run, withdraw, PATIENCE).await? {
+            Stopped::Ended(_) | Stopped::Unknown => Ok(()),
+            Stopped::Ending => Err(StartError::StillActive(run)),
+            Stopped::Elsewhere => Err(StartError::Elsewhere(run)),
         }
     }
 }

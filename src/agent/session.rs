@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_stream::try_stream;
 use futures_util::stream::{BoxStream, StreamExt};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::domain::{Principal, RunId, Session, SessionId};
+use crate::domain::{Interrupt, Principal, RunId, Session, SessionId};
 
 use super::follow::check_place;
 use super::{FollowError, RunEvents, Runner};
@@ -57,23 +58,7 @@ impl Runner {
         let (runner, who) = (Arc::clone(self), who.clone());
         let mut changes = self.bus.news().of_owner(&who);
         try_stream! {
-            loop {
-                let mut change = None;
-                let wait = async { change = Some(changes.recv().await) };
-                runner.or_stopping(None, wait).await?;
-                let mut ids = match change {
-                    Some(Ok(session)) => vec![session],
-                    Some(Err(RecvError::Lagged(_))) => {
-                        Err(FollowError::TooSlow { after: None })?
-                    }
-                    Some(Err(RecvError::Closed)) | None => return,
-                };
-                // The channel is bounded, and so is this.
-                while let Ok(session) = changes.try_recv() {
-                    ids.push(session);
-                }
-                ids.sort_unstable();
-                ids.dedup();
+            while let Some(ids) = runner.next_changes(&mut changes).await? {
                 let mut sessions = runner.store.sessions_even_deleted(&who, &ids).await?;
                 sessions.sort_by_key(|session| session.updated_at);
                 for session in sessions {
@@ -82,6 +67,48 @@ impl Runner {
             }
         }
         .boxed()
+    }
+
+    /// The interrupts of `who` as they are after each change from now on.
+    pub fn interrupt_changes(
+        self: &Arc<Self>,
+        who: &Principal,
+    ) -> BoxStream<'static, Result<Interrupt, FollowError>> {
+        let (runner, who) = (Arc::clone(self), who.clone());
+        let mut changes = self.bus.news().of_interrupts(&who);
+        try_stream! {
+            while let Some(ids) = runner.next_changes(&mut changes).await? {
+                let mut interrupts = runner.store.interrupts_by_id(&who, &ids).await?;
+                interrupts.sort_by_key(|interrupt| interrupt.id);
+                for interrupt in interrupts {
+                    yield interrupt;
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// What has changed since the last call, each once; waits until there is something. None
+    /// when nothing can come any more.
+    async fn next_changes<T: Clone + Ord>(
+        &self,
+        changes: &mut Receiver<T>,
+    ) -> Result<Option<Vec<T>>, FollowError> {
+        let mut change = None;
+        let wait = async { change = Some(changes.recv().await) };
+        self.or_stopping(None, wait).await?;
+        let mut ids = match change {
+            Some(Ok(id)) => vec![id],
+            Some(Err(RecvError::Lagged(_))) => return Err(FollowError::TooSlow { after: None }),
+            Some(Err(RecvError::Closed)) | None => return Ok(None),
+        };
+        // The channel is bounded, and so is this.
+        while let Ok(id) = changes.try_recv() {
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Some(ids))
     }
 
     fn turns(

@@ -21,7 +21,7 @@ use super::execute::{Begin, Execution, first_events};
 use super::files;
 use super::log::numbered;
 use super::structured::check_tool_choice;
-use super::{Runner, StartError, room};
+use super::{Runner, StartError, client_tools, room};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -99,6 +99,7 @@ impl Runner {
         let (session, agent) = self.place(&who, &request).await?;
         check_tool_choice(&agent, &request.options)?;
         self.check_files(&agent, &request.files)?;
+        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),

@@ -15,7 +15,7 @@ use crate::llm::{ChatMessage, ChatRequest, ChatRole, StreamPart};
 use super::context::Fitted;
 use super::execute::{Execution, Stop, internal, too_long};
 use super::prompt;
-use super::tools::{Call, Toolbox};
+use super::tools::Toolbox;
 
 /// How many parts of the model's stream are taken at once when they are there already.
 const READY_PARTS: usize = 256;
@@ -95,6 +95,7 @@ impl Execution {
             toolbox: Toolbox::new(
                 &ending.runner.tools,
                 &spec.tools,
+                &ending.run.options.client_tools,
                 ending.who.clone(),
                 ending.run.id,
                 ending.live.cancel_token().clone(),
@@ -213,16 +214,11 @@ impl Execution {
     }
 
     /// Makes the calls that have no result, and tells each result as it comes. Returns how
-    /// many of them the model has got wrong.
+    /// many of them the model has got wrong. Where somebody has to be asked about others, the
+    /// run waits then.
     async fn call_tools(&mut self, toolbox: &Toolbox, in_doubt: bool) -> Result<u32, Stop> {
-        let calls = self.ending.answer.open_calls().into_iter();
-        let mut calls: Vec<_> = calls
-            .map(|(id, name, arguments)| Call {
-                id,
-                name,
-                arguments,
-            })
-            .collect();
+        let sorted = self.ending.sort_calls(toolbox);
+        let mut calls = sorted.make;
         if in_doubt {
             let (ending, mut again) = (&mut self.ending, Vec::new());
             for call in calls {
@@ -247,7 +243,10 @@ impl Execution {
         }
         // A finished call is not made again, whatever happens from here on.
         self.ending.log.settle().await?;
-        Ok(mistakes)
+        match sorted.ask.is_empty() {
+            true => Ok(mistakes),
+            false => Err(Stop::AwaitsInput(sorted.ask)),
+        }
     }
 
     /// Says that the step after `step` begins; returns which one that is.

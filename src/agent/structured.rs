@@ -34,11 +34,13 @@ pub fn check_output_schema(schema: &Value) -> Result<(), String> {
 
 /// Whether the agent has what is to be called.
 pub(super) fn check_tool_choice(agent: &Agent, options: &RunOptions) -> Result<(), StartError> {
-    let tools = &agent.current.spec.tools;
+    let own = &agent.current.spec.tools;
+    let clients = options.client_tools.iter().map(|tool| &tool.name);
+    let tools: Vec<_> = own.iter().chain(clients).collect();
     let missing = match &options.tool_choice {
         ToolChoice::Auto | ToolChoice::None => return Ok(()),
         ToolChoice::Required if tools.is_empty() => None,
-        ToolChoice::Named(name) if !tools.contains(name) => Some(name.clone()),
+        ToolChoice::Named(name) if !tools.contains(&name) => Some(name.clone()),
         ToolChoice::Required | ToolChoice::Named(_) => return Ok(()),
     };
     Err(StartError::NoTool {

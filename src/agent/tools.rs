@@ -6,9 +6,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::Value;
 
-use crate::domain::{Principal, RunId, ToolCallId, ToolResult};
+use crate::domain::{self, InterruptKind, Principal, RunId, ToolCallId, ToolResult};
 use crate::llm::ToolSpec;
-use crate::tool::{CallerHeaders, RegisteredTool, ToolContext, ToolError, ToolRegistry};
+use crate::tool::{
+    CallerHeaders, ClientTool, RegisteredTool, ToolContext, ToolError, ToolRegistry,
+};
 
 /// A call that a model has asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(super) struct Call {
     pub(super) name: String,
     /// JSON text, as the model wrote it.
     pub(super) arguments: String,
+    /// Whether a person has approved it.
+    pub(super) is_approved: bool,
 }
 
 /// What a call came to.
@@ -30,21 +34,27 @@ pub(super) struct Called {
 #[derive(Clone)]
 pub(super) struct Toolbox {
     tools: Vec<Arc<RegisteredTool>>,
+    /// Those that the client has.
+    clients: Vec<Arc<ClientTool>>,
     who: Principal,
     run: RunId,
     cancel: tokio_util::sync::CancellationToken,
 }
 
 impl Toolbox {
-    /// The tools with these names, as far as the server has them now.
+    /// The tools with these names, as far as the server has them now, and the client's own.
     pub(super) fn new(
         registry: &ToolRegistry,
         names: &[String],
+        clients: &[domain::ClientTool],
         who: Principal,
         run: RunId,
         cancel: tokio_util::sync::CancellationToken,
     ) -> Self {
+        // They were checked when the run started.
+        let client = |tool| registry.client_tool(tool).ok().map(Arc::new);
         Self {
+            clients: clients.iter().filter_map(client).collect(),
             tools: names.iter().filter_map(|name| registry.get(name)).collect(),
             who,
             run,
@@ -59,7 +69,34 @@ impl Toolbox {
             description: tool.definition().description.clone(),
             parameters: tool.definition().parameters.clone(),
         };
-        self.tools.iter().map(spec).collect()
+        let clients = self.clients.iter().map(|tool| tool.definition());
+        let clients = clients.map(|tool| ToolSpec {
+            name: tool.name.clone(),
+            description: tool.description.clone(),
+            parameters: tool.parameters.clone(),
+        });
+        self.tools.iter().map(spec).chain(clients).collect()
+    }
+
+    /// Whom a call has to be asked about first, with its arguments. None for those that can be
+    /// made, and for those that are wrong, which the model is told by making them.
+    pub(super) fn question(&self, call: &Call) -> Option<(InterruptKind, Value)> {
+        let arguments: Value = serde_json::from_str(&call.arguments).ok()?;
+        if let Some(tool) = self.client(&call.name) {
+            tool.validate(&arguments).ok()?;
+            return Some((InterruptKind::ClientToolCall, arguments));
+        }
+        let tool = self.find(&call.name)?;
+        // A person is asked only about calls that could be made.
+        tool.validate(&arguments).ok()?;
+        let asks = tool.needs_approval(&arguments) && !call.is_approved;
+        asks.then_some((InterruptKind::ToolApproval, arguments))
+    }
+
+    fn client(&self, name: &str) -> Option<&Arc<ClientTool>> {
+        self.clients
+            .iter()
+            .find(|tool| tool.definition().name == name)
     }
 
     fn find(&self, name: &str) -> Option<&Arc<RegisteredTool>> {
@@ -105,13 +142,18 @@ impl Toolbox {
     }
 
     async fn try_call(&self, call: &Call) -> Result<crate::tool::ToolOutput, ToolError> {
+        let arguments = serde_json::from_str(&call.arguments)
+            .map_err(|error| ToolError::NotJson(error.to_string()));
+        if let Some(tool) = self.client(&call.name) {
+            tool.validate(&arguments?)?;
+            // Only the client makes it.
+            return Err(ToolError::NotApproved);
+        }
         let tool = self.find(&call.name);
         let tool = tool.ok_or_else(|| ToolError::Unknown(call.name.clone()))?;
-        let arguments: Value = serde_json::from_str(&call.arguments)
-            .map_err(|error| ToolError::NotJson(error.to_string()))?;
-        // A person is asked only about calls that could be made.
+        let arguments: Value = arguments?;
         tool.validate(&arguments)?;
-        if tool.needs_approval(&arguments) {
+        if tool.needs_approval(&arguments) && !call.is_approved {
             return Err(ToolError::NotApproved);
         }
         let context = ToolContext {

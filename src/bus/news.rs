@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, watch};
 
-use crate::domain::{Principal, SessionId};
+use crate::domain::{Interrupt, InterruptId, Principal, SessionId};
 
 /// How many changes of an owner's sessions one who lists them may be behind.
 const CHANGES: usize = 256;
@@ -19,6 +19,7 @@ const FEW: usize = 64;
 pub struct SessionNews {
     sessions: Mutex<Watched<SessionId, watch::Sender<()>>>,
     owners: Mutex<Watched<Owner, broadcast::Sender<SessionId>>>,
+    interrupts: Mutex<Watched<Owner, broadcast::Sender<InterruptId>>>,
 }
 
 /// Tenant and owner.
@@ -62,6 +63,30 @@ impl SessionNews {
             // Whoever listened may have gone.
             let _ = channel.send(session);
         }
+    }
+
+    /// Interrupts of an owner's runs were requested or resolved, and that is committed.
+    pub fn announce_interrupts<'i>(
+        &self,
+        who: &Principal,
+        interrupts: impl IntoIterator<Item = &'i Interrupt>,
+    ) {
+        let owner = (Arc::clone(&who.tenant), Arc::clone(&who.owner));
+        if let Some(channel) = locked(&self.interrupts).channels.get(&owner) {
+            for interrupt in interrupts {
+                // Whoever listened may have gone.
+                let _ = channel.send(interrupt.id);
+            }
+        }
+    }
+
+    /// Is told which interrupts of an owner are requested or resolved from now on.
+    pub fn of_interrupts(&self, who: &Principal) -> broadcast::Receiver<InterruptId> {
+        let mut interrupts = locked(&self.interrupts);
+        let owner = (Arc::clone(&who.tenant), Arc::clone(&who.owner));
+        let is_used = |channel: &broadcast::Sender<InterruptId>| channel.receiver_count() > 0;
+        let channel = interrupts.channel(owner, is_used, || broadcast::Sender::new(CHANGES));
+        channel.subscribe()
     }
 
     /// Is told of each change of a session from now on.

@@ -143,6 +143,8 @@ sections! {
         restarts: u32,
         store_outage_s: u64,
         session_queue: u32,
+        interrupt_expiry_s: u64,
+        interrupts: usize,
         log_retention_s: u64,
         subscriber_behind_events: u64,
         subscriber_lag_events: u64,
@@ -226,6 +228,9 @@ const QUERY_NESTING: RangeInclusive<usize> = 1..=64;
 /// More than this is a token that people see being late.
 const MOST_WRITE_GATHER_US: u64 = 20_000;
 
+/// A run that waits keeps its session to itself.
+const MOST_INTERRUPT_EXPIRY_S: u64 = 31_536_000;
+
 const HIDDEN: &str = "(hidden)";
 
 #[expect(clippy::ref_option, reason = "serde hands the field by reference")]
@@ -293,6 +298,14 @@ impl Settings {
                 "must be from 1 to 64: the parser follows no deeper",
             ));
         }
+        if self.runs.interrupt_expiry_s > MOST_INTERRUPT_EXPIRY_S {
+            return Err(ConfigError::invalid(
+                "runs.interrupt_expiry_s",
+                format!(
+                    "at most {MOST_INTERRUPT_EXPIRY_S}, a year: the session is busy until then"
+                ),
+            ));
+        }
         if self.store.write_gather_us > MOST_WRITE_GATHER_US {
             return Err(ConfigError::invalid(
                 "store.write_gather_us",
@@ -309,7 +322,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 34] = [
+        let positive: [(&'static str, u64); 36] = [
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
@@ -362,6 +375,8 @@ impl Settings {
             ("runs.idempotency_ttl_s", self.runs.idempotency_ttl_s),
             ("runs.step_timeout_s", self.runs.step_timeout_s),
             ("runs.max_steps", u64::from(self.runs.max_steps)),
+            ("runs.interrupt_expiry_s", self.runs.interrupt_expiry_s),
+            ("runs.interrupts", self.runs.interrupts as u64),
             ("runs.parallel_tools", self.runs.parallel_tools as u64),
             (
                 "runs.max_output_tokens",

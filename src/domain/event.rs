@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{MessageId, RunId, ToolCallId};
+use super::interrupt::Interrupt;
 use super::message::ToolResult;
 use super::run::{FinishReason, RunError, Usage};
 use super::time::Timestamp;
@@ -106,6 +107,16 @@ pub enum EventBody {
         /// JSON text.
         data: String,
     },
+    /// The run waits for a person or the client.
+    InterruptRequested {
+        /// What it waits for.
+        interrupt: Box<Interrupt>,
+    },
+    /// An interrupt was answered, or nobody is asked any more.
+    InterruptResolved {
+        /// The interrupt, with its resolution.
+        interrupt: Box<Interrupt>,
+    },
     /// What the run has used so far.
     UsageUpdated {
         /// The sum over all steps.
@@ -189,6 +200,7 @@ struct AnyEventBody {
     #[serde(default)]
     purpose: StepPurpose,
     data: Option<String>,
+    interrupt: Option<Box<Interrupt>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -203,6 +215,8 @@ enum EventKind {
     ToolCallArgumentsDelta,
     ToolCallCompleted,
     DataAdded,
+    InterruptRequested,
+    InterruptResolved,
     UsageUpdated,
     MessageCompleted,
     RunCompleted,
@@ -261,6 +275,12 @@ impl EventBody {
             EventKind::DataAdded => Self::DataAdded {
                 message_id: any.message_id?,
                 data: any.data?,
+            },
+            EventKind::InterruptRequested => Self::InterruptRequested {
+                interrupt: any.interrupt?,
+            },
+            EventKind::InterruptResolved => Self::InterruptResolved {
+                interrupt: any.interrupt?,
             },
             EventKind::UsageUpdated => Self::UsageUpdated { usage: any.usage? },
             EventKind::MessageCompleted => Self::MessageCompleted {

@@ -34,6 +34,8 @@ ids! {
     ToolCallId, ToolCallTag = "tcl";
     /// Names a file.
     FileId, FileTag = "fil";
+    /// Names one thing that a run waits for.
+    InterruptId, InterruptTag = "int";
     /// Names one running server process, which owns the runs it executes.
     NodeId, NodeTag = "nod";
 }

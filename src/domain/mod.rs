@@ -3,9 +3,11 @@
 //! Every other room speaks in these words, and none of them may be imported here.
 
 pub mod agent;
+pub mod client_tool;
 pub mod event;
 pub mod file;
 pub mod ids;
+pub mod interrupt;
 pub mod memory;
 pub mod message;
 pub(crate) mod one_or_many;
@@ -16,9 +18,13 @@ pub mod session;
 pub mod time;
 
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
+pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 pub use event::{EventBody, RunEvent, StepPurpose};
 pub use file::File;
-pub use ids::{AgentId, AgentVersionId, FileId, MessageId, NodeId, RunId, SessionId, ToolCallId};
+pub use ids::{
+    AgentId, AgentVersionId, FileId, InterruptId, MessageId, NodeId, RunId, SessionId, ToolCallId,
+};
+pub use interrupt::{AlreadyResolved, Interrupt, InterruptKind, Resolution, Resolved};
 pub use memory::Memory;
 pub use message::{Message, Part, Role, ToolResult};
 pub use page::{Page, PageRequest};

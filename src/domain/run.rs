@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::{EnumString, IntoStaticStr};
 
+use super::client_tool::ClientTool;
 use super::event::EventBody;
 use super::ids::{AgentId, AgentVersionId, MessageId, RunId, SessionId};
+use super::interrupt::Interrupt;
 use super::time::Timestamp;
 
 /// Where a run stands.
@@ -184,6 +186,8 @@ impl Usage {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunOptions {
+    /// The client's own tools, told to the model beside the agent's.
+    pub client_tools: Vec<ClientTool>,
     /// The JSON Schema of the answer; the agent's own when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
@@ -226,7 +230,8 @@ pub struct Run {
     pub agent_version_id: AgentVersionId,
     /// `provider/model` it runs with.
     pub model: String,
-    /// Where it stands. Changed by [`Run::enqueue`], [`Run::begin`] and [`Run::end`] alone.
+    /// Where it stands. Changed by [`Run::enqueue`], [`Run::begin`],
+    /// [`Run::await_input`], [`Run::resume`] and [`Run::end`] alone.
     pub status: RunStatus,
     /// Whether it waits for others of its session, and has no place in its branch yet.
     pub enqueued: bool,
@@ -311,6 +316,30 @@ impl Run {
         self.enqueued = false;
         self.started_at = Some(at);
         Ok(())
+    }
+
+    /// A run that is being made waits for these. Returns the events that announce them, which
+    /// are written with its new state.
+    pub fn await_input(
+        &mut self,
+        interrupts: &[Interrupt],
+    ) -> Result<Vec<EventBody>, IllegalTransition> {
+        self.go(RunStatus::AwaitingInput)?;
+        let requested = |interrupt: &Interrupt| EventBody::InterruptRequested {
+            interrupt: Box::new(interrupt.clone()),
+        };
+        Ok(interrupts.iter().map(requested).collect())
+    }
+
+    /// A run whose interrupts are all answered is made further.
+    pub fn resume(&mut self) -> Result<(), IllegalTransition> {
+        match self.status {
+            RunStatus::AwaitingInput => self.go(RunStatus::Running),
+            from => Err(IllegalTransition {
+                from,
+                to: RunStatus::Running,
+            }),
+        }
     }
 
     /// Ends the run. Returns the event that announces it, which is written with it.

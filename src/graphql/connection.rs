@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 use uuid::Uuid;
 
-use crate::domain::{Page, PageRequest};
+use crate::domain::{InterruptId, Page, PageRequest};
 use crate::store::SessionCursor;
 
 use super::{ApiError, ApiLimits};
@@ -103,6 +103,19 @@ impl Position for SessionCursor {
             updated_at: DateTime::from_timestamp_micros(micros.parse().ok()?)?,
             id: Uuid::try_parse(id).ok()?.into(),
         })
+    }
+}
+
+/// Interrupts are listed by their ids, which sort by time.
+impl Position for InterruptId {
+    const KIND: &'static str = "interrupt";
+
+    fn encode(&self) -> String {
+        self.uuid().simple().to_string()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        Some(Uuid::try_parse(text).ok()?.into())
     }
 }
 

@@ -107,6 +107,11 @@ impl ApiError {
         }
     }
 
+    /// A task of ours that was lost.
+    pub(crate) fn lost(why: String) -> Self {
+        Self::fault(Fault::Start(why))
+    }
+
     /// Names the argument that is to blame.
     #[must_use]
     pub fn at(mut self, field: &str) -> Self {
@@ -191,6 +196,7 @@ impl From<StoreError> for ApiError {
             )
             .about_run(run),
             StoreError::KeyReused => StartError::KeyReused.into(),
+            StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
             StoreError::Conflict => Self::new(Code::Conflict, "changed by somebody else meanwhile"),
             StoreError::Unavailable(why) => Self::unavailable(Fault::Store(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
@@ -217,6 +223,10 @@ impl From<StartError> for ApiError {
                 field: Some("input.sessionId".to_owned()),
                 ..StoreError::ActiveRun(run).into()
             },
+            StartError::ClientTools(_) => Self::bad_input("input.clientTools", message),
+            StartError::ClientTool { at, part, .. } => {
+                Self::bad_input(&format!("input.clientTools.{at}.{part}"), message)
+            }
             StartError::SessionQueueFull => {
                 Self::new(Code::Conflict, message).at("input.sessionId")
             }

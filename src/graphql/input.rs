@@ -2,6 +2,7 @@
 
 pub(crate) mod branch;
 mod file;
+pub(crate) mod interrupt;
 mod options;
 pub(crate) mod tool;
 
@@ -13,11 +14,11 @@ use crate::agent::StartRequest;
 use crate::domain::{File, RunOptions};
 use crate::store::RunInput;
 
-use file::FileInput;
-use options::ToolChoiceInput;
-
+use self::interrupt::ClientToolInput;
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
+use file::FileInput;
+use options::ToolChoiceInput;
 
 /// The argument that is a key of a start.
 pub(crate) const KEY: &str = "input.idempotencyKey";
@@ -58,6 +59,11 @@ pub(crate) struct ChatInput {
     /// subscription `chat`, goes away.
     #[graphql(default_with = "DisconnectPolicy::Continue")]
     pub(crate) on_disconnect: DisconnectPolicy,
+    /// Tools that the client itself calls when the model wants them called, beside the agent's:
+    /// at most 32, with 64 KiB together. The run is AWAITING_INPUT then, with a
+    /// `ClientToolCall`, until `resolveInterrupts` gives the result.
+    #[graphql(default)]
+    pub(crate) client_tools: Vec<ClientToolInput>,
     /// A name for this start, chosen by the client, 1 to 255 printable characters: to send
     /// the same input with the same key again, even while the first is under way, gives the
     /// run that the first has started, and starts nothing. With another input it is a
@@ -129,6 +135,11 @@ impl ChatInput {
         }
         let (text, files) = self.message.check(limits)?;
         let options = RunOptions {
+            client_tools: self
+                .client_tools
+                .into_iter()
+                .map(ClientToolInput::into_tool)
+                .collect(),
             output_schema: self.output_schema.map(options::schema).transpose()?,
             tool_choice: options::tool_choice(self.tool_choice),
         };

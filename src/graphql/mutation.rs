@@ -1,6 +1,7 @@
 //! Mutations: those of runs here, the others in one file for each aggregate.
 
 mod branches;
+mod interrupts;
 mod sessions;
 mod tools;
 
@@ -11,6 +12,7 @@ use async_graphql::{Context, ID, MergedObject, Object, Result};
 use tokio::time::Instant;
 
 use branches::Branches;
+use interrupts::Interrupts;
 use sessions::Sessions;
 use tools::Tools;
 
@@ -20,7 +22,7 @@ use super::types::payload::{CancelRunPayload, ChatPayload, SendMessagePayload};
 use super::types::run::Run;
 use super::types::session::Session;
 use super::{ApiError, Code, api, principal};
-use crate::agent::CancelOnDrop;
+use crate::agent::{CancelOnDrop, Stopped};
 use crate::bus::RunOutcome;
 use crate::domain::{self, RunId};
 use crate::store::StartedRun;
@@ -30,7 +32,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be changed.
 #[derive(Default, MergedObject)]
-pub struct Mutation(Runs, Branches, Sessions, Tools);
+pub struct Mutation(Runs, Branches, Sessions, Tools, Interrupts);
 
 /// Starting and stopping runs.
 #[derive(Default)]
@@ -40,7 +42,8 @@ struct Runs;
 #[Object]
 impl Runs {
     /// Says something to an agent and waits for its answer. The run goes on if the client
-    /// does not wait.
+    /// does not wait. Where the run has to wait for a person or the client it comes back
+    /// AWAITING_INPUT, with its `interrupts`.
     async fn chat(
         &self,
         ctx: &Context<'_>,
@@ -54,7 +57,7 @@ impl Runs {
         let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
         // Dropped with this future if the client goes away.
-        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, &started));
+        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, who, &started));
         let run = started.stored.run.id;
         let finished = api.runner.outcome(who, &started);
         let Ok(finished) = tokio::time::timeout_at(deadline, finished).await else {
@@ -119,13 +122,16 @@ impl Runs {
                 run: Run::loaded(Arc::new(run)),
             });
         }
-        let Some(live) = api.runner.cancel(run_id) else {
-            return again(find().await?);
-        };
-        let ended = tokio::time::timeout(CANCEL_PATIENCE, live.finished()).await;
-        let run = match ended.ok().flatten() {
-            Some(outcome) => outcome.run.clone(),
-            None => find().await?,
+        let stopped = api.runner.stop(who, run_id, false, CANCEL_PATIENCE).await;
+        let run = match stopped.map_err(ApiError::from)? {
+            Stopped::Ended(run) => *run,
+            Stopped::Ending | Stopped::Unknown => find().await?,
+            Stopped::Elsewhere => {
+                let message =
+                    "the run is made by another server and cannot be stopped from this one";
+                let error = ApiError::new(Code::Unavailable, message);
+                return Err(error.about_run(run_id).into());
+            }
         };
         Ok(CancelRunPayload {
             run: Run::loaded(Arc::new(run)),
@@ -136,7 +142,10 @@ impl Runs {
 /// The session as the end of its run left it.
 fn answered(stored: &StartedRun, outcome: &RunOutcome) -> domain::Session {
     let mut session = stored.session.clone();
-    session.active_run = None;
+    session.active_run = (!outcome.run.status.is_terminal()).then_some(domain::ActiveRun {
+        id: outcome.run.id,
+        last_sequence: outcome.run.last_sequence,
+    });
     if session.head != Some(stored.message.id) {
         // Read after the end, or of a branch that does not have the message any more.
         return session;
@@ -156,16 +165,4 @@ fn answered(stored: &StartedRun, outcome: &RunOutcome) -> domain::Session {
 fn goes_on(run: RunId) -> ApiError {
     let message = "the answer is not there yet; its run goes on and can be followed with runEvents";
     ApiError::new(Code::Unavailable, message).about_run(run)
-}
-
-fn again(run: domain::Run) -> Result<CancelRunPayload> {
-    if run.status.is_terminal() {
-        return Ok(CancelRunPayload {
-            run: Run::loaded(Arc::new(run)),
-        });
-    }
-    let message = "the run is made by another server and cannot be stopped from this one";
-    Err(ApiError::new(Code::Unavailable, message)
-        .about_run(run.id)
-        .into())
 }

@@ -9,6 +9,7 @@ use super::connection::{Cursor, PageArguments, connection};
 use super::input::{SessionFilter, check_text, parse_id};
 use super::loader::load;
 use super::types::agent::Agent;
+use super::types::interrupt::Interrupt;
 use super::types::node::Node;
 use super::types::run::Run;
 use super::types::server::{ServerInfo, Viewer};
@@ -189,6 +190,27 @@ impl Query {
             Ok::<_, ApiError>(Run::loaded(run.ok_or_else(missing)?))
         };
         Some(found.await.map_err(Into::into))
+    }
+
+    /// What the viewer's runs wait for in all sessions, oldest first; `interruptsChanged` keeps
+    /// such a list live.
+    async fn interrupts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, Interrupt>> {
+        let api = api(ctx)?;
+        let arguments = PageArguments {
+            first,
+            after,
+            ..PageArguments::default()
+        };
+        let page = arguments.check(&api.limits, false)?;
+        let open = api.store.open_interrupts(principal(ctx)?, &page).await;
+        Ok(connection(open.map_err(ApiError::from)?, |interrupt| {
+            (interrupt.id, Arc::new(interrupt).into())
+        }))
     }
 
     /// The tools of this server that agents can have, by name.

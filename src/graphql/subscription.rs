@@ -8,6 +8,7 @@ use futures_util::{Stream, StreamExt};
 use super::input::{ChatInput, parse_id};
 use super::types::event::Watched;
 use super::types::followed::Followed;
+use super::types::interrupt::Interrupt;
 use super::types::session::Session;
 use super::{Api, ApiError, Progress, ResumeAfter, api, principal};
 use crate::agent::{CancelOnDrop, RunEvents, SessionPlace};
@@ -31,7 +32,7 @@ impl Subscription {
         let cancel_on_disconnect = request.cancel_on_disconnect;
         let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
-        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, &started));
+        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, who, &started));
         let events = api.runner.follow_started(who.clone(), started);
         Ok(as_graphql(api, who, guarded(events, guard), progress(ctx)))
     }
@@ -99,6 +100,22 @@ impl Subscription {
         let changes = api.runner.session_changes(who);
         let changed = changes.map(|changed| match changed {
             Ok(session) => Ok(Session(Arc::new(session))),
+            Err(error) => Err(ApiError::from(error).into()),
+        });
+        Ok(changed)
+    }
+
+    /// Tells of each change of what the viewer's runs wait for, from now on: an interrupt was
+    /// requested or resolved. Each comes as it is then; changes that come quickly after each
+    /// other are told once.
+    async fn interrupts_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<Interrupt>> + use<>> {
+        let (api, who) = (api(ctx)?, principal(ctx)?);
+        let changes = api.runner.interrupt_changes(who);
+        let changed = changes.map(|changed| match changed {
+            Ok(interrupt) => Ok(Arc::new(interrupt).into()),
             Err(error) => Err(ApiError::from(error).into()),
         });
         Ok(changed)

@@ -7,6 +7,7 @@ mod caller;
 mod compress;
 mod csrf;
 mod error;
+mod frames;
 mod graphiql;
 mod health;
 mod multipart;

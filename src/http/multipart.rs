@@ -8,7 +8,7 @@ use async_graphql::Response as GraphqlResponse;
 use serde::Serialize;
 
 use super::accept::MediaType;
-use super::stream::{Event, Format};
+use super::frames::{Event, Format};
 
 const HEADERS: &[u8] = b"\r\ncontent-type: application/json\r\n\r\n";
 const DELIMITER: &[u8] = b"\r\n--graphql";

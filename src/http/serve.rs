@@ -1,7 +1,7 @@
 //! Connections: how many there are, and how long one may take to say what it wants.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,14 +10,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// Bounds of the listener.
@@ -35,6 +36,12 @@ pub struct Connections {
 /// attempt at once would only meet again.
 const REST: Duration = Duration::from_millis(100);
 
+/// What HTTP/2 begins with (RFC 9113, section 3.4), as far as no method of HTTP/1 does.
+const PREFACE: [u8; 3] = *b"PRI";
+
+/// How long a connection that has sent a part of that is let be before it is looked at again.
+const PREFACE_REST: Duration = Duration::from_millis(5);
+
 /// Accepts connections until `closing`, then lets those there are finish what they do.
 pub async fn serve(
     listener: TcpListener,
@@ -42,42 +49,31 @@ pub async fn serve(
     limits: Connections,
     closing: CancellationToken,
 ) {
-    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(limits.most));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(limits.head_timeout);
+    let protocols = Arc::new(Protocols::new(limits));
     loop {
         let (stream, place) = tokio::select! {
             accepted = accept(&listener, &places) => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(REST).await;
+                    sleep(REST).await;
                     continue;
                 }
             },
             () = closing.cancelled() => break,
         };
-        let connection = Connection {
-            router: router.clone(),
-            builder: builder.clone(),
-            limits,
-            watcher: graceful.watcher(),
-        };
-        tokio::spawn(async move {
-            connection.serve(stream).await;
+        let (router, protocols) = (router.clone(), Arc::clone(&protocols));
+        let closing = closing.clone();
+        connections.spawn(async move {
+            protocols.serve(stream, router, &closing).await;
             drop(place);
         });
     }
     drop(listener);
-    graceful.shutdown().await;
+    connections.close();
+    connections.wait().await;
 }
 
 async fn accept(
@@ -90,22 +86,47 @@ async fn accept(
     Ok((stream, place))
 }
 
-struct Connection {
-    router: Router,
-    builder: Builder<TokioExecutor>,
+/// The versions of HTTP.
+struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     limits: Connections,
-    watcher: Watcher,
 }
 
-impl Connection {
-    async fn serve(self, stream: TcpStream) {
+enum Version {
+    Http1,
+    Http2,
+}
+
+impl Protocols {
+    fn new(limits: Connections) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_timeout);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(limits.head_timeout);
+        Self {
+            http1,
+            http2,
+            limits,
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, router: Router, closing: &CancellationToken) {
         // Tokens are small writes that must leave at once.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
+        let version = tokio::select! {
+            // Until it tells its version no other clock runs …
+            version = timeout(self.limits.head_timeout, version(&stream)) => version,
+            () = closing.cancelled() => return,
+        };
         let has_asked = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&has_asked);
-        let router = self.router;
         let service = service_fn(move |request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             router.clone().oneshot(request.map(Body::new))
@@ -113,23 +134,60 @@ impl Connection {
         // A client that reads nothing would otherwise stay until TCP gives up.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_timeout));
-        let serving = self
-            .builder
-            .serve_connection_with_upgrades(TokioIo::new(Box::pin(stream)), service);
-        let mut serving = pin!(self.watcher.watch(serving));
-        let ended = tokio::select! {
-            ended = &mut serving => ended,
-            // Until the first bytes tell the version of HTTP no other clock runs.
-            () = tokio::time::sleep(self.limits.head_timeout) => {
-                if !has_asked.load(Ordering::Relaxed) {
-                    return;
-                }
-                serving.await
+        let io = TokioIo::new(Box::pin(stream));
+        let ended = match version {
+            Ok(Ok(Version::Http1)) => {
+                let serving = self.http1.serve_connection(io, service).with_upgrades();
+                let shut_down = http1::UpgradeableConnection::graceful_shutdown;
+                until_closing(pin!(serving), closing, shut_down).await
             }
+            Ok(Ok(Version::Http2)) => {
+                let shut_down = http2::Connection::graceful_shutdown;
+                // In a box: it is the larger one, and every connection would be as large.
+                let mut serving = Box::pin(self.http2.serve_connection(io, service));
+                let mut serving = Box::pin(until_closing(serving.as_mut(), closing, shut_down));
+                tokio::select! {
+                    ended = &mut serving => ended,
+                    // … and none until it has asked for something in HTTP/2.
+                    () = sleep(self.limits.head_timeout) => match has_asked.load(Ordering::Relaxed) {
+                        true => serving.await,
+                        false => return,
+                    },
+                }
+            }
+            // Too late, or gone already.
+            Ok(Err(_)) | Err(_) => return,
         };
         if let Err(error) = ended {
             // The client's doing: it went away, or does not speak HTTP.
             tracing::debug!(%error, "a connection ended badly");
         }
     }
+}
+
+/// Looks at the first bytes without taking them: hyper-util's own look makes the buffer of
+/// what is read twice as large for as long as the connection lasts.
+async fn version(stream: &TcpStream) -> io::Result<Version> {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut start).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length if start[..length] != PREFACE[..length] => return Ok(Version::Http1),
+            length if length == PREFACE.len() => return Ok(Version::Http2),
+            _ => sleep(PREFACE_REST).await,
+        }
+    }
+}
+
+/// Serves a connection, which from `closing` on only finishes what it does.
+async fn until_closing<C: Future>(
+    mut serving: Pin<&mut C>,
+    closing: &CancellationToken,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> C::Output {
+    tokio::select! {
+        ended = serving.as_mut() => return ended,
+        () = closing.cancelled() => shut_down(serving.as_mut()),
+    }
+    serving.await
 }

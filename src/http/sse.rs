@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use super::accept::MediaType;
-use super::stream::{Event, Format};
+use super::frames::{Event, Format};
 
 /// A comment, which clients pass over.
 const COMMENT: &[u8] = b":\n\n";

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::domain::RunId;
+use crate::domain::{InterruptId, RunId};
 
 /// A failed store call.
 #[derive(Debug, Error)]
@@ -22,6 +22,9 @@ pub enum StoreError {
     /// The caller's: the idempotency key stands for something else.
     #[error("the idempotency key was used for something else")]
     KeyReused,
+    /// The caller's: the interrupt has another answer.
+    #[error("{0} was answered before, and differently")]
+    Resolved(InterruptId),
     /// The row changed meanwhile, for example a run that another node took over.
     #[error("the row was changed by somebody else")]
     Conflict,
@@ -42,6 +45,7 @@ impl StoreError {
             Self::QueueFull => Self::QueueFull,
             Self::Repeated(run) => Self::Repeated(*run),
             Self::KeyReused => Self::KeyReused,
+            Self::Resolved(interrupt) => Self::Resolved(*interrupt),
             Self::Conflict => Self::Conflict,
             Self::Unavailable(why) => Self::Unavailable(why.clone()),
             Self::Internal(why) => Self::Internal(why.clone()),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Message, MessageId, NodeId, Part, Principal, Run, RunEvent, RunId, Session, SessionId,
+    Interrupt, Message, MessageId, NodeId, Part, Principal, Run, RunEvent, RunId, Session,
+    SessionId,
 };
 
 use super::{NewSession, StoreError};
@@ -163,9 +164,18 @@ pub struct NewEvents {
     pub events: Vec<Arc<RunEvent>>,
     /// When the run begins with these events: it becomes running at this time.
     pub started_at: Option<Timestamp>,
+    /// What the run waits for from these events on, which announce it.
+    pub awaits: Vec<Interrupt>,
     /// Whether `events` follow what the log was found to have, after earlier ones could not
     /// be written.
     pub mends_log: bool,
+}
+
+impl NewEvents {
+    /// Whether the run's state changes together with the events.
+    pub(crate) fn changes_state(&self) -> bool {
+        self.started_at.is_some() || !self.awaits.is_empty()
+    }
 }
 
 /// A branch's end before a run, to which its session goes back.
@@ -190,6 +200,8 @@ pub struct FinishedRun {
     pub message: Option<Message>,
     /// Takes the run's message and answer out of the branch, if they are still its end.
     pub rewind: Option<Rewind>,
+    /// What it has waited for, closed: nobody is asked any more.
+    pub closed: Vec<Interrupt>,
     /// The last events, the terminal one included.
     pub events: Vec<Arc<RunEvent>>,
     /// Whether `events` are numbered anew, after earlier ones could not be written.
@@ -248,7 +260,7 @@ impl Group {
         self.starts.is_empty()
             && self.finishes.is_empty()
             && self.turns.is_empty()
-            && self.appends.iter().all(|new| new.started_at.is_none())
+            && !self.appends.iter().any(NewEvents::changes_state)
     }
 
     /// The outcome of a group of events that are all written.
@@ -267,10 +279,11 @@ impl Group {
         let sources = starts
             .filter(|(_, outcome)| outcome.as_ref().is_ok_and(|started| !started.run.enqueued))
             .map(|(start, _)| (&start.who, start.node, &start.events, true))
-            .chain(self.appends.iter().map(|new| {
-                let begins = new.started_at.is_some();
-                (&new.who, new.node, &new.events, begins)
-            }))
+            .chain(
+                self.appends
+                    .iter()
+                    .map(|new| (&new.who, new.node, &new.events, new.changes_state())),
+            )
             .chain(
                 finishes
                     .filter(|(_, outcome)| outcome.is_ok())

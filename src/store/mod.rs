@@ -11,6 +11,7 @@ pub(crate) mod file_agents;
 pub(crate) mod files;
 mod gather;
 pub(crate) mod group;
+pub(crate) mod interrupts;
 pub(crate) mod keys;
 pub(crate) mod log_rows;
 pub(crate) mod memories;
@@ -31,6 +32,7 @@ pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
 };
+pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use memories::MemoryStore;
 pub use writer::WriterSettings;
 
@@ -50,6 +52,7 @@ pub trait Store:
     + MessageStore
     + RunStore
     + EventLog
+    + InterruptStore
     + MemoryStore
     + FileStore
     + Maintenance
@@ -62,6 +65,7 @@ impl<T> Store for T where
         + MessageStore
         + RunStore
         + EventLog
+        + InterruptStore
         + MemoryStore
         + FileStore
         + Maintenance
@@ -323,17 +327,25 @@ pub trait RunStore: Send + Sync {
     /// what the log has: read it again and number them anew.
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
 
-    /// Says that `node` is alive until `until`, for all its active runs. A time that has
+    /// Says that `node` is alive until `until`, for all its active runs but those that wait for
+    /// answers, which nobody makes. A time that has
     /// passed gives them away.
     async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError>;
 
-    /// Active runs, at most `limit`, whose node has not renewed its lease by `now`, with
+    /// Active runs, at most `limit`, those that wait for answers left out, whose node has not renewed its lease by `now`, with
     /// their principals. They are made `node`'s own with a lease until `until`.
     async fn take_expired_runs(
         &self,
         node: NodeId,
         now: Timestamp,
         until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError>;
+
+    /// The running runs, at most `limit`, that are this node's, with their principals.
+    async fn runs_of_node(
+        &self,
+        node: NodeId,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError>;
 

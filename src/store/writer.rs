@@ -46,7 +46,7 @@ impl Write {
     fn is_urgent(&self) -> bool {
         match self {
             Self::Start(..) | Self::Finish(..) | Self::Turn(..) => true,
-            Self::Append(new, _) => new.started_at.is_some(),
+            Self::Append(new, _) => new.changes_state(),
         }
     }
 }

@@ -23,8 +23,8 @@ pub enum ToolError {
     /// The caller's arguments are no JSON; it can mend them.
     #[error("the arguments are no JSON: {0}")]
     NotJson(String),
-    /// A person has to approve the call first, and nobody can be asked.
-    #[error("a person has to approve this call, and there is nobody to ask: it was not made")]
+    /// Somebody has to be asked about the call first.
+    #[error("somebody has to be asked about this call first: it was not made")]
     NotApproved,
     /// The URL may not be reached.
     #[error(transparent)]

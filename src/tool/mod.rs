@@ -7,6 +7,7 @@
 mod answer;
 mod approval;
 mod builtin;
+mod client;
 mod context;
 mod definition;
 mod egress;
@@ -25,6 +26,7 @@ use serde_json::Value;
 pub use answer::{AnswerProblem, AnswerSchema};
 pub use approval::{Approval, ApprovalError, ApprovalPolicy};
 pub use builtin::{Calculator, CurrentTime};
+pub use client::ClientTool;
 pub use context::{CallerHeaders, ToolContext};
 pub use definition::{MAX_NAME_CHARS, ToolDefinition, is_valid_name};
 pub use egress::{EgressClient, EgressLimits, EgressPolicy, Lookup, Refusal, SystemLookup};

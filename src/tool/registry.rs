@@ -11,8 +11,8 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::schema::{ArgumentError, Schema, SchemaError};
-use super::{Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, is_valid_name};
+use super::schema::{ArgumentError, Schema, SchemaError, check_size};
+use super::{ClientTool, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, is_valid_name};
 
 /// Bounds of all calls together.
 #[derive(Debug, Clone)]
@@ -90,6 +90,17 @@ impl ToolRegistry {
             tools.insert(name, registered);
             Ok(())
         })
+    }
+
+    /// A client's tool, to be checked as the server's own are.
+    ///
+    /// # Errors
+    /// When its name is wrong, or its parameters are no schema.
+    pub fn client_tool(
+        &self,
+        tool: &crate::domain::ClientTool,
+    ) -> Result<ClientTool, RegisterError> {
+        ClientTool::new(tool, self.argument_bytes)
     }
 
     /// A tool by its name.
@@ -177,13 +188,7 @@ impl RegisteredTool {
     /// # Errors
     /// With what is wrong and where, bounded.
     pub fn validate(&self, arguments: &Value) -> Result<(), ArgumentError> {
-        let bytes = arguments.to_string().len();
-        if bytes > self.argument_bytes {
-            let most = self.argument_bytes;
-            return Err(ArgumentError(format!(
-                "they have {bytes} bytes of JSON; at most {most} are allowed"
-            )));
-        }
+        check_size(arguments, self.argument_bytes)?;
         self.schema.check(arguments, "the arguments")
     }
 

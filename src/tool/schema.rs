@@ -39,6 +39,17 @@ pub enum SchemaError {
 #[error("{0}")]
 pub struct ArgumentError(pub(super) String);
 
+/// Refuses arguments that are larger than `most` bytes of JSON.
+pub(super) fn check_size(arguments: &Value, most: usize) -> Result<(), ArgumentError> {
+    let bytes = arguments.to_string().len();
+    match bytes > most {
+        true => Err(ArgumentError(format!(
+            "they have {bytes} bytes of JSON; at most {most} are allowed"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// A checked schema.
 #[derive(Debug)]
 pub(super) struct Schema {

@@ -14,13 +14,14 @@ use crate::support::talk::{
 use crate::support::upstream::{Script, Upstream, chunk, finish, usage};
 use crate::support::wait::eventually;
 
-const PARTS: &str = "query($id: ID!) { run(id: $id) { status usage { inputTokens outputTokens }
+pub(crate) const PARTS: &str =
+    "query($id: ID!) { run(id: $id) { status usage { inputTokens outputTokens }
     error { code message } output { text parts { __typename
       ... on TextPart { text } ... on ToolCallPart { toolCallId name arguments }
       ... on ToolResultPart { toolCallId text isError truncated } } } } }";
 
 /// A folder with one agent that has tools.
-fn agents(limits: &str) -> TempDir {
+pub(crate) fn agents(limits: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
     let toml = format!(
         "name = \"handy\"\ndescription = \"Has tools.\"\ninstructions = \"Use them.\"\n\
@@ -30,14 +31,14 @@ fn agents(limits: &str) -> TempDir {
     folder
 }
 
-fn setup(folder: &TempDir) -> Setup {
+pub(crate) fn setup(folder: &TempDir) -> Setup {
     Setup::new()
         .set("agents.folder", folder.path().display())
         .set("agents.default", "handy")
 }
 
 /// The chunks of a call, its arguments in two pieces.
-fn call(script: Script, index: u32, name: &str, arguments: &str) -> Script {
+pub(crate) fn call(script: Script, index: u32, name: &str, arguments: &str) -> Script {
     let (first, second) = arguments.split_at(arguments.len() / 2);
     let piece = |arguments: &str| json!({ "index": index, "function": { "arguments": arguments } });
     let begun = json!({ "index": index, "id": format!("call_{index}"), "type": "function",
@@ -49,7 +50,7 @@ fn call(script: Script, index: u32, name: &str, arguments: &str) -> Script {
         })
 }
 
-fn called(script: Script) -> Script {
+pub(crate) fn called(script: Script) -> Script {
     script
         .event(finish("tool_calls"))
         .event(usage(7, 3))
@@ -57,11 +58,11 @@ fn called(script: Script) -> Script {
 }
 
 /// An answer that calls the calculator.
-fn calculates(arguments: &str) -> Script {
+pub(crate) fn calculates(arguments: &str) -> Script {
     called(call(Script::stream(), 0, "calculator", arguments))
 }
 
-fn shown(server: &Upstream, call: usize) -> Vec<Value> {
+pub(crate) fn shown(server: &Upstream, call: usize) -> Vec<Value> {
     server.received()[call].body["messages"]
         .as_array()
         .unwrap()
@@ -248,28 +249,6 @@ async fn a_call_that_was_cut_is_not_made() {
     let cut = chat(&client, None, "Count").await;
     assert_eq!(cut["run"]["finishReason"], "LENGTH");
     assert_eq!(server.upstream.received().len(), 1);
-}
-
-#[tokio::test]
-async fn a_call_that_needs_approval_is_not_made() {
-    let folder = agents("");
-    let settings = "[tools.approval]\ncalculator = \"always\"\n";
-    let server = setup(&folder).file(settings).start().await;
-    let client = server.client();
-    server
-        .upstream
-        .then(calculates("{\"expression\": \"1+1\"}"));
-    server.upstream.then(Script::tokens(["I may not."]));
-    let answer = chat(&client, None, "1+1?").await;
-    let mut data = client
-        .data(PARTS, &json!({ "id": answer["run"]["id"] }))
-        .await;
-    let parts = data["run"]["output"]["parts"].take();
-    assert_eq!(parts[1]["isError"], true);
-    assert!(
-        string(&parts[1]["text"]).contains("has to approve"),
-        "{parts}"
-    );
 }
 
 /// What a tool has done is not done again by the server that takes the run up.

@@ -21,6 +21,7 @@ mod bad_requests;
 mod branches;
 mod cancel;
 mod chat;
+mod client_tools;
 mod compaction;
 mod compression;
 mod context;
@@ -36,6 +37,8 @@ mod guard;
 mod hostile;
 mod http_tools;
 mod idempotency;
+mod interrupts;
+mod interrupts_stop;
 mod last_event_id;
 mod layers;
 mod mcp;
@@ -62,6 +65,7 @@ mod tenants;
 mod timeouts;
 mod tools;
 mod vendors;
+mod versions;
 mod websocket;
 mod websocket_alive;
 mod websocket_fair;
@@ -125,6 +129,29 @@ on_both! {
         a_file_reaches_the_model_and_comes_back,
         a_file_may_come_without_words,
         a_key_stands_for_the_files_as_well,
+    }
+    interrupts {
+        a_call_waits_for_its_approval,
+        an_approval_outlasts_a_restart,
+        two_calls_are_answered_at_once,
+        answers_are_given_one_after_the_other,
+        a_person_edits_the_arguments,
+        wrong_answers_are_refused_and_nothing_is_lost,
+        what_nobody_answers_expires,
+        fifty_at_once_are_one_answer,
+        an_inbox_is_kept_live,
+        the_next_server_goes_on,
+        nobody_answers_for_others,
+    }
+    interrupts_stop {
+        a_waiting_run_is_cancelled,
+        whoever_interrupts_closes_what_is_waited_for,
+        a_waiting_run_goes_with_its_client,
+    }
+    client_tools {
+        the_client_makes_its_own_calls,
+        a_result_comes_after_a_restart,
+        wrong_arguments_go_back_to_the_model,
     }
     enqueue {
         what_is_enqueued_follows_in_order,
@@ -196,6 +223,7 @@ on_both! {
         sessions_are_filtered,
         messages_are_paged_both_ways,
         a_session_with_an_active_run_stays,
+        a_page_is_the_same_at_once_and_through_the_executor,
     }
     tenants {
         nobody_sees_what_belongs_to_others,

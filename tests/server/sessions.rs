@@ -177,3 +177,48 @@ pub(crate) async fn a_session_with_an_active_run_stays(db: Arc<Database>) {
     ended_run(&client, &active).await;
     client.data(delete, &json!({ "id": session })).await;
 }
+
+/// What can be listed at once is what the executor would have made of it.
+pub(crate) async fn a_page_is_the_same_at_once_and_through_the_executor(db: Arc<Database>) {
+    let server = Setup::new().on(&db).start().await;
+    let client = server.client();
+    let id = string(&chat(&client, None, "One").await["session"]["id"]);
+    chat(&client, Some(&id), "Two").await;
+    let at_once = "__typename
+        pageInfo { __typename hasNextPage hasPreviousPage startCursor endCursor }
+        edges { __typename cursor node { ...Said on: __typename } }
+        latest: nodes { ... on Node { id } finishReason createdAt }";
+    let document = |more: &str| {
+        format!(
+            "query($id: ID!, $never: Boolean = false) {{ session(id: $id) {{
+               messages(last: 3) {{ {at_once} {more} }} none: messages(after: null, before: null,
+                 first: 1) {{ ...Page }} }} }}
+             fragment Said on Message {{ id role text @skip(if: $never) }}
+             fragment Page on MessageConnection {{ edges {{ node {{ text }} }} {more} }}"
+        )
+    };
+    let ask = async |more: &str| client.data(&document(more), &json!({ "id": id })).await;
+    let listed = ask("").await;
+    let messages = &listed["session"]["messages"];
+    assert_eq!(messages["edges"][2]["node"]["on"], "Message");
+    assert_eq!(messages["pageInfo"]["hasPreviousPage"], true);
+
+    let mut whole = ask("slow: edges { node { run { id } } }").await;
+    for page in ["messages", "none"] {
+        let slow = whole["session"][page]
+            .as_object_mut()
+            .unwrap()
+            .remove("slow");
+        assert!(slow.unwrap()[0]["node"]["run"]["id"].is_string());
+    }
+    assert_eq!(whole, listed);
+
+    let twice = "{ edges { cursor } edges { node { id } } }";
+    let twice = format!("query($id: ID!) {{ session(id: $id) {{ messages {twice} }} }}");
+    let data = client.data(&twice, &json!({ "id": id })).await;
+    let first = &data["session"]["messages"]["edges"][0];
+    assert!(
+        first["cursor"].is_string() && first["node"]["id"].is_string(),
+        "{first}"
+    );
+}

@@ -61,6 +61,9 @@ fn limits(tail_events: usize) -> RunLimits {
         restarts: 1,
         session_queue: 1,
         log_retention: None,
+        interrupt_expiry: Duration::from_secs(1),
+        interrupts: 1,
+        client_output_bytes: 1,
         behind_events: u64::MAX,
         lag_events: u64::MAX,
     }

@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use talkgraph::domain::time::now;
 use talkgraph::domain::{
-    EventBody, FinishReason, MessageId, RunError, RunErrorCode, RunEvent, RunStatus, StepPurpose,
-    ToolCallId, ToolResult, Usage,
+    EventBody, FinishReason, Interrupt, InterruptId, InterruptKind, MessageId, Resolution,
+    RunError, RunErrorCode, RunEvent, RunId, RunStatus, SessionId, StepPurpose, ToolCallId,
+    ToolResult, Usage,
 };
 use talkgraph::store::StoreError;
 use tokio::runtime::Handle;
@@ -12,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas, event};
 
+#[expect(clippy::too_many_lines, reason = "each kind of event")]
 fn any_body() -> impl Strategy<Value = EventBody> {
     // Every character there is, U+0000 included.
     let text = || prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter);
@@ -83,8 +86,34 @@ fn any_body() -> impl Strategy<Value = EventBody> {
                 retryable: false,
             },
         }),
+        (text(), text()).prop_map(|(tool, reason)| {
+            let mut interrupt = interrupt(tool);
+            let rejected = Resolution::Rejected { reason };
+            interrupt.resolve(rejected, now()).unwrap();
+            EventBody::InterruptResolved {
+                interrupt: Box::new(interrupt),
+            }
+        }),
+        text().prop_map(|tool| EventBody::InterruptRequested {
+            interrupt: Box::new(interrupt(tool)),
+        }),
         Just(EventBody::RunCancelled),
     ]
+}
+
+fn interrupt(tool: String) -> Interrupt {
+    Interrupt {
+        id: InterruptId::new(),
+        kind: InterruptKind::ClientToolCall,
+        run_id: RunId::new(),
+        session_id: SessionId::new(),
+        tool_call_id: ToolCallId::new(),
+        arguments: serde_json::json!({ "said": tool, "times": 0.1 }),
+        tool,
+        created_at: now(),
+        expires_at: now(),
+        resolution: None,
+    }
 }
 
 /// Groups of events as they are appended, and where a reader goes on from.

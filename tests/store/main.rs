@@ -10,6 +10,7 @@ mod branches;
 mod files;
 mod follow;
 mod groups;
+mod interrupts;
 mod keys;
 mod leases;
 mod log;
@@ -79,6 +80,14 @@ on_both! {
         a_file_is_what_it_was,
         a_file_belongs_to_one_owner,
         no_file_is_saved_without_the_others,
+    }
+    interrupts {
+        a_run_waits_until_its_last_answer,
+        of_many_answers_one_is_taken,
+        nobody_takes_up_what_waits,
+        the_end_of_a_run_closes_what_it_waits_for,
+        a_refused_suspension_leaves_nothing,
+        an_inbox_belongs_to_one_owner,
     }
     memories {
         memories_are_read_latest_first,

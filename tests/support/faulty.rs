@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use talkgraph::domain::time::Timestamp;
 use talkgraph::domain::{
-    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, File, FileId, Memory, Message,
-    MessageId, NodeId, Page, PageRequest, Principal, Run, RunEvent, RunId, Session, SessionId,
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, File, FileId, Interrupt, InterruptId,
+    Memory, Message, MessageId, NodeId, Page, PageRequest, Principal, Run, RunEvent, RunId,
+    Session, SessionId,
 };
 use talkgraph::store::{
-    AgentStore, BranchRange, EventLog, FileStore, FinishedRun, KeptKey, Kin, Maintenance,
-    MemoryStore, MessageStore, NewEvents, NewKey, NewRun, NewSession, Reply, Rewind, RunStore,
-    SessionChange, SessionCursor, SessionFilter, SessionStore, SharedStore, StartedRun, StoreError,
-    Turn, TurnRequest,
+    AgentStore, Answered, BranchRange, EventLog, FileStore, FinishedRun, InterruptStore, KeptKey,
+    Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents, NewKey, NewRun, NewSession,
+    Reply, Rewind, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
+    SharedStore, StartedRun, StoreError, Turn, TurnRequest,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -108,6 +109,7 @@ delegate! {
         fn runs_by_turn(who: &Principal, session: SessionId, turn: i32, limit: u32)
             -> Outcome<Vec<Run>>;
         fn take_turn(turn: TurnRequest) -> Outcome<Turn>;
+        fn runs_of_node(node: NodeId, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
         fn branch_before(run: RunId) -> Outcome<Option<Rewind>>;
         fn keep_key(who: &Principal, key: &NewKey, run: RunId, now: Timestamp)
             -> Outcome<KeptKey>;
@@ -125,6 +127,16 @@ delegate! {
         fn runs_to_compact(before: Timestamp, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
         fn compact_log(who: &Principal, run: RunId, kept: &[RunEvent], at: Timestamp)
             -> Outcome<()>;
+    }
+    InterruptStore {
+        fn interrupts_by_id(who: &Principal, ids: &[InterruptId]) -> Outcome<Vec<Interrupt>>;
+        fn open_interrupts_of(who: &Principal, runs: &[RunId]) -> Outcome<Vec<Interrupt>>;
+        fn open_interrupts(who: &Principal, page: &PageRequest<InterruptId>)
+            -> Outcome<Page<Interrupt>>;
+        fn resolve_interrupts(new: NewAnswers) -> Outcome<Answered>;
+        fn claim_awaiting_run(who: &Principal, run: RunId, node: NodeId) -> Outcome<Option<Run>>;
+        fn expired_interrupts(now: Timestamp, limit: u32)
+            -> Outcome<Vec<(Principal, Interrupt)>>;
     }
     MemoryStore {
         fn save_memory(who: &Principal, memory: &Memory, most: u32) -> Outcome<()>;

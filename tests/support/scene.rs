@@ -145,6 +145,7 @@ impl Scene {
             node: self.node,
             events,
             started_at: None,
+            awaits: Vec::new(),
             mends_log: false,
         }
     }
@@ -183,6 +184,7 @@ impl Scene {
                 created_at: now(),
             }),
             rewind: None,
+            closed: Vec::new(),
             events: vec![event(run.id, sequence, completed)],
             mends_log: false,
             run,

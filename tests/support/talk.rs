@@ -19,6 +19,8 @@ pub(crate) const EVENT: &str = "
     ... on ToolCallStarted { toolCallId name }
     ... on ToolCallArgumentsDelta { toolCallId delta }
     ... on ToolCallCompleted { toolCallId result { text isError truncated } }
+    ... on InterruptRequested { interrupt { id toolCallId resolution { kind } } }
+    ... on InterruptResolved { interrupt { id toolCallId resolution { kind arguments } } }
     ... on UsageUpdated { usage { inputTokens outputTokens } }
     ... on MessageCompleted { message { id text } }
     ... on RunCompleted { finishReason }

@@ -11,7 +11,7 @@ use crate::store::BranchRange;
 use super::{LoadError, Loads, Of, by_principal};
 
 impl Loader<Of<BranchRange>> for Loads {
-    type Value = Arc<[Message]>;
+    type Value = Arc<[Arc<Message>]>;
     type Error = LoadError;
 
     async fn load(
@@ -26,7 +26,7 @@ impl Loader<Of<BranchRange>> for Loads {
                     who: who.clone(),
                     key,
                 };
-                found.insert(key, messages.into());
+                found.insert(key, messages.into_iter().map(Arc::new).collect());
             }
         }
         Ok(found)

@@ -6,6 +6,7 @@ mod branch;
 mod by_id;
 mod enqueued_runs;
 mod kin;
+mod open_interrupts;
 mod turn;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use super::{ApiError, api, principal};
 
 pub(crate) use enqueued_runs::EnqueuedRunsOf;
 pub(crate) use kin::LatestKin;
+pub(crate) use open_interrupts::OpenInterruptsOf;
 pub(crate) use turn::{in_turns, stream_in_turns};
 
 use turn::TurnSpawner;

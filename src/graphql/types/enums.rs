@@ -30,7 +30,7 @@ pub(crate) enum RunStatus {
     Queued,
     /// Being made.
     Running,
-    /// Waits for a person or the client.
+    /// Waits for a person or the client; see its `interrupts`.
     AwaitingInput,
     /// Ended with an answer.
     Completed,

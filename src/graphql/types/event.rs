@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::enums::{FinishReason, StepPurpose};
+use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace, ToolResultPart, json};
 use super::run::{Run, RunError};
 use super::usage::Usage;
@@ -38,6 +39,8 @@ pub(crate) enum RunEvent {
     ToolCallArgumentsDelta(ToolCallArgumentsDelta),
     ToolCallCompleted(ToolCallCompleted),
     DataAdded(DataAdded),
+    InterruptRequested(InterruptRequested),
+    InterruptResolved(InterruptResolved),
     UsageUpdated(UsageUpdated),
     MessageCompleted(MessageCompleted),
     RunCompleted(RunCompleted),
@@ -269,6 +272,23 @@ events! {
         }
     }
 
+    /// The run waits for a person or the client: its status is AWAITING_INPUT from here on.
+    InterruptRequested { interrupt: Arc<domain::Interrupt> } {
+        /// What it waits for, as of this event.
+        async fn interrupt(&self) -> Interrupt {
+            Arc::clone(&self.interrupt).into()
+        }
+    }
+
+    /// An interrupt was answered, has expired or was closed. With the last one that was open
+    /// the run goes on.
+    InterruptResolved { interrupt: Arc<domain::Interrupt> } {
+        /// The interrupt with its resolution.
+        async fn interrupt(&self) -> Interrupt {
+            Arc::clone(&self.interrupt).into()
+        }
+    }
+
     /// What the run has used so far.
     UsageUpdated { usage: Usage } {
         /// The sum over all steps.
@@ -387,6 +407,14 @@ impl RunEvent {
                 message_id,
                 data,
             }),
+            EventBody::InterruptRequested { interrupt } => {
+                let interrupt = Arc::new(*interrupt);
+                Self::InterruptRequested(InterruptRequested { head, interrupt })
+            }
+            EventBody::InterruptResolved { interrupt } => {
+                let interrupt = Arc::new(*interrupt);
+                Self::InterruptResolved(InterruptResolved { head, interrupt })
+            }
             EventBody::UsageUpdated { usage } => Self::UsageUpdated(UsageUpdated {
                 head,
                 usage: usage.into(),

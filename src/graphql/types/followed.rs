@@ -47,7 +47,7 @@ impl OutputType for Followed {
 }
 
 impl Plain for Followed {
-    const INTERFACE: &'static str = "RunEvent";
+    const INTERFACES: &'static [&'static str] = &["RunEvent"];
 
     fn type_name(&self) -> &'static str {
         (&self.event.body).into()

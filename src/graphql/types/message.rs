@@ -18,9 +18,11 @@ use crate::graphql::{ApiError, Code, api};
 use crate::store::Kin;
 
 mod file;
+mod page;
 mod short_cut;
 
 use file::FilePart;
+pub(crate) use page::MessagePage;
 pub(crate) use short_cut::Message;
 
 /// A message with all that can be asked of it.

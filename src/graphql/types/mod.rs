@@ -5,6 +5,7 @@ pub(crate) mod agent;
 pub(crate) mod enums;
 pub(crate) mod event;
 pub(crate) mod followed;
+pub(crate) mod interrupt;
 pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod payload;
@@ -32,12 +33,16 @@ where
     builder
         .register_output_type::<node::Node>()
         .register_output_type::<event::RunEvent>()
+        .register_output_type::<interrupt::Interrupt>()
         .override_output_type_description::<ID>(
             "A global id: what it names, an underscore and a UUIDv7, such as `ses_…`.",
         )
         .override_output_type_description::<Page<agent::Agent>>("A page of agents, by name.")
         .override_output_type_description::<Page<session::Session>>(
             "A page of sessions, latest activity first.",
+        )
+        .override_output_type_description::<Page<interrupt::Interrupt>>(
+            "A page of interrupts, oldest first.",
         )
         .override_output_type_description::<Page<message::Message>>(
             "A page of messages, oldest first.",

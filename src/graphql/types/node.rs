@@ -3,10 +3,11 @@
 use async_graphql::{Context, ID, Interface};
 
 use super::agent::Agent;
+use super::interrupt::{ClientToolCall, Interrupt, ToolApproval};
 use super::message::Message;
 use super::run::Run;
 use super::session::Session;
-use crate::domain::ids::{AgentId, MessageId, RunId, SessionId, prefix_of};
+use crate::domain::ids::{AgentId, InterruptId, MessageId, RunId, SessionId, prefix_of};
 use crate::graphql::ApiError;
 use crate::graphql::input::parse_id;
 use crate::graphql::loader::load;
@@ -19,6 +20,8 @@ pub(crate) enum Node {
     Session(Session),
     Message(Message),
     Run(Run),
+    ToolApproval(ToolApproval),
+    ClientToolCall(ClientToolCall),
 }
 
 impl Node {
@@ -47,9 +50,17 @@ impl Node {
                 let key: RunId = parse_id(field, id)?;
                 load(ctx, key).await?.map(|run| Self::Run(Run::loaded(run)))
             }
+            Some("int") => {
+                let key: InterruptId = parse_id(field, id)?;
+                load(ctx, key).await?.map(|one| match one.into() {
+                    Interrupt::ToolApproval(one) => Self::ToolApproval(one),
+                    Interrupt::ClientToolCall(one) => Self::ClientToolCall(one),
+                })
+            }
             _ => {
-                let allowed =
-                    format!("`{field}` must be an id that begins with agt_, ses_, msg_ or run_");
+                let allowed = format!(
+                    "`{field}` must be an id that begins with agt_, ses_, msg_, run_ or int_"
+                );
                 return Err(ApiError::bad_input(field, allowed));
             }
         })

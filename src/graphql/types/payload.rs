@@ -4,22 +4,24 @@ use std::sync::Arc;
 
 use async_graphql::{ID, SimpleObject};
 
+use super::interrupt::Interrupt;
 use super::message::Message;
 use super::run::Run;
 use super::session::Session;
 use super::tool::{Output, Tool, ToolFailure};
 use crate::agent::Started;
 
-/// An answer, or how it failed.
+/// An answer, or how it failed, or what it takes to go on.
 #[derive(SimpleObject)]
 pub(crate) struct ChatPayload {
-    /// The run, ended. A failed run is data: see its `error`.
+    /// The run, ended, or AWAITING_INPUT: its `interrupts` have to be answered, and
+    /// `runEvents` tells the rest then. A failed run is data: see its `error`.
     pub(crate) run: Run,
     /// The session, which is new if none was given.
     pub(crate) session: Session,
     /// What the person said.
     pub(crate) user_message: Message,
-    /// The answer; null when the run failed before there was any.
+    /// The answer; null when the run failed before there was any, or waits.
     pub(crate) message: Option<Message>,
 }
 
@@ -57,6 +59,15 @@ pub(crate) struct SwitchBranchPayload {
 pub(crate) struct ForkSessionPayload {
     /// The new session.
     pub(crate) session: Session,
+}
+
+/// Interrupts that are answered.
+#[derive(SimpleObject)]
+pub(crate) struct ResolveInterruptsPayload {
+    /// The run: RUNNING after the last answer, AWAITING_INPUT while there are others to give.
+    pub(crate) run: Run,
+    /// The interrupts with their resolutions, in the order of the answers.
+    pub(crate) interrupts: Vec<Interrupt>,
 }
 
 /// A run that was asked to stop.

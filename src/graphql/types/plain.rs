@@ -2,7 +2,7 @@
 //! only what an object has anyway is selected, its values are put together at once.
 
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{Selection, SelectionSet};
+use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{ContextSelectionSet, Name, Value};
 
 /// An object as far as it can be answered at once.
@@ -10,18 +10,32 @@ pub(crate) trait Plain {
     /// Its type.
     fn type_name(&self) -> &'static str;
 
-    /// The one interface that it may be asked for as.
-    const INTERFACE: &'static str;
+    /// The interfaces that it may be asked for as.
+    const INTERFACES: &'static [&'static str];
 
     /// The value of a field; none if it takes the executor.
     fn field(&self, name: &str) -> Option<Value>;
+
+    /// What is selected of a field that has fields; none if it takes the executor.
+    fn object(&self, _field: &Field, _ctx: &ContextSelectionSet<'_>) -> Option<Value> {
+        None
+    }
 }
 
 /// What is selected of an object. None if anything of it takes the executor; a document that
 /// comes so far is valid, and `@skip` and `@include` are gone from it.
 pub(crate) fn resolve<T: Plain>(object: &T, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
-    let mut values = IndexMap::new();
-    select(object, &ctx.item.node, ctx, &mut values)?;
+    selected(object, &ctx.item.node, ctx)
+}
+
+/// As [`resolve`], of an object below the one that is resolved.
+pub(crate) fn selected<T: Plain>(
+    object: &T,
+    selections: &SelectionSet,
+    ctx: &ContextSelectionSet<'_>,
+) -> Option<Value> {
+    let mut values = IndexMap::with_capacity(selections.items.len());
+    select(object, selections, ctx, &mut values)?;
     Some(Value::Object(values))
 }
 
@@ -36,13 +50,18 @@ fn select<T: Plain>(
         let (condition, selections) = match &selection.node {
             Selection::Field(field) => {
                 let field = &field.node;
+                let key = field.response_key().node.clone();
+                let has_fields = !field.selection_set.node.items.is_empty();
                 let value = match field.name.node.as_str() {
                     _ if !field.directives.is_empty() => return None,
+                    // What is selected of both would have to be put together.
+                    _ if has_fields && values.contains_key(&key) => return None,
+                    _ if has_fields => object.object(field, ctx)?,
                     "__typename" => type_name.into(),
                     name => object.field(name)?,
                 };
-                // Fields of the same key are of the same value.
-                values.insert(field.response_key().node.clone(), value);
+                // Without fields of their own, those of the same key are of the same value.
+                values.insert(key, value);
                 continue;
             }
             Selection::InlineFragment(fragment) => {
@@ -56,8 +75,8 @@ fn select<T: Plain>(
             }
         };
         let on = condition.map(|condition| condition.node.on.node.as_str());
-        // Other conditions are other types: there is no other interface.
-        if on.is_none_or(|on| on == type_name || on == T::INTERFACE) {
+        // Other conditions are other types: there are no other interfaces.
+        if on.is_none_or(|on| on == type_name || T::INTERFACES.contains(&on)) {
             select(object, &selections.node, ctx, values)?;
         }
     }

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 
 use super::agent::{Agent, AgentVersion};
 use super::enums::{FinishReason, RunErrorCode, RunStatus};
+use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace};
 use super::session::Session;
 use super::usage::Usage;
 use crate::domain::{self, RunId};
-use crate::graphql::loader::load;
+use crate::graphql::loader::{OpenInterruptsOf, load};
 use crate::graphql::{ApiError, Code, api, principal};
 
 pub(crate) struct Run {
@@ -183,6 +184,14 @@ impl Run {
     /// before there is any. It is part of the session's history once the run has ended.
     async fn output(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
         self.answer(ctx).await.map_err(Into::into).transpose()
+    }
+
+    /// What it waits for, oldest first: it is AWAITING_INPUT until `resolveInterrupts` has
+    /// answered all of it. Empty otherwise.
+    async fn interrupts(&self, ctx: &Context<'_>) -> Result<Vec<Interrupt>> {
+        let open = load(ctx, OpenInterruptsOf(self.id)).await?;
+        let open = open.iter().flat_map(|open| open.iter());
+        Ok(open.map(|one| Arc::clone(one).into()).collect())
     }
 
     /// The sequence of its last event: where `runEvents(after:)` goes on. Of a session's

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::agent::Agent;
-use super::message::Message;
+use super::message::{Message, MessagePage};
 use super::run::Run;
 use crate::domain::{self, Page};
-use crate::graphql::connection::{Cursor, PageArguments, connection};
+use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{EnqueuedRunsOf, load};
 use crate::graphql::{ApiError, Code, api};
 use crate::store::BranchRange;
@@ -58,7 +57,7 @@ impl Session {
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many, from the end of the range.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Cursor, Message>> {
+    ) -> Result<MessagePage> {
         let api = api(ctx)?;
         let arguments = PageArguments {
             first,
@@ -73,13 +72,10 @@ impl Session {
             Some(head) if from < to => load(ctx, BranchRange { head, from, to }).await?,
             _ => None,
         };
-        let page = Page {
+        Ok(MessagePage(Page {
             items: messages.map_or_else(Vec::new, |messages| messages.to_vec()),
             has_previous: from > 0,
             has_next: to < length,
-        };
-        Ok(connection(page, |message| {
-            (message.position, Message::stored(Arc::new(message)))
         }))
     }
 

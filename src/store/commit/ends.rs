@@ -31,6 +31,10 @@ pub(super) async fn write(
         .iter()
         .filter(|finish| ended.contains(&finish.run.id.uuid()))
         .collect();
+    let closed: Vec<_> = accepted.iter().flat_map(|end| &end.closed).collect();
+    if !closed.is_empty() {
+        db.close_interrupts(&closed).await?;
+    }
     let messages: Vec<_> = accepted
         .iter()
         .filter_map(|finish| Some((&finish.who, finish.message.as_ref()?)))

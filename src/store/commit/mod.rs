@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{Message, MessageId, NodeId, Principal, Run, RunId, Session, SessionId};
+use crate::domain::{
+    Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session, SessionId,
+};
 
 use super::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use super::keys::KeyRow;
@@ -85,6 +87,14 @@ pub(crate) trait Statements: Send {
     ) -> Result<bool, StoreError>;
     /// Queued runs become running.
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError>;
+    /// Running runs of these nodes wait for answers.
+    async fn suspend_runs(&mut self, rows: &[(RunId, NodeId)]) -> Result<(), StoreError>;
+    async fn insert_interrupts(
+        &mut self,
+        rows: &[(&Principal, &Interrupt)],
+    ) -> Result<(), StoreError>;
+    /// Writes the answers of those that have none.
+    async fn close_interrupts(&mut self, rows: &[&Interrupt]) -> Result<(), StoreError>;
     /// Ends the runs that are active and their node's own, and returns their ids.
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError>;
     /// Inserts the rows that follow what their run's log has, and returns the ids of their
@@ -108,11 +118,31 @@ pub(crate) async fn commit_group(
     if !begun.is_empty() {
         db.begin_runs(&begun).await?;
     }
+    suspend(db, &group.appends).await?;
     outcome.appends = write_events(db, group, &outcome).await?;
     for turn in &group.turns {
         outcome.turns.push(ends::give_turn(db, turn).await?);
     }
     Ok(outcome)
+}
+
+/// Runs wait for answers. If the events that announce it are refused, all of it is.
+async fn suspend(db: &mut impl Statements, appends: &[super::NewEvents]) -> Result<(), StoreError> {
+    let suspended = |new: &super::NewEvents| {
+        let run = new.events.first().map(|event| event.run_id);
+        run.filter(|_| !new.awaits.is_empty())
+            .map(|run| (run, new.node))
+    };
+    let runs: Vec<_> = appends.iter().filter_map(suspended).collect();
+    if runs.is_empty() {
+        return Ok(());
+    }
+    db.suspend_runs(&runs).await?;
+    let rows: Vec<_> = appends
+        .iter()
+        .flat_map(|new| new.awaits.iter().map(|interrupt| (&new.who, interrupt)))
+        .collect();
+    db.insert_interrupts(&rows).await
 }
 
 /// A lone append whose events do not follow the log is refused. Where a run's state changes

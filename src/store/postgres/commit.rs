@@ -11,12 +11,14 @@ use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{Message, Principal, RunId, Session, SessionId};
+use crate::domain::{Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
-use crate::store::rows::{LockedSession, LockedSessionRow, all, encode_options, encode_parts};
+use crate::store::rows::{
+    LockedSession, LockedSessionRow, all, encode_options, encode_parts, encode_resolution,
+};
 use crate::store::writer::Committer;
 use crate::store::{NewRun, StoreError, TurnRequest, queries};
 
@@ -350,6 +352,64 @@ impl Statements for PostgresStatements<'_> {
         )
         .bind(column(rows, |(run, _)| run.uuid()))
         .bind(column(rows, |(_, at)| *at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn suspend_runs(&mut self, rows: &[(RunId, NodeId)]) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE runs SET status = 'AWAITING_INPUT'
+             FROM UNNEST($1::uuid[], $2::uuid[]) AS v (id, node)
+             WHERE runs.id = v.id AND runs.node_id = v.node AND runs.status = 'RUNNING'",
+        )
+        .bind(column(rows, |(run, _)| run.uuid()))
+        .bind(column(rows, |(_, node)| node.uuid()))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_interrupts(
+        &mut self,
+        rows: &[(&Principal, &Interrupt)],
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO interrupts (id, tenant, owner, run_id, session_id, tool_call_id, kind,
+               tool, arguments, created_at, expires_at)
+             SELECT v.id, v.tenant, v.owner, v.run_id, v.session_id, v.tool_call_id, v.kind,
+               v.tool, v.arguments::json, v.created_at, v.expires_at
+             FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
+               $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[])
+               AS v (id, tenant, owner, run_id, session_id, tool_call_id, kind, tool, arguments,
+                 created_at, expires_at)",
+        )
+        .bind(column(rows, |(_, interrupt)| interrupt.id.uuid()))
+        .bind(column(rows, |(who, _)| who.tenant.as_ref()))
+        .bind(column(rows, |(who, _)| who.owner.as_ref()))
+        .bind(column(rows, |(_, interrupt)| interrupt.run_id.uuid()))
+        .bind(column(rows, |(_, interrupt)| interrupt.session_id.uuid()))
+        .bind(column(rows, |(_, interrupt)| interrupt.tool_call_id.uuid()))
+        .bind(column(rows, |(_, interrupt)| <&str>::from(interrupt.kind)))
+        .bind(column(rows, |(_, interrupt)| interrupt.tool.as_str()))
+        .bind(column(rows, |(_, interrupt)| {
+            interrupt.arguments.to_string()
+        }))
+        .bind(column(rows, |(_, interrupt)| interrupt.created_at))
+        .bind(column(rows, |(_, interrupt)| interrupt.expires_at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    async fn close_interrupts(&mut self, rows: &[&Interrupt]) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE interrupts SET resolution = v.resolution::json
+             FROM UNNEST($1::uuid[], $2::text[]) AS v (id, resolution)
+             WHERE interrupts.id = v.id AND interrupts.resolution IS NULL",
+        )
+        .bind(column(rows, |interrupt| interrupt.id.uuid()))
+        .bind(written(rows, |interrupt| encode_resolution(interrupt))?)
         .execute(&mut *self.0)
         .await?;
         Ok(())

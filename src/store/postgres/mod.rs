@@ -4,6 +4,7 @@
 mod agents;
 mod commit;
 mod files;
+mod interrupts;
 mod memories;
 mod messages;
 mod patience;

@@ -119,7 +119,7 @@ impl RunStore for PostgresStore {
         // ends: its lease is young, or no longer needed.
         let renewed = sqlx::query(
             "UPDATE runs SET lease_expires_at = $1 WHERE id = ANY (ARRAY (
-               SELECT id FROM runs WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
+               SELECT id FROM runs WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING')
                FOR NO KEY UPDATE SKIP LOCKED))",
         )
         .bind(until)
@@ -139,7 +139,7 @@ impl RunStore for PostgresStore {
         // ARRAY is read once; a plain IN may be read again for every row, past the limit.
         let mut query = QueryBuilder::<Postgres>::new(
             "UPDATE runs AS r SET node_id = $1, lease_expires_at = $2 WHERE r.id = ANY (ARRAY (
-               SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') AND lease_expires_at <= $3
+               SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING') AND lease_expires_at <= $3
                ORDER BY lease_expires_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING ",
         );
         query.push(RUN_COLUMNS);
@@ -154,6 +154,20 @@ impl RunStore for PostgresStore {
             .map(|row| Ok((row.principal(), Run::try_from(row)?)))
             .collect()
     }
+
+    async fn runs_of_node(
+        &self,
+        node: NodeId,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError> {
+        let mut query = queries::runs_of_node::<Postgres>(node, limit);
+        let rows = query.build_query_as().fetch_all(&self.pool);
+        let rows: Vec<RunRow> = self.patience.wait(rows).await?;
+        rows.into_iter()
+            .map(|row| Ok((row.principal(), Run::try_from(row)?)))
+            .collect()
+    }
+
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError> {
         let mut query = queries::branch_before::<Postgres>(run);
         let row: Option<(Option<Uuid>, Option<i32>)> = self

@@ -5,6 +5,7 @@
 mod agents;
 mod files;
 mod fork;
+mod interrupts;
 mod keys;
 mod memories;
 mod messages;
@@ -15,6 +16,7 @@ mod turns;
 pub(crate) use agents::*;
 pub(crate) use files::*;
 pub(crate) use fork::*;
+pub(crate) use interrupts::*;
 pub(crate) use keys::*;
 pub(crate) use memories::*;
 pub(crate) use messages::*;

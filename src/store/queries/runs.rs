@@ -1,7 +1,7 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{Principal, RunId, SessionId};
+use crate::domain::{NodeId, Principal, RunId, SessionId};
 use crate::store::rows::RUN_COLUMNS;
 
 use super::{Dialect, Value, push, push_in, push_limit, push_owner};
@@ -61,6 +61,16 @@ pub(crate) fn runs_to_compact<DB: Dialect>(before: Timestamp, limit: u32) -> Que
     query.push(" FROM runs r WHERE r.log_compacted_at IS NULL");
     push(&mut query, " AND r.finished_at < ", Value::Time(before));
     query.push(" ORDER BY r.finished_at");
+    push_limit(&mut query, limit.into());
+    query
+}
+
+/// The running runs of a node, whoever's they are.
+pub(crate) fn runs_of_node<DB: Dialect>(node: NodeId, limit: u32) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(RUN_COLUMNS);
+    query.push(" FROM runs r WHERE r.status = 'RUNNING'");
+    push(&mut query, " AND r.node_id = ", Value::Id(node.uuid()));
     push_limit(&mut query, limit.into());
     query
 }

@@ -13,13 +13,13 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{Message, Principal, RunId, Session, SessionId};
+use crate::domain::{Interrupt, Message, NodeId, Principal, RunId, Session, SessionId};
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
 use crate::store::keys::{KeyRow, keyed};
 use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
 use crate::store::rows::{
-    LockedSession, LockedSessionRow, Stamp, all, encode_options, encode_parts,
+    LockedSession, LockedSessionRow, Stamp, all, encode_options, encode_parts, encode_resolution,
 };
 use crate::store::writer::Committer;
 use crate::store::{NewRun, StoreError, TurnRequest, queries};
@@ -340,6 +340,55 @@ impl Statements for SqliteStatements<'_> {
                     WHERE runs.id = v.id AND runs.status = 'QUEUED'";
         insert(self.0, head, rows, tail, |row, (run, at)| {
             row.push_bind(run.uuid()).push_bind(Stamp(*at));
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn suspend_runs(&mut self, rows: &[(RunId, NodeId)]) -> Result<(), StoreError> {
+        let head = "WITH v (id, node) AS (";
+        let tail = ") UPDATE runs SET status = 'AWAITING_INPUT' FROM v \
+                    WHERE runs.id = v.id AND runs.node_id = v.node AND runs.status = 'RUNNING'";
+        insert(self.0, head, rows, tail, |row, (run, node)| {
+            row.push_bind(run.uuid()).push_bind(node.uuid());
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_interrupts(
+        &mut self,
+        rows: &[(&Principal, &Interrupt)],
+    ) -> Result<(), StoreError> {
+        let head = "INSERT INTO interrupts (id, tenant, owner, run_id, session_id, tool_call_id, \
+                    kind, tool, arguments, created_at, expires_at) ";
+        insert(self.0, head, rows, "", |row, (who, interrupt)| {
+            row.push_bind(interrupt.id.uuid())
+                .push_bind(who.tenant.as_ref())
+                .push_bind(who.owner.as_ref())
+                .push_bind(interrupt.run_id.uuid())
+                .push_bind(interrupt.session_id.uuid())
+                .push_bind(interrupt.tool_call_id.uuid())
+                .push_bind(<&str>::from(interrupt.kind))
+                .push_bind(interrupt.tool.as_str())
+                .push_bind(Json(&interrupt.arguments))
+                .push_bind(Stamp(interrupt.created_at))
+                .push_bind(Stamp(interrupt.expires_at));
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn close_interrupts(&mut self, rows: &[&Interrupt]) -> Result<(), StoreError> {
+        let head = "WITH v (id, resolution) AS (";
+        let tail = ") UPDATE interrupts SET resolution = v.resolution FROM v \
+                    WHERE interrupts.id = v.id AND interrupts.resolution IS NULL";
+        insert(self.0, head, rows, tail, |row, interrupt| {
+            row.push_bind(interrupt.id.uuid())
+                .push_bind(encode_resolution(interrupt)?);
             Ok(())
         })
         .await?;

@@ -5,6 +5,7 @@ mod backup;
 mod checkpoint;
 mod commit;
 mod files;
+mod interrupts;
 mod memories;
 mod messages;
 mod presence;

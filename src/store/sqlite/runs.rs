@@ -96,7 +96,7 @@ impl RunStore for SqliteStore {
     async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE runs SET lease_expires_at = $1
-             WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')",
+             WHERE node_id = $2 AND status IN ('QUEUED', 'RUNNING')",
         )
         .bind(Stamp(until))
         .bind(node.uuid())
@@ -116,7 +116,7 @@ impl RunStore for SqliteStore {
         query.push_bind(node.uuid());
         query.push(", lease_expires_at = ").push_bind(Stamp(until));
         query.push(
-            " WHERE r.id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
+            " WHERE r.id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
                AND lease_expires_at <= ",
         );
         // In order, so that those that are taken already do not hide the others.
@@ -134,6 +134,19 @@ impl RunStore for SqliteStore {
             .map(|row| Ok((row.principal(), Run::try_from(row)?)))
             .collect()
     }
+
+    async fn runs_of_node(
+        &self,
+        node: NodeId,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError> {
+        let mut query = queries::runs_of_node::<Sqlite>(node, limit);
+        let rows: Vec<RunRow> = query.build_query_as().fetch_all(&self.reads).await?;
+        rows.into_iter()
+            .map(|row| Ok((row.principal(), Run::try_from(row)?)))
+            .collect()
+    }
+
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError> {
         let mut query = queries::branch_before::<Sqlite>(run);
         let row: Option<(Option<Uuid>, Option<i32>)> =

@@ -76,7 +76,7 @@ impl ContainerType for Message {
 impl ObjectType for Message {}
 
 impl Plain for Message {
-    const INTERFACE: &'static str = "Node";
+    const INTERFACES: &'static [&'static str] = &["Node"];
 
     fn type_name(&self) -> &'static str {
         "Message"

@@ -1,0 +1,158 @@
+//! Interrupts: what a run waits for, and how it was answered.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use strum::{EnumString, IntoStaticStr};
+
+use super::ids::{InterruptId, RunId, SessionId, ToolCallId};
+use super::time::Timestamp;
+
+/// What a run waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum InterruptKind {
+    /// A person has to approve a call of one of the server's tools.
+    ToolApproval,
+    /// The client has to make a call of one of its own tools.
+    ClientToolCall,
+}
+
+/// One call of a tool about which a run waits for a person or the client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interrupt {
+    /// Its id.
+    pub id: InterruptId,
+    /// What is waited for.
+    pub kind: InterruptKind,
+    /// The run that waits.
+    pub run_id: RunId,
+    /// The session of that run.
+    pub session_id: SessionId,
+    /// The call.
+    pub tool_call_id: ToolCallId,
+    /// The tool's name.
+    pub tool: String,
+    /// The arguments as the model wrote them; they are valid.
+    pub arguments: Value,
+    /// Since when the run waits.
+    pub created_at: Timestamp,
+    /// From when on nobody's answer is waited for any more.
+    pub expires_at: Timestamp,
+    /// How it was answered, once it was.
+    pub resolution: Option<Resolved>,
+}
+
+/// An answer, and when it was given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The answer.
+    pub resolution: Resolution,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// How an interrupt is answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "SCREAMING_SNAKE_CASE",
+    rename_all_fields = "camelCase"
+)]
+pub enum Resolution {
+    /// The call may be made.
+    Approved {
+        /// With these arguments in the place of the model's, which are kept when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arguments: Option<Value>,
+    },
+    /// The call is not made.
+    Rejected {
+        /// What the model is told.
+        reason: String,
+    },
+    /// The client has made the call.
+    Result {
+        /// What the model is told.
+        text: String,
+        /// Whether the call failed.
+        is_error: bool,
+        /// Whether the text was cut to the server's limit.
+        truncated: bool,
+    },
+    /// Nobody answered in time.
+    Expired,
+    /// The run ended before anybody answered.
+    Closed,
+}
+
+/// An interrupt was answered before, and differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} was answered before, and differently")]
+pub struct AlreadyResolved(pub InterruptId);
+
+impl Interrupt {
+    /// Whether nobody has answered it.
+    pub fn is_open(&self) -> bool {
+        self.resolution.is_none()
+    }
+
+    /// Answers it. The same answer once more changes nothing: returns whether it did.
+    ///
+    /// # Errors
+    /// When it has another answer already.
+    pub fn resolve(
+        &mut self,
+        resolution: Resolution,
+        at: Timestamp,
+    ) -> Result<bool, AlreadyResolved> {
+        match &self.resolution {
+            Some(earlier) if earlier.resolution == resolution => Ok(false),
+            Some(_) => Err(AlreadyResolved(self.id)),
+            None => {
+                self.resolution = Some(Resolved { resolution, at });
+                Ok(true)
+            }
+        }
+    }
+
+    /// The arguments that a person has put in the place of the model's.
+    pub fn edited_arguments(&self) -> Option<&Value> {
+        match &self.resolution.as_ref()?.resolution {
+            Resolution::Approved { arguments } => arguments.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::now;
+
+    #[test]
+    fn the_first_answer_stands() {
+        let at = now();
+        let mut interrupt = Interrupt {
+            id: InterruptId::new(),
+            kind: InterruptKind::ToolApproval,
+            run_id: RunId::new(),
+            session_id: SessionId::new(),
+            tool_call_id: ToolCallId::new(),
+            tool: "calculator".into(),
+            arguments: serde_json::json!({ "expression": "1+1" }),
+            created_at: at,
+            expires_at: at,
+            resolution: None,
+        };
+        let approved = Resolution::Approved { arguments: None };
+        assert!(interrupt.is_open());
+        assert_eq!(interrupt.resolve(approved.clone(), at), Ok(true));
+        assert_eq!(interrupt.resolve(approved, now()), Ok(false));
+        let other = interrupt.resolve(Resolution::Expired, at);
+        assert_eq!(other, Err(AlreadyResolved(interrupt.id)));
+        let text = serde_json::to_string(&interrupt).unwrap();
+        assert_eq!(serde_json::from_str::<Interrupt>(&text).unwrap(), interrupt);
+    }
+}

@@ -1,0 +1,200 @@
+//! What clients answer to interrupts, and the tools that they bring along.
+
+use async_graphql::{ID, InputObject, Json, OneofObject};
+use serde_json::Value;
+
+use crate::agent::ResolveError;
+use crate::domain::{ClientTool, InterruptId, Resolution, RunId};
+use crate::graphql::{ApiError, Code};
+
+use super::{check_key, check_text, parse_id};
+
+/// The most answers that are given at once: more than a run can wait for, unless set otherwise.
+const MAX_ANSWERS: usize = 100;
+
+/// The longest reason of a rejection, in characters.
+const REASON_CHARS: usize = 2_000;
+
+/// A tool that the client calls when the model wants it called.
+#[derive(Debug, InputObject)]
+pub(crate) struct ClientToolInput {
+    /// What the model calls it: 1 to 64 of letters, digits, `_` and `-`, and none of the
+    /// agent's own tools.
+    name: String,
+    /// Tells the model what it does and when to use it.
+    description: String,
+    /// The JSON Schema of its arguments, whose type is `object`. The client is asked only with
+    /// arguments that it allows.
+    parameters: Json<Value>,
+}
+
+/// Answers to interrupts of one run, taken all or none.
+#[derive(Debug, InputObject)]
+pub(crate) struct ResolveInterruptsInput {
+    /// The run that waits.
+    run_id: ID,
+    /// The answers, each to another interrupt; all that the run waits for, or a part of it.
+    resolutions: Vec<InterruptResolutionInput>,
+    /// A name for this call, chosen by the client; used for other answers it is a CONFLICT.
+    /// Needed by nobody: the same answers again give the same result in any case.
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// One answer.
+#[derive(Debug, OneofObject)]
+pub(crate) enum InterruptResolutionInput {
+    /// Lets a call be made: the answer to a `ToolApproval`.
+    Approve(ApproveToolCallInput),
+    /// Lets a call not be made; the model is told why.
+    Reject(RejectToolCallInput),
+    /// What the client's call came to: the answer to a `ClientToolCall`.
+    Result(ClientToolResultInput),
+}
+
+/// A call that may be made.
+#[derive(Debug, InputObject)]
+pub(crate) struct ApproveToolCallInput {
+    /// The interrupt.
+    interrupt_id: ID,
+    /// Arguments in the place of the model's, checked against the tool's schema.
+    arguments: Option<Json<Value>>,
+}
+
+/// A call that is not to be made.
+#[derive(Debug, InputObject)]
+pub(crate) struct RejectToolCallInput {
+    /// The interrupt.
+    interrupt_id: ID,
+    /// Why, for the model; at most 2,000 characters.
+    #[graphql(default)]
+    reason: String,
+}
+
+/// What the client's call came to; either `text` or `json`.
+#[derive(Debug, InputObject)]
+pub(crate) struct ClientToolResultInput {
+    /// The interrupt.
+    interrupt_id: ID,
+    /// The result as text. What is longer than the server lets through is cut and marked.
+    text: Option<String>,
+    /// The result as JSON, which the model is shown as text.
+    json: Option<Json<Value>>,
+    /// Whether the call failed.
+    #[graphql(default)]
+    is_error: bool,
+}
+
+/// Answers, and where each of them stands in the input.
+pub(crate) struct Answers {
+    pub(crate) run: RunId,
+    pub(crate) answers: Vec<(InterruptId, Resolution)>,
+    paths: Vec<String>,
+}
+
+impl ClientToolInput {
+    pub(crate) fn into_tool(self) -> ClientTool {
+        ClientTool {
+            name: self.name,
+            description: self.description,
+            parameters: self.parameters.0,
+        }
+    }
+}
+
+impl ResolveInterruptsInput {
+    pub(crate) fn check(self) -> Result<Answers, ApiError> {
+        let field = "input.resolutions";
+        if !(1..=MAX_ANSWERS).contains(&self.resolutions.len()) {
+            let message = format!("give 1 to {MAX_ANSWERS} answers");
+            return Err(ApiError::bad_input(field, message));
+        }
+        if let Some(key) = &self.idempotency_key {
+            check_key(super::KEY, key)?;
+        }
+        let mut answers = Answers {
+            run: parse_id("input.runId", &self.run_id)?,
+            answers: Vec::new(),
+            paths: Vec::new(),
+        };
+        for (at, resolution) in self.resolutions.into_iter().enumerate() {
+            let path = format!("{field}.{at}.{}", resolution.name());
+            answers.answers.push(resolution.check(&path)?);
+            answers.paths.push(path);
+        }
+        Ok(answers)
+    }
+}
+
+impl InterruptResolutionInput {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Approve(_) => "approve",
+            Self::Reject(_) => "reject",
+            Self::Result(_) => "result",
+        }
+    }
+
+    fn check(self, path: &str) -> Result<(InterruptId, Resolution), ApiError> {
+        let id = |id: &ID| parse_id(&format!("{path}.interruptId"), id);
+        Ok(match self {
+            Self::Approve(approve) => {
+                let arguments = approve.arguments.map(|arguments| arguments.0);
+                let resolution = Resolution::Approved { arguments };
+                (id(&approve.interrupt_id)?, resolution)
+            }
+            Self::Reject(reject) => {
+                let field = format!("{path}.reason");
+                if reject.reason.chars().count() > REASON_CHARS {
+                    let message = format!("the reason must have at most {REASON_CHARS} characters");
+                    return Err(ApiError::bad_input(&field, message));
+                }
+                check_text(&field, &reject.reason)?;
+                let reason = reject.reason.trim().to_owned();
+                (id(&reject.interrupt_id)?, Resolution::Rejected { reason })
+            }
+            Self::Result(result) => {
+                let text = match (result.text, result.json) {
+                    (Some(text), None) => text,
+                    (None, Some(json)) => json.0.to_string(),
+                    _ => return Err(ApiError::bad_input(path, "give either `text` or `json`")),
+                };
+                check_text(&format!("{path}.text"), &text)?;
+                let resolution = Resolution::Result {
+                    text,
+                    is_error: result.is_error,
+                    truncated: false,
+                };
+                (id(&result.interrupt_id)?, resolution)
+            }
+        })
+    }
+}
+
+/// What was wrong with answers, with their place in the input, which `paths` has.
+pub(crate) fn refused(error: ResolveError, paths: &Answers) -> ApiError {
+    let message = error.to_string();
+    let path = |at: usize, part: &str| {
+        let path = paths
+            .paths
+            .get(at)
+            .map_or("input.resolutions", String::as_str);
+        format!("{path}{part}")
+    };
+    match error {
+        ResolveError::UnknownRun(_) => ApiError::not_found("input.runId", message),
+        ResolveError::Unknown { at, .. } => ApiError::not_found(&path(at, ".interruptId"), message),
+        ResolveError::Twice { at, .. } => ApiError::bad_input(&path(at, ".interruptId"), message),
+        ResolveError::Kind { at, .. } => ApiError::bad_input(&path(at, ""), message),
+        ResolveError::Arguments { at, .. } => ApiError::bad_input(&path(at, ".arguments"), message),
+        ResolveError::Resolved { at, .. } => {
+            ApiError::new(Code::Conflict, message).at(&path(at, ".interruptId"))
+        }
+        ResolveError::NoTool { at, .. } => {
+            ApiError::new(Code::Unavailable, message).at(&path(at, ".arguments"))
+        }
+        ResolveError::KeyReused => ApiError::new(Code::Conflict, message).at(super::KEY),
+        ResolveError::Draining => ApiError::new(Code::Unavailable, message),
+        ResolveError::Store(error) => error.into(),
+        ResolveError::Lost(why) => ApiError::lost(why),
+    }
+}

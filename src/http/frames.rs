@@ -1,0 +1,257 @@
+//! The pieces of a body that streams responses, and the events in them.
+
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_graphql::Response as GraphqlResponse;
+use axum::body::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::accept::MediaType;
+use super::request_id::RequestId;
+use super::respond;
+use crate::graphql::Code;
+
+/// How many responses go out in one write when they are ready together.
+const BURST: usize = 64;
+
+/// As much as most events take.
+const EVENT_BYTES: usize = 256;
+
+/// How a stream is written. Whatever is written at once can be read at once.
+pub(super) struct Format {
+    pub(super) media_type: MediaType,
+    /// Tells the client that it is connected.
+    pub(super) hello: &'static [u8],
+    pub(super) keep_alive: &'static [u8],
+    /// Appends one response.
+    pub(super) write: fn(&mut Vec<u8>, &Event) -> serde_json::Result<()>,
+    /// The operation has ended.
+    pub(super) end: &'static [u8],
+    /// The server ends before the operation.
+    pub(super) cut: &'static [u8],
+}
+
+/// One response of a stream.
+pub(super) struct Event {
+    /// Where a client that has it can go on, if it can.
+    pub(super) id: Option<u64>,
+    pub(super) response: GraphqlResponse,
+}
+
+impl Event {
+    /// Whether it says that the stream ends and can go on elsewhere.
+    fn is_resumable(&self) -> bool {
+        self.response.errors.iter().any(|error| {
+            let extensions = error.extensions.as_ref();
+            extensions.is_some_and(|extensions| extensions.get("resumable").is_some())
+        })
+    }
+}
+
+/// What a client is told that has left its stream unread and reads again.
+fn unread(after: Option<u64>, id: &RequestId) -> Event {
+    let message = "the stream was left unread for too long; go on from what you have";
+    let mut response = respond::coded(Code::LimitExceeded, message, id);
+    for error in &mut response.errors {
+        let extensions = error.extensions.get_or_insert_default();
+        extensions.set("resumable", true);
+        if let Some(after) = after {
+            extensions.set("after", after);
+        }
+    }
+    Event { id: None, response }
+}
+
+/// How long a stream waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For the next event, before it says that it is still there.
+    pub(super) keep_alive: Duration,
+    /// For the client to take what was written.
+    pub(super) unread: Duration,
+}
+
+/// The body: what is ready together is one piece.
+pub(super) fn frames(
+    format: &'static Format,
+    events: impl Stream<Item = Event> + Unpin + Send + 'static,
+    patience: Patience,
+    stopping: CancellationToken,
+    id: RequestId,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let mut bursts = bursts(format, events);
+    async_stream::stream! {
+        yield Bytes::from_static(format.hello);
+        let (mut end, mut last) = (format.end, None);
+        let mut told = Instant::now();
+        let mut quiet = pin!(tokio::time::sleep(patience.keep_alive));
+        let mut stopping = pin!(stopping.cancelled());
+        loop {
+            let piece = tokio::select! {
+                biased;
+                burst = bursts.next() => {
+                    let Some(burst) = burst else { break };
+                    last = burst.last.or(last);
+                    if burst.is_resumable {
+                        end = format.cut;
+                    }
+                    burst.bytes.into()
+                }
+                () = &mut stopping => {
+                    end = format.cut;
+                    break;
+                }
+                () = &mut quiet => {
+                    // Moved only when it fires, which is cheaper than for every event.
+                    let due = told + patience.keep_alive;
+                    if Instant::now() < due {
+                        quiet.as_mut().reset(due);
+                        continue;
+                    }
+                    quiet.as_mut().reset(Instant::now() + patience.keep_alive);
+                    Bytes::from_static(format.keep_alive)
+                }
+            };
+            told = Instant::now();
+            yield piece;
+            // It is asked for more as soon as the connection takes more.
+            if told.elapsed() > patience.unread {
+                let mut burst = Burst::default();
+                burst.write(format, &unread(last, &id));
+                yield burst.bytes.into();
+                end = format.cut;
+                break;
+            }
+        }
+        if !end.is_empty() {
+            yield Bytes::from_static(end);
+        }
+    }
+}
+
+/// What is ready together, as it is written.
+#[derive(Default)]
+struct Burst {
+    bytes: Vec<u8>,
+    /// The last id in it.
+    last: Option<u64>,
+    /// Whether it says that the stream ends and can go on elsewhere.
+    is_resumable: bool,
+}
+
+impl Burst {
+    fn write(&mut self, format: &Format, event: &Event) {
+        let whole = self.bytes.len();
+        self.bytes.reserve(EVENT_BYTES);
+        if let Err(error) = (format.write)(&mut self.bytes, event) {
+            tracing::error!(%error, "a response could not be written");
+            self.bytes.truncate(whole);
+        }
+        self.last = event.id.or(self.last);
+        self.is_resumable |= event.is_resumable();
+    }
+}
+
+/// Writes what is ready together, at most [`BURST`] events. Each is written as it comes:
+/// collected, they would take memory for a whole burst every time, and mostly there is one.
+fn bursts(
+    format: &'static Format,
+    mut events: impl Stream<Item = Event> + Unpin,
+) -> impl Stream<Item = Burst> + Unpin {
+    let mut is_over = false;
+    stream::poll_fn(move |context| {
+        let mut burst = Burst::default();
+        for _ in 0..BURST {
+            if is_over {
+                break;
+            }
+            match events.poll_next_unpin(context) {
+                Poll::Ready(Some(event)) => burst.write(format, &event),
+                Poll::Ready(None) => is_over = true,
+                Poll::Pending if burst.bytes.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        if burst.bytes.is_empty() && !is_over {
+            // Nothing of a whole burst could be written; what comes after it may be.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready((!burst.bytes.is_empty()).then_some(burst))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use async_graphql::Value;
+
+    use super::*;
+    use crate::http::sse;
+
+    fn event(id: u64) -> Event {
+        let response = GraphqlResponse::new(Value::from(id));
+        Event {
+            id: Some(id),
+            response,
+        }
+    }
+
+    fn body(events: impl Stream<Item = Event> + Send + 'static) -> impl Stream<Item = Bytes> {
+        let patience = Patience {
+            keep_alive: Duration::from_secs(12),
+            unread: Duration::from_secs(30),
+        };
+        let id = RequestId("req".into());
+        frames(
+            &sse::FORMAT,
+            events.boxed(),
+            patience,
+            CancellationToken::new(),
+            id,
+        )
+    }
+
+    async fn text(body: &mut (impl Stream<Item = Bytes> + Unpin)) -> Option<String> {
+        let piece = body.next().await?;
+        Some(String::from_utf8_lossy(&piece).into_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_left_its_stream_unread_is_told_where_to_go_on() {
+        let mut body = pin!(body(stream::iter([event(6), event(7)]).chain(
+            stream::once(async {
+                tokio::task::yield_now().await;
+                event(8)
+            })
+        )));
+        assert_eq!(text(&mut body).await.unwrap(), ":\n\n");
+        assert!(text(&mut body).await.unwrap().contains("id: 7"));
+        tokio::time::advance(Duration::from_secs(31)).await;
+        let told = text(&mut body).await.unwrap();
+        for word in ["LIMIT_EXCEEDED", "\"resumable\":true", "\"after\":7"] {
+            assert!(told.contains(word), "{told}");
+        }
+        assert_eq!(text(&mut body).await, None, "and without `complete`");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_stream_is_no_unread_one() {
+        let mut body = pin!(body(stream::once(async {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            event(1)
+        })));
+        let mut seen = Vec::new();
+        while let Some(piece) = text(&mut body).await {
+            seen.push(piece);
+        }
+        // Hello, three keep-alives, the event, the end.
+        assert_eq!(seen.len(), 6, "{seen:?}");
+        assert!(seen[5].starts_with("event: complete"));
+    }
+}

@@ -1,0 +1,48 @@
+//! Tools that a client has: only told to models and checked here, called elsewhere.
+
+use serde_json::Value;
+
+use crate::domain::ClientTool as Definition;
+
+use super::registry::RegisterError;
+use super::schema::{ArgumentError, Schema};
+
+/// A client's tool, ready to have its arguments checked.
+pub struct ClientTool {
+    definition: Definition,
+    schema: Schema,
+    argument_bytes: usize,
+}
+
+impl ClientTool {
+    pub(super) fn new(
+        definition: &Definition,
+        argument_bytes: usize,
+    ) -> Result<Self, RegisterError> {
+        let name = definition.name.clone();
+        if !super::is_valid_name(&name) {
+            return Err(RegisterError::Name(name));
+        }
+        let schema = Schema::of_arguments(&definition.parameters)
+            .map_err(|error| RegisterError::Schema { name, error })?;
+        Ok(Self {
+            definition: definition.clone(),
+            schema,
+            argument_bytes,
+        })
+    }
+
+    /// What it is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Checks arguments before the client is asked.
+    ///
+    /// # Errors
+    /// With what is wrong and where, bounded.
+    pub fn validate(&self, arguments: &Value) -> Result<(), ArgumentError> {
+        super::schema::check_size(arguments, self.argument_bytes)?;
+        self.schema.check(arguments, "the arguments")
+    }
+}
