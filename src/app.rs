@@ -331,6 +331,7 @@ fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
         max_steps: settings.max_steps,
         parallel_tools: settings.parallel_tools,
         tool_mistakes: settings.tool_mistakes,
+        output_repairs: settings.output_repairs,
         max_output_tokens: settings.max_output_tokens,
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,
@@ -351,6 +352,8 @@ fn api_limits(settings: &Settings) -> ApiLimits {
     let (limits, http) = (&settings.limits, &settings.http);
     ApiLimits {
         message_bytes: limits.message_bytes,
+        files: limits.files,
+        file_bytes: limits.file_bytes,
         title_chars: limits.title_chars,
         metadata_bytes: limits.metadata_bytes,
         variables_bytes: limits.variables_bytes,

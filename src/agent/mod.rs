@@ -4,10 +4,12 @@ mod answer;
 mod branch;
 mod catalog;
 mod client_tools;
+mod context;
 mod disconnect;
 mod ending;
 mod error;
 mod execute;
+mod files;
 mod find;
 mod follow;
 mod interrupt;
@@ -22,6 +24,7 @@ mod session;
 mod start;
 mod steps;
 mod stop;
+mod structured;
 mod template;
 mod tools;
 mod transcript;
@@ -46,6 +49,7 @@ pub use rules::{Rules, SpecError};
 pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
 pub use stop::Stopped;
+pub use structured::check_output_schema;
 pub(crate) use template::variables_of;
 pub use transcript::Transcript;
 
@@ -95,6 +99,8 @@ pub struct RunLimits {
     pub parallel_tools: usize,
     /// How many calls of a run its model may get wrong.
     pub tool_mistakes: u32,
+    /// How many answers of a run are made anew that are not of the form that was asked for.
+    pub output_repairs: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.

@@ -25,12 +25,14 @@ mod chat;
 mod client_tools;
 mod compaction;
 mod compression;
+mod context;
 mod costs;
 mod csrf;
 mod disconnect;
 mod egress;
 mod enqueue;
 mod fallback;
+mod files;
 mod fork;
 mod graphql_over_http;
 mod guard;
@@ -62,6 +64,7 @@ mod shutdown;
 mod slow;
 mod sse;
 mod startup;
+mod structured;
 mod tenants;
 mod timeouts;
 mod tools;
@@ -134,6 +137,15 @@ on_both! {
     }
     agent_tools {
         tools_are_called_until_there_is_an_answer,
+    }
+    structured {
+        an_answer_has_data,
+        an_invalid_answer_is_made_anew,
+    }
+    files {
+        a_file_reaches_the_model_and_comes_back,
+        a_file_may_come_without_words,
+        a_key_stands_for_the_files_as_well,
     }
     interrupts {
         a_call_waits_for_its_approval,

@@ -54,6 +54,7 @@ fn limits(tail_events: usize) -> RunLimits {
         max_steps: 1,
         parallel_tools: 1,
         tool_mistakes: 1,
+        output_repairs: 1,
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,

@@ -7,6 +7,7 @@ mod support;
 
 mod agents;
 mod branches;
+mod files;
 mod follow;
 mod groups;
 mod interrupts;
@@ -74,6 +75,11 @@ on_both! {
         a_branch_is_read_in_ranges,
         branches_of_a_tree_are_told_apart,
         messages_belong_to_one_owner,
+    }
+    files {
+        a_file_is_what_it_was,
+        a_file_belongs_to_one_owner,
+        no_file_is_saved_without_the_others,
     }
     interrupts {
         a_run_waits_until_its_last_answer,

@@ -33,6 +33,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         instructions: "You answer. Today is {{ date }}.".to_owned(),
         models: Vec::new(),
         tools: Vec::new(),
+        output_schema: None,
         parameters: Default::default(),
         limits: AgentLimits::default(),
     }

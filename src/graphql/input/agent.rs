@@ -1,6 +1,7 @@
 //! What clients say about agents.
 
-use async_graphql::{ID, InputObject};
+use async_graphql::{ID, InputObject, Json, MaybeUndefined};
+use serde_json::Value;
 
 use crate::agent::SpecError;
 use crate::domain::AgentSpec;
@@ -24,6 +25,9 @@ pub(crate) struct CreateAgentInput {
     /// The names of the tools that its model may call.
     #[graphql(default)]
     tools: Vec<String>,
+    /// The JSON Schema that its answers must be valid against, with `"type": "object"` at its
+    /// top; `ChatInput.outputSchema` takes its place for one run.
+    output_schema: Option<Json<Value>>,
     /// How its model samples.
     parameters: Option<ModelParametersInput>,
     /// What a run may use.
@@ -46,6 +50,8 @@ pub(crate) struct UpdateAgentInput {
     models: Option<Vec<String>>,
     /// The names of the tools that its model may call, in place of the old ones.
     tools: Option<Vec<String>>,
+    /// The JSON Schema that its answers must be valid against; null removes it.
+    output_schema: MaybeUndefined<Json<Value>>,
     /// How its model samples, in place of all the old parameters.
     parameters: Option<ModelParametersInput>,
     /// What a run may use, in place of all the old limits.
@@ -102,6 +108,7 @@ impl CreateAgentInput {
             instructions: self.instructions,
             models: self.models,
             tools: self.tools,
+            output_schema: self.output_schema.map(|schema| schema.0),
             parameters: self.parameters.unwrap_or_default().check()?,
             limits: self.limits.unwrap_or_default().check()?,
         })
@@ -115,6 +122,11 @@ impl UpdateAgentInput {
         spec.instructions = self.instructions.unwrap_or(spec.instructions);
         spec.models = self.models.unwrap_or(spec.models);
         spec.tools = self.tools.unwrap_or(spec.tools);
+        match self.output_schema {
+            MaybeUndefined::Undefined => {}
+            MaybeUndefined::Null => spec.output_schema = None,
+            MaybeUndefined::Value(schema) => spec.output_schema = Some(schema.0),
+        }
         if let Some(parameters) = self.parameters {
             spec.parameters = parameters.check()?;
         }
