@@ -333,6 +333,7 @@ fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
         tool_mistakes: settings.tool_mistakes,
         max_handoffs: settings.max_handoffs,
         max_depth: settings.max_depth,
+        output_repairs: settings.output_repairs,
         max_output_tokens: settings.max_output_tokens,
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,
@@ -353,6 +354,8 @@ fn api_limits(settings: &Settings) -> ApiLimits {
     let (limits, http) = (&settings.limits, &settings.http);
     ApiLimits {
         message_bytes: limits.message_bytes,
+        files: limits.files,
+        file_bytes: limits.file_bytes,
         title_chars: limits.title_chars,
         metadata_bytes: limits.metadata_bytes,
         variables_bytes: limits.variables_bytes,

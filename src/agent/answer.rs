@@ -1,7 +1,7 @@
 //! The answer as it grows: the parts that will be stored, and the event for each piece.
 
-use crate::domain::message::text_of;
-use crate::domain::{EventBody, MessageId, Part, RunEvent, ToolCallId, ToolResult};
+use crate::domain::message::{data_of, text_of};
+use crate::domain::{EventBody, MessageId, Part, RunEvent, StepPurpose, ToolCallId, ToolResult};
 
 /// An answer being written. What is streamed and what is stored come from the same calls,
 /// so they cannot differ.
@@ -14,6 +14,10 @@ pub(crate) struct Answer {
     arguments_bytes: usize,
     /// Where the current step began.
     step: Mark,
+    /// The text that the current step makes anew, because it was not of the wanted form.
+    rejected: Option<String>,
+    /// How many steps have made such a text anew.
+    repairs: u32,
 }
 
 /// How far an answer had got.
@@ -34,6 +38,8 @@ impl Answer {
             reasoning_bytes: 0,
             arguments_bytes: 0,
             step: Mark::default(),
+            rejected: None,
+            repairs: 0,
         }
     }
 
@@ -53,6 +59,11 @@ impl Answer {
                 delta,
             } => drop(self.add_arguments(*tool_call_id, delta.clone())),
             EventBody::ToolCallCompleted { result } => drop(self.complete_call(result.clone())),
+            EventBody::DataAdded { data, .. } => drop(self.add_data(data.clone())),
+            EventBody::StepStarted {
+                purpose: StepPurpose::Repair,
+                ..
+            } => self.begin_repair(),
             EventBody::InterruptResolved { interrupt } => {
                 if let Some(arguments) = interrupt.edited_arguments() {
                     self.edit_arguments(interrupt.tool_call_id, arguments.to_string());
@@ -72,6 +83,15 @@ impl Answer {
             reasoning_bytes: self.reasoning_bytes,
             arguments_bytes: self.arguments_bytes,
         };
+        self.rejected = None;
+    }
+
+    /// A step begins that makes the one before it anew, whose text is gone.
+    pub(crate) fn begin_repair(&mut self) {
+        let rejected = self.step_text();
+        self.restart_step();
+        self.rejected = Some(rejected);
+        self.repairs += 1;
     }
 
     /// The step begins once more: what it has written is gone.
@@ -177,6 +197,20 @@ impl Answer {
         EventBody::ToolCallCompleted { result }
     }
 
+    /// The answer in the form that it was asked for, as JSON text.
+    pub(crate) fn add_data(&mut self, json: String) -> EventBody {
+        self.parts.push(Part::Data { json: json.clone() });
+        EventBody::DataAdded {
+            message_id: self.id,
+            data: json,
+        }
+    }
+
+    /// Whether it has data.
+    pub(crate) fn has_data(&self) -> bool {
+        data_of(&self.parts).is_some()
+    }
+
     /// The calls that have no result yet: call, tool and arguments.
     pub(crate) fn open_calls(&self) -> Vec<(ToolCallId, String, String)> {
         let has_result = |call: &ToolCallId| {
@@ -208,6 +242,21 @@ impl Answer {
         &self.parts
     }
 
+    /// The text of the current step.
+    pub(crate) fn step_text(&self) -> String {
+        text_of(self.parts.get(self.step.parts..).unwrap_or_default())
+    }
+
+    /// The text that the current step makes anew, if that is what it does.
+    pub(crate) fn rejected(&self) -> Option<&str> {
+        self.rejected.as_deref()
+    }
+
+    /// How many steps have made a text anew.
+    pub(crate) fn repairs(&self) -> u32 {
+        self.repairs
+    }
+
     /// All its text.
     pub(crate) fn text(&self) -> String {
         text_of(&self.parts)
@@ -230,8 +279,10 @@ mod tests {
         Call(String),
         Arguments(String),
         Complete(String),
+        Data(String),
         Edit(String),
         Step,
+        Repair,
         Restart,
     }
 
@@ -244,6 +295,8 @@ mod tests {
             1 => text().prop_map(Act::Call),
             2 => text().prop_map(Act::Arguments),
             1 => text().prop_map(Act::Complete),
+            1 => text().prop_map(Act::Data),
+            1 => Just(Act::Repair),
             1 => text().prop_map(Act::Edit),
             1 => Just(Act::Step),
             1 => Just(Act::Restart),
@@ -299,8 +352,15 @@ mod tests {
                     Act::Step => {
                         answer.begin_step();
                         kept_before_step = (answer.parts.clone(), answer.bytes());
-                        EventBody::StepStarted { step: 1, model: String::new() }
+                        EventBody::StepStarted { step: 1, model: String::new(), purpose: StepPurpose::Answer }
                     }
+                    Act::Repair => {
+                        answer.begin_repair();
+                        prop_assert_eq!(&answer.parts, &kept_before_step.0);
+                        prop_assert_eq!(answer.bytes(), kept_before_step.1);
+                        EventBody::StepStarted { step: 1, model: String::new(), purpose: StepPurpose::Repair }
+                    }
+                    Act::Data(json) => answer.add_data(json),
                     Act::Restart => {
                         answer.restart_step();
                         prop_assert_eq!(&answer.parts, &kept_before_step.0);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    ConcurrencyPolicy, Message, MessageId, Principal, Role, RunOptions, SessionId,
+    ConcurrencyPolicy, File, Message, MessageId, Principal, Role, RunId, RunOptions, SessionId,
 };
 use crate::store::{RunInput, UNPLACED};
 
@@ -18,7 +18,7 @@ pub struct Branching {
     pub message: MessageId,
     /// What happens to a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
-    /// What is asked of the run that makes it.
+    /// What is asked of the run that makes it: its variables; the rest is as before.
     pub options: RunOptions,
     /// Whether the run has the variables of the one that it repeats.
     pub keeps_variables: bool,
@@ -37,45 +37,49 @@ impl Runner {
         mut at: Branching,
     ) -> Result<Started, StartError> {
         let mut message = self.message(&who, at.message).await?;
-        self.keep_variables(&who, &mut at, &message).await?;
+        self.ask_the_same(&who, &mut at, message.run_id).await?;
         if let (Role::Assistant, Some(parent)) = (message.role, message.parent_id) {
             message = self.message(&who, parent).await?;
         }
         let session = message.session_id;
+        let nothing = (String::new(), Vec::new());
         let input = RunInput::Again(message);
-        self.start_at(who, at, session, String::new(), input).await
+        self.start_at(who, at, session, nothing, input).await
     }
 
-    /// Says `text` instead of a message, which stays beside the new one, and answers it.
+    /// Says something, text and files, instead of a message, which stays beside the new one,
+    /// and answers it.
     pub async fn edit(
         self: &Arc<Self>,
         who: Principal,
         mut at: Branching,
-        text: String,
+        said: (String, Vec<File>),
     ) -> Result<Started, StartError> {
         let message = self.message(&who, at.message).await?;
         if message.role != Role::User {
             return Err(StartError::NotFromUser(at.message));
         }
-        self.keep_variables(&who, &mut at, &message).await?;
+        self.ask_the_same(&who, &mut at, message.run_id).await?;
         let session = message.session_id;
         let input = RunInput::Beside(message);
-        self.start_at(who, at, session, text, input).await
+        self.start_at(who, at, session, said, input).await
     }
 
-    /// Takes the variables of the run that made this message, or was started by it.
-    async fn keep_variables(
+    /// Asks the same of the new run as of the one that made this message, or was started by it.
+    async fn ask_the_same(
         &self,
         who: &Principal,
         at: &mut Branching,
-        message: &Message,
+        run: RunId,
     ) -> Result<(), StartError> {
-        if at.keeps_variables {
-            let run = self.store.runs_by_id(who, &[message.run_id]).await;
-            if let Some(run) = run.map_err(StartError::Store)?.pop() {
-                at.options.variables = run.options.variables;
-            }
+        let run = self.store.runs_by_id(who, &[run]).await;
+        let Some(mut before) = run.map_err(StartError::Store)?.pop() else {
+            return Ok(());
+        };
+        if !at.keeps_variables {
+            before.options.variables = std::mem::take(&mut at.options.variables);
         }
+        at.options = before.options;
         Ok(())
     }
 
@@ -94,7 +98,7 @@ impl Runner {
         who: Principal,
         at: Branching,
         session: SessionId,
-        text: String,
+        (text, files): (String, Vec<File>),
         input: RunInput,
     ) -> Result<Started, StartError> {
         let request = StartRequest {
@@ -102,6 +106,7 @@ impl Runner {
             session: Some(session),
             agent: None,
             text,
+            files,
             options: at.options,
             headers: at.headers,
             input,

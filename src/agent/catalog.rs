@@ -305,6 +305,21 @@ mod tests {
             ),
             (
                 "a.toml",
+                format!("{good}[output_schema]\ntype = 'object'\nproperties = 7\n"),
+                "output_schema: not a usable JSON Schema",
+            ),
+            (
+                "a.toml",
+                format!("{good}output_schema = '{{\"type\": \"array\"}}'\n"),
+                "output_schema: the JSON Schema of an answer must have",
+            ),
+            (
+                "a.toml",
+                format!("{good}output_schema = '{{'\n"),
+                "output_schema",
+            ),
+            (
+                "a.toml",
                 format!("{good}[limits]\nrun_timeout_s = 0\n"),
                 "limits.run_timeout_s: ",
             ),

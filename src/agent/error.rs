@@ -23,6 +23,24 @@ pub enum StartError {
     /// The caller's: a message that waits for its turn has no place in the tree.
     #[error("{0} still waits for its turn")]
     Unplaced(MessageId),
+    /// The caller's: a file that no model of the agent takes.
+    #[error("no model of agent {agent:?} takes files of type {mime_type}")]
+    FileNotTaken {
+        /// The number of the file, from 0.
+        at: usize,
+        /// What it is.
+        mime_type: String,
+        /// The agent.
+        agent: String,
+    },
+    /// The caller's: a tool is to be called that the agent does not have.
+    #[error("agent {agent:?} has no {}", tool_named(.tool.as_deref()))]
+    NoTool {
+        /// The agent.
+        agent: String,
+        /// The tool; any will do when absent.
+        tool: Option<String>,
+    },
     /// The caller's: the session belongs to another agent than the one named.
     #[error("the session belongs to agent {0:?}; leave `agent` out or start a new session")]
     OtherAgent(String),
@@ -80,6 +98,10 @@ pub enum StartError {
     /// Ours: the task that starts runs was lost.
     #[error("the run could not be started: {0}")]
     Lost(String),
+}
+
+fn tool_named(tool: Option<&str>) -> String {
+    tool.map_or_else(|| "tools".to_owned(), |name| format!("tool {name:?}"))
 }
 
 /// Why a run cannot be followed, or no further.

@@ -9,12 +9,15 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::domain::time::now;
-use crate::domain::{Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode};
+use crate::domain::{
+    Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode, StepPurpose,
+};
 use crate::llm::LlmError;
 use crate::store::{BranchRange, StoreError, TurnRequest};
 use crate::tool::CallerHeaders;
 
 use super::ending::Ending;
+use super::files::Contents;
 use super::follow::POLL;
 use super::interrupt::Question;
 use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, LogError};
@@ -54,13 +57,16 @@ pub(super) enum Begin {
         /// That step.
         step: u32,
     },
+    /// The answer is whole; only the end is missing, or its check.
+    Answered {
+        /// The step that made it.
+        step: u32,
+    },
     /// All that the step has asked a person or the client is answered.
     Resumed {
         /// That step.
         step: u32,
     },
-    /// The answer is whole; only the end is missing.
-    Answered,
 }
 
 /// Why the making stopped before the model was done.
@@ -208,22 +214,20 @@ impl Execution {
     }
 
     async fn make_undisturbed(&mut self, begin: Begin, place: Option<Place>) -> Result<(), Stop> {
-        if begin == Begin::Answered {
-            return Ok(());
-        }
         if begin == Begin::Enqueued {
             self.wait_for_turn().await?;
         }
         let _place = self.take_place(place).await?;
         let mut next = Next::Step(FIRST_STEP);
         match begin {
-            Begin::Announced | Begin::Answered => {}
+            Begin::Announced => {}
             Begin::Queued | Begin::Enqueued => self.announce().await?,
             Begin::Again { step, started } => {
                 self.restart(step, started).await?;
                 next = Next::Step(step);
             }
             Begin::Tools { step } => next = Next::ToolsInDoubt(step),
+            Begin::Answered { step } => next = Next::Conclude(step),
             Begin::Resumed { step } => next = Next::Tools(step),
         }
         let timeout = self.timeout();
@@ -334,18 +338,35 @@ impl Execution {
             from,
             to: position + 1,
         };
-        let runner = &self.ending.runner;
-        let deadline = Instant::now() + runner.limits.store_outage;
+        let (runner, who) = (&self.ending.runner, &self.ending.who);
+        let ranges = [range];
+        let read = self
+            .patiently(|| runner.store.branches(who, &ranges))
+            .await?;
+        Ok(read.into_iter().next().unwrap_or_default())
+    }
+
+    /// The contents of a history's files, as far as they are shown.
+    pub(super) async fn files(&self, history: &[Message]) -> Result<Contents, Stop> {
+        let (runner, who) = (&self.ending.runner, &self.ending.who);
+        let read = || runner.shown_files(who, &self.agent, history);
+        Ok(self.patiently(read).await?)
+    }
+
+    /// Reads: an outage at the beginning is waited for as one in the middle is.
+    async fn patiently<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let deadline = Instant::now() + self.ending.runner.limits.store_outage;
         let mut pause = FIRST_PAUSE;
         loop {
-            let read = runner.store.branches(&self.ending.who, &[range]).await;
-            match read {
-                // An outage at the beginning is waited for as one in the middle is.
+            match read().await {
                 Err(StoreError::Unavailable(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                read => return Ok(read?.into_iter().next().unwrap_or_default()),
+                read => return read,
             }
         }
     }
@@ -365,6 +386,7 @@ pub(super) fn first_events(model: &str) -> Vec<EventBody> {
         EventBody::StepStarted {
             step: FIRST_STEP,
             model: model.to_owned(),
+            purpose: StepPurpose::Answer,
         },
     ]
 }

@@ -4,10 +4,12 @@ mod answer;
 mod branch;
 mod catalog;
 mod client_tools;
+mod context;
 mod disconnect;
 mod ending;
 mod error;
 mod execute;
+mod files;
 mod find;
 mod follow;
 mod interrupt;
@@ -22,6 +24,7 @@ mod session;
 mod start;
 mod steps;
 mod stop;
+mod structured;
 mod team;
 mod template;
 mod tools;
@@ -47,6 +50,7 @@ pub use rules::{Rules, SpecError};
 pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
 pub use stop::Stopped;
+pub use structured::check_output_schema;
 pub(crate) use template::variables_of;
 pub use transcript::Transcript;
 
@@ -100,6 +104,8 @@ pub struct RunLimits {
     pub max_handoffs: u32,
     /// How many runs may be above a run that an agent has asked for.
     pub max_depth: u32,
+    /// How many answers of a run are made anew that are not of the form that was asked for.
+    pub output_repairs: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::bus::RunOutcome;
 use crate::domain::time::Timestamp;
 use crate::domain::time::now;
-use crate::domain::{InterruptId, Principal, Resolution, RunId, RunStatus};
+use crate::domain::{File, InterruptId, Principal, Resolution, RunId, RunStatus};
 use crate::store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
 
 use super::follow::POLL;
@@ -44,9 +44,16 @@ impl StartRequest {
             <&str>::from(self.on_active),
             self.cancel_on_disconnect,
             self.options,
+            self.files.iter().map(fingerprint_of).collect::<Vec<_>>(),
         ]);
         Sha256::digest(canonical.to_string()).into()
     }
+}
+
+/// A file's name, type and content: its id is new each time that it is sent.
+fn fingerprint_of(file: &File) -> serde_json::Value {
+    let content: [u8; 32] = Sha256::digest(&file.content).into();
+    json!([file.name, file.mime_type, content])
 }
 
 impl Runner {

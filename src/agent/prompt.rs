@@ -1,11 +1,16 @@
 //! From an agent and a session's history to what the model is asked.
 
-use crate::domain::message::text_of;
 use crate::domain::{AgentSpec, Message, Part, Role, ToolCallId, ToolResult};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Sampling};
 
+use super::files::{self, Contents};
+
 /// The instructions, and the history from its first user message on.
-pub(super) fn messages(instructions: String, history: &[Message]) -> Vec<ChatMessage> {
+pub(super) fn messages(
+    instructions: String,
+    history: &[Message],
+    files: &Contents,
+) -> Vec<ChatMessage> {
     let mut messages = vec![ChatMessage::system(instructions)];
     let from_user = history
         .iter()
@@ -13,8 +18,9 @@ pub(super) fn messages(instructions: String, history: &[Message]) -> Vec<ChatMes
     for message in from_user {
         match message.role {
             Role::User => {
-                let text = text_of(&message.parts);
-                messages.extend((!text.is_empty()).then(|| ChatMessage::user(text)));
+                let content = files::said(&message.parts, files);
+                let role = ChatRole::User;
+                messages.extend((!content.is_empty()).then_some(ChatMessage { role, content }));
             }
             Role::Assistant => messages.extend(spoken(&message.parts)),
         }
@@ -30,6 +36,9 @@ pub(super) fn spoken(parts: &[Part]) -> Vec<ChatMessage> {
     for (at, part) in parts.iter().enumerate() {
         let (role, content) = match part {
             Part::Text { text } if text.is_empty() => continue,
+            // The text says the same, in the model's own words.
+            // Only people send files.
+            Part::Data { .. } | Part::File { .. } => continue,
             Part::Text { text } => (ChatRole::Assistant, Content::Text(text.clone())),
             Part::Reasoning { text, signature } => (
                 ChatRole::Assistant,

@@ -115,7 +115,7 @@ impl Runner {
             | Begin::Enqueued
             | Begin::Announced
             | Begin::Resumed { .. }
-            | Begin::Answered => true,
+            | Begin::Answered { .. } => true,
             Begin::Again { .. } | Begin::Tools { .. } => {
                 self.limits.on_restart == OnRestart::Resume && restarts < self.limits.restarts
             }
@@ -162,7 +162,7 @@ impl Reopened {
             _ if run.enqueued => Begin::Enqueued,
             _ if run.status == RunStatus::Queued => Begin::Queued,
             (Some((step, _)), Some(FinishReason::ToolCalls)) => Begin::Tools { step },
-            (Some(_), Some(_)) => Begin::Answered,
+            (Some((step, _)), Some(_)) => Begin::Answered { step },
             (Some((step, started)), None) => Begin::Again { step, started },
             // Its first event and its state are written together, and a step begins with it.
             (None, _) => Begin::Announced,

@@ -9,6 +9,7 @@ use crate::domain::agent::{AgentLimits, MAX_MODELS, ModelParameters};
 use crate::llm::Models;
 use crate::tool::{McpKeepers, ToolRegistry, is_valid_name};
 
+use super::structured::check_output_schema;
 use super::{team, template};
 
 /// The largest configuration of an agent, in bytes: of its file, or of what the API was given.
@@ -169,6 +170,9 @@ fn check_texts(spec: &AgentSpec) -> Result<(), SpecError> {
     let named = spec.models.iter().map(|model| ("model", model));
     if let Some((field, _)) = all.chain(named).find(|(_, text)| text.contains('\0')) {
         return Err(SpecError::new(field, "must not contain U+0000"));
+    }
+    if let Some(schema) = &spec.output_schema {
+        check_output_schema(schema).map_err(|why| SpecError::new("output_schema", why))?;
     }
     template::check_instructions(&spec.instructions)
         .map_err(|error| SpecError::new("instructions", error))

@@ -11,8 +11,8 @@ use crate::bus::LiveRun;
 use crate::domain::session::title_from;
 use crate::domain::time::now;
 use crate::domain::{
-    Agent, ConcurrencyPolicy, Cost, MessageId, ParentRun, Part, Principal, Run, RunId, RunOptions,
-    RunStatus, SessionId, Usage,
+    Agent, ConcurrencyPolicy, Cost, File, MessageId, ParentRun, Part, Principal, Run, RunId,
+    RunOptions, RunStatus, SessionId, Usage,
 };
 use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
@@ -21,7 +21,9 @@ use crate::tool::CallerHeaders;
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
+use super::files;
 use super::log::numbered;
+use super::structured::check_tool_choice;
 use super::{Runner, StartError, client_tools, room, template};
 
 /// What a client asks for.
@@ -33,6 +35,8 @@ pub struct StartRequest {
     pub agent: Option<String>,
     /// What the user says; nothing where a message is answered again.
     pub text: String,
+    /// What comes with it.
+    pub files: Vec<File>,
     /// What is asked of this run alone.
     pub options: RunOptions,
     /// The headers of the caller's request that tools of the run may pass on. They are kept in
@@ -105,6 +109,8 @@ impl Runner {
         }
         let (session, agent) = self.place(&who, &request).await?;
         check_variables(&who, &agent, &request)?;
+        check_tool_choice(&agent, &request.options)?;
+        self.check_files(&agent, &request.files)?;
         client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
@@ -116,17 +122,30 @@ impl Runner {
             None => self.take_place()?,
         };
         let starts_now = !matches!(place, Place::Queued(_));
+        self.keep_files(&who, &request.files).await?;
         let mut tries = 0;
         let (stored, live) = loop {
             let new = self.new_run(&who, session, &agent, &request, starts_now);
             match self.commit(new).await {
                 Ok(started) => break started,
                 Err(StoreError::ActiveRun(run)) if request.makes_room() && tries < room::TRIES => {
-                    self.make_room(&who, run, request.on_active).await?;
+                    let made = self.make_room(&who, run, request.on_active).await;
+                    if let Err(error) = made {
+                        self.drop_files(&who, &request.files).await;
+                        return Err(error);
+                    }
                     tries += 1;
                 }
-                Err(StoreError::Repeated(run)) => return self.started(&who, run).await,
-                Err(error) => return Err(refused(error, &request)),
+                Err(error) => {
+                    // Of any other error it is not known that nothing was written.
+                    if !matches!(error, StoreError::Unavailable(_) | StoreError::Internal(_)) {
+                        self.drop_files(&who, &request.files).await;
+                    }
+                    return match error {
+                        StoreError::Repeated(run) => self.started(&who, run).await,
+                        error => Err(refused(error, &request)),
+                    };
+                }
             }
         };
         let headers = request.headers;
@@ -211,7 +230,9 @@ impl Runner {
             RunInput::Again(message) => (message.id, None, message.parts.clone()),
             RunInput::AfterHead | RunInput::Beside(_) => {
                 let title = title_from(&text);
-                (MessageId::new(), title, vec![Part::Text { text }])
+                let said = (!text.is_empty()).then_some(Part::Text { text });
+                let parts = said.into_iter().chain(files::parts(&request.files));
+                (MessageId::new(), title, parts.collect())
             }
         };
         let target = session.map_or_else(

@@ -8,10 +8,12 @@ use tracing::Instrument;
 
 use crate::domain::time::now;
 use crate::domain::{
-    AgentVersionId, Cost, EventBody, FinishReason, RunError, RunErrorCode, ToolCallId, Usage,
+    AgentVersionId, Cost, EventBody, FinishReason, RunError, RunErrorCode, StepPurpose, ToolCallId,
+    Usage,
 };
-use crate::llm::{ChatMessage, ChatRequest, Price, StreamPart};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, Price, StreamPart};
 
+use super::context::Fitted;
 use super::execute::{Execution, Stop, internal, too_long};
 use super::team::{Team, Told};
 use super::tools::Toolbox;
@@ -25,6 +27,8 @@ const READY_PARTS: usize = 256;
 pub(super) enum Next {
     /// A model call.
     Step(u32),
+    /// The check of the answer that this step has made.
+    Conclude(u32),
     /// The calls that this step has asked for.
     Tools(u32),
     /// As [`Next::Tools`], after a server died that may have been making them.
@@ -37,6 +41,8 @@ struct Prompt {
     version: AgentVersionId,
     /// The instructions and the conversation up to the message that is answered.
     messages: Vec<ChatMessage>,
+    /// Where the newest turn begins in them.
+    newest: usize,
     toolbox: Toolbox,
     team: Team,
 }
@@ -52,12 +58,18 @@ impl Execution {
                     self.make_step(step, &prompt).await?;
                     // A call that a limit has cut is not made.
                     let calls = self.ending.finish_reason == Some(FinishReason::ToolCalls);
-                    if !calls || self.ending.answer.open_calls().is_empty() {
-                        return Ok(());
+                    match calls && !self.ending.answer.open_calls().is_empty() {
+                        true => {
+                            self.check_cost()?;
+                            Next::Tools(step)
+                        }
+                        false => Next::Conclude(step),
                     }
-                    self.check_cost()?;
-                    Next::Tools(step)
                 }
+                Next::Conclude(step) => match self.conclude(step)? {
+                    Some(repair) => Next::Step(repair),
+                    None => return Ok(()),
+                },
                 Next::Tools(step) | Next::ToolsInDoubt(step) => {
                     let in_doubt = matches!(next, Next::ToolsInDoubt(_));
                     mistakes += self.call_tools(&prompt, in_doubt).await?;
@@ -71,7 +83,7 @@ impl Execution {
                     if self.agent.current.id != prompt.version {
                         prompt = self.prompt().await?;
                     }
-                    Next::Step(self.begin_step(step)?)
+                    Next::Step(self.begin_step(step, StepPurpose::Answer)?)
                 }
             };
         }
@@ -79,6 +91,7 @@ impl Execution {
 
     async fn prompt(&self) -> Result<Prompt, Stop> {
         let history = self.history().await?;
+        let files = self.files(&history).await?;
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let variables = &ending.run.options.variables;
         let instructions =
@@ -88,10 +101,13 @@ impl Execution {
             tracing::error!(kind = %error.kind(), "the instructions do not render");
             Stop::Failed(internal())
         })?;
+        let messages = prompt::messages(instructions, &history, &files);
+        let newest = messages.iter().rposition(|one| one.role == ChatRole::User);
         Ok(Prompt {
             version: self.agent.current.id,
             team: Team::of(&ending.runner, &ending.who, spec, &ending.run).await?,
-            messages: prompt::messages(instructions, &history),
+            newest: newest.unwrap_or_default(),
+            messages,
             toolbox: Toolbox::new(
                 &ending.runner.tools,
                 &spec.tools,
@@ -107,10 +123,13 @@ impl Execution {
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let mut messages = prompt.messages.clone();
         messages.extend(prompt::spoken(ending.answer.parts()));
+        messages.extend(self.repair_messages());
         let most = ending.runner.limits.max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
         request.tools = prompt.toolbox.specs();
         request.tools.extend(prompt.team.specs());
+        request.tool_choice = self.tool_choice();
+        request.output_schema = self.output_schema();
         request
     }
 
@@ -118,14 +137,17 @@ impl Execution {
         let request = self.request(prompt);
         let span = tracing::info_span!("step", step, model = self.ending.run.model);
         let timeout = self.step_timeout();
-        let made = tokio::time::timeout(timeout, self.step(step, request).instrument(span));
+        let made = tokio::time::timeout(
+            timeout,
+            self.step(step, request, prompt.newest).instrument(span),
+        );
         made.await.unwrap_or_else(|_| {
             let error = too_long(RunErrorCode::StepTimeout, "the model call", timeout);
             Err(Stop::Failed(error))
         })
     }
 
-    async fn step(&mut self, step: u32, request: ChatRequest) -> Result<(), Stop> {
+    async fn step(&mut self, step: u32, request: ChatRequest, newest: usize) -> Result<(), Stop> {
         let mut taking = Taking {
             before: self.ending.run.usage,
             cost_before: self.ending.run.cost,
@@ -138,7 +160,8 @@ impl Execution {
         self.flush().await?;
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
-        let answering = runner.models.stream(models, request).await?;
+        let fitted = Fitted::new(Arc::clone(&runner), request, newest);
+        let answering = runner.models.stream(models, &fitted).await?;
         taking.price = runner.models.price(&answering.model).copied();
         self.ending.run.model = answering.model;
         let mut parts = answering.parts.ready_chunks(READY_PARTS);
@@ -160,6 +183,7 @@ impl Execution {
                 () = self.ending.log.failed() => self.flush().await?,
             }
         }
+        fitted.observe(&self.ending.run.model, taking.before, self.ending.run.usage);
         let cost = taking.cost();
         self.ending.run.cost = Cost::sum(taking.cost_before, cost);
         self.ending.pending.push(EventBody::UsageUpdated {
@@ -261,7 +285,7 @@ impl Execution {
     }
 
     /// Says that the step after `step` begins; returns which one that is.
-    fn begin_step(&mut self, step: u32) -> Result<u32, Stop> {
+    pub(super) fn begin_step(&mut self, step: u32, purpose: StepPurpose) -> Result<u32, Stop> {
         let most = self.ending.runner.limits.max_steps;
         let own = self.agent.current.spec.limits.max_steps;
         let most = own.map_or(most, |own| own.min(most));
@@ -272,16 +296,20 @@ impl Execution {
                 retryable: false,
             }));
         }
-        self.ending.answer.begin_step();
+        match purpose {
+            StepPurpose::Repair => self.ending.answer.begin_repair(),
+            StepPurpose::Answer | StepPurpose::Summary => self.ending.answer.begin_step(),
+        }
         self.ending.pending.push(EventBody::StepStarted {
             step: step + 1,
             model: self.ending.run.model.clone(),
+            purpose,
         });
         Ok(step + 1)
     }
 
     /// Whether the run may go on after a step, as far as its agent limits what it costs.
-    fn check_cost(&self) -> Result<(), Stop> {
+    pub(super) fn check_cost(&self) -> Result<(), Stop> {
         let Some(most) = self.agent.current.spec.limits.max_cost_usd else {
             return Ok(());
         };

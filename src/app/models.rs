@@ -106,6 +106,16 @@ pub(super) async fn build(
         let how = resilience(&settings.resilience, &entry.settings);
         let client = clients.with(entry.settings.connect_timeout_ms)?;
         models.insert_resilient(&entry.name, provider(entry, &client)?, &how);
+        models.set_window(&entry.name, entry.settings.context_tokens);
+        models.set_files(&entry.name, entry.settings.files.clone());
+        for (model, own) in &entry.settings.per_model {
+            if let Some(tokens) = own.context_tokens {
+                models.set_window(&format!("{}/{model}", entry.name), tokens);
+            }
+            if let Some(files) = &own.files {
+                models.set_files(&format!("{}/{model}", entry.name), files.clone());
+            }
+        }
         for (model, cost) in &entry.settings.prices {
             models.set_price(&format!("{}/{model}", entry.name), price(cost));
         }
@@ -116,6 +126,7 @@ pub(super) async fn build(
         .any(|model| model == EMBEDDED_MODEL)
     {
         models.insert("embedded", embedded(&settings.embedded).await?);
+        models.set_window("embedded", settings.embedded.context_tokens as u64);
     }
     match default_models.iter().find(|model| !models.knows(model)) {
         Some(unknown) => Err(ModelError::NoProvider(unknown.clone())),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{EventBody, Message, Run, RunEvent, RunId};
+use crate::domain::{EventBody, Message, Run, RunEvent, RunId, StepPurpose};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -64,11 +64,15 @@ impl Tail {
     fn push(&mut self, event: &Arc<RunEvent>) {
         match &event.body {
             EventBody::TextDelta { delta, .. } => self.text.push_str(delta),
-            EventBody::StepStarted { .. } => self.step_start = self.text.len(),
-            EventBody::StepRestarted { .. } => {
+            EventBody::StepRestarted { .. }
+            | EventBody::StepStarted {
+                purpose: StepPurpose::Repair,
+                ..
+            } => {
                 self.text.truncate(self.step_start);
                 self.text_from = event.sequence;
             }
+            EventBody::StepStarted { .. } => self.step_start = self.text.len(),
             _ => {}
         }
         self.last = event.sequence;

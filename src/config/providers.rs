@@ -10,6 +10,8 @@ use super::{ConfigError, ModelsSettings};
 
 /// Each may be tried in turn at the limit of a rate.
 const MAX_KEYS: usize = 64;
+/// Less holds no conversation, in tokens.
+const FEWEST_CONTEXT_TOKENS: u64 = 256;
 /// The names of the sections, which no other provider can have.
 const RESERVED: [&str; 4] = ["openai", "anthropic", "gemini", "embedded"];
 const MAX_NAME_BYTES: usize = 64;
@@ -52,6 +54,10 @@ pub struct ProviderSettings {
     pub idle_timeout_ms: u64,
     pub total_timeout_ms: u64,
     pub event_limit_bytes: usize,
+    pub context_tokens: u64,
+    pub files: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, PriceSettings>,
 }
@@ -94,8 +100,25 @@ pub struct NamedProviderSettings {
     pub total_timeout_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_limit_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, PriceSettings>,
+}
+
+/// In what a model differs from its provider's others.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
+pub struct PerModelSettings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
 }
 
 /// What a model costs, in US dollars for a million tokens.
@@ -213,6 +236,9 @@ impl NamedProviderSettings {
             idle_timeout_ms: own.idle_timeout_ms.unwrap_or(kin.idle_timeout_ms),
             total_timeout_ms: own.total_timeout_ms.unwrap_or(kin.total_timeout_ms),
             event_limit_bytes: own.event_limit_bytes.unwrap_or(kin.event_limit_bytes),
+            context_tokens: own.context_tokens.unwrap_or(kin.context_tokens),
+            files: own.files.unwrap_or(kin.files),
+            per_model: own.per_model,
             prices: own.prices,
         }
     }
@@ -231,6 +257,21 @@ impl ProviderEntry {
         ] {
             if value == 0 {
                 return refused(key, "must be at least 1".to_owned());
+            }
+        }
+        if settings.context_tokens < FEWEST_CONTEXT_TOKENS {
+            return refused(
+                "context_tokens",
+                format!("at least {FEWEST_CONTEXT_TOKENS}"),
+            );
+        }
+        for (model, own) in &settings.per_model {
+            if own
+                .context_tokens
+                .is_some_and(|tokens| tokens < FEWEST_CONTEXT_TOKENS)
+            {
+                let key = format!("per_model.{model:?}.context_tokens");
+                return refused(&key, format!("at least {FEWEST_CONTEXT_TOKENS}"));
             }
         }
         let keys = &settings.api_keys;

@@ -140,6 +140,7 @@ sections! {
         tool_mistakes: u32,
         max_handoffs: u32,
         max_depth: u32,
+        output_repairs: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,
@@ -164,6 +165,8 @@ sections! {
     /// What a client may send and ask for.
     LimitSettings {
         message_bytes: usize,
+        files: usize,
+        file_bytes: usize,
         title_chars: usize,
         metadata_bytes: usize,
         variables_bytes: usize,

@@ -1,6 +1,7 @@
 //! Agents: configuration as data, in immutable versions.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use strum::{EnumString, IntoStaticStr};
 
 use super::ids::{AgentId, AgentVersionId};
@@ -87,12 +88,27 @@ pub struct AgentSpec {
     /// The names of the agents that its model may ask, each in a run of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents_as_tools: Vec<String>,
+    /// The JSON Schema of its answers; text when absent. In a file: a table, or JSON as a string.
+    #[serde(
+        default,
+        deserialize_with = "json_or_its_text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub output_schema: Option<Value>,
     /// How the model samples.
     #[serde(default)]
     pub parameters: ModelParameters,
     /// What a run may use.
     #[serde(default)]
     pub limits: AgentLimits,
+}
+
+fn json_or_its_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::String(text) => serde_json::from_str(&text)
+            .map_err(|error| serde::de::Error::custom(format!("output_schema: {error}"))),
+        value => Ok(Some(value)),
+    }
 }
 
 /// Sampling parameters; what is absent is left to the model.

@@ -44,6 +44,9 @@ pub enum EventBody {
         step: u32,
         /// `provider/model` that was called.
         model: String,
+        /// What it is for.
+        #[serde(default, skip_serializing_if = "StepPurpose::is_answer")]
+        purpose: StepPurpose,
     },
     /// A model call ended.
     StepFinished {
@@ -121,6 +124,13 @@ pub enum EventBody {
         /// What has happened, as it is in the child's own log.
         event: Box<RunEvent>,
     },
+    /// The answer has come to its data, which is valid against the schema that it was asked for.
+    DataAdded {
+        /// The message being written.
+        message_id: MessageId,
+        /// JSON text.
+        data: String,
+    },
     /// The run waits for a person or the client.
     InterruptRequested {
         /// What it waits for.
@@ -161,6 +171,30 @@ pub enum EventBody {
     LogCompacted,
 }
 
+/// What a model call is for.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum StepPurpose {
+    /// It makes the answer, or a part of it.
+    #[default]
+    Answer,
+    /// It makes the step before it anew, whose answer was not of the form that was asked for.
+    /// What that step has written counts no more.
+    Repair,
+    /// It sums up what the model is not shown any longer, and writes nothing of the answer.
+    Summary,
+}
+
+impl StepPurpose {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+    fn is_answer(&self) -> bool {
+        *self == Self::Answer
+    }
+}
+
 impl EventBody {
     /// Whether this is a run's last event.
     pub fn is_terminal(&self) -> bool {
@@ -191,6 +225,9 @@ struct AnyEventBody {
     tool_call_id: Option<ToolCallId>,
     name: Option<String>,
     result: Option<ToolResult>,
+    #[serde(default)]
+    purpose: StepPurpose,
+    data: Option<String>,
     interrupt: Option<Box<Interrupt>>,
     handoff: Option<Box<HandOff>>,
     event: Option<Box<RunEvent>>,
@@ -209,6 +246,7 @@ enum EventKind {
     ToolCallCompleted,
     HandedOff,
     ChildRunEvent,
+    DataAdded,
     InterruptRequested,
     InterruptResolved,
     UsageUpdated,
@@ -234,6 +272,7 @@ impl EventBody {
             EventKind::StepStarted => Self::StepStarted {
                 step: any.step?,
                 model: any.model?,
+                purpose: any.purpose,
             },
             EventKind::StepFinished => Self::StepFinished {
                 step: any.step?,
@@ -274,6 +313,10 @@ impl EventBody {
             EventKind::ChildRunEvent => Self::ChildRunEvent {
                 tool_call_id: any.tool_call_id?,
                 event: any.event?,
+            },
+            EventKind::DataAdded => Self::DataAdded {
+                message_id: any.message_id?,
+                data: any.data?,
             },
             EventKind::InterruptRequested => Self::InterruptRequested {
                 interrupt: any.interrupt?,

@@ -32,6 +32,8 @@ ids! {
     RunId, RunTag = "run";
     /// Names one call of a tool.
     ToolCallId, ToolCallTag = "tcl";
+    /// Names a file.
+    FileId, FileTag = "fil";
     /// Names one thing that a run waits for.
     InterruptId, InterruptTag = "int";
     /// Names one running server process, which owns the runs it executes.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-use super::ids::{MessageId, RunId, SessionId, ToolCallId};
+use super::ids::{FileId, MessageId, RunId, SessionId, ToolCallId};
 use super::run::FinishReason;
 use super::time::Timestamp;
 
@@ -71,6 +71,24 @@ pub enum Part {
     },
     /// What a call came to.
     ToolResult(ToolResult),
+    /// A file, whose content is kept by itself.
+    File {
+        /// The file.
+        id: FileId,
+        /// Its name, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What it is, such as `image/png`.
+        #[serde(rename = "mimeType")]
+        mime_type: String,
+        /// How long its content is.
+        bytes: u64,
+    },
+    /// What the answer says in the form that it was asked for.
+    Data {
+        /// JSON text, valid against that schema.
+        json: String,
+    },
 }
 
 /// What the call of a tool came to, as the model is told.
@@ -94,6 +112,19 @@ impl Message {
     pub fn text(&self) -> String {
         text_of(&self.parts)
     }
+
+    /// The JSON text of its data, if it has any.
+    pub fn data(&self) -> Option<&str> {
+        data_of(&self.parts)
+    }
+}
+
+/// The JSON text of the data among these parts.
+pub fn data_of(parts: &[Part]) -> Option<&str> {
+    parts.iter().rev().find_map(|part| match part {
+        Part::Data { json } => Some(json.as_str()),
+        _ => None,
+    })
 }
 
 /// All text parts, one after the other.
@@ -102,7 +133,11 @@ pub fn text_of(parts: &[Part]) -> String {
         .iter()
         .filter_map(|part| match part {
             Part::Text { text } => Some(text.as_str()),
-            Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult(_) => None,
+            Part::Reasoning { .. }
+            | Part::ToolCall { .. }
+            | Part::ToolResult(_)
+            | Part::File { .. }
+            | Part::Data { .. } => None,
         })
         .collect()
 }

@@ -6,6 +6,7 @@ pub mod agent;
 pub mod client_tool;
 pub mod cost;
 pub mod event;
+pub mod file;
 pub mod handoff;
 pub mod ids;
 pub mod interrupt;
@@ -21,10 +22,11 @@ pub mod time;
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 pub use cost::Cost;
-pub use event::{EventBody, RunEvent};
+pub use event::{EventBody, RunEvent, StepPurpose};
+pub use file::File;
 pub use handoff::HandOff;
 pub use ids::{
-    AgentId, AgentVersionId, InterruptId, MessageId, NodeId, RunId, SessionId, ToolCallId,
+    AgentId, AgentVersionId, FileId, InterruptId, MessageId, NodeId, RunId, SessionId, ToolCallId,
 };
 pub use interrupt::{AlreadyResolved, Interrupt, InterruptKind, Resolution, Resolved};
 pub use memory::Memory;
@@ -33,6 +35,6 @@ pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
 pub use run::{
     ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, ParentRun, Run, RunEnd,
-    RunError, RunErrorCode, RunOptions, RunStatus, Usage,
+    RunError, RunErrorCode, RunOptions, RunStatus, ToolChoice, Usage,
 };
 pub use session::{ActiveRun, Session};

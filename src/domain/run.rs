@@ -1,6 +1,7 @@
 //! Runs: one answer being made, and the states it goes through.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use strum::{EnumString, IntoStaticStr};
 
 use super::client_tool::ClientTool;
@@ -132,6 +133,8 @@ pub enum RunErrorCode {
     CostLimit,
     /// The model gave a tool wrong arguments again and again.
     ToolArguments,
+    /// The answer was not of the form that was asked for, however often the model was told.
+    OutputInvalid,
     /// The model has no free place; try again.
     ModelBusy,
     /// The server stopped while the run was being made.
@@ -191,6 +194,33 @@ pub struct RunOptions {
     pub variables: serde_json::Map<String, serde_json::Value>,
     /// The client's own tools, told to the model beside the agent's.
     pub client_tools: Vec<ClientTool>,
+    /// The JSON Schema of the answer; the agent's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// Whether its model calls tools.
+    #[serde(skip_serializing_if = "ToolChoice::is_auto")]
+    pub tool_choice: ToolChoice,
+}
+
+/// Whether a model calls tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It does not. The tools are still told, as the history may have calls of them.
+    None,
+    /// It calls at least one.
+    Required,
+    /// It calls this one.
+    Named(String),
+}
+
+impl ToolChoice {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// The run that a child run works for.

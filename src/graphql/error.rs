@@ -239,6 +239,10 @@ impl From<StartError> for ApiError {
             StartError::UnknownMessage(_) => Self::not_found("input.messageId", message),
             StartError::Unplaced(_) => Self::new(Code::Conflict, message).at("input.messageId"),
             StartError::NotFromUser(_) => Self::bad_input("input.messageId", message),
+            StartError::FileNotTaken { at, .. } => {
+                Self::bad_input(&format!("input.message.files.{at}"), message)
+            }
+            StartError::NoTool { .. } => Self::bad_input("input.toolChoice", message),
             StartError::OtherAgent(_) => Self::bad_input("input.agent", message),
             StartError::MissingVariables(_) | StartError::Variables(_) => {
                 Self::bad_input("input.variables", message)

@@ -2,7 +2,9 @@
 
 pub(crate) mod agent;
 pub(crate) mod branch;
+mod file;
 pub(crate) mod interrupt;
+mod options;
 pub(crate) mod tool;
 mod variables;
 
@@ -11,13 +13,15 @@ use serde_json::Value;
 use type_safe_id::{StaticType, TypeSafeId};
 
 use crate::agent::StartRequest;
-use crate::domain::RunOptions;
+use crate::domain::{File, RunOptions};
 use crate::store::RunInput;
 
 use self::interrupt::ClientToolInput;
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
 use crate::tool::CallerHeaders;
+use file::FileInput;
+use options::ToolChoiceInput;
 use variables::check_variables;
 
 /// The argument that is a key of a start.
@@ -29,9 +33,12 @@ const KEY_CHARS: usize = 255;
 /// A message from a person.
 #[derive(Debug, InputObject)]
 pub(crate) struct MessageInput {
-    /// What the person says. Must not be blank; the server bounds its size (256 KiB of
-    /// UTF-8 unless set otherwise).
+    /// What the person says. Must not be blank, unless there are files; the server bounds its
+    /// size (256 KiB of UTF-8 unless set otherwise).
     pub(crate) text: String,
+    /// Files that come with it: images, documents, as the agent's models take them. At most 8,
+    /// and 5 MiB each, unless set otherwise.
+    pub(crate) files: Option<Vec<FileInput>>,
 }
 
 /// What an agent is asked.
@@ -47,6 +54,12 @@ pub(crate) struct ChatInput {
     /// alone. The model is shown the values as data, never as instructions. `Agent.variables`
     /// lists those that an agent uses; others do nothing.
     pub(crate) variables: Option<Json<Value>>,
+    /// The JSON Schema that the answer must be valid against, with `"type": "object"` at its top
+    /// and no reference to another document; at most 64 KiB. The agent's own when absent. The
+    /// result is `Message.data`; an answer that stays invalid fails the run with OUTPUT_INVALID.
+    pub(crate) output_schema: Option<Json<Value>>,
+    /// Whether the model calls the agent's tools; as it likes when absent.
+    pub(crate) tool_choice: Option<ToolChoiceInput>,
     /// What happens if the session has an active run.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
@@ -98,11 +111,14 @@ pub(crate) struct SessionFilter {
 }
 
 impl MessageInput {
-    /// The text, once it is known to be one.
-    fn check(self, limits: &ApiLimits) -> Result<String, ApiError> {
+    /// The text and the files, once they are known to be that.
+    fn check(self, limits: &ApiLimits) -> Result<(String, Vec<File>), ApiError> {
         let field = "input.message.text";
-        let text = self.text;
-        if text.trim().is_empty() {
+        let mut text = self.text;
+        let files = file::check(self.files.unwrap_or_default(), limits)?;
+        if text.trim().is_empty() && !files.is_empty() {
+            text.clear();
+        } else if text.trim().is_empty() {
             return Err(ApiError::bad_input(field, "the message must not be blank"));
         }
         if text.len() > limits.message_bytes {
@@ -116,7 +132,7 @@ impl MessageInput {
             ));
         }
         check_text(field, &text)?;
-        Ok(text)
+        Ok((text, files))
     }
 }
 
@@ -125,9 +141,18 @@ impl ChatInput {
         if let Some(key) = &self.idempotency_key {
             check_key(KEY, key)?;
         }
-        let text = self.message.check(limits)?;
+        let (text, files) = self.message.check(limits)?;
         let variables = self.variables.map(|given| check_variables(given.0, limits));
-        let variables = variables.transpose()?;
+        let options = RunOptions {
+            variables: variables.transpose()?.unwrap_or_default(),
+            client_tools: self
+                .client_tools
+                .into_iter()
+                .map(ClientToolInput::into_tool)
+                .collect(),
+            output_schema: self.output_schema.map(options::schema).transpose()?,
+            tool_choice: options::tool_choice(self.tool_choice),
+        };
         Ok(StartRequest {
             parent: None,
             session: self
@@ -136,14 +161,8 @@ impl ChatInput {
                 .transpose()?,
             agent: self.agent,
             text,
-            options: RunOptions {
-                variables: variables.unwrap_or_default(),
-                client_tools: self
-                    .client_tools
-                    .into_iter()
-                    .map(ClientToolInput::into_tool)
-                    .collect(),
-            },
+            files,
+            options,
             headers: CallerHeaders::default(),
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),

@@ -5,6 +5,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod error;
+mod file_reads;
 pub(crate) mod input;
 pub(crate) mod loader;
 pub(crate) mod mutation;
@@ -26,6 +27,7 @@ use crate::tool::{CallerHeaders, ToolRegistry};
 
 pub(crate) use error::settle;
 pub use error::{ApiError, Code};
+pub(crate) use file_reads::FileReads;
 pub(crate) use progress::{Progress, ResumeAfter};
 
 use error::Fault;
@@ -42,6 +44,10 @@ pub type ApiSchema = Schema<Query, Mutation, Subscription>;
 pub struct ApiLimits {
     /// The longest message, in bytes of UTF-8.
     pub message_bytes: usize,
+    /// The most files of a message.
+    pub files: usize,
+    /// The largest file of a message, in bytes.
+    pub file_bytes: usize,
     /// The longest session title, in characters.
     pub title_chars: usize,
     /// The largest session metadata, in bytes of JSON.

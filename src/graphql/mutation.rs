@@ -146,6 +146,8 @@ impl Runs {
 /// The session as the end of its run left it.
 fn answered(stored: &StartedRun, outcome: &RunOutcome) -> domain::Session {
     let mut session = stored.session.clone();
+    // It may have been handed to another.
+    session.agent_id = outcome.run.agent_id;
     session.active_run = (!outcome.run.status.is_terminal()).then_some(domain::ActiveRun {
         id: outcome.run.id,
         last_sequence: outcome.run.last_sequence,

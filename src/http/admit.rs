@@ -79,7 +79,8 @@ pub(super) fn admit(
     let mut request = Request::new(&*text)
         .variables(variables)
         .data(who.clone())
-        .data(headers.clone());
+        .data(headers.clone())
+        .data(crate::graphql::FileReads::default());
     request.operation_name = name.map(str::to_owned);
     request.set_parsed_query(document.parsed.clone());
     Ok(Operation {

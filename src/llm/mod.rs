@@ -28,6 +28,7 @@ mod responses;
 mod samples;
 mod schema;
 pub(crate) mod sse;
+mod tokens;
 mod wire;
 
 use async_trait::async_trait;
@@ -39,10 +40,12 @@ pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
-pub use registry::{Answering, Models};
-pub use request::{ChatRequest, OutputSchema, Sampling, ToolChoice, ToolSpec};
+pub use registry::{Answering, Models, Prompt};
+pub use request::{ChatRequest, OutputSchema, Sampling, ToolSpec};
 pub use resilient::Resilience;
+pub use tokens::most_tokens;
 
+pub use crate::domain::ToolChoice;
 use crate::domain::{FinishReason, Usage};
 
 /// A piece of a model's answer.
@@ -101,6 +104,16 @@ pub trait ChatModel: Send + Sync {
     /// Starts a call. The stream ends after the provider's last part; an answer that
     /// was cut is an error, never a silent end.
     async fn stream(&self, request: ChatRequest) -> Result<PartStream, LlmError>;
+
+    /// The tokens of a text, where the model's own tokenizer is at hand.
+    fn count_tokens(&self, _text: &str) -> Option<u64> {
+        None
+    }
+
+    /// Whether the model is told of tools.
+    fn sees_tools(&self) -> bool {
+        true
+    }
 
     /// Whether the model could be called now, for readiness; must be cheap.
     fn is_ready(&self) -> bool {

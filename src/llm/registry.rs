@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tracing::Instrument;
 
 use super::prices::Price;
 use super::resilient::{Patience, Resilience, Resilient};
+use super::tokens::Factors;
+use crate::domain::file::is_mime_type_of;
+
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// Every provider of the server. A model is named `provider/model`.
@@ -15,6 +19,35 @@ pub struct Models {
     providers: BTreeMap<String, Arc<Resilient>>,
     /// By `provider/model`.
     pub(super) prices: BTreeMap<String, Price>,
+    /// In tokens, by `provider/model`, or by `provider` for all others of it.
+    pub(super) windows: BTreeMap<String, u64>,
+    /// Which types of files each takes, by the same names.
+    files: BTreeMap<String, Vec<String>>,
+    pub(super) factors: Arc<Factors>,
+}
+
+/// What models are asked: each may need it in another size.
+#[async_trait]
+pub trait Prompt: Send + Sync {
+    /// What `provider/model` is asked. The model that the request names is of no matter.
+    ///
+    /// # Errors
+    /// As if the model itself had failed.
+    async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError>;
+}
+
+#[async_trait]
+impl<P: Prompt> Prompt for &P {
+    async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError> {
+        (**self).request_for(model).await
+    }
+}
+
+#[async_trait]
+impl Prompt for ChatRequest {
+    async fn request_for(&self, _: &str) -> Result<ChatRequest, LlmError> {
+        Ok(self.clone())
+    }
 }
 
 /// An answer on its way.
@@ -55,13 +88,26 @@ impl Models {
         self.find(model).is_ok()
     }
 
+    /// Sets which types of files a model takes, each as `image/png` or `image/*`; `name` is
+    /// `provider/model`, or `provider` for all others of it.
+    pub fn set_files(&mut self, name: &str, mime_types: Vec<String>) {
+        self.files.insert(name.to_owned(), mime_types);
+    }
+
+    /// Whether `provider/model` takes files of a type.
+    pub fn takes_file(&self, model: &str, mime_type: &str) -> bool {
+        let provider = model.split_once('/').map(|(provider, _)| provider);
+        let own = self.files.get(model);
+        let taken = own.or_else(|| self.files.get(provider?));
+        taken.is_some_and(|patterns| is_mime_type_of(mime_type, patterns))
+    }
+
     /// Whether every provider could be called now.
     pub fn are_ready(&self) -> bool {
         self.providers.values().all(|provider| provider.is_ready())
     }
 
-    /// Calls the first of `models`, each `provider/model`, that gives a first token. The
-    /// model that `request` names is of no matter.
+    /// Calls the first of `models`, each `provider/model`, that gives a first token.
     ///
     /// # Errors
     /// The last model's, or that of the first one which refuses the request itself: another
@@ -70,7 +116,7 @@ impl Models {
     pub async fn stream(
         &self,
         models: &[String],
-        mut request: ChatRequest,
+        prompt: impl Prompt,
     ) -> Result<Answering, LlmError> {
         let mut left = models.iter();
         while let Some(model) = left.next() {
@@ -79,7 +125,7 @@ impl Models {
                 Some(_) => Patience::GivesUp,
                 None => Patience::Waits,
             };
-            let error = match self.call(model, &mut request, patience).await {
+            let error = match self.call(model, &prompt, patience).await {
                 Ok(parts) => {
                     let model = model.clone();
                     return Ok(Answering { model, parts });
@@ -100,17 +146,17 @@ impl Models {
     async fn call(
         &self,
         model: &str,
-        request: &mut ChatRequest,
+        prompt: &impl Prompt,
         patience: Patience,
     ) -> Result<PartStream, LlmError> {
         let (provider, name) = self.find(model)?;
-        request.model.clear();
-        request.model.push_str(name);
+        let mut request = prompt.request_for(model).await?;
+        name.clone_into(&mut request.model);
         let span = tracing::info_span!("provider_call", model);
-        provider.call(request, patience).instrument(span).await
+        provider.call(&request, patience).instrument(span).await
     }
 
-    fn find<'a>(&self, model: &'a str) -> Result<(&Arc<Resilient>, &'a str), LlmError> {
+    pub(super) fn find<'a>(&self, model: &'a str) -> Result<(&Arc<Resilient>, &'a str), LlmError> {
         let unknown = || LlmError::UnknownModel {
             model: model.to_owned(),
         };

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ChatMessage;
+use crate::domain::ToolChoice;
 
 /// One model call.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,20 +63,6 @@ pub struct ToolSpec {
     pub description: String,
     /// The JSON Schema of its arguments, an object.
     pub parameters: Value,
-}
-
-/// Whether a model calls tools.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum ToolChoice {
-    /// As it likes.
-    #[default]
-    Auto,
-    /// It does not. The tools are still told, as the history may have calls of them.
-    None,
-    /// It calls at least one.
-    Required,
-    /// It calls this one.
-    Named(String),
 }
 
 /// The form of an answer.

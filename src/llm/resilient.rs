@@ -113,6 +113,16 @@ impl Failed {
 }
 
 impl Resilient {
+    /// As [`ChatModel::count_tokens`].
+    pub(crate) fn count_tokens(&self, text: &str) -> Option<u64> {
+        self.keys.first()?.count_tokens(text)
+    }
+
+    /// As [`ChatModel::sees_tools`].
+    pub(crate) fn sees_tools(&self) -> bool {
+        self.keys.first().is_none_or(|model| model.sees_tools())
+    }
+
     /// A provider that is reached through `keys`: the same one with each key that it has been
     /// given, at least one.
     pub(crate) fn new(keys: Vec<Arc<dyn ChatModel>>, how: &Resilience) -> Self {

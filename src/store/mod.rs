@@ -9,6 +9,7 @@ pub(crate) mod commit;
 pub(crate) mod compact;
 pub(crate) mod error;
 pub(crate) mod file_agents;
+pub(crate) mod files;
 mod gather;
 pub(crate) mod group;
 pub(crate) mod interrupts;
@@ -28,6 +29,7 @@ use serde_json::Value;
 
 pub use api_agents::{AgentChange, AgentRefusal, VersionCursor};
 pub use error::StoreError;
+pub use files::FileStore;
 pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
@@ -54,6 +56,7 @@ pub trait Store:
     + EventLog
     + InterruptStore
     + MemoryStore
+    + FileStore
     + Maintenance
 {
 }
@@ -66,6 +69,7 @@ impl<T> Store for T where
         + EventLog
         + InterruptStore
         + MemoryStore
+        + FileStore
         + Maintenance
 {
 }

@@ -13,7 +13,7 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    ActiveRun, Agent, AgentSpec, AgentVersion, Cost, Interrupt, Memory, Message, MessageId,
+    ActiveRun, Agent, AgentSpec, AgentVersion, Cost, File, Interrupt, Memory, Message, MessageId,
     ParentRun, Part, Principal, Resolved, Run, RunError, RunOptions, Session, Usage,
 };
 
@@ -260,6 +260,27 @@ impl From<MemoryRow> for Memory {
         Self {
             text: row.text,
             saved_at: row.saved_at.0,
+        }
+    }
+}
+
+pub(crate) const FILE_COLUMNS: &str = "id, name, mime_type, content";
+
+#[derive(FromRow)]
+pub(crate) struct FileRow {
+    id: Uuid,
+    name: Option<String>,
+    mime_type: String,
+    content: Vec<u8>,
+}
+
+impl From<FileRow> for File {
+    fn from(row: FileRow) -> Self {
+        Self {
+            id: row.id.into(),
+            name: row.name,
+            mime_type: row.mime_type,
+            content: row.content.into(),
         }
     }
 }

@@ -26,12 +26,14 @@ mod child_runs;
 mod client_tools;
 mod compaction;
 mod compression;
+mod context;
 mod costs;
 mod csrf;
 mod disconnect;
 mod egress;
 mod enqueue;
 mod fallback;
+mod files;
 mod fork;
 mod graphql_over_http;
 mod guard;
@@ -64,6 +66,7 @@ mod shutdown;
 mod slow;
 mod sse;
 mod startup;
+mod structured;
 mod tenants;
 mod timeouts;
 mod tools;
@@ -136,6 +139,15 @@ on_both! {
     }
     agent_tools {
         tools_are_called_until_there_is_an_answer,
+    }
+    structured {
+        an_answer_has_data,
+        an_invalid_answer_is_made_anew,
+    }
+    files {
+        a_file_reaches_the_model_and_comes_back,
+        a_file_may_come_without_words,
+        a_key_stands_for_the_files_as_well,
     }
     interrupts {
         a_call_waits_for_its_approval,

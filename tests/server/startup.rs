@@ -105,6 +105,7 @@ async fn a_wrong_setting() {
         ("http.prot", "1"),
         ("http.port", "abc"),
         ("runs.active", "0"),
+        ("models.openai.context_tokens", "10"),
         ("telemetry.log", "=,="),
         ("store.url", "mysql://host/db"),
         ("http.cors_origins", "example.com"),

@@ -56,6 +56,7 @@ fn limits(tail_events: usize) -> RunLimits {
         tool_mistakes: 1,
         max_handoffs: 1,
         max_depth: 1,
+        output_repairs: 1,
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,

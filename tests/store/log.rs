@@ -5,7 +5,8 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use talkgraph::domain::time::now;
 use talkgraph::domain::{
     Cost, EventBody, FinishReason, Interrupt, InterruptId, InterruptKind, MessageId, Resolution,
-    RunError, RunErrorCode, RunEvent, RunId, RunStatus, SessionId, ToolCallId, ToolResult, Usage,
+    RunError, RunErrorCode, RunEvent, RunId, RunStatus, SessionId, StepPurpose, ToolCallId,
+    ToolResult, Usage,
 };
 use talkgraph::store::StoreError;
 use tokio::runtime::Handle;
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas, event};
 
+#[expect(clippy::too_many_lines, reason = "each kind of event")]
 fn any_body() -> impl Strategy<Value = EventBody> {
     // Every character there is, U+0000 included.
     let text = || prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter);
@@ -58,7 +60,20 @@ fn any_body() -> impl Strategy<Value = EventBody> {
             step,
             discard_after,
         }),
-        (any::<u32>(), text()).prop_map(|(step, model)| EventBody::StepStarted { step, model }),
+        (any::<u32>(), text(), any::<bool>()).prop_map(|(step, model, repairs)| {
+            EventBody::StepStarted {
+                step,
+                model,
+                purpose: match repairs {
+                    true => StepPurpose::Repair,
+                    false => StepPurpose::Answer,
+                },
+            }
+        }),
+        text().prop_map(|data| EventBody::DataAdded {
+            message_id: MessageId::new(),
+            data
+        }),
         any::<u32>().prop_map(|step| EventBody::StepFinished {
             step,
             finish_reason: FinishReason::ContentFilter,

@@ -8,6 +8,7 @@ mod support;
 mod agents;
 mod branches;
 mod child_runs;
+mod files;
 mod follow;
 mod groups;
 mod handoffs;
@@ -85,6 +86,11 @@ on_both! {
     child_runs {
         children_are_found_and_listed_nowhere,
         children_are_deleted_with_their_parents_session,
+    }
+    files {
+        a_file_is_what_it_was,
+        a_file_belongs_to_one_owner,
+        no_file_is_saved_without_the_others,
     }
     interrupts {
         a_run_waits_until_its_last_answer,

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use talkgraph::domain::time::Timestamp;
 use talkgraph::domain::{
-    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Interrupt, InterruptId, Memory,
-    Message, MessageId, NodeId, Page, PageRequest, Principal, Run, RunEvent, RunId, Session,
-    SessionId,
+    Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, File, FileId, Interrupt, InterruptId,
+    Memory, Message, MessageId, NodeId, Page, PageRequest, Principal, Run, RunEvent, RunId,
+    Session, SessionId,
 };
 use talkgraph::store::{
-    AgentChange, AgentStore, Answered, BranchRange, EventLog, FinishedRun, InterruptStore, KeptKey,
-    Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents, NewKey, NewRun, NewSession,
-    Reply, Rewind, RunStore, SessionChange, SessionCursor, SessionFilter, SessionStore,
-    SessionUsage, SharedStore, StartedRun, StoreError, Turn, TurnRequest, VersionCursor,
+    AgentChange, AgentStore, Answered, BranchRange, EventLog, FileStore, FinishedRun,
+    InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents,
+    NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange, SessionCursor,
+    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, Turn,
+    TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -146,6 +147,11 @@ delegate! {
     MemoryStore {
         fn save_memory(who: &Principal, memory: &Memory, most: u32) -> Outcome<()>;
         fn memories(who: &Principal, limit: u32) -> Outcome<Vec<Memory>>;
+    }
+    FileStore {
+        fn save_files(who: &Principal, files: &[File]) -> Outcome<()>;
+        fn files_by_id(who: &Principal, ids: &[FileId]) -> Outcome<Vec<File>>;
+        fn delete_files(who: &Principal, ids: &[FileId]) -> Outcome<()>;
     }
     Maintenance {
         fn ping() -> Outcome<()>;

@@ -35,6 +35,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         tools: Vec::new(),
         handoffs: Vec::new(),
         agents_as_tools: Vec::new(),
+        output_schema: None,
         parameters: Default::default(),
         limits: AgentLimits::default(),
     }

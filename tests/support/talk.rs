@@ -10,7 +10,8 @@ use super::wait::eventually;
 /// Everything that a run's events tell, the texts so far included.
 pub(crate) const EVENT: &str = "
     __typename sequence at run { id }
-    ... on StepStarted { step model }
+    ... on StepStarted { step model purpose }
+    ... on DataAdded { data message { id data } }
     ... on StepFinished { step finishReason }
     ... on StepRestarted { step discardAfter }
     ... on TextDelta { delta firstSequence message { id text } }

@@ -124,6 +124,7 @@ impl Execution {
                 session: None,
                 agent: Some(agent.to_owned()),
                 text: message,
+                files: Vec::new(),
                 options: RunOptions {
                     variables: ending.run.options.variables.clone(),
                     ..RunOptions::default()

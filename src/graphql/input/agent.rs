@@ -1,6 +1,7 @@
 //! What clients say about agents.
 
-use async_graphql::{ID, InputObject};
+use async_graphql::{ID, InputObject, Json, MaybeUndefined};
+use serde_json::Value;
 
 use crate::agent::SpecError;
 use crate::domain::AgentSpec;
@@ -30,6 +31,9 @@ pub(crate) struct CreateAgentInput {
     /// The names of the agents that its model may ask, each in a run of its own.
     #[graphql(default)]
     agents_as_tools: Vec<String>,
+    /// The JSON Schema that its answers must be valid against, with `"type": "object"` at its
+    /// top; `ChatInput.outputSchema` takes its place for one run.
+    output_schema: Option<Json<Value>>,
     /// How its model samples.
     parameters: Option<ModelParametersInput>,
     /// What a run may use.
@@ -57,6 +61,8 @@ pub(crate) struct UpdateAgentInput {
     handoffs: Option<Vec<String>>,
     /// The names of the agents that its model may ask, in place of the old ones.
     agents_as_tools: Option<Vec<String>>,
+    /// The JSON Schema that its answers must be valid against; null removes it.
+    output_schema: MaybeUndefined<Json<Value>>,
     /// How its model samples, in place of all the old parameters.
     parameters: Option<ModelParametersInput>,
     /// What a run may use, in place of all the old limits.
@@ -115,6 +121,7 @@ impl CreateAgentInput {
             tools: self.tools,
             handoffs: self.handoffs,
             agents_as_tools: self.agents_as_tools,
+            output_schema: self.output_schema.map(|schema| schema.0),
             parameters: self.parameters.unwrap_or_default().check()?,
             limits: self.limits.unwrap_or_default().check()?,
         })
@@ -130,6 +137,11 @@ impl UpdateAgentInput {
         spec.tools = self.tools.unwrap_or(spec.tools);
         spec.handoffs = self.handoffs.unwrap_or(spec.handoffs);
         spec.agents_as_tools = self.agents_as_tools.unwrap_or(spec.agents_as_tools);
+        match self.output_schema {
+            MaybeUndefined::Undefined => {}
+            MaybeUndefined::Null => spec.output_schema = None,
+            MaybeUndefined::Value(schema) => spec.output_schema = Some(schema.0),
+        }
         if let Some(parameters) = self.parameters {
             spec.parameters = parameters.check()?;
         }

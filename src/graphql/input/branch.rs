@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject, Json};
 use serde_json::Value;
 
 use crate::agent::Branching;
-use crate::domain::{ConcurrencyPolicy as Policy, MessageId, RunOptions};
+use crate::domain::{ConcurrencyPolicy as Policy, File, MessageId, RunOptions};
 use crate::graphql::types::enums::ConcurrencyPolicy;
 use crate::graphql::{ApiError, ApiLimits};
 use crate::tool::CallerHeaders;
@@ -83,7 +83,10 @@ impl RegenerateInput {
 }
 
 impl EditMessageInput {
-    pub(crate) fn check(self, limits: &ApiLimits) -> Result<(Branching, String), ApiError> {
+    pub(crate) fn check(
+        self,
+        limits: &ApiLimits,
+    ) -> Result<(Branching, (String, Vec<File>)), ApiError> {
         let at = branching(&self.message_id, self.on_active_run, self.idempotency_key)?;
         let at = with_variables(at, self.variables, limits)?;
         Ok((at, self.message.check(limits)?))

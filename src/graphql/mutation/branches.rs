@@ -46,9 +46,9 @@ impl Branches {
         #[graphql(desc = "What to say instead, and of what.")] input: EditMessageInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
-        let (mut at, text) = input.check(&api.limits)?;
+        let (mut at, said) = input.check(&api.limits)?;
         at.headers = caller_headers(ctx);
-        let started = api.runner.edit(who, at, text).await;
+        let started = api.runner.edit(who, at, said).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 

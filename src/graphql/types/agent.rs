@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, ID, Object, Result};
+use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::agent_version::{AgentLimits, AgentVersion, ModelParameters, models_of, tools_of};
 use super::enums::AgentSource;
@@ -71,6 +72,11 @@ impl Agent {
     /// The names of the agents that its model may ask, each in a run of its own.
     async fn agents_as_tools(&self) -> &[String] {
         &self.0.current.spec.agents_as_tools
+    }
+
+    /// The JSON Schema that its answers must be valid against, if there is one.
+    async fn output_schema(&self) -> Option<Json<&Value>> {
+        self.0.current.spec.output_schema.as_ref().map(Json)
     }
 
     /// How the model samples.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::agent::Agent;
 use super::tool::Tool;
@@ -135,6 +136,11 @@ impl AgentVersion {
     /// The names of all its tools.
     async fn tool_names(&self) -> &[String] {
         &self.0.spec.tools
+    }
+
+    /// The JSON Schema that its answers must be valid against, if there is one.
+    async fn output_schema(&self) -> Option<Json<&Value>> {
+        self.0.spec.output_schema.as_ref().map(Json)
     }
 
     /// How the model samples.

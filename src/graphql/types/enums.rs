@@ -70,6 +70,20 @@ pub(crate) enum DisconnectPolicy {
     Cancel,
 }
 
+/// What a model call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::StepPurpose")]
+pub(crate) enum StepPurpose {
+    /// It makes the answer, or a part of it.
+    Answer,
+    /// It makes the step before it anew, whose answer was not valid against its JSON Schema.
+    /// What that step has written counts no more: forget the pieces that you have put together
+    /// since it started.
+    Repair,
+    /// It sums up what the model is not shown any longer, and writes nothing of the answer.
+    Summary,
+}
+
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::FinishReason")]
@@ -124,6 +138,8 @@ pub(crate) enum RunErrorCode {
     CostLimit,
     /// The model gave a tool wrong arguments again and again.
     ToolArguments,
+    /// The answer was not valid against its JSON Schema, however often the model was told.
+    OutputInvalid,
     /// The model has no free place.
     ModelBusy,
     /// The server stopped while the run was being made.

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_graphql::{Context, ID, Interface, Object, Result};
+use async_graphql::{Context, ID, Interface, Json, Object, Result};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::agent::Agent;
-use super::enums::FinishReason;
+use super::enums::{FinishReason, StepPurpose};
 use super::interrupt::Interrupt;
-use super::message::{Message, StreamPlace, ToolResultPart};
+use super::message::{Message, StreamPlace, ToolResultPart, json};
 use super::run::{Run, RunError};
 use super::usage::Usage;
 use crate::agent::{Runner, Transcript};
@@ -43,6 +44,7 @@ pub(crate) enum RunEvent {
     ToolCallCompleted(ToolCallCompleted),
     HandedOff(HandedOff),
     ChildRunEvent(ChildRunEvent),
+    DataAdded(DataAdded),
     InterruptRequested(InterruptRequested),
     InterruptResolved(InterruptResolved),
     UsageUpdated(UsageUpdated),
@@ -146,7 +148,7 @@ events! {
     RunStarted {} {}
 
     /// A model call began.
-    StepStarted { step: u32, model: String } {
+    StepStarted { step: u32, model: String, purpose: StepPurpose } {
         /// Counts up from 1.
         async fn step(&self) -> u32 {
             self.step
@@ -155,6 +157,11 @@ events! {
         /// The model that is called first, as `provider/model`; `StepFinished.model` answered.
         async fn model(&self) -> &str {
             &self.model
+        }
+
+        /// What it is for.
+        async fn purpose(&self) -> StepPurpose {
+            self.purpose
         }
     }
 
@@ -326,6 +333,25 @@ events! {
         }
     }
 
+    /// The answer has come to its data, which is valid against the JSON Schema that it was
+    /// asked for. Comes after the text that it was read from.
+    DataAdded { message_id: MessageId, data: String } {
+        /// What the answer says.
+        async fn data(&self) -> Json<Value> {
+            json(&self.data)
+        }
+
+        /// The message being written.
+        async fn message(&self) -> Message {
+            let place = StreamPlace {
+                run: self.head.event.run_id,
+                sequence: self.head.event.sequence,
+                end: None,
+            };
+            Message::streamed(self.message_id, place, &self.head.watched.transcript)
+        }
+    }
+
     /// The run waits for a person or the client: its status is AWAITING_INPUT from here on.
     InterruptRequested { interrupt: Arc<domain::Interrupt> } {
         /// What it waits for, as of this event.
@@ -405,9 +431,16 @@ impl RunEvent {
         let head = Head { event, watched };
         match body {
             EventBody::RunStarted => Self::RunStarted(RunStarted { head }),
-            EventBody::StepStarted { step, model } => {
-                Self::StepStarted(StepStarted { head, step, model })
-            }
+            EventBody::StepStarted {
+                step,
+                model,
+                purpose,
+            } => Self::StepStarted(StepStarted {
+                head,
+                step,
+                model,
+                purpose: purpose.into(),
+            }),
             EventBody::StepFinished {
                 step,
                 finish_reason,
@@ -475,6 +508,11 @@ impl RunEvent {
                     event,
                 })
             }
+            EventBody::DataAdded { message_id, data } => Self::DataAdded(DataAdded {
+                head,
+                message_id,
+                data,
+            }),
             EventBody::InterruptRequested { interrupt } => {
                 let interrupt = Arc::new(*interrupt);
                 Self::InterruptRequested(InterruptRequested { head, interrupt })

@@ -2,23 +2,27 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject, Union};
+use async_graphql::{Context, ID, Json, Object, Result, SimpleObject, Union};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::enums::{FinishReason, Role};
 use super::run::Run;
 use super::session::Session;
 use super::usage::Usage;
 use crate::agent::Transcript;
+use crate::domain::message::data_of;
 use crate::domain::{self, MessageId, RunId};
 use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{LatestKin, load};
 use crate::graphql::{ApiError, Code, api};
 use crate::store::Kin;
 
+mod file;
 mod page;
 mod short_cut;
 
+use file::FilePart;
 pub(crate) use page::MessagePage;
 pub(crate) use short_cut::Message;
 
@@ -61,6 +65,10 @@ pub(crate) enum MessagePart {
     ToolCall(ToolCallPart),
     /// What a call came to.
     ToolResult(ToolResultPart),
+    /// A file.
+    File(FilePart),
+    /// Data.
+    Data(DataPart),
 }
 
 /// Text, plain or Markdown.
@@ -101,6 +109,18 @@ pub(crate) struct ToolResultPart {
     truncated: bool,
 }
 
+/// The answer in the form that it was asked for.
+#[derive(SimpleObject)]
+pub(crate) struct DataPart {
+    /// What it says, valid against the JSON Schema.
+    data: Json<Value>,
+}
+
+/// The value of data, which is kept as the text that was validated.
+pub(super) fn json(text: &str) -> Json<Value> {
+    Json(serde_json::from_str(text).unwrap_or_default())
+}
+
 impl From<&domain::ToolResult> for ToolResultPart {
     fn from(result: &domain::ToolResult) -> Self {
         Self {
@@ -130,6 +150,18 @@ fn visible(part: &domain::Part) -> Option<MessagePart> {
             arguments: arguments.clone(),
         }),
         domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
+        domain::Part::File {
+            id,
+            name,
+            mime_type,
+            bytes,
+        } => MessagePart::File(FilePart {
+            id: *id,
+            name: name.clone(),
+            mime_type: mime_type.clone(),
+            bytes: *bytes,
+        }),
+        domain::Part::Data { json: text } => MessagePart::Data(DataPart { data: json(text) }),
     })
 }
 
@@ -277,6 +309,20 @@ impl WholeMessage {
                 .filter_map(visible)
                 .collect()),
         }
+    }
+
+    /// The answer in the form that `outputSchema` or its agent asks for, valid against that JSON
+    /// Schema; null where nothing does, and before it is there.
+    async fn data(&self, ctx: &Context<'_>) -> Option<Result<Json<Value>>> {
+        let found = match &self.source {
+            Source::Streamed { place, transcript } => {
+                let parts = transcript.parts_at(place.sequence).await;
+                let found = parts.map(|parts| data_of(&parts).map(json));
+                found.map_err(ApiError::from)
+            }
+            _ => self.message(ctx).await.map(|one| one.data().map(json)),
+        };
+        found.map_err(Into::into).transpose()
     }
 
     /// The run that it started when it was said (USER) or that made it (ASSISTANT).

@@ -52,6 +52,11 @@ impl Engine {
         })
     }
 
+    pub(crate) fn count_tokens(&self, text: &str) -> Option<usize> {
+        let tokens = self.loaded.tokenizer.encode(text).ok()?;
+        Some(tokens.len())
+    }
+
     /// Queues a request without waiting.
     pub(crate) fn submit(
         &self,

@@ -2,7 +2,7 @@
 //! no other server and no key. It shows real streaming and holds a small conversation;
 //! it is too small for facts or for tools. So it is not told of tools and never calls one,
 //! whatever a request says; what tools gave is left out of its prompt, and an output schema
-//! is not heeded. A request with a file is refused.
+//! is only told it. A request with a file is refused.
 //!
 //! A request's way: `engine` queues it, a thread of its own takes it (`generation`),
 //! `template` and `tokenizer` make tokens of the messages, `conversations` gives
@@ -101,6 +101,11 @@ impl EmbeddedModel {
         Ok(Self {
             engine: Arc::new(engine),
         })
+    }
+
+    /// The tokens of a text; none if it cannot be read.
+    pub fn count_tokens(&self, text: &str) -> Option<usize> {
+        self.engine.count_tokens(text)
     }
 
     /// Queues an answer and returns at once. Its parts arrive on the receiver: text, then

@@ -5,12 +5,21 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::{EmbeddedError, EmbeddedModel, MODEL_NAME};
+use crate::llm::schema::instruction;
 use crate::llm::wire::unsupported;
-use crate::llm::{ChatModel, ChatRequest, Content, LlmError, PartStream};
+use crate::llm::{ChatMessage, ChatModel, ChatRequest, ChatRole, Content, LlmError, PartStream};
 
 #[async_trait]
 impl ChatModel for EmbeddedModel {
-    async fn stream(&self, request: ChatRequest) -> Result<PartStream, LlmError> {
+    fn count_tokens(&self, text: &str) -> Option<u64> {
+        Some(self.count_tokens(text)? as u64)
+    }
+
+    fn sees_tools(&self) -> bool {
+        false
+    }
+
+    async fn stream(&self, mut request: ChatRequest) -> Result<PartStream, LlmError> {
         if request.model != MODEL_NAME {
             return Err(LlmError::UnknownModel {
                 model: format!("embedded/{}", request.model),
@@ -28,6 +37,16 @@ impl ChatModel for EmbeddedModel {
                 tools,
                 "the embedded model calls no tools: it is not told of them"
             );
+        }
+        // It cannot be held to a form; its own template takes one system message, the first.
+        if let Some(output) = request.output_schema.take() {
+            let told = Content::Text(format!("\n\n{}", instruction(&output)));
+            match request.messages.first_mut() {
+                Some(first) if first.role == ChatRole::System => first.content.push(told),
+                _ => request
+                    .messages
+                    .insert(0, ChatMessage::system(instruction(&output))),
+            }
         }
         let parts = self.generate(request)?;
         let parts = stream::unfold(parts, async |mut parts| {

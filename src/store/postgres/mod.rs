@@ -3,6 +3,7 @@
 
 mod agents;
 mod commit;
+mod files;
 mod interrupts;
 mod memories;
 mod messages;

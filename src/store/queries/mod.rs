@@ -3,6 +3,7 @@
 //! Each text depends only on which conditions it has, so that it is prepared once.
 
 mod agents;
+mod files;
 mod fork;
 mod interrupts;
 mod keys;
@@ -13,6 +14,7 @@ mod sessions;
 mod turns;
 
 pub(crate) use agents::*;
+pub(crate) use files::*;
 pub(crate) use fork::*;
 pub(crate) use interrupts::*;
 pub(crate) use keys::*;

@@ -4,6 +4,7 @@ mod agents;
 mod backup;
 mod checkpoint;
 mod commit;
+mod files;
 mod interrupts;
 mod memories;
 mod messages;

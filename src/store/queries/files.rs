@@ -1,0 +1,38 @@
+use sqlx::QueryBuilder;
+
+use crate::domain::time::now;
+use crate::domain::{File, FileId, Principal};
+use crate::store::rows::FILE_COLUMNS;
+
+use super::{Dialect, Value, push, push_in, push_owner};
+
+pub(crate) fn save_file<DB: Dialect>(who: &Principal, file: &File) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO files (id, tenant, owner, name, mime_type, content, created_at) VALUES (",
+    );
+    DB::bind(&mut query, Value::Id(file.id.uuid()));
+    push(&mut query, ", ", Value::Text(&who.tenant));
+    push(&mut query, ", ", Value::Text(&who.owner));
+    push(&mut query, ", ", Value::MaybeText(file.name.as_deref()));
+    push(&mut query, ", ", Value::Text(&file.mime_type));
+    push(&mut query, ", ", Value::Bytes(&file.content));
+    push(&mut query, ", ", Value::Time(now()));
+    query.push(")");
+    query
+}
+
+pub(crate) fn files_by_id<DB: Dialect>(who: &Principal, ids: &[FileId]) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(FILE_COLUMNS);
+    query.push(" FROM files WHERE 1 = 1");
+    push_owner(&mut query, "", who);
+    push_in(&mut query, " AND id ", ids.iter().map(FileId::uuid));
+    query
+}
+
+pub(crate) fn delete_files<DB: Dialect>(who: &Principal, ids: &[FileId]) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("DELETE FROM files WHERE 1 = 1");
+    push_owner(&mut query, "", who);
+    push_in(&mut query, " AND id ", ids.iter().map(FileId::uuid));
+    query
+}
