@@ -11,8 +11,18 @@ fn words(word: &str) -> String {
     vec![word; 100].join(" ")
 }
 
+/// A server with one agent, whose instructions have some 150 tokens.
 async fn server(window: u64) -> TestServer {
+    let folder = tempfile::tempdir().unwrap();
+    let instructions = vec!["rule"; 150].join(" ");
+    let agent = format!(
+        "name = \"short\"\ndescription = \"Is brief.\"\ninstructions = \"{instructions}\"\n"
+    );
+    std::fs::write(folder.path().join("short.toml"), agent).unwrap();
+    // The folder is read at the start alone.
     Setup::new()
+        .set("agents.folder", folder.path().display())
+        .set("agents.default", "short")
         .set("models.openai.context_tokens", window)
         .set("runs.max_output_tokens", 100)
         .set("models.default", "openai/small")
