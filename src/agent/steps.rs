@@ -298,7 +298,7 @@ impl Execution {
         }
         match purpose {
             StepPurpose::Repair => self.ending.answer.begin_repair(),
-            StepPurpose::Answer | StepPurpose::Summary => self.ending.answer.begin_step(),
+            StepPurpose::Answer => self.ending.answer.begin_step(),
         }
         self.ending.pending.push(EventBody::StepStarted {
             step: step + 1,

@@ -184,8 +184,6 @@ pub enum StepPurpose {
     /// It makes the step before it anew, whose answer was not of the form that was asked for.
     /// What that step has written counts no more.
     Repair,
-    /// It sums up what the model is not shown any longer, and writes nothing of the answer.
-    Summary,
 }
 
 impl StepPurpose {

@@ -80,8 +80,6 @@ pub(crate) enum StepPurpose {
     /// What that step has written counts no more: forget the pieces that you have put together
     /// since it started.
     Repair,
-    /// It sums up what the model is not shown any longer, and writes nothing of the answer.
-    Summary,
 }
 
 /// Why an answer ended.
