@@ -147,13 +147,7 @@ impl OperationTool {
             return Err(ToolError::Failed(errors.join("; ")));
         }
         let pointer = self.spec.response_pointer.as_deref().unwrap_or_default();
-        match data.pointer(pointer) {
-            Some(Value::String(text)) => Ok(ToolOutput::new(text.clone())),
-            Some(value) => Ok(ToolOutput::new(value.to_string())),
-            None => Err(ToolError::Failed(format!(
-                "the response has nothing at {pointer}"
-            ))),
-        }
+        ToolOutput::part_of(&data, pointer)
     }
 }
 

@@ -1,5 +1,9 @@
 //! What a tool answers: text, within a size.
 
+use serde_json::Value;
+
+use super::ToolError;
+
 /// What stands at the end of text that was cut, so that a model knows as well.
 const CUT: &str = "\n[cut here: the output is longer]";
 
@@ -18,6 +22,18 @@ impl ToolOutput {
         Self {
             text: text.into(),
             truncated: false,
+        }
+    }
+
+    /// The part of a response that a JSON Pointer names (RFC 6901): a text as it is, anything
+    /// else as JSON.
+    pub(crate) fn part_of(response: &Value, pointer: &str) -> Result<Self, ToolError> {
+        match response.pointer(pointer) {
+            Some(Value::String(text)) => Ok(Self::new(text.clone())),
+            Some(value) => Ok(Self::new(value.to_string())),
+            None => Err(ToolError::Failed(format!(
+                "the response has nothing at {pointer}"
+            ))),
         }
     }
 

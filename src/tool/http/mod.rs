@@ -215,12 +215,6 @@ impl HttpTool {
         }
         let json: Value = serde_json::from_str(&text)
             .map_err(|_| ToolError::Failed("the response is not JSON".to_owned()))?;
-        match json.pointer(pointer) {
-            Some(Value::String(text)) => Ok(ToolOutput::new(text.clone())),
-            Some(value) => Ok(ToolOutput::new(value.to_string())),
-            None => Err(ToolError::Failed(format!(
-                "the response has nothing at {pointer}"
-            ))),
-        }
+        ToolOutput::part_of(&json, pointer)
     }
 }
