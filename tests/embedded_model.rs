@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use talkgraph::domain::{FinishReason, Usage};
@@ -116,7 +116,7 @@ fn a_second_turn_reads_only_what_is_new() {
     // Two other conversations push this one out, so that it is read from the start.
     for other in ["Other\nthings", "More\nthings"] {
         let mut asked = request(&[other], 1);
-        asked.messages[0].role = ChatRole::System;
+        Arc::make_mut(&mut asked.messages[0]).role = ChatRole::System;
         read(model.generate(asked).unwrap());
     }
     let fresh = read(model.generate(request(&turns, 24)).unwrap());

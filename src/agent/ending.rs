@@ -34,6 +34,8 @@ pub(super) struct Ending {
     /// Events that go into the log together with the end.
     pub(super) pending: Vec<EventBody>,
     pub(super) finish_reason: Option<FinishReason>,
+    /// How many of its steps were for summaries.
+    pub(super) summaries: u32,
     /// How often it was handed to another agent.
     pub(super) handoffs: u32,
     /// The runs that it has asked for.
@@ -74,6 +76,7 @@ impl Ending {
             before,
             pending: Vec::new(),
             finish_reason: None,
+            summaries: 0,
             handoffs: 0,
             children: Children::default(),
             asked: Vec::new(),

@@ -13,11 +13,10 @@ use crate::domain::{
     Agent, EventBody, FinishReason, Message, RunEnd, RunError, RunErrorCode, StepPurpose,
 };
 use crate::llm::LlmError;
-use crate::store::{BranchRange, StoreError, TurnRequest};
+use crate::store::{StoreError, TurnRequest};
 use crate::tool::CallerHeaders;
 
 use super::ending::Ending;
-use super::files::Contents;
 use super::follow::POLL;
 use super::interrupt::Question;
 use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, LogError};
@@ -51,10 +50,17 @@ pub(super) enum Begin {
         step: u32,
         /// The sequence of its `StepStarted`.
         started: u64,
+        /// What it is for.
+        purpose: StepPurpose,
     },
     /// The step has ended and its tools were being called.
     Tools {
         /// That step.
+        step: u32,
+    },
+    /// There is a summary, or there will be none; the answer is to be begun.
+    Summarised {
+        /// The step that was for it.
         step: u32,
     },
     /// The answer is whole; only the end is missing, or its check.
@@ -218,18 +224,30 @@ impl Execution {
             self.wait_for_turn().await?;
         }
         let _place = self.take_place(place).await?;
-        let mut next = Next::Step(FIRST_STEP);
-        match begin {
-            Begin::Announced => {}
-            Begin::Queued | Begin::Enqueued => self.announce().await?,
-            Begin::Again { step, started } => {
-                self.restart(step, started).await?;
-                next = Next::Step(step);
-            }
-            Begin::Tools { step } => next = Next::ToolsInDoubt(step),
-            Begin::Answered { step } => next = Next::Conclude(step),
-            Begin::Resumed { step } => next = Next::Tools(step),
+        if matches!(begin, Begin::Queued | Begin::Enqueued) {
+            self.announce().await?;
         }
+        let next = match begin {
+            Begin::Announced | Begin::Queued | Begin::Enqueued => match begins_later(&self.agent) {
+                true => Next::Begin,
+                false => Next::Step(FIRST_STEP),
+            },
+            Begin::Again {
+                step,
+                started,
+                purpose,
+            } => {
+                self.restart(step, started).await?;
+                match purpose {
+                    StepPurpose::Summary => Next::Summary(step),
+                    StepPurpose::Answer | StepPurpose::Repair => Next::Step(step),
+                }
+            }
+            Begin::Summarised { step } => Next::Summarised(step),
+            Begin::Tools { step } => Next::ToolsInDoubt(step),
+            Begin::Answered { step } => Next::Conclude(step),
+            Begin::Resumed { step } => Next::Tools(step),
+        };
         let timeout = self.timeout();
         let left = timeout.saturating_sub(self.ending.worked);
         let answered = tokio::time::timeout(left, self.answer(next)).await;
@@ -297,7 +315,7 @@ impl Execution {
             tracing::error!(%error, "the run cannot begin");
             Stop::Failed(internal())
         })?;
-        let first = first_events(&self.ending.run.model);
+        let first = first_events(&self.agent, &self.ending.run.model);
         let begins = Change::Begins(at);
         self.ending.log.append(first, begins).await?;
         Ok(())
@@ -323,38 +341,8 @@ impl Execution {
         own.map_or(most, |seconds| most.min(Duration::from_secs(seconds)))
     }
 
-    /// The branch up to the message that is answered, as much of it as the model is shown.
-    pub(super) async fn history(&self) -> Result<Vec<Message>, Stop> {
-        let most = self.ending.runner.limits.history_messages;
-        let own = self.agent.current.spec.limits.history_messages;
-        let earlier = own.map_or(most, |own| own.min(most));
-        let position = self.input.position;
-        let from = position.saturating_sub_unsigned(earlier).max(0);
-        if from == position {
-            return Ok(vec![self.input.clone()]);
-        }
-        let range = BranchRange {
-            head: self.input.id,
-            from,
-            to: position + 1,
-        };
-        let (runner, who) = (&self.ending.runner, &self.ending.who);
-        let ranges = [range];
-        let read = self
-            .patiently(|| runner.store.branches(who, &ranges))
-            .await?;
-        Ok(read.into_iter().next().unwrap_or_default())
-    }
-
-    /// The contents of a history's files, as far as they are shown.
-    pub(super) async fn files(&self, history: &[Message]) -> Result<Contents, Stop> {
-        let (runner, who) = (&self.ending.runner, &self.ending.who);
-        let read = || runner.shown_files(who, &self.agent, history);
-        Ok(self.patiently(read).await?)
-    }
-
     /// Reads: an outage at the beginning is waited for as one in the middle is.
-    async fn patiently<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
+    pub(super) async fn patiently<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
@@ -379,14 +367,18 @@ impl Execution {
     }
 }
 
+/// Whether it is not known when a run starts what its first step is for.
+fn begins_later(agent: &Agent) -> bool {
+    agent.current.spec.summary.is_some()
+}
+
 /// What every run's log begins with.
-pub(super) fn first_events(model: &str) -> Vec<EventBody> {
-    vec![
-        EventBody::RunStarted,
-        EventBody::StepStarted {
-            step: FIRST_STEP,
-            model: model.to_owned(),
-            purpose: StepPurpose::Answer,
-        },
-    ]
+pub(super) fn first_events(agent: &Agent, model: &str) -> Vec<EventBody> {
+    let step = EventBody::StepStarted {
+        step: FIRST_STEP,
+        model: model.to_owned(),
+        purpose: StepPurpose::Answer,
+    };
+    let step = (!begins_later(agent)).then_some(step);
+    std::iter::once(EventBody::RunStarted).chain(step).collect()
 }

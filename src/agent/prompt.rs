@@ -1,31 +1,73 @@
 //! From an agent and a session's history to what the model is asked.
 
+use std::sync::Arc;
+
 use crate::domain::{AgentSpec, Message, Part, Role, ToolCallId, ToolResult};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Sampling};
 
 use super::files::{self, Contents};
 
-/// The instructions, and the history from its first user message on.
-pub(super) fn messages(
-    instructions: String,
-    history: &[Message],
-    files: &Contents,
-) -> Vec<ChatMessage> {
-    let mut messages = vec![ChatMessage::system(instructions)];
-    let from_user = history
-        .iter()
-        .skip_while(|message| message.role != Role::User);
-    for message in from_user {
-        match message.role {
-            Role::User => {
-                let content = files::said(&message.parts, files);
-                let role = ChatRole::User;
-                messages.extend((!content.is_empty()).then_some(ChatMessage { role, content }));
+/// A history as a model is shown it: from its first user message on.
+#[derive(Default)]
+pub(super) struct Conversation {
+    pub(super) messages: Vec<Arc<ChatMessage>>,
+    pub(super) turns: Vec<Turn>,
+}
+
+/// Where a turn begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// In the history.
+    pub(super) in_history: usize,
+    /// Among the conversation's messages.
+    pub(super) at: usize,
+}
+
+impl Conversation {
+    pub(super) fn new(history: &[Message], files: &Contents) -> Self {
+        let mut conversation = Self::default();
+        let from_user = history
+            .iter()
+            .enumerate()
+            .skip_while(|(_, message)| message.role != Role::User);
+        for (in_history, message) in from_user {
+            match message.role {
+                Role::User => {
+                    let content = files::said(&message.parts, files);
+                    if content.is_empty() {
+                        continue;
+                    }
+                    let at = conversation.messages.len();
+                    conversation.turns.push(Turn { in_history, at });
+                    let role = ChatRole::User;
+                    conversation.say(ChatMessage { role, content });
+                }
+                Role::Assistant => spoken(&message.parts)
+                    .into_iter()
+                    .for_each(|said| conversation.say(said)),
             }
-            Role::Assistant => messages.extend(spoken(&message.parts)),
+        }
+        conversation
+    }
+
+    fn say(&mut self, message: ChatMessage) {
+        self.messages.push(Arc::new(message));
+    }
+
+    /// Drops what stands before a turn.
+    pub(super) fn begin_with(&mut self, turn: Turn) {
+        self.messages.drain(..turn.at.min(self.messages.len()));
+        self.turns.retain(|one| one.at >= turn.at);
+        for one in &mut self.turns {
+            one.at -= turn.at;
+            one.in_history -= turn.in_history;
         }
     }
-    messages
+
+    /// Where the newest turn begins.
+    pub(super) fn newest(&self) -> usize {
+        self.turns.last().map_or(0, |turn| turn.at)
+    }
 }
 
 /// An answer as its model has to be shown it: what it said and called, the results of its
@@ -108,7 +150,7 @@ fn name_of(call: ToolCallId, before: Option<&[Part]>) -> Option<String> {
 /// One model call with these messages; whichever model answers it.
 pub(super) fn request(
     spec: &AgentSpec,
-    messages: Vec<ChatMessage>,
+    messages: Vec<Arc<ChatMessage>>,
     max_output_tokens: Option<u32>,
 ) -> ChatRequest {
     ChatRequest {
@@ -121,7 +163,8 @@ pub(super) fn request(
             (Some(own), Some(most)) => Some(own.min(most)),
             (own, most) => own.or(most),
         },
-        ..ChatRequest::new(String::new(), messages)
+        messages,
+        ..ChatRequest::new(String::new(), Vec::new())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::time::Timestamp;
 use crate::domain::{
     Agent, Cost, EventBody, FinishReason, Interrupt, Message, OnRestart, Principal, Run, RunEnd,
-    RunError, RunErrorCode, RunEvent, RunStatus, Usage,
+    RunError, RunErrorCode, RunEvent, RunStatus, StepPurpose, Usage,
 };
 use crate::store::StoreError;
 
@@ -71,6 +71,7 @@ impl Runner {
         ending.run.cost = checkpoint.cost;
         ending.run.last_sequence = checkpoint.last;
         ending.finish_reason = checkpoint.finish_reason;
+        ending.summaries = checkpoint.summaries;
         ending.handoffs = checkpoint.handoffs;
         ending.children = checkpoint.children;
         ending.asked = checkpoint.asked;
@@ -80,6 +81,7 @@ impl Runner {
             input,
             ending,
             step: checkpoint.step,
+            purpose: checkpoint.purpose,
             restarts: checkpoint.restarts,
         })
     }
@@ -114,6 +116,7 @@ impl Runner {
             Begin::Queued
             | Begin::Enqueued
             | Begin::Announced
+            | Begin::Summarised { .. }
             | Begin::Resumed { .. }
             | Begin::Answered { .. } => true,
             Begin::Again { .. } | Begin::Tools { .. } => {
@@ -150,6 +153,8 @@ pub(super) struct Reopened {
     pub(super) ending: Ending,
     /// The step that began last, with the sequence of its `StepStarted`.
     step: Option<(u32, u64)>,
+    /// What it is for.
+    purpose: StepPurpose,
     /// How often steps were made again.
     restarts: u32,
 }
@@ -161,10 +166,17 @@ impl Reopened {
         match (self.step, self.ending.finish_reason) {
             _ if run.enqueued => Begin::Enqueued,
             _ if run.status == RunStatus::Queued => Begin::Queued,
+            (Some((step, _)), Some(_)) if self.purpose == StepPurpose::Summary => {
+                Begin::Summarised { step }
+            }
             (Some((step, _)), Some(FinishReason::ToolCalls)) => Begin::Tools { step },
             (Some((step, _)), Some(_)) => Begin::Answered { step },
-            (Some((step, started)), None) => Begin::Again { step, started },
-            // Its first event and its state are written together, and a step begins with it.
+            (Some((step, started)), None) => Begin::Again {
+                step,
+                started,
+                purpose: self.purpose,
+            },
+            // It may be about to begin with a summary.
             (None, _) => Begin::Announced,
         }
     }
@@ -179,6 +191,10 @@ struct Checkpoint {
     last: u64,
     /// The step that began last, with the sequence of its `StepStarted`.
     step: Option<(u32, u64)>,
+    /// What it is for.
+    purpose: StepPurpose,
+    /// How many of the steps were for summaries.
+    summaries: u32,
     /// Why the model stopped in that step, if it has ended.
     finish_reason: Option<FinishReason>,
     /// How often steps were made again.
@@ -202,6 +218,8 @@ impl Checkpoint {
             cost: Some(Cost::ZERO),
             last: 0,
             step: None,
+            purpose: StepPurpose::Answer,
+            summaries: 0,
             finish_reason: None,
             restarts: 0,
             handoffs: 0,
@@ -223,8 +241,10 @@ impl Checkpoint {
         self.children.know(&event.body);
         self.clock(event);
         match &event.body {
-            EventBody::StepStarted { step, .. } => {
+            EventBody::StepStarted { step, purpose, .. } => {
                 self.step = Some((*step, event.sequence));
+                self.purpose = *purpose;
+                self.summaries += u32::from(*purpose == StepPurpose::Summary);
                 self.finish_reason = None;
             }
             EventBody::StepFinished { finish_reason, .. } => {

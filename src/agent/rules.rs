@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::AgentSpec;
-use crate::domain::agent::{AgentLimits, MAX_MODELS, ModelParameters};
+use crate::domain::agent::{AgentLimits, MAX_MODELS, ModelParameters, SUMMARY_TOKENS};
 use crate::llm::Models;
 use crate::tool::{McpKeepers, ToolRegistry, is_valid_name};
 
@@ -20,6 +20,9 @@ const MAX_DESCRIPTION_BYTES: usize = 4_096;
 
 /// The most tools of an agent: what OpenAI takes in one request.
 const MAX_TOOLS: usize = 128;
+
+/// The part of its model's window that an agent's summary may have.
+const SUMMARY_PART: u64 = 4;
 
 /// Why an agent cannot be had: whoever defines it is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -71,13 +74,9 @@ impl Rules {
     /// The first field that is wrong.
     pub fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {
         check(spec)?;
-        if let Some(model) = spec.models.iter().find(|model| !self.models.knows(model)) {
-            let there = self.models.provider_names().collect::<Vec<_>>().join(", ");
-            let why =
-                format!("{model:?} needs a provider that is not configured (there is: {there})");
-            return Err(SpecError::new("model", why));
-        }
+        self.check_models("model", &spec.models)?;
         self.check_prices(spec)?;
+        self.check_summary(spec)?;
         let missing = |tool: &&String| self.tools.get(tool).is_none() && !self.may_come(tool);
         if let Some(tool) = spec.tools.iter().find(missing) {
             let tools = self.tools.all();
@@ -88,15 +87,47 @@ impl Rules {
         Ok(())
     }
 
+    fn check_models(&self, field: &str, models: &[String]) -> Result<(), SpecError> {
+        let Some(model) = models.iter().find(|model| !self.models.knows(model)) else {
+            return Ok(());
+        };
+        let there = self.models.provider_names().collect::<Vec<_>>().join(", ");
+        let why = format!("{model:?} needs a provider that is not configured (there is: {there})");
+        Err(SpecError::new(field, why))
+    }
+
+    fn models_of<'a>(&'a self, spec: &'a AgentSpec) -> &'a [String] {
+        match spec.models.as_slice() {
+            [] => &self.default_models,
+            own => own,
+        }
+    }
+
+    /// A summary shall make room, not fill it.
+    fn check_summary(&self, spec: &AgentSpec) -> Result<(), SpecError> {
+        let Some(summary) = &spec.summary else {
+            return Ok(());
+        };
+        self.check_models("summary.model", &summary.models)?;
+        let first = self.models_of(spec).first();
+        let window = first.and_then(|model| Some((model, self.models.window(model)?)));
+        match window {
+            Some((model, window)) if u64::from(summary.tokens()) > window / SUMMARY_PART => {
+                let most = window / SUMMARY_PART;
+                let why = format!("at most {most} for the window of {model}");
+                Err(SpecError::new("summary.max_output_tokens", why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A limit that nothing could be compared with would be none.
     fn check_prices(&self, spec: &AgentSpec) -> Result<(), SpecError> {
         if spec.limits.max_cost_usd.is_none() {
             return Ok(());
         }
-        let mut models = match spec.models.as_slice() {
-            [] => self.default_models.iter(),
-            own => own.iter(),
-        };
+        let summary = spec.summary.iter().flat_map(|summary| &summary.models);
+        let mut models = self.models_of(spec).iter().chain(summary);
         match models.find(|model| self.models.price(model).is_none()) {
             Some(model) => {
                 let why =
@@ -117,17 +148,15 @@ impl Rules {
 /// Refuses what no run could work with on any server.
 pub(super) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     check_texts(spec)?;
-    if spec.models.len() > MAX_MODELS {
-        let why = format!("must name at most {MAX_MODELS} models");
-        return Err(SpecError::new("model", why));
-    }
-    let named = |model: &String| {
-        let parts = model.split_once('/');
-        parts.is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty())
-    };
-    if !spec.models.iter().all(named) {
-        let why = "must be provider/model, such as openai/gpt-4.1-mini";
-        return Err(SpecError::new("model", why));
+    check_models("model", &spec.models)?;
+    if let Some(summary) = &spec.summary {
+        check_models("summary.model", &summary.models)?;
+        let tokens = summary.max_output_tokens;
+        if tokens.is_some_and(|tokens| !SUMMARY_TOKENS.contains(&tokens)) {
+            let (least, most) = (SUMMARY_TOKENS.start(), SUMMARY_TOKENS.end());
+            let why = format!("must be from {least} to {most}");
+            return Err(SpecError::new("summary.max_output_tokens", why));
+        }
     }
     if let Some(name) = spec.tools.iter().find(|name| !is_valid_name(name)) {
         return Err(SpecError::new(
@@ -141,6 +170,25 @@ pub(super) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     team::check(spec)?;
     check_parameters(&spec.parameters)?;
     check_limits(&spec.limits)
+}
+
+fn check_models(field: &str, models: &[String]) -> Result<(), SpecError> {
+    if models.len() > MAX_MODELS {
+        let why = format!("must name at most {MAX_MODELS} models");
+        return Err(SpecError::new(field, why));
+    }
+    let named = |model: &String| {
+        let parts = model.split_once('/');
+        parts.is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty())
+    };
+    if !models.iter().all(named) {
+        let why = "must be provider/model, such as openai/gpt-4.1-mini";
+        return Err(SpecError::new(field, why));
+    }
+    match models.iter().any(|model| model.contains('\0')) {
+        true => Err(SpecError::new(field, "must not contain U+0000")),
+        false => Ok(()),
+    }
 }
 
 fn check_texts(spec: &AgentSpec) -> Result<(), SpecError> {
@@ -166,9 +214,7 @@ fn check_texts(spec: &AgentSpec) -> Result<(), SpecError> {
         }
     }
     // No database keeps it, and nobody types it.
-    let all = texts.iter().map(|(field, text, _)| (*field, *text));
-    let named = spec.models.iter().map(|model| ("model", model));
-    if let Some((field, _)) = all.chain(named).find(|(_, text)| text.contains('\0')) {
+    if let Some((field, ..)) = texts.iter().find(|(_, text, _)| text.contains('\0')) {
         return Err(SpecError::new(field, "must not contain U+0000"));
     }
     if let Some(schema) = &spec.output_schema {

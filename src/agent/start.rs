@@ -276,7 +276,7 @@ impl Runner {
             log_compacted_at: None,
         };
         let events = if starts_now {
-            numbered(run.id, 1, at, first_events(&run.model))
+            numbered(run.id, 1, at, first_events(agent, &run.model))
         } else {
             Vec::new()
         };

@@ -8,16 +8,17 @@ use tracing::Instrument;
 
 use crate::domain::time::now;
 use crate::domain::{
-    AgentVersionId, Cost, EventBody, FinishReason, RunError, RunErrorCode, StepPurpose, ToolCallId,
-    Usage,
+    AgentVersionId, Cost, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose,
+    Summary, ToolCallId, Usage,
 };
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Price, StreamPart};
+use crate::llm::{ChatMessage, Price, StreamPart};
 
-use super::context::Fitted;
+use super::context::{Fitted, Shown};
 use super::execute::{Execution, Stop, internal, too_long};
+use super::prompt::Conversation;
 use super::team::{Team, Told};
 use super::tools::Toolbox;
-use super::{prompt, template};
+use super::{prompt, summary, template};
 
 /// How many parts of the model's stream are taken at once when they are there already.
 const READY_PARTS: usize = 256;
@@ -25,6 +26,12 @@ const READY_PARTS: usize = 256;
 /// What a run does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
+    /// The first model call, and before it a summary where one is due.
+    Begin,
+    /// This step, which makes a summary.
+    Summary(u32),
+    /// The model call after the summary that this step was for.
+    Summarised(u32),
     /// A model call.
     Step(u32),
     /// The check of the answer that this step has made.
@@ -36,13 +43,15 @@ pub(super) enum Next {
 }
 
 /// What all steps of a run have in common.
-struct Prompt {
+pub(super) struct Prompt {
     /// Whose it is.
     version: AgentVersionId,
-    /// The instructions and the conversation up to the message that is answered.
-    messages: Vec<ChatMessage>,
-    /// Where the newest turn begins in them.
-    newest: usize,
+    instructions: Arc<ChatMessage>,
+    /// Of the branch up to the message that is answered, what the model is shown.
+    pub(super) history: Vec<Message>,
+    pub(super) conversation: Conversation,
+    /// What is known of the branch before that.
+    pub(super) summary: Option<Summary>,
     toolbox: Toolbox,
     team: Team,
 }
@@ -54,6 +63,15 @@ impl Execution {
         let mut mistakes = 0;
         loop {
             next = match next {
+                Next::Begin => Next::Summarised(self.begin(&mut prompt).await?),
+                Next::Summary(step) => {
+                    self.summarise_again(step, &mut prompt).await?;
+                    Next::Summarised(step)
+                }
+                Next::Summarised(step) => {
+                    self.check_cost()?;
+                    Next::Step(self.begin_step(step, StepPurpose::Answer)?)
+                }
                 Next::Step(step) => {
                     self.make_step(step, &prompt).await?;
                     // A call that a limit has cut is not made.
@@ -90,7 +108,8 @@ impl Execution {
     }
 
     async fn prompt(&self) -> Result<Prompt, Stop> {
-        let history = self.history().await?;
+        let summary = self.summary().await?;
+        let history = self.history(summary.as_ref()).await?;
         let files = self.files(&history).await?;
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let variables = &ending.run.options.variables;
@@ -101,13 +120,13 @@ impl Execution {
             tracing::error!(kind = %error.kind(), "the instructions do not render");
             Stop::Failed(internal())
         })?;
-        let messages = prompt::messages(instructions, &history, &files);
-        let newest = messages.iter().rposition(|one| one.role == ChatRole::User);
         Ok(Prompt {
             version: self.agent.current.id,
             team: Team::of(&ending.runner, &ending.who, spec, &ending.run).await?,
-            newest: newest.unwrap_or_default(),
-            messages,
+            instructions: Arc::new(ChatMessage::system(instructions)),
+            conversation: Conversation::new(&history, &files),
+            history,
+            summary,
             toolbox: Toolbox::new(
                 &ending.runner.tools,
                 &spec.tools,
@@ -119,35 +138,40 @@ impl Execution {
         })
     }
 
-    fn request(&self, prompt: &Prompt) -> ChatRequest {
+    pub(super) fn shown(&self, prompt: &Prompt) -> Shown {
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
-        let mut messages = prompt.messages.clone();
-        messages.extend(prompt::spoken(ending.answer.parts()));
-        messages.extend(self.repair_messages());
+        let told = prompt.summary.as_ref().map(summary::told).map(Arc::new);
+        let mut messages = vec![Arc::clone(&prompt.instructions)];
+        messages.extend(told);
+        let head = messages.len();
+        messages.extend_from_slice(&prompt.conversation.messages);
+        let said = prompt::spoken(ending.answer.parts()).into_iter();
+        messages.extend(said.chain(self.repair_messages()).map(Arc::new));
         let most = ending.runner.limits.max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
         request.tools = prompt.toolbox.specs();
         request.tools.extend(prompt.team.specs());
         request.tool_choice = self.tool_choice();
         request.output_schema = self.output_schema();
-        request
+        Shown {
+            request,
+            head,
+            newest: head + prompt.conversation.newest(),
+        }
     }
 
     async fn make_step(&mut self, step: u32, prompt: &Prompt) -> Result<(), Stop> {
-        let request = self.request(prompt);
+        let shown = self.shown(prompt);
         let span = tracing::info_span!("step", step, model = self.ending.run.model);
         let timeout = self.step_timeout();
-        let made = tokio::time::timeout(
-            timeout,
-            self.step(step, request, prompt.newest).instrument(span),
-        );
+        let made = tokio::time::timeout(timeout, self.step(step, shown).instrument(span));
         made.await.unwrap_or_else(|_| {
             let error = too_long(RunErrorCode::StepTimeout, "the model call", timeout);
             Err(Stop::Failed(error))
         })
     }
 
-    async fn step(&mut self, step: u32, request: ChatRequest, newest: usize) -> Result<(), Stop> {
+    async fn step(&mut self, step: u32, shown: Shown) -> Result<(), Stop> {
         let mut taking = Taking {
             before: self.ending.run.usage,
             cost_before: self.ending.run.cost,
@@ -160,7 +184,7 @@ impl Execution {
         self.flush().await?;
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
-        let fitted = Fitted::new(Arc::clone(&runner), request, newest);
+        let fitted = Fitted::new(Arc::clone(&runner), shown);
         let answering = runner.models.stream(models, &fitted).await?;
         taking.price = runner.models.price(&answering.model).copied();
         self.ending.run.model = answering.model;
@@ -196,6 +220,7 @@ impl Execution {
             model: Some(self.ending.run.model.clone()),
             usage: taking.step,
             cost,
+            summary: None,
         });
         Ok(())
     }
@@ -289,7 +314,8 @@ impl Execution {
         let most = self.ending.runner.limits.max_steps;
         let own = self.agent.current.spec.limits.max_steps;
         let most = own.map_or(most, |own| own.min(most));
-        if step >= most {
+        // A summary takes no step from the answer: it is there for that to become better.
+        if step >= most.saturating_add(self.ending.summaries) {
             return Err(Stop::Failed(RunError {
                 code: RunErrorCode::TooManySteps,
                 message: format!("the model wanted more than {most} steps"),
@@ -298,14 +324,19 @@ impl Execution {
         }
         match purpose {
             StepPurpose::Repair => self.ending.answer.begin_repair(),
-            StepPurpose::Answer => self.ending.answer.begin_step(),
+            StepPurpose::Answer | StepPurpose::Summary => self.ending.answer.begin_step(),
         }
+        let model = &self.ending.run.model;
+        self.tell_step(step + 1, model.clone(), purpose);
+        Ok(step + 1)
+    }
+
+    pub(super) fn tell_step(&mut self, step: u32, model: String, purpose: StepPurpose) {
         self.ending.pending.push(EventBody::StepStarted {
-            step: step + 1,
-            model: self.ending.run.model.clone(),
+            step,
+            model,
             purpose,
         });
-        Ok(step + 1)
     }
 
     /// Whether the run may go on after a step, as far as its agent limits what it costs.
@@ -326,7 +357,7 @@ impl Execution {
         }))
     }
 
-    fn step_timeout(&self) -> std::time::Duration {
+    pub(super) fn step_timeout(&self) -> std::time::Duration {
         let most = self.ending.runner.limits.step_timeout;
         let own = self.agent.current.spec.limits.step_timeout_s;
         own.map_or(most, |seconds| {

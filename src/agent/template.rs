@@ -187,11 +187,21 @@ fn render(
         .map_err(|error| Error::new(ErrorKind::WriteFailure, error.to_string()))
 }
 
-/// A value as JSON that can stand anywhere: of its texts, everything is escaped but letters,
-/// digits, spaces and signs that no mark and no chat format is made of.
 fn quoted(value: &Value) -> Result<String, Error> {
     let json = serde_json::to_string(value)
         .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    escaped(&json)
+}
+
+/// A value as it stands between the marks in what a model is told.
+pub(super) fn data(value: &Json) -> String {
+    // Nothing but a full memory keeps a text from being written.
+    escaped(&value.to_string()).unwrap_or_default()
+}
+
+/// JSON that can stand anywhere: of its texts, everything is escaped but letters, digits,
+/// spaces and signs that no mark and no chat format is made of.
+fn escaped(json: &str) -> Result<String, Error> {
     let (mut quoted, mut is_text, mut is_escape) =
         (String::with_capacity(json.len()), false, false);
     for letter in json.chars() {

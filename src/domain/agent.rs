@@ -12,6 +12,15 @@ use super::time::Timestamp;
 /// to fail.
 pub const MAX_MODELS: usize = 8;
 
+/// The longest summary of an agent that sets no other limit, in tokens: a page or two.
+pub const DEFAULT_SUMMARY_TOKENS: u32 = 1_024;
+
+/// The tokens that an agent may set for a summary: with fewer it says nothing, and more would
+/// be cut at [`MAX_SUMMARY_BYTES`].
+///
+/// [`MAX_SUMMARY_BYTES`]: super::summary::MAX_SUMMARY_BYTES
+pub const SUMMARY_TOKENS: std::ops::RangeInclusive<u32> = 32..=16_384;
+
 /// Where an agent is defined, and so where it can be changed.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
@@ -98,6 +107,9 @@ pub struct AgentSpec {
     /// How the model samples.
     #[serde(default)]
     pub parameters: ModelParameters,
+    /// Has what its model is no longer shown summarised for it; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<SummarySettings>,
     /// What a run may use.
     #[serde(default)]
     pub limits: AgentLimits,
@@ -127,6 +139,31 @@ pub struct ModelParameters {
     /// The longest answer of one model call, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
+}
+
+/// How that part of a conversation is summarised that a model is no longer shown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SummarySettings {
+    /// `provider/model` that writes it, or a list of them; the agent's own models when empty.
+    #[serde(
+        rename = "model",
+        default,
+        with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub models: Vec<String>,
+    /// The longest summary, in tokens; [`DEFAULT_SUMMARY_TOKENS`] when absent. What a model
+    /// thinks counts, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+}
+
+impl SummarySettings {
+    /// The longest summary, in tokens.
+    pub fn tokens(&self) -> u32 {
+        self.max_output_tokens.unwrap_or(DEFAULT_SUMMARY_TOKENS)
+    }
 }
 
 /// Bounds on a run of this agent; what is absent is the server's own bound.

@@ -8,6 +8,7 @@ use super::ids::{MessageId, RunId, ToolCallId};
 use super::interrupt::Interrupt;
 use super::message::ToolResult;
 use super::run::{FinishReason, RunError, Usage};
+use super::summary::Summary;
 use super::time::Timestamp;
 
 /// One event of a run. `sequence` starts at 1 and has no holes; exactly one terminal
@@ -63,6 +64,9 @@ pub enum EventBody {
         /// What that cost, where that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
+        /// The summary that the step was for, if it has come to one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        summary: Option<Box<Summary>>,
     },
     /// A model call whose server died half-way is made again. What came after
     /// `discard_after` and before this event no longer counts.
@@ -184,6 +188,8 @@ pub enum StepPurpose {
     /// It makes the step before it anew, whose answer was not of the form that was asked for.
     /// What that step has written counts no more.
     Repair,
+    /// It summarises what the model is no longer shown. It writes nothing of the answer.
+    Summary,
 }
 
 impl StepPurpose {
@@ -229,6 +235,7 @@ struct AnyEventBody {
     interrupt: Option<Box<Interrupt>>,
     handoff: Option<Box<HandOff>>,
     event: Option<Box<RunEvent>>,
+    summary: Option<Box<Summary>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -278,6 +285,7 @@ impl EventBody {
                 model: any.model,
                 usage: any.usage,
                 cost: any.cost,
+                summary: any.summary,
             },
             EventKind::StepRestarted => Self::StepRestarted {
                 step: any.step?,

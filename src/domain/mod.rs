@@ -17,6 +17,7 @@ pub mod page;
 pub mod principal;
 pub mod run;
 pub mod session;
+pub mod summary;
 pub mod time;
 
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
@@ -38,3 +39,4 @@ pub use run::{
     RunError, RunErrorCode, RunOptions, RunStatus, ToolChoice, Usage,
 };
 pub use session::{ActiveRun, Session};
+pub use summary::{MAX_SUMMARY_BYTES, Summary};

@@ -90,7 +90,8 @@ pub enum FinishReason {
     ContentFilter,
     /// Somebody stopped the run.
     Cancelled,
-    /// The run failed; the text is what was there by then.
+    /// The run failed; the text is what was there by then. Of a step: it came to nothing, and
+    /// the run went on without it.
     Error,
 }
 

@@ -1,5 +1,7 @@
 //! What is asked of a model.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::ChatMessage;
@@ -10,8 +12,8 @@ use crate::domain::ToolChoice;
 pub struct ChatRequest {
     /// The model's name, without its provider.
     pub model: String,
-    /// The prompt, oldest first.
-    pub messages: Vec<ChatMessage>,
+    /// The prompt, oldest first; shared, as every step of a run sends all of it again.
+    pub messages: Vec<Arc<ChatMessage>>,
     /// How to sample.
     pub sampling: Sampling,
     /// The longest answer, in tokens; the provider's own limit when absent.
@@ -32,7 +34,7 @@ impl ChatRequest {
     pub fn new(model: impl Into<String>, messages: Vec<ChatMessage>) -> Self {
         Self {
             model: model.into(),
-            messages,
+            messages: messages.into_iter().map(Arc::new).collect(),
             sampling: Sampling::default(),
             max_output_tokens: None,
             tools: Vec::new(),

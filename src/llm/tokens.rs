@@ -87,7 +87,7 @@ impl Models {
     }
 
     /// The tokens of a text, as far as they can be known.
-    fn text_tokens(&self, model: &str, text: &str) -> u64 {
+    pub fn text_tokens(&self, model: &str, text: &str) -> u64 {
         let own = self.find(model).ok();
         let own = own.and_then(|(provider, _)| provider.count_tokens(text));
         own.unwrap_or_else(|| bpe_openai::o200k_base().count(text) as u64)

@@ -1,6 +1,7 @@
 //! What the requests of several vendors have in common.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,11 +40,11 @@ pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> 
 }
 
 /// All instructions, for vendors that have one place for them outside the conversation.
-pub(super) fn instructions(messages: &[ChatMessage]) -> Vec<String> {
+pub(super) fn instructions(messages: &[Arc<ChatMessage>]) -> Vec<String> {
     let system = messages
         .iter()
         .filter(|message| message.role == ChatRole::System);
-    let texts = system.map(ChatMessage::all_text);
+    let texts = system.map(|message| message.all_text());
     texts.filter(|text| !text.is_empty()).collect()
 }
 

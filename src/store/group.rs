@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::time::Timestamp;
 use crate::domain::{
     EventBody, HandOff, Interrupt, Message, MessageId, NodeId, Part, Principal, Run, RunEvent,
-    RunId, Session, SessionId,
+    RunId, Session, SessionId, Summary,
 };
 
 use super::{NewSession, StoreError};
@@ -175,7 +175,9 @@ impl NewEvents {
     /// Whether the run's state changes together with the events.
     pub(crate) fn changes_state(&self) -> bool {
         let begins_or_waits = self.started_at.is_some() || !self.awaits.is_empty();
-        begins_or_waits || hand_offs(&self.events).next().is_some()
+        begins_or_waits
+            || hand_offs(&self.events).next().is_some()
+            || summaries(&self.events).next().is_some()
     }
 }
 
@@ -183,6 +185,17 @@ impl NewEvents {
 fn hand_offs(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (RunId, &HandOff, Timestamp)> {
     events.iter().filter_map(|event| match &event.body {
         EventBody::HandedOff { handoff } => Some((event.run_id, &**handoff, event.at)),
+        _ => None,
+    })
+}
+
+/// The summaries that these events tell of, with their times.
+fn summaries(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (&Summary, Timestamp)> {
+    events.iter().filter_map(|event| match &event.body {
+        EventBody::StepFinished {
+            summary: Some(summary),
+            ..
+        } => Some((&**summary, event.at)),
         _ => None,
     })
 }
@@ -278,6 +291,16 @@ impl Group {
         // One that could not be written before comes with the run's end.
         let finishes = self.finishes.iter().map(|finish| &finish.events);
         appends.chain(finishes).flat_map(|events| hand_offs(events))
+    }
+
+    /// The summaries of the group, whichever write tells of them.
+    pub(crate) fn summaries(&self) -> impl Iterator<Item = (&Principal, &Summary, Timestamp)> {
+        let appends = self.appends.iter().map(|new| (&new.who, &new.events));
+        let finishes = self.finishes.iter();
+        let finishes = finishes.map(|finish| (&finish.who, &finish.events));
+        appends.chain(finishes).flat_map(|(who, events)| {
+            summaries(events).map(move |(summary, at)| (who, summary, at))
+        })
     }
 
     /// The outcome of a group of events that are all written.

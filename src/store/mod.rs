@@ -20,6 +20,7 @@ pub mod postgres;
 pub(crate) mod queries;
 pub(crate) mod rows;
 pub mod sqlite;
+pub(crate) mod summaries;
 pub(crate) mod writer;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use group::{
 };
 pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use memories::MemoryStore;
+pub use summaries::SummaryStore;
 pub use writer::WriterSettings;
 
 use crate::domain::time::Timestamp;
@@ -57,6 +59,7 @@ pub trait Store:
     + InterruptStore
     + MemoryStore
     + FileStore
+    + SummaryStore
     + Maintenance
 {
 }
@@ -70,6 +73,7 @@ impl<T> Store for T where
         + InterruptStore
         + MemoryStore
         + FileStore
+        + SummaryStore
         + Maintenance
 {
 }

@@ -14,7 +14,7 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 use crate::domain::time::Timestamp;
 use crate::domain::{
     ActiveRun, Agent, AgentSpec, AgentVersion, Cost, File, Interrupt, Memory, Message, MessageId,
-    ParentRun, Part, Principal, Resolved, Run, RunError, RunOptions, Session, Usage,
+    ParentRun, Part, Principal, Resolved, Run, RunError, RunOptions, Session, Summary, Usage,
 };
 
 use super::{Kin, SessionUsage, StoreError};
@@ -281,6 +281,28 @@ impl From<FileRow> for File {
             name: row.name,
             mime_type: row.mime_type,
             content: row.content.into(),
+        }
+    }
+}
+
+/// Columns of [`SummaryRow`], from `summaries c`.
+pub(crate) const SUMMARY_COLUMNS: &str = "c.session_id, c.message_id, c.position, c.text";
+
+#[derive(FromRow)]
+pub(crate) struct SummaryRow {
+    session_id: Uuid,
+    message_id: Uuid,
+    position: i32,
+    text: String,
+}
+
+impl From<SummaryRow> for Summary {
+    fn from(row: SummaryRow) -> Self {
+        Self {
+            session_id: row.session_id.into(),
+            message_id: row.message_id.into(),
+            position: row.position,
+            text: row.text,
         }
     }
 }

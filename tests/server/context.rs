@@ -66,6 +66,11 @@ async fn the_newest_turns_are_shown_that_fit() {
         assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
         session = Some(string(&answer["session"]["id"]));
     }
+    assert_eq!(
+        server.upstream.received().len(),
+        4,
+        "nobody has asked for summaries"
+    );
     let (third, last) = (shown(&server.upstream, 2), shown(&server.upstream, 3));
     assert_eq!(
         third,

@@ -67,6 +67,7 @@ mod slow;
 mod sse;
 mod startup;
 mod structured;
+mod summaries;
 mod tenants;
 mod timeouts;
 mod tools;
@@ -104,6 +105,10 @@ macro_rules! on_both {
 }
 
 on_both! {
+    summaries {
+        what_falls_out_is_summarised,
+        a_summary_belongs_to_its_branch,
+    }
     agents {
         the_shipped_agents_are_listed_with_their_configuration,
         an_agent_is_found_by_name_and_by_id,

@@ -60,13 +60,14 @@ fn any_body() -> impl Strategy<Value = EventBody> {
             step,
             discard_after,
         }),
-        (any::<u32>(), text(), any::<bool>()).prop_map(|(step, model, repairs)| {
+        (any::<u32>(), text(), 0..3).prop_map(|(step, model, purpose)| {
             EventBody::StepStarted {
                 step,
                 model,
-                purpose: match repairs {
-                    true => StepPurpose::Repair,
-                    false => StepPurpose::Answer,
+                purpose: match purpose {
+                    0 => StepPurpose::Repair,
+                    1 => StepPurpose::Summary,
+                    _ => StepPurpose::Answer,
                 },
             }
         }),
@@ -80,6 +81,7 @@ fn any_body() -> impl Strategy<Value = EventBody> {
             model: (step % 2 == 0).then(|| "a/b".to_owned()),
             usage: (step % 3 == 0).then(Usage::default),
             cost: (step % 5 == 0).then_some(Cost::from_nanos(step.into())),
+            summary: None,
         }),
         usage.prop_map(|usage| EventBody::UsageUpdated {
             usage,

@@ -21,6 +21,7 @@ mod messages;
 mod nodes;
 mod runs;
 mod sessions;
+mod summaries;
 
 /// Makes two tests of each function: `sqlite::name` and `postgres::name`.
 macro_rules! on_both {
@@ -45,6 +46,12 @@ macro_rules! on_both {
 }
 
 on_both! {
+    summaries {
+        a_summary_comes_with_its_event,
+        a_summary_holds_for_the_branches_through_its_message,
+        a_fork_has_the_summary_of_what_it_copies,
+        a_session_keeps_a_few_summaries,
+    }
     agents {
         file_agents_follow_the_files,
         two_nodes_sync_the_same_files_at_once,

@@ -8,14 +8,14 @@ use talkgraph::domain::time::Timestamp;
 use talkgraph::domain::{
     Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, File, FileId, Interrupt, InterruptId,
     Memory, Message, MessageId, NodeId, Page, PageRequest, Principal, Run, RunEvent, RunId,
-    Session, SessionId,
+    Session, SessionId, Summary,
 };
 use talkgraph::store::{
     AgentChange, AgentStore, Answered, BranchRange, EventLog, FileStore, FinishedRun,
     InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents,
     NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange, SessionCursor,
-    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, Turn,
-    TurnRequest, VersionCursor,
+    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, SummaryStore,
+    Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -152,6 +152,9 @@ delegate! {
         fn save_files(who: &Principal, files: &[File]) -> Outcome<()>;
         fn files_by_id(who: &Principal, ids: &[FileId]) -> Outcome<Vec<File>>;
         fn delete_files(who: &Principal, ids: &[FileId]) -> Outcome<()>;
+    }
+    SummaryStore {
+        fn summary_of_branch(who: &Principal, head: MessageId) -> Outcome<Option<Summary>>;
     }
     Maintenance {
         fn ping() -> Outcome<()>;

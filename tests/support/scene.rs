@@ -37,6 +37,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         agents_as_tools: Vec::new(),
         output_schema: None,
         parameters: Default::default(),
+        summary: None,
         limits: AgentLimits::default(),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::agent::SpecError;
 use crate::domain::AgentSpec;
-use crate::domain::agent::{AgentLimits, ModelParameters};
+use crate::domain::agent::{AgentLimits, ModelParameters, SummarySettings};
 use crate::graphql::ApiError;
 
 /// An agent to make. The same fields as in an agent file, with the same rules.
@@ -36,6 +36,9 @@ pub(crate) struct CreateAgentInput {
     output_schema: Option<Json<Value>>,
     /// How its model samples.
     parameters: Option<ModelParametersInput>,
+    /// Has that part of a conversation summarised for its model that no longer fits its window;
+    /// null for no summaries.
+    summary: Option<SummarySettingsInput>,
     /// What a run may use.
     limits: Option<AgentLimitsInput>,
 }
@@ -65,6 +68,9 @@ pub(crate) struct UpdateAgentInput {
     output_schema: MaybeUndefined<Json<Value>>,
     /// How its model samples, in place of all the old parameters.
     parameters: Option<ModelParametersInput>,
+    /// How what no longer fits the window is summarised, in place of how it was; null for no
+    /// summaries.
+    summary: MaybeUndefined<SummarySettingsInput>,
     /// What a run may use, in place of all the old limits.
     limits: Option<AgentLimitsInput>,
 }
@@ -92,6 +98,18 @@ pub(crate) struct ModelParametersInput {
     /// 18446744073709551615, as text.
     seed: Option<String>,
     /// The longest answer of one model call, in tokens.
+    max_output_tokens: Option<i32>,
+}
+
+/// How that part of a conversation is summarised that an agent's model is no longer shown.
+#[derive(Debug, InputObject)]
+pub(crate) struct SummarySettingsInput {
+    /// The models that may write it, as `provider/model`: the first that gives a first token
+    /// does. The agent's own models when there are none.
+    #[graphql(default)]
+    models: Vec<String>,
+    /// The longest summary, in tokens: 32 to 16,384, and at most a quarter of the window of the
+    /// agent's first model; 1,024 when absent. What the model thinks counts, too.
     max_output_tokens: Option<i32>,
 }
 
@@ -123,6 +141,7 @@ impl CreateAgentInput {
             agents_as_tools: self.agents_as_tools,
             output_schema: self.output_schema.map(|schema| schema.0),
             parameters: self.parameters.unwrap_or_default().check()?,
+            summary: self.summary.map(SummarySettingsInput::check).transpose()?,
             limits: self.limits.unwrap_or_default().check()?,
         })
     }
@@ -145,6 +164,11 @@ impl UpdateAgentInput {
         if let Some(parameters) = self.parameters {
             spec.parameters = parameters.check()?;
         }
+        match self.summary {
+            MaybeUndefined::Undefined => {}
+            MaybeUndefined::Null => spec.summary = None,
+            MaybeUndefined::Value(summary) => spec.summary = Some(summary.check()?),
+        }
         if let Some(limits) = self.limits {
             spec.limits = limits.check()?;
         }
@@ -164,6 +188,15 @@ impl ModelParametersInput {
             top_p: self.top_p,
             seed,
             max_output_tokens: count("parameters.maxOutputTokens", self.max_output_tokens)?,
+        })
+    }
+}
+
+impl SummarySettingsInput {
+    fn check(self) -> Result<SummarySettings, ApiError> {
+        Ok(SummarySettings {
+            models: self.models,
+            max_output_tokens: count("summary.maxOutputTokens", self.max_output_tokens)?,
         })
     }
 }
@@ -201,7 +234,7 @@ impl From<SpecError> for ApiError {
                 letter => field.push(letter),
             }
         }
-        if error.field == "model" {
+        if matches!(error.field.as_str(), "model" | "summary.model") {
             field.push('s');
         }
         Self::bad_input(&field, error.why)

@@ -7,7 +7,9 @@ use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::agent_version::{AgentLimits, AgentVersion, ModelParameters, models_of, tools_of};
+use super::agent_version::{
+    AgentLimits, AgentVersion, ModelParameters, SummarySettings, models_of, tools_of,
+};
 use super::enums::AgentSource;
 use super::tool::Tool;
 use crate::agent::variables_of;
@@ -82,6 +84,11 @@ impl Agent {
     /// How the model samples.
     async fn parameters(&self) -> ModelParameters {
         (&self.0.current.spec.parameters).into()
+    }
+
+    /// How what no longer fits its model's window is summarised; null if it is not.
+    async fn summary(&self) -> Option<SummarySettings> {
+        self.0.current.spec.summary.as_ref().map(Into::into)
     }
 
     /// What a run may use.

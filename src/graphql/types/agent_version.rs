@@ -37,6 +37,24 @@ impl From<&agent::ModelParameters> for ModelParameters {
     }
 }
 
+/// How that part of a conversation is summarised that an agent's model is no longer shown.
+#[derive(SimpleObject)]
+pub(crate) struct SummarySettings {
+    /// The models that may write it, as `provider/model`; the agent's own where there are none.
+    models: Vec<String>,
+    /// The longest summary, in tokens.
+    max_output_tokens: u32,
+}
+
+impl From<&agent::SummarySettings> for SummarySettings {
+    fn from(summary: &agent::SummarySettings) -> Self {
+        Self {
+            models: summary.models.clone(),
+            max_output_tokens: summary.tokens(),
+        }
+    }
+}
+
 /// Bounds on a run of an agent; what is null is the server's own bound.
 #[derive(SimpleObject)]
 pub(crate) struct AgentLimits {
@@ -146,6 +164,11 @@ impl AgentVersion {
     /// How the model samples.
     async fn parameters(&self) -> ModelParameters {
         (&self.0.spec.parameters).into()
+    }
+
+    /// How what no longer fits its model's window is summarised; null if it is not.
+    async fn summary(&self) -> Option<SummarySettings> {
+        self.0.spec.summary.as_ref().map(Into::into)
     }
 
     /// What a run may use.

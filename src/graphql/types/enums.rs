@@ -80,6 +80,9 @@ pub(crate) enum StepPurpose {
     /// What that step has written counts no more: forget the pieces that you have put together
     /// since it started.
     Repair,
+    /// It summarises what its model is no longer shown of the conversation. It writes nothing
+    /// of the answer, and does not count as one of the steps that a run may have.
+    Summary,
 }
 
 /// Why an answer ended.
@@ -96,7 +99,8 @@ pub(crate) enum FinishReason {
     ContentFilter,
     /// Somebody stopped the run.
     Cancelled,
-    /// The run failed; the text is what was there by then.
+    /// The run failed; the text is what was there by then. Of a step: it was for a summary that
+    /// could not be made, and the run went on without it.
     Error,
 }
 

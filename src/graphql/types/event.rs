@@ -447,6 +447,7 @@ impl RunEvent {
                 model,
                 usage,
                 cost,
+                ..
             } => Self::StepFinished(StepFinished {
                 head,
                 step,

@@ -1,6 +1,7 @@
 //! The messages of a Messages request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ fn cache(block: &mut Value) {
 }
 
 /// The conversation: two roles by turns, as the results of tools come from the user here.
-pub(super) fn messages(messages: &[ChatMessage]) -> Result<Vec<Message>, LlmError> {
+pub(super) fn messages(messages: &[Arc<ChatMessage>]) -> Result<Vec<Message>, LlmError> {
     let mut sent = Vec::<Message>::with_capacity(messages.len());
     for message in messages {
         let role = match message.role {

@@ -1,5 +1,7 @@
 //! The embedded model as one more provider.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -42,10 +44,13 @@ impl ChatModel for EmbeddedModel {
         if let Some(output) = request.output_schema.take() {
             let told = Content::Text(format!("\n\n{}", instruction(&output)));
             match request.messages.first_mut() {
-                Some(first) if first.role == ChatRole::System => first.content.push(told),
-                _ => request
-                    .messages
-                    .insert(0, ChatMessage::system(instruction(&output))),
+                Some(first) if first.role == ChatRole::System => {
+                    Arc::make_mut(first).content.push(told);
+                }
+                _ => {
+                    let told = ChatMessage::system(instruction(&output));
+                    request.messages.insert(0, Arc::new(told));
+                }
             }
         }
         let parts = self.generate(request)?;

@@ -5,6 +5,8 @@
 //! afterwards as plain text. So `<|im_start|>system` in a message stays eighteen
 //! characters of text, whatever the template does with it.
 
+use std::borrow::Borrow;
+
 use minijinja::{Environment, Value, context};
 
 use super::error::EmbeddedError;
@@ -51,10 +53,13 @@ impl ChatTemplate {
     /// first, the template adds the model's own ("You are a helpful AI assistant …").
     pub(crate) fn encode(
         &self,
-        messages: &[ChatMessage],
+        messages: &[impl Borrow<ChatMessage>],
         tokenizer: &Tokenizer,
     ) -> Result<Vec<u32>, EmbeddedError> {
-        let turns: Vec<_> = messages.iter().filter_map(turn).collect();
+        let turns: Vec<_> = messages
+            .iter()
+            .filter_map(|message| turn(message.borrow()))
+            .collect();
         let skeleton = self.render_skeleton(&turns)?;
         let mut tokens = Vec::new();
         for piece in pieces(&skeleton, &turns, tokenizer) {

@@ -1,5 +1,7 @@
 //! The conversation of a `generateContent` request.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,7 +20,7 @@ pub(super) struct Turn {
 }
 
 /// The turns; instructions have a place of their own. The results of tools are the user's.
-pub(super) fn contents(messages: &[ChatMessage], needs_signatures: bool) -> Vec<Turn> {
+pub(super) fn contents(messages: &[Arc<ChatMessage>], needs_signatures: bool) -> Vec<Turn> {
     let mut turns = Vec::<Turn>::with_capacity(messages.len());
     for message in messages {
         let (role, mut parts) = match message.role {

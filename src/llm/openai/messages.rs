@@ -1,6 +1,7 @@
 //! The messages of a chat completions request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ impl Message<'_> {
 
 /// The messages as they are sent; those with nothing to say are left out.
 pub(super) fn messages(
-    messages: &[ChatMessage],
+    messages: &[Arc<ChatMessage>],
     dialect: Dialect,
 ) -> Result<Vec<Message<'_>>, LlmError> {
     let mut sent = Vec::with_capacity(messages.len());

@@ -1,6 +1,7 @@
 //! The conversation of a Responses request, as items.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
 const ID_CHARS: usize = 64;
 
 /// The items; instructions have a place of their own.
-pub(super) fn input(messages: &[ChatMessage], signer: &str) -> Result<Vec<Value>, LlmError> {
+pub(super) fn input(messages: &[Arc<ChatMessage>], signer: &str) -> Result<Vec<Value>, LlmError> {
     let mut items = Vec::with_capacity(messages.len());
     for message in messages {
         match message.role {

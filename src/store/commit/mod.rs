@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::domain::time::Timestamp;
 use crate::domain::{
     HandOff, Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session, SessionId,
+    Summary,
 };
 
 use super::group::{FinishedRun, Group, GroupOutcome, LogRow};
@@ -96,6 +97,14 @@ pub(crate) trait Statements: Send {
         handoff: &HandOff,
         at: Timestamp,
     ) -> Result<(), StoreError>;
+    /// Keeps a summary, in place of an older one of the same message and of the oldest of its
+    /// session.
+    async fn keep_summary(
+        &mut self,
+        who: &Principal,
+        summary: &Summary,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
     async fn insert_interrupts(
         &mut self,
         rows: &[(&Principal, &Interrupt)],
@@ -128,6 +137,9 @@ pub(crate) async fn commit_group(
     suspend(db, &group.appends).await?;
     for (run, handoff, at) in group.hand_offs() {
         db.hand_off(run, handoff, at).await?;
+    }
+    for (who, summary, at) in group.summaries() {
+        db.keep_summary(who, summary, at).await?;
     }
     outcome.appends = write_events(db, group, &outcome).await?;
     for turn in &group.turns {

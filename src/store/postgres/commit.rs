@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    Cost, HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId,
+    Cost, HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId, Summary,
 };
 use crate::store::commit::{NewHead, Statements, StoredRun, commit_group, depth};
 use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
@@ -390,6 +390,19 @@ impl Statements for PostgresStatements<'_> {
         session.build().execute(&mut *self.0).await?;
         let mut run = queries::hand_off_run::<Postgres>(run, handoff);
         run.build().execute(&mut *self.0).await?;
+        Ok(())
+    }
+
+    async fn keep_summary(
+        &mut self,
+        who: &Principal,
+        summary: &Summary,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut keep = queries::keep_summary::<Postgres>(who, summary, at);
+        keep.build().execute(&mut *self.0).await?;
+        let mut drop = queries::drop_old_summaries::<Postgres>(summary.session_id);
+        drop.build().execute(&mut *self.0).await?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod messages;
 mod patience;
 mod runs;
 mod sessions;
+mod summaries;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use crate::domain::{MessageId, Page, PageRequest, Principal, Session, SessionId};
-use crate::store::rows::{MessageRow, SessionRow, all};
+use crate::store::rows::{MessageRow, SessionRow, SummaryRow, all};
 use crate::store::{
     NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore, StoreError, queries,
 };
@@ -97,6 +97,15 @@ impl SessionStore for PostgresStore {
             session.head = copies.last().map(|copy| copy.id);
             let mut set = queries::set_first_head::<Postgres>(&session);
             set.build().execute(&mut *transaction).await?;
+            let mut summary = queries::summary_of_branch::<Postgres>(who, message);
+            let summary: Option<SummaryRow> = summary
+                .build_query_as()
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if let Some(copy) = queries::copied_summary(summary, &copies) {
+                let mut keep = queries::keep_summary::<Postgres>(who, &copy, session.created_at);
+                keep.build().execute(&mut *transaction).await?;
+            }
             transaction.commit().await?;
             Ok::<_, StoreError>(session)
         };
@@ -112,6 +121,8 @@ impl SessionStore for PostgresStore {
                 return Err(StoreError::NotFound);
             }
             refuse_active(&mut transaction, id).await?;
+            let mut drop = queries::drop_summaries::<Postgres>(id);
+            drop.build().execute(&mut *transaction).await?;
             transaction.commit().await?;
             Ok::<_, StoreError>(())
         };

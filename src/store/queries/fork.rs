@@ -1,9 +1,9 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::now;
-use crate::domain::{Message, MessageId, Principal, Session, SessionId};
+use crate::domain::{Message, MessageId, Principal, Session, SessionId, Summary};
 use crate::store::StoreError;
-use crate::store::rows::{MESSAGE_COLUMNS, SESSION_COLUMNS, encode_parts};
+use crate::store::rows::{MESSAGE_COLUMNS, SESSION_COLUMNS, SummaryRow, encode_parts};
 
 use super::{Dialect, Value, push, push_owner};
 
@@ -76,6 +76,19 @@ pub(crate) fn copied(path: Vec<Message>, session: SessionId) -> Vec<Message> {
             copy
         })
         .collect()
+}
+
+/// The summary of a message as that of its copy.
+pub(crate) fn copied_summary(summary: Option<SummaryRow>, copies: &[Message]) -> Option<Summary> {
+    let summary = Summary::from(summary?);
+    let copy = copies
+        .iter()
+        .find(|copy| copy.position == summary.position)?;
+    Some(Summary {
+        session_id: copy.session_id,
+        message_id: copy.id,
+        ..summary
+    })
 }
 
 pub(crate) fn insert_copies<DB: Dialect>(

@@ -11,6 +11,7 @@ mod memories;
 mod messages;
 mod runs;
 mod sessions;
+mod summaries;
 mod turns;
 
 pub(crate) use agents::*;
@@ -22,6 +23,7 @@ pub(crate) use memories::*;
 pub(crate) use messages::*;
 pub(crate) use runs::*;
 pub(crate) use sessions::*;
+pub(crate) use summaries::*;
 pub(crate) use turns::*;
 
 use serde_json::Value as JsonValue;

@@ -11,6 +11,7 @@ mod messages;
 mod presence;
 mod runs;
 mod sessions;
+mod summaries;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use sqlx::{Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::domain::{MessageId, Page, PageRequest, Principal, Session, SessionId};
-use crate::store::rows::{MessageRow, SessionRow, all};
+use crate::store::rows::{MessageRow, SessionRow, SummaryRow, all};
 use crate::store::{
     NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore, StoreError, queries,
 };
@@ -88,6 +88,15 @@ impl SessionStore for SqliteStore {
         session.head = copies.last().map(|copy| copy.id);
         let mut set = queries::set_first_head::<Sqlite>(&session);
         set.build().execute(&mut *transaction).await?;
+        let mut summary = queries::summary_of_branch::<Sqlite>(who, message);
+        let summary: Option<SummaryRow> = summary
+            .build_query_as()
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(copy) = queries::copied_summary(summary, &copies) {
+            let mut keep = queries::keep_summary::<Sqlite>(who, &copy, session.created_at);
+            keep.build().execute(&mut *transaction).await?;
+        }
         transaction.commit().await?;
         Ok(session)
     }
@@ -100,6 +109,8 @@ impl SessionStore for SqliteStore {
             return Err(StoreError::NotFound);
         }
         refuse_active(&mut transaction, id).await?;
+        let mut drop = queries::drop_summaries::<Sqlite>(id);
+        drop.build().execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
