@@ -33,8 +33,12 @@ impl Execution {
 
     /// The messages at these positions of the branch.
     pub(super) async fn branch(&self, from: i32, to: i32) -> Result<Vec<Message>, Stop> {
-        let head = self.input.id;
-        let range = BranchRange { head, from, to };
+        let range = BranchRange {
+            session: self.input.session_id,
+            head: self.input.id,
+            from,
+            to,
+        };
         let (runner, who) = (&self.ending.runner, &self.ending.who);
         let ranges = [range];
         let read = self

@@ -244,7 +244,9 @@ pub trait SessionStore: Send + Sync {
 /// A stretch of a branch: the messages at positions `from..to`, walking up from `head`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BranchRange {
-    /// The branch's last message.
+    /// The session.
+    pub session: SessionId,
+    /// The branch's last message, or a later one of the branch than are wanted.
     pub head: MessageId,
     /// The first position wanted.
     pub from: i32,

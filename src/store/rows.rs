@@ -157,7 +157,8 @@ pub(crate) const SESSION_COLUMNS: &str = "id, agent_id, parent_run_id, title, me
 pub(crate) const LOCKED_SESSION_COLUMNS: &str = "id, tenant, owner, agent_id, parent_run_id, title, metadata, \
     head_message_id, branch_length, enqueued_runs, turns, created_at, updated_at";
 
-#[derive(FromRow)]
+/// One row, or in JSON an array of [`SESSION_COLUMNS`].
+#[derive(FromRow, Deserialize)]
 pub(crate) struct SessionRow {
     id: Uuid,
     agent_id: Uuid,
@@ -403,26 +404,21 @@ pub(crate) struct BranchRow {
     message: MessageRow,
 }
 
-/// All messages of one branch, in order, and which of the wanted branches it is.
-#[derive(FromRow)]
-pub(crate) struct WholeBranchRow {
-    branch: i64,
-    messages: Json<Vec<MessageRow>>,
-}
-
-/// Puts each of the `count` branches that were asked for in its place.
-pub(crate) fn whole_branches(
-    rows: Vec<WholeBranchRow>,
+/// Sorts messages, which are one JSON value, into the `count` branches that were asked for.
+pub(crate) fn sorted_branches(
+    json: Option<&str>,
     count: usize,
 ) -> Result<Vec<Vec<Message>>, StoreError> {
+    let rows: Vec<(usize, MessageRow)> = serde_json::from_str(json.unwrap_or("[]"))
+        .map_err(|error| corrupt("messages", &error.to_string()))?;
     let mut branches = vec![Vec::new(); count];
-    for row in rows {
-        let branch = usize::try_from(row.branch)
-            .ok()
-            .and_then(|at| branches.get_mut(at));
-        if let Some(branch) = branch {
-            *branch = all(row.messages.0)?;
+    for (branch, row) in rows {
+        if let Some(branch) = branches.get_mut(branch) {
+            branch.push(Message::try_from(row)?);
         }
+    }
+    for branch in &mut branches {
+        branch.sort_unstable_by_key(|message: &Message| message.position);
     }
     Ok(branches)
 }

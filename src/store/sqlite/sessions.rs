@@ -1,8 +1,8 @@
 //! Sessions.
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, SqliteConnection};
-use uuid::Uuid;
+use sqlx::types::{Json, Uuid};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::domain::{MessageId, Page, PageRequest, Principal, Session, SessionId};
 use crate::store::rows::{MessageRow, SessionRow, SummaryRow, all};
@@ -11,6 +11,12 @@ use crate::store::{
 };
 
 use super::SqliteStore;
+
+/// A session as JSON, an array of [`crate::store::rows::SESSION_COLUMNS`]: a page is read as
+/// one value, as messages are.
+const SESSION_JSON: &str = "json_array(hex(id), hex(agent_id), nullif(hex(parent_run_id), ''), \
+    title, json(metadata), nullif(hex(head_message_id), ''), branch_length, enqueued_runs, turns, \
+    created_at, updated_at, deleted_at, nullif(hex(active_run_id), ''), active_last_sequence)";
 
 /// Whether a run is being made in a session that this transaction has changed, and so keeps
 /// others from starting one.
@@ -139,8 +145,14 @@ impl SessionStore for SqliteStore {
         filter: &SessionFilter,
         page: &PageRequest<SessionCursor>,
     ) -> Result<Page<Session>, StoreError> {
-        let mut query = queries::sessions::<Sqlite>(who, filter, page);
-        let rows: Vec<SessionRow> = query.build_query_as().fetch_all(&self.reads).await?;
-        Ok(Page::from_rows(page, all(rows)?))
+        let mut query = QueryBuilder::new("SELECT json_group_array(");
+        query.push(SESSION_JSON).push(" ORDER BY updated_at ");
+        let direction = if page.from_end { "ASC" } else { "DESC" };
+        query.push(direction).push(", id ").push(direction);
+        query.push(") FROM (");
+        queries::push_sessions(&mut query, who, filter, page);
+        query.push(")");
+        let rows: Json<Vec<SessionRow>> = query.build_query_scalar().fetch_one(&self.reads).await?;
+        Ok(Page::from_rows(page, all(rows.0)?))
     }
 }
