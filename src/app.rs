@@ -22,7 +22,9 @@ use crate::agent::{
 };
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
-use crate::config::{AuthSettings, ConfigError, HttpSettings, RunSettings, Settings, ms};
+use crate::config::{
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, RunSettings, Settings, ms,
+};
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api, ApiLimits};
 use crate::guard::{ManifestError, Trust};
@@ -30,7 +32,7 @@ use crate::http::{self, Connections, Server, Transport};
 use crate::operation::Endpoint;
 use crate::store::sqlite::BackupError;
 use crate::store::{SharedStore, StoreError};
-use crate::tool::McpKeepers;
+use crate::tool::{EgressClient, FileFetch, McpKeepers};
 
 pub use models::ModelError;
 pub use reload::AgentFiles;
@@ -156,6 +158,7 @@ impl App {
             Arc::clone(&tools.registry),
             catalog,
             limits,
+            file_fetch(&settings.limits, tools.files),
         );
         let api_limits = api_limits(settings);
         let registry = Arc::clone(&tools.registry);
@@ -348,6 +351,12 @@ fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
         behind_events: settings.subscriber_behind_events,
         lag_events: settings.subscriber_lag_events,
     }
+}
+
+/// What fetches files that clients send by their URL, if anything does.
+fn file_fetch(limits: &LimitSettings, client: EgressClient) -> Option<FileFetch> {
+    let timeout = ms(limits.file_url_timeout_ms);
+    (!timeout.is_zero()).then(|| FileFetch::new(client, limits.file_bytes, timeout))
 }
 
 fn api_limits(settings: &Settings) -> ApiLimits {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    ConcurrencyPolicy, File, Message, MessageId, Principal, Role, RunId, RunOptions, SessionId,
+    ConcurrencyPolicy, Message, MessageId, Principal, Role, RunId, RunOptions, SessionId,
 };
 use crate::store::{RunInput, UNPLACED};
 
 use crate::tool::CallerHeaders;
 
-use super::{Runner, StartError, StartRequest, Started};
+use super::{Runner, SentFile, StartError, StartRequest, Started};
 
 /// Where a branch begins, and how.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Runner {
         self: &Arc<Self>,
         who: Principal,
         mut at: Branching,
-        said: (String, Vec<File>),
+        said: (String, Vec<SentFile>),
     ) -> Result<Started, StartError> {
         let message = self.message(&who, at.message).await?;
         if message.role != Role::User {
@@ -98,7 +98,7 @@ impl Runner {
         who: Principal,
         at: Branching,
         session: SessionId,
-        (text, files): (String, Vec<File>),
+        (text, files): (String, Vec<SentFile>),
         input: RunInput,
     ) -> Result<Started, StartError> {
         let request = StartRequest {

@@ -33,6 +33,16 @@ pub enum StartError {
         /// The agent.
         agent: String,
     },
+    /// The caller's: a file is not what it is said to be, or cannot be had.
+    #[error("{why}")]
+    File {
+        /// The number of the file, from 0.
+        at: usize,
+        /// What of it: `url` or `mimeType`.
+        part: &'static str,
+        /// What is wrong.
+        why: String,
+    },
     /// The caller's: a tool is to be called that the agent does not have.
     #[error("agent {agent:?} has no {}", tool_named(.tool.as_deref()))]
     NoTool {

@@ -46,6 +46,7 @@ pub use branch::Branching;
 pub use catalog::{AgentFileError, Catalog, read_agent_files, read_checked};
 pub use disconnect::CancelOnDrop;
 pub use error::{FollowError, StartError};
+pub use files::{FileLink, SentFile, mime_type};
 pub use follow::RunEvents;
 pub use interrupt::ResolveError;
 pub use rules::{Rules, SpecError};
@@ -60,7 +61,7 @@ use crate::bus::{Bus, LiveRun};
 use crate::domain::{NodeId, OnRestart, Principal, RunEvent, RunId, SessionId};
 use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
-use crate::tool::ToolRegistry;
+use crate::tool::{FileFetch, ToolRegistry};
 
 use turns::Turns;
 
@@ -140,6 +141,8 @@ pub struct Runner {
     pub(crate) tools: Arc<ToolRegistry>,
     pub(crate) catalog: Catalog,
     pub(crate) limits: RunLimits,
+    /// Fetches what clients send by its URL; none where that is not wanted.
+    files: Option<FileFetch>,
     pub(crate) node: NodeId,
     places: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -169,6 +172,7 @@ impl Runner {
         tools: Arc<ToolRegistry>,
         catalog: Catalog,
         limits: RunLimits,
+        files: Option<FileFetch>,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
@@ -180,6 +184,7 @@ impl Runner {
             places: Arc::new(Semaphore::new(limits.active)),
             queue: Arc::new(Semaphore::new(limits.queued)),
             limits,
+            files,
             keys: Turns::new(),
             rooms: Turns::new(),
             awaiting: Turns::new(),

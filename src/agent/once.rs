@@ -13,7 +13,7 @@ use crate::domain::{File, InterruptId, Principal, Resolution, RunId, RunStatus};
 use crate::store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
 
 use super::follow::POLL;
-use super::{ResolveError, Runner, StartError, StartRequest, Started};
+use super::{ResolveError, Runner, SentFile, StartError, StartRequest, Started};
 
 /// How long a call's key stands for the run that answers it: longer than any run may take.
 const CHILD_KEY_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -44,9 +44,20 @@ impl StartRequest {
             <&str>::from(self.on_active),
             self.cancel_on_disconnect,
             self.options,
-            self.files.iter().map(fingerprint_of).collect::<Vec<_>>(),
+            self.files
+                .iter()
+                .map(fingerprint_of_sent)
+                .collect::<Vec<_>>(),
         ]);
         Sha256::digest(canonical.to_string()).into()
+    }
+}
+
+/// Of a file that is fetched, its URL counts: what is there may be another content by then.
+fn fingerprint_of_sent(file: &SentFile) -> serde_json::Value {
+    match file {
+        SentFile::Whole(file) => fingerprint_of(file),
+        SentFile::At(link) => json!([link.name, link.mime_type, link.url.as_str()]),
     }
 }
 

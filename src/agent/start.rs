@@ -21,10 +21,10 @@ use crate::tool::CallerHeaders;
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
-use super::files;
+use super::files::{self, WholeFiles};
 use super::log::numbered;
 use super::structured::check_tool_choice;
-use super::{Runner, StartError, client_tools, room, template};
+use super::{Runner, SentFile, StartError, client_tools, room, template};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct StartRequest {
     /// What the user says; nothing where a message is answered again.
     pub text: String,
     /// What comes with it.
-    pub files: Vec<File>,
+    pub files: Vec<SentFile>,
     /// What is asked of this run alone.
     pub options: RunOptions,
     /// The headers of the caller's request that tools of the run may pass on. They are kept in
@@ -110,8 +110,13 @@ impl Runner {
         let (session, agent) = self.place(&who, &request).await?;
         check_variables(&who, &agent, &request)?;
         check_tool_choice(&agent, &request.options)?;
-        self.check_files(&agent, &request.files)?;
         client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
+        // Before it takes a place, or makes room: others may be slow.
+        let WholeFiles {
+            files,
+            place: fetching,
+        } = self.whole(&request.files).await?;
+        self.check_files(&agent, &files)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),
@@ -122,16 +127,17 @@ impl Runner {
             None => self.take_place()?,
         };
         let starts_now = !matches!(place, Place::Queued(_));
-        self.keep_files(&who, &request.files).await?;
+        self.keep_files(&who, &files).await?;
+        drop(fetching);
         let mut tries = 0;
         let (stored, live) = loop {
-            let new = self.new_run(&who, session, &agent, &request, starts_now);
+            let new = self.new_run(&who, session, &agent, (&request, &files), starts_now);
             match self.commit(new).await {
                 Ok(started) => break started,
                 Err(StoreError::ActiveRun(run)) if request.makes_room() && tries < room::TRIES => {
                     let made = self.make_room(&who, run, request.on_active).await;
                     if let Err(error) = made {
-                        self.drop_files(&who, &request.files).await;
+                        self.drop_files(&who, &files).await;
                         return Err(error);
                     }
                     tries += 1;
@@ -139,7 +145,7 @@ impl Runner {
                 Err(error) => {
                     // Of any other error it is not known that nothing was written.
                     if !matches!(error, StoreError::Unavailable(_) | StoreError::Internal(_)) {
-                        self.drop_files(&who, &request.files).await;
+                        self.drop_files(&who, &files).await;
                     }
                     return match error {
                         StoreError::Repeated(run) => self.started(&who, run).await,
@@ -221,7 +227,7 @@ impl Runner {
         who: &Principal,
         session: Option<SessionId>,
         agent: &Agent,
-        request: &StartRequest,
+        (request, files): (&StartRequest, &[File]),
         starts_now: bool,
     ) -> NewRun {
         let at = now();
@@ -231,7 +237,7 @@ impl Runner {
             RunInput::AfterHead | RunInput::Beside(_) => {
                 let title = title_from(&text);
                 let said = (!text.is_empty()).then_some(Part::Text { text });
-                let parts = said.into_iter().chain(files::parts(&request.files));
+                let parts = said.into_iter().chain(files::parts(files));
                 (MessageId::new(), title, parts.collect())
             }
         };

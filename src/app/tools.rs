@@ -15,10 +15,13 @@ use secrecy::SecretString;
 
 use crate::config::{ConfigError, SecretSetting, ToolSettings};
 use crate::store::SharedStore;
-use crate::tool::{Approval, McpKeepers, Memories, RegistryLimits, ToolRegistry};
+use crate::tool::{Approval, EgressClient, McpKeepers, Memories, RegistryLimits, ToolRegistry};
 
 use egress::Egress;
 use operations::{Documents, Operations};
+
+/// How many redirects lead to a file at most: a link may be short, and its storage elsewhere.
+const FILE_REDIRECTS: usize = 5;
 
 /// What there is to call, and what keeps it there.
 pub(super) struct Tools {
@@ -26,6 +29,8 @@ pub(super) struct Tools {
     pub(super) keepers: McpKeepers,
     /// Those of them that are operations, still to be validated.
     pub(super) operations: Operations,
+    /// What clients' files are fetched with.
+    pub(super) files: EgressClient,
     /// The headers of callers that some tool passes on.
     pub(super) forward_headers: Vec<HeaderName>,
 }
@@ -67,6 +72,7 @@ pub(super) async fn build(
         registry,
         keepers,
         operations,
+        files: egress.client(egress.policy().clone(), FILE_REDIRECTS)?,
         forward_headers: forwarded(settings)?,
     })
 }

@@ -167,6 +167,7 @@ sections! {
         message_bytes: usize,
         files: usize,
         file_bytes: usize,
+        file_url_timeout_ms: u64,
         title_chars: usize,
         metadata_bytes: usize,
         variables_bytes: usize,

@@ -242,6 +242,9 @@ impl From<StartError> for ApiError {
             StartError::FileNotTaken { at, .. } => {
                 Self::bad_input(&format!("input.message.files.{at}"), message)
             }
+            StartError::File { at, part, .. } => {
+                Self::bad_input(&format!("input.message.files.{at}.{part}"), message)
+            }
             StartError::NoTool { .. } => Self::bad_input("input.toolChoice", message),
             StartError::OtherAgent(_) => Self::bad_input("input.agent", message),
             StartError::MissingVariables(_) | StartError::Variables(_) => {

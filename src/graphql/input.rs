@@ -12,8 +12,8 @@ use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::Value;
 use type_safe_id::{StaticType, TypeSafeId};
 
-use crate::agent::StartRequest;
-use crate::domain::{File, RunOptions};
+use crate::agent::{SentFile, StartRequest};
+use crate::domain::RunOptions;
 use crate::store::RunInput;
 
 use self::interrupt::ClientToolInput;
@@ -112,7 +112,7 @@ pub(crate) struct SessionFilter {
 
 impl MessageInput {
     /// The text and the files, once they are known to be that.
-    fn check(self, limits: &ApiLimits) -> Result<(String, Vec<File>), ApiError> {
+    fn check(self, limits: &ApiLimits) -> Result<(String, Vec<SentFile>), ApiError> {
         let field = "input.message.text";
         let mut text = self.text;
         let files = file::check(self.files.unwrap_or_default(), limits)?;

@@ -31,7 +31,7 @@ pub use context::{CallerHeaders, ToolContext};
 pub use definition::{MAX_NAME_CHARS, ToolDefinition, is_valid_name};
 pub use egress::{EgressClient, EgressLimits, EgressPolicy, Lookup, Refusal, SystemLookup};
 pub use error::ToolError;
-pub use fetch::HttpFetch;
+pub use fetch::{Fetched, FileFetch, HttpFetch};
 pub(crate) use http::headers as http_headers;
 pub use http::{HttpTool, HttpToolError, HttpToolKey, HttpToolSpec};
 pub use mcp::{McpKeepers, McpServerSpec, McpTransport, ServerNameError};

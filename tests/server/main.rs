@@ -33,6 +33,7 @@ mod disconnect;
 mod egress;
 mod enqueue;
 mod fallback;
+mod file_urls;
 mod files;
 mod fork;
 mod graphql_over_http;
@@ -105,6 +106,9 @@ macro_rules! on_both {
 }
 
 on_both! {
+    file_urls {
+        a_file_is_fetched_once,
+    }
     summaries {
         what_falls_out_is_summarised,
         a_summary_belongs_to_its_branch,

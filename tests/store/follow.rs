@@ -122,6 +122,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
         tools,
         catalog,
         limits(tail),
+        None,
     );
     let started = scene.start_new().await;
     let run = started.run.id;

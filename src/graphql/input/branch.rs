@@ -3,8 +3,8 @@
 use async_graphql::{ID, InputObject, Json};
 use serde_json::Value;
 
-use crate::agent::Branching;
-use crate::domain::{ConcurrencyPolicy as Policy, File, MessageId, RunOptions};
+use crate::agent::{Branching, SentFile};
+use crate::domain::{ConcurrencyPolicy as Policy, MessageId, RunOptions};
 use crate::graphql::types::enums::ConcurrencyPolicy;
 use crate::graphql::{ApiError, ApiLimits};
 use crate::tool::CallerHeaders;
@@ -86,7 +86,7 @@ impl EditMessageInput {
     pub(crate) fn check(
         self,
         limits: &ApiLimits,
-    ) -> Result<(Branching, (String, Vec<File>)), ApiError> {
+    ) -> Result<(Branching, (String, Vec<SentFile>)), ApiError> {
         let at = branching(&self.message_id, self.on_active_run, self.idempotency_key)?;
         let at = with_variables(at, self.variables, limits)?;
         Ok((at, self.message.check(limits)?))

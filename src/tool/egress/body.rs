@@ -70,6 +70,11 @@ impl Body {
         })
     }
 
+    /// The body as it is.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The body as text.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         charset::decode(&self.bytes, &self.content_type)

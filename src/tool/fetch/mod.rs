@@ -1,5 +1,6 @@
 //! `http_fetch`: the readable text of a page.
 
+mod file;
 mod html;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use url::Url;
 
 use super::egress::{Body, BodyLimits, EgressClient, content_type, send};
 use super::{Tool, ToolContext, ToolError, ToolOutput};
+pub use file::{Fetched, FileFetch};
 use html::Page;
 
 /// The longest URL, in bytes: what servers commonly accept.

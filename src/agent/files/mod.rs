@@ -1,5 +1,8 @@
 //! Files of messages: kept before their run starts, and shown to models that take them.
 
+mod kind;
+mod sent;
+
 use std::collections::HashMap;
 
 use base64::Engine;
@@ -10,6 +13,10 @@ use crate::llm::{Content, FileData};
 use crate::store::StoreError;
 
 use super::{Runner, StartError};
+
+pub use kind::mime_type;
+pub(super) use sent::WholeFiles;
+pub use sent::{FileLink, SentFile};
 
 /// The most bytes of files that a model is shown, the newest first: what vendors take in one
 /// request, less what Base64 adds. <https://ai.google.dev/gemini-api/docs/document-processing>
