@@ -19,7 +19,7 @@ use super::team::{Team, Told};
 use super::tools::Toolbox;
 use super::{prompt, template};
 
-/// How many parts of the model's stream are taken at once when they are there already.
+/// How many events are gathered at most for the next write, and results of tools at once.
 const READY_PARTS: usize = 256;
 
 /// What a run does next.
@@ -164,16 +164,14 @@ impl Execution {
         let answering = runner.models.stream(models, &fitted).await?;
         taking.price = runner.models.price(&answering.model).copied();
         self.ending.run.model = answering.model;
-        let mut parts = answering.parts.ready_chunks(READY_PARTS);
+        let mut parts = answering.parts;
         loop {
             let waiting = self.ending.pending.len();
             tokio::select! {
                 biased;
-                ready = parts.next(), if waiting < READY_PARTS => {
-                    let Some(ready) = ready else { break };
-                    for part in ready {
-                        self.take(part?, &mut taking)?;
-                    }
+                part = parts.next(), if waiting < READY_PARTS => {
+                    let Some(part) = part else { break };
+                    self.take(part?, &mut taking)?;
                 }
                 // One write at a time: what comes while it is committed goes into the next
                 // one. Even a model that is faster than the database then costs the run a
