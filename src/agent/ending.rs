@@ -13,7 +13,8 @@ use crate::store::{FinishedRun, Rewind, StoreError, Turn};
 
 use super::Runner;
 use super::answer::Answer;
-use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, RunLog};
+use super::log::{Change, RunLog};
+use super::outage::Pauses;
 use super::team::Children;
 
 /// How long a run that another server shall take up may take to write what it has.
@@ -95,7 +96,7 @@ impl Ending {
     /// up only when the server stops or the run is no longer ours.
     pub(super) async fn finish(&mut self, mut end: RunEnd) {
         let mut mend = self.log.is_broken();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             match self.try_finish(&end, mend).await {
                 Ok(()) => return,
@@ -113,7 +114,7 @@ impl Ending {
             }
             mend = true;
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = pauses.pause() => {}
                 () = self.runner.abandon.cancelled() => return,
             }
         }
