@@ -211,7 +211,8 @@ mod tests {
         let names = fields.unwrap().iter().map(|field| &*field.node.name.node);
         let mut names: Vec<&str> = names.collect();
         let mut known = [&FOLLOWING[..], &STARTING[..]].concat();
-        (names.sort_unstable(), known.sort_unstable());
+        names.sort_unstable();
+        known.sort_unstable();
         assert_eq!(
             names, known,
             "a new subscription belongs into one of the lists"

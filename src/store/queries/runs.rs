@@ -4,7 +4,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::{HandOff, NodeId, Principal, RunId, SessionId};
 use crate::store::rows::RUN_COLUMNS;
 
-use super::{Dialect, Value, push, push_in, push_limit, push_owner};
+use super::{push, push_in, push_limit, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 fn select_runs<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");

@@ -5,7 +5,8 @@ use crate::domain::{HandOff, MessageId, PageRequest, Principal, Session, Session
 use crate::store::rows::{LOCKED_SESSION_COLUMNS, SESSION_COLUMNS};
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
-use super::{Dialect, Value, push, push_in, push_limit, push_owner};
+use super::{push, push_in, push_limit, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 fn select_sessions<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
@@ -156,7 +157,8 @@ pub(crate) fn locked_sessions<DB: Dialect>(ids: &[SessionId]) -> QueryBuilder<DB
     query.push(LOCKED_SESSION_COLUMNS);
     query.push(" FROM sessions WHERE deleted_at IS NULL AND id ");
     DB::bind_in(&mut query, ids.iter().map(SessionId::uuid));
-    query.push(" ORDER BY id");
+    // They are locked in their order.
+    query.push(" ORDER BY id").push(DB::LOCK_ROWS);
     query
 }
 

@@ -4,7 +4,8 @@ use crate::domain::{NodeId, RunId, SessionId};
 use crate::store::TurnRequest;
 use crate::store::rows::LockedSession;
 
-use super::{Dialect, Value, push};
+use super::push;
+use crate::store::dialect::{Dialect, Value};
 
 /// The run that has waited longest in a session, unless one is active there.
 pub(crate) fn next_turn<DB: Dialect>(session: SessionId) -> QueryBuilder<DB> {

@@ -1,15 +1,16 @@
 //! Agents that are made and changed through the API, in one transaction of either database.
 
-use sqlx::{Database, Executor, FromRow, IntoArguments, QueryBuilder};
+use sqlx::{Database, QueryBuilder};
 use thiserror::Error;
 
 use crate::domain::time::now;
 use crate::domain::{Agent, AgentId, AgentSource, AgentSpec, AgentVersion, Principal};
 
-use super::StoreError;
-use super::file_agents::{encode_spec, new_agent, version};
-use super::queries::{self, Dialect};
-use super::rows::{AgentRow, VersionRow};
+use super::files::{encode_spec, new_agent, version};
+use crate::store::StoreError;
+use crate::store::dialect::{Dialect, first, one};
+use crate::store::queries;
+use crate::store::rows::{AgentRow, VersionRow};
 
 /// What becomes of an agent. Each can be sent again: what is so already stays as it is.
 #[derive(Debug, Clone)]
@@ -81,16 +82,7 @@ pub struct VersionCursor(pub i32);
 /// The stored agents, as the transaction on this connection sees them.
 pub(crate) struct ApiAgents<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
 
-impl<DB> ApiAgents<'_, DB>
-where
-    DB: Dialect,
-    DB::Arguments: IntoArguments<DB>,
-    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
-    for<'r> AgentRow: FromRow<'r, DB::Row>,
-    for<'r> VersionRow: FromRow<'r, DB::Row>,
-    for<'r> (i64,): FromRow<'r, DB::Row>,
-    for<'r> (Option<i32>,): FromRow<'r, DB::Row>,
-{
+impl<DB: Dialect> ApiAgents<'_, DB> {
     /// Does what [`super::AgentStore::change_agent`] says. The caller's transaction has to keep
     /// others from changing agents at the same time.
     pub(crate) async fn change(
@@ -136,11 +128,9 @@ where
         spec: &AgentSpec,
         most: u32,
     ) -> Result<Agent, StoreError> {
-        let row = queries::agent_by_name(who, &spec.name)
-            .build_query_as()
-            .fetch_optional(&mut *self.0)
-            .await?;
-        if let Some(there) = row.map(|row: AgentRow| Agent::try_from(row)).transpose()? {
+        let query = queries::agent_by_name::<DB>(who, &spec.name);
+        let row: Option<AgentRow> = first(self.0, query).await?;
+        if let Some(there) = row.map(Agent::try_from).transpose()? {
             // Sent once more by whoever has made it, most likely.
             let is_done = there.source == AgentSource::Api
                 && there.current.number == 1
@@ -149,10 +139,8 @@ where
                 .then_some(there)
                 .ok_or_else(|| AgentRefusal::NameTaken.into());
         }
-        let (there,): (i64,) = queries::count_api_agents(who)
-            .build_query_as()
-            .fetch_one(&mut *self.0)
-            .await?;
+        let query = queries::count_api_agents::<DB>(who);
+        let (there,): (i64,) = one(self.0, query).await?;
         if there >= i64::from(most) {
             return Err(AgentRefusal::TooManyAgents(most).into());
         }
@@ -171,10 +159,8 @@ where
         most: u32,
     ) -> Result<Agent, StoreError> {
         expect(&agent, expected)?;
-        let (latest,): (Option<i32>,) = queries::latest_version(agent.id)
-            .build_query_as()
-            .fetch_one(&mut *self.0)
-            .await?;
+        let query = queries::latest_version::<DB>(agent.id);
+        let (latest,): (Option<i32>,) = one(self.0, query).await?;
         let latest = latest.unwrap_or(0);
         if i64::from(latest) >= i64::from(most) {
             return Err(AgentRefusal::TooManyVersions(most).into());
@@ -193,10 +179,8 @@ where
         number: i32,
     ) -> Result<Agent, StoreError> {
         expect(&agent, expected)?;
-        let row: Option<VersionRow> = queries::agent_version(agent.id, number)
-            .build_query_as()
-            .fetch_optional(&mut *self.0)
-            .await?;
+        let query = queries::agent_version::<DB>(agent.id, number);
+        let row: Option<VersionRow> = first(self.0, query).await?;
         let row = row.ok_or(AgentRefusal::NoVersion(number))?;
         agent.current = AgentVersion::from(row);
         agent.updated_at = now();
@@ -223,10 +207,8 @@ where
     }
 
     async fn find(&mut self, who: &Principal, id: AgentId) -> Result<Agent, StoreError> {
-        let row: Option<AgentRow> = queries::agents_by_id(who, &[id])
-            .build_query_as()
-            .fetch_optional(&mut *self.0)
-            .await?;
+        let query = queries::agents_by_id::<DB>(who, &[id]);
+        let row: Option<AgentRow> = first(self.0, query).await?;
         let agent = Agent::try_from(row.ok_or(StoreError::NotFound)?)?;
         match agent.source {
             AgentSource::Api => Ok(agent),
@@ -244,8 +226,8 @@ where
             .await
     }
 
-    async fn run(&mut self, mut query: QueryBuilder<DB>) -> Result<(), StoreError> {
-        query.build().execute(&mut *self.0).await?;
+    async fn run(&mut self, query: QueryBuilder<DB>) -> Result<(), StoreError> {
+        DB::execute(self.0, query).await?;
         Ok(())
     }
 }

@@ -3,36 +3,28 @@
 use std::collections::HashSet;
 
 use serde_json::Value as JsonValue;
-use sqlx::{Database, Executor, FromRow, IntoArguments, QueryBuilder};
+use sqlx::{Database, QueryBuilder};
 
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{Agent, AgentId, AgentSource, AgentSpec, AgentVersion, AgentVersionId};
 
-use super::StoreError;
-use super::queries::{self, Dialect};
-use super::rows::AgentRow;
+use crate::store::StoreError;
+use crate::store::dialect::{Dialect, fetch, first};
+use crate::store::queries;
+use crate::store::rows::AgentRow;
 
 /// The stored file agents, as the transaction on this connection sees them.
 pub(crate) struct FileAgents<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
 
-impl<DB> FileAgents<'_, DB>
-where
-    DB: Dialect,
-    DB::Arguments: IntoArguments<DB>,
-    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
-    for<'r> AgentRow: FromRow<'r, DB::Row>,
-    for<'r> (String,): FromRow<'r, DB::Row>,
-{
+impl<DB: Dialect> FileAgents<'_, DB> {
     /// Does what [`super::AgentStore::sync_file_agents`] says. The caller's transaction has
     /// to keep others from doing the same at the same time.
     pub(crate) async fn sync_file_agents(
         &mut self,
         specs: &[AgentSpec],
     ) -> Result<Vec<Agent>, StoreError> {
-        let names: Vec<(String,)> = QueryBuilder::new(queries::FILE_AGENT_NAMES)
-            .build_query_as()
-            .fetch_all(&mut *self.0)
-            .await?;
+        let query = QueryBuilder::<DB>::new(queries::FILE_AGENT_NAMES);
+        let names: Vec<(String,)> = fetch(self.0, query).await?;
         let kept: HashSet<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
         for (name,) in &names {
             if !kept.contains(name.as_str()) {
@@ -47,10 +39,8 @@ where
     }
 
     async fn sync_one(&mut self, spec: &AgentSpec) -> Result<Agent, StoreError> {
-        let row: Option<AgentRow> = queries::file_agent(&spec.name)
-            .build_query_as()
-            .fetch_optional(&mut *self.0)
-            .await?;
+        let query = queries::file_agent::<DB>(&spec.name);
+        let row: Option<AgentRow> = first(self.0, query).await?;
         let Some(mut agent) = row.map(Agent::try_from).transpose()? else {
             return self.add(spec).await;
         };
@@ -79,8 +69,8 @@ where
             .await
     }
 
-    async fn run(&mut self, mut query: QueryBuilder<DB>) -> Result<(), StoreError> {
-        query.build().execute(&mut *self.0).await?;
+    async fn run(&mut self, query: QueryBuilder<DB>) -> Result<(), StoreError> {
+        DB::execute(self.0, query).await?;
         Ok(())
     }
 }

@@ -1,110 +1,24 @@
-//! The statements of a group commit. Rows travel as one array for each column, so that a
-//! statement has one text and one plan whatever the number of rows.
+//! The statements of a group commit that write many rows. They travel as one array for each
+//! column, so that a statement has one text and one plan whatever the number of rows.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::types::Json;
-use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{
-    Cost, HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId,
-};
-use crate::store::commit::{NewHead, Statements, StoredRun, commit_group, depth};
-use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use crate::store::keys::{KeyRow, keyed};
-use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
-use crate::store::rows::{
-    LockedSession, LockedSessionRow, all, encode_options, encode_parts, encode_resolution,
-};
-use crate::store::writer::Committer;
-use crate::store::{NewRun, StoreError, TurnRequest, queries};
+use crate::domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session};
+use crate::store::commit::{NewHead, Statements, StoredRun, depth};
+use crate::store::group::{FinishedRun, LogRow};
+use crate::store::keys::keyed;
+use crate::store::log::{FOLLOWS_LOG, encode_events};
+use crate::store::rows::{encode_options, encode_parts, encode_resolution};
+use crate::store::{NewRun, StoreError};
 
-use super::patience::CALL_TIMEOUT_FACTOR;
-use super::{PostgresSettings, TRUSTED_IDLE_TIME};
-
-/// Has a connection to itself. One from a pool would cost every group a round trip more,
-/// because a pool asks a connection for its health when it comes back.
-pub(super) struct PostgresCommitter {
-    options: PgConnectOptions,
-    connect_timeout: Duration,
-    statement_timeout: Duration,
-    connection: Option<(PgConnection, Instant)>,
-}
-
-impl PostgresCommitter {
-    pub(super) async fn connect(
-        options: PgConnectOptions,
-        settings: &PostgresSettings,
-    ) -> Result<Self, StoreError> {
-        let mut committer = Self {
-            options,
-            connect_timeout: settings.connect_timeout,
-            statement_timeout: settings.statement_timeout,
-            connection: None,
-        };
-        let connection = committer.connection().await?;
-        committer.connection = Some((connection, Instant::now()));
-        Ok(committer)
-    }
-
-    /// The connection that was used last, if it still works, or a new one.
-    async fn connection(&mut self) -> Result<PgConnection, StoreError> {
-        if let Some((mut connection, used_at)) = self.connection.take()
-            && (used_at.elapsed() <= TRUSTED_IDLE_TIME
-                || self.in_time(connection.ping()).await.is_ok())
-        {
-            return Ok(connection);
-        }
-        super::connect(&self.options, self.connect_timeout).await
-    }
-
-    /// Without this, a server that is gone without a word would hold up all writing for as
-    /// long as the operating system keeps sending to it, a quarter of an hour by default.
-    async fn in_time<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, StoreError>
-    where
-        StoreError: From<E>,
-    {
-        let timeout = self.statement_timeout * CALL_TIMEOUT_FACTOR;
-        match tokio::time::timeout(timeout, work).await {
-            Ok(outcome) => Ok(outcome?),
-            Err(_) => Err(StoreError::Unavailable(format!(
-                "PostgreSQL did not answer within {timeout:?}"
-            ))),
-        }
-    }
-}
-
-#[async_trait]
-impl Committer for PostgresCommitter {
-    async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
-        let mut connection = self.connection().await?;
-        let outcome = self.in_time(commit(&mut connection, group)).await;
-        // After an outage, whatever it was, a new connection is the safe beginning.
-        if !matches!(outcome, Err(StoreError::Unavailable(_))) {
-            self.connection = Some((connection, Instant::now()));
-        }
-        outcome
-    }
-}
-
-async fn commit(connection: &mut PgConnection, group: &Group) -> Result<GroupOutcome, StoreError> {
-    if group.only_appends() {
-        // A single statement is a transaction by itself: one round trip instead of three
-        // for what most groups are.
-        return commit_group(&mut PostgresStatements(connection), group).await;
-    }
-    let mut transaction = connection.begin().await?;
-    let outcome = commit_group(&mut PostgresStatements(&mut transaction), group).await?;
-    transaction.commit().await?;
-    Ok(outcome)
-}
-
-struct PostgresStatements<'c>(&'c mut PgConnection);
+/// A transaction.
+pub(super) struct PostgresStatements<'c>(pub(super) &'c mut PgConnection);
 
 /// One column of the rows.
 fn column<'r, T, V>(rows: &'r [T], value: impl FnMut(&'r T) -> V) -> Vec<V> {
@@ -125,12 +39,10 @@ fn ids(rows: Vec<(Uuid,)>) -> HashSet<Uuid> {
 
 #[async_trait]
 impl Statements for PostgresStatements<'_> {
-    async fn lock_sessions(&mut self, ids: &[SessionId]) -> Result<Vec<LockedSession>, StoreError> {
-        let mut query = queries::locked_sessions::<Postgres>(ids);
-        // Rows are locked in their order. NO KEY: as an UPDATE locks them, so that rows which
-        // merely refer to the session need not wait.
-        query.push(" FOR NO KEY UPDATE");
-        all::<LockedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
+    type Db = Postgres;
+
+    fn connection(&mut self) -> &mut PgConnection {
+        self.0
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
@@ -186,11 +98,6 @@ impl Statements for PostgresStatements<'_> {
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(claimed))
-    }
-
-    async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError> {
-        let mut query = queries::kept_keys::<Postgres>(rows);
-        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
     }
 
     async fn release_keys(&mut self, rows: &[&NewRun]) -> Result<(), StoreError> {
@@ -251,14 +158,6 @@ impl Statements for PostgresStatements<'_> {
         Ok(ids(inserted))
     }
 
-    async fn active_runs(
-        &mut self,
-        sessions: &[SessionId],
-    ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
-        let mut query = queries::active_run_ids::<Postgres>(sessions);
-        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
-    }
-
     async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO messages (id, tenant, owner, session_id, parent_id, position, role,
@@ -311,49 +210,6 @@ impl Statements for PostgresStatements<'_> {
         Ok(())
     }
 
-    async fn add_enqueued(
-        &mut self,
-        session: SessionId,
-        more: i32,
-        title: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let mut query = queries::add_enqueued::<Postgres>(session, more, title);
-        query.build().execute(&mut *self.0).await?;
-        Ok(())
-    }
-
-    async fn is_enqueued(&mut self, run: RunId) -> Result<bool, StoreError> {
-        let mut query = queries::is_enqueued::<Postgres>(run);
-        let found: Option<bool> = query
-            .build_query_scalar()
-            .fetch_optional(&mut *self.0)
-            .await?;
-        Ok(found.unwrap_or(false))
-    }
-
-    async fn next_turn(&mut self, session: SessionId) -> Result<Option<Uuid>, StoreError> {
-        let mut query = queries::next_turn::<Postgres>(session);
-        let next = query.build_query_scalar().fetch_optional(&mut *self.0);
-        Ok(next.await?)
-    }
-
-    async fn give_turn(
-        &mut self,
-        turn: &TurnRequest,
-        locked: &LockedSession,
-    ) -> Result<bool, StoreError> {
-        let mut give = queries::give_turn::<Postgres>(turn.run, turn.node, locked);
-        let given: Option<Uuid> = give
-            .build_query_scalar()
-            .fetch_optional(&mut *self.0)
-            .await?;
-        if given.is_some() {
-            let mut place = queries::place_message::<Postgres>(turn, locked);
-            place.build().execute(&mut *self.0).await?;
-        }
-        Ok(given.is_some())
-    }
-
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE runs SET status = 'RUNNING', started_at = v.at
@@ -377,19 +233,6 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |(_, node)| node.uuid()))
         .execute(&mut *self.0)
         .await?;
-        Ok(())
-    }
-
-    async fn hand_off(
-        &mut self,
-        run: RunId,
-        handoff: &HandOff,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut session = queries::hand_off_session::<Postgres>(handoff, at);
-        session.build().execute(&mut *self.0).await?;
-        let mut run = queries::hand_off_run::<Postgres>(run, handoff);
-        run.build().execute(&mut *self.0).await?;
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use sqlx::types::Json;
 
 use crate::domain::{EventBody, RunEvent, RunId};
 
-use super::StoreError;
-use super::rows::corrupt;
+use crate::store::StoreError;
+use crate::store::rows::corrupt;
 
 /// The condition that a new log row `v` follows what its run's log has, without a hole and
 /// without writing anything twice, and that its node still has the run.

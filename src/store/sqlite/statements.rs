@@ -1,109 +1,28 @@
-//! The statements of a group commit, each for all of the group's rows at once.
+//! The statements of a group commit that write many rows, each for all of the group's rows at
+//! once.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use sqlx::error::ErrorKind;
-use sqlx::pool::PoolConnection;
 use sqlx::query_builder::Separated;
 use sqlx::types::Json;
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{
-    Cost, HandOff, Interrupt, Message, NodeId, Principal, RunId, Session, SessionId,
-};
-use crate::store::commit::{NewHead, Statements, StoredRun, commit_group, depth};
-use crate::store::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use crate::store::keys::{KeyRow, keyed};
-use crate::store::log_rows::{FOLLOWS_LOG, encode_events};
-use crate::store::rows::{
-    LockedSession, LockedSessionRow, Stamp, all, encode_options, encode_parts, encode_resolution,
-};
-use crate::store::writer::Committer;
-use crate::store::{NewRun, StoreError, TurnRequest, queries};
+use crate::domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session};
+use crate::store::commit::{NewHead, Statements, StoredRun, depth};
+use crate::store::group::{FinishedRun, LogRow};
+use crate::store::keys::keyed;
+use crate::store::log::{FOLLOWS_LOG, encode_events};
+use crate::store::rows::{Stamp, encode_options, encode_parts, encode_resolution};
+use crate::store::{NewRun, StoreError};
 
 /// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
-const MOST_ROWS: usize = 32;
+pub(super) const MOST_ROWS: usize = 32;
 
-pub(super) struct SqliteCommitter {
-    pool: SqlitePool,
-    /// Is told of commits.
-    has_commits: Arc<AtomicBool>,
-}
-
-impl SqliteCommitter {
-    pub(super) fn new(pool: &SqlitePool, has_commits: Arc<AtomicBool>) -> Self {
-        Self {
-            pool: pool.clone(),
-            has_commits,
-        }
-    }
-}
-
-#[async_trait]
-impl Committer for SqliteCommitter {
-    async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
-        let mut connection: PoolConnection<Sqlite> = self.pool.acquire().await?;
-        self.has_commits.store(true, Ordering::Relaxed);
-        if group.only_appends() && append_all(&mut connection, group).await? {
-            return Ok(group.all_appended());
-        }
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let outcome = commit_group(&mut SqliteStatements(&mut transaction), group).await?;
-        transaction.commit().await?;
-        Ok(outcome)
-    }
-}
-
-/// Writes a group of events in one statement, which is a transaction by itself: one turn of the
-/// connection's thread instead of three for what most groups are. All or nothing: false if
-/// some of the events do not follow their log, or if there are too many rows.
-async fn append_all(connection: &mut SqliteConnection, group: &Group) -> Result<bool, StoreError> {
-    let rows = group.log_rows(&GroupOutcome::default());
-    let Some(statement) = APPENDS.get(rows.len().next_power_of_two().ilog2() as usize) else {
-        return Ok(false);
-    };
-    let mut query = sqlx::query(statement.as_str());
-    for row in &rows {
-        query = query
-            .bind(row.run_id.uuid())
-            .bind(row.first_sequence().cast_signed())
-            .bind(row.last_sequence().cast_signed())
-            .bind(row.who.tenant.as_ref())
-            .bind(row.who.owner.as_ref())
-            .bind(encode_events(&row.events)?)
-            .bind(row.node.uuid());
-    }
-    match query.execute(connection).await {
-        Ok(_) => Ok(true),
-        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::NotNullViolation => {
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The statements of [`append_all`], for 1, 2, 4 … rows. Rows without parameters are none, and
-/// one that does not follow its log has no place in the table, which refuses the statement.
-static APPENDS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let statement = |size: u32| {
-        let row = vec!["(?, ?, ?, ?, ?, ?, ?)"; 1 << size].join(", ");
-        format!(
-            "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id) AS \
-             (VALUES {row}) \
-             INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
-             SELECT run_id, CASE WHEN {FOLLOWS_LOG} THEN first_sequence END, last_sequence, \
-             tenant, owner, events FROM v WHERE run_id IS NOT NULL"
-        )
-    };
-    (0..=MOST_ROWS.ilog2()).map(statement).collect()
-});
-
-struct SqliteStatements<'c>(&'c mut SqliteConnection);
+/// A transaction.
+pub(super) struct SqliteStatements<'c>(pub(super) &'c mut SqliteConnection);
 
 /// Runs `head VALUES (row), … tail` for all rows, in statements of few sizes.
 async fn insert<T>(
@@ -140,10 +59,10 @@ async fn insert<T>(
 
 #[async_trait]
 impl Statements for SqliteStatements<'_> {
-    async fn lock_sessions(&mut self, ids: &[SessionId]) -> Result<Vec<LockedSession>, StoreError> {
-        // The transaction has the whole database to itself.
-        let mut query = queries::locked_sessions::<Sqlite>(ids);
-        all::<LockedSessionRow, _>(query.build_query_as().fetch_all(&mut *self.0).await?)
+    type Db = Sqlite;
+
+    fn connection(&mut self) -> &mut SqliteConnection {
+        self.0
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
@@ -188,11 +107,6 @@ impl Statements for SqliteStatements<'_> {
         })
         .await?;
         Ok(claimed.into_iter().collect())
-    }
-
-    async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError> {
-        let mut query = queries::kept_keys::<Sqlite>(rows);
-        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
     }
 
     async fn release_keys(&mut self, rows: &[&NewRun]) -> Result<(), StoreError> {
@@ -248,14 +162,6 @@ impl Statements for SqliteStatements<'_> {
         Ok(inserted.into_iter().collect())
     }
 
-    async fn active_runs(
-        &mut self,
-        sessions: &[SessionId],
-    ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
-        let mut query = queries::active_run_ids::<Sqlite>(sessions);
-        Ok(query.build_query_as().fetch_all(&mut *self.0).await?)
-    }
-
     async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError> {
         let head = "INSERT INTO messages (id, tenant, owner, session_id, parent_id, position, \
                     role, run_id, parts, finish_reason, created_at) ";
@@ -296,49 +202,6 @@ impl Statements for SqliteStatements<'_> {
         Ok(())
     }
 
-    async fn add_enqueued(
-        &mut self,
-        session: SessionId,
-        more: i32,
-        title: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let mut query = queries::add_enqueued::<Sqlite>(session, more, title);
-        query.build().execute(&mut *self.0).await?;
-        Ok(())
-    }
-
-    async fn is_enqueued(&mut self, run: RunId) -> Result<bool, StoreError> {
-        let mut query = queries::is_enqueued::<Sqlite>(run);
-        let found: Option<bool> = query
-            .build_query_scalar()
-            .fetch_optional(&mut *self.0)
-            .await?;
-        Ok(found.unwrap_or(false))
-    }
-
-    async fn next_turn(&mut self, session: SessionId) -> Result<Option<Uuid>, StoreError> {
-        let mut query = queries::next_turn::<Sqlite>(session);
-        let next = query.build_query_scalar().fetch_optional(&mut *self.0);
-        Ok(next.await?)
-    }
-
-    async fn give_turn(
-        &mut self,
-        turn: &TurnRequest,
-        locked: &LockedSession,
-    ) -> Result<bool, StoreError> {
-        let mut give = queries::give_turn::<Sqlite>(turn.run, turn.node, locked);
-        let given: Option<Uuid> = give
-            .build_query_scalar()
-            .fetch_optional(&mut *self.0)
-            .await?;
-        if given.is_some() {
-            let mut place = queries::place_message::<Sqlite>(turn, locked);
-            place.build().execute(&mut *self.0).await?;
-        }
-        Ok(given.is_some())
-    }
-
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError> {
         let head = "WITH v (id, at) AS (";
         let tail = ") UPDATE runs SET status = 'RUNNING', started_at = v.at FROM v \
@@ -360,19 +223,6 @@ impl Statements for SqliteStatements<'_> {
             Ok(())
         })
         .await?;
-        Ok(())
-    }
-
-    async fn hand_off(
-        &mut self,
-        run: RunId,
-        handoff: &HandOff,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut session = queries::hand_off_session::<Sqlite>(handoff, at);
-        session.build().execute(&mut *self.0).await?;
-        let mut run = queries::hand_off_run::<Sqlite>(run, handoff);
-        run.build().execute(&mut *self.0).await?;
         Ok(())
     }
 

@@ -1,24 +1,19 @@
 //! Removes the events of a run's making from its log, in one transaction of either database.
 
-use sqlx::{Database, Executor, IntoArguments, QueryBuilder};
+use sqlx::{Database, QueryBuilder};
 
 use crate::domain::time::Timestamp;
 use crate::domain::{EventBody, Principal, RunEvent, RunId};
 
-use super::StoreError;
-use super::log_rows::encode_events;
-use super::queries::{self, Dialect};
+use super::rows::encode_events;
+use crate::store::StoreError;
+use crate::store::dialect::Dialect;
+use crate::store::queries;
 
 /// A log, as the transaction on this connection sees it.
 pub(crate) struct Log<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
 
-impl<DB> Log<'_, DB>
-where
-    DB: Dialect,
-    DB::Arguments: IntoArguments<DB>,
-    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
-    DB: RowsAffected,
-{
+impl<DB: Dialect> Log<'_, DB> {
     /// Does what [`super::EventLog::compact_log`] says.
     pub(crate) async fn compact(
         &mut self,
@@ -27,12 +22,11 @@ where
         kept: &[RunEvent],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut mark = queries::mark_compacted::<DB>(run, at);
-        let marked = mark.build().execute(&mut *self.0).await?;
+        let marked = DB::execute(self.0, queries::mark_compacted(run, at)).await?;
         let Some(first) = kept.first().filter(|first| first.sequence > 1) else {
             return Ok(());
         };
-        if DB::rows_affected(&marked) == 0 {
+        if marked == 0 {
             return Ok(());
         }
         self.run(queries::delete_log(run)).await?;
@@ -54,25 +48,8 @@ where
             .await
     }
 
-    async fn run(&mut self, mut query: QueryBuilder<DB>) -> Result<(), StoreError> {
-        query.build().execute(&mut *self.0).await?;
+    async fn run(&mut self, query: QueryBuilder<DB>) -> Result<(), StoreError> {
+        DB::execute(self.0, query).await?;
         Ok(())
-    }
-}
-
-/// How many rows a statement has changed.
-pub(crate) trait RowsAffected: Database {
-    fn rows_affected(result: &Self::QueryResult) -> u64;
-}
-
-impl RowsAffected for sqlx::Sqlite {
-    fn rows_affected(result: &Self::QueryResult) -> u64 {
-        result.rows_affected()
-    }
-}
-
-impl RowsAffected for sqlx::Postgres {
-    fn rows_affected(result: &Self::QueryResult) -> u64 {
-        result.rows_affected()
     }
 }
