@@ -15,6 +15,7 @@ mod support;
 mod agent_tools;
 mod agents;
 mod api_agents;
+mod api_agents_bounds;
 mod auth;
 mod backup;
 mod bad_input;
@@ -42,6 +43,9 @@ mod hostile;
 mod http_tools;
 mod idempotency;
 mod interrupts;
+mod interrupts_bounds;
+mod interrupts_inbox;
+mod interrupts_outlast;
 mod interrupts_stop;
 mod last_event_id;
 mod layers;
@@ -151,16 +155,22 @@ on_both! {
     }
     interrupts {
         a_call_waits_for_its_approval,
-        an_approval_outlasts_a_restart,
         two_calls_are_answered_at_once,
         answers_are_given_one_after_the_other,
         a_person_edits_the_arguments,
+    }
+    interrupts_bounds {
         wrong_answers_are_refused_and_nothing_is_lost,
-        what_nobody_answers_expires,
-        fifty_at_once_are_one_answer,
-        an_inbox_is_kept_live,
-        the_next_server_goes_on,
         nobody_answers_for_others,
+        fifty_at_once_are_one_answer,
+        what_nobody_answers_expires,
+    }
+    interrupts_inbox {
+        an_inbox_is_kept_live,
+    }
+    interrupts_outlast {
+        an_approval_outlasts_a_restart,
+        the_next_server_goes_on,
     }
     child_runs {
         an_agent_asks_another,
