@@ -30,7 +30,7 @@ pub(super) struct Ending {
     pub(super) answer: Answer,
     /// The place of the message that is answered.
     pub(super) input_position: i32,
-    /// Where the branch ends if the run is withdrawn: before its own messages.
+    /// What the session goes back to if the run is withdrawn: how it was before.
     pub(super) before: Option<Rewind>,
     /// Events that go into the log together with the end.
     pub(super) pending: Vec<EventBody>,
@@ -89,6 +89,7 @@ impl Ending {
         self.before = Some(Rewind {
             head: turn.parent,
             branch_length: turn.position,
+            agent: Some(turn.agent),
         });
     }
 
@@ -212,9 +213,13 @@ impl Ending {
         })
     }
 
-    /// Where the branch goes back to when the run was stopped to be withdrawn.
+    /// What the session goes back to when the run was stopped to be withdrawn.
     fn rewind(&self, run: &Run) -> Option<Rewind> {
         let withdrawn = run.status == RunStatus::Cancelled && self.live.is_withdrawn();
-        self.before.filter(|_| withdrawn && !run.enqueued)
+        let before = self.before.filter(|_| withdrawn && !run.enqueued)?;
+        Some(Rewind {
+            agent: before.agent.filter(|_| self.handoffs > 0),
+            ..before
+        })
     }
 }

@@ -50,7 +50,7 @@ pub(crate) trait Dialect:
     + Fetches<(String,)>
     + Fetches<(Uuid,)>
     + Fetches<(Uuid, Uuid)>
-    + Fetches<(Option<Uuid>, Option<i32>)>
+    + Fetches<(Option<Uuid>, Option<i32>, Option<Uuid>)>
 {
     /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
     const FIND: &'static str;

@@ -120,7 +120,7 @@ pub trait RunStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError>;
 
-    /// Where the branch ended before a run, if that is known.
+    /// How the session was before a run, if that is known.
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError>;
 }
 
@@ -226,11 +226,13 @@ impl<S: Pools> RunStore for S {
     }
 
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError> {
-        let rows: Vec<(Option<Uuid>, Option<i32>)> = self.read(queries::branch_before(run)).await?;
-        Ok(rows.into_iter().next().and_then(|(head, length)| {
+        type Before = (Option<Uuid>, Option<i32>, Option<Uuid>);
+        let rows: Vec<Before> = self.read(queries::branch_before(run)).await?;
+        Ok(rows.into_iter().next().and_then(|(head, length, agent)| {
             Some(Rewind {
                 head: head.map(Into::into),
                 branch_length: length?,
+                agent: agent.map(Into::into),
             })
         }))
     }

@@ -39,6 +39,7 @@ mod fork;
 mod graphql_over_http;
 mod guard;
 mod handoffs;
+mod handoffs_rollback;
 mod hostile;
 mod http_tools;
 mod idempotency;
@@ -181,6 +182,11 @@ on_both! {
         a_conversation_moves_to_another_agent,
         the_next_server_goes_on_with_the_new_agent,
         a_hand_off_waits_for_what_is_asked_before,
+    }
+    handoffs_rollback {
+        a_hand_off_is_rolled_back,
+        a_hand_off_of_an_enqueued_run_is_rolled_back,
+        the_next_server_rolls_a_hand_off_back,
     }
     interrupts_stop {
         a_waiting_run_is_cancelled,

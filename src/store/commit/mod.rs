@@ -36,6 +36,8 @@ pub(crate) async fn commit_group(
     for (run, handoff, at) in group.hand_offs() {
         db.hand_off(run, handoff, at).await?;
     }
+    // After the hand-offs, which an end may bring with it.
+    ends::give_back(db, &group.finishes, &outcome.finishes).await?;
     outcome.appends = write_events(db, group, &outcome).await?;
     for turn in &group.turns {
         outcome.turns.push(ends::give_turn(db, turn).await?);

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    HandOff, Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session, SessionId,
+    AgentId, HandOff, Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session,
+    SessionId,
 };
 use crate::store::dialect::{Dialect, fetch, first};
 use crate::store::group::{FinishedRun, LogRow};
@@ -128,6 +129,18 @@ pub(crate) trait Statements: Send {
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError>;
     /// Running runs of these nodes wait for answers.
     async fn suspend_runs(&mut self, rows: &[(RunId, NodeId)]) -> Result<(), StoreError>;
+    /// A session is this agent's.
+    async fn set_agent(
+        &mut self,
+        session: SessionId,
+        agent: AgentId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let query = queries::set_session_agent(session, agent, at);
+        Self::Db::execute(self.connection(), query).await?;
+        Ok(())
+    }
+
     /// Another agent goes on with a run, and has its session.
     async fn hand_off(
         &mut self,
@@ -135,8 +148,8 @@ pub(crate) trait Statements: Send {
         handoff: &HandOff,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let session = queries::hand_off_session(handoff, at);
-        Self::Db::execute(self.connection(), session).await?;
+        self.set_agent(handoff.session_id, handoff.to_agent_id, at)
+            .await?;
         let run = queries::hand_off_run(run, handoff);
         Self::Db::execute(self.connection(), run).await?;
         Ok(())

@@ -120,12 +120,13 @@ impl Statements for PostgresStatements<'_> {
             "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, model,
                status, enqueued, turn, input_message_id, output_message_id, before_message_id,
                before_length, node_id, lease_expires_at, created_at, started_at, options,
-               parent_run_id, depth, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
+               parent_run_id, depth, before_agent_id, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
              SELECT v.*, 0, 0, 0, 0
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                $7::text[], $8::text[], $9::boolean[], $10::integer[], $11::uuid[], $12::uuid[],
                $13::uuid[], $14::integer[], $15::uuid[], $16::timestamptz[], $17::timestamptz[],
-               $18::timestamptz[], $19::jsonb[], $20::uuid[], $21::integer[]) AS v
+               $18::timestamptz[], $19::jsonb[], $20::uuid[], $21::integer[],
+               $22::uuid[]) AS v
              ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                AND NOT enqueued DO NOTHING
              RETURNING id",
@@ -153,6 +154,7 @@ impl Statements for PostgresStatements<'_> {
             row.run.parent.map(|parent| parent.run.uuid())
         }))
         .bind(column(rows, |row| depth(row.run)))
+        .bind(column(rows, |row| row.before.agent.map(|id| id.uuid())))
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(inserted))

@@ -208,10 +208,11 @@ pub(crate) fn hand_off_run<DB: Dialect>(run: RunId, handoff: &HandOff) -> QueryB
     query
 }
 
-/// `(before_message_id, before_length)` of a run.
+/// `(before_message_id, before_length, before_agent_id)` of a run.
 pub(crate) fn branch_before<DB: Dialect>(run: RunId) -> QueryBuilder<DB> {
-    let mut query =
-        QueryBuilder::new("SELECT before_message_id, before_length FROM runs WHERE id = ");
+    let mut query = QueryBuilder::new(
+        "SELECT before_message_id, before_length, before_agent_id FROM runs WHERE id = ",
+    );
     DB::bind(&mut query, Value::Id(run.uuid()));
     query
 }

@@ -1,7 +1,7 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::{Timestamp, now};
-use crate::domain::{HandOff, MessageId, PageRequest, Principal, Session, SessionId};
+use crate::domain::{AgentId, MessageId, PageRequest, Principal, Session, SessionId};
 use crate::store::rows::{LOCKED_SESSION_COLUMNS, SESSION_COLUMNS};
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
@@ -180,13 +180,16 @@ pub(crate) fn add_enqueued<DB: Dialect>(
     query
 }
 
-/// Gives a session to the agent that its conversation was handed to.
-pub(crate) fn hand_off_session<DB: Dialect>(handoff: &HandOff, at: Timestamp) -> QueryBuilder<DB> {
+/// Another agent has a session from here on.
+pub(crate) fn set_session_agent<DB: Dialect>(
+    session: SessionId,
+    agent: AgentId,
+    at: Timestamp,
+) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("UPDATE sessions SET agent_id = ");
-    DB::bind(&mut query, Value::Id(handoff.to_agent_id.uuid()));
+    DB::bind(&mut query, Value::Id(agent.uuid()));
     push(&mut query, ", updated_at = ", Value::Time(at));
-    let session = handoff.session_id.uuid();
-    push(&mut query, " WHERE id = ", Value::Id(session));
+    push(&mut query, " WHERE id = ", Value::Id(session.uuid()));
     query
 }
 

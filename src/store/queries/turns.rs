@@ -38,6 +38,8 @@ pub(crate) fn give_turn<DB: Dialect>(
     push(&mut query, ", before_message_id = ", Value::MaybeId(head));
     let length = locked.session.branch_length.into();
     push(&mut query, ", before_length = ", Value::Number(length));
+    let agent = locked.session.agent_id.uuid();
+    push(&mut query, ", before_agent_id = ", Value::Id(agent));
     push(&mut query, " WHERE id = ", Value::Id(run.uuid()));
     push(&mut query, " AND node_id = ", Value::Id(node.uuid()));
     query.push(" AND status = 'QUEUED' AND enqueued RETURNING id");

@@ -129,7 +129,7 @@ impl Statements for SqliteStatements<'_> {
                     model, status, enqueued, turn, input_tokens, output_tokens, \
                     cached_input_tokens, reasoning_tokens, input_message_id, output_message_id, \
                     before_message_id, before_length, node_id, lease_expires_at, created_at, \
-                    started_at, options, parent_run_id, depth) ";
+                    started_at, options, parent_run_id, depth, before_agent_id) ";
         let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', \
                     'AWAITING_INPUT') AND NOT enqueued DO NOTHING RETURNING id";
         let inserted = insert(self.0, head, rows, tail, |row, stored| {
@@ -155,7 +155,8 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(run.started_at.map(Stamp))
                 .push_bind(encode_options(&run.options))
                 .push_bind(run.parent.map(|parent| parent.run.uuid()))
-                .push_bind(depth(run));
+                .push_bind(depth(run))
+                .push_bind(stored.before.agent.map(|agent| agent.uuid()));
             Ok(())
         })
         .await?;
