@@ -32,6 +32,8 @@ pub enum RunErrorCode {
     StepTimeout,
     /// The whole run took too long.
     RunTimeout,
+    /// The model takes no tools, and its agent has some.
+    ToolsUnsupported,
     /// The conversation does not fit the model's context.
     ContextExceeded,
     /// The answer grew past the server's limit.

@@ -128,6 +128,8 @@ pub(crate) enum RunErrorCode {
     RunTimeout,
     /// The conversation does not fit the model's context.
     ContextExceeded,
+    /// The model takes no tools: take them off the agent, or give it another model.
+    ToolsUnsupported,
     /// The answer grew past the server's limit.
     AnswerTooLong,
     /// The model wanted more steps than a run may have.
