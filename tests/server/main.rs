@@ -20,6 +20,7 @@ mod auth;
 mod backup;
 mod bad_input;
 mod bad_requests;
+mod branch_options;
 mod branches;
 mod cancel;
 mod chat;
@@ -197,6 +198,7 @@ on_both! {
         the_client_makes_its_own_calls,
         a_result_comes_after_a_restart,
         wrong_arguments_go_back_to_the_model,
+        a_client_tool_may_have_to_be_called,
     }
     enqueue {
         what_is_enqueued_follows_in_order,

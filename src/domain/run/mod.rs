@@ -16,7 +16,7 @@ use super::time::Timestamp;
 
 pub use end::{FinishReason, RunEnd};
 pub use error::{RunError, RunErrorCode};
-pub use options::{ConcurrencyPolicy, RunOptions, ToolChoice};
+pub use options::{ConcurrencyPolicy, RunOptions, RunOverrides, ToolChoice};
 pub use status::{IllegalTransition, RunStatus};
 pub use usage::Usage;
 

@@ -38,6 +38,32 @@ pub struct RunOptions {
     pub tool_choice: ToolChoice,
 }
 
+/// In what a run is asked otherwise than the one that it repeats; what is `None` is as before.
+#[derive(Debug, Clone, Default)]
+pub struct RunOverrides {
+    /// Its variables, instead of all that there were.
+    pub variables: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The client's tools, instead of all that there were.
+    pub client_tools: Option<Vec<ClientTool>>,
+    /// The JSON Schema of the answer; `Some(None)` for the agent's own.
+    pub output_schema: Option<Option<Value>>,
+    /// Whether its model calls tools.
+    pub tool_choice: Option<ToolChoice>,
+}
+
+impl RunOverrides {
+    /// What the run is asked that was asked `before` of the one that it repeats.
+    #[must_use]
+    pub fn over(self, before: RunOptions) -> RunOptions {
+        RunOptions {
+            variables: self.variables.unwrap_or(before.variables),
+            client_tools: self.client_tools.unwrap_or(before.client_tools),
+            output_schema: self.output_schema.unwrap_or(before.output_schema),
+            tool_choice: self.tool_choice.unwrap_or(before.tool_choice),
+        }
+    }
+}
+
 /// Whether a model calls tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
