@@ -332,6 +332,7 @@ impl Execution {
             return Ok(vec![self.input.clone()]);
         }
         let range = BranchRange {
+            session: self.input.session_id,
             head: self.input.id,
             from,
             to: position + 1,

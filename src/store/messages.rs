@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::domain::{Message, MessageId, Principal};
+use crate::domain::{Message, MessageId, Principal, SessionId};
 
 /// The position of a message whose run waits for its turn: it is not in the tree yet.
 pub const UNPLACED: i32 = -1;
@@ -11,7 +11,9 @@ pub const UNPLACED: i32 = -1;
 /// A stretch of a branch: the messages at positions `from..to`, walking up from `head`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BranchRange {
-    /// The branch's last message.
+    /// The session.
+    pub session: SessionId,
+    /// The branch's last message, or a later one of the branch than are wanted.
     pub head: MessageId,
     /// The first position wanted.
     pub from: i32,

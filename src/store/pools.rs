@@ -2,9 +2,11 @@
 
 use sqlx::{QueryBuilder, Transaction};
 
-use super::StoreError;
 use super::dialect::{Dialect, Fetches};
+use super::rows::SessionRow;
 use super::writer::Writer;
+use super::{SessionCursor, SessionFilter, StoreError};
+use crate::domain::{PageRequest, Principal};
 
 /// A store's connections.
 pub(crate) trait Pools: Send + Sync {
@@ -32,6 +34,14 @@ pub(crate) trait Pools: Send + Sync {
         &self,
         query: QueryBuilder<Self::Db>,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Reads a page of sessions, in the way that is quickest here.
+    fn read_sessions(
+        &self,
+        who: &Principal,
+        filter: &SessionFilter,
+        page: &PageRequest<SessionCursor>,
+    ) -> impl Future<Output = Result<Vec<SessionRow>, StoreError>> + Send;
 
     /// Begins a transaction that writes.
     fn begin(

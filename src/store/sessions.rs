@@ -242,8 +242,8 @@ impl<S: Pools> SessionStore for S {
         filter: &SessionFilter,
         page: &PageRequest<SessionCursor>,
     ) -> Result<Page<Session>, StoreError> {
-        let rows = self.read(queries::sessions(who, filter, page)).await?;
-        Ok(Page::from_rows(page, all::<SessionRow, _>(rows)?))
+        let rows = self.read_sessions(who, filter, page).await?;
+        Ok(Page::from_rows(page, all(rows)?))
     }
 }
 

@@ -16,10 +16,19 @@ async fn talk(scene: &Scene, session: SessionId, turns: usize) -> Vec<MessageId>
     ids
 }
 
-async fn read(scene: &Scene, ranges: &[(MessageId, i32, i32)]) -> Vec<Vec<MessageId>> {
+async fn read(
+    scene: &Scene,
+    session: SessionId,
+    ranges: &[(MessageId, i32, i32)],
+) -> Vec<Vec<MessageId>> {
     let ranges: Vec<_> = ranges
         .iter()
-        .map(|&(head, from, to)| BranchRange { head, from, to })
+        .map(|&(head, from, to)| BranchRange {
+            session,
+            head,
+            from,
+            to,
+        })
         .collect();
     let branches = scene.store.branches(&scene.who, &ranges).await.unwrap();
     let ids = |branch: &Vec<Message>| branch.iter().map(|m| m.id).collect();
@@ -43,13 +52,13 @@ pub(crate) async fn a_branch_is_read_in_ranges(database: Arc<Database>) {
     ];
     let wanted = ranges.map(|(from, to)| (head, from, to));
     let expected = [0..6, 0..1, 5..6, 2..4, 4..6, 3..3, 6..6, 0..2].map(|r| ids[r].to_vec());
-    assert_eq!(read(&scene, &wanted).await, expected);
+    assert_eq!(read(&scene, session, &wanted).await, expected);
     // One at a time too, and from a message that is not the last.
     for (range, expected) in wanted.iter().zip(&expected) {
-        assert_eq!(read(&scene, &[*range]).await[0], *expected);
+        assert_eq!(read(&scene, session, &[*range]).await[0], *expected);
     }
-    assert_eq!(read(&scene, &[(ids[2], 0, 6)]).await[0], ids[..3]);
-    assert!(read(&scene, &[]).await.is_empty());
+    assert_eq!(read(&scene, session, &[(ids[2], 0, 6)]).await[0], ids[..3]);
+    assert!(read(&scene, session, &[]).await.is_empty());
 }
 
 pub(crate) async fn branches_of_a_tree_are_told_apart(database: Arc<Database>) {
@@ -67,6 +76,7 @@ pub(crate) async fn branches_of_a_tree_are_told_apart(database: Arc<Database>) {
     let unknown = MessageId::new();
     let branches = read(
         &scene,
+        session,
         &[
             (right[3], 0, 8),
             (left[1], 0, 6),
@@ -75,6 +85,10 @@ pub(crate) async fn branches_of_a_tree_are_told_apart(database: Arc<Database>) {
             (other[1], 0, 2),
             (left[1], 3, 5),
             (right[3], 0, 8),
+            // Where nobody has branched off, and just before.
+            (right[3], 0, 2),
+            (left[1], 1, 3),
+            (trunk[1], 1, 3),
         ],
     )
     .await;
@@ -82,9 +96,15 @@ pub(crate) async fn branches_of_a_tree_are_told_apart(database: Arc<Database>) {
     assert_eq!(branches[1], [&trunk[..], &left[..]].concat());
     assert!(branches[2].is_empty());
     assert_eq!(branches[3], [&trunk[1..2], &early[..]].concat());
+    // A message of another session is found all the same.
     assert_eq!(branches[4], other);
     assert_eq!(branches[5], [trunk[3], left[0]]);
     assert_eq!(branches[6], branches[0]);
+    assert_eq!(branches[7], trunk[..2]);
+    assert_eq!(branches[8], trunk[1..3]);
+    assert_eq!(branches[9], trunk[1..2]);
+    let all = read(&scene, elsewhere, &[(other[1], 0, 2), (left[1], 0, 2)]).await;
+    assert_eq!(all, [&other[..], &trunk[..2]]);
 }
 
 pub(crate) async fn messages_belong_to_one_owner(database: Arc<Database>) {
@@ -97,6 +117,6 @@ pub(crate) async fn messages_belong_to_one_owner(database: Arc<Database>) {
         let other = scene.seen_by(tenant, owner);
         let found = other.store.messages_by_id(&other.who, &ids).await.unwrap();
         assert!(found.is_empty());
-        assert!(read(&other, &[(ids[1], 0, 2)]).await[0].is_empty());
+        assert!(read(&other, session, &[(ids[1], 0, 2)]).await[0].is_empty());
     }
 }

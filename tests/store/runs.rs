@@ -236,6 +236,7 @@ pub(crate) async fn a_deleted_session_hides_what_was_in_it(database: Arc<Databas
     let end = scene.end(&started, 2, "Hi");
     store.finish_run(end).await.unwrap();
     let range = BranchRange {
+        session: started.session.id,
         head: started.run.output_message_id,
         from: 0,
         to: 2,

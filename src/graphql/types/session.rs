@@ -69,9 +69,16 @@ impl Session {
         let page = arguments.check::<i32>(&api.limits, true)?;
         let length = self.0.branch_length;
         let (from, to) = stretch(&page, length);
-        let messages = match self.0.head {
-            Some(head) if from < to => load(ctx, BranchRange { head, from, to }).await?,
-            _ => None,
+        let session = self.0.id;
+        let range = self.0.head.filter(|_| from < to).map(|head| BranchRange {
+            session,
+            head,
+            from,
+            to,
+        });
+        let messages = match range {
+            Some(range) => load(ctx, range).await?,
+            None => None,
         };
         Ok(MessagePage(Page {
             items: messages.map_or_else(Vec::new, |messages| messages.to_vec()),

@@ -39,7 +39,10 @@ impl MessageStore for PostgresStore {
             .push_bind(ranges.iter().map(|r| r.from).collect::<Vec<_>>())
             .push_bind(ranges.iter().map(|r| r.to).collect::<Vec<_>>());
         query.push(") WITH ORDINALITY AS w (head, low, high, n))");
-        queries::push_branches(&mut query, who, MESSAGE_COLUMNS);
+        queries::push_walk(&mut query, who, "");
+        query.push(" SELECT w.branch, ").push(MESSAGE_COLUMNS);
+        query.push(" FROM walk w JOIN messages m ON m.id = w.id WHERE w.position < w.high");
+        queries::push_owner(&mut query, "m.", who);
         query.push(" ORDER BY w.branch, w.position");
         let rows: Vec<BranchRow> = self
             .patience

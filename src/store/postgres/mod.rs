@@ -20,8 +20,10 @@ use patience::Patience;
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
+use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{Maintenance, StoreError, WriterSettings};
+use super::{Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings, queries};
+use crate::domain::{PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -152,6 +154,15 @@ impl Pools for PostgresStore {
     async fn execute(&self, query: QueryBuilder<Postgres>) -> Result<u64, StoreError> {
         let done = async { Postgres::execute(&mut *self.pool.acquire().await?, query).await };
         self.patience.wait(done).await
+    }
+
+    async fn read_sessions(
+        &self,
+        who: &Principal,
+        filter: &SessionFilter,
+        page: &PageRequest<SessionCursor>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        self.read(queries::sessions(who, filter, page)).await
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {

@@ -19,30 +19,28 @@ pub(crate) fn messages_by_id<DB: Dialect>(who: &Principal, ids: &[MessageId]) ->
 }
 
 /// Goes on with the statement of `MessageStore::branches` that began with the table
-/// `wanted (branch, head, low, high)`, up to the conditions on what is read, which are
-/// `columns` of `walk w` and `messages m`.
-pub(crate) fn push_branches<DB: Dialect>(
+/// `wanted (branch, head, low, high)`: from each head that fulfils `condition` up to the first
+/// position wanted. Only ids go through the recursion.
+pub(crate) fn push_walk<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     who: &Principal,
-    columns: &str,
+    condition: &str,
 ) {
-    // From each head up to the first position wanted; only ids go through the recursion.
     query.push(
         ", walk (branch, id, parent_id, position, low, high) AS (
            SELECT w.branch, m.id, m.parent_id, m.position, w.low, w.high
-           FROM wanted w JOIN messages m ON m.id = w.head JOIN sessions s ON s.id = m.session_id
-           WHERE s.deleted_at IS NULL AND m.position >= w.low",
+           FROM wanted w CROSS JOIN messages m CROSS JOIN sessions s
+           WHERE m.id = w.head AND s.id = m.session_id
+             AND s.deleted_at IS NULL AND m.position >= w.low",
     );
+    query.push(condition);
     push_owner(query, "m.", who);
     query.push(
         " UNION ALL
            SELECT w.branch, m.id, m.parent_id, m.position, w.low, w.high
-           FROM walk w JOIN messages m ON m.id = w.parent_id WHERE w.position > w.low
-         ) SELECT w.branch, ",
+           FROM walk w CROSS JOIN messages m
+           WHERE m.id = w.parent_id AND w.position > w.low)",
     );
-    query.push(columns);
-    query.push(" FROM walk w JOIN messages m ON m.id = w.id WHERE w.position < w.high");
-    push_owner(query, "m.", who);
 }
 
 /// `(below, relative, id)` of each kin's latest messages, oldest first: whether they are below

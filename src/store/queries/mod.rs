@@ -42,7 +42,7 @@ fn push_in<DB: Dialect>(query: &mut QueryBuilder<DB>, sql: &str, ids: impl Itera
 }
 
 /// Adds `AND <prefix>tenant = … AND <prefix>owner = …`.
-fn push_owner<DB: Dialect>(query: &mut QueryBuilder<DB>, prefix: &str, who: &Principal) {
+pub(crate) fn push_owner<DB: Dialect>(query: &mut QueryBuilder<DB>, prefix: &str, who: &Principal) {
     query.push(" AND ").push(prefix);
     push(query, "tenant = ", Value::Text(&who.tenant));
     query.push(" AND ").push(prefix);

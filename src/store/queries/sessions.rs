@@ -27,27 +27,39 @@ pub(crate) fn sessions<DB: Dialect>(
     filter: &SessionFilter,
     page: &PageRequest<SessionCursor>,
 ) -> QueryBuilder<DB> {
-    let mut query = select_sessions(who);
-    query.push(" AND parent_run_id IS NULL");
+    let mut query = QueryBuilder::new("");
+    push_sessions(&mut query, who, filter, page);
+    query
+}
+
+/// Goes on with the page of sessions.
+pub(crate) fn push_sessions<DB: Dialect>(
+    query: &mut QueryBuilder<DB>,
+    who: &Principal,
+    filter: &SessionFilter,
+    page: &PageRequest<SessionCursor>,
+) {
+    query.push("SELECT ").push(SESSION_COLUMNS);
+    query.push(" FROM sessions WHERE deleted_at IS NULL AND parent_run_id IS NULL");
+    push_owner(query, "", who);
     if let Some(agent) = filter.agent_id {
-        push(&mut query, " AND agent_id = ", Value::Id(agent.uuid()));
+        push(query, " AND agent_id = ", Value::Id(agent.uuid()));
     }
     if let Some(text) = &filter.title_contains {
         // Takes the text as it is, where LIKE would read % and _ in it. lower()
         // knows only ASCII letters, in both databases.
         let text = text.to_ascii_lowercase();
         query.push(" AND ").push(DB::FIND);
-        push(&mut query, "(lower(title), ", Value::Text(&text));
+        push(query, "(lower(title), ", Value::Text(&text));
         query.push(") > 0");
     }
     // Latest first: what comes after a cursor is older than it.
-    push_beyond(&mut query, page.after, "<");
-    push_beyond(&mut query, page.before, ">");
+    push_beyond(query, page.after, "<");
+    push_beyond(query, page.before, ">");
     let direction = if page.from_end { "ASC" } else { "DESC" };
     query.push(" ORDER BY updated_at ").push(direction);
     query.push(", id ").push(direction);
-    push_limit(&mut query, i64::from(page.limit) + 1);
-    query
+    push_limit(query, i64::from(page.limit) + 1);
 }
 
 fn push_beyond<DB: Dialect>(

@@ -7,7 +7,7 @@ use sqlx::types::{Json, Uuid};
 use crate::domain::{Message, MessageId, Part};
 use crate::store::{Kin, StoreError};
 
-use super::{Stamp, all, corrupt, known, known_option};
+use super::{Stamp, corrupt, known, known_option};
 
 /// Columns of [`MessageRow`], from `messages m`.
 pub(crate) const MESSAGE_COLUMNS: &str = "m.id, m.session_id, m.parent_id, m.position, m.role, \
@@ -53,26 +53,21 @@ pub(crate) struct BranchRow {
     message: MessageRow,
 }
 
-/// All messages of one branch, in order, and which of the wanted branches it is.
-#[derive(FromRow)]
-pub(crate) struct WholeBranchRow {
-    branch: i64,
-    messages: Json<Vec<MessageRow>>,
-}
-
-/// Puts each of the `count` branches that were asked for in its place.
-pub(crate) fn whole_branches(
-    rows: Vec<WholeBranchRow>,
+/// Sorts messages, which are one JSON value, into the `count` branches that were asked for.
+pub(crate) fn sorted_branches(
+    json: Option<&str>,
     count: usize,
 ) -> Result<Vec<Vec<Message>>, StoreError> {
+    let rows: Vec<(usize, MessageRow)> = serde_json::from_str(json.unwrap_or("[]"))
+        .map_err(|error| corrupt("messages", &error.to_string()))?;
     let mut branches = vec![Vec::new(); count];
-    for row in rows {
-        let branch = usize::try_from(row.branch)
-            .ok()
-            .and_then(|at| branches.get_mut(at));
-        if let Some(branch) = branch {
-            *branch = all(row.messages.0)?;
+    for (branch, row) in rows {
+        if let Some(branch) = branches.get_mut(branch) {
+            branch.push(Message::try_from(row)?);
         }
+    }
+    for branch in &mut branches {
+        branch.sort_unstable_by_key(|message: &Message| message.position);
     }
     Ok(branches)
 }

@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use sqlx::FromRow;
 use sqlx::types::{Json, Uuid};
 
@@ -19,7 +20,8 @@ pub(crate) const SESSION_COLUMNS: &str = "id, agent_id, parent_run_id, title, me
 pub(crate) const LOCKED_SESSION_COLUMNS: &str = "id, tenant, owner, agent_id, parent_run_id, title, metadata, \
     head_message_id, branch_length, enqueued_runs, turns, created_at, updated_at";
 
-#[derive(FromRow)]
+/// One row, or in JSON an array of [`SESSION_COLUMNS`].
+#[derive(FromRow, Deserialize)]
 pub(crate) struct SessionRow {
     id: Uuid,
     agent_id: Uuid,

@@ -1,20 +1,68 @@
 //! Messages, alone and by branch.
 
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use crate::domain::{Message, MessageId, Principal};
-use crate::store::rows::{KinRow, MessageRow, WholeBranchRow, all, by_kin, whole_branches};
+use crate::store::rows::{KinRow, MessageRow, all, by_kin, sorted_branches};
 use crate::store::{BranchRange, Kin, MessageStore, StoreError, queries};
 
 use super::SqliteStore;
 
-/// A message as one value. A row comes from the connection's thread by itself, with a change of
-/// threads there and back, and each of its columns is copied twice; for a page of messages
-/// that costs more than finding them.
-const MESSAGE_JSON: &str = "json_array(hex(m.id), hex(m.session_id), \
-    CASE WHEN m.parent_id IS NOT NULL THEN hex(m.parent_id) END, m.position, m.role, \
-    hex(m.run_id), json(m.parts), m.finish_reason, m.created_at)";
+/// A message as JSON, an array of [`crate::store::rows::MESSAGE_COLUMNS`]; its parts are JSON
+/// already. A row comes from the connection's thread by itself, with a change of threads there
+/// and back, and each of its columns is copied twice; for a page of messages that costs more
+/// than finding them.
+const MESSAGE_JSON: &str = "concat('[\"', hex(m.id), '\",\"', hex(m.session_id), \
+    CASE WHEN m.parent_id IS NULL THEN '\",null,' ELSE concat('\",\"', hex(m.parent_id), '\",') END, \
+    m.position, ',\"', m.role, '\",\"', hex(m.run_id), '\",', m.parts, \
+    CASE WHEN m.finish_reason IS NULL THEN ',null,' ELSE concat(',\"', m.finish_reason, '\",') END, \
+    m.created_at, ']')";
+
+/// The wanted stretches that have one message at each of their positions, and so are found by
+/// position, without the walk from message to message. Counting costs an index alone.
+const STRAIGHT: &str = ", straight (branch, session, low, high) AS MATERIALIZED (
+       SELECT w.branch, w.session, w.low, w.high
+       FROM wanted w CROSS JOIN messages m ON m.id = w.head
+         CROSS JOIN sessions s ON s.id = m.session_id
+       WHERE s.deleted_at IS NULL AND m.session_id = w.session AND m.position >= w.high - 1
+         AND w.high - w.low = (SELECT count(*) FROM messages c
+           WHERE c.session_id = w.session AND c.position >= w.low AND c.position < w.high)";
+
+/// All messages of the stretches as one value, in any order.
+async fn read(
+    pool: &SqlitePool,
+    who: &Principal,
+    ranges: &[BranchRange],
+) -> Result<Option<String>, StoreError> {
+    let mut query =
+        QueryBuilder::new("WITH RECURSIVE wanted (branch, session, head, low, high) AS (");
+    query.push_values(ranges.iter().enumerate(), |mut row, (index, range)| {
+        row.push_bind(i64::try_from(index).unwrap_or(i64::MAX))
+            .push_bind(range.session.uuid())
+            .push_bind(range.head.uuid())
+            .push_bind(range.from)
+            .push_bind(range.to);
+    });
+    query.push(")").push(STRAIGHT);
+    queries::push_owner(&mut query, "m.", who);
+    query.push(")");
+    let not_straight = " AND w.branch NOT IN (SELECT branch FROM straight)";
+    queries::push_walk(&mut query, who, not_straight);
+    // CROSS JOIN, because SQLite would otherwise guess which side is small.
+    query.push(" SELECT concat('[', group_concat(concat('[', branch, ',', message, ']')), ']') ");
+    query.push("FROM (SELECT t.branch, ").push(MESSAGE_JSON);
+    query.push(
+        " AS message FROM straight t CROSS JOIN messages m ON m.session_id = t.session
+            AND m.position >= t.low AND m.position < t.high
+          UNION ALL SELECT w.branch, ",
+    );
+    query.push(MESSAGE_JSON);
+    query.push(" FROM walk w CROSS JOIN messages m ON m.id = w.id WHERE w.position < w.high");
+    queries::push_owner(&mut query, "m.", who);
+    query.push(")");
+    Ok(query.build_query_scalar().fetch_one(pool).await?)
+}
 
 #[async_trait]
 impl MessageStore for SqliteStore {
@@ -35,19 +83,8 @@ impl MessageStore for SqliteStore {
         if ranges.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = QueryBuilder::new("WITH RECURSIVE wanted (branch, head, low, high) AS (");
-        query.push_values(ranges.iter().enumerate(), |mut row, (index, range)| {
-            row.push_bind(i64::try_from(index).unwrap_or(i64::MAX))
-                .push_bind(range.head.uuid())
-                .push_bind(range.from)
-                .push_bind(range.to);
-        });
-        query.push(")");
-        let columns = format!("json_group_array({MESSAGE_JSON} ORDER BY w.position) AS messages");
-        queries::push_branches(&mut query, who, &columns);
-        query.push(" GROUP BY w.branch");
-        let rows: Vec<WholeBranchRow> = query.build_query_as().fetch_all(&self.reads).await?;
-        whole_branches(rows, ranges.len())
+        let read = read(&self.reads, who, ranges).await?;
+        sorted_branches(read.as_deref(), ranges.len())
     }
 
     async fn kin(

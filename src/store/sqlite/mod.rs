@@ -6,6 +6,7 @@ mod committer;
 mod dialect;
 mod messages;
 mod presence;
+mod sessions;
 mod statements;
 
 use std::path::{Path, PathBuf};
@@ -25,8 +26,10 @@ use presence::Presence;
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
+use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{Maintenance, StoreError, WriterSettings};
+use super::{Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings};
+use crate::domain::{PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -155,6 +158,15 @@ impl Pools for SqliteStore {
 
     async fn execute(&self, query: QueryBuilder<Sqlite>) -> Result<u64, StoreError> {
         Sqlite::execute(&mut *self.writes.acquire().await?, query).await
+    }
+
+    async fn read_sessions(
+        &self,
+        who: &Principal,
+        filter: &SessionFilter,
+        page: &PageRequest<SessionCursor>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::read_page(&self.reads, who, filter, page).await
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
