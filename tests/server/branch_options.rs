@@ -101,8 +101,8 @@ async fn what_a_branch_cannot_ask_is_refused_with_its_place() {
     for (field, value, place) in [
         (
             "clientTools",
-            json!([tool("calculator")]),
-            "input.clientTools.0.name",
+            json!([tool("show_map"), tool("calculator")]),
+            "input.clientTools.1.name",
         ),
         // The tool that has to be called goes away.
         ("clientTools", json!([]), "input.toolChoice"),
