@@ -196,7 +196,7 @@ pub struct Rewind {
     pub head: Option<MessageId>,
     /// The length of the branch up to there.
     pub branch_length: i32,
-    /// The agent that has the session again, if the run has handed it to another one.
+    /// The agent that had the session; of an end, only where the run has handed it to another.
     pub agent: Option<AgentId>,
 }
 

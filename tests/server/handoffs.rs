@@ -12,7 +12,7 @@ use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::server::Setup;
 use crate::support::talk::{
-    chat, check_sequences, ended_run, events, follow, half_said, run_events, send, string,
+    chat, check_sequences, ended_run, events, follow, half_said, kinds, run_events, send, string,
 };
 use crate::support::upstream::{Script, Upstream};
 use crate::support::wait::soon;
@@ -70,11 +70,6 @@ pub(crate) async fn agents_of(client: &Client, session: &str, run: &str) -> [Str
     let instructions = string(&run["agentVersion"]["instructions"]);
     assert_eq!(instructions, format!("You are the {name}."));
     [string(&session["agent"]["name"]), name]
-}
-
-fn kinds(log: &[Value]) -> Vec<String> {
-    let kinds = log.iter().map(|event| string(&event["__typename"]));
-    kinds.collect()
 }
 
 async fn log_of(client: &Client, run: &str) -> Vec<Value> {

@@ -10,7 +10,7 @@ use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::server::Setup;
 use crate::support::talk::{
-    chat, check_sequences, ended_run, events, follow, run, run_events, send, string,
+    chat, check_sequences, ended_run, events, follow, kinds, run, run_events, send, string,
 };
 use crate::support::upstream::{Script, Upstream};
 use crate::support::wait::eventually;
@@ -74,12 +74,6 @@ pub(crate) fn told(upstream: &Upstream, call: usize) -> Vec<String> {
     messages
         .filter(|message| message["role"] == "tool")
         .map(|message| string(&message["content"]))
-        .collect()
-}
-
-pub(crate) fn kinds(log: &[Value]) -> Vec<String> {
-    log.iter()
-        .map(|event| string(&event["__typename"]))
         .collect()
 }
 

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::agent_tools::{agents, calculates};
 use crate::interrupts::{
-    RESOLVE, approve, calculates_twice, careful, kinds, refusal, reject, resolve, told, waits,
+    RESOLVE, approve, calculates_twice, careful, refusal, reject, resolve, told, waits,
 };
 use crate::support::database::Database;
-use crate::support::talk::{check_sequences, ended_run, run_events, send};
+use crate::support::talk::{check_sequences, ended_run, kinds, run_events, send};
 use crate::support::upstream::Script;
 
 pub(crate) async fn wrong_answers_are_refused_and_nothing_is_lost(db: Arc<Database>) {

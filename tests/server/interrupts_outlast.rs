@@ -7,14 +7,12 @@ use talkgraph::app::Ended;
 use tempfile::TempDir;
 
 use crate::agent_tools::{agents, calculates, call, called};
-use crate::interrupts::{
-    RESOLVE, approve, calculates_twice, careful, kinds, parts, resolve, told, waits,
-};
+use crate::interrupts::{RESOLVE, approve, calculates_twice, careful, parts, resolve, told, waits};
 use crate::shutdown::process;
 use crate::support::database::Database;
 use crate::support::faulty::{Fault, Faulty};
 use crate::support::talk::{
-    all, check_sequences, ended_run, events, follow, run, run_events, send,
+    all, check_sequences, ended_run, events, follow, kinds, run, run_events, send,
 };
 use crate::support::upstream::{Script, Upstream};
 
