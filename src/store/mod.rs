@@ -1,9 +1,9 @@
 //! All SQL. One trait for each aggregate, in a file with what both databases do alike
-//! ([`pools`]); one folder for each database with what it does in its own way ([`dialect`]).
+//! (`pools`); one folder for each database with what it does in its own way (`dialect`).
 //! Nothing outside this room knows which database it is.
 //!
-//! Every read takes the [`Principal`] and returns only its rows. What belongs to somebody
-//! else is not found, exactly as what does not exist.
+//! Every read takes the [`Principal`](crate::domain::Principal) and returns only its rows. What
+//! belongs to somebody else is not found, exactly as what does not exist.
 
 pub(crate) mod agents;
 pub(crate) mod commit;
