@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::domain::time::now;
@@ -20,7 +19,9 @@ use super::ending::Ending;
 use super::files::Contents;
 use super::follow::POLL;
 use super::interrupt::Question;
-use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, LogError};
+use super::limits::Limits;
+use super::log::{Change, LogError};
+use super::outage::patiently;
 use super::start::Place;
 use super::steps::Next;
 
@@ -230,7 +231,7 @@ impl Execution {
             Begin::Answered { step } => next = Next::Conclude(step),
             Begin::Resumed { step } => next = Next::Tools(step),
         }
-        let timeout = self.timeout();
+        let timeout = self.limits().run_timeout;
         let left = timeout.saturating_sub(self.ending.worked);
         let answered = tokio::time::timeout(left, self.answer(next)).await;
         answered.unwrap_or_else(|_| {
@@ -317,17 +318,14 @@ impl Execution {
         Ok(())
     }
 
-    fn timeout(&self) -> Duration {
-        let most = self.ending.runner.limits.timeout;
-        let own = self.agent.current.spec.limits.run_timeout_s;
-        own.map_or(most, |seconds| most.min(Duration::from_secs(seconds)))
+    /// What the run may take while it is this agent's.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::of(&self.ending.runner.limits, &self.agent.current.spec)
     }
 
     /// The branch up to the message that is answered, as much of it as the model is shown.
     pub(super) async fn history(&self) -> Result<Vec<Message>, Stop> {
-        let most = self.ending.runner.limits.history_messages;
-        let own = self.agent.current.spec.limits.history_messages;
-        let earlier = own.map_or(most, |own| own.min(most));
+        let earlier = self.limits().history_messages;
         let position = self.input.position;
         let from = position.saturating_sub_unsigned(earlier).max(0);
         if from == position {
@@ -341,9 +339,7 @@ impl Execution {
         };
         let (runner, who) = (&self.ending.runner, &self.ending.who);
         let ranges = [range];
-        let read = self
-            .patiently(|| runner.store.branches(who, &ranges))
-            .await?;
+        let read = self.read(|| runner.store.branches(who, &ranges)).await?;
         Ok(read.into_iter().next().unwrap_or_default())
     }
 
@@ -351,25 +347,15 @@ impl Execution {
     pub(super) async fn files(&self, history: &[Message]) -> Result<Contents, Stop> {
         let (runner, who) = (&self.ending.runner, &self.ending.who);
         let read = || runner.shown_files(who, &self.agent, history);
-        Ok(self.patiently(read).await?)
+        Ok(self.read(read).await?)
     }
 
     /// Reads: an outage at the beginning is waited for as one in the middle is.
-    async fn patiently<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
+    async fn read<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        let deadline = Instant::now() + self.ending.runner.limits.store_outage;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match read().await {
-                Err(StoreError::Unavailable(_)) if Instant::now() < deadline => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                read => return read,
-            }
-        }
+        patiently(self.ending.runner.limits.store_outage, read).await
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), LogError> {

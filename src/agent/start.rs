@@ -107,11 +107,7 @@ impl Runner {
         if let Some(earlier) = self.earlier(&who, &request).await? {
             return Ok(earlier);
         }
-        let (session, agent) = self.place(&who, &request).await?;
-        check_variables(&who, &agent, &request)?;
-        check_tool_choice(&agent, &request.options)?;
-        self.check_files(&agent, &request.files)?;
-        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
+        let (session, mut agent) = self.place(&who, &request).await?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
             Some(session) if request.makes_room() => Some(self.rooms.take(session).await),
@@ -130,9 +126,17 @@ impl Runner {
                 Ok(started) => break started,
                 Err(StoreError::ActiveRun(run)) if request.makes_room() && tries < room::TRIES => {
                     let made = self.make_room(&who, run, request.on_active).await;
-                    if let Err(error) = made {
-                        self.drop_files(&who, &request.files).await;
-                        return Err(error);
+                    // The run may have handed the session to another agent, or given it back.
+                    let placed = match made {
+                        Ok(()) => self.place(&who, &request).await,
+                        Err(error) => Err(error),
+                    };
+                    match placed {
+                        Ok((_, now)) => agent = now,
+                        Err(error) => {
+                            self.drop_files(&who, &request.files).await;
+                            return Err(error);
+                        }
                     }
                     tries += 1;
                 }
@@ -174,8 +178,21 @@ impl Runner {
         }
     }
 
-    /// Finds the session and the agent a run is for.
+    /// Finds the session and the agent a run is for, and refuses what that agent cannot answer.
     async fn place(
+        &self,
+        who: &Principal,
+        request: &StartRequest,
+    ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
+        let (session, agent) = self.find_place(who, request).await?;
+        check_variables(who, &agent, request)?;
+        check_tool_choice(&agent, &request.options)?;
+        self.check_files(&agent, &request.files)?;
+        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
+        Ok((session, agent))
+    }
+
+    async fn find_place(
         &self,
         who: &Principal,
         request: &StartRequest,

@@ -124,7 +124,7 @@ impl Execution {
         let mut messages = prompt.messages.clone();
         messages.extend(prompt::spoken(ending.answer.parts()));
         messages.extend(self.repair_messages());
-        let most = ending.runner.limits.max_output_tokens;
+        let most = self.limits().max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
         request.tools = prompt.toolbox.specs();
         request.tools.extend(prompt.team.specs());
@@ -136,7 +136,7 @@ impl Execution {
     async fn make_step(&mut self, step: u32, prompt: &Prompt) -> Result<(), Stop> {
         let request = self.request(prompt);
         let span = tracing::info_span!("step", step, model = self.ending.run.model);
-        let timeout = self.step_timeout();
+        let timeout = self.limits().step_timeout;
         let made = tokio::time::timeout(
             timeout,
             self.step(step, request, prompt.newest).instrument(span),
@@ -284,9 +284,7 @@ impl Execution {
 
     /// Says that the step after `step` begins; returns which one that is.
     pub(super) fn begin_step(&mut self, step: u32, purpose: StepPurpose) -> Result<u32, Stop> {
-        let most = self.ending.runner.limits.max_steps;
-        let own = self.agent.current.spec.limits.max_steps;
-        let most = own.map_or(most, |own| own.min(most));
+        let most = self.limits().max_steps;
         if step >= most {
             return Err(Stop::Failed(RunError {
                 code: RunErrorCode::TooManySteps,
@@ -308,7 +306,7 @@ impl Execution {
 
     /// Whether the run may go on after a step, as far as its agent limits what it costs.
     pub(super) fn check_cost(&self) -> Result<(), Stop> {
-        let Some(most) = self.agent.current.spec.limits.max_cost_usd else {
+        let Some(most) = self.limits().max_cost_usd else {
             return Ok(());
         };
         let message = match self.ending.run.cost {
@@ -322,14 +320,6 @@ impl Execution {
             message,
             retryable: false,
         }))
-    }
-
-    fn step_timeout(&self) -> std::time::Duration {
-        let most = self.ending.runner.limits.step_timeout;
-        let own = self.agent.current.spec.limits.step_timeout_s;
-        own.map_or(most, |seconds| {
-            most.min(std::time::Duration::from_secs(seconds))
-        })
     }
 }
 
