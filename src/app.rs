@@ -1,10 +1,13 @@
 //! The composition root: makes everything expensive once, in order, and takes it down again.
 
+mod error;
 mod guard;
+mod limits;
 mod models;
 mod reload;
 mod store;
 mod tools;
+mod transport;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,80 +15,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::http::HeaderValue;
-use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{
-    AgentFileError, Catalog, Rules, RunLimits, Runner, read_agent_files, read_checked,
-};
+use crate::agent::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
-use crate::config::{
-    AuthSettings, ConfigError, HttpSettings, LimitSettings, RunSettings, Settings, ms,
-};
+use crate::config::{AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, ms};
 use crate::domain::{AgentSpec, Principal};
-use crate::graphql::{self, Api, ApiLimits};
-use crate::guard::{ManifestError, Trust};
-use crate::http::{self, Connections, Server, Transport};
+use crate::graphql::{self, Api};
+use crate::http::{self, Connections, Server};
 use crate::operation::Endpoint;
-use crate::store::sqlite::BackupError;
-use crate::store::{SharedStore, StoreError};
+use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
 
+pub use error::StartError;
+use limits::{api_limits, run_limits};
 pub use models::ModelError;
 pub use reload::AgentFiles;
 use tools::operations::Documents;
+use transport::transport;
 
 /// How long streams get to be told how they end.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// How long connections get to end once nothing more is sent on them.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-
-/// Why the server does not start, or a command is not carried out: one line that says what
-/// to do.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// A setting.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// An agent file.
-    #[error(transparent)]
-    Agents(#[from] AgentFileError),
-    /// The trusted documents.
-    #[error("documents.manifest: {0}")]
-    Manifest(#[from] ManifestError),
-    /// A model.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The database.
-    #[error("database {url}: {error}")]
-    Store {
-        /// Where it is, without its password.
-        url: String,
-        /// What is wrong.
-        error: StoreError,
-    },
-    /// A backup.
-    #[error("backup: {0}")]
-    Backup(#[from] BackupError),
-    /// A backup of what has better means of its own.
-    #[error("backup: {0} is PostgreSQL: use pg_dump")]
-    BackupOfPostgres(String),
-    /// The address.
-    #[error("cannot listen on {address}: {error} (setting http.port)")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        error: std::io::Error,
-    },
-    /// The listener failed while serving.
-    #[error("the listener failed: {0}")]
-    Serve(std::io::Error),
-}
 
 /// How the server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -320,103 +275,8 @@ pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
-    RunLimits {
-        active: settings.active,
-        queued: settings.queued,
-        timeout: Duration::from_secs(settings.timeout_s),
-        history_messages: settings.history_messages,
-        answer_bytes: settings.answer_bytes,
-        tail_events: settings.tail_events,
-        lease: Duration::from_secs(settings.lease_s),
-        idempotency_ttl: Duration::from_secs(settings.idempotency_ttl_s),
-        step_timeout: Duration::from_secs(settings.step_timeout_s),
-        max_steps: settings.max_steps,
-        parallel_tools: settings.parallel_tools,
-        tool_mistakes: settings.tool_mistakes,
-        max_handoffs: settings.max_handoffs,
-        max_depth: settings.max_depth,
-        output_repairs: settings.output_repairs,
-        max_output_tokens: settings.max_output_tokens,
-        store_outage: Duration::from_secs(settings.store_outage_s),
-        on_restart: settings.on_restart,
-        restarts: settings.restarts,
-        session_queue: settings.session_queue,
-        log_retention: Some(settings.log_retention_s)
-            .filter(|seconds| *seconds > 0)
-            .map(Duration::from_secs),
-        interrupt_expiry: Duration::from_secs(settings.interrupt_expiry_s),
-        interrupts: settings.interrupts,
-        client_output_bytes: output_bytes,
-        behind_events: settings.subscriber_behind_events,
-        lag_events: settings.subscriber_lag_events,
-    }
-}
-
 /// What fetches files that clients send by their URL, if anything does.
 fn file_fetch(limits: &LimitSettings, client: EgressClient) -> Option<FileFetch> {
     let timeout = ms(limits.file_url_timeout_ms);
     (!timeout.is_zero()).then(|| FileFetch::new(client, limits.file_bytes, timeout))
-}
-
-fn api_limits(settings: &Settings) -> ApiLimits {
-    let (limits, http) = (&settings.limits, &settings.http);
-    ApiLimits {
-        message_bytes: limits.message_bytes,
-        files: limits.files,
-        file_bytes: limits.file_bytes,
-        title_chars: limits.title_chars,
-        metadata_bytes: limits.metadata_bytes,
-        variables_bytes: limits.variables_bytes,
-        variables_depth: limits.variables_depth,
-        agents: settings.agents.per_tenant,
-        agent_versions: settings.agents.versions,
-        page_size: limits.page_size,
-        page_size_default: limits.page_size_default,
-        query_nesting: limits.query_nesting,
-        // A little before the request itself times out, to be able to name the run.
-        chat_timeout: ms(http.request_timeout_ms).mul_f32(0.9),
-        introspection: http.introspection,
-    }
-}
-
-fn transport(all: &Settings) -> Result<Transport, ConfigError> {
-    let settings = &all.http;
-    let only_trusted = all.documents.trusted_documents == Trust::Only;
-    let origins = settings.cors_origins.iter().map(|origin| {
-        let value = HeaderValue::from_str(origin)
-            .ok()
-            .filter(|_| is_origin(origin));
-        value.ok_or_else(|| {
-            let why = format!("{origin:?} must be an origin such as https://app.example.com");
-            ConfigError::invalid("http.cors_origins", why)
-        })
-    });
-    Ok(Transport {
-        body_limit: settings.body_limit_bytes,
-        body_timeout: ms(settings.body_timeout_ms),
-        query_timeout: ms(settings.query_timeout_ms),
-        request_timeout: ms(settings.request_timeout_ms),
-        errors: all.limits.errors,
-        cors_origins: origins.collect::<Result<_, _>>()?,
-        introspection: settings.introspection && !only_trusted,
-        graphiql: settings.graphiql && settings.introspection && !only_trusted,
-        keep_alive: ms(settings.keep_alive_ms),
-        stream_stall_timeout: ms(settings.stream_stall_timeout_ms),
-        streams: settings.streams,
-        websocket_init_timeout: ms(settings.websocket_init_timeout_ms),
-        websocket_message_bytes: settings.websocket_message_bytes,
-        websocket_operations: settings.websocket_operations,
-        websocket_connections: settings.websocket_connections,
-        websocket_connections_total: settings.websocket_connections_total,
-        websocket_stall_timeout: ms(settings.websocket_stall_timeout_ms),
-    })
-}
-
-/// Scheme and authority, nothing after it (RFC 6454, section 6.1).
-fn is_origin(origin: &str) -> bool {
-    let rest = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"));
-    rest.is_some_and(|authority| !authority.is_empty() && !authority.contains('/'))
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    ConcurrencyPolicy, Message, MessageId, Principal, Role, RunId, RunOptions, SessionId,
+    ConcurrencyPolicy, Message, MessageId, Principal, Role, RunId, RunOptions, RunOverrides,
+    SessionId,
 };
 use crate::store::{RunInput, UNPLACED};
 
@@ -18,10 +19,8 @@ pub struct Branching {
     pub message: MessageId,
     /// What happens to a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
-    /// What is asked of the run that makes it: its variables; the rest is as before.
-    pub options: RunOptions,
-    /// Whether the run has the variables of the one that it repeats.
-    pub keeps_variables: bool,
+    /// In what the run that makes it is asked otherwise than the one that it repeats.
+    pub overrides: RunOverrides,
     /// The headers of the caller's request that tools of the run may pass on.
     pub headers: CallerHeaders,
     /// The client's key: the same one with the same request gives the same run.
@@ -34,17 +33,18 @@ impl Runner {
     pub async fn regenerate(
         self: &Arc<Self>,
         who: Principal,
-        mut at: Branching,
+        at: Branching,
     ) -> Result<Started, StartError> {
         let mut message = self.message(&who, at.message).await?;
-        self.ask_the_same(&who, &mut at, message.run_id).await?;
+        let before = self.options_of(&who, message.run_id).await?;
         if let (Role::Assistant, Some(parent)) = (message.role, message.parent_id) {
             message = self.message(&who, parent).await?;
         }
         let session = message.session_id;
         let nothing = (String::new(), Vec::new());
         let input = RunInput::Again(message);
-        self.start_at(who, at, session, nothing, input).await
+        self.start_at(who, at, before, session, nothing, input)
+            .await
     }
 
     /// Says something, text and files, instead of a message, which stays beside the new one,
@@ -52,35 +52,24 @@ impl Runner {
     pub async fn edit(
         self: &Arc<Self>,
         who: Principal,
-        mut at: Branching,
+        at: Branching,
         said: (String, Vec<SentFile>),
     ) -> Result<Started, StartError> {
         let message = self.message(&who, at.message).await?;
         if message.role != Role::User {
             return Err(StartError::NotFromUser(at.message));
         }
-        self.ask_the_same(&who, &mut at, message.run_id).await?;
+        let before = self.options_of(&who, message.run_id).await?;
         let session = message.session_id;
         let input = RunInput::Beside(message);
-        self.start_at(who, at, session, said, input).await
+        self.start_at(who, at, before, session, said, input).await
     }
 
-    /// Asks the same of the new run as of the one that made this message, or was started by it.
-    async fn ask_the_same(
-        &self,
-        who: &Principal,
-        at: &mut Branching,
-        run: RunId,
-    ) -> Result<(), StartError> {
-        let run = self.store.runs_by_id(who, &[run]).await;
-        let Some(mut before) = run.map_err(StartError::Store)?.pop() else {
-            return Ok(());
-        };
-        if !at.keeps_variables {
-            before.options.variables = std::mem::take(&mut at.options.variables);
-        }
-        at.options = before.options;
-        Ok(())
+    /// What was asked of the run that has made a message, or was started by it.
+    async fn options_of(&self, who: &Principal, run: RunId) -> Result<RunOptions, StartError> {
+        let found = self.store.runs_by_id(who, &[run]).await;
+        let run = found.map_err(StartError::Store)?.pop();
+        Ok(run.map(|run| run.options).unwrap_or_default())
     }
 
     async fn message(&self, who: &Principal, id: MessageId) -> Result<Message, StartError> {
@@ -97,6 +86,7 @@ impl Runner {
         self: &Arc<Self>,
         who: Principal,
         at: Branching,
+        before: RunOptions,
         session: SessionId,
         (text, files): (String, Vec<SentFile>),
         input: RunInput,
@@ -107,7 +97,7 @@ impl Runner {
             agent: None,
             text,
             files,
-            options: at.options,
+            options: at.overrides.over(before),
             headers: at.headers,
             input,
             on_active: at.on_active,

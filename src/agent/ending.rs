@@ -13,7 +13,8 @@ use crate::store::{FinishedRun, Rewind, StoreError, Turn};
 
 use super::Runner;
 use super::answer::Answer;
-use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, RunLog};
+use super::log::{Change, RunLog};
+use super::outage::Pauses;
 use super::team::Children;
 
 /// How long a run that another server shall take up may take to write what it has.
@@ -29,7 +30,7 @@ pub(super) struct Ending {
     pub(super) answer: Answer,
     /// The place of the message that is answered.
     pub(super) input_position: i32,
-    /// Where the branch ends if the run is withdrawn: before its own messages.
+    /// What the session goes back to if the run is withdrawn: how it was before.
     pub(super) before: Option<Rewind>,
     /// Events that go into the log together with the end.
     pub(super) pending: Vec<EventBody>,
@@ -91,6 +92,7 @@ impl Ending {
         self.before = Some(Rewind {
             head: turn.parent,
             branch_length: turn.position,
+            agent: Some(turn.agent),
         });
     }
 
@@ -98,7 +100,7 @@ impl Ending {
     /// up only when the server stops or the run is no longer ours.
     pub(super) async fn finish(&mut self, mut end: RunEnd) {
         let mut mend = self.log.is_broken();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             match self.try_finish(&end, mend).await {
                 Ok(()) => return,
@@ -116,7 +118,7 @@ impl Ending {
             }
             mend = true;
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = pauses.pause() => {}
                 () = self.runner.abandon.cancelled() => return,
             }
         }
@@ -214,9 +216,13 @@ impl Ending {
         })
     }
 
-    /// Where the branch goes back to when the run was stopped to be withdrawn.
+    /// What the session goes back to when the run was stopped to be withdrawn.
     fn rewind(&self, run: &Run) -> Option<Rewind> {
         let withdrawn = run.status == RunStatus::Cancelled && self.live.is_withdrawn();
-        self.before.filter(|_| withdrawn && !run.enqueued)
+        let before = self.before.filter(|_| withdrawn && !run.enqueued)?;
+        Some(Rewind {
+            agent: before.agent.filter(|_| self.handoffs > 0),
+            ..before
+        })
     }
 }

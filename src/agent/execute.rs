@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::domain::time::now;
@@ -19,7 +18,9 @@ use crate::tool::CallerHeaders;
 use super::ending::Ending;
 use super::follow::POLL;
 use super::interrupt::Question;
-use super::log::{Change, FIRST_PAUSE, LONGEST_PAUSE, LogError};
+use super::limits::Limits;
+use super::log::{Change, LogError};
+use super::outage::patiently;
 use super::start::Place;
 use super::steps::Next;
 
@@ -248,7 +249,7 @@ impl Execution {
             Begin::Answered { step } => Next::Conclude(step),
             Begin::Resumed { step } => Next::Tools(step),
         };
-        let timeout = self.timeout();
+        let timeout = self.limits().run_timeout;
         let left = timeout.saturating_sub(self.ending.worked);
         let answered = tokio::time::timeout(left, self.answer(next)).await;
         answered.unwrap_or_else(|_| {
@@ -335,28 +336,17 @@ impl Execution {
         Ok(())
     }
 
-    fn timeout(&self) -> Duration {
-        let most = self.ending.runner.limits.timeout;
-        let own = self.agent.current.spec.limits.run_timeout_s;
-        own.map_or(most, |seconds| most.min(Duration::from_secs(seconds)))
+    /// What the run may take while it is this agent's.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::of(&self.ending.runner.limits, &self.agent.current.spec)
     }
 
     /// Reads: an outage at the beginning is waited for as one in the middle is.
-    pub(super) async fn patiently<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
+    pub(super) async fn read<T, F>(&self, read: impl Fn() -> F + Send) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        let deadline = Instant::now() + self.ending.runner.limits.store_outage;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match read().await {
-                Err(StoreError::Unavailable(_)) if Instant::now() < deadline => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                read => return read,
-            }
-        }
+        patiently(self.ending.runner.limits.store_outage, read).await
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), LogError> {

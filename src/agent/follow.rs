@@ -1,5 +1,6 @@
 //! Following a run: the log up to the live tail, then the tail, in one number space.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,19 +65,6 @@ impl Runner {
         }
     }
 
-    /// Waits with `wait`, or is ended because the server stops. What is ready is told first.
-    pub(super) async fn or_stopping(
-        &self,
-        after: Option<u64>,
-        wait: impl Future<Output = ()>,
-    ) -> Result<(), FollowError> {
-        tokio::select! {
-            biased;
-            () = wait => Ok(()),
-            () = self.stopping.cancelled() => Err(FollowError::Stopping { after }),
-        }
-    }
-
     pub(super) fn events(
         self: &Arc<Self>,
         who: Principal,
@@ -89,13 +77,15 @@ impl Runner {
             // One that reads what was there before it came is not behind.
             let mut caught_up = false;
             let mut news: Option<watch::Receiver<()>> = None;
+            // One place in the line for all waits.
+            let mut stopping = pin!(runner.stopping.cancelled());
             loop {
                 let batch = match live.as_ref().map(|live| live.ready(after, BATCH as usize)) {
                     Some(Ready::Events(events)) => events,
                     Some(Ready::Nothing) => {
                         caught_up = true;
                         if let Some(live) = &live {
-                            runner.or_stopping(Some(after), live.wait(after)).await?;
+                            or_stopping(&mut stopping, Some(after), live.wait(after)).await?;
                         }
                         continue;
                     }
@@ -120,7 +110,7 @@ impl Runner {
                             let patience = runner.patience(&stored);
                             let _ = tokio::time::timeout(patience, news.changed()).await;
                         };
-                        runner.or_stopping(Some(after), wait).await?;
+                        or_stopping(&mut stopping, Some(after), wait).await?;
                     } else {
                         // Looks once more, so that nothing is missed in between.
                         news = Some(runner.bus.news().of_session(stored.session_id));
@@ -149,6 +139,19 @@ impl Runner {
             }
         }
         .boxed()
+    }
+}
+
+/// Waits with `wait`, or is ended because the server stops. What is ready is told first.
+pub(super) async fn or_stopping(
+    stopping: impl Future<Output = ()>,
+    after: Option<u64>,
+    wait: impl Future<Output = ()>,
+) -> Result<(), FollowError> {
+    tokio::select! {
+        biased;
+        () = wait => Ok(()),
+        () = stopping => Err(FollowError::Stopping { after }),
     }
 }
 

@@ -12,18 +12,11 @@ pub(super) fn first_after(summary: Option<&Summary>) -> i32 {
 }
 
 impl Execution {
-    /// How many earlier messages the model is shown at most.
-    pub(super) fn most_history(&self) -> u32 {
-        let most = self.ending.runner.limits.history_messages;
-        let own = self.agent.current.spec.limits.history_messages;
-        own.map_or(most, |own| own.min(most))
-    }
-
     /// The branch up to the message that is answered, as much of it as the model is shown:
     /// what a summary covers it is not.
     pub(super) async fn history(&self, summary: Option<&Summary>) -> Result<Vec<Message>, Stop> {
         let position = self.input.position;
-        let from = position.saturating_sub_unsigned(self.most_history());
+        let from = position.saturating_sub_unsigned(self.limits().history_messages);
         let from = from.max(first_after(summary));
         if from >= position {
             return Ok(vec![self.input.clone()]);
@@ -41,9 +34,7 @@ impl Execution {
         };
         let (runner, who) = (&self.ending.runner, &self.ending.who);
         let ranges = [range];
-        let read = self
-            .patiently(|| runner.store.branches(who, &ranges))
-            .await?;
+        let read = self.read(|| runner.store.branches(who, &ranges)).await?;
         Ok(read.into_iter().next().unwrap_or_default())
     }
 
@@ -51,6 +42,6 @@ impl Execution {
     pub(super) async fn files(&self, history: &[Message]) -> Result<Contents, Stop> {
         let (runner, who) = (&self.ending.runner, &self.ending.who);
         let read = || runner.shown_files(who, &self.agent, history);
-        Ok(self.patiently(read).await?)
+        Ok(self.read(read).await?)
     }
 }

@@ -13,10 +13,7 @@ use crate::domain::time::{Timestamp, now};
 use crate::domain::{EventBody, Interrupt, NodeId, Principal, RunEvent, RunId};
 use crate::store::{NewEvents, SharedStore, StoreError};
 
-/// Between tries to write while the database is away. Short, so that a run goes on soon after
-/// it is back.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+use super::outage::Pauses;
 
 /// Why a run's log takes no more.
 #[derive(Debug, Error)]
@@ -135,7 +132,7 @@ impl RunLog {
     pub(super) async fn settle(&mut self) -> Result<(), LogError> {
         self.caught_up().await;
         let deadline = Instant::now() + self.patience;
-        let (mut pause, mut refused) = (FIRST_PAUSE, 0);
+        let (mut pauses, mut refused) = (Pauses::new(), 0);
         while self.is_broken() {
             match self.rewrite().await {
                 Ok(()) => {}
@@ -145,10 +142,7 @@ impl RunLog {
                 Err(StoreError::Unavailable(why)) if Instant::now() >= deadline => {
                     return Err(LogError::Outage(why));
                 }
-                Err(StoreError::Unavailable(_)) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                Err(StoreError::Unavailable(_)) => pauses.pause().await,
                 Err(error) => return Err(LogError::Refused(error.to_string())),
             }
         }

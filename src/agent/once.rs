@@ -155,6 +155,7 @@ impl Runner {
         let before = Rewind {
             head: message.parent_id,
             branch_length: message.position,
+            agent: None,
         };
         let stored = StartedRun {
             session: session.ok_or(StartError::KeyOfDeleted)?,

@@ -159,10 +159,7 @@ pub(super) fn request(
             top_p: spec.parameters.top_p.map(|value| value as f32),
             seed: spec.parameters.seed,
         },
-        max_output_tokens: match (spec.parameters.max_output_tokens, max_output_tokens) {
-            (Some(own), Some(most)) => Some(own.min(most)),
-            (own, most) => own.or(most),
-        },
+        max_output_tokens,
         messages,
         ..ChatRequest::new(String::new(), Vec::new())
     }

@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::domain::{Interrupt, Principal, RunId, Session, SessionId};
 
-use super::follow::check_place;
+use super::follow::{check_place, or_stopping};
 use super::{FollowError, RunEvents, Runner};
 
 /// How many runs are looked up at once.
@@ -98,7 +98,7 @@ impl Runner {
     ) -> Result<Option<Vec<T>>, FollowError> {
         let mut change = None;
         let wait = async { change = Some(changes.recv().await) };
-        self.or_stopping(None, wait).await?;
+        or_stopping(self.stopping.cancelled(), None, wait).await?;
         let mut ids = match change {
             Some(Ok(id)) => vec![id],
             Some(Err(RecvError::Lagged(_))) => return Err(FollowError::TooSlow { after: None }),
@@ -135,7 +135,7 @@ impl Runner {
                         // The sender stays as long as somebody receives.
                         let _ = tokio::time::timeout(runner.poll_interval(), news.changed()).await;
                     };
-                    runner.or_stopping(None, wait).await?;
+                    or_stopping(runner.stopping.cancelled(), None, wait).await?;
                 }
                 for run in runs {
                     turn = run.turn.unwrap_or(turn);

@@ -107,10 +107,7 @@ impl Runner {
         if let Some(earlier) = self.earlier(&who, &request).await? {
             return Ok(earlier);
         }
-        let (session, agent) = self.place(&who, &request).await?;
-        check_variables(&who, &agent, &request)?;
-        check_tool_choice(&agent, &request.options)?;
-        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
+        let (session, mut agent) = self.place(&who, &request).await?;
         // Before it takes a place, or makes room: others may be slow.
         let WholeFiles {
             files,
@@ -136,9 +133,21 @@ impl Runner {
                 Ok(started) => break started,
                 Err(StoreError::ActiveRun(run)) if request.makes_room() && tries < room::TRIES => {
                     let made = self.make_room(&who, run, request.on_active).await;
-                    if let Err(error) = made {
-                        self.drop_files(&who, &files).await;
-                        return Err(error);
+                    // The run may have handed the session to another agent, or given it back.
+                    let placed = match made {
+                        Ok(()) => self.place(&who, &request).await,
+                        Err(error) => Err(error),
+                    };
+                    let placed = placed.and_then(|(_, now)| {
+                        self.check_files(&now, &files)?;
+                        Ok(now)
+                    });
+                    match placed {
+                        Ok(now) => agent = now,
+                        Err(error) => {
+                            self.drop_files(&who, &files).await;
+                            return Err(error);
+                        }
                     }
                     tries += 1;
                 }
@@ -180,8 +189,20 @@ impl Runner {
         }
     }
 
-    /// Finds the session and the agent a run is for.
+    /// Finds the session and the agent a run is for, and refuses what that agent cannot answer.
     async fn place(
+        &self,
+        who: &Principal,
+        request: &StartRequest,
+    ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
+        let (session, agent) = self.find_place(who, request).await?;
+        check_variables(who, &agent, request)?;
+        check_tool_choice(&agent, &request.options)?;
+        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
+        Ok((session, agent))
+    }
+
+    async fn find_place(
         &self,
         who: &Principal,
         request: &StartRequest,

@@ -20,7 +20,7 @@ use super::team::{Team, Told};
 use super::tools::Toolbox;
 use super::{prompt, summary, template};
 
-/// How many parts of the model's stream are taken at once when they are there already.
+/// How many events are gathered at most for the next write, and results of tools at once.
 const READY_PARTS: usize = 256;
 
 /// What a run does next.
@@ -147,7 +147,7 @@ impl Execution {
         messages.extend_from_slice(&prompt.conversation.messages);
         let said = prompt::spoken(ending.answer.parts()).into_iter();
         messages.extend(said.chain(self.repair_messages()).map(Arc::new));
-        let most = ending.runner.limits.max_output_tokens;
+        let most = self.limits().max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
         request.tools = prompt.toolbox.specs();
         request.tools.extend(prompt.team.specs());
@@ -163,7 +163,7 @@ impl Execution {
     async fn make_step(&mut self, step: u32, prompt: &Prompt) -> Result<(), Stop> {
         let shown = self.shown(prompt);
         let span = tracing::info_span!("step", step, model = self.ending.run.model);
-        let timeout = self.step_timeout();
+        let timeout = self.limits().step_timeout;
         let made = tokio::time::timeout(timeout, self.step(step, shown).instrument(span));
         made.await.unwrap_or_else(|_| {
             let error = too_long(RunErrorCode::StepTimeout, "the model call", timeout);
@@ -188,16 +188,14 @@ impl Execution {
         let answering = runner.models.stream(models, &fitted).await?;
         taking.price = runner.models.price(&answering.model).copied();
         self.ending.run.model = answering.model;
-        let mut parts = answering.parts.ready_chunks(READY_PARTS);
+        let mut parts = answering.parts;
         loop {
             let waiting = self.ending.pending.len();
             tokio::select! {
                 biased;
-                ready = parts.next(), if waiting < READY_PARTS => {
-                    let Some(ready) = ready else { break };
-                    for part in ready {
-                        self.take(part?, &mut taking)?;
-                    }
+                part = parts.next(), if waiting < READY_PARTS => {
+                    let Some(part) = part else { break };
+                    self.take(part?, &mut taking)?;
                 }
                 // One write at a time: what comes while it is committed goes into the next
                 // one. Even a model that is faster than the database then costs the run a
@@ -311,9 +309,7 @@ impl Execution {
 
     /// Says that the step after `step` begins; returns which one that is.
     pub(super) fn begin_step(&mut self, step: u32, purpose: StepPurpose) -> Result<u32, Stop> {
-        let most = self.ending.runner.limits.max_steps;
-        let own = self.agent.current.spec.limits.max_steps;
-        let most = own.map_or(most, |own| own.min(most));
+        let most = self.limits().max_steps;
         // A summary takes no step from the answer: it is there for that to become better.
         if step >= most.saturating_add(self.ending.summaries) {
             return Err(Stop::Failed(RunError {
@@ -341,7 +337,7 @@ impl Execution {
 
     /// Whether the run may go on after a step, as far as its agent limits what it costs.
     pub(super) fn check_cost(&self) -> Result<(), Stop> {
-        let Some(most) = self.agent.current.spec.limits.max_cost_usd else {
+        let Some(most) = self.limits().max_cost_usd else {
             return Ok(());
         };
         let message = match self.ending.run.cost {
@@ -355,14 +351,6 @@ impl Execution {
             message,
             retryable: false,
         }))
-    }
-
-    pub(super) fn step_timeout(&self) -> std::time::Duration {
-        let most = self.ending.runner.limits.step_timeout;
-        let own = self.agent.current.spec.limits.step_timeout_s;
-        own.map_or(most, |seconds| {
-            most.min(std::time::Duration::from_secs(seconds))
-        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! One live run: the committed tail of its log, the text so far, and its end.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{EventBody, Message, Run, RunEvent, RunId, StepPurpose};
@@ -38,8 +39,8 @@ pub struct LiveRun {
     id: RunId,
     tail_limit: usize,
     tail: Mutex<Tail>,
-    /// The last committed sequence; subscribers wait on it.
-    committed: watch::Sender<u64>,
+    /// Tells the subscribers that there is more, or that the run is closed.
+    changed: Notify,
     outcome: OnceLock<Arc<RunOutcome>>,
     cancel: CancellationToken,
     withdrawn: AtomicBool,
@@ -86,7 +87,7 @@ impl LiveRun {
             id,
             tail_limit,
             tail: Mutex::default(),
-            committed: watch::Sender::new(0),
+            changed: Notify::new(),
             outcome: OnceLock::new(),
             cancel,
             withdrawn: AtomicBool::new(false),
@@ -110,32 +111,30 @@ impl LiveRun {
         tail.step_start = step_start;
         tail.text_from = last + 1;
         drop(tail);
-        self.committed.send_replace(last);
+        self.changed.notify_waiters();
     }
 
     /// Hands committed events to the subscribers.
     pub fn publish(&self, events: &[Arc<RunEvent>]) {
-        let Some(last) = events.last().map(|event| event.sequence) else {
+        if events.is_empty() {
             return;
-        };
+        }
         let mut tail = self.tail();
         events.iter().for_each(|event| tail.push(event));
         let over = tail.events.len().saturating_sub(self.tail_limit);
         tail.events.drain(..over);
         drop(tail);
-        self.committed.send_replace(last);
+        self.changed.notify_waiters();
     }
 
     /// The events after `after`, at most `limit`.
     pub fn ready(&self, after: u64, limit: usize) -> Ready {
-        // Read before the tail: what was published before the end is then in the tail.
-        let closed = self.closed.is_cancelled();
         let tail = self.tail();
         let Some(behind) = tail.last.checked_sub(after).filter(|behind| *behind > 0) else {
-            return if closed {
-                Ready::Closed
-            } else {
-                Ready::Nothing
+            // Nothing is published while the tail is held, nor after the end.
+            return match self.closed.is_cancelled() {
+                true => Ready::Closed,
+                false => Ready::Nothing,
             };
         };
         let behind = usize::try_from(behind).unwrap_or(usize::MAX);
@@ -147,17 +146,17 @@ impl LiveRun {
 
     /// Waits until there is something after `after`, or the run is closed.
     pub async fn wait(&self, after: u64) {
-        let mut committed = self.committed.subscribe();
-        tokio::select! {
-            // The sender lives as long as self.
-            _ = committed.wait_for(|last| *last > after) => {}
-            () = self.closed.cancelled() => {}
+        let mut changed = pin!(self.changed.notified());
+        // Before it looks, so that nothing comes unseen in between.
+        changed.as_mut().enable();
+        if matches!(self.ready(after, 0), Ready::Nothing) {
+            changed.await;
         }
     }
 
     /// The sequence of the last committed event; 0 before the first.
     pub fn last_sequence(&self) -> u64 {
-        *self.committed.borrow()
+        self.tail().last
     }
 
     /// The answer's text as of the event `sequence`, whose text ends at the byte `end`; none
@@ -213,6 +212,7 @@ impl LiveRun {
 
     pub(super) fn close(&self) {
         self.closed.cancel();
+        self.changed.notify_waiters();
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {

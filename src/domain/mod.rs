@@ -36,7 +36,7 @@ pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
 pub use run::{
     ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, ParentRun, Run, RunEnd,
-    RunError, RunErrorCode, RunOptions, RunStatus, ToolChoice, Usage,
+    RunError, RunErrorCode, RunOptions, RunOverrides, RunStatus, ToolChoice, Usage,
 };
 pub use session::{ActiveRun, Session};
 pub use summary::{MAX_SUMMARY_BYTES, Summary};

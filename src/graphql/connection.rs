@@ -133,6 +133,15 @@ impl Position for InterruptId {
 }
 
 impl PageArguments {
+    /// Those of a list that is read from its start only.
+    pub(crate) fn forward(first: Option<i32>, after: Option<String>) -> Self {
+        Self {
+            first,
+            after,
+            ..Self::default()
+        }
+    }
+
     /// Checks the arguments. Without `first` and `last` the page is taken from the list's
     /// start, or from its end where `from_end` says that this is what people want.
     pub(crate) fn check<P: Position>(

@@ -145,13 +145,9 @@ impl ChatInput {
         let variables = self.variables.map(|given| check_variables(given.0, limits));
         let options = RunOptions {
             variables: variables.transpose()?.unwrap_or_default(),
-            client_tools: self
-                .client_tools
-                .into_iter()
-                .map(ClientToolInput::into_tool)
-                .collect(),
+            client_tools: options::client_tools(self.client_tools),
             output_schema: self.output_schema.map(options::schema).transpose()?,
-            tool_choice: options::tool_choice(self.tool_choice),
+            tool_choice: self.tool_choice.map(Into::into).unwrap_or_default(),
         };
         Ok(StartRequest {
             parent: None,

@@ -29,6 +29,7 @@ pub(crate) use error::settle;
 pub use error::{ApiError, Code};
 pub(crate) use file_reads::FileReads;
 pub(crate) use progress::{Progress, ResumeAfter};
+pub(crate) use subscription::is_following;
 
 use error::Fault;
 use loader::Loads;

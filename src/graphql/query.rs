@@ -91,12 +91,7 @@ impl Query {
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Agent>> {
         let api = api(ctx)?;
-        let arguments = PageArguments {
-            first,
-            after,
-            ..PageArguments::default()
-        };
-        let page = arguments.check(&api.limits, false)?;
+        let page = PageArguments::forward(first, after).check(&api.limits, false)?;
         let agents = api
             .store
             .agents(principal(ctx)?, &page)
@@ -201,12 +196,7 @@ impl Query {
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Interrupt>> {
         let api = api(ctx)?;
-        let arguments = PageArguments {
-            first,
-            after,
-            ..PageArguments::default()
-        };
-        let page = arguments.check(&api.limits, false)?;
+        let page = PageArguments::forward(first, after).check(&api.limits, false)?;
         let open = api.store.open_interrupts(principal(ctx)?, &page).await;
         Ok(connection(open.map_err(ApiError::from)?, |interrupt| {
             (interrupt.id, Arc::new(interrupt).into())

@@ -14,6 +14,20 @@ use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal
 use crate::agent::{CancelOnDrop, RunEvents, SessionPlace};
 use crate::domain::{Principal, RunId, SessionId};
 
+/// Those that change nothing: they may be asked for with GET and taken up where they broke off.
+/// Whatever is not here starts something.
+const FOLLOWING: [&str; 4] = [
+    "interruptsChanged",
+    "runEvents",
+    "sessionChanged",
+    "sessionEvents",
+];
+
+/// Whether a subscription, by its field's name, changes nothing.
+pub(crate) fn is_following(name: &str) -> bool {
+    FOLLOWING.contains(&name)
+}
+
 /// What can be followed.
 pub struct Subscription;
 
@@ -170,4 +184,38 @@ fn as_graphql(
         }
         Err(error) => Err(ApiError::from(error).into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_schema;
+    use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
+
+    use super::FOLLOWING;
+
+    /// Those that start something.
+    const STARTING: [&str; 1] = ["chat"];
+
+    #[test]
+    fn each_subscription_is_known_to_follow_or_to_start() {
+        let parsed = parse_schema(crate::graphql::sdl()).unwrap();
+        let fields = parsed.definitions.iter().find_map(|one| match one {
+            TypeSystemDefinition::Type(found) if found.node.name.node == "Subscription" => {
+                match &found.node.kind {
+                    TypeKind::Object(object) => Some(&object.fields),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+        let names = fields.unwrap().iter().map(|field| &*field.node.name.node);
+        let mut names: Vec<&str> = names.collect();
+        let mut known = [&FOLLOWING[..], &STARTING[..]].concat();
+        names.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(
+            names, known,
+            "a new subscription belongs into one of the lists"
+        );
+    }
 }

@@ -10,6 +10,7 @@ use super::Server;
 use super::error::Refusal;
 use super::parameters::Parameters;
 use crate::domain::Principal;
+use crate::graphql::{FileReads, is_following};
 use crate::guard::{self, GuardError};
 use crate::tool::CallerHeaders;
 
@@ -80,7 +81,7 @@ pub(super) fn admit(
         .variables(variables)
         .data(who.clone())
         .data(headers.clone())
-        .data(crate::graphql::FileReads::default());
+        .data(FileReads::default());
     request.operation_name = name.map(str::to_owned);
     request.set_parsed_query(document.parsed.clone());
     Ok(Operation {
@@ -114,18 +115,9 @@ fn kind(operation: &OperationDefinition) -> Kind {
     }
 }
 
-/// The subscriptions that change nothing.
-const FOLLOWING: [&str; 4] = [
-    "interruptsChanged",
-    "runEvents",
-    "sessionChanged",
-    "sessionEvents",
-];
-
 /// Whether it plainly selects nothing but subscriptions that change nothing.
 fn follows(selections: &SelectionSet) -> bool {
-    selections.items.iter().all(|item| {
-        matches!(&item.node, Selection::Field(field)
-            if FOLLOWING.contains(&field.node.name.node.as_str()))
-    })
+    selections.items.iter().all(
+        |item| matches!(&item.node, Selection::Field(field) if is_following(&field.node.name.node)),
+    )
 }

@@ -58,6 +58,12 @@ pub enum LlmError {
         /// The context's size in tokens, where the provider tells.
         limit: Option<u32>,
     },
+    /// The model cannot be told of tools.
+    #[error("{} takes no tools: take them off the agent, or give it another model", of_model(.model.as_deref()))]
+    ToolsUnsupported {
+        /// `provider/model`, once that is known.
+        model: Option<String>,
+    },
     /// The model's queue is full.
     #[error("the model has no free place; try again in a moment")]
     Busy,
@@ -77,6 +83,13 @@ pub enum LlmError {
 
 fn of_tokens(limit: Option<u32>) -> String {
     limit.map_or_else(String::new, |limit| format!(" of {limit} tokens"))
+}
+
+fn of_model(model: Option<&str>) -> String {
+    model.map_or_else(
+        || "the model".to_owned(),
+        |model| format!("the model {model:?}"),
+    )
 }
 
 fn of_wait(wait: Option<Duration>) -> String {
@@ -127,6 +140,7 @@ impl LlmError {
             Self::IdleTimeout(_) => RunErrorCode::IdleTimeout,
             Self::TotalTimeout(_) => RunErrorCode::CallTimeout,
             Self::ContextExceeded { .. } => RunErrorCode::ContextExceeded,
+            Self::ToolsUnsupported { .. } => RunErrorCode::ToolsUnsupported,
             Self::Busy => RunErrorCode::ModelBusy,
             Self::Internal => RunErrorCode::Internal,
         }
@@ -135,7 +149,10 @@ impl LlmError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Auth | Self::UnknownModel { .. } | Self::ContextExceeded { .. } => false,
+            Self::Auth
+            | Self::UnknownModel { .. }
+            | Self::ContextExceeded { .. }
+            | Self::ToolsUnsupported { .. } => false,
             Self::Rejected { status } => *status == 409,
             _ => true,
         }
@@ -158,7 +175,7 @@ impl LlmError {
 
     /// Whether the next model of the agent's list is tried: always, unless the request
     /// itself was refused, which another model would do as well. Credentials, credit, a
-    /// model's name and the size of its context are the provider's own affairs.
+    /// model's name, what it can do and the size of its context are the provider's own affairs.
     pub(crate) fn falls_back(&self) -> bool {
         !matches!(self, Self::Rejected { status } if BAD_REQUEST.contains(status))
     }
@@ -174,7 +191,9 @@ impl LlmError {
             | Self::FirstTokenTimeout(_)
             | Self::IdleTimeout(_)
             | Self::TotalTimeout(_) => Health::Ill,
-            Self::Rejected { .. } | Self::ContextExceeded { .. } => Health::Well,
+            Self::Rejected { .. }
+            | Self::ContextExceeded { .. }
+            | Self::ToolsUnsupported { .. } => Health::Well,
             // A limit has a rest of its own; refused credentials say nothing of the model.
             Self::RateLimited { .. }
             | Self::Auth
@@ -182,6 +201,16 @@ impl LlmError {
             | Self::CircuitOpen
             | Self::UnknownModel { .. }
             | Self::Internal => Health::Unknown,
+        }
+    }
+
+    /// The error of `provider/model`, where it says which one that is.
+    pub(crate) fn of(self, model: &str) -> Self {
+        match self {
+            Self::ToolsUnsupported { .. } => Self::ToolsUnsupported {
+                model: Some(model.to_owned()),
+            },
+            error => error,
         }
     }
 

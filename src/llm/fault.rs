@@ -35,6 +35,18 @@ const CONTEXT_WORDS: [(&str, Number); 5] = [
     ("exceeds the context window", Number::First),
 ];
 
+/// The model takes no tools, for which nobody has a code.
+const TOOLS_WORDS: [&str; 4] = [
+    // Ollama: "registry.ollama.ai/library/gemma3:4b does not support tools"
+    "does not support tools",
+    // OpenRouter, with 404: "No endpoints found that support tool use"
+    "No endpoints found that support tool use",
+    // vLLM: "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser …"
+    "tool choice requires --enable-auto-tool-choice",
+    // llama.cpp, with 500: "tools param requires --jinja flag"
+    "tools param requires --jinja",
+];
+
 #[derive(Debug, Clone, Copy)]
 enum Number {
     First,
@@ -86,6 +98,9 @@ impl Fault {
         let mapped = LlmError::of_status(status, retry_after);
         match mapped {
             LlmError::Rejected { .. } if self.wrong_key => LlmError::Auth,
+            LlmError::Rejected { .. } | LlmError::Unavailable if self.is_of_tools() => {
+                LlmError::ToolsUnsupported { model: None }
+            }
             LlmError::Rejected { .. } => self.context_exceeded().unwrap_or(mapped),
             mapped => mapped,
         }
@@ -104,6 +119,10 @@ impl Fault {
             .into_iter()
             .find_map(of_word)
             .unwrap_or(LlmError::Unavailable)
+    }
+
+    fn is_of_tools(&self) -> bool {
+        TOOLS_WORDS.iter().any(|words| self.message.contains(words))
     }
 
     /// OpenAI has a code for it, llama.cpp a type, the others only words, in which most
@@ -274,6 +293,36 @@ mod tests {
                 expected,
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn a_model_without_tools_is_recognised() {
+        for (status, body) in [
+            (
+                400,
+                r#"{"error":{"message":"registry.ollama.ai/library/gemma3:4b does not support tools","type":"api_error","param":null,"code":null}}"#,
+            ),
+            (
+                400,
+                r#"{"error":"registry.ollama.ai/library/qwen:4b does not support tools"}"#,
+            ),
+            (
+                404,
+                r#"{"error":{"message":"No endpoints found that support tool use","code":404}}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set","type":"BadRequestError","code":400}}"#,
+            ),
+            (
+                500,
+                r#"{"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}"#,
+            ),
+        ] {
+            let fault = Fault::of_body(body.as_bytes());
+            let expected = LlmError::ToolsUnsupported { model: None };
+            assert_eq!(fault.with_status(status, None), expected, "{body}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What tells one vendor's API from another's.
 
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue};
 
 use super::parts::{Parts, ReadError};
 use super::sse::SseEvent;
@@ -38,6 +38,14 @@ pub(super) fn secret_header(value: &str) -> Result<HeaderValue, InvalidHeaderVal
     let mut value = HeaderValue::try_from(value)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Adds the key, if there is one, as OpenAI has it (RFC 6750, section 2.1).
+pub(super) fn bearer(headers: &mut HeaderMap, key: Option<&str>) -> Result<(), InvalidHeaderValue> {
+    if let Some(key) = key {
+        headers.insert(AUTHORIZATION, secret_header(&format!("Bearer {key}"))?);
+    }
+    Ok(())
 }
 
 /// The base with more segments at its end. A query is kept.

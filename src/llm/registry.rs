@@ -153,7 +153,8 @@ impl Models {
         let mut request = prompt.request_for(model).await?;
         name.clone_into(&mut request.model);
         let span = tracing::info_span!("provider_call", model);
-        provider.call(&request, patience).instrument(span).await
+        let called = provider.call(&request, patience).instrument(span).await;
+        called.map_err(|error| error.of(model))
     }
 
     pub(super) fn find<'a>(&self, model: &'a str) -> Result<(&Arc<Resilient>, &'a str), LlmError> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{
-    EventBody, HandOff, Interrupt, Message, MessageId, NodeId, Part, Principal, Run, RunEvent,
-    RunId, Session, SessionId, Summary,
+    AgentId, EventBody, HandOff, Interrupt, Message, MessageId, NodeId, Part, Principal, Run,
+    RunEvent, RunId, Session, SessionId, Summary,
 };
 
 use super::{NewSession, StoreError};
@@ -127,7 +127,7 @@ pub struct StartedRun {
     pub message: Message,
     /// The run; enqueued, and without its events, if it has to wait.
     pub run: Run,
-    /// Where the branch ended before it.
+    /// How the session was before it.
     pub before: Rewind,
 }
 
@@ -151,6 +151,8 @@ pub struct Turn {
     pub parent: Option<MessageId>,
     /// The place of the run's message in its branch.
     pub position: i32,
+    /// The agent that has the session.
+    pub agent: AgentId,
 }
 
 /// Events to be added to a run's log.
@@ -200,13 +202,15 @@ fn summaries(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (&Summary, Timest
     })
 }
 
-/// A branch's end before a run, to which its session goes back.
+/// How a session was before a run, to which it goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rewind {
     /// The last message of the branch, as it was before the run.
     pub head: Option<MessageId>,
     /// The length of the branch up to there.
     pub branch_length: i32,
+    /// The agent that had the session; of an end, only where the run has handed it to another.
+    pub agent: Option<AgentId>,
 }
 
 /// A run's end.

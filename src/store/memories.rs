@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use super::StoreError;
+use super::dialect::Dialect;
+use super::pools::Pools;
+use super::rows::{MemoryRow, all};
+use super::{StoreError, queries};
 use crate::domain::{Memory, Principal};
 
 /// Memories, each of one owner.
@@ -21,6 +24,29 @@ pub trait MemoryStore: Send + Sync {
 
     /// The latest memories, latest first.
     async fn memories(&self, who: &Principal, limit: u32) -> Result<Vec<Memory>, StoreError>;
+}
+
+#[async_trait]
+impl<S: Pools> MemoryStore for S {
+    async fn save_memory(
+        &self,
+        who: &Principal,
+        memory: &Memory,
+        most: u32,
+    ) -> Result<(), StoreError> {
+        let saved = async {
+            let mut transaction = self.begin().await?;
+            S::Db::execute(&mut transaction, queries::save_memory(who, memory)).await?;
+            S::Db::execute(&mut transaction, queries::forget_memories(who, most)).await?;
+            transaction.commit().await?;
+            Ok(())
+        };
+        self.in_time(saved).await
+    }
+
+    async fn memories(&self, who: &Principal, limit: u32) -> Result<Vec<Memory>, StoreError> {
+        all::<MemoryRow, _>(self.read(queries::memories(who, limit)).await?)
+    }
 }
 
 /// The id of a memory: the same text of the same owner has the same. No name of a tenant or

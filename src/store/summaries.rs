@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::pools::Pools;
+use super::rows::SummaryRow;
+use super::{StoreError, queries};
 use crate::domain::{MessageId, Principal, Summary};
 
 /// How many summaries a session keeps, the newest: one for each branch that somebody is likely
@@ -20,4 +22,16 @@ pub trait SummaryStore: Send + Sync {
         who: &Principal,
         head: MessageId,
     ) -> Result<Option<Summary>, StoreError>;
+}
+
+#[async_trait]
+impl<S: Pools> SummaryStore for S {
+    async fn summary_of_branch(
+        &self,
+        who: &Principal,
+        head: MessageId,
+    ) -> Result<Option<Summary>, StoreError> {
+        let rows: Vec<SummaryRow> = self.read(queries::summary_of_branch(who, head)).await?;
+        Ok(rows.into_iter().next().map(Summary::from))
+    }
 }

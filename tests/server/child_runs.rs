@@ -13,7 +13,7 @@ use crate::shutdown::process;
 use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::talk::{
-    cancel, chat, check_sequences, ended_run, events, half_said, send, string,
+    cancel, chat, check_sequences, ended_run, events, half_said, run, send, string,
 };
 use crate::support::upstream::{Received, Script, Upstream};
 use crate::support::wait::eventually;
@@ -216,6 +216,13 @@ pub(crate) async fn a_question_stops_with_its_run(db: Arc<Database>) {
     server.upstream.then(half_said());
     let (_, id) = send(&client, None, "Find out").await;
     server.upstream.wait_holding(1).await;
+    // Sent is not yet taken.
+    eventually("the child's first words", async || {
+        let children = read(&client, &id).await["childRuns"].take();
+        let child = run(&client, &string(&children[0]["id"])).await;
+        (child["output"]["text"] == "one two ").then_some(())
+    })
+    .await;
     cancel(&client, &id).await;
     assert_eq!(ended_run(&client, &id).await["status"], "CANCELLED");
     server.upstream.wait_closed(1).await;

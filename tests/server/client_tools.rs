@@ -8,6 +8,7 @@ use crate::agent_tools::{agents, call, called, setup};
 use crate::interrupts::{resolve, told, waits};
 use crate::support::client::Client;
 use crate::support::database::Database;
+use crate::support::server::TestServer;
 use crate::support::talk::{SEND, ended_run, input, run, string};
 use crate::support::upstream::Script;
 
@@ -122,6 +123,64 @@ pub(crate) async fn wrong_arguments_go_back_to_the_model(db: Arc<Database>) {
     assert!(told(&server.upstream, 1)[0].contains("\"city\" is a required property"));
     assert!(told(&server.upstream, 2)[1].contains("no JSON"));
     assert_eq!(run(&client, &id).await["status"], "AWAITING_INPUT");
+}
+
+/// What must be called may be the client's; after its result the model may answer.
+pub(crate) async fn a_client_tool_may_have_to_be_called(db: Arc<Database>) {
+    let folder = agents("");
+    let server = setup(&folder).on(&db).start().await;
+    let client = server.client();
+    let named = json!({ "type": "function", "function": { "name": "show_map" } });
+    let choices = [
+        (json!({ "tool": "show_map" }), named),
+        (json!({ "mode": "REQUIRED" }), json!("required")),
+    ];
+    for (choice, expected) in choices {
+        let before = server.upstream.received().len();
+        let mut variables = with_tools("Show me Bern");
+        variables["input"]["toolChoice"] = choice;
+        server.upstream.then(shows("{\"city\": \"Bern\"}"));
+        server.upstream.then(Script::tokens(["There it is."]));
+        let data = client.data(SEND, &variables).await;
+        let id = string(&data["sendMessage"]["run"]["id"]);
+        let open = waits(&client, &id).await;
+        let result = json!({ "interruptId": open[0]["id"], "text": "shown" });
+        resolve(&client, &id, json!([{ "result": result }])).await;
+        assert_eq!(ended_run(&client, &id).await["status"], "COMPLETED");
+        let received = server.upstream.received();
+        let asked = |call: usize| received[before + call].body["tool_choice"].clone();
+        assert_eq!((asked(0), asked(1)), (expected, Value::Null));
+    }
+    // Without them there is no such tool.
+    let mut variables = input(None, "Show me Bern");
+    variables["input"]["toolChoice"] = json!({ "tool": "show_map" });
+    let error = client.error(SEND, &variables).await;
+    assert_eq!(error["extensions"]["field"], "input.toolChoice", "{error}");
+}
+
+/// An agent without tools of its own can be told to call the client's.
+#[tokio::test]
+async fn an_agent_without_tools_calls_the_clients() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let document = "mutation($input: CreateAgentInput!) { createAgent(input: $input) {
+        agent { id } } }";
+    let bare = json!({ "name": "bare", "description": "Has nothing.", "instructions": "Answer." });
+    client.data(document, &json!({ "input": bare })).await;
+    let mut variables = with_tools("Show me Bern");
+    variables["input"]["agent"] = json!("bare");
+    variables["input"]["toolChoice"] = json!({ "mode": "REQUIRED" });
+    server.upstream.then(shows("{\"city\": \"Bern\"}"));
+    let data = client.data(SEND, &variables).await;
+    let id = string(&data["sendMessage"]["run"]["id"]);
+    assert_eq!(waits(&client, &id).await[0]["toolName"], "show_map");
+    assert_eq!(
+        server.upstream.received()[0].body["tool_choice"],
+        "required"
+    );
+    variables["input"]["clientTools"] = json!([]);
+    let error = client.error(SEND, &variables).await;
+    assert_eq!(error["extensions"]["field"], "input.toolChoice", "{error}");
 }
 
 #[tokio::test]

@@ -72,6 +72,36 @@ async fn what_has_been_told_is_never_continued_by_another() {
     assert_eq!(asked(&server.upstream), ["first"]);
 }
 
+/// What Ollama says of a model that cannot be told of tools.
+fn without_tools() -> Script {
+    let message = "registry.ollama.ai/library/gemma3:4b does not support tools";
+    let error = json!({ "message": message, "type": "api_error", "param": null, "code": null });
+    Script::json(400, &json!({ "error": error }))
+}
+
+#[tokio::test]
+async fn a_model_that_takes_no_tools_is_told_apart() {
+    let server = server().await;
+    let client = server.client();
+    server.upstream.then(without_tools());
+    let answer = chat(&client, None, "Hello").await;
+    assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
+    assert_eq!(model_of(&client, &answer["run"]).await, "openai/second");
+
+    server.upstream.then(without_tools());
+    server.upstream.then(without_tools());
+    let answer = chat(&client, None, "Hello").await;
+    let error = &answer["run"]["error"];
+    assert_eq!(error["code"], "TOOLS_UNSUPPORTED", "{answer}");
+    assert_eq!(error["retryable"], false);
+    assert_eq!(
+        error["message"],
+        "the model \"openai/second\" takes no tools: take them off the agent, or give it another \
+         model"
+    );
+    assert_eq!(server.upstream.received().len(), 4);
+}
+
 #[tokio::test]
 async fn a_refused_request_is_not_sent_elsewhere() {
     let server = server().await;

@@ -12,7 +12,7 @@ use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::server::Setup;
 use crate::support::talk::{
-    chat, check_sequences, ended_run, events, follow, half_said, run_events, send, string,
+    chat, check_sequences, ended_run, events, follow, half_said, kinds, run_events, send, string,
 };
 use crate::support::upstream::{Script, Upstream};
 use crate::support::wait::soon;
@@ -45,13 +45,13 @@ pub(crate) fn setup(folder: &TempDir) -> Setup {
         .set("agents.default", "desk")
 }
 
-fn hands_over(to: &str, arguments: &str) -> Script {
+pub(crate) fn hands_over(to: &str, arguments: &str) -> Script {
     let name = format!("handoff_to_{to}");
     called(call(Script::stream(), 0, &name, arguments))
 }
 
 /// The system message of a call of the model, and the tools that it was told of.
-fn told_as(upstream: &Upstream, call: usize) -> (String, Vec<String>) {
+pub(crate) fn told_as(upstream: &Upstream, call: usize) -> (String, Vec<String>) {
     let body = &upstream.received()[call].body;
     let tools = body["tools"].as_array().unwrap().iter();
     let names = tools.map(|tool| string(&tool["function"]["name"]));
@@ -59,7 +59,7 @@ fn told_as(upstream: &Upstream, call: usize) -> (String, Vec<String>) {
 }
 
 /// The agents of a session and of a run, by name.
-async fn agents_of(client: &Client, session: &str, run: &str) -> [String; 2] {
+pub(crate) async fn agents_of(client: &Client, session: &str, run: &str) -> [String; 2] {
     let document = "query($session: ID!, $run: ID!) { session(id: $session) { agent { name } }
         run(id: $run) { agent { name } agentVersion { instructions } } }";
     let data = client
@@ -70,11 +70,6 @@ async fn agents_of(client: &Client, session: &str, run: &str) -> [String; 2] {
     let instructions = string(&run["agentVersion"]["instructions"]);
     assert_eq!(instructions, format!("You are the {name}."));
     [string(&session["agent"]["name"]), name]
-}
-
-fn kinds(log: &[Value]) -> Vec<String> {
-    let kinds = log.iter().map(|event| string(&event["__typename"]));
-    kinds.collect()
 }
 
 async fn log_of(client: &Client, run: &str) -> Vec<Value> {

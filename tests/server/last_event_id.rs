@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::agent_tools::{agents, calculates};
+use crate::interrupts::{careful, waits};
 use crate::support::client::{Client, body};
 use crate::support::server::TestServer;
 use crate::support::sse::{Events, Frame};
@@ -116,6 +118,35 @@ async fn a_client_comes_back_while_the_run_is_made() {
     let rest = events(again.rest().await);
     assert_eq!(rest[0]["delta"], "three");
     assert_eq!(rest[0]["sequence"], last + 1);
+}
+
+/// What has no numbers goes on from now, and starts nothing.
+#[tokio::test]
+async fn a_client_comes_back_to_what_it_is_asked() {
+    let folder = agents("");
+    let server = careful(&folder).start().await;
+    let client = server.client();
+    let document = "subscription { interruptsChanged { toolName run { id } } }";
+    for over_get in [false, true] {
+        let request = match over_get {
+            true => client.get(&[("query", document)]),
+            false => client.post(document, &json!({})),
+        };
+        let request = request
+            .header("accept", "text/event-stream")
+            .header("last-event-id", "4");
+        let mut stream = Events::new(request.send().await.unwrap());
+        server
+            .upstream
+            .then(calculates("{\"expression\": \"6*7\"}"));
+        let (_, run) = say(&client, None, "Calculate").await;
+        waits(&client, &run).await;
+        let change = stream.next().await.unwrap();
+        let change = &change["data"]["interruptsChanged"];
+        assert_eq!(change["toolName"], "calculator");
+        assert_eq!(change["run"]["id"], run);
+        assert_eq!(stream.id, None);
+    }
 }
 
 #[tokio::test]

@@ -15,10 +15,12 @@ mod support;
 mod agent_tools;
 mod agents;
 mod api_agents;
+mod api_agents_bounds;
 mod auth;
 mod backup;
 mod bad_input;
 mod bad_requests;
+mod branch_options;
 mod branches;
 mod cancel;
 mod chat;
@@ -39,10 +41,14 @@ mod fork;
 mod graphql_over_http;
 mod guard;
 mod handoffs;
+mod handoffs_rollback;
 mod hostile;
 mod http_tools;
 mod idempotency;
 mod interrupts;
+mod interrupts_bounds;
+mod interrupts_inbox;
+mod interrupts_outlast;
 mod interrupts_stop;
 mod last_event_id;
 mod layers;
@@ -160,16 +166,22 @@ on_both! {
     }
     interrupts {
         a_call_waits_for_its_approval,
-        an_approval_outlasts_a_restart,
         two_calls_are_answered_at_once,
         answers_are_given_one_after_the_other,
         a_person_edits_the_arguments,
+    }
+    interrupts_bounds {
         wrong_answers_are_refused_and_nothing_is_lost,
-        what_nobody_answers_expires,
-        fifty_at_once_are_one_answer,
-        an_inbox_is_kept_live,
-        the_next_server_goes_on,
         nobody_answers_for_others,
+        fifty_at_once_are_one_answer,
+        what_nobody_answers_expires,
+    }
+    interrupts_inbox {
+        an_inbox_is_kept_live,
+    }
+    interrupts_outlast {
+        an_approval_outlasts_a_restart,
+        the_next_server_goes_on,
     }
     child_runs {
         an_agent_asks_another,
@@ -181,6 +193,11 @@ on_both! {
         the_next_server_goes_on_with_the_new_agent,
         a_hand_off_waits_for_what_is_asked_before,
     }
+    handoffs_rollback {
+        a_hand_off_is_rolled_back,
+        a_hand_off_of_an_enqueued_run_is_rolled_back,
+        the_next_server_rolls_a_hand_off_back,
+    }
     interrupts_stop {
         a_waiting_run_is_cancelled,
         whoever_interrupts_closes_what_is_waited_for,
@@ -190,6 +207,7 @@ on_both! {
         the_client_makes_its_own_calls,
         a_result_comes_after_a_restart,
         wrong_arguments_go_back_to_the_model,
+        a_client_tool_may_have_to_be_called,
     }
     enqueue {
         what_is_enqueued_follows_in_order,

@@ -9,7 +9,7 @@ use crate::shutdown::process;
 use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::server::{Setup, TestServer};
-use crate::support::talk::{check_sequences, ended_run, half_said, run, run_events, string};
+use crate::support::talk::{check_sequences, ended_run, half_said, kinds, run, run_events, string};
 use crate::support::upstream::{Script, Upstream, chunk, finish, usage};
 use crate::support::wait::eventually;
 
@@ -32,12 +32,6 @@ fn input(schema: &Value) -> Value {
 
 async fn ask(client: &Client, variables: &Value) -> Value {
     client.data(CHAT, variables).await["chat"].take()
-}
-
-fn kinds(log: &[Value]) -> Vec<String> {
-    log.iter()
-        .map(|event| string(&event["__typename"]))
-        .collect()
 }
 
 pub(crate) async fn an_answer_has_data(db: Arc<Database>) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use talkgraph::domain::{Agent, EventBody, HandOff, RunEvent, ToolCallId};
+use talkgraph::domain::{Agent, EventBody, HandOff, RunEvent, RunStatus, ToolCallId};
 use talkgraph::store::{StartedRun, StoreError};
 
 use crate::support::database::Database;
@@ -79,4 +79,37 @@ pub(crate) async fn a_run_may_end_with_its_hand_off(database: Arc<Database>) {
     assert!(are_with(&scene, &started, &other).await);
     let again = scene.store.finish_run(end).await;
     assert!(matches!(again, Err(StoreError::Conflict)), "{again:?}");
+}
+
+/// A run that is rolled back gives the session back, also where the hand-off comes with the end.
+pub(crate) async fn a_withdrawn_run_gives_its_session_back(database: Arc<Database>) {
+    let scene = Scene::new(&database).await;
+    let other = other(&scene).await;
+    for with_the_end in [false, true] {
+        let started = scene.start_new().await;
+        assert_eq!(started.before.agent, Some(scene.agent.id));
+        let before = scene.store.branch_before(started.run.id).await.unwrap();
+        assert_eq!(before, Some(started.before));
+        let mut end = scene.end(&started, 3, "Hi");
+        let written = handed(&scene, &started, &other, 2);
+        match with_the_end {
+            true => {
+                end.events.insert(0, written);
+                end.mends_log = true;
+            }
+            false => {
+                let events = scene.new_events(vec![written]);
+                scene.append(events).await.unwrap();
+                assert!(are_with(&scene, &started, &other).await);
+            }
+        }
+        end.run.status = RunStatus::Cancelled;
+        end.rewind = before;
+        scene.store.finish_run(end).await.unwrap();
+        let session = scene.read(started.session.id).await.unwrap();
+        assert_eq!(session.agent_id, scene.agent.id);
+        assert_eq!((session.head, session.branch_length), (None, 0));
+        let run = scene.read_run(started.run.id).await.unwrap();
+        assert_eq!(run.agent_id, other.id, "the run tells where it was");
+    }
 }

@@ -152,6 +152,7 @@ pub(crate) async fn a_withdrawn_run_leaves_the_branch(database: Arc<Database>) {
         end.rewind = Some(Rewind {
             head: Some(before.id),
             branch_length: before.position + 1,
+            agent: None,
         });
         scene.store.finish_run(end.clone()).await.unwrap();
         let read = scene.read(session).await.unwrap();
@@ -178,6 +179,7 @@ pub(crate) async fn a_withdrawn_run_leaves_the_branch(database: Arc<Database>) {
     end.rewind = Some(Rewind {
         head: Some(MessageId::new()),
         branch_length: 1,
+        agent: None,
     });
     scene.store.finish_run(end).await.unwrap();
     let read = scene.read(session).await.unwrap();

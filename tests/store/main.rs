@@ -89,6 +89,7 @@ on_both! {
         a_hand_off_changes_run_and_session,
         a_refused_hand_off_changes_nothing,
         a_run_may_end_with_its_hand_off,
+        a_withdrawn_run_gives_its_session_back,
     }
     child_runs {
         children_are_found_and_listed_nowhere,

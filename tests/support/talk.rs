@@ -156,6 +156,12 @@ pub(crate) fn all<'a>(values: &'a [Value], field: &str) -> Vec<&'a Value> {
     values.iter().map(|value| &value[field]).collect()
 }
 
+/// The types of events.
+pub(crate) fn kinds(log: &[Value]) -> Vec<String> {
+    let kinds = log.iter().map(|event| string(&event["__typename"]));
+    kinds.collect()
+}
+
 /// A JSON string as a string.
 pub(crate) fn string(value: &Value) -> String {
     match value.as_str() {

@@ -55,7 +55,7 @@ impl Execution {
         };
         let (store, who) = (&self.ending.runner.store, &self.ending.who);
         let read = || store.summary_of_branch(who, before);
-        Ok(self.patiently(read).await?)
+        Ok(self.read(read).await?)
     }
 
     /// Makes a summary where one is due. Returns the last step so far: 0 if there is none.
@@ -106,7 +106,7 @@ impl Execution {
         let overflow = fitted.overflow(model).await?;
         let turns = &prompt.conversation.turns;
         // Where messages were too many, half of them stay, too, beside the one that is answered.
-        let half = self.most_history() as usize / 2;
+        let half = self.limits().history_messages as usize / 2;
         let few = |turn: &&Turn| prompt.history.len() - turn.in_history <= half + 1;
         let too_many = match unread.is_empty() {
             true => None,
@@ -169,7 +169,7 @@ impl Execution {
             .max_output_tokens
             .map_or(own, |most| own.min(most));
         let question = Question::new(runner, previous, &plan.fallen, tokens);
-        let timeout = self.step_timeout();
+        let timeout = self.limits().step_timeout;
         let run = &mut self.ending.run;
         let asked = made.ask(&self.ending.runner, &models, &question, run);
         match tokio::time::timeout(timeout, asked).await {

@@ -21,7 +21,7 @@ use crate::tool::ToolOutput;
 
 use super::super::ending::Ending;
 use super::super::execute::Execution;
-use super::super::log::{FIRST_PAUSE, LONGEST_PAUSE};
+use super::super::outage::Pauses;
 use super::super::start::{StartRequest, Started};
 use super::super::tools::{Call, Called};
 use super::super::{FollowError, Runner, StartError, Stopped};
@@ -166,7 +166,7 @@ impl Asked {
                 }
             };
             let (run, mut live) = (started.stored.run.id, started.live.clone());
-            let mut pause = FIRST_PAUSE;
+            let mut pauses = Pauses::new();
             loop {
                 let mut events = self.runner.events(self.who.clone(), run, live.take(), after);
                 let mut failed = None;
@@ -185,8 +185,7 @@ impl Asked {
                     Some(FollowError::TooSlow { .. }) => {}
                     Some(error) => {
                         tracing::warn!(child = %run, %error, "the child run cannot be followed");
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
+                        pauses.pause().await;
                     }
                 }
                 live = self.runner.bus().get(run);
@@ -207,17 +206,14 @@ impl Asked {
     /// Starts the run that answers, or finds it. The run that asks is ended meanwhile if that
     /// takes too long.
     async fn start(&self) -> Result<Started, String> {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             let started = self.runner.start(self.who.clone(), self.request.clone());
             match started.await {
                 Ok(started) => return Ok(started),
                 // The next server goes on from here.
                 Err(StartError::Draining) => std::future::pending().await,
-                Err(StartError::Store(StoreError::Unavailable(_))) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                Err(StartError::Store(StoreError::Unavailable(_))) => pauses.pause().await,
                 Err(error) => {
                     tracing::warn!(call = %self.call, %error, "an agent was not asked");
                     return Err("the agent cannot be asked now".to_owned());

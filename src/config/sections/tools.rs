@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::HIDDEN;
+use super::secret::HIDDEN;
 use crate::config::ConfigError;
 
 sections! {

@@ -1,15 +1,14 @@
 //! What clients send about the branches of a session.
 
-use async_graphql::{ID, InputObject, Json};
-use serde_json::Value;
+use async_graphql::{ID, InputObject};
 
 use crate::agent::{Branching, SentFile};
-use crate::domain::{ConcurrencyPolicy as Policy, MessageId, RunOptions};
+use crate::domain::{ConcurrencyPolicy as Policy, MessageId, RunOverrides};
 use crate::graphql::types::enums::ConcurrencyPolicy;
 use crate::graphql::{ApiError, ApiLimits};
 use crate::tool::CallerHeaders;
 
-use super::variables::check_variables;
+use super::options::RunOverridesInput;
 use super::{KEY, MessageInput, check_key, parse_id};
 
 /// The argument that names the message a branch begins or ends at.
@@ -20,9 +19,8 @@ pub(crate) const MESSAGE: &str = "input.messageId";
 pub(crate) struct RegenerateInput {
     /// The answer to make again; or what a person said, which is then answered again.
     message_id: ID,
-    /// What the agent's instructions can use, as in `ChatInput`; what the repeated run had when
-    /// absent.
-    variables: Option<Json<Value>>,
+    #[graphql(flatten)]
+    overrides: RunOverridesInput,
     /// What happens if the session has an active run: REJECT or INTERRUPT.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     on_active_run: ConcurrencyPolicy,
@@ -37,9 +35,8 @@ pub(crate) struct EditMessageInput {
     message_id: ID,
     /// What the person says instead.
     message: MessageInput,
-    /// What the agent's instructions can use, as in `ChatInput`; what the run of the message
-    /// before had when absent.
-    variables: Option<Json<Value>>,
+    #[graphql(flatten)]
+    overrides: RunOverridesInput,
     /// What happens if the session has an active run: REJECT or INTERRUPT.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     on_active_run: ConcurrencyPolicy,
@@ -77,8 +74,13 @@ impl ForkSessionInput {
 
 impl RegenerateInput {
     pub(crate) fn check(self, limits: &ApiLimits) -> Result<Branching, ApiError> {
-        let at = branching(&self.message_id, self.on_active_run, self.idempotency_key)?;
-        with_variables(at, self.variables, limits)
+        let overrides = self.overrides.check(limits)?;
+        branching(
+            &self.message_id,
+            overrides,
+            self.on_active_run,
+            self.idempotency_key,
+        )
     }
 }
 
@@ -87,26 +89,16 @@ impl EditMessageInput {
         self,
         limits: &ApiLimits,
     ) -> Result<(Branching, (String, Vec<SentFile>)), ApiError> {
-        let at = branching(&self.message_id, self.on_active_run, self.idempotency_key)?;
-        let at = with_variables(at, self.variables, limits)?;
+        let overrides = self.overrides.check(limits)?;
+        let key = self.idempotency_key;
+        let at = branching(&self.message_id, overrides, self.on_active_run, key)?;
         Ok((at, self.message.check(limits)?))
     }
 }
 
-fn with_variables(
-    mut at: Branching,
-    variables: Option<Json<Value>>,
-    limits: &ApiLimits,
-) -> Result<Branching, ApiError> {
-    if let Some(variables) = variables {
-        at.options.variables = check_variables(variables.0, limits)?;
-        at.keeps_variables = false;
-    }
-    Ok(at)
-}
-
 fn branching(
     message: &ID,
+    overrides: RunOverrides,
     on_active: ConcurrencyPolicy,
     key: Option<String>,
 ) -> Result<Branching, ApiError> {
@@ -123,8 +115,7 @@ fn branching(
     Ok(Branching {
         message,
         on_active,
-        options: RunOptions::default(),
-        keeps_variables: true,
+        overrides,
         headers: CallerHeaders::default(),
         key,
     })

@@ -1,11 +1,13 @@
 //! What clients ask of one run beside its message.
 
-use async_graphql::{Enum, Json, OneofObject};
+use async_graphql::{Enum, InputObject, Json, MaybeUndefined, OneofObject};
 use serde_json::Value;
 
+use super::interrupt::ClientToolInput;
+use super::variables::check_variables;
 use crate::agent::check_output_schema;
-use crate::domain::ToolChoice;
-use crate::graphql::ApiError;
+use crate::domain::{ClientTool, RunOverrides, ToolChoice};
+use crate::graphql::{ApiError, ApiLimits};
 
 /// Whether a model calls tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -28,12 +30,52 @@ pub(crate) enum ToolChoiceInput {
     Tool(String),
 }
 
-pub(super) fn tool_choice(input: Option<ToolChoiceInput>) -> ToolChoice {
-    match input {
-        None | Some(ToolChoiceInput::Mode(ToolChoiceMode::Auto)) => ToolChoice::Auto,
-        Some(ToolChoiceInput::Mode(ToolChoiceMode::None)) => ToolChoice::None,
-        Some(ToolChoiceInput::Mode(ToolChoiceMode::Required)) => ToolChoice::Required,
-        Some(ToolChoiceInput::Tool(name)) => ToolChoice::Named(name),
+/// In what a run is asked otherwise than the one that it repeats.
+#[derive(Debug, InputObject)]
+pub(crate) struct RunOverridesInput {
+    /// What the agent's instructions can use, as in `ChatInput`; what the repeated run had when
+    /// absent.
+    variables: Option<Json<Value>>,
+    /// The JSON Schema of the answer, as in `ChatInput`; that of the repeated run when absent,
+    /// the agent's own when null.
+    output_schema: MaybeUndefined<Json<Value>>,
+    /// Whether the model calls the agent's tools, as in `ChatInput`; as for the repeated run when
+    /// absent.
+    tool_choice: Option<ToolChoiceInput>,
+    /// All tools that the client itself calls, as in `ChatInput`; those of the repeated run when
+    /// absent.
+    client_tools: Option<Vec<ClientToolInput>>,
+}
+
+impl RunOverridesInput {
+    pub(super) fn check(self, limits: &ApiLimits) -> Result<RunOverrides, ApiError> {
+        let variables = self.variables.map(|given| check_variables(given.0, limits));
+        let output_schema = match self.output_schema {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(given) => Some(Some(schema(given)?)),
+        };
+        Ok(RunOverrides {
+            variables: variables.transpose()?,
+            client_tools: self.client_tools.map(client_tools),
+            output_schema,
+            tool_choice: self.tool_choice.map(ToolChoice::from),
+        })
+    }
+}
+
+pub(super) fn client_tools(given: Vec<ClientToolInput>) -> Vec<ClientTool> {
+    given.into_iter().map(ClientToolInput::into_tool).collect()
+}
+
+impl From<ToolChoiceInput> for ToolChoice {
+    fn from(input: ToolChoiceInput) -> Self {
+        match input {
+            ToolChoiceInput::Mode(ToolChoiceMode::Auto) => Self::Auto,
+            ToolChoiceInput::Mode(ToolChoiceMode::None) => Self::None,
+            ToolChoiceInput::Mode(ToolChoiceMode::Required) => Self::Required,
+            ToolChoiceInput::Tool(name) => Self::Named(name),
+        }
     }
 }
 

@@ -114,12 +114,7 @@ impl Agent {
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Cursor, AgentVersion>> {
         let api = api(ctx)?;
-        let arguments = PageArguments {
-            first,
-            after,
-            ..PageArguments::default()
-        };
-        let page = arguments.check(&api.limits, false)?;
+        let page = PageArguments::forward(first, after).check(&api.limits, false)?;
         let versions = api.store.agent_versions(principal(ctx)?, self.0.id, &page);
         let versions = versions.await.map_err(ApiError::from)?;
         Ok(connection(versions, |version| {

@@ -56,8 +56,8 @@ pub(crate) enum ConcurrencyPolicy {
     /// the new message follows it.
     Interrupt,
     /// The active run is stopped, and its message and partial answer are taken out of the
-    /// session's branch; the new message takes their place. A run that comes to its own end
-    /// before it is stopped stays.
+    /// session's branch; the new message takes their place, and the session's agent is the one
+    /// before the run. A run that comes to its own end before it is stopped stays.
     Rollback,
 }
 
@@ -132,6 +132,8 @@ pub(crate) enum RunErrorCode {
     RunTimeout,
     /// The conversation does not fit the model's context.
     ContextExceeded,
+    /// The model takes no tools: take them off the agent, or give it another model.
+    ToolsUnsupported,
     /// The answer grew past the server's limit.
     AnswerTooLong,
     /// The model wanted more steps than a run may have.

@@ -9,11 +9,11 @@ mod messages;
 mod request;
 
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, HeaderMap, InvalidHeaderValue};
+use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
 use self::dialect::Dialect;
-use super::protocol::{Decode, Protocol, extended, secret_header};
+use super::protocol::{Decode, Protocol, bearer, extended};
 use super::{ChatRequest, LlmError};
 
 /// The protocol, as one server speaks it.
@@ -43,10 +43,7 @@ impl Protocol for ChatCompletions {
         headers: &mut HeaderMap,
         key: Option<&str>,
     ) -> Result<(), InvalidHeaderValue> {
-        if let Some(key) = key {
-            headers.insert(AUTHORIZATION, secret_header(&format!("Bearer {key}"))?);
-        }
-        Ok(())
+        bearer(headers, key)
     }
 
     fn decoder(&self) -> Box<dyn Decode> {

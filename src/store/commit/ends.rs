@@ -71,6 +71,22 @@ pub(super) async fn write(
         .collect())
 }
 
+/// Gives the sessions back that withdrawn runs have handed to other agents.
+pub(super) async fn give_back(
+    db: &mut impl Statements,
+    finishes: &[FinishedRun],
+    ended: &[Result<(), StoreError>],
+) -> Result<(), StoreError> {
+    for (finish, _) in finishes.iter().zip(ended).filter(|(_, end)| end.is_ok()) {
+        if let Some(agent) = finish.rewind.and_then(|rewind| rewind.agent) {
+            let run = &finish.run;
+            let at = run.finished_at.unwrap_or(run.created_at);
+            db.set_agent(run.session_id, agent, at).await?;
+        }
+    }
+    Ok(())
+}
+
 /// An answer becomes the head of the branch whose head it answers.
 fn answer_head(message: &Message) -> NewHead {
     NewHead {
@@ -128,5 +144,9 @@ pub(super) async fn give_turn(
     }])
     .await?;
     db.add_enqueued(turn.session, -1, None).await?;
-    Ok(Ok(Turn { parent, position }))
+    Ok(Ok(Turn {
+        parent,
+        position,
+        agent: locked.session.agent_id,
+    }))
 }

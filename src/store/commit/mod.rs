@@ -3,120 +3,18 @@
 
 mod ends;
 mod starts;
+mod statements;
 
-use std::collections::{HashMap, HashSet};
-
-use async_trait::async_trait;
-use uuid::Uuid;
+use std::collections::HashMap;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{
-    HandOff, Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session, SessionId,
-    Summary,
-};
+use crate::domain::{RunId, SessionId};
 
-use super::group::{FinishedRun, Group, GroupOutcome, LogRow};
-use super::keys::KeyRow;
+use super::group::{Group, GroupOutcome};
 use super::rows::LockedSession;
-use super::{NewRun, NewSession, Rewind, SessionTarget, StoreError, TurnRequest};
+use super::{NewEvents, SessionTarget, StoreError};
 
-/// A run as it is inserted.
-pub(crate) struct StoredRun<'a> {
-    pub(crate) who: &'a Principal,
-    pub(crate) run: &'a Run,
-    pub(crate) before: Rewind,
-    pub(crate) node: NodeId,
-    pub(crate) lease_expires_at: Timestamp,
-}
-
-/// A session's new head, set only if the head is still `previous`.
-pub(crate) struct NewHead {
-    pub(crate) session: SessionId,
-    pub(crate) head: Option<MessageId>,
-    pub(crate) branch_length: i32,
-    pub(crate) at: Timestamp,
-    /// The title it gets if it has none.
-    pub(crate) title: Option<String>,
-    pub(crate) previous: Option<MessageId>,
-    /// How many of its runs have had their turn, if that changes.
-    pub(crate) turns: Option<i32>,
-}
-
-/// The statements of one transaction. Each takes all rows of the group at once.
-#[async_trait]
-pub(crate) trait Statements: Send {
-    /// Reads sessions that are not deleted and keeps others from changing them until the
-    /// transaction ends. `ids` are sorted.
-    async fn lock_sessions(&mut self, ids: &[SessionId]) -> Result<Vec<LockedSession>, StoreError>;
-    async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError>;
-    /// Writes the keys of these starts, each another one, unless they stand for an earlier
-    /// run that has not expired; returns the ids of the runs whose keys were written.
-    async fn claim_keys(&mut self, rows: &[&NewRun]) -> Result<HashSet<Uuid>, StoreError>;
-    /// What the keys of these starts stand for.
-    async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError>;
-    /// Removes the keys that were written for these starts.
-    async fn release_keys(&mut self, rows: &[&NewRun]) -> Result<(), StoreError>;
-    /// Inserts the runs that are enqueued or whose sessions have no active one, and returns
-    /// their ids.
-    async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError>;
-    /// `(session, run)` of the active and enqueued runs of these sessions; of each session the
-    /// active one last.
-    async fn active_runs(
-        &mut self,
-        sessions: &[SessionId],
-    ) -> Result<Vec<(Uuid, Uuid)>, StoreError>;
-    async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError>;
-    async fn set_heads(&mut self, rows: &[NewHead]) -> Result<(), StoreError>;
-    /// Changes how many runs of a session wait for their turn, and gives it a title if it has
-    /// none.
-    async fn add_enqueued(
-        &mut self,
-        session: SessionId,
-        more: i32,
-        title: Option<&str>,
-    ) -> Result<(), StoreError>;
-    /// Whether a run never had its turn.
-    async fn is_enqueued(&mut self, run: RunId) -> Result<bool, StoreError>;
-    /// The run whose turn it is in a session, if no other is active there.
-    async fn next_turn(&mut self, session: SessionId) -> Result<Option<Uuid>, StoreError>;
-    /// Gives a run its turn and its message its place. False when the run is another node's
-    /// by now, or has ended.
-    async fn give_turn(
-        &mut self,
-        turn: &TurnRequest,
-        locked: &LockedSession,
-    ) -> Result<bool, StoreError>;
-    /// Queued runs become running.
-    async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError>;
-    /// Running runs of these nodes wait for answers.
-    async fn suspend_runs(&mut self, rows: &[(RunId, NodeId)]) -> Result<(), StoreError>;
-    /// Another agent goes on with a run, and has its session.
-    async fn hand_off(
-        &mut self,
-        run: RunId,
-        handoff: &HandOff,
-        at: Timestamp,
-    ) -> Result<(), StoreError>;
-    /// Keeps a summary, in place of an older one of the same message and of the oldest of its
-    /// session.
-    async fn keep_summary(
-        &mut self,
-        who: &Principal,
-        summary: &Summary,
-        at: Timestamp,
-    ) -> Result<(), StoreError>;
-    async fn insert_interrupts(
-        &mut self,
-        rows: &[(&Principal, &Interrupt)],
-    ) -> Result<(), StoreError>;
-    /// Writes the answers of those that have none.
-    async fn close_interrupts(&mut self, rows: &[&Interrupt]) -> Result<(), StoreError>;
-    /// Ends the runs that are active and their node's own, and returns their ids.
-    async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError>;
-    /// Inserts the rows that follow what their run's log has, and returns the ids of their
-    /// runs. There is one row for a run at most.
-    async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError>;
-}
+pub(crate) use statements::{NewHead, Statements, StoredRun, depth};
 
 /// Writes a whole group within the transaction of `db`.
 pub(crate) async fn commit_group(
@@ -141,6 +39,8 @@ pub(crate) async fn commit_group(
     for (who, summary, at) in group.summaries() {
         db.keep_summary(who, summary, at).await?;
     }
+    // After the hand-offs, which an end may bring with it.
+    ends::give_back(db, &group.finishes, &outcome.finishes).await?;
     outcome.appends = write_events(db, group, &outcome).await?;
     for turn in &group.turns {
         outcome.turns.push(ends::give_turn(db, turn).await?);
@@ -149,8 +49,8 @@ pub(crate) async fn commit_group(
 }
 
 /// Runs wait for answers. If the events that announce it are refused, all of it is.
-async fn suspend(db: &mut impl Statements, appends: &[super::NewEvents]) -> Result<(), StoreError> {
-    let suspended = |new: &super::NewEvents| {
+async fn suspend(db: &mut impl Statements, appends: &[NewEvents]) -> Result<(), StoreError> {
+    let suspended = |new: &NewEvents| {
         let run = new.events.first().map(|event| event.run_id);
         run.filter(|_| !new.awaits.is_empty())
             .map(|run| (run, new.node))
@@ -228,33 +128,6 @@ async fn lock_sessions(db: &mut impl Statements, group: &Group) -> Result<Sessio
     Ok(rows.into_iter().map(|row| (row.session.id, row)).collect())
 }
 
-fn begun(new: &super::NewEvents) -> Option<(RunId, Timestamp)> {
+fn begun(new: &NewEvents) -> Option<(RunId, Timestamp)> {
     Some((new.events.first()?.run_id, new.started_at?))
-}
-
-/// How many runs are above this one, as it is stored.
-pub(crate) fn depth(run: &Run) -> i32 {
-    let depth = run.parent.map_or(0, |parent| parent.depth);
-    depth.try_into().unwrap_or(i32::MAX)
-}
-
-impl NewSession {
-    /// The session as it is once made.
-    pub(crate) fn into_session(self) -> Session {
-        Session {
-            id: self.id,
-            agent_id: self.agent_id,
-            parent_run: self.parent_run,
-            title: self.title,
-            metadata: self.metadata,
-            head: None,
-            branch_length: 0,
-            active_run: None,
-            enqueued_runs: 0,
-            turns: 0,
-            created_at: self.created_at,
-            updated_at: self.created_at,
-            deleted_at: None,
-        }
-    }
 }

@@ -220,6 +220,7 @@ fn place(start: &NewRun, mut session: Session, turn: i32) -> StartedRun {
     let before = Rewind {
         head: session.head,
         branch_length: session.branch_length,
+        agent: Some(session.agent_id),
     };
     let new = |parent_id, position| Message {
         id: start.message_id,

@@ -1,16 +1,11 @@
 //! PostgreSQL, 13 or newer: a pool for single statements and one connection for the group
 //! commit. Several nodes may share a database.
 
-mod agents;
-mod commit;
-mod files;
-mod interrupts;
-mod memories;
+mod committer;
+mod dialect;
 mod messages;
 mod patience;
-mod runs;
-mod sessions;
-mod summaries;
+mod statements;
 
 use std::time::Duration;
 
@@ -18,16 +13,17 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::types::Json;
-use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
-use uuid::Uuid;
+use sqlx::{Connection, PgConnection, Postgres, QueryBuilder, Transaction};
 
-use commit::PostgresCommitter;
+use committer::PostgresCommitter;
 use patience::Patience;
 
-use super::queries::{Dialect, Value};
+use super::dialect::{Dialect, Fetches, fetch};
+use super::pools::Pools;
+use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{Maintenance, StoreError, WriterSettings};
+use super::{Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings, queries};
+use crate::domain::{PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -137,27 +133,51 @@ fn pool(settings: &PostgresSettings, patience: Patience) -> PgPoolOptions {
         })
 }
 
-impl Dialect for Postgres {
-    const FIND: &'static str = "strpos";
+impl Pools for PostgresStore {
+    type Db = Postgres;
 
-    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
-        match value {
-            Value::Id(id) => query.push_bind(id),
-            Value::MaybeId(id) => query.push_bind(id),
-            Value::Bytes(bytes) => query.push_bind(bytes),
-            Value::Text(text) => query.push_bind(text),
-            Value::MaybeText(text) => query.push_bind(text),
-            Value::Number(number) => query.push_bind(number),
-            Value::Time(at) => query.push_bind(at),
-            Value::Json(json) => query.push_bind(Json(json)),
-            Value::JsonText(text) => query.push_bind(text).push("::json"),
-        };
+    async fn read<R: Send>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError>
+    where
+        Postgres: Fetches<R>,
+    {
+        let read = async { fetch(&mut *self.pool.acquire().await?, query).await };
+        self.patience.wait(read).await
     }
 
-    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>) {
-        query.push("= ANY (");
-        query.push_bind(ids.collect::<Vec<_>>());
-        query.push(")");
+    async fn write<R: Send>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError>
+    where
+        Postgres: Fetches<R>,
+    {
+        self.read(query).await
+    }
+
+    async fn execute(&self, query: QueryBuilder<Postgres>) -> Result<u64, StoreError> {
+        let done = async { Postgres::execute(&mut *self.pool.acquire().await?, query).await };
+        self.patience.wait(done).await
+    }
+
+    async fn read_sessions(
+        &self,
+        who: &Principal,
+        filter: &SessionFilter,
+        page: &PageRequest<SessionCursor>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        self.read(queries::sessions(who, filter, page)).await
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    async fn in_time<T: Send>(
+        &self,
+        transaction: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.patience.wait(transaction).await
+    }
+
+    fn writer(&self) -> &Writer {
+        &self.writer
     }
 }
 

@@ -7,7 +7,8 @@ use crate::domain::{Agent, AgentId, AgentVersion, AgentVersionId, PageRequest, P
 use crate::store::VersionCursor;
 use crate::store::rows::{AGENT_COLUMNS, VERSION_COLUMNS};
 
-use super::{Dialect, Value, push, push_in, push_limit};
+use super::{push, push_in, push_limit};
+use crate::store::dialect::{Dialect, Value};
 
 /// Whom the file agents belong to.
 pub(crate) fn shared() -> Principal {

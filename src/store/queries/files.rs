@@ -4,7 +4,8 @@ use crate::domain::time::now;
 use crate::domain::{File, FileId, Principal};
 use crate::store::rows::FILE_COLUMNS;
 
-use super::{Dialect, Value, push, push_in, push_owner};
+use super::{push, push_in, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 pub(crate) fn save_file<DB: Dialect>(who: &Principal, file: &File) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(

@@ -5,7 +5,8 @@ use crate::domain::{Message, MessageId, Principal, Session, SessionId, Summary};
 use crate::store::StoreError;
 use crate::store::rows::{MESSAGE_COLUMNS, SESSION_COLUMNS, SummaryRow, encode_parts};
 
-use super::{Dialect, Value, push, push_owner};
+use super::{push, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 /// How many messages one statement copies: 11 values each, and a statement may have 32,766.
 pub(crate) const COPIED_AT_ONCE: usize = 500;

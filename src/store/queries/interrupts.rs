@@ -5,7 +5,8 @@ use crate::domain::{Interrupt, InterruptId, NodeId, PageRequest, Principal, Run,
 use crate::store::StoreError;
 use crate::store::rows::{INTERRUPT_COLUMNS, encode_resolution};
 
-use super::{Dialect, Value, push, push_in, push_limit, push_owner};
+use super::{push, push_in, push_limit, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 fn select_interrupts<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");

@@ -4,7 +4,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Principal, RunId};
 use crate::store::{NewKey, NewRun};
 
-use super::{Dialect, Value, push, push_owner};
+use super::{push, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 const SELECT_KEYS: &str = "SELECT tenant, owner, key, fingerprint, run_id FROM idempotency_keys";
 

@@ -4,7 +4,8 @@ use crate::domain::{Memory, Principal};
 use crate::store::memories::memory_id;
 use crate::store::rows::MEMORY_COLUMNS;
 
-use super::{Dialect, Value, push, push_limit, push_owner};
+use super::{push, push_limit, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 pub(crate) fn save_memory<DB: Dialect>(who: &Principal, memory: &Memory) -> QueryBuilder<DB> {
     let mut query =

@@ -5,7 +5,8 @@ use crate::domain::{MessageId, Principal};
 use crate::store::Kin;
 use crate::store::rows::MESSAGE_COLUMNS;
 
-use super::{Dialect, Value, push, push_in, push_owner};
+use super::{push, push_in, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 pub(crate) fn messages_by_id<DB: Dialect>(who: &Principal, ids: &[MessageId]) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");

@@ -26,38 +26,11 @@ pub(crate) use sessions::*;
 pub(crate) use summaries::*;
 pub(crate) use turns::*;
 
-use serde_json::Value as JsonValue;
-use sqlx::{Database, QueryBuilder};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
+use super::dialect::{Dialect, Value};
 use crate::domain::Principal;
-use crate::domain::time::Timestamp;
-
-/// What is bound to a placeholder.
-pub(crate) enum Value<'a> {
-    Id(Uuid),
-    MaybeId(Option<Uuid>),
-    Bytes(&'a [u8]),
-    Text(&'a str),
-    MaybeText(Option<&'a str>),
-    Number(i64),
-    Time(Timestamp),
-    Json(&'a JsonValue),
-    /// A JSON document that is text already, for a column that keeps it as it is.
-    JsonText(&'a str),
-}
-
-/// What a database does in its own way.
-pub(crate) trait Dialect: Database {
-    /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
-    const FIND: &'static str;
-
-    /// Adds a placeholder with its value.
-    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>);
-
-    /// Adds `IN (…)`, or what the database has for it.
-    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>);
-}
 
 /// Adds `sql` and a placeholder with its value.
 fn push<DB: Dialect>(query: &mut QueryBuilder<DB>, sql: &str, value: Value<'_>) {

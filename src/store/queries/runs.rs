@@ -4,7 +4,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::{HandOff, NodeId, Principal, RunId, SessionId};
 use crate::store::rows::RUN_COLUMNS;
 
-use super::{Dialect, Value, push, push_in, push_limit, push_owner};
+use super::{push, push_in, push_limit, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 fn select_runs<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
@@ -207,10 +208,11 @@ pub(crate) fn hand_off_run<DB: Dialect>(run: RunId, handoff: &HandOff) -> QueryB
     query
 }
 
-/// `(before_message_id, before_length)` of a run.
+/// `(before_message_id, before_length, before_agent_id)` of a run.
 pub(crate) fn branch_before<DB: Dialect>(run: RunId) -> QueryBuilder<DB> {
-    let mut query =
-        QueryBuilder::new("SELECT before_message_id, before_length FROM runs WHERE id = ");
+    let mut query = QueryBuilder::new(
+        "SELECT before_message_id, before_length, before_agent_id FROM runs WHERE id = ",
+    );
     DB::bind(&mut query, Value::Id(run.uuid()));
     query
 }

@@ -1,11 +1,12 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::{Timestamp, now};
-use crate::domain::{HandOff, MessageId, PageRequest, Principal, Session, SessionId};
+use crate::domain::{AgentId, MessageId, PageRequest, Principal, Session, SessionId};
 use crate::store::rows::{LOCKED_SESSION_COLUMNS, SESSION_COLUMNS};
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
-use super::{Dialect, Value, push, push_in, push_limit, push_owner};
+use super::{push, push_in, push_limit, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 fn select_sessions<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
@@ -168,7 +169,8 @@ pub(crate) fn locked_sessions<DB: Dialect>(ids: &[SessionId]) -> QueryBuilder<DB
     query.push(LOCKED_SESSION_COLUMNS);
     query.push(" FROM sessions WHERE deleted_at IS NULL AND id ");
     DB::bind_in(&mut query, ids.iter().map(SessionId::uuid));
-    query.push(" ORDER BY id");
+    // They are locked in their order.
+    query.push(" ORDER BY id").push(DB::LOCK_ROWS);
     query
 }
 
@@ -190,13 +192,16 @@ pub(crate) fn add_enqueued<DB: Dialect>(
     query
 }
 
-/// Gives a session to the agent that its conversation was handed to.
-pub(crate) fn hand_off_session<DB: Dialect>(handoff: &HandOff, at: Timestamp) -> QueryBuilder<DB> {
+/// Another agent has a session from here on.
+pub(crate) fn set_session_agent<DB: Dialect>(
+    session: SessionId,
+    agent: AgentId,
+    at: Timestamp,
+) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("UPDATE sessions SET agent_id = ");
-    DB::bind(&mut query, Value::Id(handoff.to_agent_id.uuid()));
+    DB::bind(&mut query, Value::Id(agent.uuid()));
     push(&mut query, ", updated_at = ", Value::Time(at));
-    let session = handoff.session_id.uuid();
-    push(&mut query, " WHERE id = ", Value::Id(session));
+    push(&mut query, " WHERE id = ", Value::Id(session.uuid()));
     query
 }
 

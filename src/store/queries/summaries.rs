@@ -5,7 +5,8 @@ use crate::domain::{MessageId, Principal, SessionId, Summary};
 use crate::store::rows::SUMMARY_COLUMNS;
 use crate::store::summaries::KEPT_SUMMARIES;
 
-use super::{Dialect, Value, push, push_limit, push_owner};
+use super::{push, push_limit, push_owner};
+use crate::store::dialect::{Dialect, Value};
 
 pub(crate) fn summary_of_branch<DB: Dialect>(who: &Principal, head: MessageId) -> QueryBuilder<DB> {
     // Up to the first message that has one; a session without any is not walked.

@@ -4,7 +4,8 @@ use crate::domain::{NodeId, RunId, SessionId};
 use crate::store::TurnRequest;
 use crate::store::rows::LockedSession;
 
-use super::{Dialect, Value, push};
+use super::push;
+use crate::store::dialect::{Dialect, Value};
 
 /// The run that has waited longest in a session, unless one is active there.
 pub(crate) fn next_turn<DB: Dialect>(session: SessionId) -> QueryBuilder<DB> {
@@ -37,6 +38,8 @@ pub(crate) fn give_turn<DB: Dialect>(
     push(&mut query, ", before_message_id = ", Value::MaybeId(head));
     let length = locked.session.branch_length.into();
     push(&mut query, ", before_length = ", Value::Number(length));
+    let agent = locked.session.agent_id.uuid();
+    push(&mut query, ", before_agent_id = ", Value::Id(agent));
     push(&mut query, " WHERE id = ", Value::Id(run.uuid()));
     push(&mut query, " AND node_id = ", Value::Id(node.uuid()));
     query.push(" AND status = 'QUEUED' AND enqueued RETURNING id");

@@ -1,17 +1,13 @@
 //! SQLite: WAL, one connection that writes, a pool of read-only ones.
 
-mod agents;
 mod backup;
 mod checkpoint;
-mod commit;
-mod files;
-mod interrupts;
-mod memories;
+mod committer;
+mod dialect;
 mod messages;
 mod presence;
-mod runs;
 mod sessions;
-mod summaries;
+mod statements;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,19 +17,19 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::types::Json;
-use sqlx::{Connection, QueryBuilder, Sqlite};
-use uuid::Uuid;
+use sqlx::{Connection, QueryBuilder, Sqlite, Transaction};
 
 use self::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
-use self::commit::SqliteCommitter;
+use self::committer::SqliteCommitter;
 pub use backup::{BackupError, backup};
 use presence::Presence;
 
-use super::queries::{Dialect, Value};
-use super::rows::Stamp;
+use super::dialect::{Dialect, Fetches, fetch};
+use super::pools::Pools;
+use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{Maintenance, StoreError, WriterSettings};
+use super::{Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings};
+use crate::domain::{PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -143,30 +139,50 @@ fn make_folder(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-impl Dialect for Sqlite {
-    const FIND: &'static str = "instr";
+impl Pools for SqliteStore {
+    type Db = Sqlite;
 
-    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
-        match value {
-            Value::Id(id) => query.push_bind(id),
-            Value::MaybeId(id) => query.push_bind(id),
-            Value::Bytes(bytes) => query.push_bind(bytes),
-            Value::Text(text) => query.push_bind(text),
-            Value::MaybeText(text) => query.push_bind(text),
-            Value::Number(number) => query.push_bind(number),
-            Value::Time(at) => query.push_bind(Stamp(at)),
-            Value::Json(json) => query.push_bind(Json(json)),
-            Value::JsonText(text) => query.push_bind(text),
-        };
+    async fn read<R: Send>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError>
+    where
+        Sqlite: Fetches<R>,
+    {
+        fetch(&mut *self.reads.acquire().await?, query).await
     }
 
-    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>) {
-        query.push("IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(id);
-        }
-        query.push(")");
+    async fn write<R: Send>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError>
+    where
+        Sqlite: Fetches<R>,
+    {
+        fetch(&mut *self.writes.acquire().await?, query).await
+    }
+
+    async fn execute(&self, query: QueryBuilder<Sqlite>) -> Result<u64, StoreError> {
+        Sqlite::execute(&mut *self.writes.acquire().await?, query).await
+    }
+
+    async fn read_sessions(
+        &self,
+        who: &Principal,
+        filter: &SessionFilter,
+        page: &PageRequest<SessionCursor>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::read_page(&self.reads, who, filter, page).await
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writes.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn in_time<T: Send>(
+        &self,
+        transaction: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        // A file does not go away without a word: `busy_timeout` is bound enough.
+        transaction.await
+    }
+
+    fn writer(&self) -> &Writer {
+        &self.writer
     }
 }
 

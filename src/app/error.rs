@@ -1,0 +1,55 @@
+//! Why the server does not start.
+
+use std::net::SocketAddr;
+
+use thiserror::Error;
+
+use super::models::ModelError;
+use crate::agent::AgentFileError;
+use crate::config::ConfigError;
+use crate::guard::ManifestError;
+use crate::store::StoreError;
+use crate::store::sqlite::BackupError;
+
+/// Why the server does not start, or a command is not carried out: one line that says what
+/// to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An agent file.
+    #[error(transparent)]
+    Agents(#[from] AgentFileError),
+    /// The trusted documents.
+    #[error("documents.manifest: {0}")]
+    Manifest(#[from] ManifestError),
+    /// A model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The database.
+    #[error("database {url}: {error}")]
+    Store {
+        /// Where it is, without its password.
+        url: String,
+        /// What is wrong.
+        error: StoreError,
+    },
+    /// A backup.
+    #[error("backup: {0}")]
+    Backup(#[from] BackupError),
+    /// A backup of what has better means of its own.
+    #[error("backup: {0} is PostgreSQL: use pg_dump")]
+    BackupOfPostgres(String),
+    /// The address.
+    #[error("cannot listen on {address}: {error} (setting http.port)")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The listener failed while serving.
+    #[error("the listener failed: {0}")]
+    Serve(std::io::Error),
+}

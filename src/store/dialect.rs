@@ -1,0 +1,126 @@
+//! What the two databases do differently, below the statements that both understand.
+
+use serde_json::Value as JsonValue;
+use sqlx::{Database, QueryBuilder};
+use uuid::Uuid;
+
+use crate::domain::NodeId;
+use crate::domain::time::Timestamp;
+
+use super::StoreError;
+use super::keys::KeyRow;
+use super::log::LogGroupRow;
+use super::rows::{
+    AgentRow, FileRow, InterruptRow, LockedSessionRow, MemoryRow, MessageRow, RunRow, SessionRow,
+    SessionUsageRow, SummaryRow, VersionRow,
+};
+
+/// What is bound to a placeholder.
+pub(crate) enum Value<'a> {
+    Id(Uuid),
+    MaybeId(Option<Uuid>),
+    Bytes(&'a [u8]),
+    Text(&'a str),
+    MaybeText(Option<&'a str>),
+    Number(i64),
+    Time(Timestamp),
+    Json(&'a JsonValue),
+    /// A JSON document that is text already, for a column that keeps it as it is.
+    JsonText(&'a str),
+}
+
+/// What a database does in its own way.
+pub(crate) trait Dialect:
+    Database
+    + Fetches<AgentRow>
+    + Fetches<VersionRow>
+    + Fetches<SessionRow>
+    + Fetches<LockedSessionRow>
+    + Fetches<MessageRow>
+    + Fetches<RunRow>
+    + Fetches<SessionUsageRow>
+    + Fetches<LogGroupRow>
+    + Fetches<KeyRow>
+    + Fetches<InterruptRow>
+    + Fetches<MemoryRow>
+    + Fetches<FileRow>
+    + Fetches<SummaryRow>
+    + Fetches<(bool,)>
+    + Fetches<(i64,)>
+    + Fetches<(Option<i32>,)>
+    + Fetches<(String,)>
+    + Fetches<(Uuid,)>
+    + Fetches<(Uuid, Uuid)>
+    + Fetches<(Option<Uuid>, Option<i32>, Option<Uuid>)>
+{
+    /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
+    const FIND: &'static str;
+
+    /// What ends a SELECT of rows that others shall not change until the transaction ends.
+    const LOCK_ROWS: &'static str;
+
+    /// Adds a placeholder with its value.
+    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>);
+
+    /// Adds `IN (…)`, or what the database has for it.
+    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>);
+
+    /// Keeps others from changing agents until the transaction ends; none where a transaction
+    /// that writes does so by itself.
+    fn lock_agents() -> Option<QueryBuilder<Self>>;
+
+    /// Removes keys, at most `limit`, that have expired by `now`.
+    fn forget_keys(now: Timestamp, limit: u32) -> QueryBuilder<Self>;
+
+    /// Gives a node's runs a lease until `until`.
+    fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self>;
+
+    /// Makes runs, at most `limit`, whose leases have expired by `now` the node's own, and
+    /// returns them.
+    fn take_expired_runs(
+        node: NodeId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> QueryBuilder<Self>;
+
+    /// Runs a statement. Returns how many rows it has changed.
+    fn execute(
+        connection: &mut Self::Connection,
+        query: QueryBuilder<Self>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
+
+/// A database that can make such rows of what a statement returns.
+pub(crate) trait Fetches<R>: Database {
+    /// Runs a statement. Returns all its rows.
+    fn fetch(
+        connection: &mut Self::Connection,
+        query: QueryBuilder<Self>,
+    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
+}
+
+/// All rows that a statement returns.
+pub(crate) async fn fetch<DB: Fetches<R>, R>(
+    connection: &mut DB::Connection,
+    query: QueryBuilder<DB>,
+) -> Result<Vec<R>, StoreError> {
+    DB::fetch(connection, query).await
+}
+
+/// The first row that a statement returns, if there is one.
+pub(crate) async fn first<DB: Fetches<R>, R>(
+    connection: &mut DB::Connection,
+    query: QueryBuilder<DB>,
+) -> Result<Option<R>, StoreError> {
+    Ok(DB::fetch(connection, query).await?.into_iter().next())
+}
+
+/// The row of a statement that always returns one.
+pub(crate) async fn one<DB: Fetches<R>, R>(
+    connection: &mut DB::Connection,
+    query: QueryBuilder<DB>,
+) -> Result<R, StoreError> {
+    let row = first(connection, query).await?;
+    row.ok_or_else(|| StoreError::Internal("a statement has returned no row".to_owned()))
+}

@@ -1,0 +1,97 @@
+//! The event log of every run.
+
+mod compact;
+mod rows;
+
+use async_trait::async_trait;
+
+use super::group::{NewEvents, Reply};
+use super::pools::Pools;
+use super::rows::{RunRow, owned};
+use super::{StoreError, queries};
+use crate::domain::time::Timestamp;
+use crate::domain::{Principal, Run, RunEvent, RunId};
+
+use compact::Log;
+use rows::decode_events;
+pub(crate) use rows::{FOLLOWS_LOG, LogGroupRow, encode_events};
+
+/// The event log of every run.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Queues events for the next group commit and returns once they have a place in the
+    /// queue. `done` is called after they are committed, in the order they were queued, or
+    /// with `Conflict` when they do not follow what the run's log has.
+    async fn append_events(&self, events: NewEvents, done: Reply<()>) -> Result<(), StoreError>;
+
+    /// The events of a run after `after`, in order, at most about `limit` (groups are
+    /// returned whole).
+    async fn events(
+        &self,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RunEvent>, StoreError>;
+
+    /// Runs, at most `limit`, that ended before `before` and whose log is whole, with their
+    /// principals.
+    async fn runs_to_compact(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError>;
+
+    /// Removes all of a run's log but `kept`, its last events, and remembers when. What was
+    /// removed is stood for by one `LogCompacted`. Does nothing a second time.
+    async fn compact_log(
+        &self,
+        who: &Principal,
+        run: RunId,
+        kept: &[RunEvent],
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl<S: Pools> EventLog for S {
+    async fn append_events(&self, events: NewEvents, done: Reply<()>) -> Result<(), StoreError> {
+        self.writer().append(events, done).await
+    }
+
+    async fn events(
+        &self,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<RunEvent>, StoreError> {
+        let rows: Vec<LogGroupRow> = self.read(queries::events(who, run, after, limit)).await?;
+        decode_events(run, rows, after)
+    }
+
+    async fn runs_to_compact(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Principal, Run)>, StoreError> {
+        owned::<RunRow, _>(self.read(queries::runs_to_compact(before, limit)).await?)
+    }
+
+    async fn compact_log(
+        &self,
+        who: &Principal,
+        run: RunId,
+        kept: &[RunEvent],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let compacted = async {
+            let mut transaction = self.begin().await?;
+            let mut log = Log::<S::Db>(&mut transaction);
+            log.compact(who, run, kept, at).await?;
+            transaction.commit().await?;
+            Ok(())
+        };
+        self.in_time(compacted).await
+    }
+}

@@ -1,0 +1,112 @@
+//! What PostgreSQL does in its own way.
+
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::domain::NodeId;
+use crate::domain::time::Timestamp;
+use crate::store::StoreError;
+use crate::store::dialect::{Dialect, Fetches, Value};
+use crate::store::rows::RUN_COLUMNS;
+
+/// Any number that nothing else in the database uses.
+const AGENTS_LOCK: i64 = 0x7461_6c6b_6167_656e;
+
+impl Dialect for Postgres {
+    const FIND: &'static str = "strpos";
+    // NO KEY: as an UPDATE locks them, so that rows which merely refer to these need not wait.
+    const LOCK_ROWS: &'static str = " FOR NO KEY UPDATE";
+
+    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
+        match value {
+            Value::Id(id) => query.push_bind(id),
+            Value::MaybeId(id) => query.push_bind(id),
+            Value::Bytes(bytes) => query.push_bind(bytes),
+            Value::Text(text) => query.push_bind(text),
+            Value::MaybeText(text) => query.push_bind(text),
+            Value::Number(number) => query.push_bind(number),
+            Value::Time(at) => query.push_bind(at),
+            Value::Json(json) => query.push_bind(Json(json)),
+            Value::JsonText(text) => query.push_bind(text).push("::json"),
+        };
+    }
+
+    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>) {
+        query.push("= ANY (");
+        query.push_bind(ids.collect::<Vec<_>>());
+        query.push(")");
+    }
+
+    fn lock_agents() -> Option<QueryBuilder<Self>> {
+        let mut query = QueryBuilder::new("SELECT pg_advisory_xact_lock(");
+        query.push_bind(AGENTS_LOCK).push(")");
+        Some(query)
+    }
+
+    fn forget_keys(now: Timestamp, limit: u32) -> QueryBuilder<Self> {
+        // Skipped: what another node removes right now, or a start takes over.
+        let mut query = QueryBuilder::new(
+            "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (
+               SELECT ctid FROM idempotency_keys WHERE expires_at <= ",
+        );
+        query.push_bind(now);
+        query.push(" LIMIT ").push_bind(i64::from(limit));
+        query.push(" FOR UPDATE SKIP LOCKED))");
+        query
+    }
+
+    fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self> {
+        // Rows that the group commit is changing right now are skipped, because two
+        // statements that lock several runs could wait for each other. Such a run begins or
+        // ends: its lease is young, or no longer needed.
+        let mut query = QueryBuilder::new("UPDATE runs SET lease_expires_at = ");
+        query.push_bind(until);
+        query.push(" WHERE id = ANY (ARRAY (SELECT id FROM runs WHERE node_id = ");
+        query.push_bind(node.uuid());
+        query.push(" AND status IN ('QUEUED', 'RUNNING') FOR NO KEY UPDATE SKIP LOCKED))");
+        query
+    }
+
+    fn take_expired_runs(
+        node: NodeId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> QueryBuilder<Self> {
+        let mut query = QueryBuilder::new("UPDATE runs AS r SET node_id = ");
+        query.push_bind(node.uuid());
+        query.push(", lease_expires_at = ").push_bind(until);
+        // ARRAY is read once; a plain IN may be read again for every row, past the limit.
+        query.push(
+            " WHERE r.id = ANY (ARRAY (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
+               AND lease_expires_at <= ",
+        );
+        query.push_bind(now);
+        query.push(" ORDER BY lease_expires_at LIMIT ");
+        query.push_bind(i64::from(limit));
+        query.push(" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING ");
+        query.push(RUN_COLUMNS);
+        query
+    }
+
+    async fn execute(
+        connection: &mut PgConnection,
+        mut query: QueryBuilder<Self>,
+    ) -> Result<u64, StoreError> {
+        Ok(query.build().execute(connection).await?.rows_affected())
+    }
+}
+
+impl<R> Fetches<R> for Postgres
+where
+    R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    async fn fetch(
+        connection: &mut PgConnection,
+        mut query: QueryBuilder<Self>,
+    ) -> Result<Vec<R>, StoreError> {
+        Ok(query.build_query_as().fetch_all(connection).await?)
+    }
+}

@@ -1,0 +1,58 @@
+use sqlx::FromRow;
+use sqlx::types::{Json, Uuid};
+
+use crate::domain::{Interrupt, Principal, Resolved};
+use crate::store::StoreError;
+
+use super::{Owned, Stamp, corrupt, known};
+
+/// Columns of [`InterruptRow`], from `interrupts i`.
+pub(crate) const INTERRUPT_COLUMNS: &str = "i.id, i.tenant, i.owner, i.run_id, i.session_id, \
+    i.tool_call_id, i.kind, i.tool, i.arguments, i.created_at, i.expires_at, i.resolution";
+
+#[derive(FromRow)]
+pub(crate) struct InterruptRow {
+    id: Uuid,
+    tenant: String,
+    owner: String,
+    run_id: Uuid,
+    session_id: Uuid,
+    tool_call_id: Uuid,
+    kind: String,
+    tool: String,
+    arguments: Json<serde_json::Value>,
+    created_at: Stamp,
+    expires_at: Stamp,
+    resolution: Option<Json<Resolved>>,
+}
+
+impl Owned for InterruptRow {
+    fn principal(&self) -> Principal {
+        Principal::new(&self.tenant, &self.owner, "server")
+    }
+}
+
+impl TryFrom<InterruptRow> for Interrupt {
+    type Error = StoreError;
+
+    fn try_from(row: InterruptRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id.into(),
+            kind: known(&row.kind, "interrupts.kind")?,
+            run_id: row.run_id.into(),
+            session_id: row.session_id.into(),
+            tool_call_id: row.tool_call_id.into(),
+            tool: row.tool,
+            arguments: row.arguments.0,
+            created_at: row.created_at.0,
+            expires_at: row.expires_at.0,
+            resolution: row.resolution.map(|resolved| resolved.0),
+        })
+    }
+}
+
+/// Writes an interrupt's answer as its row keeps it.
+pub(crate) fn encode_resolution(interrupt: &Interrupt) -> Result<String, StoreError> {
+    serde_json::to_string(&interrupt.resolution)
+        .map_err(|error| corrupt("interrupts.resolution", &error.to_string()))
+}

@@ -1,0 +1,108 @@
+//! What SQLite does in its own way.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use uuid::Uuid;
+
+use crate::domain::NodeId;
+use crate::domain::time::Timestamp;
+use crate::store::StoreError;
+use crate::store::dialect::{Dialect, Fetches, Value};
+use crate::store::rows::{RUN_COLUMNS, Stamp};
+
+impl Dialect for Sqlite {
+    const FIND: &'static str = "instr";
+    // A transaction that writes has the database to itself.
+    const LOCK_ROWS: &'static str = "";
+
+    fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
+        match value {
+            Value::Id(id) => query.push_bind(id),
+            Value::MaybeId(id) => query.push_bind(id),
+            Value::Bytes(bytes) => query.push_bind(bytes),
+            Value::Text(text) => query.push_bind(text),
+            Value::MaybeText(text) => query.push_bind(text),
+            Value::Number(number) => query.push_bind(number),
+            Value::Time(at) => query.push_bind(Stamp(at)),
+            Value::Json(json) => query.push_bind(Json(json)),
+            Value::JsonText(text) => query.push_bind(text),
+        };
+    }
+
+    fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>) {
+        query.push("IN (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(id);
+        }
+        query.push(")");
+    }
+
+    fn lock_agents() -> Option<QueryBuilder<Self>> {
+        None
+    }
+
+    fn forget_keys(now: Timestamp, limit: u32) -> QueryBuilder<Self> {
+        let mut query = QueryBuilder::new(
+            "DELETE FROM idempotency_keys WHERE rowid IN (
+               SELECT rowid FROM idempotency_keys WHERE expires_at <= ",
+        );
+        query.push_bind(Stamp(now));
+        query.push(" LIMIT ").push_bind(limit).push(")");
+        query
+    }
+
+    fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self> {
+        let mut query = QueryBuilder::new("UPDATE runs SET lease_expires_at = ");
+        query.push_bind(Stamp(until));
+        query.push(" WHERE node_id = ").push_bind(node.uuid());
+        query.push(" AND status IN ('QUEUED', 'RUNNING')");
+        query
+    }
+
+    fn take_expired_runs(
+        node: NodeId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> QueryBuilder<Self> {
+        let mut query = QueryBuilder::new("UPDATE runs AS r SET node_id = ");
+        query.push_bind(node.uuid());
+        query.push(", lease_expires_at = ").push_bind(Stamp(until));
+        query.push(
+            " WHERE r.id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
+               AND lease_expires_at <= ",
+        );
+        // In order, so that those that are taken already do not hide the others.
+        query.push_bind(Stamp(now));
+        query.push(" ORDER BY lease_expires_at LIMIT ");
+        query.push_bind(limit).push(") RETURNING ");
+        // RETURNING knows no alias in SQLite.
+        query.push(
+            RUN_COLUMNS
+                .replace("r.id ORDER", "runs.id ORDER")
+                .replace("r.", ""),
+        );
+        query
+    }
+
+    async fn execute(
+        connection: &mut SqliteConnection,
+        mut query: QueryBuilder<Self>,
+    ) -> Result<u64, StoreError> {
+        Ok(query.build().execute(connection).await?.rows_affected())
+    }
+}
+
+impl<R> Fetches<R> for Sqlite
+where
+    R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+{
+    async fn fetch(
+        connection: &mut SqliteConnection,
+        mut query: QueryBuilder<Self>,
+    ) -> Result<Vec<R>, StoreError> {
+        Ok(query.build_query_as().fetch_all(connection).await?)
+    }
+}
