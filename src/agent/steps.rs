@@ -11,7 +11,7 @@ use crate::domain::{
     AgentVersionId, Cost, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose,
     Summary, ToolCallId, Usage,
 };
-use crate::llm::{ChatMessage, Price, StreamPart};
+use crate::llm::{ChatMessage, Price, StreamPart, ToolSpec};
 
 use super::context::{Fitted, Shown};
 use super::execute::{Execution, Stop, internal, too_long};
@@ -47,11 +47,13 @@ pub(super) struct Prompt {
     /// Whose it is.
     version: AgentVersionId,
     instructions: Arc<ChatMessage>,
-    /// Of the branch up to the message that is answered, what the model is shown.
+    /// The branch up to the message that is answered, as much of it as the conversation has;
+    /// only of an agent that has summaries.
     pub(super) history: Vec<Message>,
     pub(super) conversation: Conversation,
     /// What is known of the branch before that.
     pub(super) summary: Option<Summary>,
+    tools: Arc<[ToolSpec]>,
     toolbox: Toolbox,
     team: Team,
 }
@@ -120,21 +122,25 @@ impl Execution {
             tracing::error!(kind = %error.kind(), "the instructions do not render");
             Stop::Failed(internal())
         })?;
+        let team = Team::of(&ending.runner, &ending.who, spec, &ending.run).await?;
+        let toolbox = Toolbox::new(
+            &ending.runner.tools,
+            &spec.tools,
+            ending.who.clone(),
+            &ending.run,
+            ending.live.cancel_token().clone(),
+            self.headers.clone(),
+        );
         Ok(Prompt {
             version: self.agent.current.id,
-            team: Team::of(&ending.runner, &ending.who, spec, &ending.run).await?,
             instructions: Arc::new(ChatMessage::system(instructions)),
             conversation: Conversation::new(&history, &files),
-            history,
+            // Nobody else needs it twice.
+            history: spec.summary.as_ref().map_or_else(Vec::new, |_| history),
             summary,
-            toolbox: Toolbox::new(
-                &ending.runner.tools,
-                &spec.tools,
-                ending.who.clone(),
-                &ending.run,
-                ending.live.cancel_token().clone(),
-                self.headers.clone(),
-            ),
+            tools: toolbox.specs().into_iter().chain(team.specs()).collect(),
+            toolbox,
+            team,
         })
     }
 
@@ -149,8 +155,7 @@ impl Execution {
         messages.extend(said.chain(self.repair_messages()).map(Arc::new));
         let most = self.limits().max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
-        request.tools = prompt.toolbox.specs();
-        request.tools.extend(prompt.team.specs());
+        request.tools = Arc::clone(&prompt.tools);
         request.tool_choice = self.tool_choice();
         request.output_schema = self.output_schema();
         Shown {

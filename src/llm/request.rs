@@ -18,8 +18,8 @@ pub struct ChatRequest {
     pub sampling: Sampling,
     /// The longest answer, in tokens; the provider's own limit when absent.
     pub max_output_tokens: Option<u32>,
-    /// The tools that the model may call.
-    pub tools: Vec<ToolSpec>,
+    /// The tools that the model may call; shared as the messages are.
+    pub tools: Arc<[ToolSpec]>,
     /// Whether it must, or which one. Without tools it means nothing.
     pub tool_choice: ToolChoice,
     /// Whether it may call several at once. Not every provider can be told not to.
@@ -37,7 +37,7 @@ impl ChatRequest {
             messages: messages.into_iter().map(Arc::new).collect(),
             sampling: Sampling::default(),
             max_output_tokens: None,
-            tools: Vec::new(),
+            tools: Arc::default(),
             tool_choice: ToolChoice::Auto,
             parallel_tool_calls: true,
             output_schema: None,

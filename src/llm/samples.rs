@@ -123,7 +123,7 @@ pub(super) fn everything() -> ChatRequest {
             seed: Some(7),
         },
         max_output_tokens: Some(64),
-        tools: tools(),
+        tools: tools().into(),
         tool_choice: ToolChoice::Required,
         parallel_tool_calls: false,
         ..ChatRequest::new(

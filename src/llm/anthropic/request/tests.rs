@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
@@ -30,7 +32,7 @@ fn what_is_not_set_is_not_sent() {
 #[test]
 fn tools_are_chosen() {
     let mut request = ChatRequest::new("m", Vec::new());
-    request.tools = tools();
+    request.tools = tools().into();
     assert_eq!(sent(&request).get("tool_choice"), None);
     for (choice, parallel, expected) in [
         (ToolChoice::None, false, json!({ "type": "none" })),
@@ -70,7 +72,7 @@ fn tools_that_are_gone_are_told_of_and_not_called() {
         })
         .collect();
     assert!(!called.is_empty());
-    request.tools.clear();
+    request.tools = Arc::default();
     let sent = sent(&request);
     assert!(called.iter().all(|name| names(&sent).contains(name)));
     assert_eq!(sent["tool_choice"], json!({ "type": "none" }));

@@ -82,7 +82,7 @@ fn tools_are_chosen() {
     let mut request = ChatRequest::new("m", Vec::new());
     request.tool_choice = ToolChoice::Required;
     assert_eq!(sent(&request).get("toolConfig"), None);
-    request.tools = tools();
+    request.tools = tools().into();
     for (choice, expected) in [
         (ToolChoice::None, json!({ "mode": "NONE" })),
         (ToolChoice::Required, json!({ "mode": "ANY" })),
@@ -109,7 +109,7 @@ fn a_schema_is_enforced_unless_there_are_tools() {
         (&body["generationConfig"], body.get("systemInstruction")),
         (&config, None)
     );
-    request.tools = tools();
+    request.tools = tools().into();
     let body = sent(&request);
     assert_eq!(body["generationConfig"], json!({}));
     let told = body["systemInstruction"]["parts"][0]["text"]

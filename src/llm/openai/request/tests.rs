@@ -102,7 +102,8 @@ fn tools_are_told_and_chosen() {
         name: "weather".to_owned(),
         description: "Tells the weather.".to_owned(),
         parameters: parameters.clone(),
-    }];
+    }]
+    .into();
     let body = sent(&request, "localhost");
     let tool = json!({ "type": "function", "function": {
         "name": "weather", "description": "Tells the weather.", "parameters": parameters,

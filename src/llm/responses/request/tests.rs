@@ -75,7 +75,7 @@ fn a_thought_without_anything_after_it_is_left_out() {
 #[test]
 fn tools_are_chosen_and_schemas_told() {
     let mut request = ChatRequest::new("m", Vec::new());
-    request.tools = tools();
+    request.tools = tools().into();
     request.tool_choice = ToolChoice::Named("time".to_owned());
     let body = sent(&request);
     assert_eq!(
