@@ -14,11 +14,12 @@ use tokio_util::task::AbortOnDropHandle;
 /// How often the log is looked at while there are commits: seldom enough that pages that change
 /// again and again, such as the ends of indexes, are copied once for many commits; and often
 /// enough that there is little to copy, which takes the processor from everything else.
-const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long the log may be, in pages of 4 KiB, before it is begun anew, for which commits have
-/// to wait a moment. Without that it would grow for as long as commits never pause.
-const RESTART_PAGES: i64 = 16_384;
+/// How long the log may be, in pages of 4 KiB (256 MiB), before it is begun anew, for which
+/// commits have to wait until the disk has what is in the log. Without that it would grow for as
+/// long as commits never pause; a pause begins it anew by itself.
+const RESTART_PAGES: i64 = 65_536;
 
 /// How long it is let be when that did not succeed, because somebody reads for long: each
 /// attempt holds commits up.
@@ -29,7 +30,7 @@ const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The length from which commits make checkpoints themselves after all, in pages: whatever
 /// keeps the task from it, the log stays bounded.
-pub(super) const LAST_RESORT_PAGES: &str = "65536";
+pub(super) const LAST_RESORT_PAGES: &str = "131072";
 
 /// Makes checkpoints until dropped.
 pub(super) struct Checkpoints {
