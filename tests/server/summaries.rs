@@ -601,3 +601,35 @@ async fn a_small_model_is_told_the_newest() {
     );
     assert!(texts(&received[4])[1].contains("Little."));
 }
+
+/// What waits for its turn, or for a place, begins with its summary, too.
+#[tokio::test]
+async fn a_run_that_waits_begins_with_its_summary() {
+    let folder = agents(SHORT);
+    let server = setup(&folder).set("runs.active", 1).start().await;
+    let client = server.client();
+    let session = talk(&client, None, &["one", "two"]).await;
+    server.upstream.then(half_said());
+    let (_, active) = send(&client, Some(&session), "three").await;
+    server.upstream.wait_holding(1).await;
+    server.upstream.then(notes("Known."));
+    let mut enqueued = input(Some(&session), "four");
+    enqueued["input"]["onActiveRun"] = "ENQUEUE".into();
+    let sent = client.data(SEND, &enqueued).await;
+    let id = string(&sent["sendMessage"]["run"]["id"]);
+    assert_eq!(sent["sendMessage"]["run"]["status"], "QUEUED");
+    server.upstream.release();
+    for run in [&active, &id] {
+        assert_eq!(ended_run(&client, run).await["status"], "COMPLETED");
+    }
+    let log = run_events(&client, &id, 0).await;
+    check_sequences(&log);
+    let purposes: Vec<_> = of(&log, "StepStarted")
+        .into_iter()
+        .map(|step| step["purpose"].clone())
+        .collect();
+    assert_eq!(purposes, ["SUMMARY", "ANSWER"]);
+    let shown = texts(server.upstream.received().last().unwrap());
+    assert!(shown[1].contains("Known."), "{shown:?}");
+    assert_eq!(shown[2..], ["three", "one two three", "four"]);
+}
