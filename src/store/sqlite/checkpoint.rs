@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// How often the log is looked at while there are commits: seldom enough that pages that change
 /// again and again, such as the ends of indexes, are copied once for many commits; and often
 /// enough that there is little to copy, which takes the processor from everything else.
-const INTERVAL: Duration = Duration::from_millis(250);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the log may be, in pages of 4 KiB (256 MiB), before it is begun anew, for which
 /// commits have to wait until the disk has what is in the log. Without that it would grow for as
