@@ -56,6 +56,34 @@ impl Runner {
         Ok((!ended).then_some(stored))
     }
 
+    /// Waits until there may be more after `after` of a run that another process makes, whose end
+    /// is about to be written by recovery, or which waits for answers. False if nothing can come
+    /// any more.
+    async fn more_elsewhere(
+        &self,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        news: &mut Option<watch::Receiver<()>>,
+        stopping: impl Future<Output = ()>,
+    ) -> Result<bool, FollowError> {
+        let Some(stored) = self.unended(who, run, after).await? else {
+            return Ok(false);
+        };
+        if let Some(news) = news {
+            let patience = self.patience(&stored);
+            let wait = async {
+                // The sender stays as long as somebody receives.
+                let _ = tokio::time::timeout(patience, news.changed()).await;
+            };
+            or_stopping(stopping, Some(after), wait).await?;
+        } else {
+            // The caller looks once more, so that nothing is missed in between.
+            *news = Some(self.bus.news().of_session(stored.session_id));
+        }
+        Ok(true)
+    }
+
     /// How long a follower waits for news of a run that is not made here.
     fn patience(&self, run: &Run) -> Duration {
         match run.status {
@@ -99,21 +127,10 @@ impl Runner {
                     }
                 };
                 if batch.is_empty() {
-                    let Some(stored) = runner.unended(&who, run, after).await? else {
+                    // Seldom, and larger than all else that a follower keeps.
+                    let more = runner.more_elsewhere(&who, run, after, &mut news, &mut stopping);
+                    if !Box::pin(more).await? {
                         return;
-                    };
-                    // Another process makes it, its end is about to be written by recovery, or
-                    // it waits for answers.
-                    if let Some(news) = &mut news {
-                        let wait = async {
-                            // The sender stays as long as somebody receives.
-                            let patience = runner.patience(&stored);
-                            let _ = tokio::time::timeout(patience, news.changed()).await;
-                        };
-                        or_stopping(&mut stopping, Some(after), wait).await?;
-                    } else {
-                        // Looks once more, so that nothing is missed in between.
-                        news = Some(runner.bus.news().of_session(stored.session_id));
                     }
                     live = runner.bus.get(run);
                     continue;

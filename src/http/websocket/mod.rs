@@ -27,8 +27,9 @@ use super::request_id::RequestId;
 use crate::domain::Principal;
 use crate::tool::CallerHeaders;
 
-/// How much is read at once, in bytes. Every socket keeps a buffer of this size.
-const READ_BUFFER: usize = 8 * 1024;
+/// How much is read at once, in bytes: as much as most operations take. Every socket keeps a
+/// buffer of this size, all of it in memory, because it is filled with zeros for each read.
+const READ_BUFFER: usize = 2 * 1024;
 
 /// Upgrades a request. `who` is the caller if the upgrade request itself carried a known
 /// key; browsers cannot send one there, so `connection_init` may carry it instead.
