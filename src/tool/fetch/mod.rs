@@ -51,7 +51,12 @@ impl HttpFetch {
 
     /// What a model is told about it.
     pub const DESCRIPTION: &str = "Fetches a public web page by its URL and gives its readable \
-        text, with links. Also reads plain text, Markdown, JSON and XML. Long pages are cut.";
+        text, with links. Also reads plain text, Markdown, JSON and XML. Long pages are cut. \
+        Structured sources, with + between the WORDS of a query: \
+        https://en.wikipedia.org/w/rest.php/v1/search/page?limit=5&q=WORDS finds articles, \
+        https://en.wikipedia.org/api/rest_v1/page/summary/TITLE sums one up, \
+        https://api.crossref.org/works?rows=5&select=DOI,title,author,issued&query=WORDS finds \
+        papers, https://api.github.com/repos/OWNER/NAME/releases?per_page=5 lists releases.";
 
     /// Reads at most `bytes` of a page as sent, `decoded_bytes` once decompressed.
     pub fn new(client: EgressClient, bytes: usize, decoded_bytes: usize) -> Self {
