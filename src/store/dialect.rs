@@ -11,8 +11,8 @@ use super::StoreError;
 use super::keys::KeyRow;
 use super::log::LogGroupRow;
 use super::rows::{
-    AgentRow, FileRow, InterruptRow, LockedSessionRow, MemoryRow, MessageRow, RunRow, SessionRow,
-    SessionUsageRow, SummaryRow, VersionRow,
+    AgentRow, FileRow, InterruptRow, KinRow, LockedSessionRow, MemoryRow, MessageRow, RunRow,
+    SessionRow, SessionUsageRow, SummaryRow, VersionRow,
 };
 
 /// What is bound to a placeholder.
@@ -37,6 +37,7 @@ pub(crate) trait Dialect:
     + Fetches<SessionRow>
     + Fetches<LockedSessionRow>
     + Fetches<MessageRow>
+    + Fetches<KinRow>
     + Fetches<RunRow>
     + Fetches<SessionUsageRow>
     + Fetches<LogGroupRow>

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::pools::Pools;
+use super::rows::{KinRow, MessageRow, all, by_kin};
+use super::{StoreError, queries};
 use crate::domain::{Message, MessageId, Principal, SessionId};
 
 /// The position of a message whose run waits for its turn: it is not in the tree yet.
@@ -58,4 +60,39 @@ pub trait MessageStore: Send + Sync {
         kin: &[Kin],
         limit: u32,
     ) -> Result<Vec<Vec<MessageId>>, StoreError>;
+}
+
+#[async_trait]
+impl<S: Pools> MessageStore for S {
+    async fn messages_by_id(
+        &self,
+        who: &Principal,
+        ids: &[MessageId],
+    ) -> Result<Vec<Message>, StoreError> {
+        all::<MessageRow, _>(self.read(queries::messages_by_id(who, ids)).await?)
+    }
+
+    async fn branches(
+        &self,
+        who: &Principal,
+        ranges: &[BranchRange],
+    ) -> Result<Vec<Vec<Message>>, StoreError> {
+        match ranges.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.read_branches(who, ranges).await,
+        }
+    }
+
+    async fn kin(
+        &self,
+        who: &Principal,
+        kin: &[Kin],
+        limit: u32,
+    ) -> Result<Vec<Vec<MessageId>>, StoreError> {
+        if kin.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<KinRow> = self.read(queries::kin(who, kin, limit)).await?;
+        Ok(by_kin(rows, kin))
+    }
 }

@@ -5,8 +5,8 @@ use sqlx::{QueryBuilder, Transaction};
 use super::dialect::{Dialect, Fetches};
 use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{SessionCursor, SessionFilter, StoreError};
-use crate::domain::{PageRequest, Principal};
+use super::{BranchRange, SessionCursor, SessionFilter, StoreError};
+use crate::domain::{Message, PageRequest, Principal};
 
 /// A store's connections.
 pub(crate) trait Pools: Send + Sync {
@@ -42,6 +42,14 @@ pub(crate) trait Pools: Send + Sync {
         filter: &SessionFilter,
         page: &PageRequest<SessionCursor>,
     ) -> impl Future<Output = Result<Vec<SessionRow>, StoreError>> + Send;
+
+    /// Reads stretches of branches, of which there is at least one, in the way that is quickest
+    /// here. Answers as [`super::MessageStore::branches`] does.
+    fn read_branches(
+        &self,
+        who: &Principal,
+        ranges: &[BranchRange],
+    ) -> impl Future<Output = Result<Vec<Vec<Message>>, StoreError>> + Send;
 
     /// Begins a transaction that writes.
     fn begin(

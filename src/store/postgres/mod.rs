@@ -20,10 +20,12 @@ use patience::Patience;
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
-use super::rows::SessionRow;
+use super::rows::{SessionRow, by_branch};
 use super::writer::Writer;
-use super::{Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings, queries};
-use crate::domain::{PageRequest, Principal};
+use super::{
+    BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings, queries,
+};
+use crate::domain::{Message, PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -163,6 +165,15 @@ impl Pools for PostgresStore {
         page: &PageRequest<SessionCursor>,
     ) -> Result<Vec<SessionRow>, StoreError> {
         self.read(queries::sessions(who, filter, page)).await
+    }
+
+    async fn read_branches(
+        &self,
+        who: &Principal,
+        ranges: &[BranchRange],
+    ) -> Result<Vec<Vec<Message>>, StoreError> {
+        let rows = self.read(messages::branches(who, ranges)).await?;
+        by_branch(rows, ranges.len())
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {

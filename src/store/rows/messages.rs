@@ -60,14 +60,9 @@ pub(crate) fn sorted_branches(
 ) -> Result<Vec<Vec<Message>>, StoreError> {
     let rows: Vec<(usize, MessageRow)> = serde_json::from_str(json.unwrap_or("[]"))
         .map_err(|error| corrupt("messages", &error.to_string()))?;
-    let mut branches = vec![Vec::new(); count];
-    for (branch, row) in rows {
-        if let Some(branch) = branches.get_mut(branch) {
-            branch.push(Message::try_from(row)?);
-        }
-    }
+    let mut branches = in_branches(rows, count)?;
     for branch in &mut branches {
-        branch.sort_unstable_by_key(|message: &Message| message.position);
+        branch.sort_unstable_by_key(|message| message.position);
     }
     Ok(branches)
 }
@@ -77,13 +72,21 @@ pub(crate) fn by_branch(
     rows: Vec<BranchRow>,
     count: usize,
 ) -> Result<Vec<Vec<Message>>, StoreError> {
+    let number = |row: &BranchRow| usize::try_from(row.branch).unwrap_or(usize::MAX);
+    in_branches(
+        rows.into_iter().map(|row| (number(&row), row.message)),
+        count,
+    )
+}
+
+fn in_branches(
+    rows: impl IntoIterator<Item = (usize, MessageRow)>,
+    count: usize,
+) -> Result<Vec<Vec<Message>>, StoreError> {
     let mut branches = vec![Vec::new(); count];
-    for row in rows {
-        let branch = usize::try_from(row.branch)
-            .ok()
-            .and_then(|at| branches.get_mut(at));
-        if let Some(branch) = branch {
-            branch.push(Message::try_from(row.message)?);
+    for (branch, row) in rows {
+        if let Some(branch) = branches.get_mut(branch) {
+            branch.push(Message::try_from(row)?);
         }
     }
     Ok(branches)

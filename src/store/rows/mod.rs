@@ -15,8 +15,7 @@ pub(crate) use files::{FILE_COLUMNS, FileRow};
 pub(crate) use interrupts::{INTERRUPT_COLUMNS, InterruptRow, encode_resolution};
 pub(crate) use memories::{MEMORY_COLUMNS, MemoryRow};
 pub(crate) use messages::{
-    BranchRow, KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts,
-    sorted_branches,
+    KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts, sorted_branches,
 };
 pub(crate) use runs::{RUN_COLUMNS, RunRow, SessionUsageRow, encode_options};
 pub(crate) use sessions::{

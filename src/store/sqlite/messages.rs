@@ -1,13 +1,10 @@
-//! Messages, alone and by branch.
+//! Stretches of branches.
 
-use async_trait::async_trait;
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, SqlitePool};
 
-use crate::domain::{Message, MessageId, Principal};
-use crate::store::rows::{KinRow, MessageRow, all, by_kin, sorted_branches};
-use crate::store::{BranchRange, Kin, MessageStore, StoreError, queries};
-
-use super::SqliteStore;
+use crate::domain::{Message, Principal};
+use crate::store::rows::sorted_branches;
+use crate::store::{BranchRange, StoreError, queries};
 
 /// A message as JSON, an array of [`crate::store::rows::MESSAGE_COLUMNS`]; its parts are JSON
 /// already. A row comes from the connection's thread by itself, with a change of threads there
@@ -29,12 +26,12 @@ const STRAIGHT: &str = ", straight (branch, session, low, high) AS MATERIALIZED 
          AND w.high - w.low = (SELECT count(*) FROM messages c
            WHERE c.session_id = w.session AND c.position >= w.low AND c.position < w.high)";
 
-/// All messages of the stretches as one value, in any order.
-async fn read(
+/// Reads stretches of branches: all their messages as one value, in any order.
+pub(super) async fn read_branches(
     pool: &SqlitePool,
     who: &Principal,
     ranges: &[BranchRange],
-) -> Result<Option<String>, StoreError> {
+) -> Result<Vec<Vec<Message>>, StoreError> {
     let mut query =
         QueryBuilder::new("WITH RECURSIVE wanted (branch, session, head, low, high) AS (");
     query.push_values(ranges.iter().enumerate(), |mut row, (index, range)| {
@@ -61,43 +58,6 @@ async fn read(
     query.push(" FROM walk w CROSS JOIN messages m ON m.id = w.id WHERE w.position < w.high");
     queries::push_owner(&mut query, "m.", who);
     query.push(")");
-    Ok(query.build_query_scalar().fetch_one(pool).await?)
-}
-
-#[async_trait]
-impl MessageStore for SqliteStore {
-    async fn messages_by_id(
-        &self,
-        who: &Principal,
-        ids: &[MessageId],
-    ) -> Result<Vec<Message>, StoreError> {
-        let mut query = queries::messages_by_id::<Sqlite>(who, ids);
-        all::<MessageRow, _>(query.build_query_as().fetch_all(&self.reads).await?)
-    }
-
-    async fn branches(
-        &self,
-        who: &Principal,
-        ranges: &[BranchRange],
-    ) -> Result<Vec<Vec<Message>>, StoreError> {
-        if ranges.is_empty() {
-            return Ok(Vec::new());
-        }
-        let read = read(&self.reads, who, ranges).await?;
-        sorted_branches(read.as_deref(), ranges.len())
-    }
-
-    async fn kin(
-        &self,
-        who: &Principal,
-        kin: &[Kin],
-        limit: u32,
-    ) -> Result<Vec<Vec<MessageId>>, StoreError> {
-        if kin.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut query = queries::kin::<Sqlite>(who, kin, limit);
-        let rows: Vec<KinRow> = query.build_query_as().fetch_all(&self.reads).await?;
-        Ok(by_kin(rows, kin))
-    }
+    let read: Option<String> = query.build_query_scalar().fetch_one(pool).await?;
+    sorted_branches(read.as_deref(), ranges.len())
 }

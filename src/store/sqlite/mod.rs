@@ -28,8 +28,8 @@ use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
 use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings};
-use crate::domain::{PageRequest, Principal};
+use super::{BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings};
+use crate::domain::{Message, PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -167,6 +167,14 @@ impl Pools for SqliteStore {
         page: &PageRequest<SessionCursor>,
     ) -> Result<Vec<SessionRow>, StoreError> {
         sessions::read_page(&self.reads, who, filter, page).await
+    }
+
+    async fn read_branches(
+        &self,
+        who: &Principal,
+        ranges: &[BranchRange],
+    ) -> Result<Vec<Vec<Message>>, StoreError> {
+        messages::read_branches(&self.reads, who, ranges).await
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
