@@ -9,13 +9,14 @@ use tracing::Instrument;
 use crate::domain::time::now;
 use crate::domain::{
     AgentVersionId, Cost, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose,
-    Summary, ToolCallId, Usage,
+    Summary, ToolCallId,
 };
-use crate::llm::{ChatMessage, Price, StreamPart, ToolSpec};
+use crate::llm::{ChatMessage, StreamPart, ToolSpec};
 
 use super::context::{Fitted, Shown};
 use super::execute::{Execution, Stop, internal, too_long};
 use super::prompt::Conversation;
+use super::spending::Spending;
 use super::team::{Team, Told};
 use super::tools::Toolbox;
 use super::{prompt, summary, template};
@@ -178,10 +179,7 @@ impl Execution {
 
     async fn step(&mut self, step: u32, shown: Shown) -> Result<(), Stop> {
         let mut taking = Taking {
-            before: self.ending.run.usage,
-            cost_before: self.ending.run.cost,
-            price: None,
-            step: None,
+            spending: Spending::new(&self.ending.run),
             calls: Vec::new(),
         };
         self.ending.finish_reason = None;
@@ -191,7 +189,8 @@ impl Execution {
         let models = runner.catalog.models_of(&self.agent.current.spec);
         let fitted = Fitted::new(Arc::clone(&runner), shown);
         let answering = runner.models.stream(models, &fitted).await?;
-        taking.price = runner.models.price(&answering.model).copied();
+        let price = runner.models.price(&answering.model);
+        taking.spending.at(price.copied());
         self.ending.run.model = answering.model;
         let mut parts = answering.parts;
         loop {
@@ -210,9 +209,10 @@ impl Execution {
                 () = self.ending.log.failed() => self.flush().await?,
             }
         }
-        fitted.observe(&self.ending.run.model, taking.before, self.ending.run.usage);
-        let cost = taking.cost();
-        self.ending.run.cost = Cost::sum(taking.cost_before, cost);
+        let spending = taking.spending;
+        let run = &mut self.ending.run;
+        fitted.observe(&run.model, spending.before(), run.usage);
+        spending.settle(run);
         self.ending.pending.push(EventBody::UsageUpdated {
             usage: self.ending.run.usage,
             cost: self.ending.run.cost,
@@ -221,8 +221,8 @@ impl Execution {
             step,
             finish_reason: self.ending.finish_reason.unwrap_or(FinishReason::Stop),
             model: Some(self.ending.run.model.clone()),
-            usage: taking.step,
-            cost,
+            usage: spending.usage,
+            cost: spending.cost(),
             summary: None,
         });
         Ok(())
@@ -248,9 +248,7 @@ impl Execution {
             // The end of the step tells it of all of them.
             StreamPart::ToolCallCompleted { .. } => None,
             StreamPart::Usage(usage) => {
-                ending.run.usage = taking.before.plus(usage);
-                taking.step = Some(usage);
-                ending.run.cost = Cost::sum(taking.cost_before, taking.cost());
+                taking.spending.tell(usage, &mut ending.run);
                 None
             }
             StreamPart::Finish(reason) => {
@@ -361,25 +359,12 @@ impl Execution {
 
 /// A step's stream, as far as it was taken.
 struct Taking {
-    /// What the run had used before it.
-    before: Usage,
-    /// What that cost.
-    cost_before: Option<Cost>,
-    /// Of the model that answers, if it has one.
-    price: Option<Price>,
-    /// What this step has used, once the provider has told.
-    step: Option<Usage>,
+    spending: Spending,
     /// The provider's number of each call, and our id for it.
     calls: Vec<(u32, ToolCallId)>,
 }
 
 impl Taking {
-    /// What the step has cost, where that is known.
-    fn cost(&self) -> Option<Cost> {
-        let dollars = self.price?.of(&self.step?);
-        Some(Cost::from_dollars(dollars))
-    }
-
     fn call(&self, index: u32) -> Option<ToolCallId> {
         let call = self.calls.iter().find(|(number, _)| *number == index);
         call.map(|(_, id)| *id)

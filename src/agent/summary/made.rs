@@ -6,8 +6,9 @@ use futures_util::StreamExt;
 use thiserror::Error;
 
 use crate::agent::Runner;
-use crate::domain::{Cost, FinishReason, MAX_SUMMARY_BYTES, Run, Usage};
-use crate::llm::{LlmError, Price, StreamPart};
+use crate::agent::spending::Spending;
+use crate::domain::{FinishReason, MAX_SUMMARY_BYTES, Run};
+use crate::llm::{LlmError, StreamPart};
 
 use super::question::Question;
 
@@ -24,38 +25,19 @@ pub(super) enum NoSummary {
 
 /// A summary being made.
 pub(super) struct Made {
-    /// What the run had used before it, and what that cost.
-    before: Usage,
-    cost_before: Option<Cost>,
-    price: Option<Price>,
+    pub(super) spending: Spending,
     /// `provider/model` that answers.
     pub(super) model: Option<String>,
-    /// What it uses, once the provider has told.
-    pub(super) usage: Option<Usage>,
     pub(super) finish_reason: Option<FinishReason>,
 }
 
 impl Made {
     pub(super) fn new(run: &Run) -> Self {
         Self {
-            before: run.usage,
-            cost_before: run.cost,
-            price: None,
+            spending: Spending::new(run),
             model: None,
-            usage: None,
             finish_reason: None,
         }
-    }
-
-    /// What it has cost, where that is known.
-    pub(super) fn cost(&self) -> Option<Cost> {
-        let dollars = self.price?.of(&self.usage?);
-        Some(Cost::from_dollars(dollars))
-    }
-
-    /// Adds it to what the run has cost, known or not.
-    pub(super) fn settle(&self, run: &mut Run) {
-        run.cost = Cost::sum(self.cost_before, self.cost());
     }
 
     /// Asks the models and reads the answer. What that uses is counted as it is told, so that
@@ -68,18 +50,15 @@ impl Made {
         run: &mut Run,
     ) -> Result<String, NoSummary> {
         let mut answering = runner.models.stream(models, question).await?;
-        self.price = runner.models.price(&answering.model).copied();
+        let price = runner.models.price(&answering.model);
+        self.spending.at(price.copied());
         self.model = Some(answering.model);
         let mut text = String::new();
         while let Some(part) = answering.parts.next().await {
             match part? {
                 // What is longer is read all the same: the usage comes last.
                 StreamPart::Text(more) if text.len() < MAX_SUMMARY_BYTES => text.push_str(&more),
-                StreamPart::Usage(usage) => {
-                    self.usage = Some(usage);
-                    run.usage = self.before.plus(usage);
-                    self.settle(run);
-                }
+                StreamPart::Usage(usage) => self.spending.tell(usage, run),
                 StreamPart::Finish(reason) => self.finish_reason = Some(reason),
                 _ => {}
             }

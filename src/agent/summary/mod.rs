@@ -184,9 +184,9 @@ impl Execution {
 
     fn end_summary(&mut self, step: u32, made: Made, summary: Option<Summary>) {
         let run = &mut self.ending.run;
-        let cost = made.cost();
+        let cost = made.spending.cost();
         if summary.is_some() {
-            made.settle(run);
+            made.spending.settle(run);
         }
         let finish_reason = match summary {
             Some(_) => made.finish_reason.unwrap_or(FinishReason::Stop),
@@ -200,7 +200,7 @@ impl Execution {
             step,
             finish_reason,
             model: made.model,
-            usage: made.usage,
+            usage: made.spending.usage,
             cost,
             summary: summary.map(Box::new),
         };

@@ -1,0 +1,54 @@
+//! What one model call uses, and what its run has used with it.
+
+use crate::domain::{Cost, Run, Usage};
+use crate::llm::Price;
+
+/// A model call on its way.
+pub(super) struct Spending {
+    /// What the run had used before it, and what that cost.
+    before: Usage,
+    cost_before: Option<Cost>,
+    /// Of the model that answers, if it has one.
+    price: Option<Price>,
+    /// What it has used, once the provider has told.
+    pub(super) usage: Option<Usage>,
+}
+
+impl Spending {
+    pub(super) fn new(run: &Run) -> Self {
+        Self {
+            before: run.usage,
+            cost_before: run.cost,
+            price: None,
+            usage: None,
+        }
+    }
+
+    /// What the run had used before it.
+    pub(super) fn before(&self) -> Usage {
+        self.before
+    }
+
+    /// A model answers that has this price.
+    pub(super) fn at(&mut self, price: Option<Price>) {
+        self.price = price;
+    }
+
+    /// What it has cost, where that is known.
+    pub(super) fn cost(&self) -> Option<Cost> {
+        let dollars = self.price?.of(&self.usage?);
+        Some(Cost::from_dollars(dollars))
+    }
+
+    /// Counts in the run what the provider tells, in place of what it has told before.
+    pub(super) fn tell(&mut self, usage: Usage, run: &mut Run) {
+        self.usage = Some(usage);
+        run.usage = self.before.plus(usage);
+        self.settle(run);
+    }
+
+    /// Adds it to what the run has cost, known or not.
+    pub(super) fn settle(&self, run: &mut Run) {
+        run.cost = Cost::sum(self.cost_before, self.cost());
+    }
+}
