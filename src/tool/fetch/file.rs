@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
+use reqwest::header::CONTENT_TYPE;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::tool::ToolError;
-use crate::tool::egress::{Body, BodyLimits, EgressClient, send};
+use crate::tool::egress::{Body, BodyLimits, EgressClient};
 
 /// How many messages may have their files fetched at once: all of them are in memory until
 /// they are stored. The others wait, which is a part of their time.
@@ -59,17 +58,7 @@ impl FileFetch {
     /// When the URL may not be reached, its server does not give a file, or one that is empty or
     /// too large.
     pub async fn get(&self, url: Url) -> Result<Fetched, ToolError> {
-        let request = self.client.request(Method::GET, url)?;
-        let request = request
-            .header(ACCEPT, "*/*")
-            .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
-        let response = send(request).await?;
-        if !response.status().is_success() {
-            return Err(ToolError::Status {
-                status: response.status().as_u16(),
-                body: String::new(),
-            });
-        }
+        let response = super::get(&self.client, url, "*/*").await?;
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let essence = content_type.and_then(|value| value.split(';').next());

@@ -6,8 +6,8 @@ mod html;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Method;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
+use reqwest::{Method, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -93,21 +93,27 @@ impl Tool for HttpFetch {
         let Arguments { url } = serde_json::from_value(arguments).map_err(ToolError::internal)?;
         let url = Url::parse(url.trim())
             .map_err(|error| ToolError::Failed(format!("this is no URL: {error}")))?;
-        let request = self.client.request(Method::GET, url)?;
-        let request = request
-            .header(ACCEPT, WANTED)
-            .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
-        let response = send(request).await?;
-        if !response.status().is_success() {
-            return Err(ToolError::Status {
-                status: response.status().as_u16(),
-                body: String::new(),
-            });
-        }
+        let response = get(&self.client, url, WANTED).await?;
         let (url, kind) = (response.url().clone(), kind(&content_type(&response))?);
         let body = Body::read(response, self.limits).await?;
         let reading = tokio::task::spawn_blocking(move || read(&body, kind, url));
         reading.await.map_err(ToolError::internal)
+    }
+}
+
+/// A response that says that it has what was asked for.
+async fn get(client: &EgressClient, url: Url, accept: &str) -> Result<Response, ToolError> {
+    let request = client.request(Method::GET, url)?;
+    let request = request
+        .header(ACCEPT, accept)
+        .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
+    let response = send(request).await?;
+    match response.status().is_success() {
+        true => Ok(response),
+        false => Err(ToolError::Status {
+            status: response.status().as_u16(),
+            body: String::new(),
+        }),
     }
 }
 
