@@ -149,7 +149,7 @@ impl LiveRun {
         let mut changed = pin!(self.changed.notified());
         // Before it looks, so that nothing comes unseen in between.
         changed.as_mut().enable();
-        if matches!(self.ready(after, 0), Ready::Nothing) {
+        if self.last_sequence() <= after && !self.closed.is_cancelled() {
             changed.await;
         }
     }
