@@ -73,6 +73,7 @@ fn sqlite(settings: &StoreSettings, path: &str) -> Result<SqliteSettings, Config
         synchronous_full: settings.sqlite_synchronous_full,
         busy_timeout: ms(settings.sqlite_busy_timeout_ms),
         acquire_timeout: ms(settings.acquire_timeout_ms),
+        recent: settings.sqlite_recent_groups,
         writer: writer(settings),
     })
 }

@@ -72,6 +72,7 @@ sections! {
         statement_timeout_ms: u64,
         sqlite_busy_timeout_ms: u64,
         sqlite_synchronous_full: bool,
+        sqlite_recent_groups: u32,
         write_queue: usize,
         write_group: usize,
         write_queue_timeout_ms: u64,

@@ -4,8 +4,8 @@ use serde_json::Value as JsonValue;
 use sqlx::{Database, QueryBuilder};
 use uuid::Uuid;
 
-use crate::domain::NodeId;
 use crate::domain::time::Timestamp;
+use crate::domain::{NodeId, Principal, RunId};
 
 use super::StoreError;
 use super::keys::KeyRow;
@@ -60,6 +60,9 @@ pub(crate) trait Dialect:
     /// What ends a SELECT of rows that others shall not change until the transaction ends.
     const LOCK_ROWS: &'static str;
 
+    /// The last sequence of the log of a run `r`; none or 0 if it is empty.
+    const LAST_SEQUENCE: &'static str;
+
     /// Adds a placeholder with its value.
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>);
 
@@ -72,6 +75,18 @@ pub(crate) trait Dialect:
 
     /// Removes keys, at most `limit`, that have expired by `now`.
     fn forget_keys(now: Timestamp, limit: u32) -> QueryBuilder<Self>;
+
+    /// The rows of an active run's log that the database keeps elsewhere for now, of the
+    /// `limit` events after `after`; none where the log is all there is.
+    fn recent_events(
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Option<QueryBuilder<Self>> {
+        let _ = (who, run, after, limit);
+        None
+    }
 
     /// Gives a node's runs a lease until `until`.
     fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self>;

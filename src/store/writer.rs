@@ -32,6 +32,11 @@ pub struct WriterSettings {
 #[async_trait]
 pub(crate) trait Committer: Send + 'static {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError>;
+
+    /// Does what is better done between two commits than within one, for which somebody waits.
+    async fn tidy(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 enum Write {
@@ -158,6 +163,10 @@ async fn run(
             let urgent = Write::is_urgent;
             gather.fill(&mut taken, &mut writes, group, urgent).await;
             commit(&mut committer, &mut broken, taken.drain(..)).await;
+            if let Err(error) = committer.tidy().await {
+                // Whatever is committed is safe as it is.
+                tracing::warn!(%error, "tidying after a commit failed");
+            }
         }
     }
 }

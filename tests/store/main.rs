@@ -22,6 +22,7 @@ mod nodes;
 mod runs;
 mod sessions;
 mod summaries;
+mod takeovers;
 
 /// Makes two tests of each function: `sqlite::name` and `postgres::name`.
 macro_rules! on_both {
@@ -160,6 +161,9 @@ on_both! {
     nodes {
         two_nodes_work_in_the_same_sessions,
     }
+    takeovers {
+        a_log_goes_on_whoever_has_the_run,
+    }
 }
 
 /// What only SQLite does.
@@ -167,6 +171,16 @@ mod only_sqlite {
     #[test]
     fn commits_reach_the_database_file() {
         crate::support::database::on_sqlite(crate::groups::commits_reach_the_database_file);
+    }
+
+    #[test]
+    fn who_comes_alone_sorts_what_is_left() {
+        crate::support::database::on_sqlite(crate::takeovers::who_comes_alone_sorts_what_is_left);
+    }
+
+    #[test]
+    fn what_is_sorted_is_removed() {
+        crate::support::database::on_sqlite(crate::takeovers::what_is_sorted_is_removed);
     }
 }
 

@@ -26,6 +26,9 @@ const ROOMY: WriterSettings = WriterSettings {
     gather: Duration::from_micros(800),
 };
 
+/// How many groups of events SQLite keeps unsorted: few, so that both kinds are read.
+const RECENT: u32 = 2;
+
 /// A database that lasts as long as its test.
 pub(crate) enum Database {
     Sqlite(TempDir),
@@ -122,6 +125,7 @@ impl Database {
                     synchronous_full: false,
                     busy_timeout: Duration::from_secs(10),
                     acquire_timeout: Duration::from_secs(10),
+                    recent: RECENT,
                     writer,
                 };
                 Arc::new(SqliteStore::open(&settings).await.expect("SQLite opens"))

@@ -71,7 +71,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 37] = [
+        let positive: [(&'static str, u64); 38] = [
             ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
@@ -107,6 +107,10 @@ impl Settings {
                 self.http.websocket_stall_timeout_ms,
             ),
             ("store.connections", u64::from(self.store.connections)),
+            (
+                "store.sqlite_recent_groups",
+                u64::from(self.store.sqlite_recent_groups),
+            ),
             ("store.write_queue", self.store.write_queue as u64),
             ("store.write_group", self.store.write_group as u64),
             (

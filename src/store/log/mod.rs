@@ -5,6 +5,7 @@ mod rows;
 
 use async_trait::async_trait;
 
+use super::dialect::Dialect;
 use super::group::{NewEvents, Reply};
 use super::pools::Pools;
 use super::rows::{RunRow, owned};
@@ -13,8 +14,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Principal, Run, RunEvent, RunId};
 
 use compact::Log;
-use rows::decode_events;
 pub(crate) use rows::{FOLLOWS_LOG, LogGroupRow, encode_events};
+use rows::{append_following, decode_events};
 
 /// The event log of every run.
 #[async_trait]
@@ -67,7 +68,22 @@ impl<S: Pools> EventLog for S {
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError> {
         let rows: Vec<LogGroupRow> = self.read(queries::events(who, run, after, limit)).await?;
-        decode_events(run, rows, after)
+        let mut events = decode_events(run, rows, after)?;
+        let last = events.last();
+        let is_ended = last.is_some_and(|last| last.body.is_terminal());
+        let after = last.map_or(after, |last| last.sequence);
+        let limit = limit.saturating_sub(events.len().try_into().unwrap_or(u32::MAX));
+        if is_ended || limit == 0 {
+            return Ok(events);
+        }
+        if let Some(recent) = S::Db::recent_events(who, run, after, limit) {
+            let recent: Vec<LogGroupRow> = self.read(recent).await?;
+            // Between the two some of it may have moved from there to the log.
+            let mut rows = self.read(queries::events(who, run, after, limit)).await?;
+            append_following(&mut rows, recent);
+            events.extend(decode_events(run, rows, after)?);
+        }
+        Ok(events)
     }
 
     async fn runs_to_compact(

@@ -36,6 +36,12 @@ pub(crate) struct LogGroupRow {
     events: Json<Vec<(i64, EventBody)>>,
 }
 
+/// Appends the rows that follow the last one.
+pub(crate) fn append_following(rows: &mut Vec<LogGroupRow>, more: Vec<LogGroupRow>) {
+    let last = rows.last().map_or(0, |row| row.last_sequence);
+    rows.extend(more.into_iter().filter(|row| row.first_sequence > last));
+}
+
 /// The events of consecutive log rows that come after `after`.
 pub(crate) fn decode_events(
     run_id: RunId,

@@ -9,7 +9,7 @@ use crate::domain::NodeId;
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Fetches, Value};
-use crate::store::rows::RUN_COLUMNS;
+use crate::store::rows::run_columns;
 
 /// Any number that nothing else in the database uses.
 const AGENTS_LOCK: i64 = 0x7461_6c6b_6167_656e;
@@ -18,6 +18,8 @@ impl Dialect for Postgres {
     const FIND: &'static str = "strpos";
     // NO KEY: as an UPDATE locks them, so that rows which merely refer to these need not wait.
     const LOCK_ROWS: &'static str = " FOR NO KEY UPDATE";
+    const LAST_SEQUENCE: &'static str = "(SELECT e.last_sequence FROM run_events e \
+        WHERE e.run_id = r.id ORDER BY e.first_sequence DESC LIMIT 1)";
 
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
         match value {
@@ -87,7 +89,7 @@ impl Dialect for Postgres {
         query.push(" ORDER BY lease_expires_at LIMIT ");
         query.push_bind(i64::from(limit));
         query.push(" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING ");
-        query.push(RUN_COLUMNS);
+        query.push(run_columns::<Self>());
         query
     }
 

@@ -3,7 +3,7 @@ use sqlx::QueryBuilder;
 use crate::domain::time::now;
 use crate::domain::{Message, MessageId, Principal, Session, SessionId, Summary};
 use crate::store::StoreError;
-use crate::store::rows::{MESSAGE_COLUMNS, SESSION_COLUMNS, SummaryRow, encode_parts};
+use crate::store::rows::{MESSAGE_COLUMNS, SummaryRow, encode_parts, session_columns};
 
 use super::{push, push_owner};
 use crate::store::dialect::{Dialect, Value};
@@ -40,7 +40,7 @@ pub(crate) fn fork_session<DB: Dialect>(
         Value::Id(message.uuid()),
     );
     push_owner(&mut query, "m.", who);
-    query.push(" RETURNING ").push(SESSION_COLUMNS);
+    query.push(" RETURNING ").push(session_columns::<DB>());
     query
 }
 

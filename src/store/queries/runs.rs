@@ -2,14 +2,14 @@ use sqlx::QueryBuilder;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{HandOff, NodeId, Principal, RunId, SessionId};
-use crate::store::rows::RUN_COLUMNS;
+use crate::store::rows::run_columns;
 
 use super::{push, push_in, push_limit, push_owner};
 use crate::store::dialect::{Dialect, Value};
 
 fn select_runs<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(RUN_COLUMNS);
+    query.push(run_columns::<DB>());
     query.push(" FROM runs r JOIN sessions s ON s.id = r.session_id WHERE s.deleted_at IS NULL");
     push_owner(&mut query, "r.", who);
     query
@@ -91,7 +91,7 @@ pub(crate) fn runs_by_turn<DB: Dialect>(
 /// Runs, whoever's they are, that ended before `before` and have their whole log.
 pub(crate) fn runs_to_compact<DB: Dialect>(before: Timestamp, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(RUN_COLUMNS);
+    query.push(run_columns::<DB>());
     query.push(" FROM runs r WHERE r.log_compacted_at IS NULL");
     push(&mut query, " AND r.finished_at < ", Value::Time(before));
     query.push(" ORDER BY r.finished_at");
@@ -102,7 +102,7 @@ pub(crate) fn runs_to_compact<DB: Dialect>(before: Timestamp, limit: u32) -> Que
 /// The running runs of a node, whoever's they are.
 pub(crate) fn runs_of_node<DB: Dialect>(node: NodeId, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(RUN_COLUMNS);
+    query.push(run_columns::<DB>());
     query.push(" FROM runs r WHERE r.status = 'RUNNING'");
     push(&mut query, " AND r.node_id = ", Value::Id(node.uuid()));
     push_limit(&mut query, limit.into());

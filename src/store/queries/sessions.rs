@@ -2,7 +2,7 @@ use sqlx::QueryBuilder;
 
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{AgentId, MessageId, PageRequest, Principal, Session, SessionId};
-use crate::store::rows::{LOCKED_SESSION_COLUMNS, SESSION_COLUMNS};
+use crate::store::rows::{LOCKED_SESSION_COLUMNS, session_columns};
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
 use super::{push, push_in, push_limit, push_owner};
@@ -10,7 +10,7 @@ use crate::store::dialect::{Dialect, Value};
 
 fn select_sessions<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(SESSION_COLUMNS);
+    query.push(session_columns::<DB>());
     query.push(" FROM sessions WHERE deleted_at IS NULL");
     push_owner(&mut query, "", who);
     query
@@ -39,7 +39,7 @@ pub(crate) fn push_sessions<DB: Dialect>(
     filter: &SessionFilter,
     page: &PageRequest<SessionCursor>,
 ) {
-    query.push("SELECT ").push(SESSION_COLUMNS);
+    query.push("SELECT ").push(session_columns::<DB>());
     query.push(" FROM sessions WHERE deleted_at IS NULL AND parent_run_id IS NULL");
     push_owner(query, "", who);
     if let Some(agent) = filter.agent_id {
@@ -112,7 +112,7 @@ pub(crate) fn update_session<DB: Dialect>(
         Value::Id(id.uuid()),
     );
     push_owner(&mut query, "", who);
-    query.push(" RETURNING ").push(SESSION_COLUMNS);
+    query.push(" RETURNING ").push(session_columns::<DB>());
     query
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn switch_branch<DB: Dialect>(who: &Principal, message: MessageId) ->
     DB::bind(&mut query, Value::Time(now()));
     query.push(" FROM last WHERE sessions.id = last.of_session AND deleted_at IS NULL");
     push_owner(&mut query, "", who);
-    query.push(" RETURNING ").push(SESSION_COLUMNS);
+    query.push(" RETURNING ").push(session_columns::<DB>());
     query
 }
 
@@ -211,7 +211,7 @@ pub(crate) fn sessions_even_deleted<DB: Dialect>(
     ids: &[SessionId],
 ) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(SESSION_COLUMNS);
+    query.push(session_columns::<DB>());
     push_in(
         &mut query,
         " FROM sessions WHERE id ",

@@ -17,9 +17,9 @@ pub(crate) use memories::{MEMORY_COLUMNS, MemoryRow};
 pub(crate) use messages::{
     KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts, sorted_branches,
 };
-pub(crate) use runs::{RUN_COLUMNS, RunRow, SessionUsageRow, encode_options};
+pub(crate) use runs::{RunRow, SessionUsageRow, encode_options, run_columns};
 pub(crate) use sessions::{
-    LOCKED_SESSION_COLUMNS, LockedSession, LockedSessionRow, SESSION_COLUMNS, SessionRow,
+    LOCKED_SESSION_COLUMNS, LockedSession, LockedSessionRow, SessionRow, session_columns,
 };
 pub(crate) use stamp::Stamp;
 pub(crate) use summaries::{SUMMARY_COLUMNS, SummaryRow};

@@ -2,18 +2,21 @@ use sqlx::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::domain::{Cost, ParentRun, Principal, Run, RunError, RunOptions, Usage};
+use crate::store::dialect::Dialect;
 use crate::store::{SessionUsage, StoreError};
 
 use super::{Owned, Stamp, known, known_option};
 
 /// Columns of [`RunRow`], from `runs r`.
-pub(crate) const RUN_COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
+pub(crate) fn run_columns<DB: Dialect>() -> String {
+    format!("{COLUMNS}, {} AS last_sequence", DB::LAST_SEQUENCE)
+}
+
+const COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
     r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
     r.cost_nanos, r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
-    r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.tenant, r.owner, \
-    (SELECT e.last_sequence FROM run_events e WHERE e.run_id = r.id \
-     ORDER BY e.first_sequence DESC LIMIT 1) AS last_sequence";
+    r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.tenant, r.owner";
 
 #[derive(FromRow)]
 pub(crate) struct RunRow {

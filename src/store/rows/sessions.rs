@@ -3,24 +3,31 @@ use sqlx::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::domain::{ActiveRun, Principal, Session};
+use crate::store::dialect::Dialect;
 
 use super::Stamp;
 
 /// Columns of [`SessionRow`], from `sessions` by its own name. The active run is of the same
 /// moment as the rest, because it is read by the same statement.
-pub(crate) const SESSION_COLUMNS: &str = "id, agent_id, parent_run_id, title, metadata, head_message_id, \
-    branch_length, enqueued_runs, turns, created_at, updated_at, deleted_at, \
-    (SELECT r.id FROM runs r WHERE r.session_id = sessions.id \
-     AND r.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') AND NOT r.enqueued) AS active_run_id, \
-    (SELECT e.last_sequence FROM runs r JOIN run_events e ON e.run_id = r.id \
-     WHERE r.session_id = sessions.id AND r.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') \
-     AND NOT r.enqueued ORDER BY e.first_sequence DESC LIMIT 1) AS active_last_sequence";
+pub(crate) fn session_columns<DB: Dialect>() -> String {
+    let last_sequence = DB::LAST_SEQUENCE;
+    format!(
+        "{COLUMNS}, (SELECT r.id {ACTIVE_RUN}) AS active_run_id, \
+         (SELECT {last_sequence} {ACTIVE_RUN}) AS active_last_sequence"
+    )
+}
+
+const COLUMNS: &str = "id, agent_id, parent_run_id, title, metadata, head_message_id, \
+    branch_length, enqueued_runs, turns, created_at, updated_at, deleted_at";
+
+const ACTIVE_RUN: &str = "FROM runs r WHERE r.session_id = sessions.id \
+    AND r.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') AND NOT r.enqueued";
 
 /// Columns of [`LockedSessionRow`].
 pub(crate) const LOCKED_SESSION_COLUMNS: &str = "id, tenant, owner, agent_id, parent_run_id, title, metadata, \
     head_message_id, branch_length, enqueued_runs, turns, created_at, updated_at";
 
-/// One row, or in JSON an array of [`SESSION_COLUMNS`].
+/// One row, or in JSON an array of [`session_columns`].
 #[derive(FromRow, Deserialize)]
 pub(crate) struct SessionRow {
     id: Uuid,

@@ -1,92 +1,108 @@
 //! The group commit: one transaction on the connection that writes, or a single statement where
 //! that is enough.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use sqlx::error::ErrorKind;
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use crate::store::StoreError;
 use crate::store::commit::commit_group;
 use crate::store::group::{Group, GroupOutcome};
-use crate::store::log::{FOLLOWS_LOG, encode_events};
 use crate::store::writer::Committer;
 
-use super::statements::{MOST_ROWS, SqliteStatements};
+use super::recent::Recent;
+use super::statements::SqliteStatements;
 
 pub(super) struct SqliteCommitter {
     pool: SqlitePool,
+    recent: Recent,
     /// Is told of commits.
     has_commits: Arc<AtomicBool>,
 }
 
 impl SqliteCommitter {
-    pub(super) fn new(pool: &SqlitePool, has_commits: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(pool: &SqlitePool, recent: Recent, has_commits: Arc<AtomicBool>) -> Self {
         Self {
             pool: pool.clone(),
+            recent,
             has_commits,
         }
+    }
+
+    async fn write(
+        &mut self,
+        connection: &mut SqliteConnection,
+        group: &Group,
+    ) -> Result<GroupOutcome, StoreError> {
+        self.recent.settle(connection).await?;
+        // Most groups have nothing but events, which take one statement: a transaction by
+        // itself, and one turn of the connection's thread instead of three.
+        if group.only_appends() {
+            let rows = group.log_rows(&GroupOutcome::default());
+            if self.recent.append(connection, &rows).await? {
+                return Ok(group.all_appended());
+            }
+            self.recent.settle(connection).await?;
+        }
+        if let Some(outcome) = self.transact(connection, group).await? {
+            return Ok(outcome);
+        }
+        self.recent.doubt();
+        self.recent.settle(connection).await?;
+        let outcome = self.transact(connection, group).await?;
+        outcome.ok_or_else(|| StoreError::Internal("a log is always out of date".to_owned()))
+    }
+
+    /// Writes a group in a transaction. None, and nothing is written, if what is known here of
+    /// the logs seems to be out of date.
+    async fn transact(
+        &mut self,
+        connection: &mut SqliteConnection,
+        group: &Group,
+    ) -> Result<Option<GroupOutcome>, StoreError> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut statements = SqliteStatements::new(&mut transaction, &self.recent);
+        let outcome = commit_group(&mut statements, group).await;
+        let (sorted, is_outdated) = statements.into_sorted();
+        if is_outdated {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        let outcome = outcome?;
+        transaction.commit().await?;
+        self.recent.note_sorted(sorted);
+        for (finish, outcome) in group.finishes.iter().zip(&outcome.finishes) {
+            if outcome.is_ok() {
+                self.recent.forget(finish.run.id);
+            }
+        }
+        Ok(Some(outcome))
     }
 }
 
 #[async_trait]
 impl Committer for SqliteCommitter {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
-        let mut connection: PoolConnection<Sqlite> = self.pool.acquire().await?;
+        let mut connection = self.pool.acquire().await?;
         self.has_commits.store(true, Ordering::Relaxed);
-        if group.only_appends() && append_all(&mut connection, group).await? {
-            return Ok(group.all_appended());
+        let outcome = self.write(&mut connection, group).await;
+        if outcome.is_err() {
+            self.recent.doubt();
         }
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let outcome = commit_group(&mut SqliteStatements(&mut transaction), group).await?;
-        transaction.commit().await?;
-        Ok(outcome)
+        outcome
+    }
+
+    async fn tidy(&mut self) -> Result<(), StoreError> {
+        if !self.recent.is_untidy() {
+            return Ok(());
+        }
+        let mut connection = self.pool.acquire().await?;
+        let tidied = self.recent.tidy(&mut connection).await;
+        if tidied.is_err() {
+            self.recent.doubt();
+        }
+        tidied
     }
 }
-
-/// Writes a group of events in one statement, which is a transaction by itself: one turn of the
-/// connection's thread instead of three for what most groups are. All or nothing: false if
-/// some of the events do not follow their log, or if there are too many rows.
-async fn append_all(connection: &mut SqliteConnection, group: &Group) -> Result<bool, StoreError> {
-    let rows = group.log_rows(&GroupOutcome::default());
-    let Some(statement) = APPENDS.get(rows.len().next_power_of_two().ilog2() as usize) else {
-        return Ok(false);
-    };
-    let mut query = sqlx::query(statement.as_str());
-    for row in &rows {
-        query = query
-            .bind(row.run_id.uuid())
-            .bind(row.first_sequence().cast_signed())
-            .bind(row.last_sequence().cast_signed())
-            .bind(row.who.tenant.as_ref())
-            .bind(row.who.owner.as_ref())
-            .bind(encode_events(&row.events)?)
-            .bind(row.node.uuid());
-    }
-    match query.execute(connection).await {
-        Ok(_) => Ok(true),
-        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::NotNullViolation => {
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The statements of [`append_all`], for 1, 2, 4 … rows. Rows without parameters are none, and
-/// one that does not follow its log has no place in the table, which refuses the statement.
-static APPENDS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let statement = |size: u32| {
-        let row = vec!["(?, ?, ?, ?, ?, ?, ?)"; 1 << size].join(", ");
-        format!(
-            "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id) AS \
-             (VALUES {row}) \
-             INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
-             SELECT run_id, CASE WHEN {FOLLOWS_LOG} THEN first_sequence END, last_sequence, \
-             tenant, owner, events FROM v WHERE run_id IS NOT NULL"
-        )
-    };
-    (0..=MOST_ROWS.ilog2()).map(statement).collect()
-});

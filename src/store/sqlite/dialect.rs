@@ -5,16 +5,19 @@ use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use crate::domain::NodeId;
 use crate::domain::time::Timestamp;
+use crate::domain::{NodeId, Principal, RunId};
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Fetches, Value};
-use crate::store::rows::{RUN_COLUMNS, Stamp};
+use crate::store::rows::{Stamp, run_columns};
+
+use super::recent;
 
 impl Dialect for Sqlite {
     const FIND: &'static str = "instr";
     // A transaction that writes has the database to itself.
     const LOCK_ROWS: &'static str = "";
+    const LAST_SEQUENCE: &'static str = recent::LAST_SEQUENCE;
 
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
         match value {
@@ -53,6 +56,15 @@ impl Dialect for Sqlite {
         query
     }
 
+    fn recent_events(
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Option<QueryBuilder<Self>> {
+        Some(recent::events(who, run, after, limit))
+    }
+
     fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self> {
         let mut query = QueryBuilder::new("UPDATE runs SET lease_expires_at = ");
         query.push_bind(Stamp(until));
@@ -67,11 +79,11 @@ impl Dialect for Sqlite {
         until: Timestamp,
         limit: u32,
     ) -> QueryBuilder<Self> {
-        let mut query = QueryBuilder::new("UPDATE runs AS r SET node_id = ");
+        let mut query = QueryBuilder::new("UPDATE runs SET node_id = ");
         query.push_bind(node.uuid());
         query.push(", lease_expires_at = ").push_bind(Stamp(until));
         query.push(
-            " WHERE r.id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
+            " WHERE id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
                AND lease_expires_at <= ",
         );
         // In order, so that those that are taken already do not hide the others.
@@ -79,11 +91,7 @@ impl Dialect for Sqlite {
         query.push(" ORDER BY lease_expires_at LIMIT ");
         query.push_bind(limit).push(") RETURNING ");
         // RETURNING knows no alias in SQLite.
-        query.push(
-            RUN_COLUMNS
-                .replace("r.id ORDER", "runs.id ORDER")
-                .replace("r.", ""),
-        );
+        query.push(run_columns::<Self>().replace("r.", "runs."));
         query
     }
 

@@ -6,6 +6,7 @@ mod committer;
 mod dialect;
 mod messages;
 mod presence;
+mod recent;
 mod sessions;
 mod statements;
 
@@ -23,6 +24,7 @@ use self::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
 use self::committer::SqliteCommitter;
 pub use backup::{BackupError, backup};
 use presence::Presence;
+use recent::Recent;
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
@@ -47,6 +49,9 @@ pub struct SqliteSettings {
     pub busy_timeout: Duration,
     /// How long a read waits for a connection.
     pub acquire_timeout: Duration,
+    /// How many groups of events may wait to be written to their runs' logs; they are
+    /// committed all the same.
+    pub recent: u32,
     /// The writer's bounds.
     pub writer: WriterSettings,
 }
@@ -87,15 +92,21 @@ impl SqliteStore {
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(256);
         let writes = pool(1, settings).connect_with(options.clone()).await?;
+        let mut connection = writes.acquire().await?;
         MIGRATIONS
-            .run_direct(None, &mut *writes.acquire().await?, false)
+            .run_direct(None, &mut *connection, false)
             .await
             .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
+        if presence.was_alone {
+            recent::sort_everything(&mut connection).await?;
+        }
+        drop(connection);
         let checkpoints = Checkpoints::begin(options.clone()).await?;
         let reads = pool(settings.read_connections, settings)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        let committer = SqliteCommitter::new(&writes, checkpoints.has_commits());
+        let recent = Recent::new(settings.recent);
+        let committer = SqliteCommitter::new(&writes, recent, checkpoints.has_commits());
         Ok(Self {
             reads,
             writes,

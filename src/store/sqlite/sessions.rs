@@ -7,7 +7,7 @@ use crate::domain::{PageRequest, Principal};
 use crate::store::rows::SessionRow;
 use crate::store::{SessionCursor, SessionFilter, StoreError, queries};
 
-/// A session as JSON, an array of [`crate::store::rows::SESSION_COLUMNS`]: a page is read as
+/// A session as JSON, an array of [`crate::store::rows::session_columns`]: a page is read as
 /// one value, as messages are.
 const SESSION_JSON: &str = "json_array(hex(id), hex(agent_id), nullif(hex(parent_run_id), ''), \
     title, json(metadata), nullif(hex(head_message_id), ''), branch_length, enqueued_runs, turns, \

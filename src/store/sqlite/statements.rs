@@ -14,15 +14,42 @@ use crate::domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session}
 use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
 use crate::store::keys::keyed;
-use crate::store::log::{FOLLOWS_LOG, encode_events};
+use crate::store::log::FOLLOWS_LOG;
 use crate::store::rows::{Stamp, encode_options, encode_parts, encode_resolution};
 use crate::store::{NewRun, StoreError};
 
+use super::recent::{Recent, SortedRow};
+
 /// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
-pub(super) const MOST_ROWS: usize = 32;
+const MOST_ROWS: usize = 32;
 
 /// A transaction.
-pub(super) struct SqliteStatements<'c>(pub(super) &'c mut SqliteConnection);
+pub(super) struct SqliteStatements<'c> {
+    connection: &'c mut SqliteConnection,
+    /// What the logs lack so far.
+    recent: &'c Recent,
+    /// What has been written to the logs.
+    sorted: Vec<SortedRow>,
+    /// Whether something was refused because of what may be out of date.
+    is_outdated: bool,
+}
+
+impl<'c> SqliteStatements<'c> {
+    pub(super) fn new(connection: &'c mut SqliteConnection, recent: &'c Recent) -> Self {
+        Self {
+            connection,
+            recent,
+            sorted: Vec::new(),
+            is_outdated: false,
+        }
+    }
+
+    /// What has been written to the logs, if the transaction is committed, and whether it is
+    /// better given up, because something was refused that may only seem not to follow its log.
+    pub(super) fn into_sorted(self) -> (Vec<SortedRow>, bool) {
+        (self.sorted, self.is_outdated)
+    }
+}
 
 /// Runs `head VALUES (row), … tail` for all rows, in statements of few sizes.
 async fn insert<T>(
@@ -62,13 +89,13 @@ impl Statements for SqliteStatements<'_> {
     type Db = Sqlite;
 
     fn connection(&mut self) -> &mut SqliteConnection {
-        self.0
+        self.connection
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError> {
         let head = "INSERT INTO sessions (id, tenant, owner, agent_id, parent_run_id, title, \
                     metadata, head_message_id, branch_length, turns, created_at, updated_at) ";
-        insert(self.0, head, rows, "", |row, (who, session)| {
+        insert(self.connection, head, rows, "", |row, (who, session)| {
             row.push_bind(session.id.uuid())
                 .push_bind(who.tenant.as_ref())
                 .push_bind(who.owner.as_ref())
@@ -95,7 +122,7 @@ impl Statements for SqliteStatements<'_> {
                     created_at = excluded.created_at, expires_at = excluded.expires_at \
                     WHERE idempotency_keys.expires_at <= excluded.created_at RETURNING run_id";
         let keyed = keyed(rows);
-        let claimed = insert(self.0, head, &keyed, tail, |row, (start, key)| {
+        let claimed = insert(self.connection, head, &keyed, tail, |row, (start, key)| {
             row.push_bind(start.who.tenant.as_ref())
                 .push_bind(start.who.owner.as_ref())
                 .push_bind(key.key.as_str())
@@ -113,13 +140,19 @@ impl Statements for SqliteStatements<'_> {
         let head = "WITH v (tenant, owner, key, run_id) AS (";
         let tail = ") DELETE FROM idempotency_keys \
                     WHERE (tenant, owner, key, run_id) IN (SELECT * FROM v)";
-        insert(self.0, head, &keyed(rows), tail, |row, (start, key)| {
-            row.push_bind(start.who.tenant.as_ref())
-                .push_bind(start.who.owner.as_ref())
-                .push_bind(key.key.as_str())
-                .push_bind(start.run.id.uuid());
-            Ok(())
-        })
+        insert(
+            self.connection,
+            head,
+            &keyed(rows),
+            tail,
+            |row, (start, key)| {
+                row.push_bind(start.who.tenant.as_ref())
+                    .push_bind(start.who.owner.as_ref())
+                    .push_bind(key.key.as_str())
+                    .push_bind(start.run.id.uuid());
+                Ok(())
+            },
+        )
         .await?;
         Ok(())
     }
@@ -132,7 +165,7 @@ impl Statements for SqliteStatements<'_> {
                     started_at, options, parent_run_id, depth, before_agent_id) ";
         let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', \
                     'AWAITING_INPUT') AND NOT enqueued DO NOTHING RETURNING id";
-        let inserted = insert(self.0, head, rows, tail, |row, stored| {
+        let inserted = insert(self.connection, head, rows, tail, |row, stored| {
             let run = stored.run;
             row.push_bind(run.id.uuid())
                 .push_bind(stored.who.tenant.as_ref())
@@ -166,7 +199,7 @@ impl Statements for SqliteStatements<'_> {
     async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError> {
         let head = "INSERT INTO messages (id, tenant, owner, session_id, parent_id, position, \
                     role, run_id, parts, finish_reason, created_at) ";
-        insert(self.0, head, rows, "", |row, (who, message)| {
+        insert(self.connection, head, rows, "", |row, (who, message)| {
             row.push_bind(message.id.uuid())
                 .push_bind(who.tenant.as_ref())
                 .push_bind(who.owner.as_ref())
@@ -189,7 +222,7 @@ impl Statements for SqliteStatements<'_> {
         let tail = ") UPDATE sessions SET head_message_id = v.head, branch_length = v.length, \
                     updated_at = v.at, title = coalesce(sessions.title, v.title), \
                     turns = coalesce(v.turns, sessions.turns) FROM v WHERE sessions.id = v.id AND sessions.head_message_id IS v.previous";
-        insert(self.0, head, rows, tail, |row, new| {
+        insert(self.connection, head, rows, tail, |row, new| {
             row.push_bind(new.session.uuid())
                 .push_bind(new.head.map(|id| id.uuid()))
                 .push_bind(new.branch_length)
@@ -207,7 +240,7 @@ impl Statements for SqliteStatements<'_> {
         let head = "WITH v (id, at) AS (";
         let tail = ") UPDATE runs SET status = 'RUNNING', started_at = v.at FROM v \
                     WHERE runs.id = v.id AND runs.status = 'QUEUED'";
-        insert(self.0, head, rows, tail, |row, (run, at)| {
+        insert(self.connection, head, rows, tail, |row, (run, at)| {
             row.push_bind(run.uuid()).push_bind(Stamp(*at));
             Ok(())
         })
@@ -219,7 +252,7 @@ impl Statements for SqliteStatements<'_> {
         let head = "WITH v (id, node) AS (";
         let tail = ") UPDATE runs SET status = 'AWAITING_INPUT' FROM v \
                     WHERE runs.id = v.id AND runs.node_id = v.node AND runs.status = 'RUNNING'";
-        insert(self.0, head, rows, tail, |row, (run, node)| {
+        insert(self.connection, head, rows, tail, |row, (run, node)| {
             row.push_bind(run.uuid()).push_bind(node.uuid());
             Ok(())
         })
@@ -233,7 +266,7 @@ impl Statements for SqliteStatements<'_> {
     ) -> Result<(), StoreError> {
         let head = "INSERT INTO interrupts (id, tenant, owner, run_id, session_id, tool_call_id, \
                     kind, tool, arguments, created_at, expires_at) ";
-        insert(self.0, head, rows, "", |row, (who, interrupt)| {
+        insert(self.connection, head, rows, "", |row, (who, interrupt)| {
             row.push_bind(interrupt.id.uuid())
                 .push_bind(who.tenant.as_ref())
                 .push_bind(who.owner.as_ref())
@@ -255,7 +288,7 @@ impl Statements for SqliteStatements<'_> {
         let head = "WITH v (id, resolution) AS (";
         let tail = ") UPDATE interrupts SET resolution = v.resolution FROM v \
                     WHERE interrupts.id = v.id AND interrupts.resolution IS NULL";
-        insert(self.0, head, rows, tail, |row, interrupt| {
+        insert(self.connection, head, rows, tail, |row, interrupt| {
             row.push_bind(interrupt.id.uuid())
                 .push_bind(encode_resolution(interrupt)?);
             Ok(())
@@ -274,7 +307,7 @@ impl Statements for SqliteStatements<'_> {
                     finished_at = v.at, model = v.model, cost_nanos = v.cost FROM v \
                     WHERE runs.id = v.id AND runs.node_id = v.node \
                     AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') RETURNING id";
-        let ended = insert(self.0, head, rows, tail, |row, finish| {
+        let ended = insert(self.connection, head, rows, tail, |row, finish| {
             let (run, error) = (&finish.run, finish.run.error.as_ref());
             row.push_bind(run.id.uuid())
                 .push_bind(finish.node.uuid())
@@ -304,17 +337,27 @@ impl Statements for SqliteStatements<'_> {
              SELECT run_id, first_sequence, last_sequence, tenant, owner, events FROM v \
              WHERE {FOLLOWS_LOG} RETURNING run_id"
         );
-        let inserted = insert(self.0, head, rows, &tail, |row, log| {
+        let recent = self.recent;
+        let inserted = insert(self.connection, head, rows, &tail, |row, log| {
+            let (first_sequence, events) = recent.with_unsorted(log)?;
             row.push_bind(log.run_id.uuid())
-                .push_bind(log.first_sequence().cast_signed())
+                .push_bind(first_sequence.cast_signed())
                 .push_bind(log.last_sequence().cast_signed())
                 .push_bind(log.who.tenant.as_ref())
                 .push_bind(log.who.owner.as_ref())
-                .push_bind(encode_events(&log.events)?)
+                .push_bind(events)
                 .push_bind(log.node.uuid());
             Ok(())
         })
         .await?;
-        Ok(inserted.into_iter().collect())
+        let inserted: HashSet<_> = inserted.into_iter().collect();
+        let refused = |row: &&LogRow<'_>| !inserted.contains(&row.run_id.uuid());
+        let mut refused = rows.iter().filter(refused);
+        self.is_outdated |= refused.any(|row| self.recent.knows(row.run_id));
+        let sorted = rows
+            .iter()
+            .filter(|row| inserted.contains(&row.run_id.uuid()));
+        self.sorted.extend(sorted.map(SortedRow::new));
+        Ok(inserted)
     }
 }

@@ -1,0 +1,311 @@
+//! The open ends of the logs: the newest events of all runs, which are committed to one table
+//! in the order in which they come and are sorted into their runs' logs later, several of a
+//! run at a time. A commit that wrote to each run's log would change a page of the log's index
+//! for each; this one changes the end of a table.
+//!
+//! What is in the table counts like what is in the logs. What is kept here beside it is
+//! what the next commit must know: who has a run, where its log ends, and which rows are to be
+//! sorted. Whenever that may be wrong, because something has failed or another process has
+//! taken a run over, the database sorts all rows itself and this begins anew.
+
+mod statements;
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::SqliteConnection;
+
+use crate::domain::{NodeId, Principal, RunId};
+use crate::store::StoreError;
+use crate::store::group::LogRow;
+use crate::store::log::encode_events;
+
+pub(super) use statements::{LAST_SEQUENCE, events, sort_everything};
+use statements::{MOST_ROWS, SORTED_AT_ONCE};
+
+/// The largest row in bytes that goes this way; larger ones are written to their logs at once.
+const MOST_BYTES: usize = 4 * 1024;
+
+/// How large the unsorted events of a run grow in bytes before they are sorted: they become one
+/// row, which is always read whole.
+const MOST_UNSORTED_BYTES: usize = 16 * 1024;
+
+/// How many rows gather before those that are sorted are removed: pages are freed whole.
+const REMOVED_AT_ONCE: usize = 512;
+
+/// How many runs are remembered that have nothing to be sorted. One that is not remembered
+/// costs a commit of the ordinary kind.
+const MOST_LOGS: usize = 16_384;
+
+/// The open ends of the logs, as one process writes them.
+pub(super) struct Recent {
+    /// Tells this process's rows from those of others.
+    writer: i64,
+    /// How many rows there may be from a run's oldest one on before these are sorted.
+    most: i64,
+    /// How often runs have been taken over, as far as it is known here.
+    takeovers: i64,
+    /// Whether the database may be otherwise than it is known here.
+    is_in_doubt: bool,
+    logs: HashMap<RunId, OpenLog>,
+    /// The runs with unsorted events, by their oldest row.
+    unsorted: BTreeMap<i64, RunId>,
+    /// The runs with so many of them that they are to be sorted at once.
+    full: Vec<RunId>,
+    last_row: i64,
+    rows_since_removal: usize,
+}
+
+/// The log of a run that a node of this process makes.
+struct OpenLog {
+    who: Principal,
+    node: NodeId,
+    last_sequence: u64,
+    unsorted: Option<Unsorted>,
+}
+
+/// Events of a run that are not in its log yet.
+struct Unsorted {
+    oldest_row: i64,
+    first_sequence: u64,
+    /// As a log row keeps them.
+    events: String,
+}
+
+/// A row that a transaction has written to its run's log.
+pub(super) struct SortedRow {
+    pub(super) run: RunId,
+    who: Principal,
+    node: NodeId,
+    last_sequence: u64,
+}
+
+impl SortedRow {
+    pub(super) fn new(row: &LogRow<'_>) -> Self {
+        Self {
+            run: row.run_id,
+            who: row.who.clone(),
+            node: row.node,
+            last_sequence: row.last_sequence(),
+        }
+    }
+}
+
+impl Recent {
+    /// Nothing is known yet. `most` bounds the rows that may wait to be sorted.
+    pub(super) fn new(most: u32) -> Self {
+        Self {
+            writer: fastrand::i64(..),
+            most: most.into(),
+            takeovers: 0,
+            is_in_doubt: true,
+            logs: HashMap::new(),
+            unsorted: BTreeMap::new(),
+            full: Vec::new(),
+            last_row: 0,
+            rows_since_removal: 0,
+        }
+    }
+
+    /// Something has failed: nothing that is known here is relied on any more.
+    pub(super) fn doubt(&mut self) {
+        self.is_in_doubt = true;
+    }
+
+    /// Removes all doubt: sorts what this process has written, and begins anew.
+    pub(super) async fn settle(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        if !self.is_in_doubt {
+            return Ok(());
+        }
+        self.takeovers = statements::sort_all_of(connection, self.writer).await?;
+        self.logs.clear();
+        self.unsorted.clear();
+        self.full.clear();
+        self.rows_since_removal = 0;
+        self.is_in_doubt = false;
+        Ok(())
+    }
+
+    /// Commits rows of runs that are known here. False if they do not all follow their logs,
+    /// as far as it is known, or are too many or too large; then nothing is written.
+    pub(super) async fn append(
+        &mut self,
+        connection: &mut SqliteConnection,
+        rows: &[LogRow<'_>],
+    ) -> Result<bool, StoreError> {
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        if rows.len() > MOST_ROWS || !rows.iter().all(|row| self.follows(row)) {
+            return Ok(false);
+        }
+        let encoded = rows.iter().map(|row| encode_events(&row.events));
+        let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+        if encoded.iter().any(|events| events.len() > MOST_BYTES) {
+            return Ok(false);
+        }
+        let fence = (self.writer, self.takeovers);
+        let Some(last_row) = statements::append(connection, fence, rows, &encoded).await? else {
+            self.doubt();
+            return Ok(false);
+        };
+        self.last_row = last_row;
+        self.rows_since_removal += rows.len();
+        let first_row = 1 + last_row - i64::try_from(rows.len()).unwrap_or(0);
+        for ((row, events), id) in rows.iter().zip(encoded).zip(first_row..) {
+            self.note(row, events, id);
+        }
+        Ok(true)
+    }
+
+    fn follows(&self, row: &LogRow<'_>) -> bool {
+        self.logs.get(&row.run_id).is_some_and(|log| {
+            log.node == row.node && log.last_sequence + 1 == row.first_sequence()
+        })
+    }
+
+    /// Remembers a row that is committed.
+    fn note(&mut self, row: &LogRow<'_>, events: String, id: i64) {
+        let Some(log) = self.logs.get_mut(&row.run_id) else {
+            return;
+        };
+        log.last_sequence = row.last_sequence();
+        if let Some(unsorted) = &mut log.unsorted {
+            join(&mut unsorted.events, &events);
+            if unsorted.events.len() >= MOST_UNSORTED_BYTES {
+                self.full.push(row.run_id);
+            }
+            return;
+        }
+        log.unsorted = Some(Unsorted {
+            oldest_row: id,
+            first_sequence: row.first_sequence(),
+            events,
+        });
+        self.unsorted.insert(id, row.run_id);
+    }
+
+    /// Whether a run's log is known here.
+    pub(super) fn knows(&self, run: RunId) -> bool {
+        self.logs.contains_key(&run)
+    }
+
+    /// A row for its run's log, with what has not been sorted of it before: its first sequence
+    /// and its events. The sequence is none that a log goes on with if the row does not follow.
+    pub(super) fn with_unsorted(&self, row: &LogRow<'_>) -> Result<(u64, String), StoreError> {
+        let events = encode_events(&row.events)?;
+        let log = self.logs.get(&row.run_id);
+        let log = log.filter(|log| log.node == row.node);
+        let Some((log, unsorted)) = log.and_then(|log| Some((log, log.unsorted.as_ref()?))) else {
+            return Ok((row.first_sequence(), events));
+        };
+        if log.last_sequence + 1 != row.first_sequence() {
+            return Ok((0, events));
+        }
+        let mut all = String::with_capacity(unsorted.events.len() + events.len());
+        all.push_str(&unsorted.events);
+        join(&mut all, &events);
+        Ok((unsorted.first_sequence, all))
+    }
+
+    /// Remembers what a transaction has written to the logs.
+    pub(super) fn note_sorted(&mut self, rows: Vec<SortedRow>) {
+        for row in rows {
+            let log = OpenLog {
+                who: row.who,
+                node: row.node,
+                last_sequence: row.last_sequence,
+                unsorted: None,
+            };
+            let before = self.logs.insert(row.run, log);
+            if let Some(unsorted) = before.and_then(|log| log.unsorted) {
+                self.unsorted.remove(&unsorted.oldest_row);
+            }
+        }
+        if self.logs.len() > MOST_LOGS {
+            self.logs.retain(|_, log| log.unsorted.is_some());
+        }
+    }
+
+    /// A run has ended: all of it is in its log.
+    pub(super) fn forget(&mut self, run: RunId) {
+        if let Some(unsorted) = self.logs.remove(&run).and_then(|log| log.unsorted) {
+            self.unsorted.remove(&unsorted.oldest_row);
+        }
+    }
+
+    /// Sorts what has waited for long, if there is enough of it, and removes what is sorted.
+    pub(super) async fn tidy(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        while let Some(runs) = self.due() {
+            self.full.retain(|run| !runs.contains(run));
+            self.sort(connection, &runs).await?;
+        }
+        if self.rows_since_removal >= REMOVED_AT_ONCE && !self.is_in_doubt {
+            let oldest = self.unsorted.keys().next();
+            let before = oldest.map_or(self.last_row + 1, |oldest| *oldest);
+            statements::remove(connection, self.writer, before).await?;
+            self.rows_since_removal = 0;
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything for [`Self::tidy`] to do.
+    pub(super) fn is_untidy(&self) -> bool {
+        let is_full = self.rows_since_removal >= REMOVED_AT_ONCE;
+        !self.is_in_doubt && is_full || self.due().is_some()
+    }
+
+    /// The runs that are to be sorted now, as many as one statement takes.
+    fn due(&self) -> Option<Vec<RunId>> {
+        if self.is_in_doubt {
+            return None;
+        }
+        if !self.full.is_empty() {
+            return Some(self.full.iter().take(SORTED_AT_ONCE).copied().collect());
+        }
+        let due = self.unsorted.range(..=self.last_row - self.most);
+        let wanted = SORTED_AT_ONCE.min(usize::try_from(self.most).unwrap_or(usize::MAX));
+        let due: Vec<_> = due.take(wanted).map(|(_, run)| *run).collect();
+        (due.len() == wanted).then_some(due)
+    }
+
+    async fn sort(
+        &mut self,
+        connection: &mut SqliteConnection,
+        runs: &[RunId],
+    ) -> Result<(), StoreError> {
+        let logs = runs.iter().filter_map(|run| {
+            let log = self.logs.get(run)?;
+            let unsorted = log.unsorted.as_ref()?;
+            Some(statements::LogEnd {
+                run: *run,
+                who: &log.who,
+                sequences: (unsorted.first_sequence, log.last_sequence),
+                events: &unsorted.events,
+            })
+        });
+        if !statements::sort(connection, logs).await? {
+            self.doubt();
+            return Ok(());
+        }
+        for run in runs {
+            let log = self.logs.get_mut(run);
+            if let Some(unsorted) = log.and_then(|log| log.unsorted.take()) {
+                self.unsorted.remove(&unsorted.oldest_row);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Joins two JSON arrays, neither of them empty.
+fn join(all: &mut String, more: &str) {
+    all.pop();
+    all.push(',');
+    all.push_str(more.strip_prefix('[').unwrap_or(more));
+}
