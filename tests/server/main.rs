@@ -75,6 +75,8 @@ mod sse;
 mod startup;
 mod structured;
 mod summaries;
+mod summaries_bounds;
+mod summaries_outlast;
 mod tenants;
 mod timeouts;
 mod tools;
