@@ -67,7 +67,8 @@ impl Subscription {
         let resume = ctx.data_opt::<ResumeAfter>();
         let resume = resume.map_or(0, |ResumeAfter(sequence)| *sequence);
         let after = sequence(after)?.max(resume);
-        let events = api.runner.follow(who, run, after).await;
+        // In a box: the stream keeps room for all that it takes to begin.
+        let events = Box::pin(api.runner.follow(who, run, after)).await;
         let events = events.map_err(ApiError::from)?;
         Ok(as_graphql(api, who, events, progress(ctx)))
     }

@@ -10,6 +10,7 @@ mod error;
 mod frames;
 mod graphiql;
 mod health;
+mod http1;
 mod multipart;
 mod open;
 mod parameters;

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use axum::{BoxError, Router};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+
+use super::http1::Http1;
 
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy)]
@@ -86,9 +88,13 @@ async fn accept(
     Ok((stream, place))
 }
 
+/// A connection; it fails when nothing of what is written to it is taken for too long. In a
+/// box, because that clock stays where it is.
+pub(super) type Stream = Pin<Box<TimeoutWriter<TcpStream>>>;
+
 /// The versions of HTTP.
 struct Protocols {
-    http1: http1::Builder,
+    http1: Http1,
     http2: http2::Builder<TokioExecutor>,
     limits: Connections,
 }
@@ -100,16 +106,12 @@ enum Version {
 
 impl Protocols {
     fn new(limits: Connections) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_timeout);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(limits.head_timeout);
         Self {
-            http1,
+            http1: Http1::new(limits.head_timeout),
             http2,
             limits,
         }
@@ -125,36 +127,14 @@ impl Protocols {
             version = timeout(self.limits.head_timeout, version(&stream)) => version,
             () = closing.cancelled() => return,
         };
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&has_asked);
-        let service = service_fn(move |request: Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            router.clone().oneshot(request.map(Body::new))
-        });
         // A client that reads nothing would otherwise stay until TCP gives up.
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.write_timeout));
-        let io = TokioIo::new(Box::pin(stream));
+        let mut stream = Box::pin(TimeoutWriter::new(stream));
+        let write_timeout = Some(self.limits.write_timeout);
+        stream.as_mut().set_timeout_pinned(write_timeout);
         let ended = match version {
-            Ok(Ok(Version::Http1)) => {
-                let serving = self.http1.serve_connection(io, service).with_upgrades();
-                let shut_down = http1::UpgradeableConnection::graceful_shutdown;
-                until_closing(pin!(serving), closing, shut_down).await
-            }
-            Ok(Ok(Version::Http2)) => {
-                let shut_down = http2::Connection::graceful_shutdown;
-                // In a box: it is the larger one, and every connection would be as large.
-                let mut serving = Box::pin(self.http2.serve_connection(io, service));
-                let mut serving = Box::pin(until_closing(serving.as_mut(), closing, shut_down));
-                tokio::select! {
-                    ended = &mut serving => ended,
-                    // … and none until it has asked for something in HTTP/2.
-                    () = sleep(self.limits.head_timeout) => match has_asked.load(Ordering::Relaxed) {
-                        true => serving.await,
-                        false => return,
-                    },
-                }
-            }
+            Ok(Ok(Version::Http1)) => self.http1.serve(stream, router, closing).await,
+            // In a box: it is the larger one, and every connection would be as large.
+            Ok(Ok(Version::Http2)) => Box::pin(self.http2(stream, router, closing)).await,
             // Too late, or gone already.
             Ok(Err(_)) | Err(_) => return,
         };
@@ -162,6 +142,32 @@ impl Protocols {
             // The client's doing: it went away, or does not speak HTTP.
             tracing::debug!(%error, "a connection ended badly");
         }
+    }
+
+    async fn http2(
+        &self,
+        stream: Stream,
+        router: Router,
+        closing: &CancellationToken,
+    ) -> Result<(), BoxError> {
+        let has_asked = AtomicBool::new(false);
+        let service = service_fn(|request: Request<Incoming>| {
+            has_asked.store(true, Ordering::Relaxed);
+            router.clone().oneshot(request.map(Body::new))
+        });
+        let serving = self.http2.serve_connection(TokioIo::new(stream), service);
+        let mut serving = pin!(serving);
+        let shut_down = http2::Connection::graceful_shutdown;
+        let mut serving = pin!(until_closing(serving.as_mut(), closing, shut_down));
+        let ended = tokio::select! {
+            ended = &mut serving => ended,
+            // … and none until it has asked for something in HTTP/2.
+            () = sleep(self.limits.head_timeout) => match has_asked.load(Ordering::Relaxed) {
+                true => serving.await,
+                false => return Ok(()),
+            },
+        };
+        Ok(ended?)
     }
 }
 
@@ -180,7 +186,7 @@ async fn version(stream: &TcpStream) -> io::Result<Version> {
 }
 
 /// Serves a connection, which from `closing` on only finishes what it does.
-async fn until_closing<C: Future>(
+pub(super) async fn until_closing<C: Future>(
     mut serving: Pin<&mut C>,
     closing: &CancellationToken,
     shut_down: impl FnOnce(Pin<&mut C>),

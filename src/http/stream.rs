@@ -15,6 +15,7 @@ use super::accept::MediaType;
 use super::admit::{Kind, Operation};
 use super::error::Refusal;
 use super::frames::{Event, Format, Patience, frames};
+use super::http1::OpenEnded;
 use super::request_id::RequestId;
 use super::respond::{self, begin_stream};
 use crate::domain::Principal;
@@ -32,6 +33,8 @@ pub(super) fn respond(
     id: RequestId,
 ) -> Result<Response, Refusal> {
     let progress = Progress::default();
+    // What a query or mutation answers is soon all there.
+    let is_open_ended = operation.kind.is_subscription();
     if let Some(resume) = resume(headers, operation.kind)? {
         operation.request = operation.request.data(resume);
     }
@@ -70,7 +73,11 @@ pub(super) fn respond(
             HeaderValue::from_static("no"),
         ),
     ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    let mut response = (headers, Body::from_stream(body)).into_response();
+    if is_open_ended {
+        response.extensions_mut().insert(OpenEnded);
+    }
+    Ok(response)
 }
 
 /// Where a reconnecting client wants to go on. Browsers send the header by themselves when

@@ -28,6 +28,7 @@ mod child_runs;
 mod client_tools;
 mod compaction;
 mod compression;
+mod connections;
 mod context;
 mod costs;
 mod csrf;

@@ -28,14 +28,26 @@ impl Connection {
 
     /// Posts an operation and reads its response to the end.
     pub(crate) async fn post(&mut self, accept: &str, document: &str, variables: &Value) -> Answer {
-        let body = json!({ "query": document, "variables": variables }).to_string();
-        let request = format!(
-            "POST /graphql HTTP/1.1\r\nhost: test\r\naccept: {accept}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        self.stream.write_all(request.as_bytes()).await.unwrap();
+        self.send(&post("HTTP/1.1", accept, document, variables))
+            .await;
+        self.answer().await
+    }
+
+    pub(crate) async fn send(&mut self, requests: &str) {
+        self.stream.write_all(requests.as_bytes()).await.unwrap();
+    }
+
+    /// The next response, whole.
+    pub(crate) async fn answer(&mut self) -> Answer {
         soon("a response", self.read()).await
+    }
+
+    /// What comes until the server ends the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        let read = self.stream.read_to_string(&mut rest);
+        soon("the connection's end", read).await.unwrap();
+        rest
     }
 
     async fn read(&mut self) -> Answer {
@@ -67,4 +79,14 @@ impl Connection {
         to.resize(start + length, 0);
         self.stream.read_exact(&mut to[start..]).await.unwrap();
     }
+}
+
+/// An operation as a request. More headers can stand behind the version.
+pub(crate) fn post(version: &str, accept: &str, document: &str, variables: &Value) -> String {
+    let body = json!({ "query": document, "variables": variables }).to_string();
+    format!(
+        "POST /graphql {version}\r\nhost: test\r\naccept: {accept}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
