@@ -183,13 +183,13 @@ impl Client {
 
     async fn say(&self, message: &ServerMessage<'_>) -> Handled {
         match self.opened.protocol.write(message) {
-            Some(text) => self.queue(Message::Text(text)).await,
+            Some(text) => self.queue(Message::text(text)).await,
             None => GO_ON,
         }
     }
 
     async fn queue(&self, message: Message) -> Handled {
-        match self.frames.send(Frame::Own(message)).await {
+        match self.frames.send(Frame::Own(Box::new(message))).await {
             Ok(()) => GO_ON,
             // The writer has gone, because the client has.
             Err(_) => ControlFlow::Break(None),

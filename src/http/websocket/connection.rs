@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::client::{Client, Handled};
@@ -33,65 +34,95 @@ pub(super) struct Opened {
     pub(super) headers: CallerHeaders,
 }
 
-pub(super) async fn serve(opened: Opened, socket: WebSocket) {
-    let server = Arc::clone(&opened.server);
-    let transport = &server.transport;
-    let (sink, mut incoming) = socket.split();
-    let (frames, queued) = mpsc::channel(writer::QUEUE);
-    let running = Arc::new(Running::default());
-    let mut writing = tokio::spawn(writer::write(
-        sink,
-        queued,
-        Arc::clone(&running),
-        transport.websocket_stall_timeout,
-    ));
-    let operations = Operations::new(
-        Arc::clone(&server),
-        opened.protocol,
-        frames.clone(),
-        running,
-    );
-    let mut client = Client::new(opened, operations, frames.clone());
-    let begun = Instant::now();
-    let mut ticks = interval_at(begun + transport.keep_alive, transport.keep_alive);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let close = loop {
-        let handled: Handled = tokio::select! {
-            message = incoming.next() => match message {
-                Some(Ok(message)) => client.hear(message).await,
-                Some(Err(error)) => {
-                    ControlFlow::Break(Close::of(error, transport.websocket_message_bytes))
-                }
-                None => ControlFlow::Break(None),
-            },
-            () = sleep_until(begun + transport.websocket_init_timeout), if !client.has_begun() => {
-                ControlFlow::Break(Some(Close::InitTimeout))
-            }
-            _ = ticks.tick() => client.keep_alive().await,
-            // A writer that gave up has nobody to write to.
-            ended = &mut writing => return report(ended),
-            () = server.stopping.cancelled() => ControlFlow::Break(Some(Close::GoingAway)),
-        };
-        if let ControlFlow::Break(close) = handled {
-            break close;
+/// A socket that is served.
+pub(super) struct Connection {
+    server: Arc<Server>,
+    client: Client,
+    incoming: SplitStream<WebSocket>,
+    frames: mpsc::Sender<Frame>,
+    writing: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Begins to write to a socket. Not a part of [`Connection::serve`], whose future would
+    /// keep room for what is given here.
+    pub(super) fn new(opened: Opened, socket: WebSocket) -> Self {
+        let server = Arc::clone(&opened.server);
+        let (sink, incoming) = socket.split();
+        let (frames, queued) = mpsc::channel(writer::QUEUE);
+        let running = Arc::new(Running::default());
+        let writing = tokio::spawn(writer::write(
+            sink,
+            queued,
+            Arc::clone(&running),
+            server.transport.websocket_stall_timeout,
+        ));
+        let operations = Operations::new(
+            Arc::clone(&server),
+            opened.protocol,
+            frames.clone(),
+            running,
+        );
+        Self {
+            client: Client::new(opened, operations, frames.clone()),
+            server,
+            incoming,
+            frames,
+            writing,
         }
-    };
-    // Its operations end now; its place is free when the socket is closed.
-    let _place = client.end();
-    let is_readable = !close.as_ref().is_some_and(Close::is_of_a_broken_frame);
-    match close {
-        Some(close) => {
-            tracing::debug!(?close, "closing a socket");
-            let frame = Frame::Own(Message::Close(Some(close.frame())));
-            // Whatever was queued before it is written before it.
-            let _ = frames.send(frame).await;
-        }
-        // The client has closed or is gone: nobody reads what is still queued.
-        None => writing.abort(),
     }
-    drop(frames);
-    report(writing.await);
-    leave(incoming, is_readable).await;
+
+    pub(super) async fn serve(mut self) {
+        let transport = &self.server.transport;
+        let begun = Instant::now();
+        let mut ticks = interval_at(begun + transport.keep_alive, transport.keep_alive);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let init_timeout = begun + transport.websocket_init_timeout;
+        let close = loop {
+            let handled: Handled = tokio::select! {
+                message = self.incoming.next() => match message {
+                    // Seldom, and larger than all else that a socket keeps.
+                    Some(Ok(message)) => Box::pin(self.client.hear(message)).await,
+                    Some(Err(error)) => {
+                        ControlFlow::Break(Close::of(error, transport.websocket_message_bytes))
+                    }
+                    None => ControlFlow::Break(None),
+                },
+                () = sleep_until(init_timeout), if !self.client.has_begun() => {
+                    ControlFlow::Break(Some(Close::InitTimeout))
+                }
+                _ = ticks.tick() => Box::pin(self.client.keep_alive()).await,
+                // A writer that gave up has nobody to write to.
+                ended = &mut self.writing => return report(ended),
+                () = self.server.stopping.cancelled() => {
+                    ControlFlow::Break(Some(Close::GoingAway))
+                }
+            };
+            if let ControlFlow::Break(close) = handled {
+                break close;
+            }
+        };
+        Box::pin(self.close(close)).await;
+    }
+
+    async fn close(self, close: Option<Close>) {
+        // Its operations end now; its place is free when the socket is closed.
+        let _place = self.client.end();
+        let is_readable = !close.as_ref().is_some_and(Close::is_of_a_broken_frame);
+        match close {
+            Some(close) => {
+                tracing::debug!(?close, "closing a socket");
+                let frame = Frame::Own(Box::new(Message::Close(Some(close.frame()))));
+                // Whatever was queued before it is written before it.
+                let _ = self.frames.send(frame).await;
+            }
+            // The client has closed or is gone: nobody reads what is still queued.
+            None => self.writing.abort(),
+        }
+        drop(self.frames);
+        report(self.writing.await);
+        leave(self.incoming, is_readable).await;
+    }
 }
 
 fn report(writing: Result<(), JoinError>) {

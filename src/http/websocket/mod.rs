@@ -12,13 +12,14 @@ mod protocol;
 mod running;
 mod writer;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use self::connection::Opened;
+use self::connection::{Connection, Opened};
 use self::protocol::{Close, Protocol};
 use super::Server;
 use super::csrf;
@@ -60,19 +61,27 @@ pub(super) fn upgrade(
         .max_frame_size(limit)
         .on_failed_upgrade(|error| tracing::debug!(%error, "a socket was not opened"));
     let protocol = upgrade.selected_protocol().and_then(Protocol::named);
-    Ok(upgrade.on_upgrade(async move |socket| {
-        let Some(protocol) = protocol else {
-            closing::refuse(socket, &Close::NoProtocol).await;
-            return drop(place);
-        };
-        let opened = Opened {
-            server,
-            protocol,
-            place,
-            id,
-            who,
-            headers,
-        };
-        connection::serve(opened, socket).await;
+    // In a task of its own: the one that waits for the upgrade is as large as all that it knows.
+    Ok(upgrade.on_upgrade(move |socket| {
+        match protocol {
+            Some(protocol) => {
+                let opened = Opened {
+                    server,
+                    protocol,
+                    place,
+                    id,
+                    who,
+                    headers,
+                };
+                tokio::spawn(Connection::new(opened, socket).serve());
+            }
+            None => {
+                tokio::spawn(async move {
+                    closing::refuse(socket, &Close::NoProtocol).await;
+                    drop(place);
+                });
+            }
+        }
+        ready(())
     }))
 }

@@ -1,10 +1,8 @@
 //! The operations of one socket.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use async_graphql::Response;
-use axum::extract::ws::Message;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
@@ -80,40 +78,40 @@ struct Operation {
 }
 
 impl Operation {
-    async fn run(self, responses: impl Stream<Item = Response> + Send) {
-        let mut responses = pin!(responses);
-        let id = &*self.ticket.id;
+    async fn run(self, mut responses: impl Stream<Item = Response> + Unpin + Send) {
         let mut first = true;
-        while let Some(response) = responses.next().await {
-            if first && is_request_error(&response) {
-                // Nothing was executed; the protocols have a message of its own for that.
-                let errors = &response.errors;
-                self.say(Frame::Last, &ServerMessage::Error { id, errors })
-                    .await;
-                return;
-            }
+        loop {
+            // Not kept while it waits for its turn, nor room for it.
+            let (frame, is_last) = self.frame(responses.next().await, first);
             first = false;
-            let response = &response;
-            if !self
-                .say(Frame::Of, &ServerMessage::Next { id, response })
-                .await
-            {
+            let is_heard = match frame {
+                Some(frame) => self.frames.send(frame).await.is_ok(),
+                None => true,
+            };
+            if is_last || !is_heard {
                 return;
             }
         }
-        self.say(Frame::Last, &ServerMessage::Complete { id }).await;
     }
 
-    /// Queues a message; whether there still is a writer.
-    async fn say(
-        &self,
-        frame: fn(Arc<Ticket>, Message) -> Frame,
-        message: &ServerMessage<'_>,
-    ) -> bool {
-        let Some(text) = self.protocol.write(message) else {
-            return true;
+    /// What is written of a response, or of the end of all, and whether it is the last.
+    fn frame(&self, response: Option<Response>, first: bool) -> (Option<Frame>, bool) {
+        let id = &*self.ticket.id;
+        let (message, is_last) = match &response {
+            // Nothing was executed; the protocols have a message of its own for that.
+            Some(response) if first && is_request_error(response) => {
+                let errors = &response.errors;
+                (ServerMessage::Error { id, errors }, true)
+            }
+            Some(response) => (ServerMessage::Next { id, response }, false),
+            None => (ServerMessage::Complete { id }, true),
         };
-        let frame = frame(Arc::clone(&self.ticket), Message::Text(text));
-        self.frames.send(frame).await.is_ok()
+        let frame = match is_last {
+            true => Frame::Last,
+            false => Frame::Of,
+        };
+        let text = self.protocol.write(&message);
+        let frame = text.map(|text| frame(Arc::clone(&self.ticket), text));
+        (frame, is_last)
     }
 }

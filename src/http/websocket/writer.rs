@@ -13,24 +13,24 @@ use super::running::{Running, Ticket};
 /// How many frames may wait for the writer; past it, operations wait, each for its turn.
 pub(super) const QUEUE: usize = 64;
 
-/// What is to be written.
+/// What is to be written. A queue has room for 32 as soon as it is made, so they are small.
 pub(super) enum Frame {
     /// Of the connection itself.
-    Own(Message),
+    Own(Box<Message>),
     /// Of an operation.
-    Of(Arc<Ticket>, Message),
+    Of(Arc<Ticket>, String),
     /// The last of an operation.
-    Last(Arc<Ticket>, Message),
+    Last(Arc<Ticket>, String),
 }
 
 impl Frame {
     /// The message, unless the client has stopped its operation meanwhile.
     fn wanted(self, running: &Running) -> Option<Message> {
         match self {
-            Self::Own(message) => Some(message),
-            Self::Of(ticket, message) => (!ticket.is_stopped()).then_some(message),
+            Self::Own(message) => Some(*message),
+            Self::Of(ticket, text) => (!ticket.is_stopped()).then(|| Message::text(text)),
             // The id is free before the client can know that it has ended, and use it again.
-            Self::Last(ticket, message) => running.free(&ticket).then_some(message),
+            Self::Last(ticket, text) => running.free(&ticket).then(|| Message::text(text)),
         }
     }
 }
@@ -70,11 +70,11 @@ mod tests {
     use super::*;
 
     fn of(ticket: &Arc<Ticket>) -> Frame {
-        Frame::Of(Arc::clone(ticket), Message::text("next"))
+        Frame::Of(Arc::clone(ticket), "next".to_owned())
     }
 
     fn last(ticket: &Arc<Ticket>) -> Frame {
-        Frame::Last(Arc::clone(ticket), Message::text("complete"))
+        Frame::Last(Arc::clone(ticket), "complete".to_owned())
     }
 
     #[tokio::test]

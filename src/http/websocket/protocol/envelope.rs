@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -80,7 +79,7 @@ pub(super) fn write(
     kind: &str,
     id: Option<&str>,
     payload: Option<impl Serialize>,
-) -> Option<Utf8Bytes> {
+) -> Option<String> {
     #[derive(Serialize)]
     struct Written<'a, P> {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +90,7 @@ pub(super) fn write(
         payload: Option<P>,
     }
     match serde_json::to_string(&Written { id, kind, payload }) {
-        Ok(text) => Some(text.into()),
+        Ok(text) => Some(text),
         Err(error) => {
             tracing::error!(%error, "a message could not be written");
             None

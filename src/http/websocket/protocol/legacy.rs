@@ -1,6 +1,5 @@
 //! `graphql-ws` (subscriptions-transport-ws, PROTOCOL.md), for clients that have not moved on.
 
-use axum::extract::ws::Utf8Bytes;
 use serde_json::json;
 
 use super::envelope::{Envelope, NOTHING, write as envelope};
@@ -23,7 +22,7 @@ pub(super) fn read(text: &str) -> Result<ClientMessage<'_>, Invalid> {
     })
 }
 
-pub(super) fn write(message: &ServerMessage<'_>) -> Option<Utf8Bytes> {
+pub(super) fn write(message: &ServerMessage<'_>) -> Option<String> {
     match *message {
         ServerMessage::Ack => envelope("connection_ack", None, NOTHING),
         ServerMessage::KeepAlive => envelope("ka", None, NOTHING),

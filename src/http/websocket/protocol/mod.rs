@@ -7,7 +7,6 @@ mod legacy;
 mod transport_ws;
 
 use async_graphql::{Response, ServerError};
-use axum::extract::ws::Utf8Bytes;
 use axum::http::HeaderValue;
 use serde_json::value::RawValue;
 
@@ -85,7 +84,7 @@ impl Protocol {
     }
 
     /// A message as text; none when the protocol has no such message.
-    pub(super) fn write(self, message: &ServerMessage<'_>) -> Option<Utf8Bytes> {
+    pub(super) fn write(self, message: &ServerMessage<'_>) -> Option<String> {
         match self {
             Self::TransportWs => transport_ws::write(message),
             Self::Legacy => legacy::write(message),

@@ -1,7 +1,5 @@
 //! `graphql-transport-ws` (graphql-ws, PROTOCOL.md).
 
-use axum::extract::ws::Utf8Bytes;
-
 use super::envelope::{Envelope, NOTHING, write as envelope};
 use super::{ClientMessage, Invalid, ServerMessage};
 
@@ -26,7 +24,7 @@ pub(super) fn read(text: &str) -> Result<ClientMessage<'_>, Invalid> {
     })
 }
 
-pub(super) fn write(message: &ServerMessage<'_>) -> Option<Utf8Bytes> {
+pub(super) fn write(message: &ServerMessage<'_>) -> Option<String> {
     match *message {
         ServerMessage::Ack => envelope("connection_ack", None, NOTHING),
         ServerMessage::Pong(payload) => envelope("pong", None, payload),
