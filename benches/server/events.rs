@@ -22,7 +22,7 @@ const ROUNDS: usize = 5;
 const SETTLE: Duration = Duration::from_millis(1_500);
 
 /// Raised, so that neither a run of so many tokens nor one of none is ended.
-pub(crate) const BOUNDS: [(&str, &str); 7] = [
+pub(crate) const BOUNDS: [(&str, &str); 8] = [
     ("TALKGRAPH_HTTP__STREAMS", "1100"),
     ("TALKGRAPH_HTTP__WEBSOCKET_CONNECTIONS", "1100"),
     ("TALKGRAPH_HTTP__WEBSOCKET_OPERATIONS", "1100"),
@@ -33,6 +33,8 @@ pub(crate) const BOUNDS: [(&str, &str); 7] = [
     ("TALKGRAPH_MODELS__OPENAI__TOTAL_TIMEOUT_MS", "3600000"),
     ("TALKGRAPH_RUNS__ANSWER_BYTES", "4000000"),
     ("TALKGRAPH_RUNS__TIMEOUT_S", "3600"),
+    // Each event counts, so none may be merged.
+    ("TALKGRAPH_RUNS__SUBSCRIBER_BEHIND_EVENTS", "100000"),
 ];
 
 /// A way to get events.
