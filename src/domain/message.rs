@@ -45,7 +45,7 @@ pub struct Message {
 
 /// A piece of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[serde(tag = "type", rename_all = "camelCase", try_from = "AnyPart")]
 pub enum Part {
     /// Plain text or Markdown.
     Text {
@@ -57,7 +57,7 @@ pub enum Part {
         /// The text.
         text: String,
         /// What the vendor wants to have back with it in the same run.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
     /// The model called a tool.
@@ -76,7 +76,7 @@ pub enum Part {
         /// The file.
         id: FileId,
         /// Its name, if it has one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         /// What it is, such as `image/png`.
         #[serde(rename = "mimeType")]
@@ -89,6 +89,76 @@ pub enum Part {
         /// JSON text, valid against that schema.
         json: String,
     },
+}
+
+/// All that a part may have. serde reads the alternatives of a tagged type into a buffer first;
+/// a history has many parts.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyPart {
+    r#type: PartKind,
+    text: Option<String>,
+    signature: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    arguments: Option<String>,
+    tool_call_id: Option<ToolCallId>,
+    #[serde(default)]
+    is_error: bool,
+    #[serde(default)]
+    truncated: bool,
+    mime_type: Option<String>,
+    bytes: Option<u64>,
+    json: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+enum PartKind {
+    Text,
+    Reasoning,
+    ToolCall,
+    ToolResult,
+    File,
+    Data,
+}
+
+impl TryFrom<AnyPart> for Part {
+    type Error = &'static str;
+
+    fn try_from(any: AnyPart) -> Result<Self, &'static str> {
+        Self::of(any).ok_or("a part lacks a field")
+    }
+}
+
+impl Part {
+    fn of(any: AnyPart) -> Option<Self> {
+        Some(match any.r#type {
+            PartKind::Text => Self::Text { text: any.text? },
+            PartKind::Reasoning => Self::Reasoning {
+                text: any.text?,
+                signature: any.signature,
+            },
+            PartKind::ToolCall => Self::ToolCall {
+                id: any.id?.parse().ok()?,
+                name: any.name?,
+                arguments: any.arguments?,
+            },
+            PartKind::ToolResult => Self::ToolResult(ToolResult {
+                tool_call_id: any.tool_call_id?,
+                text: any.text?,
+                is_error: any.is_error,
+                truncated: any.truncated,
+            }),
+            PartKind::File => Self::File {
+                id: any.id?.parse().ok()?,
+                name: any.name,
+                mime_type: any.mime_type?,
+                bytes: any.bytes?,
+            },
+            PartKind::Data => Self::Data { json: any.json? },
+        })
+    }
 }
 
 /// What the call of a tool came to, as the model is told.
@@ -140,4 +210,56 @@ pub fn text_of(parts: &[Part]) -> String {
             | Part::Data { .. } => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_part() -> impl Strategy<Value = Part> {
+        let text = any::<String>;
+        prop_oneof![
+            text().prop_map(|text| Part::Text { text }),
+            (text(), any::<Option<String>>())
+                .prop_map(|(text, signature)| Part::Reasoning { text, signature }),
+            (text(), text()).prop_map(|(name, arguments)| Part::ToolCall {
+                id: ToolCallId::new(),
+                name,
+                arguments,
+            }),
+            (text(), any::<[bool; 2]>()).prop_map(|(text, [is_error, truncated])| {
+                Part::ToolResult(ToolResult {
+                    tool_call_id: ToolCallId::new(),
+                    text,
+                    is_error,
+                    truncated,
+                })
+            }),
+            (any::<Option<String>>(), text(), any::<u64>()).prop_map(|(name, mime_type, bytes)| {
+                Part::File {
+                    id: FileId::new(),
+                    name,
+                    mime_type,
+                    bytes,
+                }
+            }),
+            text().prop_map(|json| Part::Data { json }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_is_read_as_it_was_written(part in any_part()) {
+            let json = serde_json::to_string(&part).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Part>(&json).unwrap(), part);
+        }
+    }
+
+    #[test]
+    fn a_part_lacks_nothing() {
+        let error = serde_json::from_str::<Part>(r#"{"type":"text"}"#).unwrap_err();
+        assert_eq!(error.to_string(), "a part lacks a field");
+    }
 }
