@@ -46,6 +46,8 @@ pub struct LiveRun {
     withdrawn: AtomicBool,
     release: CancellationToken,
     closed: CancellationToken,
+    /// The same, for those who only look: a token has a lock.
+    is_closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -93,6 +95,7 @@ impl LiveRun {
             withdrawn: AtomicBool::new(false),
             release: CancellationToken::new(),
             closed: CancellationToken::new(),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -132,7 +135,7 @@ impl LiveRun {
         let tail = self.tail();
         let Some(behind) = tail.last.checked_sub(after).filter(|behind| *behind > 0) else {
             // Nothing is published while the tail is held, nor after the end.
-            return match self.closed.is_cancelled() {
+            return match self.is_closed.load(Ordering::Acquire) {
                 true => Ready::Closed,
                 false => Ready::Nothing,
             };
@@ -149,7 +152,7 @@ impl LiveRun {
         let mut changed = pin!(self.changed.notified());
         // Before it looks, so that nothing comes unseen in between.
         changed.as_mut().enable();
-        if self.last_sequence() <= after && !self.closed.is_cancelled() {
+        if self.last_sequence() <= after && !self.is_closed.load(Ordering::Acquire) {
             changed.await;
         }
     }
@@ -211,6 +214,7 @@ impl LiveRun {
     }
 
     pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         self.closed.cancel();
         self.changed.notify_waiters();
     }
