@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Principal, Run, RunEvent, RunId};
 
 use compact::Log;
-pub(crate) use rows::{FOLLOWS_LOG, LogGroupRow, encode_events};
+pub(crate) use rows::{FOLLOWS_LOG, HAS_RUN, LogGroupRow, encode_events, log_end};
 use rows::{append_following, decode_events};
 
 /// The event log of every run.

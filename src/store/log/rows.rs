@@ -9,11 +9,28 @@ use crate::domain::{EventBody, RunEvent, RunId};
 use crate::store::StoreError;
 use crate::store::rows::corrupt;
 
+/// The last sequence of the log of the run with this id, in SQL; none if it is empty.
+macro_rules! log_end {
+    ($run:literal) => {
+        concat!(
+            "(SELECT e.last_sequence FROM run_events e WHERE e.run_id = ",
+            $run,
+            " ORDER BY e.first_sequence DESC LIMIT 1)"
+        )
+    };
+}
+pub(crate) use log_end;
+
 /// The condition that a new log row `v` follows what its run's log has, without a hole and
-/// without writing anything twice, and that its node still has the run.
-pub(crate) const FOLLOWS_LOG: &str = "v.first_sequence = 1 + coalesce((SELECT e.last_sequence \
-    FROM run_events e WHERE e.run_id = v.run_id ORDER BY e.first_sequence DESC LIMIT 1), 0) \
-    AND v.node_id = (SELECT r.node_id FROM runs r WHERE r.id = v.run_id)";
+/// without writing anything twice.
+pub(crate) const FOLLOWS_LOG: &str = concat!(
+    "v.first_sequence = 1 + coalesce(",
+    log_end!("v.run_id"),
+    ", 0)"
+);
+
+/// The condition that the node of a new log row `v` still has the run.
+pub(crate) const HAS_RUN: &str = "v.node_id = (SELECT r.node_id FROM runs r WHERE r.id = v.run_id)";
 
 /// Writes events as a log row keeps them: a JSON array of `[microseconds, body]`; their
 /// sequences follow from the row's first, so there must be no hole between them.

@@ -9,6 +9,7 @@ use crate::domain::NodeId;
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Fetches, Value};
+use crate::store::log::log_end;
 use crate::store::rows::run_columns;
 
 /// Any number that nothing else in the database uses.
@@ -18,8 +19,7 @@ impl Dialect for Postgres {
     const FIND: &'static str = "strpos";
     // NO KEY: as an UPDATE locks them, so that rows which merely refer to these need not wait.
     const LOCK_ROWS: &'static str = " FOR NO KEY UPDATE";
-    const LAST_SEQUENCE: &'static str = "(SELECT e.last_sequence FROM run_events e \
-        WHERE e.run_id = r.id ORDER BY e.first_sequence DESC LIMIT 1)";
+    const LAST_SEQUENCE: &'static str = log_end!("r.id");
 
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
         match value {

@@ -13,7 +13,7 @@ use crate::domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session}
 use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
 use crate::store::keys::keyed;
-use crate::store::log::{FOLLOWS_LOG, encode_events};
+use crate::store::log::{FOLLOWS_LOG, HAS_RUN, encode_events};
 use crate::store::rows::{encode_options, encode_parts, encode_resolution};
 use crate::store::{NewRun, StoreError};
 
@@ -339,7 +339,8 @@ impl Statements for PostgresStatements<'_> {
                AS v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id)
              WHERE ",
         );
-        query.push(FOLLOWS_LOG).push(" RETURNING run_id");
+        query.push(FOLLOWS_LOG).push(" AND ").push(HAS_RUN);
+        query.push(" RETURNING run_id");
         let inserted = sqlx::query_as(query.into_sql())
             .bind(column(rows, |row| row.run_id.uuid()))
             .bind(column(rows, |row| row.first_sequence().cast_signed()))

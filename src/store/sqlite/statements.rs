@@ -14,11 +14,11 @@ use crate::domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session}
 use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
 use crate::store::keys::keyed;
-use crate::store::log::FOLLOWS_LOG;
+use crate::store::log::{FOLLOWS_LOG, HAS_RUN};
 use crate::store::rows::{Stamp, encode_options, encode_parts, encode_resolution};
 use crate::store::{NewRun, StoreError};
 
-use super::recent::{Recent, SortedRow};
+use super::recent::{OpenLog, Recent};
 
 /// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
 const MOST_ROWS: usize = 32;
@@ -28,8 +28,8 @@ pub(super) struct SqliteStatements<'c> {
     connection: &'c mut SqliteConnection,
     /// What the logs lack so far.
     recent: &'c Recent,
-    /// What has been written to the logs.
-    sorted: Vec<SortedRow>,
+    /// The logs that have been written to, as they are then.
+    sorted: Vec<(RunId, OpenLog)>,
     /// Whether something was refused because of what may be out of date.
     is_outdated: bool,
 }
@@ -44,9 +44,9 @@ impl<'c> SqliteStatements<'c> {
         }
     }
 
-    /// What has been written to the logs, if the transaction is committed, and whether it is
+    /// The logs that have been written to, if the transaction is committed, and whether it is
     /// better given up, because something was refused that may only seem not to follow its log.
-    pub(super) fn into_sorted(self) -> (Vec<SortedRow>, bool) {
+    pub(super) fn into_sorted(self) -> (Vec<(RunId, OpenLog)>, bool) {
         (self.sorted, self.is_outdated)
     }
 }
@@ -335,7 +335,7 @@ impl Statements for SqliteStatements<'_> {
         let tail = format!(
             ") INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
              SELECT run_id, first_sequence, last_sequence, tenant, owner, events FROM v \
-             WHERE {FOLLOWS_LOG} RETURNING run_id"
+             WHERE {FOLLOWS_LOG} AND {HAS_RUN} RETURNING run_id"
         );
         let recent = self.recent;
         let inserted = insert(self.connection, head, rows, &tail, |row, log| {
@@ -357,7 +357,8 @@ impl Statements for SqliteStatements<'_> {
         let sorted = rows
             .iter()
             .filter(|row| inserted.contains(&row.run_id.uuid()));
-        self.sorted.extend(sorted.map(SortedRow::new));
+        let sorted = sorted.map(|row| (row.run_id, OpenLog::sorted(row)));
+        self.sorted.extend(sorted);
         Ok(inserted)
     }
 }

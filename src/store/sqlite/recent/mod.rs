@@ -56,7 +56,7 @@ pub(super) struct Recent {
 }
 
 /// The log of a run that a node of this process makes.
-struct OpenLog {
+pub(super) struct OpenLog {
     who: Principal,
     node: NodeId,
     last_sequence: u64,
@@ -71,21 +71,14 @@ struct Unsorted {
     events: String,
 }
 
-/// A row that a transaction has written to its run's log.
-pub(super) struct SortedRow {
-    pub(super) run: RunId,
-    who: Principal,
-    node: NodeId,
-    last_sequence: u64,
-}
-
-impl SortedRow {
-    pub(super) fn new(row: &LogRow<'_>) -> Self {
+impl OpenLog {
+    /// A log that ends with a row that was just written to it.
+    pub(super) fn sorted(row: &LogRow<'_>) -> Self {
         Self {
-            run: row.run_id,
             who: row.who.clone(),
             node: row.node,
             last_sequence: row.last_sequence(),
+            unsorted: None,
         }
     }
 }
@@ -210,19 +203,11 @@ impl Recent {
         Ok((unsorted.first_sequence, all))
     }
 
-    /// Remembers what a transaction has written to the logs.
-    pub(super) fn note_sorted(&mut self, rows: Vec<SortedRow>) {
-        for row in rows {
-            let log = OpenLog {
-                who: row.who,
-                node: row.node,
-                last_sequence: row.last_sequence,
-                unsorted: None,
-            };
-            let before = self.logs.insert(row.run, log);
-            if let Some(unsorted) = before.and_then(|log| log.unsorted) {
-                self.unsorted.remove(&unsorted.oldest_row);
-            }
+    /// Remembers the logs that a transaction has written to.
+    pub(super) fn note_sorted(&mut self, logs: Vec<(RunId, OpenLog)>) {
+        for (run, log) in logs {
+            self.forget(run);
+            self.logs.insert(run, log);
         }
         if self.logs.len() > MOST_LOGS {
             self.logs.retain(|_, log| log.unsorted.is_some());
@@ -245,7 +230,7 @@ impl Recent {
             self.full.retain(|run| !runs.contains(run));
             self.sort(connection, &runs).await?;
         }
-        if self.rows_since_removal >= REMOVED_AT_ONCE && !self.is_in_doubt {
+        if self.is_removal_due() {
             let oldest = self.unsorted.keys().next();
             let before = oldest.map_or(self.last_row + 1, |oldest| *oldest);
             statements::remove(connection, self.writer, before).await?;
@@ -256,8 +241,11 @@ impl Recent {
 
     /// Whether there is anything for [`Self::tidy`] to do.
     pub(super) fn is_untidy(&self) -> bool {
-        let is_full = self.rows_since_removal >= REMOVED_AT_ONCE;
-        !self.is_in_doubt && is_full || self.due().is_some()
+        self.is_removal_due() || self.due().is_some()
+    }
+
+    fn is_removal_due(&self) -> bool {
+        !self.is_in_doubt && self.rows_since_removal >= REMOVED_AT_ONCE
     }
 
     /// The runs that are to be sorted now, as many as one statement takes.

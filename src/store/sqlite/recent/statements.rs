@@ -6,13 +6,16 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::domain::{Principal, RunId};
 use crate::store::group::LogRow;
+use crate::store::log::{FOLLOWS_LOG, log_end};
 use crate::store::{StoreError, queries};
 
 /// The last sequence of the log of a run `r`. Of an ended run all of it is sorted.
-pub(crate) const LAST_SEQUENCE: &str = "max(coalesce((SELECT e.last_sequence FROM run_events e \
-    WHERE e.run_id = r.id ORDER BY e.first_sequence DESC LIMIT 1), 0), \
-    CASE WHEN r.finished_at IS NULL THEN coalesce((SELECT max(n.last_sequence) \
-    FROM recent_events n WHERE n.run_id = r.id), 0) ELSE 0 END)";
+pub(crate) const LAST_SEQUENCE: &str = concat!(
+    "max(coalesce(",
+    log_end!("r.id"),
+    ", 0), CASE WHEN r.finished_at IS NULL THEN coalesce((SELECT max(n.last_sequence) \
+     FROM recent_events n WHERE n.run_id = r.id), 0) ELSE 0 END)"
+);
 
 /// The rows with the `limit` events after `after` of a run that is active.
 pub(crate) fn events(who: &Principal, run: RunId, after: u64, limit: u32) -> QueryBuilder<Sqlite> {
@@ -90,8 +93,7 @@ static SORT: LazyLock<String> = LazyLock::new(|| {
         "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events) AS (VALUES {row}) \
          INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
          SELECT run_id, first_sequence, last_sequence, tenant, owner, events FROM v \
-         WHERE run_id IS NOT NULL AND first_sequence = 1 + coalesce((SELECT e.last_sequence \
-         FROM run_events e WHERE e.run_id = v.run_id ORDER BY e.first_sequence DESC LIMIT 1), 0)"
+         WHERE run_id IS NOT NULL AND {FOLLOWS_LOG}"
     )
 });
 
@@ -146,14 +148,15 @@ async fn sort_all(
     writer: Option<i64>,
 ) -> Result<i64, StoreError> {
     // Read before the first row is written: a run's rows are all compared with the same end.
-    let sort = "INSERT INTO run_events \
+    let sort = concat!(
+        "INSERT INTO run_events \
           (run_id, first_sequence, last_sequence, tenant, owner, events) \
         SELECT n.run_id, n.first_sequence, n.last_sequence, r.tenant, r.owner, n.events \
         FROM recent_events n CROSS JOIN runs r ON r.id = n.run_id \
-        WHERE n.writer = coalesce(?, n.writer) AND n.first_sequence > coalesce(( \
-          SELECT e.last_sequence FROM run_events e WHERE e.run_id = n.run_id \
-          ORDER BY e.first_sequence DESC LIMIT 1), 0) \
-        ORDER BY n.run_id, n.first_sequence";
+        WHERE n.writer = coalesce(?, n.writer) AND n.first_sequence > coalesce(",
+        log_end!("n.run_id"),
+        ", 0) ORDER BY n.run_id, n.first_sequence"
+    );
     let remove = "DELETE FROM recent_events WHERE writer = coalesce(?, writer)";
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for statement in [sort, remove] {
