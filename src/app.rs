@@ -30,7 +30,7 @@ use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
 
 pub use error::StartError;
-use limits::{api_limits, run_limits};
+use limits::{api_limits, evaluator, run_limits};
 pub use models::ModelError;
 pub use reload::AgentFiles;
 use tools::operations::Documents;
@@ -78,7 +78,8 @@ impl App {
         settings: &Settings,
         around: impl FnOnce(SharedStore) -> SharedStore,
     ) -> Result<Self, StartError> {
-        let specs = read_agent_files(&settings.agents.folder)?;
+        let evaluator = evaluator(&settings.evaluation);
+        let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
         let authenticator = authenticator(&settings.auth);
         let sdl = graphql::sdl();
         let guard = Arc::new(guard::guard(&settings.limits, &sdl));
@@ -94,11 +95,17 @@ impl App {
             trusted: &persisted,
             sdl: &sdl,
         };
-        let tools = tools::build(&settings.tools, &store, &documents).await?;
+        let tools = tools::build(&settings.tools, &store, &documents, &evaluator).await?;
         let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
         let registry = Arc::clone(&tools.registry);
-        let rules = Rules::new(models.clone(), registry, servers.collect(), &default_models);
-        let specs = read_checked(&settings.agents.folder, &rules)?;
+        let rules = Rules::new(
+            models.clone(),
+            registry,
+            servers.collect(),
+            &default_models,
+            evaluator,
+        );
+        let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let default = &settings.agents.default;
         let catalog = Catalog::new(agents, default, &default_models, rules).ok_or_else(|| {
@@ -259,8 +266,9 @@ fn authenticator(settings: &AuthSettings) -> Authenticator {
 }
 
 /// Reads and checks the agent files as the server would at start.
-pub fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
-    Ok(read_agent_files(&settings.agents.folder)?)
+pub async fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
+    let evaluator = evaluator(&settings.evaluation);
+    Ok(read_agent_files(&settings.agents.folder, &evaluator).await?)
 }
 
 /// Copies the database to a file, also while a server writes to it. Returns the copy's size

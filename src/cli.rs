@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App, Ended, StartError};
 use crate::config::{Settings, Sources};
-use crate::{graphql, telemetry};
+use crate::{evaluation, graphql, telemetry};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
 /// 3 stopped with runs left to the next server, 130 stopped at once by a second signal.
@@ -53,6 +53,9 @@ enum Command {
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
+    /// Evaluate what a server asks for on the standard input: its workers
+    #[command(hide = true)]
+    Evaluate,
     /// Ask the server on this machine whether it is ready; for container health checks
     Health,
 }
@@ -64,6 +67,11 @@ enum AgentsCommand {
 }
 
 impl Cli {
+    /// Does what was asked if that needs no runtime.
+    pub fn run_alone(&self) -> Option<ExitCode> {
+        matches!(self.command, Some(Command::Evaluate)).then(evaluation::serve)
+    }
+
     /// Does what was asked.
     pub async fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         if let Some(Command::Schema) = self.command {
@@ -85,12 +93,12 @@ impl Cli {
                 say(&format!("{}: {bytes} bytes, checked", path.display()))?;
             }
             Command::Agents(AgentsCommand::Check) => {
-                for spec in app::check_agents(&settings)? {
+                for spec in app::check_agents(&settings).await? {
                     say(&format!("{}: ok", spec.name))?;
                 }
             }
             Command::Health => return Ok(health(&settings).await),
-            Command::Schema => {}
+            Command::Schema | Command::Evaluate => {}
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -18,9 +18,10 @@ pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, Provider
 pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, AuthSettings, DocumentSettings, EgressSettings, EmbeddedSettings,
-    HttpFetchSettings, HttpSettings, HttpToolSettings, KeySettings, LimitSettings, LogFormat,
-    McpServerSettings, ModelsSettings, OperationToolSettings, ResilienceSettings, RunSettings,
-    SecretSetting, Settings, StoreSettings, TelemetrySettings, ToolSettings,
+    EvaluationSettings, HttpFetchSettings, HttpSettings, HttpToolSettings, KeySettings,
+    LimitSettings, LogFormat, McpServerSettings, ModelsSettings, OperationToolSettings,
+    ResilienceSettings, RunSettings, SecretSetting, Settings, StoreSettings, TelemetrySettings,
+    ToolSettings,
 };
 
 /// The documented defaults.

@@ -16,6 +16,9 @@ fn main() -> ExitCode {
     #[cfg(feature = "embedded-model")]
     talkgraph::llm::embedded::prefer_single_threaded_products();
     let cli = Cli::parse();
+    if let Some(code) = cli.run_alone() {
+        return code;
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),

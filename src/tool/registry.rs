@@ -11,6 +11,9 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::domain::Principal;
+use crate::evaluation::{Evaluator, Whom};
+
 use super::schema::{ArgumentError, Schema, SchemaError, check_size};
 use super::{ClientTool, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, is_valid_name};
 
@@ -51,6 +54,7 @@ pub struct ToolRegistry {
     tools: RwLock<Arc<Tools>>,
     calls: Arc<Semaphore>,
     argument_bytes: usize,
+    evaluator: Evaluator,
 }
 
 /// A tool with its definition, ready to be called.
@@ -64,11 +68,12 @@ pub struct RegisteredTool {
 
 impl ToolRegistry {
     /// Without any tools.
-    pub fn new(limits: &RegistryLimits) -> Self {
+    pub fn new(limits: &RegistryLimits, evaluator: Evaluator) -> Self {
         Self {
             tools: RwLock::default(),
             calls: Arc::new(Semaphore::new(limits.calls)),
             argument_bytes: limits.argument_bytes,
+            evaluator,
         }
     }
 
@@ -76,12 +81,12 @@ impl ToolRegistry {
     ///
     /// # Errors
     /// When its name is wrong or taken, or its parameters are no schema.
-    pub fn insert(
+    pub async fn insert(
         &self,
         definition: ToolDefinition,
         tool: Arc<dyn Tool>,
     ) -> Result<(), RegisterError> {
-        let registered = Arc::new(self.check(definition, tool)?);
+        let registered = Arc::new(self.check(definition, tool).await?);
         self.change(|tools| {
             let name = registered.definition.name.clone();
             if tools.contains_key(&name) {
@@ -96,11 +101,12 @@ impl ToolRegistry {
     ///
     /// # Errors
     /// When its name is wrong, or its parameters are no schema.
-    pub fn client_tool(
+    pub async fn client_tool(
         &self,
+        who: &Principal,
         tool: &crate::domain::ClientTool,
     ) -> Result<ClientTool, RegisterError> {
-        ClientTool::new(tool, self.argument_bytes)
+        ClientTool::new(&self.evaluator, who, tool, self.argument_bytes).await
     }
 
     /// A tool by its name.
@@ -117,7 +123,7 @@ impl ToolRegistry {
 
     /// Puts tools in the place of all those whose names begin with `prefix`, at once. Gives
     /// how many there are now, and why others cannot be had.
-    pub fn replace(
+    pub async fn replace(
         &self,
         prefix: &str,
         tools: Vec<(ToolDefinition, Arc<dyn Tool>)>,
@@ -126,7 +132,7 @@ impl ToolRegistry {
         let mut checked = Tools::new();
         for (definition, tool) in tools {
             let name = definition.name.clone();
-            match self.check(definition, tool) {
+            match self.check(definition, tool).await {
                 Ok(_) if checked.contains_key(&name) => {
                     refused.push(RegisterError::Duplicate(name))
                 }
@@ -144,7 +150,7 @@ impl ToolRegistry {
         (kept, refused)
     }
 
-    fn check(
+    async fn check(
         &self,
         definition: ToolDefinition,
         tool: Arc<dyn Tool>,
@@ -152,7 +158,8 @@ impl ToolRegistry {
         if !is_valid_name(&definition.name) {
             return Err(RegisterError::Name(definition.name));
         }
-        let schema = Schema::of_arguments(&definition.parameters);
+        let parameters = &definition.parameters;
+        let schema = Schema::of_arguments(&self.evaluator, Whom::Server, parameters).await;
         let schema = schema.map_err(|error| RegisterError::Schema {
             name: definition.name.clone(),
             error,
@@ -179,17 +186,18 @@ impl RegisteredTool {
     }
 
     /// Whether a person has to approve a call with these arguments.
-    pub fn needs_approval(&self, arguments: &Value) -> bool {
-        self.definition.approval.is_needed(arguments)
+    pub async fn needs_approval(&self, who: &Principal, arguments: &Value) -> bool {
+        self.definition.approval.is_needed(who, arguments).await
     }
 
     /// Checks arguments, as [`RegisteredTool::call`] does before anything else.
     ///
     /// # Errors
     /// With what is wrong and where, bounded.
-    pub fn validate(&self, arguments: &Value) -> Result<(), ArgumentError> {
+    pub async fn validate(&self, who: &Principal, arguments: &Value) -> Result<(), ArgumentError> {
         check_size(arguments, self.argument_bytes)?;
-        self.schema.check(arguments, "the arguments")
+        let checked = self.schema.check(who.into(), arguments, "the arguments");
+        checked.await
     }
 
     /// Calls it: validates the arguments, waits for a place, bounds the time and the output.
@@ -231,7 +239,7 @@ impl RegisteredTool {
         context: &ToolContext,
         arguments: Value,
     ) -> Result<ToolOutput, ToolError> {
-        self.validate(&arguments)?;
+        self.validate(&context.principal, &arguments).await?;
         let timeout: Duration = self.definition.timeout;
         let call = async {
             let place = self.calls.acquire().await;

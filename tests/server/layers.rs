@@ -6,22 +6,35 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
     ("guard", &[]),
+    ("evaluation", &["domain"]),
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
     ("store", &["domain"]),
     ("resilience", &["domain"]),
     ("llm", &["domain", "resilience"]),
     ("auth", &["domain"]),
-    ("tool", &["domain"]),
-    ("agent", &["domain", "bus", "store", "llm", "tool"]),
+    ("tool", &["domain", "evaluation"]),
+    (
+        "agent",
+        &["domain", "evaluation", "bus", "store", "llm", "tool"],
+    ),
     (
         "graphql",
-        &["domain", "bus", "store", "llm", "auth", "tool", "agent"],
+        &[
+            "domain",
+            "evaluation",
+            "bus",
+            "store",
+            "llm",
+            "auth",
+            "tool",
+            "agent",
+        ],
     ),
     ("operation", &["domain", "guard", "tool", "graphql"]),
     (
@@ -37,6 +50,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "config",
             "telemetry",
             "guard",
+            "evaluation",
             "bus",
             "store",
             "llm",
@@ -48,7 +62,10 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "http",
         ],
     ),
-    ("cli", &["app", "config", "graphql", "llm", "telemetry"]),
+    (
+        "cli",
+        &["app", "config", "evaluation", "graphql", "llm", "telemetry"],
+    ),
     ("lib", &[]),
 ];
 

@@ -35,6 +35,8 @@ mod csrf;
 mod disconnect;
 mod egress;
 mod enqueue;
+mod evaluation;
+mod evaluators;
 mod fallback;
 mod file_urls;
 mod files;

@@ -12,7 +12,6 @@ use super::agent_version::{
 };
 use super::enums::AgentSource;
 use super::tool::Tool;
-use crate::agent::variables_of;
 use crate::domain;
 use crate::graphql::connection::{Cursor, PageArguments, connection};
 use crate::graphql::{ApiError, api, principal};
@@ -44,9 +43,9 @@ impl Agent {
     }
 
     /// The names of the variables that its instructions use: see `ChatInput.variables`.
-    async fn variables(&self) -> Vec<String> {
-        let names = variables_of(&self.0.current.spec.instructions);
-        names.into_iter().collect()
+    async fn variables(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        let names = api(ctx)?.runner.variables_of(principal(ctx)?, &self.0);
+        Ok(names.await.map_err(ApiError::from)?)
     }
 
     /// The model it runs with, as `provider/model`; the first of `models`.

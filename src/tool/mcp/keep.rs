@@ -187,7 +187,7 @@ impl Keeper {
             peer: connection.peer().clone(),
             broken: Arc::clone(&broken),
         }));
-        self.register(tools);
+        self.register(tools).await;
         Ok((connection, broken))
     }
 
@@ -213,7 +213,7 @@ impl Keeper {
                 () = self.changed.notified() => {
                     let listed = timeout(self.spec.start_timeout, list(&peer));
                     match listed.await {
-                        Ok(Ok(tools)) => self.register(tools),
+                        Ok(Ok(tools)) => self.register(tools).await,
                         Ok(Err(why)) => break Some(why),
                         Err(_) => break Some("it did not list its tools in time".to_owned()),
                     }
@@ -228,11 +228,18 @@ impl Keeper {
     }
 
     /// Puts a server's tools in the place of those it had. What cannot be used is left out.
-    fn register(&self, listed: Vec<Listed>) {
+    async fn register(&self, listed: Vec<Listed>) {
         let server = &self.spec.name;
         let tools = listed.into_iter().take(TOOLS).map(|tool| self.tool(tool));
         let prefix = format!("{server}{SEPARATOR}");
-        let (kept, refused) = self.registry.replace(&prefix, tools.collect());
+        let replaced = self.registry.replace(&prefix, tools.collect());
+        let Ok((kept, refused)) = timeout(self.spec.start_timeout, replaced).await else {
+            tracing::warn!(
+                server,
+                "the schemas of an MCP server's tools take too long to check"
+            );
+            return;
+        };
         for error in refused {
             tracing::warn!(server, %error, "a tool of an MCP server cannot be used");
         }
