@@ -276,7 +276,8 @@ async fn every_evaluator_comes_back() {
         let _ = returns(evaluator.calculate(&who, &text), &text).await;
     }
     // Honest work is done all the same.
-    let honest = evaluator.instructions(&who, "{{ owner|upper }}", at, &Map::new());
+    let none = Map::new();
+    let honest = evaluator.instructions(&who, "{{ owner|upper }}", at, &none);
     assert_eq!(honest.await.as_deref(), Ok("ANN"));
     // Nothing computes any more.
     drop(evaluator);
