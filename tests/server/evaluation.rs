@@ -223,7 +223,7 @@ async fn unusable_answers_of_one_tenant_close_no_model_to_others() {
     let answer = chat(&bob, None, "Hello").await;
     assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
     // Nor does what makes a provider stumble, as long as it does so for one tenant alone.
-    for _ in 0..6 {
+    for _ in 0..5 {
         let begun = chunk(&json!({ "content": "one " }));
         server.upstream.then(Script::stream().event(begun).cut());
         failed_with(&ann).await;

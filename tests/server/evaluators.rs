@@ -329,6 +329,9 @@ async fn one_tenant_does_not_keep_others_waiting() {
         () = honest => {}
         _ = &mut hostile => panic!("the hostile jobs came first"),
     }
+    for result in hostile.await {
+        assert!(matches!(result, Err(Failure::TooCostly(_))), "{result:?}");
+    }
     // The same job again is not paid again.
     let value = json!({ "a": "x0" });
     let again = evaluator
