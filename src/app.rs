@@ -23,11 +23,13 @@ use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
 use crate::config::{AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, ms};
 use crate::domain::{AgentSpec, Principal};
+use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, Server};
+use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
-use crate::tool::{EgressClient, FileFetch, McpKeepers};
+use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
 
 pub use error::StartError;
 use limits::{api_limits, evaluator, run_limits};
@@ -96,15 +98,7 @@ impl App {
             sdl: &sdl,
         };
         let tools = tools::build(&settings.tools, &store, &documents, &evaluator).await?;
-        let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
-        let registry = Arc::clone(&tools.registry);
-        let rules = Rules::new(
-            models.clone(),
-            registry,
-            servers.collect(),
-            &default_models,
-            evaluator,
-        );
+        let rules = rules(settings, &models, &tools.registry, evaluator);
         let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let default = &settings.agents.default;
@@ -269,6 +263,25 @@ fn authenticator(settings: &AuthSettings) -> Arc<Authenticator> {
         sha256: key.sha256.clone(),
         principal: Principal::new(&key.tenant, &key.owner, &key.name).with_scopes(&key.scopes),
     })))
+}
+
+/// What agents may be, with the models and tools that there are.
+fn rules(
+    settings: &Settings,
+    models: &Models,
+    tools: &Arc<ToolRegistry>,
+    evaluator: Evaluator,
+) -> Rules {
+    let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
+    let default_models = models::default_models(&settings.models);
+    let tools = Arc::clone(tools);
+    Rules::new(
+        models.clone(),
+        tools,
+        servers.collect(),
+        &default_models,
+        evaluator,
+    )
 }
 
 /// Reads and checks the agent files as the server would at start.

@@ -1,6 +1,7 @@
 //! Agents at work: starting runs, making them, following and stopping them.
 
 mod answer;
+mod asked;
 mod branch;
 mod catalog;
 mod client_tools;

@@ -1,10 +1,9 @@
 //! Starting a run: everything is stored before anybody is told.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bus::LiveRun;
@@ -16,15 +15,14 @@ use crate::domain::{
 };
 use crate::store::{IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError};
 
-use crate::evaluation::{Failure, uses_variables};
-use crate::tool::{CallerHeaders, SchemaError};
+use crate::tool::CallerHeaders;
 
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution, first_events};
 use super::files::{self, WholeFiles};
 use super::log::numbered;
-use super::structured::{check_tool_choice, compile_output_schema};
+use super::structured::check_tool_choice;
 use super::{Runner, SentFile, StartError, client_tools, room};
 
 /// What a client asks for.
@@ -205,53 +203,6 @@ impl Runner {
         Ok((session, agent))
     }
 
-    /// Refuses variables that the agent's instructions cannot be rendered with, before anything
-    /// is stored.
-    async fn check_variables(
-        &self,
-        who: &Principal,
-        agent: &Agent,
-        request: &StartRequest,
-    ) -> Result<(), StartError> {
-        let instructions = &agent.current.spec.instructions;
-        if !uses_variables(instructions) {
-            return Ok(());
-        }
-        let variables = &request.options.variables;
-        let rendered = self
-            .evaluator
-            .instructions(who, instructions, now(), variables);
-        match rendered.await {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.is_temporary() => Err(StartError::Unchecked(failure)),
-            Err(Failure::Undefined(why)) => {
-                let used = self.evaluator.variables_of(who.into(), instructions).await;
-                let used = used.unwrap_or_default();
-                let missing = missing(&used, variables);
-                Err(match missing.is_empty() {
-                    true => StartError::Variables(why),
-                    false => StartError::MissingVariables(missing.join(", ")),
-                })
-            }
-            Err(failure) => Err(StartError::Variables(failure.to_string())),
-        }
-    }
-
-    async fn check_schema(
-        &self,
-        who: &Principal,
-        request: &StartRequest,
-    ) -> Result<(), StartError> {
-        let Some(schema) = &request.options.output_schema else {
-            return Ok(());
-        };
-        let compiled = compile_output_schema(&self.evaluator, who.into(), schema).await;
-        compiled.map_err(|error| match error {
-            SchemaError::Unchecked(failure) => StartError::Unchecked(failure),
-            error => StartError::OutputSchema(error.to_string()),
-        })
-    }
-
     async fn find_place(
         &self,
         who: &Principal,
@@ -413,19 +364,6 @@ impl StartRequest {
             ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback
         )
     }
-}
-
-/// Those of the paths that `variables` has not.
-fn missing<'a>(used: &'a BTreeSet<String>, variables: &Map<String, Value>) -> Vec<&'a str> {
-    let is_missing = |path: &&str| {
-        let mut names = path.split('.');
-        let first = names.next().and_then(|name| variables.get(name));
-        names
-            .try_fold(first, |value, name| Some(value?.get(name)))
-            .flatten()
-            .is_none()
-    };
-    used.iter().map(String::as_str).filter(is_missing).collect()
 }
 
 fn refused(error: StoreError, request: &StartRequest) -> StartError {

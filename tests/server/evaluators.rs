@@ -126,13 +126,56 @@ fn templates(of: &str) -> Vec<String> {
     all
 }
 
+fn object(mut schema: Value) -> Value {
+    schema["type"] = json!("object");
+    schema
+}
+
+/// Patterns and formats, with texts that are long to match.
+fn matching_schemas() -> Vec<(Value, Value)> {
+    let mut all = Vec::new();
+    for pattern in [
+        "^(a+)+$",
+        "^(a|a)*$",
+        "(a*)*b",
+        "(?=(a+))*b",
+        "^(a|a?)+\\1$",
+        "a{1000}{1000}",
+        "((a{100}){100}){100}",
+        "(\\p{L}{50}){50}",
+        "(.*)*(.*)*(.*)*x",
+    ] {
+        let text = "a".repeat(5_000) + "!";
+        all.push((
+            object(json!({ "properties": { "a": { "pattern": pattern } } })),
+            json!({ "a": text }),
+        ));
+        all.push((
+            object(json!({ "patternProperties": { pattern: false } })),
+            json!({ text: 1 }),
+        ));
+    }
+    for format in [
+        "regex",
+        "idn-email",
+        "uri-template",
+        "iri",
+        "json-pointer",
+        "duration",
+    ] {
+        all.push((
+            object(
+                json!({ "$schema": "http://json-schema.org/draft-07/schema#",
+                "properties": { "a": { "format": format } } }),
+            ),
+            json!({ "a": "(".repeat(30_000) }),
+        ));
+    }
+    all
+}
+
 /// Schemas that refer, combine, compare and match, with values that make the most of it.
 fn schemas() -> Vec<(Value, Value)> {
-    let object = |schema: Value| {
-        let mut all = schema;
-        all["type"] = json!("object");
-        all
-    };
     let nested = |keyword: &str, list: bool| {
         (0..60).fold(json!({ "type": "integer" }), |inner, _| match list {
             true => {
@@ -175,43 +218,7 @@ fn schemas() -> Vec<(Value, Value)> {
             json!({ "a": deep(100) }),
         ),
     ];
-    for pattern in [
-        "^(a+)+$",
-        "^(a|a)*$",
-        "(a*)*b",
-        "(?=(a+))*b",
-        "^(a|a?)+\\1$",
-        "a{1000}{1000}",
-        "((a{100}){100}){100}",
-        "(\\p{L}{50}){50}",
-        "(.*)*(.*)*(.*)*x",
-    ] {
-        let text = "a".repeat(5_000) + "!";
-        all.push((
-            object(json!({ "properties": { "a": { "pattern": pattern } } })),
-            json!({ "a": text }),
-        ));
-        all.push((
-            object(json!({ "patternProperties": { pattern: false } })),
-            json!({ text: 1 }),
-        ));
-    }
-    for format in [
-        "regex",
-        "idn-email",
-        "uri-template",
-        "iri",
-        "json-pointer",
-        "duration",
-    ] {
-        all.push((
-            object(
-                json!({ "$schema": "http://json-schema.org/draft-07/schema#",
-                "properties": { "a": { "format": format } } }),
-            ),
-            json!({ "a": "(".repeat(30_000) }),
-        ));
-    }
+    all.extend(matching_schemas());
     for keyword in ["allOf", "anyOf", "oneOf"] {
         all.push((object(nested(keyword, true)), json!({ "a": "x" })));
     }
