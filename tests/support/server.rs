@@ -134,6 +134,8 @@ impl Setup {
                 variable("evaluation.program"),
                 env!("CARGO_BIN_EXE_talkgraph").to_owned(),
             ),
+            // Honest work is slow where many tests run at once.
+            (variable("evaluation.job_timeout_ms"), "10000".to_owned()),
             (variable("store.url"), url),
             (variable("store.connections"), "3".to_owned()),
             (variable("agents.folder"), repository("agents")),
