@@ -13,6 +13,7 @@ use crate::evaluation::{Escape, Evaluator, Failure};
 use super::egress::{Body, BodyLimits, EgressClient, EgressPolicy, send};
 use super::output::shortened;
 use super::{Tool, ToolContext, ToolError, ToolOutput};
+use crate::domain::redact::{self, Known};
 use url::UrlTemplate;
 
 /// How much of an error's body a model is shown, in bytes.
@@ -75,6 +76,8 @@ pub struct HttpTool {
     forward_headers: Vec<HeaderName>,
     response_pointer: Option<String>,
     limits: BodyLimits,
+    /// What the tool's server is sent and may repeat.
+    secrets: Known,
 }
 
 impl HttpTool {
@@ -98,8 +101,10 @@ impl HttpTool {
             Some(origin) => policy.with_origin(origin),
             None => policy.clone(),
         };
+        let secrets = spec.headers.iter().map(|(_, value)| value.expose_secret());
         Ok(Ok(Self {
             evaluator: evaluator.clone(),
+            secrets: Known::new(secrets),
             client: client(policy)?,
             method: parts.method,
             url: parts.url,
@@ -161,9 +166,12 @@ fn method(name: &str) -> Result<Method, String> {
 pub(crate) fn headers(pairs: &[(String, SecretString)]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        let known: HeaderName = name.parse().map_err(|_| format!("{name:?} is no header"))?;
+        let known: HeaderName = name
+            .parse()
+            .map_err(|_| format!("{:?} is no header", redact::name(name)))?;
         let value = HeaderValue::from_str(value.expose_secret());
-        let mut value = value.map_err(|_| format!("of {name}: the value cannot be in a header"))?;
+        let mut value =
+            value.map_err(|_| format!("of {known}: the value cannot be in a header"))?;
         value.set_sensitive(true);
         headers.insert(known, value);
     }
@@ -216,7 +224,7 @@ impl HttpTool {
         if !status.is_success() {
             return Err(ToolError::Status {
                 status: status.as_u16(),
-                body: shortened(text.trim(), ERROR_BYTES),
+                body: shortened(&self.secrets.hide(text.trim()), ERROR_BYTES),
             });
         }
         let Some(pointer) = &self.response_pointer else {
