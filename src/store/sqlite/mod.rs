@@ -6,12 +6,13 @@ mod committer;
 mod dialect;
 mod messages;
 mod presence;
+mod private;
 mod recent;
 mod sessions;
 mod space;
 mod statements;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ impl SqliteStore {
                     .to_owned(),
             ));
         }
-        make_folder(&settings.path)?;
+        private::prepare(&settings.path)?;
         let presence = Presence::announce(&settings.path)?;
         let options = SqliteConnectOptions::new()
             .filename(&settings.path)
@@ -161,21 +162,6 @@ fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
         })
         .idle_timeout(None)
         .max_lifetime(None)
-}
-
-fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    else {
-        return Ok(());
-    };
-    std::fs::create_dir_all(folder).map_err(|error| {
-        StoreError::Unavailable(format!(
-            "the folder {} cannot be made: {error}",
-            folder.display()
-        ))
-    })
 }
 
 impl Pools for SqliteStore {
