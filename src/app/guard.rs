@@ -16,6 +16,7 @@ pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
         query_complexity: settings.query_complexity,
         variables_nesting: settings.variables_nesting,
         variables_values: settings.variables_values,
+        response_bytes: settings.response_bytes,
     };
     Guard::new(
         limits,

@@ -184,6 +184,7 @@ sections! {
         variables_nesting: usize,
         variables_values: usize,
         errors: usize,
+        response_bytes: usize,
     }
 
     /// Who may call.

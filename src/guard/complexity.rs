@@ -1,4 +1,5 @@
-//! Complexity: the number of fields, each times the sizes of the pages that it is in.
+//! Complexity: the number of fields, each times the sizes of the pages that it is in. A field of
+//! any length counts as several.
 
 use std::collections::HashMap;
 
@@ -24,6 +25,24 @@ pub struct Pages {
 
 /// The arguments that say how large a page is.
 const SIZES: [&str; 2] = ["first", "last"];
+
+/// Fields whose values have any length.
+pub(crate) const LARGE: [&str; 11] = [
+    "arguments",
+    "data",
+    "delta",
+    "description",
+    "instructions",
+    "message",
+    "metadata",
+    "outputSchema",
+    "parameters",
+    "reason",
+    "text",
+];
+
+/// As how many fields a large one counts.
+const LARGE_WEIGHT: u64 = 5;
 
 impl Pages {
     /// The pages of a schema: its fields with an argument `first` or `last`.
@@ -113,7 +132,7 @@ impl<'a> Walk<'a> {
                 Selection::Field(field) => {
                     let inside = self.selections(&field.node.selection_set.node);
                     let times = self.times(&field.node);
-                    inside.saturating_mul(times).saturating_add(1)
+                    inside.saturating_mul(times).saturating_add(weight(&field.node))
                 }
                 Selection::InlineFragment(fragment) => {
                     self.selections(&fragment.node.selection_set.node)
@@ -172,6 +191,15 @@ impl<'a> Walk<'a> {
             let default = defined.node.default_value.as_ref()?;
             Some(&default.node)
         })
+    }
+}
+
+/// As how many fields one counts by itself. What has fields of its own is no text.
+fn weight(field: &Field) -> u64 {
+    let is_leaf = field.selection_set.node.items.is_empty();
+    match is_leaf && LARGE.contains(&field.name.node.as_str()) {
+        true => LARGE_WEIGHT,
+        false => 1,
     }
 }
 

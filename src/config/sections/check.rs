@@ -71,7 +71,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 38] = [
+        let positive: [(&'static str, u64); 39] = [
             ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
@@ -79,6 +79,7 @@ impl Settings {
             ("http.body_timeout_ms", self.http.body_timeout_ms),
             ("http.query_timeout_ms", self.http.query_timeout_ms),
             ("limits.errors", self.limits.errors as u64),
+            ("limits.response_bytes", self.limits.response_bytes as u64),
             ("http.request_timeout_ms", self.http.request_timeout_ms),
             ("http.keep_alive_ms", self.http.keep_alive_ms),
             ("http.streams", self.http.streams as u64),

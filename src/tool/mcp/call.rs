@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use super::content::flat;
 use super::forward::Forwarded;
 use crate::tool::output::shortened;
+use crate::tool::visible::visible;
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
 
 /// The longest account of a failure that a model is shown, in bytes.
@@ -84,7 +85,7 @@ impl Tool for McpTool {
         let result = answer.map_err(|error| failure(error, &link))?;
         let text = flat(&result);
         match result.is_error {
-            Some(true) => Err(ToolError::Failed(shortened(&text, FAILURE_BYTES))),
+            Some(true) => Err(ToolError::Failed(failed(&text))),
             _ => Ok(ToolOutput::new(text)),
         }
     }
@@ -93,7 +94,7 @@ impl Tool for McpTool {
 fn failure(error: ServiceError, link: &Link) -> ToolError {
     match error {
         ServiceError::McpError(error) => {
-            ToolError::Failed(shortened(&error.message, FAILURE_BYTES))
+            ToolError::Failed(failed(&error.message))
         }
         ServiceError::UnexpectedResponse => {
             ToolError::Failed("the tool gave an answer of an unknown kind".to_owned())
@@ -102,10 +103,15 @@ fn failure(error: ServiceError, link: &Link) -> ToolError {
             link.broken.notify_one();
             ToolError::Unreachable {
                 what: NOT_THERE,
-                cause: error.to_string(),
+                cause: failed(&error.to_string()),
             }
         }
     }
+}
+
+/// An account of a failure in the server's words.
+fn failed(words: &str) -> String {
+    visible(&shortened(words, FAILURE_BYTES)).into_owned()
 }
 
 /// Sends a request in a task of its own, so that the server is told when nobody waits for the
