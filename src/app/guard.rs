@@ -1,6 +1,7 @@
 //! What a request may cost and which documents may be named, from the settings.
 
 use crate::config::{DocumentSettings, LimitSettings};
+use crate::graphql::types::sized::LARGE;
 use crate::guard::{Guard, GuardLimits, ManifestError, Pages, Persisted, Trust, TrustedDocuments};
 
 pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
@@ -20,7 +21,7 @@ pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
     };
     Guard::new(
         limits,
-        Pages::of(sdl, settings.page_size_default, settings.page_size),
+        Pages::of(sdl, settings.page_size_default, settings.page_size).with_large(&LARGE),
     )
 }
 

@@ -81,7 +81,10 @@ impl ResponseBytes {
             (Some(error), _) => std::mem::take(&mut error.path),
             (None, Value::Object(fields)) => {
                 let first = fields.keys().next();
-                first.map(|name| PathSegment::Field(name.to_string())).into_iter().collect()
+                first
+                    .map(|name| PathSegment::Field(name.to_string()))
+                    .into_iter()
+                    .collect()
             }
             (None, _) => Vec::new(),
         }
@@ -113,13 +116,13 @@ fn take(value: &Value, left: &mut usize) -> bool {
         Value::String(text) => spend(left, quoted(text)),
         Value::Enum(name) => spend(left, name.len() + 2),
         Value::List(items) => {
-            spend(left, items.len() + 1) && items.iter().all(|item| take(item, left))
+            spend(left, items.len() + 2) && items.iter().all(|item| take(item, left))
         }
         Value::Object(fields) => {
-            spend(left, 1)
-                && fields.iter().all(|(name, value)| {
-                    spend(left, name.len() + 4) && take(value, left)
-                })
+            spend(left, 2)
+                && fields
+                    .iter()
+                    .all(|(name, value)| spend(left, name.len() + 4) && take(value, left))
         }
         Value::Binary(bytes) => spend(left, bytes.len().saturating_mul(4)),
         Value::Number(_) | Value::Boolean(_) | Value::Null => spend(left, 4),

@@ -13,10 +13,12 @@ use async_graphql_value::Value;
 
 use super::Names;
 
-/// Which fields are pages, and how large one is that does not say.
+/// Which fields are pages or large, and how large a page is that does not say.
 #[derive(Debug, Clone)]
 pub struct Pages {
     fields: Names,
+    /// Fields whose values have any length.
+    large: &'static [&'static str],
     default_size: u64,
     /// The most items in a page: a request for more is refused where it is resolved, with the
     /// name of the argument.
@@ -25,21 +27,6 @@ pub struct Pages {
 
 /// The arguments that say how large a page is.
 const SIZES: [&str; 2] = ["first", "last"];
-
-/// Fields whose values have any length.
-pub(crate) const LARGE: [&str; 11] = [
-    "arguments",
-    "data",
-    "delta",
-    "description",
-    "instructions",
-    "message",
-    "metadata",
-    "outputSchema",
-    "parameters",
-    "reason",
-    "text",
-];
 
 /// As how many fields a large one counts.
 const LARGE_WEIGHT: u64 = 5;
@@ -68,9 +55,16 @@ impl Pages {
         }
         Self {
             fields,
+            large: &[],
             default_size: u64::from(default_size),
             most: u64::from(most),
         }
+    }
+
+    /// With fields of these names counted as large, where they have no fields of their own.
+    #[must_use]
+    pub fn with_large(self, large: &'static [&'static str]) -> Self {
+        Self { large, ..self }
     }
 
     /// Whether a document has pages or lists of arguments.
@@ -132,7 +126,9 @@ impl<'a> Walk<'a> {
                 Selection::Field(field) => {
                     let inside = self.selections(&field.node.selection_set.node);
                     let times = self.times(&field.node);
-                    inside.saturating_mul(times).saturating_add(weight(&field.node))
+                    inside
+                        .saturating_mul(times)
+                        .saturating_add(self.weight(&field.node))
                 }
                 Selection::InlineFragment(fragment) => {
                     self.selections(&fragment.node.selection_set.node)
@@ -154,6 +150,15 @@ impl<'a> Walk<'a> {
         let complexity = self.selections(&fragment.node.selection_set.node);
         self.fragments.insert(name, complexity);
         complexity
+    }
+
+    /// As how many fields one counts by itself. What has fields of its own is no text.
+    fn weight(&self, field: &Field) -> u64 {
+        let is_leaf = field.selection_set.node.items.is_empty();
+        match is_leaf && self.pages.large.contains(&field.name.node.as_str()) {
+            true => LARGE_WEIGHT,
+            false => 1,
+        }
     }
 
     /// How many times what is inside a field may be resolved: once for each item of a page,
@@ -191,15 +196,6 @@ impl<'a> Walk<'a> {
             let default = defined.node.default_value.as_ref()?;
             Some(&default.node)
         })
-    }
-}
-
-/// As how many fields one counts by itself. What has fields of its own is no text.
-fn weight(field: &Field) -> u64 {
-    let is_leaf = field.selection_set.node.items.is_empty();
-    match is_leaf && LARGE.contains(&field.name.node.as_str()) {
-        true => LARGE_WEIGHT,
-        false => 1,
     }
 }
 

@@ -21,8 +21,6 @@ use std::sync::Arc;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 
-#[cfg(test)]
-pub(crate) use complexity::LARGE;
 pub use complexity::Pages;
 pub use error::GuardError;
 pub use manifest::{ManifestError, TrustedDocuments};

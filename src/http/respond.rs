@@ -39,7 +39,13 @@ pub(super) async fn execute(
         Ok(Err(_)) => panicked(id),
         Err(_) => coded(Code::Unavailable, "the request took too long", id),
     };
-    finish(server, response, operation.complexity, &operation.budget, id)
+    finish(
+        server,
+        response,
+        operation.complexity,
+        &operation.budget,
+        id,
+    )
 }
 
 /// What a client may see of a response, and what it has asked to see beside it.

@@ -56,7 +56,9 @@ pub(super) fn show_schema(schema: &mut Value) -> bool {
     match schema {
         Value::Object(fields) => fields.iter_mut().all(|(name, value)| match value {
             _ if !is_visible(name) => false,
-            Value::String(words) if matches!(name.as_str(), "description" | "title" | "$comment") => {
+            Value::String(words)
+                if matches!(name.as_str(), "description" | "title" | "$comment") =>
+            {
                 if let Cow::Owned(shown) = visible(words) {
                     *words = shown;
                 }
@@ -81,10 +83,16 @@ mod tests {
     #[test]
     fn hidden_characters_are_written_out() {
         for (text, shown) in [
-            ("plain\tword\nnext\r\nlast – ö 語", "plain\tword\nnext\nlast – ö 語"),
+            (
+                "plain\tword\nnext\r\nlast – ö 語",
+                "plain\tword\nnext\nlast – ö 語",
+            ),
             ("\u{1b}[31mred", "\\u{1b}[31mred"),
             ("pay\u{202e}eciffo", "pay\\u{202e}eciffo"),
-            ("a\u{e0041}b\u{200b}\u{feff}\u{2028}", "a\\u{e0041}b\\u{200b}\\u{feff}\\u{2028}"),
+            (
+                "a\u{e0041}b\u{200b}\u{feff}\u{2028}",
+                "a\\u{e0041}b\\u{200b}\\u{feff}\\u{2028}",
+            ),
             ("\u{7f}\r\u{9b}", "\\u{7f}\\u{d}\\u{9b}"),
             ("👩\u{200d}💻", "👩\u{200d}💻"),
         ] {
@@ -103,10 +111,15 @@ mod tests {
 
     #[test]
     fn schemas_are_shown_or_refused() {
-        let mut schema = json!({ "properties": { "a": { "description": "x\u{202e}y", "pattern": "\u{1}" } } });
+        let mut schema =
+            json!({ "properties": { "a": { "description": "x\u{202e}y", "pattern": "\u{1}" } } });
         assert!(show_schema(&mut schema));
         assert_eq!(schema["properties"]["a"]["description"], "x\\u{202e}y");
-        assert!(!show_schema(&mut json!({ "properties": { "a\u{202e}": {} } })));
-        assert!(!show_schema(&mut json!({ "properties": { "a": { "enum": ["\u{1b}[1m"] } } })));
+        assert!(!show_schema(
+            &mut json!({ "properties": { "a\u{202e}": {} } })
+        ));
+        assert!(!show_schema(
+            &mut json!({ "properties": { "a": { "enum": ["\u{1b}[1m"] } } })
+        ));
     }
 }

@@ -18,9 +18,9 @@ fn hostile(name: &str, tools: &Value, does: &str) -> String {
 }
 
 /// A server in a process of its own, with these settings.
-async fn serve(folder: &TempDir, toml: &str) -> Process {
+async fn serve(folder: &TempDir, toml: &str, log: &str) -> Process {
     std::fs::write(folder.path().join("talkgraph.toml"), toml).unwrap();
-    let settings = [("telemetry.log", "info,talkgraph=debug"), ("telemetry.format", "json")];
+    let settings = [("telemetry.log", log), ("telemetry.format", "json")];
     Process::serve(program(folder.path(), &["serve"], &settings)).await
 }
 
@@ -29,22 +29,36 @@ async fn tools(client: &Client) -> Vec<Value> {
     let mut data = client.data(document, &json!({})).await;
     let all = data["tools"].take();
     let of_mcp = |tool: &&Value| tool["name"].as_str().unwrap().contains("__");
-    all.as_array().unwrap().iter().filter(of_mcp).cloned().collect()
+    all.as_array()
+        .unwrap()
+        .iter()
+        .filter(of_mcp)
+        .cloned()
+        .collect()
 }
 
 fn names(tools: &[Value]) -> Vec<&str> {
-    tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect()
+    tools
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect()
 }
 
 /// A server takes over no tool of another one whose name begins like its own, whichever is
 /// there first and however often they list their tools.
 #[tokio::test]
 async fn tools_belong_to_one_server() {
-    let (crm, crm_) = (json!([{ "name": "x" }, { "name": "_y" }]), json!([{ "name": "y" }]));
+    let (crm, crm_) = (
+        json!([{ "name": "x" }, { "name": "_y" }]),
+        json!([{ "name": "y" }]),
+    );
     let both = [hostile("crm", &crm, "crm"), hostile("crm_", &crm_, "crm_")];
     let approval = "[tools.approval]\ncrm___y = \"always\"\ncrm__x = \"never\"\n".to_owned();
     for [first, second] in [both.clone(), [both[1].clone(), both[0].clone()]] {
-        let server = Setup::new().file(&(approval.clone() + &first + &second)).start().await;
+        let server = Setup::new()
+            .file(&(approval.clone() + &first + &second))
+            .start()
+            .await;
         let client = server.client();
         let tools = tools(&client).await;
         assert_eq!(names(&tools), ["crm___y", "crm__x"]);
@@ -77,7 +91,7 @@ async fn changes_without_end_are_listed_at_a_pace() {
     let folder = TempDir::new().unwrap();
     let toml = "[tools]\nmcp_list_interval_ms = 20\nmcp_restart_delay_ms = 200\n".to_owned()
         + &hostile("restless", &json!([{ "name": "listings" }]), "change");
-    let server = serve(&folder, &toml).await;
+    let server = serve(&folder, &toml, "info").await;
     let client = server.client();
     let listings = async || {
         let listings = output(&client, "restless__listings", json!({})).await;
@@ -100,9 +114,7 @@ async fn changes_without_end_are_listed_at_a_pace() {
 /// What a person does not see is written out, or refused where that would change what it means.
 #[tokio::test]
 async fn hidden_characters_are_shown() {
-    let parameter = |name: &str, description: &str| {
-        json!({ "type": "object", "properties": { name: { "description": description } } })
-    };
+    let parameter = |name: &str, description: &str| json!({ "type": "object", "properties": { name: { "description": description } } });
     let listed = json!([
         { "name": "" },
         { "name": "a\u{1b}[31m" },
@@ -112,7 +124,7 @@ async fn hidden_characters_are_shown() {
         { "name": "bad", "inputSchema": parameter("a\u{202e}", "x") },
     ]);
     let folder = TempDir::new().unwrap();
-    let server = serve(&folder, &hostile("odd", &listed, "")).await;
+    let server = serve(&folder, &hostile("odd", &listed, ""), "info").await;
     let client = server.client();
     let tools = tools(&client).await;
     assert_eq!(names(&tools), ["odd__fail", "odd__good"]);
@@ -122,7 +134,10 @@ async fn hidden_characters_are_shown() {
     let told = failure(&client, "odd__fail", json!({})).await;
     assert_eq!(told, "FAILED: \\u{1b}[2J\\u{202e}no");
     let log = server.log();
-    assert!(log.contains("tools of an MCP server cannot be used"), "{log}");
+    assert!(
+        log.contains("tools of an MCP server cannot be used"),
+        "{log}"
+    );
     assert!(log.contains("\"left_out\":4"), "{log}");
     assert!(!log.contains(['\u{202e}', '\u{1b}']), "{log}");
 }
@@ -134,7 +149,7 @@ async fn endless_line_ends_the_connection() {
     let folder = TempDir::new().unwrap();
     let toml = "[tools]\nmcp_message_bytes = 1_000_000\n".to_owned()
         + &hostile("long", &json!([{ "name": "flood" }, { "name": "pid" }]), "");
-    let server = serve(&folder, &toml).await;
+    let server = serve(&folder, &toml, "info").await;
     let client = server.client();
     let pid = output(&client, "long__pid", json!({})).await;
     let before = server.peak_memory();
@@ -147,14 +162,20 @@ async fn endless_line_ends_the_connection() {
         (called["output"]["text"].as_str()? != pid).then_some(())
     })
     .await;
-    assert!(server.log().contains("tools.mcp_message_bytes"), "{}", server.log());
+    assert!(
+        server.log().contains("tools.mcp_message_bytes"),
+        "{}",
+        server.log()
+    );
 }
 
 /// Listings have a bound on tools, bytes and pages; what a program says to no one in particular
 /// one on lines.
 #[tokio::test]
 async fn listings_and_words_are_bounded() {
-    let many: Vec<_> = (0..20).map(|n| json!({ "name": format!("t{n:02}") })).collect();
+    let many: Vec<_> = (0..20)
+        .map(|n| json!({ "name": format!("t{n:02}") }))
+        .collect();
     let toml = "[tools]\nmcp_tools = 3\n".to_owned() + &hostile("many", &json!(many), "pages");
     let server = Setup::new().file(&toml).start().await;
     let of_many = tools(&server.client()).await;
@@ -162,7 +183,11 @@ async fn listings_and_words_are_bounded() {
 
     let large = |name: &str| json!({ "name": name, "description": "x".repeat(30_000) });
     let toml = "[tools]\nmcp_message_bytes = 100_000\n".to_owned()
-        + &hostile("large", &json!([large("a"), large("b"), large("c")]), "pages");
+        + &hostile(
+            "large",
+            &json!([large("a"), large("b"), large("c")]),
+            "pages",
+        );
     let server = Setup::new().file(&toml).start().await;
     let of_large = tools(&server.client()).await;
     assert_eq!(names(&of_large), ["large__a", "large__b", "large__c"]);
@@ -171,9 +196,12 @@ async fn listings_and_words_are_bounded() {
     let folder = TempDir::new().unwrap();
     let toml = "[tools]\nmcp_log_lines_per_second = 5\n".to_owned()
         + &hostile("loud", &json!([{ "name": "pid" }]), "shout");
-    let server = serve(&folder, &toml).await;
+    let server = serve(&folder, &toml, "info,talkgraph=debug").await;
     eventually("an account of the rest", async || {
-        server.log().contains("an MCP server says more").then_some(())
+        server
+            .log()
+            .contains("an MCP server says more")
+            .then_some(())
     })
     .await;
     let log = server.log();

@@ -71,13 +71,15 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 39] = [
+        let positive: [(&'static str, u64); 41] = [
             ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
             ("http.body_timeout_ms", self.http.body_timeout_ms),
             ("http.query_timeout_ms", self.http.query_timeout_ms),
+            ("runs.log_events", self.runs.log_events),
+            ("runs.log_bytes", self.runs.log_bytes),
             ("limits.errors", self.limits.errors as u64),
             ("limits.response_bytes", self.limits.response_bytes as u64),
             ("http.request_timeout_ms", self.http.request_timeout_ms),

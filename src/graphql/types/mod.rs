@@ -14,7 +14,7 @@ mod plain;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod session;
-mod sized;
+pub(crate) mod sized;
 pub(crate) mod tool;
 pub(crate) mod usage;
 

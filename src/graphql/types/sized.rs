@@ -11,6 +11,21 @@ use serde::Serialize;
 
 use crate::graphql::ResponseBytes;
 
+/// The fields whose values have any length.
+pub(crate) const LARGE: [&str; 11] = [
+    "arguments",
+    "data",
+    "delta",
+    "description",
+    "instructions",
+    "message",
+    "metadata",
+    "outputSchema",
+    "parameters",
+    "reason",
+    "text",
+];
+
 /// A `String` of any length.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text<T = String>(pub(crate) T);
@@ -105,7 +120,7 @@ mod tests {
     use async_graphql::parser::parse_schema;
     use async_graphql::parser::types::{BaseType, Type, TypeKind, TypeSystemDefinition};
 
-    use crate::guard::LARGE;
+    use super::LARGE;
 
     /// Fields with a short limit of their own, or of the server's settings alone.
     const SMALL: [&str; 21] = [
@@ -155,7 +170,11 @@ mod tests {
                 let name = field.node.name.node.as_str();
                 if matches!(base(&field.node.ty.node), "String" | "JSON") {
                     let known = LARGE.contains(&name) || SMALL.contains(&name);
-                    assert!(known, "{}.{name} belongs into one of the lists", found.node.name.node);
+                    assert!(
+                        known,
+                        "{}.{name} belongs into one of the lists",
+                        found.node.name.node
+                    );
                 }
             }
         }

@@ -93,9 +93,7 @@ impl Tool for McpTool {
 
 fn failure(error: ServiceError, link: &Link) -> ToolError {
     match error {
-        ServiceError::McpError(error) => {
-            ToolError::Failed(failed(&error.message))
-        }
+        ServiceError::McpError(error) => ToolError::Failed(failed(&error.message)),
         ServiceError::UnexpectedResponse => {
             ToolError::Failed("the tool gave an answer of an unknown kind".to_owned())
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
 use rmcp::service::{NotificationContext, RunningService};
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncReadExt;
@@ -150,7 +150,11 @@ fn start(spec: &McpServerSpec, too_long: &TooLong) -> Result<Program, String> {
     let started = Program::start(program, bounds, Arc::clone(&too_long.seen));
     let (process, stderr) = started.map_err(|error| format!("{}: {error}", command.display()))?;
     if let Some(stderr) = stderr {
-        tokio::spawn(log(Arc::clone(&spec.name), stderr, spec.log_lines_per_second));
+        tokio::spawn(log(
+            Arc::clone(&spec.name),
+            stderr,
+            spec.log_lines_per_second,
+        ));
     }
     Ok(process)
 }

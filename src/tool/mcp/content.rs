@@ -22,7 +22,11 @@ fn part(block: &ContentBlock) -> String {
         ContentBlock::Audio(audio) => described("audio", &audio.mime_type, &audio.data),
         ContentBlock::Resource(embedded) => resource(&embedded.resource),
         ContentBlock::ResourceLink(link) => {
-            format!("[resource: {} ({})]", visible(&link.name), visible(&link.uri))
+            format!(
+                "[resource: {} ({})]",
+                visible(&link.name),
+                visible(&link.uri)
+            )
         }
         _ => "[content of an unknown type]".to_owned(),
     }

@@ -167,10 +167,12 @@ impl Keeper {
                 let _ = first.send(());
             }
             let why = match reached {
-                Ok((connection, broken)) => match self.stay(connection, &mut known, &broken, &stop).await {
-                    Some(why) => why,
-                    None => return,
-                },
+                Ok((connection, broken)) => {
+                    match self.stay(connection, &mut known, &broken, &stop).await {
+                        Some(why) => why,
+                        None => return,
+                    }
+                }
                 Err(why) => why,
             };
             if began.elapsed() > STABLE {
@@ -266,12 +268,21 @@ impl Keeper {
         if let Some(why) = why.filter(|_| is_new) {
             let left_out = names.len().saturating_sub(kept);
             let why = shortened(&visible(&why), REASON_BYTES);
-            tracing::warn!(server, left_out, why, "tools of an MCP server cannot be used");
+            tracing::warn!(
+                server,
+                left_out,
+                why,
+                "tools of an MCP server cannot be used"
+            );
         }
         if is_new {
             tracing::info!(server, tools = kept, "an MCP server is there");
         } else {
-            tracing::debug!(server, tools = kept, "an MCP server has listed its tools again");
+            tracing::debug!(
+                server,
+                tools = kept,
+                "an MCP server has listed its tools again"
+            );
         }
         *known = Some(names);
     }

@@ -157,6 +157,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
         ready!(Pin::new(inner).poll_read(context, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
         if !this.count(read) {
+            // Nothing is read with an error.
+            buffer.set_filled(before);
             this.inner = None;
             this.too_long.store(true, Ordering::Relaxed);
             return Poll::Ready(Err(io::Error::other("a message was too long")));

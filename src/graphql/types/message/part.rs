@@ -4,8 +4,8 @@ use async_graphql::{ID, SimpleObject, Union};
 use serde_json::Value;
 
 use super::file::FilePart;
-use crate::graphql::types::sized::{Data, Text};
 use crate::domain;
+use crate::graphql::types::sized::{Data, Text};
 
 /// A piece of a message.
 #[derive(Union)]
@@ -88,11 +88,13 @@ impl From<&domain::ToolResult> for ToolResultPart {
 /// A part as clients see it; none for what is only for the vendor.
 pub(super) fn visible(part: &domain::Part) -> Option<MessagePart> {
     Some(match part {
-        domain::Part::Text { text } => MessagePart::Text(TextPart { text: Text(text.clone()) }),
+        domain::Part::Text { text } => MessagePart::Text(TextPart {
+            text: Text(text.clone()),
+        }),
         domain::Part::Reasoning { text, .. } if text.is_empty() => return None,
-        domain::Part::Reasoning { text, .. } => {
-            MessagePart::Reasoning(ReasoningPart { text: Text(text.clone()) })
-        }
+        domain::Part::Reasoning { text, .. } => MessagePart::Reasoning(ReasoningPart {
+            text: Text(text.clone()),
+        }),
         domain::Part::ToolCall {
             id,
             name,
