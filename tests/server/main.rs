@@ -69,6 +69,7 @@ mod queue;
 mod recovered;
 mod recovery;
 mod reload;
+mod removed_keys;
 mod response_bytes;
 mod resume;
 mod schema;
