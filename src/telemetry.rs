@@ -10,7 +10,7 @@ use crate::config::{ConfigError, LogFormat, TelemetrySettings};
 
 /// Starts logging to standard error.
 pub fn start(settings: &TelemetrySettings) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&settings.log)
+    let filter = EnvFilter::try_new(with_quiet_rmcp(&settings.log))
         .map_err(|error| ConfigError::invalid("telemetry.log", error.to_string()))?;
     let json = match settings.format {
         LogFormat::Json => true,
@@ -27,4 +27,14 @@ pub fn start(settings: &TelemetrySettings) -> Result<(), ConfigError> {
         builder.with_target(false).try_init()
     };
     started.map_err(|error| ConfigError::invalid("telemetry", error.to_string()))
+}
+
+/// Leaves out what rmcp has to say of each message: a server could fill the disk with its
+/// notifications.
+fn with_quiet_rmcp(log: &str) -> String {
+    match log.trim() {
+        "" | "off" | "error" | "warn" => log.to_owned(),
+        named if named.contains("rmcp") => log.to_owned(),
+        _ => format!("rmcp=warn,{log}"),
+    }
 }

@@ -97,9 +97,12 @@ async fn texts_count_each_time_that_they_are_written() {
             "a: text b: text parts { __typename } usage { inputTokens }",
             true,
         ),
-        ("a: text siblings { b: text siblings { c: text } }", true),
         (
-            "a: text siblings { b: text siblings { c: text siblings { d: text } } }",
+            "a: text siblings(last: 2) { b: text siblings(last: 2) { c: text } }",
+            true,
+        ),
+        (
+            "a: text siblings(last: 2) { b: text siblings(last: 2) { c: text d: text } }",
             false,
         ),
     ] {
