@@ -1,6 +1,7 @@
 //! All tools of the server, and the one way to call them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -143,11 +144,14 @@ impl ToolRegistry {
             tools.retain(|_, tool| tool.owner.as_ref() != Some(owner));
             let mut kept = 0;
             for (name, tool) in checked {
-                if tools.contains_key(&name) {
-                    refused.push(RegisterError::Duplicate(name));
-                } else {
-                    tools.insert(name, tool);
-                    kept += 1;
+                match tools.entry(name) {
+                    Entry::Occupied(taken) => {
+                        refused.push(RegisterError::Duplicate(taken.key().clone()));
+                    }
+                    Entry::Vacant(free) => {
+                        free.insert(tool);
+                        kept += 1;
+                    }
                 }
             }
             kept

@@ -20,6 +20,7 @@ impl Settings {
     /// Refuses what no part of the server could work with.
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
+        self.check_sizes()?;
         self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
@@ -70,18 +71,27 @@ impl Settings {
         Ok(())
     }
 
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        let sizes = [
+            ("limits.response_bytes", self.limits.response_bytes as u64),
+            ("runs.log_events", self.runs.log_events),
+            ("runs.log_bytes", self.runs.log_bytes),
+        ];
+        match sizes.iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+            None => Ok(()),
+        }
+    }
+
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 41] = [
+        let positive: [(&'static str, u64); 38] = [
             ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
             ("http.body_limit_bytes", self.http.body_limit_bytes as u64),
             ("http.body_timeout_ms", self.http.body_timeout_ms),
             ("http.query_timeout_ms", self.http.query_timeout_ms),
-            ("runs.log_events", self.runs.log_events),
-            ("runs.log_bytes", self.runs.log_bytes),
             ("limits.errors", self.limits.errors as u64),
-            ("limits.response_bytes", self.limits.response_bytes as u64),
             ("http.request_timeout_ms", self.http.request_timeout_ms),
             ("http.keep_alive_ms", self.http.keep_alive_ms),
             ("http.streams", self.http.streams as u64),
