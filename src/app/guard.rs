@@ -2,7 +2,9 @@
 
 use crate::config::{DocumentSettings, LimitSettings};
 use crate::graphql::types::sized::LARGE;
-use crate::guard::{Guard, GuardLimits, ManifestError, Pages, Persisted, Trust, TrustedDocuments};
+use crate::guard::{
+    Guard, GuardLimits, Inputs, ManifestError, Pages, Persisted, Trust, TrustedDocuments,
+};
 
 pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
     let limits = GuardLimits {
@@ -22,6 +24,7 @@ pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
     Guard::new(
         limits,
         Pages::of(sdl, settings.page_size_default, settings.page_size).with_large(&LARGE),
+        Inputs::of(sdl),
     )
 }
 
