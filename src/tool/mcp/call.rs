@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::content::flat;
 use super::forward::Forwarded;
+use crate::domain::redact::Known;
 use crate::tool::output::shortened;
 use crate::tool::visible::visible;
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
@@ -66,6 +67,8 @@ pub(super) struct McpTool {
     /// As the server calls it.
     pub(super) name: String,
     pub(super) forward_headers: Arc<[HeaderName]>,
+    /// What the server was given and may repeat.
+    pub(super) secrets: Known,
 }
 
 #[async_trait]
@@ -82,18 +85,19 @@ impl Tool for McpTool {
         request.extensions.insert(Forwarded(headers));
         let request = ClientRequest::CallToolRequest(request);
         let answer = send(link.peer.clone(), request).await;
-        let result = answer.map_err(|error| failure(error, &link))?;
+        let result = answer.map_err(|error| failure(error, &link, &self.secrets))?;
         let text = flat(&result);
+
         match result.is_error {
-            Some(true) => Err(ToolError::Failed(failed(&text))),
+            Some(true) => Err(ToolError::Failed(failed(&self.secrets.hide(&text)))),
             _ => Ok(ToolOutput::new(text)),
         }
     }
 }
 
-fn failure(error: ServiceError, link: &Link) -> ToolError {
+fn failure(error: ServiceError, link: &Link, secrets: &Known) -> ToolError {
     match error {
-        ServiceError::McpError(error) => ToolError::Failed(failed(&error.message)),
+        ServiceError::McpError(error) => ToolError::Failed(failed(&secrets.hide(&error.message))),
         ServiceError::UnexpectedResponse => {
             ToolError::Failed("the tool gave an answer of an unknown kind".to_owned())
         }
@@ -101,7 +105,7 @@ fn failure(error: ServiceError, link: &Link) -> ToolError {
             link.broken.notify_one();
             ToolError::Unreachable {
                 what: NOT_THERE,
-                cause: failed(&error.to_string()),
+                cause: failed(&secrets.hide(&error.to_string())),
             }
         }
     }

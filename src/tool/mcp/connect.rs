@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::forward::ForwardingClient;
 use super::program::{Bounds, Program};
 use super::{McpServerSpec, McpTransport};
+use crate::domain::redact::Known;
 use crate::tool::visible::visible;
 
 /// What a program needs of this server's environment. The rest may be secret.
@@ -152,6 +153,7 @@ fn start(spec: &McpServerSpec, too_long: &TooLong) -> Result<Program, String> {
     if let Some(stderr) = stderr {
         tokio::spawn(log(
             Arc::clone(&spec.name),
+            spec.transport.logged_secrets(),
             stderr,
             spec.log_lines_per_second,
         ));
@@ -160,7 +162,7 @@ fn start(spec: &McpServerSpec, too_long: &TooLong) -> Result<Program, String> {
 }
 
 /// Logs what a program says, until it ends: some lines of each second, and how much more it was.
-async fn log(server: Arc<str>, mut stderr: ChildStderr, most: u32) {
+async fn log(server: Arc<str>, secrets: Known, mut stderr: ChildStderr, most: u32) {
     let server = &*server;
     let mut said = vec![0; LOG_BYTES];
     let (mut window, mut lines, mut left_out) = (Instant::now(), 0, 0);
@@ -176,7 +178,7 @@ async fn log(server: Arc<str>, mut stderr: ChildStderr, most: u32) {
             continue;
         }
         let said = String::from_utf8_lossy(said.get(..length).unwrap_or_default());
-        for line in said.trim_end().lines() {
+        for line in secrets.hide(said.trim_end()).lines() {
             lines += 1;
             if lines <= most {
                 tracing::debug!(server, said = &*visible(line), "an MCP server says");

@@ -18,6 +18,7 @@ use super::connect::{Reached, connect};
 use super::forward::ForwardingClient;
 use super::list::{Pace, list};
 use super::{McpServerSpec, McpTransport};
+use crate::domain::redact::Known;
 use crate::tool::output::shortened;
 use crate::tool::visible::{show_schema, visible};
 use crate::tool::{Approval, Tool, ToolDefinition, ToolRegistry, is_valid_name};
@@ -113,6 +114,7 @@ impl McpKeepers {
             McpTransport::Stdio { .. } => (None, Arc::default()),
         };
         let keeper = Keeper {
+            secrets: spec.transport.secrets(),
             spec,
             http,
             forward,
@@ -140,10 +142,11 @@ impl McpKeepers {
 }
 
 /// The names of the tools that a server had last, as it calls them.
-type Known = Option<BTreeSet<String>>;
+type Names = Option<BTreeSet<String>>;
 
 struct Keeper {
     spec: McpServerSpec,
+    secrets: Known,
     http: Option<ForwardingClient>,
     forward: Arc<[HeaderName]>,
     registry: Arc<ToolRegistry>,
@@ -179,7 +182,7 @@ impl Keeper {
                 delay = FIRST_DELAY;
             }
             let server = &*self.spec.name;
-            let why = shortened(&visible(&why), REASON_BYTES);
+            let why = shortened(&visible(&self.secrets.hide(&why)), REASON_BYTES);
             tracing::warn!(server, why, again_in = ?delay, "an MCP server is not there");
             tokio::select! {
                 () = sleep(delay) => {}
@@ -190,7 +193,7 @@ impl Keeper {
     }
 
     /// Connects and lists the tools; gives the connection, and what tells that it is dead.
-    async fn reach(&self, known: &mut Known) -> Result<(Reached, Arc<Notify>), String> {
+    async fn reach(&self, known: &mut Names) -> Result<(Reached, Arc<Notify>), String> {
         let reached = timeout(self.spec.start_timeout, async {
             let reached = connect(&self.spec, self.http.as_ref(), &self.changed).await?;
             let tools = list(reached.connection.peer(), &self.spec).await;
@@ -214,7 +217,7 @@ impl Keeper {
     async fn stay(
         &self,
         reached: Reached,
-        known: &mut Known,
+        known: &mut Names,
         broken: &Notify,
         stop: &CancellationToken,
     ) -> Option<String> {
@@ -254,7 +257,7 @@ impl Keeper {
 
     /// Puts a server's tools in the place of those it had. What cannot be used is left out. The
     /// log has each list of tools once.
-    fn register(&self, listed: Vec<Listed>, known: &mut Known) {
+    fn register(&self, listed: Vec<Listed>, known: &mut Names) {
         let server = &*self.spec.name;
         let names: BTreeSet<_> = listed.iter().map(|tool| tool.name.to_string()).collect();
         let is_new = known.as_ref() != Some(&names);
@@ -323,6 +326,7 @@ impl Keeper {
             line: Arc::clone(&self.line),
             name: listed.name.into_owned(),
             forward_headers: Arc::clone(&self.forward),
+            secrets: self.secrets.clone(),
         };
         Ok((definition, Arc::new(tool)))
     }
