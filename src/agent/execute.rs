@@ -96,6 +96,9 @@ impl From<LlmError> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Fenced) {
+            return Self::Lost;
+        }
         tracing::error!(%error, "the run cannot go on");
         Self::Failed(match error {
             StoreError::Unavailable(_) => outage(),
@@ -106,7 +109,9 @@ impl From<StoreError> for Stop {
 
 impl From<LogError> for Stop {
     fn from(error: LogError) -> Self {
-        tracing::error!(%error, "the run cannot go on");
+        if !matches!(error, LogError::Lost) {
+            tracing::error!(%error, "the run cannot go on");
+        }
         match error {
             LogError::Lost => Self::Lost,
             LogError::Outage(_) => Self::Failed(outage()),
@@ -190,10 +195,7 @@ impl Execution {
                     RunEnd::Failed(error)
                 }
                 Err(Stop::Released) => return self.ending.checkpoint().await,
-                Err(Stop::Lost) => {
-                    tracing::warn!("another server has the run");
-                    return;
-                }
+                Err(Stop::Lost) => return self.ending.fenced(),
             };
             self.ending.finish(end).await;
         }

@@ -143,6 +143,8 @@ sections! {
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,
         restarts: u32,
+        resumed_at_once: usize,
+        probation_ms: u64,
         store_outage_s: u64,
         session_queue: u32,
         interrupt_expiry_s: u64,

@@ -199,7 +199,11 @@ pub(crate) async fn expired_keys_are_removed(db: Arc<Database>) {
     let who = Principal::development();
     // Asked as of then, so that only its removal can hide it.
     let kept = async || {
-        let kept = store.get().unwrap().kept_key(&who, "k", began).await;
+        let kept = store
+            .get()
+            .unwrap()
+            .kept_key(&who, "k", chrono::TimeDelta::seconds(-60))
+            .await;
         kept.unwrap()
     };
     assert!(kept().await.is_some());

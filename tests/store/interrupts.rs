@@ -12,7 +12,7 @@ use talkgraph::domain::{
 use talkgraph::store::{Answered, NewAnswers, NewEvents, StartedRun, StoreError};
 
 use crate::support::database::Database;
-use crate::support::scene::{Scene, deltas, event, later};
+use crate::support::scene::{Scene, deltas, event, later, span};
 
 fn interrupt(run: &Run, expires_in: i64) -> Interrupt {
     Interrupt {
@@ -66,7 +66,7 @@ async fn answer(
         who: scene.who.clone(),
         run: run.id,
         node: scene.node,
-        lease_expires_at: later(30),
+        lease: span(30),
         answers: answers.to_vec(),
         at: now(),
     };
@@ -154,20 +154,20 @@ pub(crate) async fn nobody_takes_up_what_waits(database: Arc<Database>) {
     let scene = Scene::new(&database).await;
     let (started, interrupts) = suspended(&scene, 1).await;
     let other = scene.another_node(&database).await;
-    let (at, until) = (later(1_000), later(2_000));
+    let (at, lease) = (span(1_000), span(2_000));
     let taken = other
         .store
-        .take_expired_runs(other.node, at, until, 10)
+        .take_expired_runs(other.node, at, lease, 10)
         .await;
     assert!(taken.unwrap().is_empty());
-    let expired = other.store.expired_interrupts(now(), 10).await.unwrap();
+    let expired = other.store.expired_interrupts(span(0), 10).await.unwrap();
     assert_eq!(expired.len(), 1);
     assert_eq!(expired[0].0.owner, scene.who.owner);
     assert_eq!(expired[0].1, interrupts[0]);
     assert!(
         other
             .store
-            .expired_interrupts(later(-100), 10)
+            .expired_interrupts(span(-100), 10)
             .await
             .unwrap()
             .is_empty()
@@ -177,7 +177,7 @@ pub(crate) async fn nobody_takes_up_what_waits(database: Arc<Database>) {
         .await
         .unwrap();
     let owned = scene.store.runs_of_node(scene.node, 10).await.unwrap();
-    assert_eq!(owned[0].1.id, started.run.id);
+    assert_eq!(owned[0].run.id, started.run.id);
     assert!(
         scene
             .store
@@ -188,7 +188,7 @@ pub(crate) async fn nobody_takes_up_what_waits(database: Arc<Database>) {
     );
     let taken = other
         .store
-        .take_expired_runs(other.node, at, until, 10)
+        .take_expired_runs(other.node, at, lease, 10)
         .await;
     assert_eq!(taken.unwrap().len(), 1);
 }

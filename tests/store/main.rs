@@ -157,12 +157,14 @@ on_both! {
     leases {
         a_renewed_lease_is_not_taken,
         expired_runs_are_taken_once,
+        unclean_ends_are_counted_while_a_run_is_made,
     }
     nodes {
         two_nodes_work_in_the_same_sessions,
     }
     takeovers {
         a_log_goes_on_whoever_has_the_run,
+        an_earlier_owner_writes_nothing,
     }
 }
 
