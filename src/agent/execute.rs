@@ -14,6 +14,7 @@ use crate::domain::{
 use crate::llm::LlmError;
 use crate::store::{StoreError, TurnRequest};
 use crate::tool::CallerHeaders;
+use crate::watchdog::{Task, watched};
 
 use super::ending::Ending;
 use super::follow::POLL;
@@ -159,8 +160,18 @@ impl Execution {
         Self { headers, ..self }
     }
 
+    /// Makes the run and ends it, in sight of the watchdog.
+    pub(super) fn watched(
+        self,
+        begin: Begin,
+        place: Option<Place>,
+    ) -> impl Future<Output = ()> + Send {
+        let task = Task::of("a run", &self.ending.run.id.to_string());
+        watched(task, self.run(begin, place))
+    }
+
     /// Makes the run and ends it, whatever happens.
-    pub(super) async fn run(mut self, begin: Begin, place: Option<Place>) {
+    async fn run(mut self, begin: Begin, place: Option<Place>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
         let span = tracing::info_span!("run", run = %id, agent = %self.agent.name);
         // Kept until the run is no longer live: nobody goes on with it or ends it before.

@@ -132,7 +132,7 @@ impl Runner {
         match agent {
             Some(agent) => {
                 let execution = Execution::new(Arc::new(agent), input, ending);
-                self.tasks.spawn(execution.run(begin, None));
+                self.tasks.spawn(execution.watched(begin, None));
             }
             None => {
                 let runner = Arc::clone(self);

@@ -352,7 +352,7 @@ impl Runner {
         let task = Execution::new(agent, stored.message.clone(), ending).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != Begin::Enqueued);
-        self.tasks.spawn(task.run(begin, place));
+        self.tasks.spawn(task.watched(begin, place));
     }
 }
 

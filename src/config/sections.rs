@@ -60,6 +60,7 @@ sections! {
         websocket_stall_timeout_ms: u64,
         stream_stall_timeout_ms: u64,
         drain_timeout_ms: u64,
+        stop_grace_ms: u64,
     }
 
     /// The database.
@@ -207,6 +208,7 @@ sections! {
     TelemetrySettings {
         log: String,
         format: LogFormat,
+        stuck_after_ms: u64,
     }
 }
 

@@ -77,6 +77,7 @@ mod slow;
 mod sse;
 mod startup;
 mod structured;
+mod stuck;
 mod summaries;
 mod summaries_bounds;
 mod summaries_outlast;

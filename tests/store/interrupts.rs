@@ -107,10 +107,9 @@ pub(crate) async fn a_run_waits_until_its_last_answer(database: Arc<Database>) {
     // Its log is that node's alone.
     let stranger = other.append(other.new_events(deltas(run, 7..=7))).await;
     assert!(matches!(stranger, Err(StoreError::Conflict)));
-    scene
-        .append(scene.new_events(deltas(run, 7..=7)))
-        .await
-        .unwrap();
+    let own = scene.new_events(deltas(run, 7..=7));
+    let fence = second.run.fence;
+    scene.append(NewEvents { fence, ..own }).await.unwrap();
 
     // The same again changes nothing, another answer neither.
     let again = answer(&scene, run, &both).await.unwrap();
@@ -216,8 +215,11 @@ pub(crate) async fn the_end_of_a_run_closes_what_it_waits_for(database: Arc<Data
     let claim = other
         .store
         .claim_awaiting_run(&other.who, run.id, other.node);
-    assert_eq!(claim.await.unwrap().unwrap().id, run.id);
-    other.store.finish_run(close(&other)).await.unwrap();
+    let claimed = claim.await.unwrap().unwrap();
+    assert_eq!(claimed.id, run.id);
+    let mut closed = close(&other);
+    closed.run.fence = claimed.fence;
+    other.store.finish_run(closed).await.unwrap();
     let late = answer(&scene, run, &[approved(&interrupts[0])]).await;
     assert!(matches!(late, Err(StoreError::Resolved(_))));
     let open = scene.store.open_interrupts_of(&scene.who, &[run.id]).await;

@@ -1,7 +1,9 @@
 //! A store that panics or never answers, where a test wants it to.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -24,6 +26,8 @@ use talkgraph::store::{
 pub(crate) struct Fault {
     is_on: Arc<AtomicBool>,
     stalls: bool,
+    /// Holds on to its thread for as long as this file is there.
+    sticks: Option<PathBuf>,
 }
 
 /// A store whose methods of these names fail while the fault is on.
@@ -42,6 +46,15 @@ impl Fault {
         }
     }
 
+    /// A fault that holds on to its thread for as long as a file is there.
+    pub(crate) fn stick(file: PathBuf) -> Self {
+        Self {
+            is_on: Arc::new(AtomicBool::new(true)),
+            stalls: false,
+            sticks: Some(file),
+        }
+    }
+
     pub(crate) fn set(&self, is_on: bool) {
         self.is_on.store(is_on, Ordering::SeqCst);
     }
@@ -51,9 +64,22 @@ impl Faulty {
     async fn pass(&self, method: &str) {
         let is_on = self.fault.is_on.load(Ordering::SeqCst);
         if is_on && self.methods.contains(&method) {
+            if let Some(file) = &self.fault.sticks {
+                return stick(file);
+            }
             assert!(self.fault.stalls, "a scripted panic");
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a task that holds on to its thread is what is tested"
+)]
+fn stick(file: &Path) {
+    while file.exists() {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

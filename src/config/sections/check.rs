@@ -71,7 +71,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 39] = [
+        let positive: [(&'static str, u64); 40] = [
             ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
@@ -126,6 +126,7 @@ impl Settings {
             ("runs.answer_bytes", self.runs.answer_bytes as u64),
             ("runs.tail_events", self.runs.tail_events as u64),
             ("runs.lease_s", self.runs.lease_s),
+            ("telemetry.stuck_after_ms", self.telemetry.stuck_after_ms),
             ("runs.resumed_at_once", self.runs.resumed_at_once as u64),
             ("runs.idempotency_ttl_s", self.runs.idempotency_ttl_s),
             ("runs.step_timeout_s", self.runs.step_timeout_s),

@@ -27,6 +27,7 @@ use super::error::Refusal;
 use super::request_id::RequestId;
 use crate::domain::Principal;
 use crate::tool::CallerHeaders;
+use crate::watchdog::{Task, watched};
 
 /// How much is read at once, in bytes: as much as most operations take. Every socket keeps a
 /// buffer of this size, all of it in memory, because it is filled with zeros for each read.
@@ -73,7 +74,8 @@ pub(super) fn upgrade(
                     who,
                     headers,
                 };
-                tokio::spawn(Connection::new(opened, socket).serve());
+                let task = Task::of("a socket", &opened.id.0);
+                tokio::spawn(watched(task, Connection::new(opened, socket).serve()));
             }
             None => {
                 tokio::spawn(async move {
