@@ -25,7 +25,7 @@ use super::Server;
 use super::csrf;
 use super::error::Refusal;
 use super::request_id::RequestId;
-use crate::domain::Principal;
+use crate::auth::Grant;
 use crate::tool::CallerHeaders;
 use crate::watchdog::{Task, watched};
 
@@ -40,7 +40,7 @@ pub(super) fn upgrade(
     upgrade: WebSocketUpgrade,
     headers: &HeaderMap,
     id: RequestId,
-    who: Option<Principal>,
+    who: Option<Grant>,
 ) -> Result<Response, Refusal> {
     // A browser leaves it to the server to refuse pages of other origins.
     if !csrf::is_own_or_allowed(headers, &server.transport.cors_origins) {
