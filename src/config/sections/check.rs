@@ -20,6 +20,7 @@ impl Settings {
     /// Refuses what no part of the server could work with.
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
+        self.check_care()?;
         self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
@@ -71,7 +72,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 40] = [
+        let positive: [(&'static str, u64); 38] = [
             ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
@@ -126,8 +127,6 @@ impl Settings {
             ("runs.answer_bytes", self.runs.answer_bytes as u64),
             ("runs.tail_events", self.runs.tail_events as u64),
             ("runs.lease_s", self.runs.lease_s),
-            ("telemetry.stuck_after_ms", self.telemetry.stuck_after_ms),
-            ("runs.resumed_at_once", self.runs.resumed_at_once as u64),
             ("runs.idempotency_ttl_s", self.runs.idempotency_ttl_s),
             ("runs.step_timeout_s", self.runs.step_timeout_s),
             ("runs.max_steps", u64::from(self.runs.max_steps)),
@@ -149,10 +148,22 @@ impl Settings {
             ("limits.message_bytes", self.limits.message_bytes as u64),
             ("limits.page_size", u64::from(self.limits.page_size)),
         ];
-        match positive.iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
-            None => Ok(()),
-        }
+        all_positive(&positive)
+    }
+
+    /// What holds the server, and what it has died of.
+    fn check_care(&self) -> Result<(), ConfigError> {
+        all_positive(&[
+            ("runs.resumed_at_once", self.runs.resumed_at_once as u64),
+            ("telemetry.stuck_after_ms", self.telemetry.stuck_after_ms),
+        ])
+    }
+}
+
+fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ConfigError> {
+    match values.iter().find(|(_, value)| *value == 0) {
+        Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+        None => Ok(()),
     }
 }
 
