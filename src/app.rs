@@ -2,6 +2,7 @@
 
 mod error;
 mod guard;
+mod keys;
 mod limits;
 mod models;
 mod reload;
@@ -21,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
-use crate::config::{AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, ms};
+use crate::config::{
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, ms,
+};
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, Server};
@@ -31,6 +34,7 @@ use crate::tool::{EgressClient, FileFetch, McpKeepers};
 use crate::watchdog::{Task, watched};
 
 pub use error::StartError;
+pub use keys::{KeyFiles, KeysError};
 use limits::{api_limits, run_limits};
 pub use models::ModelError;
 pub use reload::AgentFiles;
@@ -184,6 +188,11 @@ impl App {
         Arc::clone(&self.server.authenticator)
     }
 
+    /// Its key files, to be read again from where these settings came from.
+    pub fn key_files(&self, settings: &Settings, sources: Sources) -> KeyFiles {
+        KeyFiles::new(sources, settings.auth.clone(), self.authenticator())
+    }
+
     /// Whether callers need a key.
     pub fn needs_key(&self) -> bool {
         self.server.authenticator.needs_key()
@@ -262,10 +271,14 @@ async fn listen(settings: &HttpSettings) -> Result<(TcpListener, SocketAddr), St
 }
 
 fn authenticator(settings: &AuthSettings) -> Arc<Authenticator> {
-    Arc::new(Authenticator::new(settings.keys.iter().map(|key| Key {
+    Arc::new(Authenticator::new(keys_of(settings)))
+}
+
+fn keys_of(settings: &AuthSettings) -> impl Iterator<Item = Key> {
+    settings.keys.iter().map(|key| Key {
         sha256: key.sha256.clone(),
         principal: Principal::new(&key.tenant, &key.owner, &key.name).with_scopes(&key.scopes),
-    })))
+    })
 }
 
 /// Reads and checks the agent files as the server would at start.

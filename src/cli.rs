@@ -76,9 +76,10 @@ impl Cli {
             say(graphql::sdl().trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let settings = Settings::load(&Sources::of_process(self.config))?;
+        let sources = Sources::of_process(self.config);
+        let settings = Settings::load(&sources)?;
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => return serve(&settings, |store| store).await,
+            Command::Serve => return serve(&settings, sources, |store| store).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
                 telemetry::start(&settings.telemetry)?;
@@ -120,6 +121,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
 /// When the server cannot start.
 pub async fn serve(
     settings: &Settings,
+    sources: Sources,
     around: impl FnOnce(SharedStore) -> SharedStore,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
@@ -137,12 +139,16 @@ pub async fn serve(
     let mut hang_up = signal(SignalKind::hangup())?;
     say(&welcome(&app, settings.http.graphiql))?;
     let files = app.agent_files();
+    let keys = app.key_files(settings, sources);
     let reload = async move {
-        while hang_up.recv().await.is_some() {
-            files.reload_or_log().await;
-        }
-        // No signal can come any more.
-        std::future::pending::<()>().await;
+        let on_signal = async {
+            while hang_up.recv().await.is_some() {
+                files.reload_or_log().await;
+                keys.reload_or_log().await;
+            }
+        };
+        // Watching has no end, so neither has this when no signal can come any more.
+        tokio::join!(on_signal, keys.watch());
     };
     let (told, mut again) = tokio::sync::watch::channel(false);
     let stop = async move {

@@ -31,7 +31,8 @@ fn the_process() {
     let Some(file) = std::env::var_os(FILE).map(PathBuf::from) else {
         return;
     };
-    let settings = Settings::load(&Sources::of_process(None)).unwrap();
+    let sources = Sources::of_process(None);
+    let settings = Settings::load(&sources).unwrap();
     let around = |store| {
         Arc::new(Faulty {
             store,
@@ -39,7 +40,9 @@ fn the_process() {
             fault: Fault::stick(file),
         }) as _
     };
-    block_on(serve(&settings, around)).unwrap().unwrap();
+    block_on(serve(&settings, sources, around))
+        .unwrap()
+        .unwrap();
 }
 
 struct Scene {

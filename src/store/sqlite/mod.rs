@@ -6,11 +6,12 @@ mod committer;
 mod dialect;
 mod messages;
 mod presence;
+mod private;
 mod recent;
 mod sessions;
 mod statements;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -71,7 +72,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database, makes it if it is missing, and brings it up to date.
     pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
-        make_folder(&settings.path)?;
+        private::prepare(&settings.path)?;
         let presence = Presence::announce(&settings.path)?;
         let options = SqliteConnectOptions::new()
             .filename(&settings.path)
@@ -134,21 +135,6 @@ fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
         })
         .idle_timeout(None)
         .max_lifetime(None)
-}
-
-fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    else {
-        return Ok(());
-    };
-    std::fs::create_dir_all(folder).map_err(|error| {
-        StoreError::Unavailable(format!(
-            "the folder {} cannot be made: {error}",
-            folder.display()
-        ))
-    })
 }
 
 impl Pools for SqliteStore {
