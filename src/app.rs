@@ -23,7 +23,7 @@ use crate::agent::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
 use crate::config::{
-    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, ms,
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
@@ -209,6 +209,7 @@ impl App {
     /// time, the rest is left to the next server, streams end, pools close.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
+        let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
         let leases = tokio::spawn(watched(
             Task::only("the lease keeper"),
             Arc::clone(&self.runner).keep_leases(leases_stop.clone()),
@@ -244,6 +245,9 @@ impl App {
         leases_stop.cancel();
         if let Err(error) = leases.await {
             tracing::error!(%error, "the lease keeper ended badly");
+        }
+        if let Err(error) = sweep.await {
+            tracing::error!(%error, "the removal of deleted sessions ended badly");
         }
         self.mcp.end().await;
         self.store.close().await;
@@ -292,9 +296,19 @@ pub async fn backup(settings: &Settings, to: &Path) -> Result<u64, StartError> {
     store::backup(&settings.store, to).await
 }
 
-/// Brings the database up to date.
+/// Writes a SQLite database anew as a whole, while no server uses it. Returns its size before and
+/// after, in bytes.
+pub async fn compact(settings: &Settings) -> Result<(u64, u64), StartError> {
+    store::compact(&settings.store).await
+}
+
+/// Brings the database up to date, also where a server may not.
 pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
-    store::open(&settings.store).await?.close().await;
+    let settings = StoreSettings {
+        migrate: true,
+        ..settings.store.clone()
+    };
+    store::open(&settings).await?.close().await;
     Ok(())
 }
 

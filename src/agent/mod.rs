@@ -32,6 +32,7 @@ mod steps;
 mod stop;
 mod structured;
 mod summary;
+mod sweep;
 mod team;
 mod template;
 mod tools;
@@ -42,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -165,6 +166,8 @@ pub struct Runner {
     awaiting: Turns<RunId>,
     /// Whether there may be runs of this node that nobody makes.
     has_orphans: AtomicBool,
+    /// A session was deleted, and its content can be removed.
+    deletions: Notify,
     /// Runs of dead servers that wait to be made again.
     held: Held,
     tasks: TaskTracker,
@@ -201,6 +204,7 @@ impl Runner {
             rooms: Turns::new(),
             awaiting: Turns::new(),
             has_orphans: AtomicBool::new(false),
+            deletions: Notify::new(),
             held: Held::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),

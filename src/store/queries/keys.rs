@@ -3,6 +3,7 @@ use sqlx::QueryBuilder;
 
 use crate::domain::time::now;
 use crate::domain::{Principal, RunId};
+use crate::store::deletion::digest_of_key;
 use crate::store::{NewKey, NewRun};
 
 use super::{push, push_owner};
@@ -14,7 +15,10 @@ pub(crate) fn kept_key<DB: Dialect>(who: &Principal, key: &str, at: TimeDelta) -
     let mut query = QueryBuilder::new(SELECT_KEYS);
     push(&mut query, " WHERE expires_at > ", Value::FromNow(at));
     push_owner(&mut query, "", who);
-    push(&mut query, " AND key = ", Value::Text(key));
+    push(&mut query, " AND (key = ", Value::Text(key));
+    let digest = digest_of_key(key);
+    push(&mut query, " OR key = ", Value::Text(&digest));
+    query.push(")");
     query
 }
 
