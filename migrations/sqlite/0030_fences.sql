@@ -1,3 +1,4 @@
+-- compatible-from: 27
 -- Runs that go from one node to another, and what their servers' ends tell of them.
 -- Counts how often a run has gone to another node. What an earlier owner writes is refused.
 ALTER TABLE runs ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
