@@ -31,6 +31,7 @@ use crate::http::{self, Connections, Server};
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
+use crate::watchdog::{Task, watched};
 
 pub use error::StartError;
 pub use keys::{KeyFiles, KeysError};
@@ -208,8 +209,11 @@ impl App {
     /// time, the rest is left to the next server, streams end, pools close.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
-        let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
         let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
+        let leases = tokio::spawn(watched(
+            Task::only("the lease keeper"),
+            Arc::clone(&self.runner).keep_leases(leases_stop.clone()),
+        ));
         let closing = CancellationToken::new();
         let router = http::router(Arc::clone(&self.server));
         let serving = http::serve(self.listener, router, self.connections, closing.clone());

@@ -4,6 +4,7 @@ mod answer;
 mod branch;
 mod catalog;
 mod client_tools;
+mod clock;
 mod context;
 mod disconnect;
 mod ending;
@@ -21,6 +22,7 @@ mod once;
 mod outage;
 mod prompt;
 mod recover;
+mod resume;
 mod room;
 mod rules;
 mod session;
@@ -41,7 +43,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::DateTime;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,6 +68,7 @@ use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
 use crate::tool::{FileFetch, ToolRegistry};
 
+use resume::Held;
 use turns::Turns;
 
 /// How long stopped runs get to write their ends.
@@ -125,6 +127,11 @@ pub struct RunLimits {
     pub on_restart: OnRestart,
     /// How often the steps of one run are made again.
     pub restarts: u32,
+    /// How many of the runs that a dead server was making are made again at once, until they
+    /// have outlived their probation.
+    pub resumed_at_once: usize,
+    /// How long a run that is made again must live to be no longer suspected.
+    pub probation: Duration,
     /// How many runs may wait for others of their session.
     pub session_queue: u32,
     /// How long the log of an ended run stays whole; for ever when absent.
@@ -165,6 +172,8 @@ pub struct Runner {
     has_orphans: AtomicBool,
     /// A session was deleted, and its content can be removed.
     deletions: Notify,
+    /// Runs of dead servers that wait to be made again.
+    held: Held,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
@@ -200,6 +209,7 @@ impl Runner {
             awaiting: Turns::new(),
             has_orphans: AtomicBool::new(false),
             deletions: Notify::new(),
+            held: Held::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),
@@ -232,22 +242,22 @@ impl Runner {
         self.tasks.close();
         let ended = tokio::time::timeout(patience, self.tasks.wait());
         let left = match ended.await {
-            Ok(()) => 0,
-            Err(_) => self.release().await,
+            Ok(()) if self.held.len() == 0 => 0,
+            Ok(()) | Err(_) => self.release().await,
         };
         self.stopping.cancel();
         left
     }
 
     async fn release(&self) -> usize {
-        let left = self.bus.len();
+        let left = self.bus.len() + self.held.len();
         self.bus.each(|live| live.release_token().cancel());
         let written = tokio::time::timeout(LAST_WRITES, self.tasks.wait());
         if written.await.is_err() {
             self.abandon.cancel();
             self.tasks.wait().await;
         }
-        let given = self.store.renew_leases(self.node, DateTime::UNIX_EPOCH);
+        let given = self.store.give_back_runs(self.node);
         if let Err(error) = given.await {
             tracing::warn!(%error, "the runs that are left stay with this server until their leases expire");
         }

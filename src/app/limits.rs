@@ -29,6 +29,8 @@ pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimi
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,
         restarts: settings.restarts,
+        resumed_at_once: settings.resumed_at_once,
+        probation: ms(settings.probation_ms),
         session_queue: settings.session_queue,
         log_retention: Some(settings.log_retention_s)
             .filter(|seconds| *seconds > 0)

@@ -63,6 +63,7 @@ sections! {
         websocket_stall_timeout_ms: u64,
         stream_stall_timeout_ms: u64,
         drain_timeout_ms: u64,
+        stop_grace_ms: u64,
     }
 
     /// The database.
@@ -151,6 +152,8 @@ sections! {
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,
         restarts: u32,
+        resumed_at_once: usize,
+        probation_ms: u64,
         store_outage_s: u64,
         session_queue: u32,
         interrupt_expiry_s: u64,
@@ -219,6 +222,7 @@ sections! {
     TelemetrySettings {
         log: String,
         format: LogFormat,
+        stuck_after_ms: u64,
     }
 }
 

@@ -226,7 +226,9 @@ impl From<StoreError> for ApiError {
             StoreError::KeyReused => StartError::KeyReused.into(),
             StoreError::Agent(refusal) => refusal.into(),
             StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
-            StoreError::Conflict => Self::new(Code::Conflict, "changed by somebody else meanwhile"),
+            StoreError::Conflict | StoreError::Fenced => {
+                Self::new(Code::Conflict, "changed by somebody else meanwhile")
+            }
             StoreError::Unavailable(why) => Self::unavailable(Fault::Store(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
         }

@@ -62,6 +62,8 @@ fn limits(tail_events: usize) -> RunLimits {
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,
+        resumed_at_once: 4,
+        probation: Duration::from_secs(2),
         restarts: 1,
         session_queue: 1,
         log_retention: None,

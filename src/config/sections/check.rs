@@ -27,6 +27,7 @@ impl Settings {
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
         self.check_sizes()?;
+        self.check_care()?;
         self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
@@ -187,10 +188,22 @@ impl Settings {
             ("limits.message_bytes", self.limits.message_bytes as u64),
             ("limits.page_size", u64::from(self.limits.page_size)),
         ];
-        match positive.iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
-            None => Ok(()),
-        }
+        all_positive(&positive)
+    }
+
+    /// What holds the server, and what it has died of.
+    fn check_care(&self) -> Result<(), ConfigError> {
+        all_positive(&[
+            ("runs.resumed_at_once", self.runs.resumed_at_once as u64),
+            ("telemetry.stuck_after_ms", self.telemetry.stuck_after_ms),
+        ])
+    }
+}
+
+fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ConfigError> {
+    match values.iter().find(|(_, value)| *value == 0) {
+        Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+        None => Ok(()),
     }
 }
 

@@ -30,6 +30,7 @@ use super::error::Refusal;
 use super::request_id::RequestId;
 use crate::auth::Grant;
 use crate::tool::CallerHeaders;
+use crate::watchdog::{Task, watched};
 
 /// Whether a request asks for a WebSocket.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
@@ -86,7 +87,8 @@ pub(super) fn upgrade(
             headers,
             meter,
         };
-        tokio::spawn(Connection::new(opened, socket).serve());
+        let task = Task::of("a socket", &opened.id.0);
+        tokio::spawn(watched(task, Connection::new(opened, socket).serve()));
     });
     Ok(response)
 }

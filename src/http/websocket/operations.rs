@@ -14,6 +14,7 @@ use crate::http::admit::Operation as Admitted;
 use crate::http::open::StreamToken;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
+use crate::watchdog::{Task, watched};
 
 /// What is going on on a socket; everything ends when this is dropped.
 pub(super) struct Operations {
@@ -47,6 +48,7 @@ impl Operations {
         let limit = self.server.transport.websocket_operations;
         let replaces = self.protocol.replaces();
         self.running.start(id, limit, replaces, |ticket| {
+            let task = Task::of("an operation of a socket", &request_id.0);
             let responses = execute_stream(&self.server, admitted, request_id);
             let operation = Operation {
                 ticket,
@@ -54,7 +56,7 @@ impl Operations {
                 frames: self.frames.clone(),
                 _open: self.server.streams.stream(),
             };
-            tokio::spawn(operation.run(responses)).abort_handle()
+            tokio::spawn(watched(task, operation.run(responses))).abort_handle()
         })
     }
 
