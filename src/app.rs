@@ -24,7 +24,7 @@ use crate::bus::Bus;
 use crate::config::{AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, ms};
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, Server};
+use crate::http::{self, Connections, InFlight, Server};
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
@@ -137,6 +137,7 @@ impl App {
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
             streams: Arc::default(),
+            in_flight: Arc::new(InFlight::new(settings.http.in_flight_bytes)),
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),
         });
