@@ -2,6 +2,7 @@
 
 mod error;
 mod guard;
+mod keys;
 mod limits;
 mod models;
 mod reload;
@@ -21,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
-use crate::config::{AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, ms};
+use crate::config::{
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
+};
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, InFlight, Server};
@@ -30,6 +33,7 @@ use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
 
 pub use error::StartError;
+pub use keys::{KeyFiles, KeysError};
 use limits::{api_limits, run_limits};
 pub use models::ModelError;
 pub use reload::AgentFiles;
@@ -184,6 +188,11 @@ impl App {
         Arc::clone(&self.server.authenticator)
     }
 
+    /// Its key files, to be read again from where these settings came from.
+    pub fn key_files(&self, settings: &Settings, sources: Sources) -> KeyFiles {
+        KeyFiles::new(sources, settings.auth.clone(), self.authenticator())
+    }
+
     /// Whether callers need a key.
     pub fn needs_key(&self) -> bool {
         self.server.authenticator.needs_key()
@@ -201,6 +210,7 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
         let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
+        let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
         let closing = CancellationToken::new();
         let router = http::router(Arc::clone(&self.server));
         let serving = http::serve(self.listener, router, self.connections, closing.clone());
@@ -233,6 +243,9 @@ impl App {
         if let Err(error) = leases.await {
             tracing::error!(%error, "the lease keeper ended badly");
         }
+        if let Err(error) = sweep.await {
+            tracing::error!(%error, "the removal of deleted sessions ended badly");
+        }
         self.mcp.end().await;
         self.store.close().await;
         tracing::info!(left, "stopped");
@@ -259,10 +272,14 @@ async fn listen(settings: &HttpSettings) -> Result<(TcpListener, SocketAddr), St
 }
 
 fn authenticator(settings: &AuthSettings) -> Arc<Authenticator> {
-    Arc::new(Authenticator::new(settings.keys.iter().map(|key| Key {
+    Arc::new(Authenticator::new(keys_of(settings)))
+}
+
+fn keys_of(settings: &AuthSettings) -> impl Iterator<Item = Key> {
+    settings.keys.iter().map(|key| Key {
         sha256: key.sha256.clone(),
         principal: Principal::new(&key.tenant, &key.owner, &key.name).with_scopes(&key.scopes),
-    })))
+    })
 }
 
 /// Reads and checks the agent files as the server would at start.
@@ -276,9 +293,19 @@ pub async fn backup(settings: &Settings, to: &Path) -> Result<u64, StartError> {
     store::backup(&settings.store, to).await
 }
 
-/// Brings the database up to date.
+/// Writes a SQLite database anew as a whole, while no server uses it. Returns its size before and
+/// after, in bytes.
+pub async fn compact(settings: &Settings) -> Result<(u64, u64), StartError> {
+    store::compact(&settings.store).await
+}
+
+/// Brings the database up to date, also where a server may not.
 pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
-    store::open(&settings.store).await?.close().await;
+    let settings = StoreSettings {
+        migrate: true,
+        ..settings.store.clone()
+    };
+    store::open(&settings).await?.close().await;
     Ok(())
 }
 

@@ -50,6 +50,9 @@ enum Command {
         /// Where the copy goes
         path: PathBuf,
     },
+    /// Write the SQLite database anew, while no server uses it: its file then has no free space
+    /// and no traces of what was deleted
+    Compact,
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
@@ -70,9 +73,10 @@ impl Cli {
             say(graphql::sdl().trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let settings = Settings::load(&Sources::of_process(self.config))?;
+        let sources = Sources::of_process(self.config);
+        let settings = Settings::load(&sources)?;
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => return serve(&settings).await,
+            Command::Serve => return serve(&settings, sources).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
                 telemetry::start(&settings.telemetry)?;
@@ -83,6 +87,11 @@ impl Cli {
                 telemetry::start(&settings.telemetry)?;
                 let bytes = app::backup(&settings, &path).await?;
                 say(&format!("{}: {bytes} bytes, checked", path.display()))?;
+            }
+            Command::Compact => {
+                telemetry::start(&settings.telemetry)?;
+                let (before, after) = app::compact(&settings).await?;
+                say(&format!("{before} bytes before, {after} bytes after"))?;
             }
             Command::Agents(AgentsCommand::Check) => {
                 for spec in app::check_agents(&settings)? {
@@ -96,7 +105,10 @@ impl Cli {
     }
 }
 
-async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn serve(
+    settings: &Settings,
+    sources: Sources,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
     let app = App::start(settings).await?;
     let (mut terminate, mut interrupt) = (
@@ -106,12 +118,16 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Erro
     let mut hang_up = signal(SignalKind::hangup())?;
     say(&welcome(&app, settings.http.graphiql))?;
     let files = app.agent_files();
+    let keys = app.key_files(settings, sources);
     let reload = async move {
-        while hang_up.recv().await.is_some() {
-            files.reload_or_log().await;
-        }
-        // No signal can come any more.
-        std::future::pending::<()>().await;
+        let on_signal = async {
+            while hang_up.recv().await.is_some() {
+                files.reload_or_log().await;
+                keys.reload_or_log().await;
+            }
+        };
+        // Watching has no end, so neither has this when no signal can come any more.
+        tokio::join!(on_signal, keys.watch());
     };
     let (told, mut again) = tokio::sync::watch::channel(false);
     let stop = async move {

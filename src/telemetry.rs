@@ -3,8 +3,12 @@
 
 use std::io::IsTerminal;
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{ConfigError, LogFormat, TelemetrySettings};
 
@@ -22,9 +26,25 @@ pub fn start(settings: &TelemetrySettings) -> Result<(), ConfigError> {
         .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr);
     let started = if json {
-        builder.json().flatten_event(true).try_init()
+        let subscriber = builder.json().flatten_event(true).finish();
+        subscriber.with(quiet_libraries()).try_init()
     } else {
-        builder.with_target(false).try_init()
+        let subscriber = builder.with_target(false).finish();
+        subscriber.with(quiet_libraries()).try_init()
     };
     started.map_err(|error| ConfigError::invalid("telemetry", error.to_string()))
+}
+
+/// Keeps libraries at `info`: below that they log what passes over the wire, with keys, prompts
+/// and answers. The MCP client does so at any level; its errors are logged where they are handled.
+fn quiet_libraries() -> FilterFn {
+    filter_fn(|metadata| {
+        let target = metadata.target();
+        let most = match target.split("::").next() {
+            Some("talkgraph") => Level::TRACE,
+            Some("rmcp") => return false,
+            _ => Level::INFO,
+        };
+        *metadata.level() <= most
+    })
 }

@@ -30,6 +30,7 @@ mod steps;
 mod stop;
 mod structured;
 mod summary;
+mod sweep;
 mod team;
 mod template;
 mod tools;
@@ -41,7 +42,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -158,6 +159,8 @@ pub struct Runner {
     awaiting: Turns<RunId>,
     /// Whether there may be runs of this node that nobody makes.
     has_orphans: AtomicBool,
+    /// A session was deleted, and its content can be removed.
+    deletions: Notify,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
@@ -192,6 +195,7 @@ impl Runner {
             rooms: Turns::new(),
             awaiting: Turns::new(),
             has_orphans: AtomicBool::new(false),
+            deletions: Notify::new(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),

@@ -70,6 +70,7 @@ sections! {
     StoreSettings {
         #[serde(serialize_with = "secret::hide_password")]
         url: SecretString,
+        migrate: bool,
         connections: u32,
         acquire_timeout_ms: u64,
         connect_timeout_ms: u64,
@@ -77,6 +78,8 @@ sections! {
         sqlite_busy_timeout_ms: u64,
         sqlite_synchronous_full: bool,
         sqlite_recent_groups: u32,
+        sqlite_wal_bytes: u64,
+        sqlite_rewrite_bytes: u64,
         write_queue: usize,
         write_group: usize,
         write_queue_timeout_ms: u64,
@@ -193,6 +196,11 @@ sections! {
     /// Who may call.
     AuthSettings {
         keys: Vec<KeySettings>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys_file: Option<PathBuf>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys_folder: Option<PathBuf>,
+        reload_interval_ms: u64,
     }
 
     /// One API key.
@@ -216,6 +224,7 @@ mod check;
 mod secret;
 mod tools;
 
+pub use secret::{ArgumentSetting, HiddenSetting, UrlSetting};
 pub(super) use secret::{hide, hide_all};
 pub use tools::{
     EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, OperationToolSettings,

@@ -10,6 +10,9 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Server;
+use super::caller::Caller;
+use super::error::Refusal;
+use crate::domain::Scope;
 
 /// How long the database may take to answer before the server counts as not ready.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,7 +21,10 @@ pub(super) async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
-pub(super) async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Json<Value>) {
+pub(super) async fn ready(
+    State(server): State<Arc<Server>>,
+    caller: Result<Caller, Refusal>,
+) -> (StatusCode, Json<Value>) {
     let serving = server.ready.load(Ordering::Acquire);
     let database = matches!(
         tokio::time::timeout(PING_TIMEOUT, server.store.ping()).await,
@@ -26,18 +32,26 @@ pub(super) async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Jso
     );
     let model = server.models.are_ready();
     let ready = serving && database && model;
-    let body = json!({
+    let mut body = json!({
         "status": if ready { "ready" } else { "not ready" },
         "serving": serving,
         "database": database,
         "model": model,
-        "sockets": server.streams.sockets(),
-        "streams": server.streams.streams(),
     });
+    if is_operator(&caller) {
+        body["sockets"] = server.streams.sockets().into();
+        body["streams"] = server.streams.streams().into();
+    }
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(body))
+}
+
+/// Whether the caller may see counts over all tenants. Without keys every caller may.
+fn is_operator(caller: &Result<Caller, Refusal>) -> bool {
+    let caller = caller.as_ref();
+    caller.is_ok_and(|Caller(grant)| grant.principal.may(Scope::Operator))
 }

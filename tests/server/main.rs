@@ -33,6 +33,7 @@ mod connections;
 mod context;
 mod costs;
 mod csrf;
+mod deletion;
 mod disconnect;
 mod egress;
 mod enqueue;
@@ -54,15 +55,18 @@ mod interrupts_bounds;
 mod interrupts_inbox;
 mod interrupts_outlast;
 mod interrupts_stop;
+mod key_reload;
 mod last_event_id;
 mod layers;
 mod mcp;
 mod multipart;
 mod on_active_run;
 mod operations;
+mod operator;
 mod outage;
 mod panics;
 mod persisted;
+mod private_files;
 mod protocol;
 mod providers;
 mod queue;
@@ -72,6 +76,8 @@ mod reload;
 mod removed_keys;
 mod resume;
 mod schema;
+mod secret_files;
+mod secrets;
 mod session_events;
 mod sessions;
 mod shutdown;
@@ -85,6 +91,7 @@ mod summaries_outlast;
 mod tenants;
 mod timeouts;
 mod tools;
+mod upgrading;
 mod variables;
 mod vendors;
 mod versions;
@@ -135,6 +142,11 @@ on_both! {
         an_agent_goes_back_and_is_deleted,
         an_agent_is_there_on_every_server,
         an_agent_belongs_to_its_tenant,
+    }
+    deletion {
+        nothing_of_a_deleted_session_is_left,
+        a_session_is_deleted_once_its_run_is_cancelled,
+        a_fork_keeps_the_files_that_it_shows,
     }
     costs {
         costs_are_told_and_stay,
@@ -311,5 +323,20 @@ mod postgres_outage {
         lost_answers_are_outlasted,
         an_outage_may_be_too_long,
         readiness_follows_the_database,
+    }
+}
+
+/// What only PostgreSQL has.
+mod only_postgres {
+    use crate::support::database::{on_empty_postgres, on_postgres};
+
+    #[test]
+    fn a_role_that_may_not_change_the_schema_serves() {
+        on_postgres(crate::upgrading::a_role_that_may_not_change_the_schema_serves);
+    }
+
+    #[test]
+    fn a_role_that_may_not_migrate_is_told_so() {
+        on_empty_postgres(crate::upgrading::a_role_that_may_not_migrate_is_told_so);
     }
 }

@@ -160,6 +160,11 @@ impl Process {
         status.code()
     }
 
+    /// What it has written to its standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()

@@ -2,7 +2,6 @@
 //! that is enough.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
@@ -12,22 +11,23 @@ use crate::store::commit::commit_group;
 use crate::store::group::{Group, GroupOutcome};
 use crate::store::writer::Committer;
 
+use super::checkpoint::Signals;
 use super::recent::Recent;
 use super::statements::SqliteStatements;
 
 pub(super) struct SqliteCommitter {
     pool: SqlitePool,
     recent: Recent,
-    /// Is told of commits.
-    has_commits: Arc<AtomicBool>,
+    /// Hears of commits.
+    signals: Arc<Signals>,
 }
 
 impl SqliteCommitter {
-    pub(super) fn new(pool: &SqlitePool, recent: Recent, has_commits: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(pool: &SqlitePool, recent: Recent, signals: Arc<Signals>) -> Self {
         Self {
             pool: pool.clone(),
             recent,
-            has_commits,
+            signals,
         }
     }
 
@@ -86,7 +86,7 @@ impl SqliteCommitter {
 impl Committer for SqliteCommitter {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        self.has_commits.store(true, Ordering::Relaxed);
+        self.signals.committed();
         let outcome = self.write(&mut connection, group).await;
         if outcome.is_err() {
             self.recent.doubt();
