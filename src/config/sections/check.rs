@@ -98,6 +98,19 @@ impl Settings {
     }
 
     fn check_http_sizes(&self) -> Result<(), ConfigError> {
+        let largest = self
+            .http
+            .body_limit_bytes
+            .max(self.http.websocket_message_bytes);
+        if self.http.in_flight_bytes / 4 < largest {
+            return Err(ConfigError::invalid(
+                "http.in_flight_bytes",
+                format!(
+                    "at least four times {largest}, the larger of http.body_limit_bytes and \
+                     http.websocket_message_bytes"
+                ),
+            ));
+        }
         if self.http.head_bytes < LEAST_HEAD_BYTES {
             return Err(ConfigError::invalid(
                 "http.head_bytes",
