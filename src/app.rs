@@ -120,13 +120,12 @@ impl App {
             limits,
             file_fetch(&settings.limits, tools.files),
         );
-        let api_limits = api_limits(settings);
         let registry = Arc::clone(&tools.registry);
         let api = Api::new(
             Arc::clone(&store),
             Arc::clone(&runner),
             registry,
-            api_limits,
+            api_limits(settings),
         );
         let schema = graphql::build(api);
         tools::operations::validate(&tools.operations, &schema).await?;
