@@ -11,12 +11,18 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App, Ended, StartError};
 use crate::config::{Settings, Sources};
+use crate::store::SharedStore;
+use crate::watchdog::{EndSettings, Watchdog};
 use crate::{evaluation, graphql, telemetry};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
-/// 3 stopped with runs left to the next server, 130 stopped at once by a second signal.
+/// 3 stopped with runs left to the next server, 4 ended by force because it did not stop in its
+/// time, 130 stopped at once by a second signal.
 const RUNS_LEFT: u8 = 3;
 const AT_ONCE: u8 = 130;
+
+/// How long threads of the runtime get to end with the process.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// A GraphQL server for AI agents.
 #[derive(Debug, Parser)]
@@ -24,7 +30,7 @@ const AT_ONCE: u8 = 130;
     version,
     about,
     after_help = "Settings: talkgraph.example.toml has every key. \
-    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 130 stopped at once."
+    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 4 did not stop in its time, 130 stopped at once."
 )]
 pub struct Cli {
     /// The settings file [default: talkgraph.toml, if it is there]
@@ -84,7 +90,7 @@ impl Cli {
         let sources = Sources::of_process(self.config);
         let settings = Settings::load(&sources)?;
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => return serve(&settings, sources).await,
+            Command::Serve => return serve(&settings, sources, |store| store).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
                 telemetry::start(&settings.telemetry)?;
@@ -113,12 +119,35 @@ impl Cli {
     }
 }
 
-async fn serve(
+/// Does some work on a runtime of its own. What still holds a thread of it afterwards, such as a
+/// model in the process, does not hold the process.
+///
+/// # Errors
+/// When there can be no runtime.
+pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK);
+    Ok(done)
+}
+
+/// Serves until a signal comes, with something of the caller's around the store.
+///
+/// # Errors
+/// When the server cannot start.
+pub async fn serve(
     settings: &Settings,
     sources: Sources,
+    around: impl FnOnce(SharedStore) -> SharedStore,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
-    let app = App::start(settings).await?;
+    let http = &settings.http;
+    let ends = EndSettings {
+        stuck_after: Duration::from_millis(settings.telemetry.stuck_after_ms),
+        end_after: Duration::from_millis(http.drain_timeout_ms.saturating_add(http.stop_grace_ms)),
+    };
+    Watchdog::start(ends, tokio::runtime::Handle::current())?;
+    let app = App::start_around(settings, around).await?;
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

@@ -20,3 +20,4 @@ pub(crate) mod resilience;
 pub mod store;
 pub mod telemetry;
 pub mod tool;
+pub mod watchdog;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use talkgraph::cli::Cli;
+use talkgraph::cli::{Cli, block_on};
 
 /// Requests and runs are made of small pieces that one task makes and another drops, which
 /// the system's allocator is slow at: it costs about a twentieth of a turn's processor time.
@@ -19,13 +19,10 @@ fn main() -> ExitCode {
     if let Some(code) = cli.run_alone() {
         return code;
     }
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    match runtime.block_on(cli.run()) {
-        Ok(code) => code,
-        Err(error) => fail(error.as_ref()),
+    match block_on(cli.run()) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => fail(error.as_ref()),
+        Err(error) => fail(&error),
     }
 }
 

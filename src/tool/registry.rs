@@ -1,6 +1,7 @@
 //! All tools of the server, and the one way to call them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub struct ToolRegistry {
 
 /// A tool with its definition, ready to be called.
 pub struct RegisteredTool {
+    /// The MCP server that has it; none of the server's own.
+    owner: Option<Arc<str>>,
     definition: ToolDefinition,
     schema: Schema,
     tool: Arc<dyn Tool>,
@@ -121,11 +124,11 @@ impl ToolRegistry {
         Arc::clone(&tools)
     }
 
-    /// Puts tools in the place of all those whose names begin with `prefix`, at once. Gives
-    /// how many there are now, and why others cannot be had.
+    /// Replaces the tools of an owner, at once; those of others stay, and keep their names.
+    /// Returns how many it has now, and why others cannot be had.
     pub async fn replace(
         &self,
-        prefix: &str,
+        owner: &Arc<str>,
         tools: Vec<(ToolDefinition, Arc<dyn Tool>)>,
     ) -> (usize, Vec<RegisterError>) {
         let mut refused = Vec::new();
@@ -136,16 +139,28 @@ impl ToolRegistry {
                 Ok(_) if checked.contains_key(&name) => {
                     refused.push(RegisterError::Duplicate(name))
                 }
-                Ok(tool) => {
+                Ok(mut tool) => {
+                    tool.owner = Some(Arc::clone(owner));
                     checked.insert(name, Arc::new(tool));
                 }
                 Err(error) => refused.push(error),
             }
         }
-        let kept = checked.len();
-        self.change(|tools| {
-            tools.retain(|name, _| !name.starts_with(prefix));
-            tools.append(&mut checked);
+        let kept = self.change(|tools| {
+            tools.retain(|_, tool| tool.owner.as_ref() != Some(owner));
+            let mut kept = 0;
+            for (name, tool) in checked {
+                match tools.entry(name) {
+                    Entry::Occupied(taken) => {
+                        refused.push(RegisterError::Duplicate(taken.key().clone()));
+                    }
+                    Entry::Vacant(free) => {
+                        free.insert(tool);
+                        kept += 1;
+                    }
+                }
+            }
+            kept
         });
         (kept, refused)
     }
@@ -165,6 +180,7 @@ impl ToolRegistry {
             error,
         })?;
         Ok(RegisteredTool {
+            owner: None,
             definition,
             schema,
             tool,

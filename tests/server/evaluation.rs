@@ -90,7 +90,7 @@ async fn costly_schema_of_a_client_tool_is_the_models_mistake() {
 
 #[tokio::test]
 async fn costly_schema_of_a_tool_server_is_an_error_of_its_calls() {
-    let script = crate::support::server::repository("tests/mcp/hostile.mjs");
+    let script = crate::support::server::repository("tests/mcp/costly.mjs");
     let settings =
         format!("[[tools.mcp]]\nname = \"evil\"\ncommand = \"node\"\nargs = [\"{script}\"]\n");
     let server = setup().file(&settings).start().await;

@@ -6,22 +6,31 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
     ("guard", &[]),
     ("evaluation", &["domain"]),
+    ("watchdog", &[]),
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
-    ("store", &["domain"]),
+    ("store", &["domain", "watchdog"]),
     ("resilience", &["domain"]),
     ("llm", &["domain", "resilience"]),
     ("auth", &["domain"]),
     ("tool", &["domain", "evaluation"]),
     (
         "agent",
-        &["domain", "evaluation", "bus", "store", "llm", "tool"],
+        &[
+            "domain",
+            "evaluation",
+            "watchdog",
+            "bus",
+            "store",
+            "llm",
+            "tool",
+        ],
     ),
     (
         "graphql",
@@ -40,7 +49,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     (
         "http",
         &[
-            "domain", "guard", "store", "llm", "auth", "tool", "agent", "graphql",
+            "domain", "guard", "watchdog", "store", "llm", "auth", "tool", "agent", "graphql",
         ],
     ),
     (
@@ -51,6 +60,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "telemetry",
             "guard",
             "evaluation",
+            "watchdog",
             "bus",
             "store",
             "llm",
@@ -64,7 +74,16 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ),
     (
         "cli",
-        &["app", "config", "evaluation", "graphql", "llm", "telemetry"],
+        &[
+            "app",
+            "config",
+            "evaluation",
+            "graphql",
+            "llm",
+            "telemetry",
+            "store",
+            "watchdog",
+        ],
     ),
     ("lib", &[]),
 ];
