@@ -13,7 +13,7 @@ use crate::store::{FinishedRun, Rewind, StoreError, Turn};
 
 use super::Runner;
 use super::answer::Answer;
-use super::log::{Change, RunLog};
+use super::log::{Change, LogBounds, RunLog};
 use super::outage::Pauses;
 use super::team::Children;
 
@@ -65,6 +65,7 @@ impl Ending {
             Arc::clone(&live),
             run.last_sequence,
             runner.limits.store_outage,
+            LogBounds::of(&runner.limits),
         );
         Self {
             runner: Arc::clone(runner),

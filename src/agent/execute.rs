@@ -116,6 +116,11 @@ impl From<LogError> for Stop {
         match error {
             LogError::Lost => Self::Lost,
             LogError::Outage(_) => Self::Failed(outage()),
+            LogError::Full(message) => Self::Failed(RunError {
+                code: RunErrorCode::AnswerTooLong,
+                message,
+                retryable: false,
+            }),
             LogError::Refused(_) => Self::Failed(internal()),
         }
     }

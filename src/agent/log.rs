@@ -13,6 +13,7 @@ use crate::domain::time::{Timestamp, now};
 use crate::domain::{EventBody, Interrupt, NodeId, Principal, RunEvent, RunId};
 use crate::store::{NewEvents, SharedStore, StoreError};
 
+use super::RunLimits;
 use super::outage::Pauses;
 
 /// Why a run's log takes no more.
@@ -24,6 +25,9 @@ pub(super) enum LogError {
     /// The database was away for longer than the run may wait.
     #[error("the database was away for too long: {0}")]
     Outage(String),
+    /// It has grown as large as it may.
+    #[error("the log grew past its limit: {0}")]
+    Full(String),
     /// The database refuses the events.
     #[error("the events were refused: {0}")]
     Refused(String),
@@ -62,6 +66,28 @@ pub(super) struct RunLog {
     turn: Arc<Semaphore>,
     /// How long a run waits for a database that is away.
     patience: Duration,
+    /// How large it may become.
+    bounds: LogBounds,
+    /// About as many bytes as it has.
+    bytes: u64,
+}
+
+/// How large a run's log may become.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogBounds {
+    /// The most events.
+    pub(super) events: u64,
+    /// The most bytes, about.
+    pub(super) bytes: u64,
+}
+
+impl LogBounds {
+    pub(super) fn of(limits: &RunLimits) -> Self {
+        Self {
+            events: limits.log_events,
+            bytes: limits.log_bytes,
+        }
+    }
 }
 
 impl RunLog {
@@ -73,6 +99,7 @@ impl RunLog {
         live: Arc<LiveRun>,
         last: u64,
         patience: Duration,
+        bounds: LogBounds,
     ) -> Self {
         Self {
             store,
@@ -87,7 +114,29 @@ impl RunLog {
             failed: Arc::default(),
             turn: Arc::new(Semaphore::new(1)),
             patience,
+            bounds,
+            bytes: 0,
         }
+    }
+
+    /// Counts what the log has already.
+    pub(super) fn count<'a>(&mut self, bodies: impl IntoIterator<Item = &'a EventBody>) {
+        let bytes = bodies.into_iter().map(EventBody::bytes);
+        self.bytes = bytes.fold(self.bytes, u64::saturating_add);
+    }
+
+    /// Whether it may become larger. What it has is kept, and the run's end has room.
+    fn check_size(&self) -> Result<(), LogError> {
+        let LogBounds { events, bytes } = self.bounds;
+        if self.bytes > bytes {
+            let why = format!("the run's log grew past {bytes} bytes (runs.log_bytes)");
+            return Err(LogError::Full(why));
+        }
+        if self.next > events {
+            let why = format!("the run's log grew past {events} events (runs.log_events)");
+            return Err(LogError::Full(why));
+        }
+        Ok(())
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -134,10 +183,15 @@ impl RunLog {
         if bodies.is_empty() {
             return Ok(());
         }
+        self.count(&bodies);
         self.unsettled = self.number(bodies);
         self.change = change;
         self.queue(false).await;
-        Ok(())
+        match self.change {
+            Change::None => self.check_size(),
+            // The run has another state with these.
+            Change::Begins(_) | Change::Awaits(_) => Ok(()),
+        }
     }
 
     /// Waits until all that was queued is committed. What could not be written is written

@@ -93,6 +93,10 @@ pub struct RunLimits {
     pub timeout: Duration,
     /// How many earlier messages a model is shown.
     pub history_messages: u32,
+    /// The most events of a run.
+    pub log_events: u64,
+    /// The largest log of a run, in bytes; about, pieces take little more than their text.
+    pub log_bytes: u64,
     /// The longest answer, in bytes.
     pub answer_bytes: usize,
     /// How many events of a live run are kept in memory.

@@ -102,6 +102,7 @@ impl Runner {
         let text = checkpoint.answer.text();
         live.seed(checkpoint.last, text, kept.text().len());
         let mut ending = Ending::new(self, who, run, &input, before, live, checkpoint.answer);
+        ending.log.count(log.iter().map(|event| &event.body));
         ending.run.usage = checkpoint.usage;
         ending.run.cost = checkpoint.cost;
         ending.run.last_sequence = checkpoint.last;

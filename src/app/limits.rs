@@ -13,6 +13,8 @@ pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimi
         timeout: Duration::from_secs(settings.timeout_s),
         history_messages: settings.history_messages,
         answer_bytes: settings.answer_bytes,
+        log_events: settings.log_events,
+        log_bytes: settings.log_bytes,
         tail_events: settings.tail_events,
         lease: Duration::from_secs(settings.lease_s),
         idempotency_ttl: Duration::from_secs(settings.idempotency_ttl_s),

@@ -136,6 +136,8 @@ sections! {
         timeout_s: u64,
         history_messages: u32,
         answer_bytes: usize,
+        log_events: u64,
+        log_bytes: u64,
         tail_events: usize,
         lease_s: u64,
         idempotency_ttl_s: u64,
@@ -193,6 +195,7 @@ sections! {
         variables_nesting: usize,
         variables_values: usize,
         errors: usize,
+        response_bytes: usize,
     }
 
     /// Who may call.

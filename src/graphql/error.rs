@@ -80,9 +80,12 @@ pub struct ApiError {
 impl ApiError {
     /// An error that the client caused.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // It may repeat what the client sent, and there may be one for each field.
+        shorten(&mut message, OWN_MESSAGE_BYTES);
         Self {
             code,
-            message: message.into(),
+            message,
             field: None,
             run: None,
             current_version: None,
@@ -299,6 +302,9 @@ impl From<FollowError> for ApiError {
 /// that the client chose.
 const MESSAGE_BYTES: usize = 200;
 
+/// The longest message of an error of this API, in bytes.
+const OWN_MESSAGE_BYTES: usize = 1_000;
+
 /// Logs what a response's errors hide, under the request's id, and gives every error that
 /// the executor itself made its code. Of more than `most` errors the rest is only counted.
 pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str, most: usize) {
@@ -333,7 +339,7 @@ pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str, m
                 "GRAPHQL_VALIDATION_FAILED"
             };
             extensions.set("code", Value::from(code));
-            shorten(&mut error.message);
+            shorten(&mut error.message, MESSAGE_BYTES);
         }
     }
     if let Some(omitted) = response.errors.len().checked_sub(most).filter(|n| *n > 0) {
@@ -343,9 +349,9 @@ pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str, m
     }
 }
 
-fn shorten(message: &mut String) {
-    if message.len() > MESSAGE_BYTES {
-        let mut end = MESSAGE_BYTES;
+fn shorten(message: &mut String, most: usize) {
+    if message.len() > most {
+        let mut end = most;
         while !message.is_char_boundary(end) {
             end -= 1;
         }

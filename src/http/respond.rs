@@ -19,7 +19,7 @@ use super::accept::MediaType;
 use super::admit::{Complexity, Kind, Operation};
 use super::request_id::RequestId;
 use crate::graphql::loader::{in_turns, stream_in_turns};
-use crate::graphql::{Code, error};
+use crate::graphql::{Code, ResponseBytes, error};
 
 /// Executes a query or mutation. Never fails: whatever happens is a response.
 pub(super) async fn execute(
@@ -39,7 +39,13 @@ pub(super) async fn execute(
         Ok(Err(_)) => panicked(id),
         Err(_) => coded(Code::Unavailable, "the request took too long", id),
     };
-    finish(server, response, operation.complexity, id)
+    finish(
+        server,
+        response,
+        operation.complexity,
+        &operation.budget,
+        id,
+    )
 }
 
 /// What a client may see of a response, and what it has asked to see beside it.
@@ -47,8 +53,10 @@ fn finish(
     server: &Server,
     mut response: GraphqlResponse,
     complexity: Option<Complexity>,
+    budget: &ResponseBytes,
     id: &RequestId,
 ) -> GraphqlResponse {
+    budget.settle(&mut response);
     if !response.errors.is_empty() {
         error::settle(&mut response, &id.0, server.transport.errors);
     }
@@ -156,6 +164,7 @@ pub(super) fn execute_stream(
     let Operation {
         request,
         complexity,
+        budget,
         ..
     } = operation;
     let responses = stream_in_turns(server.schema.execute_stream(request));
@@ -163,7 +172,7 @@ pub(super) fn execute_stream(
         .catch_unwind()
         .map(move |response| {
             let response = response.unwrap_or_else(|_| panicked(&id));
-            finish(&server, response, complexity, &id)
+            finish(&server, response, complexity, &budget, &id)
         })
         .boxed()
 }

@@ -46,6 +46,8 @@ fn limits(tail_events: usize) -> RunLimits {
         queued: 1,
         timeout: Duration::from_secs(1),
         history_messages: 1,
+        log_events: 1_000_000,
+        log_bytes: 1_000_000_000,
         answer_bytes: 1,
         tail_events,
         lease: Duration::from_secs(30),

@@ -27,6 +27,7 @@ impl Settings {
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
         self.check_care()?;
+        self.check_sizes()?;
         self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
@@ -82,6 +83,18 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        let sizes = [
+            ("limits.response_bytes", self.limits.response_bytes as u64),
+            ("runs.log_events", self.runs.log_events),
+            ("runs.log_bytes", self.runs.log_bytes),
+        ];
+        match sizes.iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+            None => Ok(()),
+        }
     }
 
     fn check_http_sizes(&self) -> Result<(), ConfigError> {

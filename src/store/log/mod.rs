@@ -1,6 +1,7 @@
 //! The event log of every run.
 
 mod compact;
+mod pieces;
 mod rows;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Principal, Run, RunEvent, RunId};
 
 use compact::Log;
+pub(crate) use pieces::Packed;
 pub(crate) use rows::{FOLLOWS_LOG, HAS_RUN, LogGroupRow, encode_events, log_end};
 use rows::{append_following, decode_events};
 
