@@ -27,7 +27,7 @@ use crate::config::{
 };
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, Server};
+use crate::http::{self, Connections, InFlight, Server};
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
@@ -120,13 +120,12 @@ impl App {
             limits,
             file_fetch(&settings.limits, tools.files),
         );
-        let api_limits = api_limits(settings);
         let registry = Arc::clone(&tools.registry);
         let api = Api::new(
             Arc::clone(&store),
             Arc::clone(&runner),
             registry,
-            api_limits,
+            api_limits(settings),
         );
         let schema = graphql::build(api);
         tools::operations::validate(&tools.operations, &schema).await?;
@@ -142,6 +141,7 @@ impl App {
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
             streams: Arc::default(),
+            in_flight: Arc::new(InFlight::new(settings.http.in_flight_bytes)),
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),
         });

@@ -44,6 +44,7 @@ sections! {
         connections: usize,
         head_timeout_ms: u64,
         head_bytes: u32,
+        in_flight_bytes: usize,
         body_limit_bytes: usize,
         body_timeout_ms: u64,
         query_timeout_ms: u64,

@@ -51,6 +51,7 @@ mod hostile;
 mod hosts;
 mod http_tools;
 mod idempotency;
+mod in_flight;
 mod interrupts;
 mod interrupts_bounds;
 mod interrupts_inbox;

@@ -26,8 +26,8 @@ impl Settings {
     /// Refuses what no part of the server could work with.
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
-        self.check_care()?;
         self.check_sizes()?;
+        self.check_care()?;
         self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
@@ -98,6 +98,19 @@ impl Settings {
     }
 
     fn check_http_sizes(&self) -> Result<(), ConfigError> {
+        let largest = self
+            .http
+            .body_limit_bytes
+            .max(self.http.websocket_message_bytes);
+        if self.http.in_flight_bytes / 4 < largest {
+            return Err(ConfigError::invalid(
+                "http.in_flight_bytes",
+                format!(
+                    "at least four times {largest}, the larger of http.body_limit_bytes and \
+                     http.websocket_message_bytes"
+                ),
+            ));
+        }
         if self.http.head_bytes < LEAST_HEAD_BYTES {
             return Err(ConfigError::invalid(
                 "http.head_bytes",

@@ -11,6 +11,7 @@ use super::running::{Refused, Running, Ticket};
 use super::writer::Frame;
 use crate::http::Server;
 use crate::http::admit::Operation as Admitted;
+use crate::http::in_flight::Held;
 use crate::http::open::StreamToken;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
@@ -44,6 +45,7 @@ impl Operations {
         id: &str,
         admitted: Admitted,
         request_id: RequestId,
+        request: Held,
     ) -> Result<(), Refused> {
         let limit = self.server.transport.websocket_operations;
         let replaces = self.protocol.replaces();
@@ -55,6 +57,7 @@ impl Operations {
                 protocol: self.protocol,
                 frames: self.frames.clone(),
                 _open: self.server.streams.stream(),
+                _request: request,
             };
             tokio::spawn(watched(task, operation.run(responses))).abort_handle()
         })
@@ -82,6 +85,8 @@ struct Operation {
     protocol: Protocol,
     frames: Outbox,
     _open: StreamToken,
+    /// Its request is in memory as long as it runs.
+    _request: Held,
 }
 
 impl Operation {
