@@ -49,7 +49,7 @@ impl Evaluator {
         match &self.0 {
             Way::Workers(pool) => pool.run(tenant, &job).await,
             #[cfg(test)]
-            Way::InProcess => super::perform::Performer::default().perform(&job).result(),
+            Way::InProcess => on_a_stack_of_its_own(&job).result(),
         }
     }
 
@@ -233,6 +233,16 @@ impl Evaluator {
         let job = Job::Calculate { expression };
         text(self.run(&who.tenant, job).await?)
     }
+}
+
+/// As in a worker: some jobs recurse.
+#[cfg(test)]
+fn on_a_stack_of_its_own(job: &Job<'_>) -> Reply {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(64 << 20);
+        let done = thread.spawn_scoped(scope, || super::perform::Performer::default().perform(job));
+        done.unwrap().join().unwrap()
+    })
 }
 
 /// The tenant whose job it is; tenants share the workers fairly.

@@ -6,7 +6,7 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 39] = [
+const SHOWN: [&str; 40] = [
     "agents.default",
     "agents.folder",
     "auth.keys.name",
@@ -16,6 +16,7 @@ const SHOWN: [&str; 39] = [
     "auth.keys.tenant",
     "documents.manifest",
     "documents.trusted_documents",
+    "evaluation.program",
     "http.address",
     "http.cors_origins",
     "http.hosts",
