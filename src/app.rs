@@ -199,7 +199,13 @@ impl App {
         let serving = http::serve(self.listener, router, self.connections, closing.clone());
         let mut serving = tokio::spawn(serving);
         self.server.ready.store(true, Ordering::Release);
-        tracing::info!(address = %self.address, "serving");
+        tracing::info!(
+            address = %self.address,
+            model = self.default_models.first(),
+            needs_key = self.server.authenticator.needs_key(),
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
 
         tokio::select! {
             () = stop => {}

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App, Ended, StartError};
-use crate::config::{Settings, Sources};
+use crate::config::{LogFormat, Settings, Sources, TelemetrySettings};
 use crate::{graphql, telemetry};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
@@ -70,8 +70,15 @@ impl Cli {
             say(graphql::sdl().trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let settings = Settings::load(&Sources::of_process(self.config))?;
-        match self.command.unwrap_or(Command::Serve) {
+        let settings = Settings::load(&Sources::of_process(self.config));
+        let command = self.command.unwrap_or(Command::Serve);
+        if settings.is_err() && matches!(command, Command::Serve) {
+            // A log is all that a server writes, also of settings that say nothing of it.
+            let (log, format) = ("info".to_owned(), LogFormat::Auto);
+            telemetry::start(&TelemetrySettings { log, format })?;
+        }
+        let settings = settings?;
+        match command {
             Command::Serve => return serve(&settings).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
@@ -98,13 +105,17 @@ impl Cli {
 
 async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
+    telemetry::log_panics();
     let app = App::start(settings).await?;
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
     let mut hang_up = signal(SignalKind::hangup())?;
-    say(&welcome(&app, settings.http.graphiql))?;
+    // Elsewhere there is nothing but the log, which has the address, too.
+    if io::stdout().is_terminal() {
+        say(&welcome(&app, settings.http.graphiql))?;
+    }
     let files = app.agent_files();
     let reload = async move {
         while hang_up.recv().await.is_some() {

@@ -157,7 +157,7 @@ impl Execution {
     /// Makes the run and ends it, whatever happens.
     pub(super) async fn run(mut self, begin: Begin, place: Option<Place>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
-        let span = tracing::info_span!("run", run = %id, agent = %self.agent.name);
+        let span = self.ending.live.span().clone();
         // Kept until the run is no longer live: nobody goes on with it or ends it before.
         let mut turn = None;
         async {
@@ -185,10 +185,7 @@ impl Execution {
                 Err(Stop::Cancelled) => RunEnd::Cancelled,
                 // It was told to wait, above.
                 Err(Stop::AwaitsInput(_)) => RunEnd::Failed(internal()),
-                Err(Stop::Failed(error)) => {
-                    tracing::warn!(code = ?error.code, "run failed: {}", error.message);
-                    RunEnd::Failed(error)
-                }
+                Err(Stop::Failed(error)) => RunEnd::Failed(error),
                 Err(Stop::Released) => return self.ending.checkpoint().await,
                 Err(Stop::Lost) => {
                     tracing::warn!("another server has the run");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::bus::LiveRun;
 use crate::domain::time::{Timestamp, now};
@@ -182,7 +183,7 @@ impl RunLog {
             match &outcome {
                 Ok(()) => live.publish(&committed),
                 Err(error) => {
-                    tracing::warn!(run = %live.id(), %error, "events were not written");
+                    log_failure(live.span(), error, "events were not written");
                     broken.store(true, Ordering::Release);
                     failed.notify_one();
                 }
@@ -206,7 +207,7 @@ impl RunLog {
             mends_log,
         };
         if let Err(error) = self.store.append_events(new, done).await {
-            tracing::warn!(run = %self.live.id(), %error, "events were not queued");
+            log_failure(self.live.span(), &error, "events were not queued");
             self.broken.store(true, Ordering::Release);
             self.failed.notify_one();
         }
@@ -241,6 +242,14 @@ impl RunLog {
             .iter()
             .map(|event| event.body.clone())
             .collect())
+    }
+}
+
+/// While the database is away that is said once for all runs (`store/outage`).
+fn log_failure(span: &Span, error: &StoreError, failed: &str) {
+    match error {
+        StoreError::Unavailable(_) => tracing::debug!(parent: span, %error, "{failed}"),
+        _ => tracing::warn!(parent: span, %error, "{failed}"),
     }
 }
 

@@ -24,6 +24,7 @@ mod recover;
 mod room;
 mod rules;
 mod session;
+mod span;
 mod spending;
 mod start;
 mod steps;

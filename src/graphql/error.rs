@@ -307,9 +307,9 @@ pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str, m
                 .as_ref()
                 .and_then(|e| e.get("code").cloned());
             if let Some(fault) = fault.downcast_ref::<Fault>() {
-                tracing::error!(request = request_id, path = ?error.path, %fault, "request failed");
+                tracing::error!(request_id, path = ?error.path, %fault, "request failed");
             } else {
-                tracing::error!(request = request_id, path = ?error.path, "request failed");
+                tracing::error!(request_id, path = ?error.path, "request failed");
             }
             let extensions = error.extensions.get_or_insert_default();
             extensions.set("requestId", request_id);

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::calls::{CallDelta, CallError, ToolCalls};
 use super::fault::{Fault, Redaction};
 use super::sse::SseError;
@@ -27,6 +29,9 @@ impl From<SseError> for ReadError {
 /// The parts of an answer that have been decoded and not been taken.
 pub(super) struct Parts {
     provider: Arc<str>,
+    /// The attempt's: the parts are read outside of it, because entering a span costs more
+    /// than most parts do.
+    span: Span,
     redaction: Redaction,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
@@ -38,10 +43,12 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// No parts yet. The name of the provider and the redaction are for the log.
+    /// No parts yet, within the span of the attempt. The name of the provider and the redaction
+    /// are for the log.
     pub(super) fn new(provider: Arc<str>, redaction: Redaction) -> Self {
         Self {
             provider,
+            span: Span::current(),
             redaction,
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
@@ -53,6 +60,11 @@ impl Parts {
 
     pub(super) fn provider(&self) -> &str {
         &self.provider
+    }
+
+    /// The span of what is logged of the answer.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Takes the oldest part.
@@ -164,7 +176,7 @@ impl Parts {
 
     /// An error inside an answer that began well.
     pub(super) fn fault(&mut self, fault: &Fault) -> ReadError {
-        fault.log(&self.provider, 200, &self.redaction);
+        fault.log(&self.span, &self.provider, 200, &self.redaction);
         // A reason that came before is void: the provider takes its answer back.
         self.finish = None;
         ReadError::Told(fault.in_stream())
@@ -173,6 +185,7 @@ impl Parts {
     /// Logs where, not what: serde's messages repeat the text that they stumbled over.
     pub(super) fn unreadable(&self, error: &serde_json::Error) -> ReadError {
         tracing::warn!(
+            parent: &self.span,
             provider = &*self.provider,
             kind = ?error.classify(),
             column = error.column(),
@@ -182,7 +195,7 @@ impl Parts {
     }
 
     fn broken_call(&self, error: CallError) -> LlmError {
-        tracing::warn!(provider = &*self.provider, %error, "a model's tool calls cannot be read");
+        tracing::warn!(parent: &self.span, provider = &*self.provider, %error, "a model's tool calls cannot be read");
         LlmError::Protocol
     }
 }

@@ -53,6 +53,7 @@ mod interrupts_outlast;
 mod interrupts_stop;
 mod last_event_id;
 mod layers;
+mod logs;
 mod mcp;
 mod multipart;
 mod on_active_run;

@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod faulty;
 pub(crate) mod hostile;
+pub(crate) mod logs;
 pub(crate) mod multipart;
 pub(crate) mod outage;
 pub(crate) mod pages;

@@ -85,14 +85,14 @@ impl Process {
 
     /// Waits until it says where it listens.
     pub(crate) async fn ready(&mut self) {
-        self.address = eventually("the server's first line", async || {
+        self.address = eventually("the server to serve", async || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("it ended with {status}: {}", self.log());
             }
-            let said = self.said.lock().unwrap();
-            let (_, rest) = said.split_once("http://")?;
-            let (address, _) = rest.split_once("/graphql")?;
-            Some(address.to_owned())
+            let log = self.log.lock().unwrap();
+            let mut lines = log.lines().filter(|line| line.contains("\"serving\""));
+            let line: serde_json::Value = serde_json::from_str(lines.next()?).ok()?;
+            line["address"].as_str().map(str::to_owned)
         })
         .await;
     }
@@ -149,6 +149,11 @@ impl Process {
         let child = &mut self.child;
         let status = eventually("the process's end", async || child.try_wait().unwrap()).await;
         status.code()
+    }
+
+    /// What it has written to standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
 
     /// What it has logged so far.

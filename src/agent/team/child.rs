@@ -130,6 +130,7 @@ impl Execution {
                     ..RunOptions::default()
                 },
                 headers: self.headers.clone(),
+                request_id: ending.run.options.request_id.clone(),
                 input: RunInput::AfterHead,
                 parent: Some(ParentRun {
                     run: ending.run.id,

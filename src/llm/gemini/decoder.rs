@@ -75,7 +75,7 @@ impl Decoder {
             }
             Some((reason, None)) => {
                 let provider = parts.provider();
-                tracing::warn!(provider, ?reason, "a model's answer cannot be used");
+                tracing::warn!(parent: parts.span(), provider, ?reason, "a model's answer cannot be used");
                 Err(ReadError::Told(LlmError::Protocol))
             }
         }
