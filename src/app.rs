@@ -24,7 +24,7 @@ use crate::bus::Bus;
 use crate::config::{AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, ms};
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, Server};
+use crate::http::{self, Connections, Readiness, Server};
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
@@ -51,6 +51,15 @@ pub enum Ended {
     Left(usize),
 }
 
+/// How a server is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Starts are refused at once: nobody else has to hear of it first.
+    Now,
+    /// Readiness is off for `http.shutdown_delay_ms` before starts are refused.
+    Announced,
+}
+
 /// A server that listens.
 pub struct App {
     listener: TcpListener,
@@ -61,6 +70,7 @@ pub struct App {
     /// Kept, and ended with the server.
     mcp: McpKeepers,
     connections: Connections,
+    shutdown_delay: Duration,
     drain_timeout: Duration,
     /// `provider/model` of agents that name none, in the order in which they are asked.
     default_models: Vec<String>,
@@ -134,6 +144,7 @@ impl App {
             authenticator,
             store: Arc::clone(&store),
             models,
+            readiness: Readiness::default(),
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
             streams: Arc::default(),
@@ -153,6 +164,7 @@ impl App {
                 // The stream has its own, gentler end before.
                 write_timeout: ms(settings.http.stream_stall_timeout_ms) * 2,
             },
+            shutdown_delay: ms(settings.http.shutdown_delay_ms),
             drain_timeout: ms(settings.http.drain_timeout_ms),
             default_models,
             agents_folder: settings.agents.folder.clone(),
@@ -189,9 +201,9 @@ impl App {
         http::router(Arc::clone(&self.server))
     }
 
-    /// Serves until `stop`, then drains: readiness off, no new runs, active runs get their
-    /// time, the rest is left to the next server, streams end, pools close.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
+    /// Serves until `stop`, then drains: readiness off, after a delay if so asked no new runs,
+    /// active runs get their time, the rest is left to the next server, streams end, pools close.
+    pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
         let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
         let closing = CancellationToken::new();
@@ -207,11 +219,19 @@ impl App {
             "serving"
         );
 
-        tokio::select! {
-            () = stop => {}
+        let stop = tokio::select! {
+            stop = stop => stop,
             ended = &mut serving => return Err(StartError::Serve(flat(ended))),
-        }
+        };
         self.server.ready.store(false, Ordering::Release);
+        if stop == Stop::Announced && !self.shutdown_delay.is_zero() {
+            let delay_ms = u64::try_from(self.shutdown_delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(delay_ms, "not ready any more; starts are still taken");
+            tokio::select! {
+                () = tokio::time::sleep(self.shutdown_delay) => {}
+                ended = &mut serving => return Err(StartError::Serve(flat(ended))),
+            }
+        }
         tracing::info!(runs = self.runner.bus().len(), "stopping");
         let left = self.runner.drain(self.drain_timeout).await;
         // Every stream ends by itself now, with its run's last events or with where to go on. One

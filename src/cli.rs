@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, App, Ended, StartError};
+use crate::app::{self, App, Ended, StartError, Stop};
 use crate::config::{LogFormat, Settings, Sources, TelemetrySettings};
 use crate::{graphql, telemetry};
 
@@ -53,8 +53,12 @@ enum Command {
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
-    /// Ask the server on this machine whether it is ready; for container health checks
-    Health,
+    /// Ask the server on this machine whether it is ready
+    Health {
+        /// Ask whether it is alive: for health checks that restart what fails them
+        #[arg(long)]
+        live: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,7 +100,7 @@ impl Cli {
                     say(&format!("{}: ok", spec.name))?;
                 }
             }
-            Command::Health => return Ok(health(&settings).await),
+            Command::Health { live } => return Ok(health(&settings, live).await),
             Command::Schema => {}
         }
         Ok(ExitCode::SUCCESS)
@@ -126,10 +130,11 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Erro
     };
     let (told, mut again) = tokio::sync::watch::channel(false);
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let stop = tokio::select! {
+            _ = terminate.recv() => Stop::Announced,
+            // Of a person at a terminal, who is waiting.
+            _ = interrupt.recv() => Stop::Now,
+        };
         told.send_replace(true);
         // Kept until the end, to be able to hear a second signal.
         tokio::spawn(async move {
@@ -139,6 +144,7 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Erro
             }
             told.send_replace(false);
         });
+        stop
     };
     let at_once = async {
         let both = async {
@@ -187,7 +193,7 @@ fn welcome(app: &App, graphiql: bool) -> String {
     lines.join("\n")
 }
 
-async fn health(settings: &Settings) -> ExitCode {
+async fn health(settings: &Settings, live: bool) -> ExitCode {
     let ip = match settings.http.address {
         // What listens everywhere listens here too.
         ip if ip.is_unspecified() && ip.is_ipv4() => IpAddr::from([127, 0, 0, 1]),
@@ -195,8 +201,9 @@ async fn health(settings: &Settings) -> ExitCode {
         ip => ip,
     };
     let url = format!(
-        "http://{}/health/ready",
-        SocketAddr::new(ip, settings.http.port)
+        "http://{}/health/{}",
+        SocketAddr::new(ip, settings.http.port),
+        if live { "live" } else { "ready" },
     );
     let client = crate::llm::http_client(&crate::llm::HttpSettings {
         connect_timeout: Duration::from_secs(2),

@@ -96,21 +96,24 @@ impl From<LlmError> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Unavailable(_) = error {
+            // The log has the outage, and the run's end says that it was one.
+            return Self::Failed(outage());
+        }
         tracing::error!(%error, "the run cannot go on");
-        Self::Failed(match error {
-            StoreError::Unavailable(_) => outage(),
-            _ => internal(),
-        })
+        Self::Failed(internal())
     }
 }
 
 impl From<LogError> for Stop {
     fn from(error: LogError) -> Self {
-        tracing::error!(%error, "the run cannot go on");
         match error {
             LogError::Lost => Self::Lost,
             LogError::Outage(_) => Self::Failed(outage()),
-            LogError::Refused(_) => Self::Failed(internal()),
+            LogError::Refused(_) => {
+                tracing::error!(%error, "the run cannot go on");
+                Self::Failed(internal())
+            }
         }
     }
 }

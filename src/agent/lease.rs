@@ -14,6 +14,7 @@ use crate::domain::time::{Timestamp, now};
 use crate::domain::{EventBody, Principal, Run, RunEvent};
 use crate::store::StoreError;
 
+use super::outage::log_trouble;
 use super::{LOG_PAGE, Runner};
 
 /// How many expired runs are taken up at once.
@@ -47,25 +48,31 @@ impl Runner {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
+            let health = self.store.health();
+            let failures = health.outage().total();
             if let Err(error) = self.renew().await {
-                tracing::error!(%error, "leases were not renewed");
+                log_trouble(&self.store, &error, "leases were not renewed");
             }
             let at = expired_at.unwrap_or_else(now);
             match self.take_up_expired(at, &mut left).await {
                 Ok(()) => expired_at = None,
-                Err(error) => tracing::error!(%error, "expired runs were not taken up"),
+                Err(error) => log_trouble(&self.store, &error, "expired runs were not taken up"),
             }
             if let Err(error) = self.take_up_orphans().await {
-                tracing::error!(%error, "runs that nobody makes were not taken up");
+                log_trouble(&self.store, &error, "runs that nobody makes were not taken up");
             }
             if let Err(error) = self.expire_interrupts().await {
-                tracing::error!(%error, "interrupts did not expire");
+                log_trouble(&self.store, &error, "interrupts did not expire");
             }
             if let Err(error) = self.forget_keys().await {
-                tracing::error!(%error, "expired idempotency keys were not removed");
+                log_trouble(&self.store, &error, "expired idempotency keys were not removed");
             }
             if let Err(error) = self.compact_logs().await {
-                tracing::error!(%error, "old logs were not compacted");
+                log_trouble(&self.store, &error, "old logs were not compacted");
+            }
+            // Of the writer's own failures only the writer knows the end.
+            if health.outage().total() == failures && !health.has_failed() {
+                health.outage().recovered();
             }
         }
     }
@@ -94,7 +101,7 @@ impl Runner {
             for (who, run) in next.drain(..) {
                 tried.insert(run.id);
                 if let Err(error) = self.take_up(who.clone(), run.clone()).await {
-                    tracing::error!(run = %run.id, %error, "a run was not taken up");
+                    log_trouble(&self.store, &error, "a run was not taken up");
                     left.push((who, run));
                 }
             }

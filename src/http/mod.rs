@@ -32,6 +32,7 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
+pub use health::Readiness;
 pub use open::OpenStreams;
 pub use serve::{Connections, serve};
 
@@ -62,6 +63,8 @@ pub struct Transport {
     pub graphiql: bool,
     /// How often a quiet stream carries a keep-alive.
     pub keep_alive: Duration,
+    /// How long the database may take for what readiness asks of it.
+    pub ready_timeout: Duration,
     /// How long the client of an event stream may leave it unread.
     pub stream_stall_timeout: Duration,
     /// How many event streams one caller may have open.
@@ -96,6 +99,8 @@ pub struct Server {
     pub store: SharedStore,
     /// Asked for readiness.
     pub models: Models,
+    /// How the database was when it was asked last.
+    pub readiness: Readiness,
     /// What is open.
     pub streams: Arc<OpenStreams>,
     /// The headers of callers that tools pass on.

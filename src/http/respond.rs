@@ -51,7 +51,8 @@ fn finish(
     id: &RequestId,
 ) -> GraphqlResponse {
     if !response.errors.is_empty() {
-        error::settle(&mut response, &id.0, server.transport.errors);
+        let outage = |why: &str| server.store.health().outage().failed(&why);
+        error::settle(&mut response, &id.0, server.transport.errors, outage);
     }
     if let Some(complexity) = complexity
         && let Ok(complexity) = async_graphql::to_value(complexity)

@@ -12,11 +12,13 @@ pub(crate) mod error;
 pub(crate) mod files;
 mod gather;
 pub(crate) mod group;
+pub(crate) mod health;
 pub(crate) mod interrupts;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod memories;
 pub(crate) mod messages;
+mod outage;
 pub(crate) mod pools;
 pub mod postgres;
 pub(crate) mod queries;
@@ -38,10 +40,12 @@ pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
 };
+pub use health::StoreHealth;
 pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use log::EventLog;
 pub use memories::MemoryStore;
 pub use messages::{BranchRange, Kin, MessageStore, UNPLACED};
+pub use outage::Outage;
 pub use runs::{RunStore, SessionUsage};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};
 pub use summaries::SummaryStore;
@@ -84,6 +88,20 @@ pub type SharedStore = Arc<dyn Store>;
 pub trait Maintenance: Send + Sync {
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Writes something of no meaning by way of the group commit, as runs are written. Callers
+    /// that come while one is under way share it.
+    ///
+    /// # Errors
+    /// Those that the start of a run would meet.
+    async fn heartbeat(&self) -> Result<(), StoreError>;
+
+    /// Checks that no other client of the database holds a lock that keeps runs from being
+    /// written. Waits for such a lock for a second at most.
+    async fn check_tables(&self) -> Result<(), StoreError>;
+
+    /// How the writer is.
+    fn health(&self) -> Arc<StoreHealth>;
 
     /// Whether no other process used the database when this one opened it, so that every
     /// active run in it is left over from one that is gone.

@@ -38,7 +38,7 @@ where
         line.set("level", metadata.level().as_str());
         let mut own = Line::default();
         event.record(&mut own);
-        line.set(MESSAGE, own.take(MESSAGE).unwrap_or_default());
+        line.set(MESSAGE, own.take(MESSAGE).unwrap_or_else(|| "".into()));
         // Events of the `log` crate have their target in a field.
         let target = own.take("log.target");
         line.set("target", target.unwrap_or_else(|| metadata.target().into()));

@@ -21,6 +21,7 @@ export async function startServer(settings) {
     PATH: process.env.PATH,
     HOME: folder,
     PORT: '0',
+    TALKGRAPH_HTTP__SHUTDOWN_DELAY_MS: '0',
     TALKGRAPH_AGENTS__FOLDER: here('agents'),
     TALKGRAPH_AGENTS__DEFAULT: ownAgent,
     TALKGRAPH_MODELS__EMBEDDED__PATH: here('../../models/smollm2-135m-instruct-q4_1.gguf'),

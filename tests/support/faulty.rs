@@ -14,7 +14,7 @@ use talkgraph::store::{
     AgentChange, AgentStore, Answered, BranchRange, EventLog, FileStore, FinishedRun,
     InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents,
     NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange, SessionCursor,
-    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, SummaryStore,
+    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, StoreHealth, SummaryStore,
     Turn, TurnRequest, VersionCursor,
 };
 
@@ -158,8 +158,11 @@ delegate! {
     }
     Maintenance {
         fn ping() -> Outcome<()>;
+        fn heartbeat() -> Outcome<()>;
+        fn check_tables() -> Outcome<()>;
         fn close() -> ();
         told fn was_alone() -> bool;
         told fn is_shared() -> bool;
+        told fn health() -> Arc<StoreHealth>;
     }
 }

@@ -26,6 +26,8 @@ pub(crate) fn program(folder: &Path, arguments: &[&str], settings: &[(&str, &str
         .current_dir(folder)
         .env_clear()
         .env(variable("http.port"), "0")
+        // Where nobody looks at readiness there is nothing to wait for.
+        .env(variable("http.shutdown_delay_ms"), "0")
         .env(variable("store.url"), store)
         .env(variable("agents.folder"), repository("agents"))
         // A port that nobody listens on; a provider that is there sets its own.

@@ -185,7 +185,13 @@ impl Asked {
                     Some(FollowError::Stopping { .. }) => std::future::pending().await,
                     Some(FollowError::TooSlow { .. }) => {}
                     Some(error) => {
-                        tracing::warn!(child = %run, %error, "the child run cannot be followed");
+                        let health = self.runner.store.health();
+                        match &error {
+                            FollowError::Store(error) if health.outage().note(error) => {}
+                            _ => {
+                                tracing::warn!(child = %run, %error, "the child run cannot be followed");
+                            }
+                        }
                         pauses.pause().await;
                     }
                 }

@@ -80,14 +80,18 @@ impl Patience {
         self.doubt.is_there()
     }
 
-    /// Whether a connection that comes back to the pool can be used again. The pool itself
+    /// Whether a connection that comes back to the pool can be used again: it answers, and is
+    /// not of a time in which the database was read-only, which it would be for ever. The pool itself
     /// would wait for its answer without an end, and have one connection less meanwhile.
     pub(super) async fn trusts(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if !self.is_in_doubt() {
             return Ok(());
         }
-        match tokio::time::timeout(PROBE_TIMEOUT, connection.ping()).await {
-            Ok(answer) => answer,
+        let asked = sqlx::query_scalar("SELECT current_setting('default_transaction_read_only')");
+        let asked = asked.fetch_one(connection);
+        match tokio::time::timeout(PROBE_TIMEOUT, asked).await {
+            Ok(Ok("on")) => Err(sqlx::Error::PoolClosed),
+            Ok(answer) => answer.map(drop),
             Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
         }
     }

@@ -5,6 +5,7 @@
 mod agents;
 mod files;
 mod fork;
+mod heartbeat;
 mod interrupts;
 mod keys;
 mod memories;
@@ -17,6 +18,7 @@ mod turns;
 pub(crate) use agents::*;
 pub(crate) use files::*;
 pub(crate) use fork::*;
+pub(crate) use heartbeat::*;
 pub(crate) use interrupts::*;
 pub(crate) use keys::*;
 pub(crate) use memories::*;

@@ -4,6 +4,7 @@ mod backup;
 mod checkpoint;
 mod committer;
 mod dialect;
+mod identity;
 mod messages;
 mod presence;
 mod recent;
@@ -11,6 +12,7 @@ mod sessions;
 mod statements;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +25,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, Transaction};
 use self::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
 use self::committer::SqliteCommitter;
 pub use backup::{BackupError, backup};
+use identity::Identity;
 use presence::Presence;
 use recent::Recent;
 
@@ -30,7 +33,7 @@ use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
 use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings};
+use super::{BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth, WriterSettings};
 use crate::domain::{Message, PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -65,6 +68,7 @@ pub struct SqliteStore {
     writer: Writer,
     presence: Presence,
     checkpoints: Checkpoints,
+    identity: Arc<Identity>,
 }
 
 impl SqliteStore {
@@ -101,16 +105,23 @@ impl SqliteStore {
             recent::sort_everything(&mut connection).await?;
         }
         drop(connection);
+        let health = Arc::new(StoreHealth::default());
+        let identity = Arc::new(Identity::of(&settings.path, Arc::clone(&health))?);
+        // A connection that comes later must not make another file where this one was.
+        let options = options.create_if_missing(false);
+        writes.set_connect_options(options.clone());
         let checkpoints = Checkpoints::begin(options.clone()).await?;
         let reads = pool(settings.read_connections, settings)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
         let recent = Recent::new(settings.recent);
-        let committer = SqliteCommitter::new(&writes, recent, checkpoints.has_commits());
+        let has_commits = checkpoints.has_commits();
+        let committer = SqliteCommitter::new(&writes, recent, has_commits, Arc::clone(&identity));
         Ok(Self {
             reads,
             writes,
-            writer: Writer::spawn(&settings.writer, committer),
+            writer: Writer::spawn(&settings.writer, committer, health),
+            identity,
             checkpoints,
             presence,
         })
@@ -157,6 +168,7 @@ impl Pools for SqliteStore {
     where
         Sqlite: Fetches<R>,
     {
+        self.identity.recheck()?;
         fetch(&mut *self.reads.acquire().await?, query).await
     }
 
@@ -164,11 +176,17 @@ impl Pools for SqliteStore {
     where
         Sqlite: Fetches<R>,
     {
-        fetch(&mut *self.writes.acquire().await?, query).await
+        self.identity.recheck()?;
+        let rows = fetch(&mut *self.writes.acquire().await?, query).await?;
+        self.identity.check()?;
+        Ok(rows)
     }
 
     async fn execute(&self, query: QueryBuilder<Sqlite>) -> Result<u64, StoreError> {
-        Sqlite::execute(&mut *self.writes.acquire().await?, query).await
+        self.identity.recheck()?;
+        let count = Sqlite::execute(&mut *self.writes.acquire().await?, query).await?;
+        self.identity.check()?;
+        Ok(count)
     }
 
     async fn read_sessions(
@@ -177,6 +195,7 @@ impl Pools for SqliteStore {
         filter: &SessionFilter,
         page: &PageRequest<SessionCursor>,
     ) -> Result<Vec<SessionRow>, StoreError> {
+        self.identity.recheck()?;
         sessions::read_page(&self.reads, who, filter, page).await
     }
 
@@ -185,10 +204,12 @@ impl Pools for SqliteStore {
         who: &Principal,
         ranges: &[BranchRange],
     ) -> Result<Vec<Vec<Message>>, StoreError> {
+        self.identity.recheck()?;
         messages::read_branches(&self.reads, who, ranges).await
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.identity.recheck()?;
         Ok(self.writes.begin_with("BEGIN IMMEDIATE").await?)
     }
 
@@ -197,7 +218,9 @@ impl Pools for SqliteStore {
         transaction: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         // A file does not go away without a word: `busy_timeout` is bound enough.
-        transaction.await
+        let done = transaction.await?;
+        self.identity.check()?;
+        Ok(done)
     }
 
     fn writer(&self) -> &Writer {
@@ -208,8 +231,22 @@ impl Pools for SqliteStore {
 #[async_trait]
 impl Maintenance for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
+        self.identity.recheck()?;
         sqlx::query("SELECT 1").execute(&self.reads).await?;
         Ok(())
+    }
+
+    async fn heartbeat(&self) -> Result<(), StoreError> {
+        self.writer.heartbeat().await
+    }
+
+    async fn check_tables(&self) -> Result<(), StoreError> {
+        // There is one lock, and the heartbeat takes it.
+        Ok(())
+    }
+
+    fn health(&self) -> Arc<StoreHealth> {
+        Arc::clone(self.writer.health())
     }
 
     fn was_alone(&self) -> bool {
