@@ -59,13 +59,21 @@ impl Runner {
                 Err(error) => log_trouble(&self.store, &error, "expired runs were not taken up"),
             }
             if let Err(error) = self.take_up_orphans().await {
-                log_trouble(&self.store, &error, "runs that nobody makes were not taken up");
+                log_trouble(
+                    &self.store,
+                    &error,
+                    "runs that nobody makes were not taken up",
+                );
             }
             if let Err(error) = self.expire_interrupts().await {
                 log_trouble(&self.store, &error, "interrupts did not expire");
             }
             if let Err(error) = self.forget_keys().await {
-                log_trouble(&self.store, &error, "expired idempotency keys were not removed");
+                log_trouble(
+                    &self.store,
+                    &error,
+                    "expired idempotency keys were not removed",
+                );
             }
             if let Err(error) = self.compact_logs().await {
                 log_trouble(&self.store, &error, "old logs were not compacted");

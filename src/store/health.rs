@@ -99,7 +99,11 @@ impl StoreHealth {
 
     fn since(&self, stamp: &AtomicU64) -> Option<Duration> {
         let at = stamp.load(Ordering::Acquire).checked_sub(1)?;
-        Some(self.begun.elapsed().saturating_sub(Duration::from_micros(at)))
+        Some(
+            self.begun
+                .elapsed()
+                .saturating_sub(Duration::from_micros(at)),
+        )
     }
 }
 
@@ -110,7 +114,10 @@ mod tests {
     #[test]
     fn the_age_of_a_write_counts_from_when_it_was_queued() {
         let health = StoreHealth::default();
-        assert_eq!((health.oldest_wait(), health.since_commit()), (Duration::ZERO, None));
+        assert_eq!(
+            (health.oldest_wait(), health.since_commit()),
+            (Duration::ZERO, None)
+        );
         health.takes(health.begun);
         assert!(health.oldest_wait() > Duration::ZERO);
         health.rests();

@@ -87,7 +87,13 @@ impl Writer {
     ) -> Self {
         let (queue, writes) = mpsc::channel(settings.queue);
         let (closing, closed) = mpsc::channel(1);
-        let task = run(committer, writes, closed, settings.clone(), Arc::clone(&health));
+        let task = run(
+            committer,
+            writes,
+            closed,
+            settings.clone(),
+            Arc::clone(&health),
+        );
         let task = tokio::spawn(task);
         Self {
             queue,

@@ -64,6 +64,7 @@ mod persisted;
 mod protocol;
 mod providers;
 mod queue;
+mod ready;
 mod recovered;
 mod recovery;
 mod reload;
@@ -308,5 +309,18 @@ mod postgres_outage {
         lost_answers_are_outlasted,
         an_outage_may_be_too_long,
         readiness_follows_the_database,
+    }
+}
+
+/// A database that takes no writes.
+mod postgres_ready {
+    #[test]
+    fn a_locked_table_is_not_ready() {
+        crate::support::database::on_postgres(crate::ready::a_locked_table_is_not_ready);
+    }
+
+    #[test]
+    fn a_read_only_database_is_not_ready() {
+        crate::support::database::on_postgres(crate::ready::a_read_only_database_is_not_ready);
     }
 }

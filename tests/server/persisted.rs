@@ -221,7 +221,8 @@ async fn a_bad_manifest_stops_the_start() {
         ];
         let output = run(program(folder.path(), &[], &settings)).await;
         assert_eq!(output.code, 1);
-        let line = output.stderr;
+        // The log is JSON, which has its quotes escaped.
+        let line = output.stderr.replace("\\\"", "\"");
         assert!(
             line.contains("documents.manifest") && line.contains(why),
             "{text}: {line}"

@@ -14,8 +14,8 @@ use talkgraph::store::{
     AgentChange, AgentStore, Answered, BranchRange, EventLog, FileStore, FinishedRun,
     InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents,
     NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange, SessionCursor,
-    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, StoreHealth, SummaryStore,
-    Turn, TurnRequest, VersionCursor,
+    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, StoreHealth,
+    SummaryStore, Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.

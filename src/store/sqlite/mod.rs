@@ -33,7 +33,9 @@ use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
 use super::rows::SessionRow;
 use super::writer::Writer;
-use super::{BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth, WriterSettings};
+use super::{
+    BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth, WriterSettings,
+};
 use crate::domain::{Message, PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
