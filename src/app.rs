@@ -189,6 +189,11 @@ impl App {
         }
     }
 
+    /// Its keys, to be replaced while it runs.
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        Arc::clone(&self.server.authenticator)
+    }
+
     /// Whether callers need a key.
     pub fn needs_key(&self) -> bool {
         self.server.authenticator.needs_key()
@@ -277,11 +282,11 @@ async fn listen(settings: &HttpSettings) -> Result<(TcpListener, SocketAddr), St
     Ok((listener, address))
 }
 
-fn authenticator(settings: &AuthSettings) -> Authenticator {
-    Authenticator::new(settings.keys.iter().map(|key| Key {
+fn authenticator(settings: &AuthSettings) -> Arc<Authenticator> {
+    Arc::new(Authenticator::new(settings.keys.iter().map(|key| Key {
         sha256: key.sha256.clone(),
         principal: Principal::new(&key.tenant, &key.owner, &key.name).with_scopes(&key.scopes),
-    }))
+    })))
 }
 
 /// Reads and checks the agent files as the server would at start.

@@ -8,10 +8,10 @@ use axum::http::request::Parts;
 
 use super::Server;
 use super::error::Refusal;
-use crate::domain::Principal;
+use crate::auth::Grant;
 
-/// The principal of a request; refuses the request when there is none.
-pub(super) struct Caller(pub(super) Principal);
+/// The caller of a request; refuses the request when there is none.
+pub(super) struct Caller(pub(super) Grant);
 
 impl FromRequestParts<Arc<Server>> for Caller {
     type Rejection = Refusal;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::accept::MediaType;
 use super::request_id::RequestId;
 use super::respond;
+use crate::auth::AuthError;
 use crate::graphql::Code;
 
 /// How many responses go out in one write when they are ready together.
@@ -66,6 +67,20 @@ fn unread(after: Option<u64>, id: &RequestId) -> Event {
     Event { id: None, response }
 }
 
+/// The error that ends a stream whose key was removed. Nothing can go on with that key.
+fn without_key(id: &RequestId) -> Event {
+    let response = respond::coded(Code::Unauthenticated, &AuthError::Removed.to_string(), id);
+    Event { id: None, response }
+}
+
+/// The reasons for which the server ends a stream before its operation has ended.
+pub(super) struct Ending {
+    /// The server stops.
+    pub(super) stopping: CancellationToken,
+    /// The caller's key is no longer valid.
+    pub(super) removed: CancellationToken,
+}
+
 /// How long a stream waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -80,7 +95,7 @@ pub(super) fn frames(
     format: &'static Format,
     events: impl Stream<Item = Event> + Unpin + Send + 'static,
     patience: Patience,
-    stopping: CancellationToken,
+    ending: Ending,
     id: RequestId,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let mut bursts = bursts(format, events);
@@ -89,10 +104,18 @@ pub(super) fn frames(
         let (mut end, mut last) = (format.end, None);
         let mut told = Instant::now();
         let mut quiet = pin!(tokio::time::sleep(patience.keep_alive));
-        let mut stopping = pin!(stopping.cancelled());
+        let mut stopping = pin!(ending.stopping.cancelled());
+        let mut removed = pin!(ending.removed.cancelled());
         loop {
             let piece = tokio::select! {
                 biased;
+                // First: events that are always ready would otherwise go on.
+                () = &mut removed => {
+                    let mut burst = Burst::default();
+                    burst.write(format, &without_key(&id));
+                    yield burst.bytes.into();
+                    break;
+                }
                 burst = bursts.next() => {
                     let Some(burst) = burst else { break };
                     last = burst.last.or(last);
@@ -212,7 +235,10 @@ mod tests {
             &sse::FORMAT,
             events.boxed(),
             patience,
-            CancellationToken::new(),
+            Ending {
+                stopping: CancellationToken::new(),
+                removed: CancellationToken::new(),
+            },
             id,
         )
     }

@@ -94,7 +94,7 @@ pub struct Server {
     /// The documents that clients can name.
     pub persisted: Persisted,
     /// Tells callers apart.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Asked for readiness.
     pub store: SharedStore,
     /// Asked for readiness.

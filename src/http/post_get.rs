@@ -17,7 +17,7 @@ use super::parameters::Parameters;
 use super::request_id::RequestId;
 use super::respond::{execute, write};
 use super::{Server, body, csrf, multipart, sse, stream, websocket};
-use crate::domain::Principal;
+use crate::auth::Grant;
 use crate::tool::CallerHeaders;
 
 pub(super) async fn post(
@@ -79,7 +79,7 @@ pub(super) async fn sdl(State(server): State<Arc<Server>>) -> Response {
 struct Asked<'a> {
     parameters: Parameters<'a>,
     accepted: Accepted,
-    who: Principal,
+    who: Grant,
     headers: &'a HeaderMap,
 }
 
@@ -103,7 +103,7 @@ async fn try_answer(
     safe_only: bool,
 ) -> Result<Response, Refusal> {
     let headers = CallerHeaders::of(asked.headers, &server.forward_headers);
-    let operation = admit(server, &asked.parameters, &asked.who, &headers)?;
+    let operation = admit(server, &asked.parameters, &asked.who.principal, &headers)?;
     // GET changes nothing: another site's page can make a browser send one.
     if safe_only && matches!(operation.kind, Kind::Mutation | Kind::Start) {
         return Err(Refusal::MethodNotAllowed { allow: "POST" });

@@ -14,11 +14,11 @@ use super::Server;
 use super::accept::MediaType;
 use super::admit::{Kind, Operation};
 use super::error::Refusal;
-use super::frames::{Event, Format, Patience, frames};
+use super::frames::{Ending, Event, Format, Patience, frames};
 use super::http1::OpenEnded;
 use super::request_id::RequestId;
 use super::respond::{self, begin_stream};
-use crate::domain::Principal;
+use crate::auth::Grant;
 use crate::graphql::{Progress, ResumeAfter};
 
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -28,7 +28,7 @@ pub(super) fn respond(
     server: &Arc<Server>,
     format: &'static Format,
     mut operation: Operation,
-    who: &Principal,
+    who: &Grant,
     headers: &HeaderMap,
     id: RequestId,
 ) -> Result<Response, Refusal> {
@@ -40,7 +40,7 @@ pub(super) fn respond(
     }
     operation.request = operation.request.data(progress.clone());
     let limit = server.transport.streams;
-    let place = server.streams.stream_of(who, limit);
+    let place = server.streams.stream_of(&who.principal, limit);
     let place = place.ok_or(Refusal::TooManyStreams { limit })?;
     let responses = match begin_stream(server, operation, id.clone()) {
         Ok(responses) => responses,
@@ -55,7 +55,11 @@ pub(super) fn respond(
         keep_alive: server.transport.keep_alive,
         unread: server.transport.stream_stall_timeout,
     };
-    let frames = frames(format, events, patience, server.stopping.clone(), id);
+    let ending = Ending {
+        stopping: server.stopping.clone(),
+        removed: who.removed.clone(),
+    };
+    let frames = frames(format, events, patience, ending, id);
     // Given back when the client has read everything or has gone.
     let body = frames.map(move |frame| {
         let _place = &place;

@@ -68,6 +68,7 @@ mod ready;
 mod recovered;
 mod recovery;
 mod reload;
+mod removed_keys;
 mod resume;
 mod schema;
 mod session_events;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use talkgraph::app::{App, Ended, StartError, Stop};
+use talkgraph::auth::Authenticator;
 use talkgraph::config::{Settings, Sources};
 use talkgraph::store::SharedStore;
 use tempfile::TempDir;
@@ -32,6 +33,8 @@ pub(crate) struct TestServer {
     pub(crate) address: String,
     /// Its model provider.
     pub(crate) upstream: Upstream,
+    /// Its keys.
+    pub(crate) authenticator: Arc<Authenticator>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Result<Ended, StartError>>,
     _folder: TempDir,
@@ -99,6 +102,7 @@ impl Setup {
         let folder = TempDir::new().unwrap();
         let app = self.app(&folder, base_url).await.unwrap();
         let address = app.address().to_string();
+        let authenticator = app.authenticator();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(app.serve(async {
             // A dropped sender stops it as well.
@@ -108,6 +112,7 @@ impl Setup {
         TestServer {
             address,
             upstream,
+            authenticator,
             stop: Some(stop),
             serving,
             _folder: folder,

@@ -1,5 +1,6 @@
 //! What a client says on a socket, and what comes of it.
 
+use std::future::pending;
 use std::ops::ControlFlow;
 
 use axum::extract::ws::Message;
@@ -13,7 +14,7 @@ use super::operations::Operations;
 use super::protocol::{ClientMessage, Close, Invalid, ServerMessage};
 use super::running::Refused;
 use super::writer::Frame;
-use crate::domain::Principal;
+use crate::auth::{AuthError, Grant};
 use crate::graphql::Code;
 use crate::http::admit::admit;
 use crate::http::open::SocketToken;
@@ -31,8 +32,8 @@ pub(super) struct Client {
     opened: Opened,
     operations: Operations,
     frames: mpsc::Sender<Frame>,
-    /// Who it is, once `connection_init` was accepted.
-    who: Option<Principal>,
+    /// The caller, once `connection_init` was accepted.
+    who: Option<Grant>,
     heard: Instant,
 }
 
@@ -97,6 +98,7 @@ impl Client {
         let server = &self.opened.server;
         let given = payload.and_then(authorization);
         let who = match (given, &self.opened.who) {
+            (None, Some(who)) if who.removed.is_cancelled() => Err(AuthError::Removed),
             (None, Some(who)) => Ok(who.clone()),
             (given, _) => server.authenticator.authenticate(given.as_deref()),
         };
@@ -105,7 +107,7 @@ impl Client {
             Err(error) => return self.reject(Close::Forbidden(error.to_string())).await,
         };
         let limit = server.transport.websocket_connections;
-        if !self.opened.place.assign(&who, limit) {
+        if !self.opened.place.assign(&who.principal, limit) {
             return self.reject(Close::TooManySockets { limit }).await;
         }
         self.who = Some(who);
@@ -118,8 +120,14 @@ impl Client {
             return self.reject(Close::Unauthorized).await;
         };
         let read = Parameters::from_json(payload.get().as_bytes());
-        let admitted = read
-            .and_then(|request| admit(&self.opened.server, &request, who, &self.opened.headers));
+        let admitted = read.and_then(|request| {
+            admit(
+                &self.opened.server,
+                &request,
+                &who.principal,
+                &self.opened.headers,
+            )
+        });
         let operation = match admitted {
             Ok(operation) => operation,
             Err(refusal) if refusal.is_malformed() => {
@@ -140,6 +148,20 @@ impl Client {
                 self.refuse(&id, Code::LimitExceeded, &why).await
             }
         }
+    }
+
+    /// Waits until the key that the socket was opened with is no longer valid.
+    pub(super) async fn key_removed(&self) {
+        match &self.who {
+            Some(who) => who.removed.cancelled().await,
+            None => pending().await,
+        }
+    }
+
+    /// Ends its operations, drops what is queued of them, and closes the socket.
+    pub(super) async fn leave_without_key(&self) -> Handled {
+        self.operations.stop_all();
+        self.reject(Close::KeyRemoved).await
     }
 
     /// Sends a sign of life and asks for one; gives up on a client that has given none for

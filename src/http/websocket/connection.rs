@@ -16,7 +16,7 @@ use super::operations::Operations;
 use super::protocol::{Close, Protocol};
 use super::running::Running;
 use super::writer::{self, Frame};
-use crate::domain::Principal;
+use crate::auth::Grant;
 use crate::http::Server;
 use crate::http::open::SocketToken;
 use crate::http::request_id::RequestId;
@@ -29,7 +29,7 @@ pub(super) struct Opened {
     pub(super) place: SocketToken,
     pub(super) id: RequestId,
     /// Who the upgrade request said it was.
-    pub(super) who: Option<Principal>,
+    pub(super) who: Option<Grant>,
     /// The headers of the upgrade request that tools pass on.
     pub(super) headers: CallerHeaders,
 }
@@ -94,6 +94,7 @@ impl Connection {
                 _ = ticks.tick() => Box::pin(self.client.keep_alive()).await,
                 // A writer that gave up has nobody to write to.
                 ended = &mut self.writing => return report(ended),
+                () = self.client.key_removed() => self.client.leave_without_key().await,
                 () = self.server.stopping.cancelled() => {
                     ControlFlow::Break(Some(Close::GoingAway))
                 }

@@ -25,7 +25,7 @@ use super::Server;
 use super::csrf;
 use super::error::Refusal;
 use super::request_id::RequestId;
-use crate::domain::Principal;
+use crate::auth::Grant;
 use crate::tool::CallerHeaders;
 
 /// How much is read at once, in bytes: as much as most operations take. Every socket keeps a
@@ -39,7 +39,7 @@ pub(super) fn upgrade(
     upgrade: WebSocketUpgrade,
     headers: &HeaderMap,
     id: RequestId,
-    who: Option<Principal>,
+    who: Option<Grant>,
 ) -> Result<Response, Refusal> {
     // A browser leaves it to the server to refuse pages of other origins.
     if !csrf::is_own_or_allowed(headers, &server.transport.cors_origins) {

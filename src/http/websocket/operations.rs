@@ -62,6 +62,11 @@ impl Operations {
     pub(super) fn stop(&self, id: &str) -> bool {
         self.running.stop(id)
     }
+
+    /// Ends all operations; what is queued of them is not written.
+    pub(super) fn stop_all(&self) {
+        self.running.stop_all();
+    }
 }
 
 impl Drop for Operations {

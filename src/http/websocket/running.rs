@@ -68,6 +68,13 @@ impl Running {
         stopped.as_ref().map(Live::stop).is_some()
     }
 
+    /// Stops all; nothing of them is written any more.
+    pub(super) fn stop_all(&self) {
+        for (_, live) in self.lock().drain() {
+            live.stop();
+        }
+    }
+
     /// Ends all; what they have said is still written.
     pub(super) fn end_all(&self) {
         for live in self.lock().values() {

@@ -4,11 +4,14 @@ use axum::extract::ws::CloseFrame;
 use tungstenite::Error;
 use tungstenite::error::ProtocolError;
 
+use crate::auth::AuthError;
+
 /// Why the server closes a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Close {
     BadRequest(String),
     Unauthorized,
+    KeyRemoved,
     Forbidden(String),
     NoProtocol,
     InitTimeout,
@@ -66,7 +69,7 @@ impl Close {
             // Try again later.
             Self::TooManySockets { .. } => 1013,
             Self::BadRequest(_) => 4400,
-            Self::Unauthorized => 4401,
+            Self::Unauthorized | Self::KeyRemoved => 4401,
             Self::Forbidden(_) => 4403,
             Self::NoProtocol => 4406,
             Self::InitTimeout => 4408,
@@ -79,6 +82,7 @@ impl Close {
         match self {
             Self::BadRequest(why) | Self::Forbidden(why) => why.clone(),
             Self::Unauthorized => "Unauthorized".to_owned(),
+            Self::KeyRemoved => AuthError::Removed.to_string(),
             Self::NoProtocol => "Subprotocol not acceptable".to_owned(),
             Self::InitTimeout => "Connection initialisation timeout".to_owned(),
             Self::DuplicateOperation(id) => format!("Subscriber for {id} already exists"),
