@@ -70,6 +70,7 @@ mod recovery;
 mod reload;
 mod removed_keys;
 mod resume;
+mod rolling;
 mod schema;
 mod session_events;
 mod sessions;
