@@ -160,6 +160,7 @@ impl App {
             mcp: tools.keepers,
             connections: Connections {
                 most: settings.http.connections,
+                head_bytes: settings.http.head_bytes,
                 head_timeout: ms(settings.http.head_timeout_ms),
                 // The stream has its own, gentler end before.
                 write_timeout: ms(settings.http.stream_stall_timeout_ms) * 2,

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// As much as is sent at once of a body without a length, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-const UPGRADE: &str = "GET /graphql HTTP/1.1\r\nhost: bench\r\nconnection: upgrade\r\n\
+const UPGRADE: &str = "GET /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
     upgrade: websocket\r\nsec-websocket-version: 13\r\n\
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
@@ -132,7 +132,7 @@ impl Socket {
 pub(crate) fn post(body: &[u8], accept: &str) -> Vec<u8> {
     let length = body.len();
     let head = format!(
-        "POST /graphql HTTP/1.1\r\nhost: bench\r\naccept: {accept}\r\n\
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
@@ -140,7 +140,7 @@ pub(crate) fn post(body: &[u8], accept: &str) -> Vec<u8> {
 
 /// A POST of a body in chunks, whose length nobody knows before.
 pub(crate) fn post_in_chunks(body: &[u8]) -> Vec<u8> {
-    let mut request = b"POST /graphql HTTP/1.1\r\nhost: bench\r\n\
+    let mut request = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\n\
         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
         .to_vec();
     for chunk in body.chunks(CHUNK) {

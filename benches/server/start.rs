@@ -60,7 +60,7 @@ async fn start(folder: &Path) -> Outcome<(Running, f64)> {
 
 async fn is_ready(address: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = "GET /health/ready HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n";
+    let request = "GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await?;
     let mut response = Vec::new();
     stream.read_to_end(&mut response).await?;

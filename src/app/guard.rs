@@ -1,7 +1,9 @@
 //! What a request may cost and which documents may be named, from the settings.
 
 use crate::config::{DocumentSettings, LimitSettings};
-use crate::guard::{Guard, GuardLimits, ManifestError, Pages, Persisted, Trust, TrustedDocuments};
+use crate::guard::{
+    Guard, GuardLimits, Inputs, ManifestError, Pages, Persisted, Trust, TrustedDocuments,
+};
 
 pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
     let limits = GuardLimits {
@@ -20,6 +22,7 @@ pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
     Guard::new(
         limits,
         Pages::of(sdl, settings.page_size_default, settings.page_size),
+        Inputs::of(sdl),
     )
 }
 

@@ -50,6 +50,7 @@ pub(super) fn add(
             .separator("__")
             .list_separator(",")
             .with_list_parse_key("http.cors_origins")
+            .with_list_parse_key("http.hosts")
             .with_list_parse_key("models.default")
             .with_list_parse_key("models.openai.api_keys")
             .with_list_parse_key("models.anthropic.api_keys")

@@ -39,6 +39,14 @@ pub enum GuardError {
          to each on its own"
     )]
     SubscriptionFields,
+    /// A variable is missing or not of its type.
+    #[error("{message}")]
+    Variable {
+        /// What is wrong.
+        message: String,
+        /// Where the document defines it.
+        at: Vec<Pos>,
+    },
     /// Something beside the document is wrong.
     #[error("`{field}` {message}")]
     Parameter {
@@ -62,6 +70,7 @@ impl GuardError {
             Self::Limit { .. } => "LIMIT_EXCEEDED",
             Self::Cycle { .. } | Self::SubscriptionFields => "GRAPHQL_VALIDATION_FAILED",
             Self::Operation(_) => "OPERATION_RESOLUTION_FAILURE",
+            Self::Variable { .. } => "BAD_USER_INPUT",
             Self::Parameter { .. } => "BAD_REQUEST",
         }
     }
@@ -69,7 +78,7 @@ impl GuardError {
     /// Where in the document it is.
     pub(crate) fn locations(&self) -> &[Pos] {
         match self {
-            Self::Syntax { at, .. } => at,
+            Self::Syntax { at, .. } | Self::Variable { at, .. } => at,
             _ => &[],
         }
     }

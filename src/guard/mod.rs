@@ -8,6 +8,7 @@
 mod complexity;
 mod error;
 mod generations;
+mod inputs;
 mod lex;
 mod manifest;
 mod measure;
@@ -23,6 +24,7 @@ use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
 
 pub use complexity::Pages;
 pub use error::GuardError;
+pub use inputs::Inputs;
 pub use manifest::{ManifestError, TrustedDocuments};
 pub(crate) use persisted::Asked;
 pub use persisted::{Persisted, PersistedError, Trust};
@@ -73,6 +75,7 @@ pub(crate) struct Document {
 pub struct Guard {
     limits: GuardLimits,
     pages: Pages,
+    inputs: Inputs,
     documents: Generations<Arc<Document>>,
 }
 
@@ -84,11 +87,12 @@ const GENERATION_BYTES: usize = 128 * 1024;
 const KEPT_DOCUMENT_BYTES: usize = 16 * 1024;
 
 impl Guard {
-    /// A guard with these limits, for a schema with these pages.
-    pub fn new(limits: GuardLimits, pages: Pages) -> Self {
+    /// A guard with these limits, for a schema with these pages and input types.
+    pub fn new(limits: GuardLimits, pages: Pages, inputs: Inputs) -> Self {
         Self {
             limits,
             pages,
+            inputs,
             documents: Generations::new(GENERATION_BYTES),
         }
     }
@@ -121,6 +125,15 @@ impl Guard {
             measured,
             has_pages,
         })
+    }
+
+    /// Refuses variables that are not what the operation says.
+    pub(crate) fn check_variables(
+        &self,
+        operation: &OperationDefinition,
+        variables: &async_graphql::Variables,
+    ) -> Result<(), GuardError> {
+        self.inputs.check(operation, variables)
     }
 
     /// How complex an operation of a document is with these variables; refuses what is over

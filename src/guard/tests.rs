@@ -25,6 +25,7 @@ fn guard(limits: GuardLimits) -> Guard {
     Guard::new(
         limits,
         Pages::of("type Query { a(first: Int): Int }", 20, 100),
+        Inputs::default(),
     )
 }
 

@@ -70,6 +70,7 @@ pub(super) fn admit(
     if kind.is_subscription() && !guard::has_one_field(operation) {
         return Err(GuardError::SubscriptionFields.into());
     }
+    server.guard.check_variables(operation, &variables)?;
     let complexity = server.guard.complexity(&document, operation, &variables)?;
     let complexity = parameters.extensions.complexity.then(|| Complexity {
         complexity,

@@ -39,6 +39,12 @@ pub(super) fn check_get(
     if !is_own_or_allowed(headers, origins) {
         return Err(Refusal::foreign_origin());
     }
+    if is_from_another_site(headers) && !is_allowed(headers, origins) {
+        return Err(Refusal::Forbidden(
+            "a page of another site sent this GET; http.cors_origins lists those that may"
+                .to_owned(),
+        ));
+    }
     let is_preflighted = PREFLIGHTED.iter().any(|name| headers.contains_key(name));
     if accepted.by_name || accepted.nothing_said || is_preflighted || is_from_script(headers) {
         return Ok(());
@@ -59,6 +65,18 @@ fn is_from_script(headers: &HeaderMap) -> bool {
     };
     says("sec-fetch-mode", &["cors", "same-origin"]).unwrap_or(false)
         && says("sec-fetch-site", &["same-origin", "none"]).unwrap_or(true)
+}
+
+/// Whether a browser says that the request comes from a page of another origin. Links, images and
+/// scripts of such a page send no `Origin`, so this is all there is to tell.
+fn is_from_another_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
+fn is_allowed(headers: &HeaderMap, origins: &[HeaderValue]) -> bool {
+    let origin = headers.get(header::ORIGIN);
+    origin.is_some_and(|origin| origins.contains(origin))
 }
 
 /// Whether the page that sent it, if one did, is the server's own or of an allowed origin.

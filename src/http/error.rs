@@ -18,6 +18,11 @@ pub(super) enum Refusal {
     Unauthenticated(#[from] AuthError),
     #[error("{0}")]
     Forbidden(String),
+    #[error(
+        "this server is not {host:?}; http.hosts lists the names under which it may be addressed, \
+         besides localhost, 127.0.0.1 and [::1]"
+    )]
+    Host { host: String },
     #[error("there is nothing at {0}; the GraphQL endpoint is /graphql")]
     NoSuchPath(String),
     #[error("use {allow}")]
@@ -58,6 +63,7 @@ impl Refusal {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            Self::Host { .. } => (StatusCode::MISDIRECTED_REQUEST, "FORBIDDEN"),
             Self::NoSuchPath(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE"),
@@ -80,8 +86,9 @@ impl Refusal {
     fn is_well_formed(&self) -> bool {
         matches!(
             self,
-            Self::Document(GuardError::Syntax { .. } | GuardError::Operation(_))
-                | Self::Persisted(PersistedError::NotFound | PersistedError::NotSupported)
+            Self::Document(
+                GuardError::Syntax { .. } | GuardError::Operation(_) | GuardError::Variable { .. }
+            ) | Self::Persisted(PersistedError::NotFound | PersistedError::NotSupported)
         )
     }
 

@@ -10,7 +10,9 @@ mod error;
 mod frames;
 mod graphiql;
 mod health;
+mod host;
 mod http1;
+mod io;
 mod multipart;
 mod open;
 mod parameters;
@@ -28,11 +30,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
 pub use health::Readiness;
+pub use host::Hosts;
 pub use open::OpenStreams;
 pub use serve::{Connections, serve};
 
@@ -55,6 +59,8 @@ pub struct Transport {
     pub request_timeout: Duration,
     /// The most errors in one response; further ones are counted.
     pub errors: usize,
+    /// The names under which the server may be addressed; absent: any.
+    pub hosts: Option<Hosts>,
     /// Origins that may call from a browser.
     pub cors_origins: Vec<HeaderValue>,
     /// Whether strangers may read the schema.
@@ -73,6 +79,8 @@ pub struct Transport {
     pub websocket_init_timeout: Duration,
     /// The largest WebSocket message from a client, in bytes.
     pub websocket_message_bytes: usize,
+    /// How many bytes may wait for the client of one WebSocket.
+    pub websocket_queue_bytes: usize,
     /// How many operations one WebSocket may have open.
     pub websocket_operations: usize,
     /// How many WebSockets one caller may have open.
@@ -133,11 +141,15 @@ pub fn router(server: Arc<Server>) -> Router {
     let router = router.fallback(error::no_such_path);
     let ids = axum::middleware::from_fn(request_id::assign);
     let origins = &server.transport.cors_origins;
+    let hosts = server.transport.hosts.clone();
+    let hosts = hosts.map(|hosts| from_fn_with_state(hosts, host::check));
     // One layer of them all, the outermost first: the router boxes what each layer makes of
     // a route, and a request's future once more.
-    let router = match origins.is_empty() {
-        true => router.layer((ids, compress::layer())),
-        false => router.layer((ids, cors(origins), compress::layer())),
+    let router = match (origins.is_empty(), hosts) {
+        (true, None) => router.layer((ids, compress::layer())),
+        (true, Some(hosts)) => router.layer((ids, hosts, compress::layer())),
+        (false, None) => router.layer((ids, cors(origins), compress::layer())),
+        (false, Some(hosts)) => router.layer((ids, hosts, cors(origins), compress::layer())),
     };
     router.with_state(server)
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
@@ -44,19 +42,19 @@ pub(super) async fn post(
 pub(super) async fn get(
     State(server): State<Arc<Server>>,
     Extension(id): Extension<RequestId>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-    query: RawQuery,
     caller: Result<Caller, Refusal>,
+    request: Request,
 ) -> Result<Response, Refusal> {
-    if let Ok(upgrade) = upgrade {
+    if websocket::is_asked_for(request.headers()) {
         let who = caller.ok().map(|Caller(who)| who);
-        return websocket::upgrade(server, upgrade, &headers, id, who);
+        return websocket::upgrade(server, request, id, who);
     }
     let Caller(who) = caller?;
+    let (parts, _) = request.into_parts();
+    let headers = parts.headers;
     let accepted = negotiate(&headers)?;
     csrf::check_get(&headers, &accepted, &server.transport.cors_origins)?;
-    let parameters = Parameters::from_query_string(query.0.as_deref().unwrap_or_default())?;
+    let parameters = Parameters::from_query_string(parts.uri.query().unwrap_or_default())?;
     let asked = Asked {
         parameters,
         accepted,

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Request;
 use axum::{BoxError, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::http1::Http1;
+use super::io::Io;
 
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +32,8 @@ pub struct Connections {
     pub most: usize,
     /// How long one may take to send the head of a request, or be idle between two.
     pub head_timeout: Duration,
+    /// The largest head of a request, in bytes.
+    pub head_bytes: u32,
     /// How long one may take none of what is written to it.
     pub write_timeout: Duration,
 }
@@ -41,8 +45,15 @@ const REST: Duration = Duration::from_millis(100);
 /// What HTTP/2 begins with (RFC 9113, section 3.4), as far as no method of HTTP/1 does.
 const PREFACE: [u8; 3] = *b"PRI";
 
-/// How long a connection that has sent a part of that is let be before it is looked at again.
-const PREFACE_REST: Duration = Duration::from_millis(5);
+/// How many requests there may be at once on one connection of HTTP/2.
+const STREAMS: u32 = 128;
+
+/// How many bytes of a response are kept for a client of HTTP/2 that takes no more, beside the
+/// piece that was given last.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// How many streams of HTTP/2 may end in an error of the client before its connection does.
+const RESETS: usize = 128;
 
 /// Accepts connections until `closing`, then lets those there are finish what they do.
 pub async fn serve(
@@ -109,34 +120,42 @@ impl Protocols {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
+            .max_header_list_size(limits.head_bytes)
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_local_error_reset_streams(RESETS)
             .keep_alive_interval(limits.head_timeout);
+        let head_bytes = usize::try_from(limits.head_bytes).unwrap_or(usize::MAX);
         Self {
-            http1: Http1::new(limits.head_timeout),
+            http1: Http1::new(limits.head_timeout, head_bytes),
             http2,
             limits,
         }
     }
 
-    async fn serve(&self, stream: TcpStream, router: Router, closing: &CancellationToken) {
+    async fn serve(&self, mut stream: TcpStream, router: Router, closing: &CancellationToken) {
         // Tokens are small writes that must leave at once.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         let version = tokio::select! {
             // Until it tells its version no other clock runs …
-            version = timeout(self.limits.head_timeout, version(&stream)) => version,
+            version = timeout(self.limits.head_timeout, version(&mut stream)) => version,
             () = closing.cancelled() => return,
         };
         // A client that reads nothing would otherwise stay until TCP gives up.
         let mut stream = Box::pin(TimeoutWriter::new(stream));
         let write_timeout = Some(self.limits.write_timeout);
         stream.as_mut().set_timeout_pinned(write_timeout);
-        let ended = match version {
-            Ok(Ok(Version::Http1)) => self.http1.serve(stream, router, closing).await,
-            // In a box: it is the larger one, and every connection would be as large.
-            Ok(Ok(Version::Http2)) => Box::pin(self.http2(stream, router, closing)).await,
+        let Ok(Ok((version, start))) = version else {
             // Too late, or gone already.
-            Ok(Err(_)) | Err(_) => return,
+            return;
+        };
+        let io = Io::new(stream, start);
+        let ended = match version {
+            Version::Http1 => self.http1.serve(io, router, closing).await,
+            // In a box: it is the larger one, and every connection would be as large.
+            Version::Http2 => Box::pin(self.http2(io, router, closing)).await,
         };
         if let Err(error) = ended {
             // The client's doing: it went away, or does not speak HTTP.
@@ -146,7 +165,7 @@ impl Protocols {
 
     async fn http2(
         &self,
-        stream: Stream,
+        io: Io,
         router: Router,
         closing: &CancellationToken,
     ) -> Result<(), BoxError> {
@@ -155,7 +174,7 @@ impl Protocols {
             has_asked.store(true, Ordering::Relaxed);
             router.clone().oneshot(request.map(Body::new))
         });
-        let serving = self.http2.serve_connection(TokioIo::new(stream), service);
+        let serving = self.http2.serve_connection(TokioIo::new(io), service);
         let mut serving = pin!(serving);
         let shut_down = http2::Connection::graceful_shutdown;
         let mut serving = pin!(until_closing(serving.as_mut(), closing, shut_down));
@@ -171,17 +190,22 @@ impl Protocols {
     }
 }
 
-/// Looks at the first bytes without taking them: hyper-util's own look makes the buffer of
-/// what is read twice as large for as long as the connection lasts.
-async fn version(stream: &TcpStream) -> io::Result<Version> {
+/// Reads the first bytes until they tell the version; both are given. hyper-util's own look
+/// makes the buffer of what is read twice as large for as long as the connection lasts.
+async fn version(stream: &mut TcpStream) -> io::Result<(Version, Bytes)> {
     let mut start = [0; PREFACE.len()];
+    let mut length = 0;
     loop {
-        match stream.peek(&mut start).await? {
+        length += match stream.read(&mut start[length..]).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            length if start[..length] != PREFACE[..length] => return Ok(Version::Http1),
-            length if length == PREFACE.len() => return Ok(Version::Http2),
-            _ => sleep(PREFACE_REST).await,
-        }
+            read => read,
+        };
+        let version = match start[..length] == PREFACE[..length] {
+            false => Version::Http1,
+            true if length == PREFACE.len() => Version::Http2,
+            true => continue,
+        };
+        return Ok((version, Bytes::copy_from_slice(&start[..length])));
     }
 }
 

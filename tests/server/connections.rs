@@ -86,8 +86,8 @@ async fn a_request_that_comes_during_a_stream_is_answered_after_it() {
 async fn what_was_asked_before_a_stream_is_answered_before_it() {
     let server = TestServer::start().await;
     let mut connection = Connection::open(&server.address).await;
-    let long = "GET /schema.graphql HTTP/1.1\r\nhost: test\r\n\r\n";
-    let short = "GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n";
+    let long = "GET /schema.graphql HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let short = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let asked = 400;
     connection.send(&long.repeat(asked)).await;
     connection

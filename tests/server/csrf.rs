@@ -21,7 +21,7 @@ async fn get(server: &TestServer, headers: &[(&'static str, &str)]) -> u16 {
 async fn a_get_that_needs_no_preflight_is_refused() {
     let server = TestServer::start().await;
     let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
-    let cases: [(&[(&str, &str)], u16); 12] = [
+    let cases: [(&[(&str, &str)], u16); 16] = [
         // A link, an image, a script element, a form.
         (&[("accept", browser)], 403),
         (&[("accept", "image/*,*/*;q=0.8")], 403),
@@ -42,6 +42,38 @@ async fn a_get_that_needs_no_preflight_is_refused() {
                 ("origin", "https://evil.example"),
             ],
             403,
+        ),
+        // A page asks for JSON without CORS, and says that it does not want to read the answer.
+        (
+            &[
+                ("accept", "application/json"),
+                ("sec-fetch-mode", "no-cors"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            403,
+        ),
+        (
+            &[
+                ("accept", "application/json"),
+                ("sec-fetch-mode", "no-cors"),
+                ("sec-fetch-site", "same-site"),
+            ],
+            403,
+        ),
+        (
+            &[
+                ("accept", "text/event-stream"),
+                ("sec-fetch-site", "cross-site"),
+                ("graphql-require-preflight", "1"),
+            ],
+            403,
+        ),
+        (
+            &[
+                ("accept", "application/json"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            200,
         ),
         // Clients.
         (&[("accept", "application/json")], 200),
@@ -64,6 +96,10 @@ async fn pages_of_allowed_origins_may_ask() {
     let server = Setup::new().set("http.cors_origins", origin).start().await;
     let headers = [("accept", "application/json"), ("origin", origin)];
     assert_eq!(get(&server, &headers).await, 200);
+    for site in ["cross-site", "same-site"] {
+        let headers = [headers[0], headers[1], ("sec-fetch-site", site)];
+        assert_eq!(get(&server, &headers).await, 200, "{site}");
+    }
 
     let preflight = |origin: &'static str| {
         let client = server.client();

@@ -110,6 +110,86 @@ async fn variables_are_coerced() {
     }
 }
 
+/// Nothing is executed with a variable that is missing, null or of another type.
+#[tokio::test]
+async fn a_wrong_variable_is_a_request_error() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let ids = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    let nested = "query($id: ID!) { nodes(ids: [$id]) { id } }";
+    let chat = "mutation($input: ChatInput!) { chat(input: $input) { run { id } } }";
+    let text =
+        "mutation($text: String!) { chat(input: { message: { text: $text } }) { run { id } } }";
+    let two = "query($a: ID!, $b: ID!) { a: node(id: $a) { id } b: node(id: $b) { id } }";
+    for (document, variables, named) in [
+        (ids, json!({}), "$ids"),
+        (ids, json!({ "ids": null }), "$ids"),
+        (ids, json!({ "ids": ["x", null] }), "$ids[1]"),
+        (ids, json!({ "ids": [{}] }), "$ids[0]"),
+        (nested, json!({}), "$id"),
+        (nested, json!({ "id": true }), "$id"),
+        (chat, json!({}), "$input"),
+        (chat, json!({ "input": "Hello" }), "$input"),
+        (chat, json!({ "input": {} }), "message"),
+        (
+            chat,
+            json!({ "input": { "message": { "text": 1 } } }),
+            "$input.message.text",
+        ),
+        (
+            chat,
+            json!({ "input": { "message": { "text": "Hi" }, "nothing": 1 } }),
+            "nothing",
+        ),
+        (
+            chat,
+            json!({ "input": { "message": { "text": "Hi" }, "onActiveRun": "RUN" } }),
+            "$input.onActiveRun",
+        ),
+        (text, json!({}), "$text"),
+        (text, json!({ "text": null }), "$text"),
+        (text, json!({ "text": ["a", "b"] }), "$text"),
+        (two, json!({ "a": "ses_00000000000000000000000000" }), "$b"),
+    ] {
+        let request = json!({ "query": document, "variables": variables }).to_string();
+        for (accept, expected) in [(MODERN, 400), ("application/json", 200)] {
+            let (status, answer) = post(&client, accept, &request).await;
+            assert_eq!(status, expected, "{request}: {answer}");
+            assert!(answer.get("data").is_none(), "{answer}");
+            let message = answer["errors"][0]["message"].as_str().unwrap();
+            assert!(message.contains(named), "{named}: {message}");
+        }
+        let (status, answer) = post(&client, "text/event-stream", &request).await;
+        assert_eq!(status, 400, "no stream begins: {answer}");
+        let mut socket = client.socket().await;
+        socket.subscribe("1", document, &variables).await;
+        let message = socket.message().await;
+        assert_eq!(message["type"], "error", "{message}");
+        assert!(socket.is_quiet().await);
+    }
+    assert!(server.upstream.received().is_empty());
+    // What has a default or may be null may be left out.
+    for (document, variables) in [
+        (
+            "query($first: Int! = 5) { sessions(first: $first) { nodes { id } } }",
+            json!({}),
+        ),
+        (
+            "query($first: Int) { sessions(first: $first) { nodes { id } } }",
+            json!({}),
+        ),
+        (ids, json!({ "ids": 7 })),
+        (
+            chat,
+            json!({ "input": { "message": { "text": "Hi" }, "onActiveRun": "REJECT" } }),
+        ),
+    ] {
+        let request = json!({ "query": document, "variables": variables }).to_string();
+        let (status, answer) = post(&client, MODERN, &request).await;
+        assert_eq!(status, 200, "{request}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn an_operation_is_chosen_by_name_over_get_too() {
     let server = TestServer::start().await;

@@ -50,7 +50,7 @@ async fn a_query_has_its_time() {
 async fn a_body_has_its_time() {
     let server: TestServer = Setup::new().set("http.body_timeout_ms", 50).start().await;
     let mut connection = TcpStream::connect(&server.address).await.unwrap();
-    let head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+    let head = "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 content-length: 100\r\n\r\n{";
     connection.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -65,7 +65,7 @@ async fn a_body_has_its_time() {
 #[tokio::test]
 async fn a_connection_has_its_time() {
     let server = Setup::new().set("http.head_timeout_ms", 100).start().await;
-    let request = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+    let request = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for said in ["", "PRI", "GET / HTTP/1.1\r\nhost:", request] {
         let mut connection = TcpStream::connect(&server.address).await.unwrap();
         connection.write_all(said.as_bytes()).await.unwrap();

@@ -1,16 +1,8 @@
 //! Frames that are none, by RFC 6455. The server says what is wrong before it closes.
 
 use crate::support::server::{Setup, TestServer};
+use crate::support::websocket::client_frame as frame;
 use crate::websocket_alive::wait_open;
-
-/// A frame of a client, masked with zeros, so that its payload can be read here.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    assert!(length < 126);
-    let mut frame = vec![first, 0x80 | length, 0, 0, 0, 0];
-    frame.extend(payload);
-    frame
-}
 
 const TEXT: u8 = 0x81;
 const TEXT_BEGINS: u8 = 0x01;

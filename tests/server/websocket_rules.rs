@@ -87,10 +87,10 @@ async fn a_connection_begins_once() {
         ),
         ("pong also before it", &[r#"{"type":"pong"}"#], vec![], None),
         (
-            "complete too: it names nothing",
+            "complete not: there is nothing that it could name",
             &[r#"{"type":"complete","id":"1"}"#],
             vec![],
-            None,
+            Some(4401),
         ),
         (
             "subscribe need not wait for the acknowledgement",

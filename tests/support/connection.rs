@@ -85,7 +85,7 @@ impl Connection {
 pub(crate) fn post(version: &str, accept: &str, document: &str, variables: &Value) -> String {
     let body = json!({ "query": document, "variables": variables }).to_string();
     format!(
-        "POST /graphql {version}\r\nhost: test\r\naccept: {accept}\r\n\
+        "POST /graphql {version}\r\nhost: localhost\r\naccept: {accept}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -1,6 +1,7 @@
 //! What the test programs share: servers, databases, providers, clients.
 #![allow(dead_code, reason = "no test program uses all of it")]
 
+pub(crate) mod balancer;
 pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod connection;

@@ -37,6 +37,25 @@ pub(crate) fn upgrade(
     request
 }
 
+/// A frame of a client, masked with zeros, so that its payload can be read here.
+pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
+        length @ 126..65_536 => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
 impl Socket {
     /// A socket on which nothing was said.
     pub(crate) async fn connect(address: &str) -> Self {

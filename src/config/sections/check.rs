@@ -16,6 +16,9 @@ const MOST_WRITE_GATHER_US: u64 = 20_000;
 /// A run that waits keeps its session to itself.
 const MOST_INTERRUPT_EXPIRY_S: u64 = 31_536_000;
 
+/// hyper's smallest buffer.
+const LEAST_HEAD_BYTES: u32 = 8_192;
+
 impl Settings {
     /// Refuses what no part of the server could work with.
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
@@ -31,6 +34,7 @@ impl Settings {
                 ),
             ));
         }
+        self.check_http_sizes()?;
         for key in &self.auth.keys {
             key.check()?;
         }
@@ -66,6 +70,20 @@ impl Settings {
                 "limits.page_size_default",
                 format!("at most limits.page_size ({})", self.limits.page_size),
             ));
+        }
+        Ok(())
+    }
+
+    fn check_http_sizes(&self) -> Result<(), ConfigError> {
+        if self.http.head_bytes < LEAST_HEAD_BYTES {
+            return Err(ConfigError::invalid(
+                "http.head_bytes",
+                format!("at least {LEAST_HEAD_BYTES}: it is also how much is read at once"),
+            ));
+        }
+        if self.http.websocket_queue_bytes == 0 {
+            let why = "must be at least 1";
+            return Err(ConfigError::invalid("http.websocket_queue_bytes", why));
         }
         Ok(())
     }

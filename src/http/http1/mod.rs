@@ -3,7 +3,6 @@
 //! streams say nothing most of the time. So a stream's connection is taken out of hyper, and
 //! goes back when the stream has ended.
 
-mod io;
 mod streaming;
 
 use std::convert::Infallible;
@@ -24,8 +23,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::serve::{Stream, until_closing};
-use io::{Backlog, Io};
+use super::io::{Backlog, Io};
+use super::serve::until_closing;
 use streaming::Streaming;
 
 /// Marks a response, among its extensions, that is a stream without a known end.
@@ -37,11 +36,14 @@ pub(super) struct Http1(Builder);
 
 impl Http1 {
     /// `head_timeout` is how long a connection may take to send the head of a request, or be
-    /// idle between two.
-    pub(super) fn new(head_timeout: Duration) -> Self {
+    /// idle between two; `head_bytes` is how large that head may be, and how much is read at
+    /// once.
+    pub(super) fn new(head_timeout: Duration, head_bytes: usize) -> Self {
         let mut builder = Builder::new();
         builder
             .timer(TokioTimer::new())
+            .max_buf_size(head_bytes)
+            .max_header_size(head_bytes)
             .header_read_timeout(head_timeout);
         Self(builder)
     }
@@ -49,11 +51,10 @@ impl Http1 {
     /// Serves a connection to its end; from `closing` on it only finishes what it does.
     pub(super) async fn serve(
         &self,
-        stream: Stream,
+        mut io: Io,
         router: Router,
         closing: &CancellationToken,
     ) -> Result<(), BoxError> {
-        let mut io = Io::new(stream);
         loop {
             // In a box, which is gone while a stream lasts.
             let next = Box::pin(self.until_stream(io, &router, closing));

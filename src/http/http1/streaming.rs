@@ -10,7 +10,7 @@ use bytes::Buf;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
-use super::io::Io;
+use crate::http::io::Io;
 
 /// What ends a chunk.
 const CHUNK_END: &[u8] = b"\r\n";

@@ -3,14 +3,14 @@
 use std::future::pending;
 use std::ops::ControlFlow;
 
-use axum::extract::ws::Message;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::connection::Opened;
 use super::operations::Operations;
+use super::outbox::{Gone, Outbox};
 use super::protocol::{ClientMessage, Close, Invalid, ServerMessage};
 use super::running::Refused;
 use super::writer::Frame;
@@ -27,18 +27,23 @@ pub(super) type Handled = ControlFlow<Option<Close>>;
 
 const GO_ON: Handled = ControlFlow::Continue(());
 
+/// The longest payload of a `ping`, in bytes, and the longest one before `connection_ack`, which
+/// is as long as that of a ping frame may be. It is sent back.
+const PING_BYTES: usize = 1_024;
+const EARLY_PING_BYTES: usize = 125;
+
 /// The client of a socket.
 pub(super) struct Client {
     opened: Opened,
     operations: Operations,
-    frames: mpsc::Sender<Frame>,
+    frames: Outbox,
     /// The caller, once `connection_init` was accepted.
     who: Option<Grant>,
     heard: Instant,
 }
 
 impl Client {
-    pub(super) fn new(opened: Opened, operations: Operations, frames: mpsc::Sender<Frame>) -> Self {
+    pub(super) fn new(opened: Opened, operations: Operations, frames: Outbox) -> Self {
         Self {
             opened,
             operations,
@@ -52,6 +57,11 @@ impl Client {
         self.who.is_some()
     }
 
+    /// The largest message that the client may send now, in bytes.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.opened.meter.limit()
+    }
+
     /// Ends its operations; its place is left.
     pub(super) fn end(self) -> SocketToken {
         self.opened.place
@@ -60,15 +70,26 @@ impl Client {
     pub(super) async fn hear(&mut self, message: Message) -> Handled {
         self.heard = Instant::now();
         let text = match message {
-            Message::Text(text) => text,
+            Message::Text(text) => {
+                self.opened.meter.message();
+                text
+            }
             Message::Binary(_) => {
+                self.opened.meter.message();
                 let why = "Messages must be text".to_owned();
                 return self.invalid(Invalid { id: None, why }).await;
             }
             // The socket answers pings itself.
-            Message::Ping(_) | Message::Pong(_) => return GO_ON,
-            Message::Close(_) => return ControlFlow::Break(None),
+            Message::Ping(payload) | Message::Pong(payload) => {
+                self.opened.meter.control(payload.len());
+                return GO_ON;
+            }
+            Message::Close(_) | Message::Frame(_) => return ControlFlow::Break(None),
         };
+        let limit = self.message_bytes();
+        if text.len() > limit {
+            return ControlFlow::Break(Some(Close::TooLarge { limit }));
+        }
         match self.opened.protocol.read(&text) {
             Ok(message) => self.act(message).await,
             Err(invalid) => self.invalid(invalid).await,
@@ -76,9 +97,19 @@ impl Client {
     }
 
     async fn act(&mut self, message: ClientMessage<'_>) -> Handled {
+        let is_for_all = matches!(
+            message,
+            ClientMessage::Init(_)
+                | ClientMessage::Ping(_)
+                | ClientMessage::Pong
+                | ClientMessage::Terminate
+        );
+        if !self.has_begun() && !is_for_all {
+            return self.reject(Close::Unauthorized).await;
+        }
         match message {
             ClientMessage::Init(payload) => self.init(payload).await,
-            ClientMessage::Ping(payload) => self.say(&ServerMessage::Pong(payload)).await,
+            ClientMessage::Ping(payload) => self.ping(payload).await,
             ClientMessage::Pong => GO_ON,
             ClientMessage::Start { id, payload } => self.start(id, payload).await,
             ClientMessage::Stop { id } => {
@@ -88,6 +119,21 @@ impl Client {
                 GO_ON
             }
             ClientMessage::Terminate => ControlFlow::Break(Some(Close::Asked)),
+        }
+    }
+
+    async fn ping(&mut self, payload: Option<&RawValue>) -> Handled {
+        let most = match self.has_begun() {
+            true => PING_BYTES,
+            false => EARLY_PING_BYTES,
+        };
+        if payload.is_some_and(|payload| payload.get().len() > most) {
+            let why = format!("The payload of a ping may have {most} bytes");
+            return self.invalid(Invalid { id: None, why }).await;
+        }
+        match self.opened.protocol.write(&ServerMessage::Pong(payload)) {
+            Some(text) => heard(self.frames.pong(text).await),
+            None => GO_ON,
         }
     }
 
@@ -110,6 +156,9 @@ impl Client {
         if !self.opened.place.assign(&who.principal, limit) {
             return self.reject(Close::TooManySockets { limit }).await;
         }
+        self.opened
+            .meter
+            .raise(server.transport.websocket_message_bytes);
         self.who = Some(who);
         self.say(&ServerMessage::Ack).await?;
         self.say(&ServerMessage::KeepAlive).await
@@ -174,11 +223,12 @@ impl Client {
         if self.who.is_some() {
             self.say(&ServerMessage::KeepAlive).await?;
         }
-        self.queue(Message::Ping(Vec::new().into())).await
+        let ping = Message::Ping(Vec::new().into());
+        heard(self.frames.send(Frame::Control(Box::new(ping))).await)
     }
 
     async fn invalid(&mut self, Invalid { id, why }: Invalid) -> Handled {
-        if !self.opened.protocol.forgives() {
+        if !self.opened.protocol.forgives() || !self.has_begun() {
             return ControlFlow::Break(Some(Close::BadRequest(why)));
         }
         let Some(id) = id else {
@@ -205,17 +255,17 @@ impl Client {
 
     async fn say(&self, message: &ServerMessage<'_>) -> Handled {
         match self.opened.protocol.write(message) {
-            Some(text) => self.queue(Message::text(text)).await,
+            Some(text) => heard(self.frames.send(Frame::Own(text)).await),
             None => GO_ON,
         }
     }
+}
 
-    async fn queue(&self, message: Message) -> Handled {
-        match self.frames.send(Frame::Own(Box::new(message))).await {
-            Ok(()) => GO_ON,
-            // The writer has gone, because the client has.
-            Err(_) => ControlFlow::Break(None),
-        }
+/// Whether there is still a writer; it goes when the client does.
+fn heard(sent: Result<(), Gone>) -> Handled {
+    match sent {
+        Ok(()) => GO_ON,
+        Err(Gone) => ControlFlow::Break(None),
     }
 }
 

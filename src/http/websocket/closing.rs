@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
-use futures_util::{Stream, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt};
 use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::protocol::Close;
+use super::wire::Socket;
 
 /// How long a client gets to read a close frame and to close as well. A connection that is
 /// dropped with something unread in it is reset, and the close frame may be lost with it.
 const PARTING: Duration = Duration::from_secs(1);
 
 /// Closes a socket on which nothing was said.
-pub(super) async fn refuse(mut socket: WebSocket, close: &Close) {
+pub(super) async fn refuse(mut socket: Socket, close: &Close) {
     let frame = Message::Close(Some(close.frame()));
     if let Ok(Ok(())) = timeout(PARTING, socket.send(frame)).await {
         leave(socket, true).await;

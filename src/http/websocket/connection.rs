@@ -3,18 +3,19 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{Client, Handled};
 use super::closing::leave;
 use super::operations::Operations;
+use super::outbox::{Outbox, outbox};
 use super::protocol::{Close, Protocol};
 use super::running::Running;
+use super::wire::{Meter, Socket};
 use super::writer::{self, Frame};
 use crate::auth::Grant;
 use crate::http::Server;
@@ -32,24 +33,26 @@ pub(super) struct Opened {
     pub(super) who: Option<Grant>,
     /// The headers of the upgrade request that tools pass on.
     pub(super) headers: CallerHeaders,
+    /// Says how large a message may be.
+    pub(super) meter: Arc<Meter>,
 }
 
 /// A socket that is served.
 pub(super) struct Connection {
     server: Arc<Server>,
     client: Client,
-    incoming: SplitStream<WebSocket>,
-    frames: mpsc::Sender<Frame>,
+    incoming: SplitStream<Socket>,
+    frames: Outbox,
     writing: JoinHandle<()>,
 }
 
 impl Connection {
     /// Begins to write to a socket. Not a part of [`Connection::serve`], whose future would
     /// keep room for what is given here.
-    pub(super) fn new(opened: Opened, socket: WebSocket) -> Self {
+    pub(super) fn new(opened: Opened, socket: Socket) -> Self {
         let server = Arc::clone(&opened.server);
         let (sink, incoming) = socket.split();
-        let (frames, queued) = mpsc::channel(writer::QUEUE);
+        let (frames, queued) = outbox(server.transport.websocket_queue_bytes);
         let running = Arc::new(Running::default());
         let writing = tokio::spawn(writer::write(
             sink,
@@ -84,7 +87,7 @@ impl Connection {
                     // Seldom, and larger than all else that a socket keeps.
                     Some(Ok(message)) => Box::pin(self.client.hear(message)).await,
                     Some(Err(error)) => {
-                        ControlFlow::Break(Close::of(error, transport.websocket_message_bytes))
+                        ControlFlow::Break(Close::of(error, self.client.message_bytes()))
                     }
                     None => ControlFlow::Break(None),
                 },
@@ -113,7 +116,7 @@ impl Connection {
         match close {
             Some(close) => {
                 tracing::debug!(?close, "closing a socket");
-                let frame = Frame::Own(Box::new(Message::Close(Some(close.frame()))));
+                let frame = Frame::Control(Box::new(Message::Close(Some(close.frame()))));
                 // Whatever was queued before it is written before it.
                 let _ = self.frames.send(frame).await;
             }

@@ -8,16 +8,19 @@ mod client;
 mod closing;
 mod connection;
 mod operations;
+mod outbox;
 mod protocol;
 mod running;
+mod wire;
 mod writer;
 
-use std::future::ready;
 use std::sync::Arc;
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::http::HeaderMap;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use self::connection::{Connection, Opened};
 use self::protocol::{Close, Protocol};
@@ -28,23 +31,26 @@ use super::request_id::RequestId;
 use crate::auth::Grant;
 use crate::tool::CallerHeaders;
 
-/// How much is read at once, in bytes: as much as most operations take. Every socket keeps a
-/// buffer of this size, all of it in memory, because it is filled with zeros for each read.
-const READ_BUFFER: usize = 2 * 1024;
+/// Whether a request asks for a WebSocket.
+pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
+    let asked = headers.get(header::UPGRADE);
+    asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
 
 /// Upgrades a request. `who` is the caller if the upgrade request itself carried a known
 /// key; browsers cannot send one there, so `connection_init` may carry it instead.
 pub(super) fn upgrade(
     server: Arc<Server>,
-    upgrade: WebSocketUpgrade,
-    headers: &HeaderMap,
+    mut request: Request,
     id: RequestId,
     who: Option<Grant>,
 ) -> Result<Response, Refusal> {
     // A browser leaves it to the server to refuse pages of other origins.
-    if !csrf::is_own_or_allowed(headers, &server.transport.cors_origins) {
+    if !csrf::is_own_or_allowed(request.headers(), &server.transport.cors_origins) {
         return Err(Refusal::foreign_origin());
     }
+    let mut response = create_response_with_body(&request, Body::empty)
+        .map_err(|error| Refusal::BadRequest(format!("this is no WebSocket upgrade: {error}")))?;
     let most = server.transport.websocket_connections_total;
     let place = server.streams.socket(most).ok_or_else(|| {
         Refusal::Unavailable(format!(
@@ -52,36 +58,35 @@ pub(super) fn upgrade(
              try again later"
         ))
     })?;
-    let headers = CallerHeaders::of(headers, &server.forward_headers);
-    let limit = server.transport.websocket_message_bytes;
-    let upgrade = upgrade
-        .protocols(Protocol::NAMES)
-        .read_buffer_size(READ_BUFFER)
-        .max_message_size(limit)
-        .max_frame_size(limit)
-        .on_failed_upgrade(|error| tracing::debug!(%error, "a socket was not opened"));
-    let protocol = upgrade.selected_protocol().and_then(Protocol::named);
+    let protocol = Protocol::asked_for(request.headers());
+    if let Some(protocol) = protocol {
+        let name = HeaderValue::from_static(protocol.name());
+        let headers = response.headers_mut();
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    let headers = CallerHeaders::of(request.headers(), &server.forward_headers);
     // In a task of its own: the one that waits for the upgrade is as large as all that it knows.
-    Ok(upgrade.on_upgrade(move |socket| {
-        match protocol {
-            Some(protocol) => {
-                let opened = Opened {
-                    server,
-                    protocol,
-                    place,
-                    id,
-                    who,
-                    headers,
-                };
-                tokio::spawn(Connection::new(opened, socket).serve());
-            }
-            None => {
-                tokio::spawn(async move {
-                    closing::refuse(socket, &Close::NoProtocol).await;
-                    drop(place);
-                });
-            }
-        }
-        ready(())
-    }))
+    tokio::spawn(async move {
+        let upgraded = match upgraded.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => return tracing::debug!(%error, "a socket was not opened"),
+        };
+        let (socket, meter) = wire::open(upgraded, server.transport.websocket_message_bytes).await;
+        let Some(protocol) = protocol else {
+            closing::refuse(socket, &Close::NoProtocol).await;
+            return drop(place);
+        };
+        let opened = Opened {
+            server,
+            protocol,
+            place,
+            id,
+            who,
+            headers,
+            meter,
+        };
+        tokio::spawn(Connection::new(opened, socket).serve());
+    });
+    Ok(response)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::Response;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc;
 
+use super::outbox::Outbox;
 use super::protocol::{Protocol, ServerMessage};
 use super::running::{Refused, Running, Ticket};
 use super::writer::Frame;
@@ -19,7 +19,7 @@ use crate::http::respond::{execute_stream, is_request_error};
 pub(super) struct Operations {
     server: Arc<Server>,
     protocol: Protocol,
-    frames: mpsc::Sender<Frame>,
+    frames: Outbox,
     running: Arc<Running>,
 }
 
@@ -27,7 +27,7 @@ impl Operations {
     pub(super) fn new(
         server: Arc<Server>,
         protocol: Protocol,
-        frames: mpsc::Sender<Frame>,
+        frames: Outbox,
         running: Arc<Running>,
     ) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Drop for Operations {
 struct Operation {
     ticket: Arc<Ticket>,
     protocol: Protocol,
-    frames: mpsc::Sender<Frame>,
+    frames: Outbox,
     _open: StreamToken,
 }
 

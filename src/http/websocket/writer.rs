@@ -3,66 +3,149 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::body::Bytes;
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
-use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::outbox::Queued;
 use super::running::{Running, Ticket};
-
-/// How many frames may wait for the writer; past it, operations wait, each for its turn.
-pub(super) const QUEUE: usize = 64;
+use super::wire::{FRAME_BYTES, Socket};
 
 /// What is to be written. A queue has room for 32 as soon as it is made, so they are small.
 pub(super) enum Frame {
-    /// Of the connection itself.
-    Own(Box<Message>),
+    /// A ping or the end.
+    Control(Box<Message>),
+    /// A message of the connection itself.
+    Own(String),
+    /// The answer to the last ping.
+    Pong,
     /// Of an operation.
     Of(Arc<Ticket>, String),
     /// The last of an operation.
     Last(Arc<Ticket>, String),
 }
 
+/// What a frame comes to.
+enum Wanted {
+    Message(Message),
+    Text(String),
+}
+
 impl Frame {
-    /// The message, unless the client has stopped its operation meanwhile.
-    fn wanted(self, running: &Running) -> Option<Message> {
+    /// How many bytes it keeps in memory.
+    pub(super) fn len(&self) -> usize {
         match self {
-            Self::Own(message) => Some(*message),
-            Self::Of(ticket, text) => (!ticket.is_stopped()).then(|| Message::text(text)),
-            // The id is free before the client can know that it has ended, and use it again.
-            Self::Last(ticket, text) => running.free(&ticket).then(|| Message::text(text)),
+            Self::Control(message) => message.len(),
+            Self::Own(text) | Self::Of(_, text) | Self::Last(_, text) => text.len(),
+            Self::Pong => 0,
         }
     }
+
+    /// What is to be written, unless the client has stopped its operation meanwhile.
+    fn wanted(self, running: &Running, queued: &Queued) -> Option<Wanted> {
+        match self {
+            Self::Control(message) => Some(Wanted::Message(*message)),
+            Self::Own(text) => Some(Wanted::Text(text)),
+            Self::Pong => queued.pong().map(Wanted::Text),
+            Self::Of(ticket, text) => (!ticket.is_stopped()).then_some(Wanted::Text(text)),
+            // The id is free before the client can know that it has ended, and use it again.
+            Self::Last(ticket, text) => running.free(&ticket).then_some(Wanted::Text(text)),
+        }
+    }
+}
+
+/// Why a socket's writer ends early.
+enum Stuck {
+    /// The client took nothing for too long.
+    Stalled,
+    Failed(Error),
 }
 
 /// Writes until every sender is gone, a close frame was written, or the reader is gone or
 /// takes nothing for `stall_timeout`.
 pub(super) async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut frames: mpsc::Receiver<Frame>,
+    mut sink: SplitSink<Socket, Message>,
+    mut queued: Queued,
     running: Arc<Running>,
     stall_timeout: Duration,
 ) {
     // Grows with the first burst: most sockets are quiet.
     let mut ready = Vec::new();
-    while frames.recv_many(&mut ready, QUEUE).await > 0 {
-        let mut closes = false;
-        let sent = async {
-            for frame in ready.drain(..) {
-                if let Some(message) = frame.wanted(&running) {
-                    closes |= matches!(message, Message::Close(_));
-                    sink.feed(message).await?;
-                }
-            }
-            sink.flush().await
-        };
-        match tokio::time::timeout(stall_timeout, sent).await {
-            Ok(Ok(())) if closes => return,
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return tracing::debug!(%error, "a socket takes no more"),
-            Err(_) => return tracing::debug!("a socket's reader has stalled"),
+    while queued.take(&mut ready).await > 0 {
+        match burst(&mut sink, &queued, &mut ready, &running, stall_timeout).await {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(Stuck::Failed(error)) => return tracing::debug!(%error, "a socket takes no more"),
+            Err(Stuck::Stalled) => return tracing::debug!("a socket's reader has stalled"),
         }
     }
+}
+
+/// Writes what is ready and flushes once; whether the end was in it.
+async fn burst(
+    sink: &mut SplitSink<Socket, Message>,
+    queued: &Queued,
+    ready: &mut Vec<Frame>,
+    running: &Running,
+    stall_timeout: Duration,
+) -> Result<bool, Stuck> {
+    let mut closes = false;
+    for frame in ready.drain(..) {
+        let cost = queued.cost(&frame);
+        match frame.wanted(running, queued) {
+            Some(Wanted::Message(message)) => {
+                closes |= matches!(message, Message::Close(_));
+                patiently(stall_timeout, sink.feed(message)).await?;
+            }
+            Some(Wanted::Text(text)) => {
+                for message in messages(text) {
+                    patiently(stall_timeout, sink.feed(message)).await?;
+                }
+            }
+            None => {}
+        }
+        queued.written(cost);
+    }
+    patiently(stall_timeout, sink.flush()).await?;
+    Ok(closes)
+}
+
+/// The clock runs for each frame: a long message may take long as long as it is read.
+async fn patiently(
+    stall_timeout: Duration,
+    sent: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Stuck> {
+    match timeout(stall_timeout, sent).await {
+        Ok(sent) => sent.map_err(Stuck::Failed),
+        Err(_) => Err(Stuck::Stalled),
+    }
+}
+
+/// A message in frames of at most [`FRAME_BYTES`] (RFC 6455, section 5.4).
+fn messages(text: String) -> impl Iterator<Item = Message> {
+    let is_short = text.len() <= FRAME_BYTES;
+    let (short, long) = match is_short {
+        true => (Some(Message::text(text)), Bytes::new()),
+        false => (None, Bytes::from(text)),
+    };
+    let pieces = (0..long.len()).step_by(FRAME_BYTES).map(move |start| {
+        let end = (start + FRAME_BYTES).min(long.len());
+        let kind = match start {
+            0 => Data::Text,
+            _ => Data::Continue,
+        };
+        let is_last = end == long.len();
+        Message::Frame(RawFrame::message(
+            long.slice(start..end),
+            OpCode::Data(kind),
+            is_last,
+        ))
+    });
+    short.into_iter().chain(pieces)
 }
 
 #[cfg(test)]
@@ -77,9 +160,31 @@ mod tests {
         Frame::Last(Arc::clone(ticket), "complete".to_owned())
     }
 
+    #[test]
+    fn a_long_message_is_several_frames() {
+        let text: String = ('a'..='z').cycle().take(FRAME_BYTES * 2 + 1).collect();
+        let frames: Vec<Message> = messages(text.clone()).collect();
+        let mut joined = Vec::new();
+        for (n, frame) in frames.iter().enumerate() {
+            let Message::Frame(frame) = frame else {
+                panic!("{frame:?}");
+            };
+            assert_eq!(frame.header().is_final, n == 2);
+            let is_first = frame.header().opcode == OpCode::Data(Data::Text);
+            assert_eq!(is_first, n == 0);
+            joined.extend_from_slice(frame.payload());
+        }
+        assert_eq!(joined, text.as_bytes());
+        assert_eq!(
+            messages("short".to_owned()).next(),
+            Some(Message::text("short"))
+        );
+    }
+
     #[tokio::test]
     async fn what_was_queued_of_a_stopped_operation_is_not_written() {
         let running = Running::default();
+        let (_outbox, queued) = super::super::outbox::outbox(1_000);
         let start = || {
             let mut given = None;
             let spawned = |ticket| {
@@ -90,14 +195,14 @@ mod tests {
             started.is_ok().then_some(given).flatten()
         };
         let first = start().unwrap();
-        assert!(of(&first).wanted(&running).is_some());
+        assert!(of(&first).wanted(&running, &queued).is_some());
         assert!(start().is_none(), "its id is taken");
         assert!(running.stop("1"));
         let second = start().unwrap();
-        assert!(of(&first).wanted(&running).is_none());
-        assert!(last(&first).wanted(&running).is_none());
-        assert!(of(&second).wanted(&running).is_some());
-        assert!(last(&second).wanted(&running).is_some());
+        assert!(of(&first).wanted(&running, &queued).is_none());
+        assert!(last(&first).wanted(&running, &queued).is_none());
+        assert!(of(&second).wanted(&running, &queued).is_some());
+        assert!(last(&second).wanted(&running, &queued).is_some());
         assert!(start().is_some(), "its id is free");
     }
 }

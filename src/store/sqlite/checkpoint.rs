@@ -70,15 +70,20 @@ impl Checkpoints {
 
 async fn run(connection: SqlitePool, has_commits: Arc<AtomicBool>) {
     let mut restart_from = Instant::now();
+    let mut is_failing = false;
     loop {
         sleep(INTERVAL).await;
         if !has_commits.swap(false, Ordering::Relaxed) {
             continue;
         }
-        match checkpoint(&connection, restart_from).await {
+        let made = checkpoint(&connection, restart_from).await;
+        let was_failing = std::mem::replace(&mut is_failing, made.is_err());
+        match made {
             Ok(true) => {}
             Ok(false) => restart_from = Instant::now() + RESTART_REST,
-            // The next one may succeed; what is committed is safe in the log.
+            // The next one may succeed; what is committed is safe in the log. Tried ten times a
+            // second, it is said once.
+            Err(_) if was_failing => {}
             Err(error) => tracing::warn!(%error, "a checkpoint failed"),
         }
     }

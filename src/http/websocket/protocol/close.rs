@@ -1,9 +1,10 @@
 //! Why the server closes a socket, in the codes of the protocols and of RFC 6455.
 
-use axum::extract::ws::CloseFrame;
-use tungstenite::Error;
-use tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use super::super::wire::TooLarge;
 use crate::auth::AuthError;
 
 /// Why the server closes a socket.
@@ -29,15 +30,16 @@ pub(in super::super) enum Close {
 impl Close {
     /// What a socket that could not be read is closed with; none when nobody is left to be
     /// told. `limit` is the size of the largest message, in bytes.
-    pub(in super::super) fn of(error: axum::Error, limit: usize) -> Option<Self> {
-        // Fails only if axum and this crate come to use different versions of tungstenite,
-        // which the tests for malformed frames would notice.
-        let error = error.into_inner().downcast::<Error>().ok()?;
-        match *error {
+    pub(in super::super) fn of(error: Error, limit: usize) -> Option<Self> {
+        match error {
             Error::Utf8(_) => Some(Self::NotUtf8),
             Error::Capacity(_) => Some(Self::TooLarge { limit }),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
             Error::Protocol(what) => Some(Self::AgainstWebSocket(what.to_string())),
+            Error::Io(error) => {
+                let cause = error.get_ref()?.downcast_ref::<TooLarge>()?;
+                Some(Self::TooLarge { limit: cause.limit })
+            }
             _ => None,
         }
     }
@@ -52,7 +54,7 @@ impl Close {
 
     pub(in super::super) fn frame(&self) -> CloseFrame {
         CloseFrame {
-            code: self.code(),
+            code: self.code().into(),
             reason: shortened(self.reason()).into(),
         }
     }

@@ -7,6 +7,12 @@ use serde_json::value::RawValue;
 
 use super::Invalid;
 
+/// The longest id of an operation, in bytes: each of its messages repeats it.
+const ID_BYTES: usize = 256;
+
+/// How much of an unknown type is sent back, in bytes.
+const KIND_BYTES: usize = 64;
+
 /// A message of which only the type is known.
 #[derive(Deserialize)]
 pub(super) struct Envelope<'a> {
@@ -31,8 +37,10 @@ impl<'a> Envelope<'a> {
     /// The id of an operation; every message about one has it.
     pub(super) fn id(&self) -> Result<String, Invalid> {
         let id = self.id.and_then(|id| serde_json::from_str(id.get()).ok());
-        id.filter(|id: &String| !id.is_empty()).ok_or_else(|| {
-            let why = format!("{:?} needs an `id`: a string that is not empty", self.kind);
+        let is_sound = |id: &String| !id.is_empty() && id.len() <= ID_BYTES;
+        id.filter(is_sound).ok_or_else(|| {
+            let kind = self.shown();
+            let why = format!("{kind:?} needs an `id`: a string of 1 to {ID_BYTES} bytes");
             invalid(None, &why)
         })
     }
@@ -54,15 +62,21 @@ impl<'a> Envelope<'a> {
     }
 
     pub(super) fn unknown(&self) -> Invalid {
-        let why = format!("{:?} is no message of this protocol", self.kind);
+        let why = format!("{:?} is no message of this protocol", self.shown());
         Invalid {
             id: self.id().ok(),
             why,
         }
     }
 
+    /// The beginning of the type, which is no longer if it is one.
+    fn shown(&self) -> &str {
+        let end = self.kind.floor_char_boundary(KIND_BYTES);
+        &self.kind[..end]
+    }
+
     fn no_object(&self, id: Option<&str>) -> Invalid {
-        let why = format!("The `payload` of {:?} must be an object", self.kind);
+        let why = format!("The `payload` of {:?} must be an object", self.shown());
         invalid(id, &why)
     }
 }

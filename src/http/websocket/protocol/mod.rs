@@ -7,7 +7,7 @@ mod legacy;
 mod transport_ws;
 
 use async_graphql::{Response, ServerError};
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, header};
 use serde_json::value::RawValue;
 
 pub(super) use close::Close;
@@ -63,16 +63,23 @@ pub(super) struct Invalid {
 }
 
 impl Protocol {
-    /// The best first.
-    pub(super) const NAMES: [&str; 2] = [transport_ws::NAME, legacy::NAME];
+    /// The best of those that an upgrade request names.
+    pub(super) fn asked_for(headers: &HeaderMap) -> Option<Self> {
+        let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        let names = || {
+            let values = values.iter().filter_map(|value| value.to_str().ok());
+            values.flat_map(|value| value.split(',').map(str::trim))
+        };
+        let best_first = [Self::TransportWs, Self::Legacy];
+        let is_named = |protocol: &Self| names().any(|name| name == protocol.name());
+        best_first.into_iter().find(is_named)
+    }
 
-    pub(super) fn named(name: &HeaderValue) -> Option<Self> {
-        if name == transport_ws::NAME {
-            Some(Self::TransportWs)
-        } else if name == legacy::NAME {
-            Some(Self::Legacy)
-        } else {
-            None
+    /// The name in an upgrade request.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::TransportWs => transport_ws::NAME,
+            Self::Legacy => legacy::NAME,
         }
     }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use axum::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::http::serve::Stream;
+use super::serve::Stream;
 
 /// A connection.
 pub(super) struct Io {
@@ -32,10 +32,11 @@ impl Backlog {
 }
 
 impl Io {
-    pub(super) fn new(stream: Stream) -> Self {
+    /// A connection of which `start` was read already.
+    pub(super) fn new(stream: Stream, start: Bytes) -> Self {
         Self {
             stream,
-            early: Bytes::new(),
+            early: start,
             backlog: Backlog::default(),
         }
     }

@@ -1,0 +1,171 @@
+//! The queue between those who have something to say on a socket and its writer: bounded in
+//! frames and in bytes, first come, first served.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::writer::Frame;
+
+/// How many frames may wait for the writer; past it, operations wait, each for its turn.
+pub(super) const QUEUE: usize = 64;
+
+/// The end into which frames are put.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    frames: mpsc::Sender<Frame>,
+    shared: Arc<Shared>,
+}
+
+/// The end from which they are written.
+pub(super) struct Queued {
+    frames: mpsc::Receiver<Frame>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// A permit for each byte that may still be queued.
+    bytes: Semaphore,
+    limit: usize,
+    /// The answer to the last ping, until it is written.
+    pong: Mutex<Option<String>>,
+}
+
+/// The writer has ended.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+/// A queue of at most `limit` bytes and [`QUEUE`] frames. One frame may be longer, alone.
+pub(super) fn outbox(limit: usize) -> (Outbox, Queued) {
+    let limit = limit.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+    let shared = Arc::new(Shared {
+        bytes: Semaphore::new(limit),
+        limit,
+        pong: Mutex::default(),
+    });
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let outbox = Outbox {
+        frames: sender,
+        shared: Arc::clone(&shared),
+    };
+    let queued = Queued {
+        frames: receiver,
+        shared,
+    };
+    (outbox, queued)
+}
+
+impl Outbox {
+    /// Queues a frame as soon as there is room for it.
+    pub(super) async fn send(&self, frame: Frame) -> Result<(), Gone> {
+        let bytes = u32::try_from(self.shared.cost(&frame)).unwrap_or(u32::MAX);
+        let room = self.shared.bytes.acquire_many(bytes).await;
+        let room = room.map_err(|_| Gone)?;
+        self.frames.send(frame).await.map_err(|_| Gone)?;
+        // Given back by the writer.
+        room.forget();
+        Ok(())
+    }
+
+    /// Answers a ping. An earlier one that is not answered yet never is: pings that come faster
+    /// than their answers are read take no memory.
+    pub(super) async fn pong(&self, text: String) -> Result<(), Gone> {
+        let is_queued = self.shared.pong().replace(text).is_some();
+        match is_queued {
+            true => Ok(()),
+            false => self.send(Frame::Pong).await,
+        }
+    }
+}
+
+impl Queued {
+    /// Waits for frames and takes all there are; none when every sender is gone.
+    pub(super) async fn take(&mut self, into: &mut Vec<Frame>) -> usize {
+        self.frames.recv_many(into, QUEUE).await
+    }
+
+    /// The bytes that a frame holds in the queue.
+    pub(super) fn cost(&self, frame: &Frame) -> usize {
+        self.shared.cost(frame)
+    }
+
+    /// Gives the bytes of a frame back that is written or dropped.
+    pub(super) fn written(&self, cost: usize) {
+        self.shared.bytes.add_permits(cost);
+    }
+
+    /// The answer to the last ping.
+    pub(super) fn pong(&self) -> Option<String> {
+        self.shared.pong().take()
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        // Those who wait for room must not wait for ever.
+        self.shared.bytes.close();
+    }
+}
+
+impl Shared {
+    fn cost(&self, frame: &Frame) -> usize {
+        frame.len().min(self.limit)
+    }
+
+    fn pong(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.pong.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn frame(bytes: usize) -> Frame {
+        Frame::Own(" ".repeat(bytes))
+    }
+
+    #[tokio::test]
+    async fn a_queue_has_so_many_bytes() {
+        let (outbox, mut queued) = outbox(100);
+        outbox.send(frame(60)).await.unwrap();
+        outbox.send(frame(40)).await.unwrap();
+        assert!(outbox.send(frame(1)).now_or_never().is_none(), "it is full");
+        let mut ready = Vec::new();
+        assert_eq!(queued.take(&mut ready).await, 2);
+        assert!(
+            outbox.send(frame(1)).now_or_never().is_none(),
+            "until written"
+        );
+        queued.written(queued.cost(&ready[0]));
+        outbox.send(frame(60)).await.unwrap();
+        queued.written(queued.cost(&ready[1]));
+        // Longer than all of it: alone.
+        assert!(outbox.send(frame(500)).now_or_never().is_none());
+        queued.written(60);
+        outbox.send(frame(500)).await.unwrap();
+        let waiting = outbox.clone();
+        let waiting = tokio::spawn(async move { waiting.send(frame(1)).await.is_err() });
+        drop(queued);
+        assert!(
+            waiting.await.unwrap(),
+            "no one waits for a writer that is gone"
+        );
+    }
+
+    #[tokio::test]
+    async fn only_the_last_ping_is_answered() {
+        let (outbox, mut queued) = outbox(100);
+        for ping in 0..1_000 {
+            outbox.pong(ping.to_string()).await.unwrap();
+        }
+        let mut ready = Vec::new();
+        assert_eq!(queued.take(&mut ready).await, 1);
+        assert_eq!(queued.pong().as_deref(), Some("999"));
+        outbox.pong("next".to_owned()).await.unwrap();
+        assert_eq!(queued.take(&mut ready).await, 1);
+        assert_eq!(queued.pong().as_deref(), Some("next"));
+    }
+}

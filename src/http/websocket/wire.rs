@@ -1,0 +1,142 @@
+//! The connection under a socket. It counts what is read of a message before the message is
+//! whole, so that a message that is too large is refused before it takes memory.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+/// How much is read at once, in bytes: as much as most operations take. Every socket keeps a
+/// buffer of this size, all of it in memory, because it is filled with zeros for each read.
+const READ_BUFFER: usize = 2 * 1024;
+
+/// The largest message before `connection_ack`, in bytes.
+pub(super) const INIT_BYTES: usize = 16 * 1024;
+
+/// The largest payload of one written frame, in bytes. Longer messages are written in several
+/// frames, so that the buffer for what is written stays small however long a message is.
+pub(super) const FRAME_BYTES: usize = 16 * 1024;
+
+/// The most bytes that wait in a socket for a client that reads nothing: one frame, what was
+/// gathered before it, and the answers to pings.
+const WRITE_BUFFER_MOST: usize = 3 * FRAME_BYTES;
+
+/// Opcode, length and mask of a short frame, in bytes.
+const SHORT_HEADER: usize = 6;
+
+/// A socket.
+pub(super) type Socket = WebSocketStream<Metered>;
+
+/// A connection that fails once a message on it is too large.
+pub(super) struct Metered {
+    io: TokioIo<Upgraded>,
+    meter: Arc<Meter>,
+}
+
+/// Counts the bytes of the message that is being read.
+pub(super) struct Meter {
+    read: AtomicUsize,
+    limit: AtomicUsize,
+}
+
+/// A message is larger than it may be. The client's fault.
+#[derive(Debug, Error)]
+#[error("message larger than {limit} bytes")]
+pub(super) struct TooLarge {
+    pub(super) limit: usize,
+}
+
+/// Begins to speak WebSocket on a connection that was upgraded. Messages may have
+/// [`INIT_BYTES`] until the meter's limit is raised, and at most `most` bytes then.
+pub(super) async fn open(upgraded: Upgraded, most: usize) -> (Socket, Arc<Meter>) {
+    let meter = Arc::new(Meter {
+        read: AtomicUsize::new(0),
+        limit: AtomicUsize::new(INIT_BYTES.min(most)),
+    });
+    let io = Metered {
+        io: TokioIo::new(upgraded),
+        meter: Arc::clone(&meter),
+    };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(FRAME_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_MOST)
+        .max_message_size(Some(most))
+        .max_frame_size(Some(most));
+    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+    (socket, meter)
+}
+
+impl Meter {
+    /// The largest message, in bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Lets messages be as large as this from the next one on.
+    pub(super) fn raise(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// A message was read to its end.
+    pub(super) fn message(&self) {
+        self.read.store(0, Ordering::Relaxed);
+    }
+
+    /// A ping or pong with so many bytes was read, perhaps between the pieces of a message.
+    pub(super) fn control(&self, bytes: usize) {
+        let read = self.read.load(Ordering::Relaxed);
+        let rest = read.saturating_sub(SHORT_HEADER + bytes);
+        self.read.store(rest, Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: usize) -> Result<(), TooLarge> {
+        let read = self.read.load(Ordering::Relaxed) + bytes;
+        self.read.store(read, Ordering::Relaxed);
+        let limit = self.limit();
+        // What is read at once may be the end of one message and the beginning of the next.
+        match read > limit + 2 * READ_BUFFER {
+            true => Err(TooLarge { limit }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(context, into))?;
+        let read = into.filled().len() - before;
+        Poll::Ready(self.meter.add(read).map_err(io::Error::other))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
