@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::shutdown::process;
 use crate::support::client::body;
 use crate::support::logs::{Line, lines, saying};
-use crate::support::process::Process;
+use crate::support::process::{Process, program};
 use crate::support::talk::{cancel, half_said, input, send};
 use crate::support::upstream::{Script, Upstream};
 use crate::support::wait::eventually;
@@ -168,6 +168,24 @@ async fn a_run_that_is_stopped_or_taken_up_is_one_line_too() {
     assert_eq!(end.text("agent"), "research");
     let taken_up = saying(&second.log(), "going on with a run whose server is gone");
     assert_eq!(taken_up[0].text("request_id"), "req-before");
+}
+
+#[tokio::test]
+async fn why_a_server_does_not_start_is_a_line_too() {
+    let folder = TempDir::new().unwrap();
+    for setting in [("http.port", "abc"), ("store.url", "mysql://x")] {
+        let command = program(folder.path(), &["serve"], &[setting]);
+        let mut process = Process::spawn(command);
+        assert_eq!(process.exit_code().await, Some(1));
+        let log = eventually("the log", async || {
+            Some(process.log()).filter(|log| log.ends_with('\n'))
+        })
+        .await;
+        let lines = lines(&log);
+        let last = lines.last().unwrap();
+        assert!(last.text("error").contains(setting.0), "{log}");
+        assert_eq!((last.text("level"), process.said().as_str()), ("ERROR", ""));
+    }
 }
 
 /// Programs find an event by its `message`; a field of that name hides it.

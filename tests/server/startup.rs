@@ -15,14 +15,9 @@ async fn refusal(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -
     let mut lines = stderr.lines();
     let line = lines.next().unwrap_or_default();
     assert_eq!(lines.next(), None, "more than one line: {stderr}");
-    // A command that logs reports its end in the log.
-    match serde_json::from_str::<serde_json::Value>(line) {
-        Ok(line) => line["error"].as_str().unwrap().to_owned(),
-        Err(_) => line
-            .strip_prefix("talkgraph: ")
-            .unwrap_or_else(|| panic!("{line}"))
-            .to_owned(),
-    }
+    line.strip_prefix("talkgraph: ")
+        .unwrap_or_else(|| panic!("{line}"))
+        .to_owned()
 }
 
 fn contains(line: &str, words: &[&str]) {

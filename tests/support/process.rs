@@ -46,8 +46,20 @@ pub(crate) async fn run(mut command: Command) -> Output {
     Output {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+        stderr: plain(&String::from_utf8(output.stderr).unwrap()),
     }
+}
+
+/// What a command wrote to standard error, with what it logged of its end as a person reads it.
+fn plain(stderr: &str) -> String {
+    let line = |line: &str| {
+        let logged: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        match logged.as_ref().and_then(|logged| logged["error"].as_str()) {
+            Some(error) => format!("talkgraph: {error}\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    stderr.lines().map(line).collect()
 }
 
 /// A server in a process of its own. Killed when it is dropped.
