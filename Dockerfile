@@ -13,10 +13,11 @@
 # A folder mounted on /data must be writable by the user 65532. Runs are drained on
 # SIGTERM: give them more than Docker's 10 seconds with `docker run --stop-timeout 60`.
 
-ARG RUST_VERSION=1.95
+# Base images are named by digest too, so that the same source gives the same image. To take a
+# newer one, change tag and digest together: docker buildx imagetools inspect IMAGE:TAG
 
 # --- the model, when the feature asks for it; otherwise an empty folder ---------
-FROM python:3.13-slim-bookworm AS model
+FROM python:3.13-slim-bookworm@sha256:fcbd8dfc2605ba7c2eca646846c5e892b2931e41f6227985154a596f26ab8ed7 AS model
 WORKDIR /model
 RUN mkdir models
 COPY scripts/fetch-model scripts/
@@ -24,7 +25,7 @@ ARG FEATURES=""
 RUN case "$FEATURES" in *embedded-model*) scripts/fetch-model --dir /model/models ;; esac
 
 # --- the binary -----------------------------------------------------------------
-FROM rust:${RUST_VERSION}-slim-bookworm AS build
+FROM rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS build
 WORKDIR /src
 # The final image has no shell to make the folder with.
 RUN install --directory --owner=65532 --group=65532 /data
@@ -38,7 +39,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     cp target/release/talkgraph /usr/local/bin/
 
 # --- what runs: glibc, root certificates, no shell and no package manager --------
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Talkgraph" \

@@ -2,6 +2,7 @@
 
 mod error;
 mod guard;
+mod keys;
 mod limits;
 mod models;
 mod reload;
@@ -21,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
-use crate::config::{AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, ms};
+use crate::config::{
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, ms,
+};
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, Readiness, Server};
@@ -30,6 +33,7 @@ use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
 
 pub use error::StartError;
+pub use keys::{KeyFiles, KeysError};
 use limits::{api_limits, run_limits};
 pub use models::ModelError;
 pub use reload::AgentFiles;
@@ -158,13 +162,7 @@ impl App {
             runner,
             store,
             mcp: tools.keepers,
-            connections: Connections {
-                most: settings.http.connections,
-                head_bytes: settings.http.head_bytes,
-                head_timeout: ms(settings.http.head_timeout_ms),
-                // The stream has its own, gentler end before.
-                write_timeout: ms(settings.http.stream_stall_timeout_ms) * 2,
-            },
+            connections: connections(&settings.http),
             shutdown_delay: ms(settings.http.shutdown_delay_ms),
             drain_timeout: ms(settings.http.drain_timeout_ms),
             default_models,
@@ -193,6 +191,11 @@ impl App {
     /// Its keys, to be replaced while it runs.
     pub fn authenticator(&self) -> Arc<Authenticator> {
         Arc::clone(&self.server.authenticator)
+    }
+
+    /// Its key files, to be read again from where these settings came from.
+    pub fn key_files(&self, settings: &Settings, sources: Sources) -> KeyFiles {
+        KeyFiles::new(sources, settings.auth.clone(), self.authenticator())
     }
 
     /// Whether callers need a key.
@@ -275,6 +278,16 @@ fn flat(ended: Result<(), tokio::task::JoinError>) -> std::io::Error {
     }
 }
 
+fn connections(settings: &HttpSettings) -> Connections {
+    Connections {
+        most: settings.connections,
+        head_bytes: settings.head_bytes,
+        head_timeout: ms(settings.head_timeout_ms),
+        // The stream has its own, gentler end before.
+        write_timeout: ms(settings.stream_stall_timeout_ms) * 2,
+    }
+}
+
 async fn listen(settings: &HttpSettings) -> Result<(TcpListener, SocketAddr), StartError> {
     let address = SocketAddr::new(settings.address, settings.port);
     let failed = |error| StartError::Listen { address, error };
@@ -284,10 +297,14 @@ async fn listen(settings: &HttpSettings) -> Result<(TcpListener, SocketAddr), St
 }
 
 fn authenticator(settings: &AuthSettings) -> Arc<Authenticator> {
-    Arc::new(Authenticator::new(settings.keys.iter().map(|key| Key {
+    Arc::new(Authenticator::new(keys_of(settings)))
+}
+
+fn keys_of(settings: &AuthSettings) -> impl Iterator<Item = Key> {
+    settings.keys.iter().map(|key| Key {
         sha256: key.sha256.clone(),
         principal: Principal::new(&key.tenant, &key.owner, &key.name).with_scopes(&key.scopes),
-    })))
+    })
 }
 
 /// Reads and checks the agent files as the server would at start.

@@ -74,7 +74,8 @@ impl Cli {
             say(graphql::sdl().trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let settings = Settings::load(&Sources::of_process(self.config));
+        let sources = Sources::of_process(self.config);
+        let settings = Settings::load(&sources);
         let command = self.command.unwrap_or(Command::Serve);
         if settings.is_err() && matches!(command, Command::Serve) {
             // A log is all that a server writes, also of settings that say nothing of it.
@@ -83,7 +84,7 @@ impl Cli {
         }
         let settings = settings?;
         match command {
-            Command::Serve => return serve(&settings).await,
+            Command::Serve => return serve(&settings, sources).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
                 telemetry::start(&settings.telemetry)?;
@@ -107,7 +108,10 @@ impl Cli {
     }
 }
 
-async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn serve(
+    settings: &Settings,
+    sources: Sources,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
     telemetry::log_panics();
     let app = App::start(settings).await?;
@@ -121,12 +125,16 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Erro
         say(&welcome(&app, settings.http.graphiql))?;
     }
     let files = app.agent_files();
+    let keys = app.key_files(settings, sources);
     let reload = async move {
-        while hang_up.recv().await.is_some() {
-            files.reload_or_log().await;
-        }
-        // No signal can come any more.
-        std::future::pending::<()>().await;
+        let on_signal = async {
+            while hang_up.recv().await.is_some() {
+                files.reload_or_log().await;
+                keys.reload_or_log().await;
+            }
+        };
+        // Watching has no end, so neither has this when no signal can come any more.
+        tokio::join!(on_signal, keys.watch());
     };
     let (told, mut again) = tokio::sync::watch::channel(false);
     let stop = async move {

@@ -4,23 +4,30 @@
 //! Layers, each over the one before: defaults, `talkgraph.toml`, `.env`, the environment.
 
 mod environment;
+mod keys;
+mod limited;
 mod models;
 mod providers;
 mod sections;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use config::{Config, File, FileFormat};
 use thiserror::Error;
 
+use self::environment::Variables;
+use crate::domain::redact;
+
 pub(crate) use providers::ProviderEntry;
 pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, ProviderSettings};
 pub(crate) use sections::ms;
 pub use sections::{
-    AgentsSettings, AuthSettings, DocumentSettings, EgressSettings, EmbeddedSettings,
-    HttpFetchSettings, HttpSettings, HttpToolSettings, KeySettings, LimitSettings, LogFormat,
-    McpServerSettings, ModelsSettings, OperationToolSettings, ResilienceSettings, RunSettings,
-    SecretSetting, Settings, StoreSettings, TelemetrySettings, ToolSettings,
+    AgentsSettings, ArgumentSetting, AuthSettings, DocumentSettings, EgressSettings,
+    EmbeddedSettings, HiddenSetting, HttpFetchSettings, HttpSettings, HttpToolSettings,
+    KeySettings, LimitSettings, LogFormat, McpServerSettings, ModelsSettings,
+    OperationToolSettings, ResilienceSettings, RunSettings, SecretSetting, Settings, StoreSettings,
+    TelemetrySettings, ToolSettings, UrlSetting,
 };
 
 /// The documented defaults.
@@ -56,7 +63,7 @@ impl ConfigError {
 }
 
 /// Where settings come from besides the defaults.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// A settings file that must exist; otherwise [`DEFAULT_FILE`] is read if it does.
     pub file: Option<PathBuf>,
@@ -64,6 +71,16 @@ pub struct Sources {
     pub dotenv: Option<PathBuf>,
     /// The environment.
     pub environment: Vec<(String, String)>,
+}
+
+// The environment has secrets.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources")
+            .field("file", &self.file)
+            .field("dotenv", &self.dotenv)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sources {
@@ -86,19 +103,18 @@ impl Sources {
 impl Settings {
     /// Reads and checks the settings.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        let mut builder = Config::builder().add_source(File::from_str(EXAMPLE, FileFormat::Toml));
-        builder = match &sources.file {
-            Some(path) => builder.add_source(file(path).required(true)),
-            None => builder.add_source(file(Path::new(DEFAULT_FILE)).required(false)),
-        };
-        let variables = environment::variables(sources)?;
-        let builder = environment::add(builder, &variables);
+        let builder = Config::builder()
+            .add_source(File::from_str(EXAMPLE, FileFormat::Toml))
+            .add_source(settings_file(sources));
+        let variables = Variables::read(sources)?;
+        let builder = environment::add(builder, variables.settings()?);
         let mut settings: Self = builder
             .build()
             .and_then(Config::try_deserialize)
-            .map_err(|error| ConfigError::Unreadable(in_one_line(&error.to_string())))?;
+            .map_err(|error| unreadable(&error))?;
         settings.models.take_keys(&variables)?;
         settings.tools.resolve(&variables)?;
+        settings.auth.complete(&variables)?;
         settings.check()?;
         Ok(settings)
     }
@@ -107,6 +123,11 @@ impl Settings {
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string_pretty(self).map_err(|error| ConfigError::Unreadable(error.to_string()))
     }
+}
+
+/// An error of the settings, without the values that it quotes: any may be a secret.
+fn unreadable(error: &config::ConfigError) -> ConfigError {
+    ConfigError::Unreadable(redact::quoted(&in_one_line(&error.to_string())))
 }
 
 /// Without the lines that draw where in a TOML file the error is; the words say it too.
@@ -118,8 +139,12 @@ fn in_one_line(error: &str) -> String {
     words.join(": ")
 }
 
-fn file(path: &Path) -> File<config::FileSourceFile, FileFormat> {
-    File::from(path).format(FileFormat::Toml)
+fn settings_file(sources: &Sources) -> File<config::FileSourceFile, FileFormat> {
+    let file = match &sources.file {
+        Some(path) => File::from(path.as_path()).required(true),
+        None => File::from(Path::new(DEFAULT_FILE)).required(false),
+    };
+    file.format(FileFormat::Toml)
 }
 
 #[cfg(test)]

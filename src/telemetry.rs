@@ -7,8 +7,12 @@ mod panics;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::fmt::format::{FmtSpan, JsonFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{ConfigError, LogFormat, TelemetrySettings};
 
@@ -36,12 +40,14 @@ pub fn start(settings: &TelemetrySettings) -> Result<(), ConfigError> {
         .with_ansi(is_terminal)
         .with_writer(std::io::stderr);
     let started = if json {
-        builder
+        let subscriber = builder
             .fmt_fields(JsonFields::new())
             .event_format(json::FlatJson)
-            .try_init()
+            .finish();
+        subscriber.with(quiet_libraries()).try_init()
     } else {
-        builder.with_target(false).try_init()
+        let subscriber = builder.with_target(false).finish();
+        subscriber.with(quiet_libraries()).try_init()
     };
     started.map_err(|error| ConfigError::invalid("telemetry", error.to_string()))?;
     // A second start has failed above.
@@ -52,4 +58,18 @@ pub fn start(settings: &TelemetrySettings) -> Result<(), ConfigError> {
 /// Whether the log has started and is JSON, so that everything on standard error must be.
 pub fn is_json() -> bool {
     IS_JSON.get().copied().unwrap_or(false)
+}
+
+/// Keeps libraries at `info`: below that they log what passes over the wire, with keys, prompts
+/// and answers. The MCP client does so at any level; its errors are logged where they are handled.
+fn quiet_libraries() -> FilterFn {
+    filter_fn(|metadata| {
+        let target = metadata.target();
+        let most = match target.split("::").next() {
+            Some("talkgraph") => Level::TRACE,
+            Some("rmcp") => return false,
+            _ => Level::INFO,
+        };
+        *metadata.level() <= most
+    })
 }

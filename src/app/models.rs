@@ -81,7 +81,7 @@ fn is_configured(entry: &ProviderEntry) -> bool {
     };
     entry.is_named
         || keys(&entry.settings).next().is_some()
-        || entry.settings.base_url.trim_end_matches('/') != usual_url
+        || entry.settings.base_url.expose().trim_end_matches('/') != usual_url
 }
 
 /// Its keys, each once.
@@ -159,7 +159,7 @@ fn provider(entry: &ProviderEntry, client: &Client) -> Result<Vec<Arc<dyn ChatMo
     let with_key = |api_key: Option<SecretString>| {
         let provider = llm::ProviderSettings {
             kind: kind(entry.kind),
-            base_url: settings.base_url.clone(),
+            base_url: settings.base_url.expose().to_owned(),
             api_key,
             first_token_timeout: ms(settings.first_token_timeout_ms),
             idle_timeout: ms(settings.idle_timeout_ms),

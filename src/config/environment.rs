@@ -1,17 +1,33 @@
 //! The environment as a layer of settings: `TALKGRAPH_SECTION__KEY`, and the few names
-//! that everybody uses already.
+//! that everybody uses already. A variable's name with `_FILE` names a file with its value.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::Path;
 
 use config::builder::DefaultState;
 use config::{ConfigBuilder, Environment};
 
+use super::limited::{self, ReadError};
 use super::{ConfigError, Sources};
+use crate::domain::redact;
 
 const PREFIX: &str = "TALKGRAPH_";
 
+/// After the name of a variable: the value is in a file.
+const FILE: &str = "_FILE";
+
+/// The largest value in a file, in bytes.
+const MAX_VALUE_BYTES: u64 = 64 * 1024;
+
 /// Variables that say where the settings are, and so are none themselves.
 const NOT_SETTINGS: [&str; 1] = ["TALKGRAPH_CONFIG"];
+
+/// The variable with API keys as JSON.
+pub(super) const KEYS: &str = "TALKGRAPH_AUTH__KEYS";
+
+/// Settings whose own name ends in `_FILE`.
+const FILE_SETTINGS: [&str; 1] = ["TALKGRAPH_AUTH__KEYS_FILE"];
 
 /// Names of wide use, and the variable each stands for.
 const USUAL_NAMES: [(&str, &str); 6] = [
@@ -24,53 +40,145 @@ const USUAL_NAMES: [(&str, &str); 6] = [
 ];
 
 /// All variables: those of the `.env` file under those of the environment.
-pub(super) fn variables(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
-    let mut variables = dotenv(sources)?;
-    variables.extend(sources.environment.iter().cloned());
-    // An empty variable is how a shell unsets one for a single command.
-    variables.retain(|_, value| !value.is_empty());
-    Ok(variables)
+pub(super) struct Variables(HashMap<String, String>);
+
+impl Variables {
+    pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut variables = dotenv(sources)?;
+        variables.extend(sources.environment.iter().cloned());
+        // An empty variable is how a shell unsets one for a single command.
+        variables.retain(|_, value| !value.is_empty());
+        Ok(Self(variables))
+    }
+
+    /// The value of a variable, or of the file that the variable with `_FILE` names.
+    ///
+    /// # Errors
+    /// When both are set, or the file has no value.
+    pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'_, str>>, ConfigError> {
+        let in_file = format!("{name}{FILE}");
+        let value = self.0.get(name);
+        let Some(path) = self.0.get(&in_file) else {
+            return Ok(value.map(|value| Cow::Borrowed(value.as_str())));
+        };
+        if value.is_some() {
+            let why = format!("{name} is set as well; set one of the two");
+            return Err(ConfigError::invalid(in_file, why));
+        }
+        value_of(Path::new(path), in_file).map(|value| Some(Cow::Owned(value)))
+    }
+
+    /// Those that are settings, by their full names, but for the API keys.
+    pub(super) fn settings(&self) -> Result<HashMap<String, String>, ConfigError> {
+        let mut settings = HashMap::new();
+        for (usual, ours) in USUAL_NAMES {
+            if let Some(value) = self.get(usual)? {
+                settings.insert(ours.to_owned(), value.into_owned());
+            }
+        }
+        for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
+            let is_file = name.ends_with(FILE) && !FILE_SETTINGS.contains(&name.as_str());
+            let name = match is_file {
+                true => name.trim_end_matches(FILE),
+                false => name,
+            };
+            if NOT_SETTINGS.contains(&name) || name == KEYS {
+                continue;
+            }
+            let value = match FILE_SETTINGS.contains(&name) {
+                true => self.0.get(name).map(|value| Cow::Borrowed(value.as_str())),
+                false => self.get(name)?,
+            };
+            if let Some(value) = value {
+                settings.insert(name.to_owned(), value.into_owned());
+            }
+        }
+        Ok(settings)
+    }
+
+    /// The API keys, as JSON.
+    pub(super) fn keys(&self) -> Option<&str> {
+        self.0.get(KEYS).map(String::as_str)
+    }
 }
 
-/// Those variables that are settings, as a layer over what there is.
+/// The value in a file, without the end of its line.
+fn value_of(path: &Path, variable: String) -> Result<String, ConfigError> {
+    let read = limited::read_text(path, MAX_VALUE_BYTES);
+    // The path is not repeated: some write the secret itself there.
+    let text = read.map_err(|error| {
+        let why = match error {
+            ReadError::File(error) => format!("the file that it names cannot be read: {error}"),
+            ReadError::TooLarge => format!("the file has more than {MAX_VALUE_BYTES} bytes"),
+            ReadError::NotText => "the file is not UTF-8".to_owned(),
+        };
+        ConfigError::invalid(variable.clone(), why)
+    })?;
+    let value = text.trim_end_matches(['\n', '\r']);
+    match value.trim().is_empty() {
+        true => Err(ConfigError::invalid(variable, "the file is empty")),
+        false => Ok(value.to_owned()),
+    }
+}
+
+/// Settings from the environment, as a layer over what there is.
 pub(super) fn add(
     builder: ConfigBuilder<DefaultState>,
-    variables: &HashMap<String, String>,
+    settings: HashMap<String, String>,
 ) -> ConfigBuilder<DefaultState> {
-    let mut variables = variables.clone();
-    for (usual, ours) in USUAL_NAMES {
-        if let Some(value) = variables.get(usual).cloned() {
-            variables.entry(ours.to_owned()).or_insert(value);
-        }
-    }
-    variables.retain(|name, _| name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name.as_str()));
-    builder.add_source(
+    // A key or a password that looks like a number is none: 0042 is not 42.
+    let (texts, parsed): (HashMap<_, _>, HashMap<_, _>) = settings
+        .into_iter()
+        .partition(|(name, _)| name.ends_with("__API_KEY") || name == "TALKGRAPH_STORE__URL");
+    let environment = || {
         Environment::with_prefix("TALKGRAPH")
             .prefix_separator("_")
             .separator("__")
-            .list_separator(",")
-            .with_list_parse_key("http.cors_origins")
-            .with_list_parse_key("http.hosts")
-            .with_list_parse_key("models.default")
-            .with_list_parse_key("models.openai.api_keys")
-            .with_list_parse_key("models.anthropic.api_keys")
-            .with_list_parse_key("models.gemini.api_keys")
-            .with_list_parse_key("tools.builtin")
-            .with_list_parse_key("tools.egress.allow")
-            .with_list_parse_key("tools.egress.ports")
-            .try_parsing(true)
-            .source(Some(variables)),
-    )
+    };
+    builder
+        .add_source(environment().source(Some(texts)))
+        .add_source(
+            environment()
+                .list_separator(",")
+                .with_list_parse_key("http.cors_origins")
+                .with_list_parse_key("http.hosts")
+                .with_list_parse_key("models.default")
+                .with_list_parse_key("models.openai.api_keys")
+                .with_list_parse_key("models.anthropic.api_keys")
+                .with_list_parse_key("models.gemini.api_keys")
+                .with_list_parse_key("tools.builtin")
+                .with_list_parse_key("tools.egress.allow")
+                .with_list_parse_key("tools.egress.ports")
+                .try_parsing(true)
+                .source(Some(parsed)),
+        )
 }
 
 fn dotenv(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
     let Some(path) = sources.dotenv.as_ref().filter(|path| path.exists()) else {
         return Ok(HashMap::new());
     };
-    let unreadable =
-        |error: dotenvy::Error| ConfigError::Unreadable(format!("{}: {error}", path.display()));
+    let unreadable = |error: dotenvy::Error| {
+        let why = match &error {
+            // The error repeats the line, which may have a secret.
+            dotenvy::Error::LineParse(line, at) => {
+                let name = line.split_once('=').map_or("", |(name, _)| name.trim());
+                let name = if name.is_empty() {
+                    redact::HIDDEN
+                } else {
+                    redact::name(name)
+                };
+                format!("the line of {name} cannot be read at character {at}: quote its value")
+            }
+            error => error.to_string(),
+        };
+        ConfigError::Unreadable(format!("{}: {why}", path.display()))
+    };
     dotenvy::from_path_iter(path)
         .map_err(unreadable)?
         .collect::<Result<_, _>>()
         .map_err(unreadable)
 }
+
+#[cfg(test)]
+mod tests;

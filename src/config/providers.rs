@@ -1,12 +1,14 @@
 //! The model providers: three with a section of their own, and as many as are named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::sections::{hide, hide_all};
+use super::environment::Variables;
+use super::sections::{UrlSetting, hide, hide_all};
 use super::{ConfigError, ModelsSettings};
+use crate::domain::redact;
 
 /// Each may be tried in turn at the limit of a rate.
 const MAX_KEYS: usize = 64;
@@ -37,7 +39,7 @@ pub enum ProviderKind {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
 pub struct ProviderSettings {
-    pub base_url: String,
+    pub base_url: UrlSetting,
     #[serde(
         default,
         serialize_with = "hide",
@@ -69,7 +71,7 @@ pub struct ProviderSettings {
 pub struct NamedProviderSettings {
     pub kind: ProviderKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
+    pub base_url: Option<UrlSetting>,
     #[serde(
         default,
         serialize_with = "hide",
@@ -178,10 +180,7 @@ impl ModelsSettings {
     }
 
     /// Puts the keys in place that are in variables of the environment.
-    pub(super) fn take_keys(
-        &mut self,
-        variables: &HashMap<String, String>,
-    ) -> Result<(), ConfigError> {
+    pub(super) fn take_keys(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         for (name, provider) in &mut self.providers {
             let Some(variable) = &provider.api_key_env else {
                 continue;
@@ -193,9 +192,13 @@ impl ModelsSettings {
             if provider.api_key.is_some() {
                 return refused("there is an api_key as well; give one of the two".to_owned());
             }
-            match variables.get(variable) {
-                Some(key) => provider.api_key = Some(key.clone().into()),
-                None => return refused(format!("the variable {variable} is not set")),
+            match variables.get(variable)? {
+                Some(key) => provider.api_key = Some(key.into_owned().into()),
+                // Some write the key itself there.
+                None => {
+                    let variable = redact::name(variable);
+                    return refused(format!("the variable {variable} is not set"));
+                }
             }
         }
         Ok(())

@@ -194,6 +194,11 @@ sections! {
     /// Who may call.
     AuthSettings {
         keys: Vec<KeySettings>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys_file: Option<PathBuf>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys_folder: Option<PathBuf>,
+        reload_interval_ms: u64,
     }
 
     /// One API key.
@@ -217,6 +222,7 @@ mod check;
 mod secret;
 mod tools;
 
+pub use secret::{ArgumentSetting, HiddenSetting, UrlSetting};
 pub(super) use secret::{hide, hide_all};
 pub use tools::{
     EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, OperationToolSettings,

@@ -182,7 +182,10 @@ fn the_example_of_a_named_provider_works() {
     assert_eq!(names, ["openai", "anthropic", "gemini", "groq"]);
     let groq = &entries[3];
     assert_eq!(groq.kind, ProviderKind::OpenAi);
-    assert_eq!(groq.settings.base_url, "https://api.groq.com/openai/v1");
+    assert_eq!(
+        groq.settings.base_url.expose(),
+        "https://api.groq.com/openai/v1"
+    );
     let key = groq.settings.api_key.as_ref().unwrap();
     assert_eq!(key.expose_secret(), "gsk-secret");
     // What it does not say is as in the section of its kind.

@@ -15,6 +15,7 @@ pub mod message;
 pub(crate) mod one_or_many;
 pub mod page;
 pub mod principal;
+pub mod redact;
 pub mod run;
 pub mod session;
 pub mod summary;

@@ -32,6 +32,10 @@ pub enum Scope {
     #[serde(rename = "agents:write")]
     #[strum(serialize = "agents:write")]
     AgentsWrite,
+    /// To see counts over all tenants.
+    #[serde(rename = "operator")]
+    #[strum(serialize = "operator")]
+    Operator,
 }
 
 /// The tenant of what the server itself provides to everybody: the agents that come

@@ -16,7 +16,7 @@ use super::types::server::{ServerInfo, Viewer};
 use super::types::session::Session;
 use super::types::tool::Tool;
 use super::{ApiError, api, principal};
-use crate::domain::{RunId, SessionId};
+use crate::domain::{RunId, Scope, SessionId};
 use crate::store::{self, SessionCursor};
 
 /// The most ids that `nodes` takes.
@@ -211,11 +211,11 @@ impl Query {
 
     /// About this server.
     async fn server(&self, ctx: &Context<'_>) -> Result<ServerInfo> {
-        let runner = &api(ctx)?.runner;
+        let (runner, who) = (&api(ctx)?.runner, principal(ctx)?);
         Ok(ServerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             providers: runner.models.provider_names().map(str::to_owned).collect(),
-            active_runs: runner.bus().len(),
+            active_runs: who.may(Scope::Operator).then(|| runner.bus().len()),
         })
     }
 }

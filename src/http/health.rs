@@ -15,6 +15,9 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::Server;
+use super::caller::Caller;
+use super::error::Refusal;
+use crate::domain::Scope;
 use crate::store::{SharedStore, StoreError};
 
 /// How long a check of the database is good for.
@@ -91,7 +94,10 @@ pub(super) async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
-pub(super) async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Json<Value>) {
+pub(super) async fn ready(
+    State(server): State<Arc<Server>>,
+    caller: Result<Caller, Refusal>,
+) -> (StatusCode, Json<Value>) {
     let serving = server.ready.load(Ordering::Acquire);
     let patience = server.transport.ready_timeout;
     let checked = server.readiness.check(&server.store, patience).await;
@@ -119,7 +125,9 @@ pub(super) async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Jso
         "checkTookMs": ms(checked.took),
         "checkedMsAgo": ms(checked.at.elapsed()),
     });
-    count(&server, &mut body);
+    if is_operator(&caller) {
+        count(&server, &mut body);
+    }
     let status = if ready {
         StatusCode::OK
     } else {
@@ -143,4 +151,10 @@ fn ms(duration: Duration) -> u64 {
 fn count(server: &Server, body: &mut Value) {
     body["sockets"] = server.streams.sockets().into();
     body["streams"] = server.streams.streams().into();
+}
+
+/// Whether the caller may see counts over all tenants. Without keys every caller may.
+fn is_operator(caller: &Result<Caller, Refusal>) -> bool {
+    let caller = caller.as_ref();
+    caller.is_ok_and(|Caller(grant)| grant.principal.may(Scope::Operator))
 }

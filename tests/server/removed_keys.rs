@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use talkgraph::auth::Key;
-use talkgraph::domain::Principal;
+use talkgraph::domain::{Principal, Scope};
 
 use crate::support::client::{Client, body};
 use crate::support::server::{Setup, TestServer};
@@ -17,9 +17,14 @@ const REASON: &str =
 
 fn key(owner: &str) -> Key {
     let digest = Sha256::digest(format!("{owner}'s").as_bytes());
+    // He counts what is open.
+    let scopes: &[Scope] = match owner {
+        "bob" => &[Scope::Operator],
+        _ => &[],
+    };
     Key {
         sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-        principal: Principal::new("acme", owner, owner),
+        principal: Principal::new("acme", owner, owner).with_scopes(scopes),
     }
 }
 
@@ -27,7 +32,7 @@ fn key(owner: &str) -> Key {
 async fn two() -> (TestServer, Client, Client) {
     let server = Setup::new()
         .key("ann's", "acme", "ann")
-        .key("bob's", "acme", "bob")
+        .operator_key("bob's", "acme", "bob")
         .start()
         .await;
     let (ann, bob) = (server.client_with("ann's"), server.client_with("bob's"));

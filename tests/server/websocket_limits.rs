@@ -13,7 +13,7 @@ const REASON: &str = "Too many sockets: 2 for each caller (http.websocket_connec
 async fn two_each() -> TestServer {
     Setup::new()
         .set("http.websocket_connections", 2)
-        .key("ann's", "acme", "ann")
+        .operator_key("ann's", "acme", "ann")
         .key("bob's", "acme", "bob")
         .start()
         .await
@@ -107,11 +107,12 @@ async fn a_server_has_so_many_sockets() {
 
 #[tokio::test]
 async fn sockets_that_are_refused_take_no_place() {
-    let server = Setup::new().key("ann's", "acme", "ann").start().await;
+    let setup = Setup::new().operator_key("ann's", "acme", "ann");
+    let server = setup.start().await;
     for _ in 0..10 {
         assert_eq!(refused(&server, "wrong").await.0, 4403);
         let socket = Socket::speaking(&server.address, Some("soap")).await;
         assert_eq!(socket.closed().await, 4406);
     }
-    wait_open(&server.client(), 0, 0).await;
+    wait_open(&server.client_with("ann's"), 0, 0).await;
 }

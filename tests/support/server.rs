@@ -75,6 +75,12 @@ impl Setup {
         self.file(&key_setting(key, tenant, owner))
     }
 
+    /// Adds an API key that may see counts over all tenants.
+    pub(crate) fn operator_key(self, key: &str, tenant: &str, owner: &str) -> Self {
+        self.key(key, tenant, owner)
+            .file("scopes = [\"operator\"]\n")
+    }
+
     /// Stores everything there.
     pub(crate) fn on(mut self, database: &Arc<Database>) -> Self {
         self.database = Some(Arc::clone(database));

@@ -49,8 +49,8 @@ fn made(
     let key = "tools.http.forward_headers";
     let spec = HttpToolSpec {
         method: tool.method.clone(),
-        url: tool.url.clone(),
-        body: tool.body.clone(),
+        url: tool.url.expose().to_owned(),
+        body: tool.body.as_ref().map(|body| body.expose().to_owned()),
         headers: secrets(&tool.headers),
         forward_headers: header_names(key, &tool.name, &tool.forward_headers)?,
         response_pointer: tool.response_pointer.clone(),

@@ -42,13 +42,16 @@ fn transport(server: &McpServerSettings) -> Result<McpTransport, ConfigError> {
     let name = &server.name;
     let wrong = |key, why: &str| ConfigError::invalid(key, format!("of {name}: {why}"));
     match (&server.command, &server.url) {
-        (Some(command), None) => Ok(McpTransport::Stdio {
-            command: command.clone(),
-            arguments: server.args.clone(),
-            environment: secrets(&server.env),
-        }),
+        (Some(command), None) => {
+            let arguments = server.args.iter().map(|argument| argument.expose().into());
+            Ok(McpTransport::Stdio {
+                command: command.clone(),
+                arguments: arguments.collect(),
+                environment: secrets(&server.env),
+            })
+        }
         (None, Some(url)) => {
-            let url = reqwest::Url::parse(url);
+            let url = reqwest::Url::parse(url.expose());
             let url = url.map_err(|error| wrong("tools.mcp.url", &error.to_string()))?;
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(wrong("tools.mcp.url", "must be an http or https URL"));

@@ -35,9 +35,6 @@ impl Settings {
             ));
         }
         self.check_http_sizes()?;
-        for key in &self.auth.keys {
-            key.check()?;
-        }
         self.models.check()?;
         if self.documents.trusted_documents != Trust::Off && self.documents.manifest.is_none() {
             return Err(ConfigError::invalid(
@@ -173,7 +170,7 @@ impl Settings {
 }
 
 impl KeySettings {
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         for (key, name) in [
             ("auth.keys.tenant", &self.tenant),
             ("auth.keys.owner", &self.owner),

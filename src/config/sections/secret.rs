@@ -1,12 +1,13 @@
 //! How secrets are shown: not at all.
 
+use std::fmt;
+
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serializer;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::StoreSettings;
-
-/// Stands for a secret.
-pub(super) const HIDDEN: &str = "(hidden)";
+use crate::domain::redact;
+pub(super) use crate::domain::redact::HIDDEN;
 
 #[expect(clippy::ref_option, reason = "serde hands the field by reference")]
 pub(in crate::config) fn hide<S: Serializer>(
@@ -25,20 +26,60 @@ pub(in crate::config) fn hide_all<S: Serializer>(
 
 /// A database URL is worth showing, its password is not.
 pub(super) fn hide_password<S: Serializer>(url: &SecretString, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&without_password(url))
-}
-
-fn without_password(url: &SecretString) -> String {
-    let url = url.expose_secret();
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{HIDDEN}@{host}"),
-        _ => url.to_owned(),
-    }
+    to.serialize_str(&redact::url(url.expose_secret()))
 }
 
 impl StoreSettings {
     /// Where the database is, without its password.
     pub(crate) fn shown_url(&self) -> String {
-        without_password(&self.url)
+        redact::url(self.url.expose_secret())
     }
 }
+
+macro_rules! redacted {
+    ($($(#[$doc:meta])* $name:ident by $shown:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text itself, secrets included.
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(&format_args!("{self:?}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let shown: fn(&str) -> String = $shown;
+                f.write_str(&shown(&self.0))
+            }
+        }
+    )*};
+}
+
+redacted! {
+    /// A URL that may contain a secret. Debug and serde show it without.
+    UrlSetting by redact::url;
+    /// An argument of a program that may be a secret. Debug and serde show the name of an
+    /// option at most.
+    ArgumentSetting by redact::argument;
+    /// A text that may contain a secret. Debug and serde show nothing of it.
+    HiddenSetting by |_| HIDDEN.to_owned();
+}
+
+#[cfg(test)]
+mod tests;

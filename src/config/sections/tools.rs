@@ -1,14 +1,16 @@
 //! The settings of tools.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::secret::HIDDEN;
+use super::secret::{ArgumentSetting, HIDDEN, HiddenSetting, UrlSetting};
 use crate::config::ConfigError;
+use crate::config::environment::Variables;
+use crate::domain::redact;
 
 sections! {
     /// Tools.
@@ -49,9 +51,9 @@ sections! {
         name: String,
         description: String,
         method: String,
-        url: String,
+        url: UrlSetting,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        body: Option<String>,
+        body: Option<HiddenSetting>,
         #[serde(default)]
         headers: BTreeMap<String, SecretSetting>,
         #[serde(default)]
@@ -89,11 +91,11 @@ sections! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         command: Option<PathBuf>,
         #[serde(default)]
-        args: Vec<String>,
+        args: Vec<ArgumentSetting>,
         #[serde(default)]
         env: BTreeMap<String, SecretSetting>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        url: Option<String>,
+        url: Option<UrlSetting>,
         #[serde(default)]
         headers: BTreeMap<String, SecretSetting>,
         #[serde(default)]
@@ -153,10 +155,7 @@ impl ToolSettings {
     }
 
     /// Puts the values of environment variables in the place of their names.
-    pub(in crate::config) fn resolve(
-        &mut self,
-        variables: &HashMap<String, String>,
-    ) -> Result<(), ConfigError> {
+    pub(in crate::config) fn resolve(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         let of_http = self.http.iter_mut().map(|tool| {
             let secrets = tool.headers.iter_mut();
             ("tools.http.headers", &tool.name, secrets)
@@ -174,11 +173,11 @@ impl ToolSettings {
                     continue;
                 };
                 let missing = || {
-                    let why = format!("of {name}: the environment has no {env}");
+                    let why = format!("of {name}: the environment has no {}", redact::name(env));
                     ConfigError::invalid(key, why)
                 };
-                let value = variables.get(env).ok_or_else(missing)?;
-                *secret = SecretSetting::Value(value.clone().into());
+                let value = variables.get(env)?.ok_or_else(missing)?;
+                *secret = SecretSetting::Value(value.into_owned().into());
             }
         }
         Ok(())

@@ -9,8 +9,8 @@ pub(crate) struct ServerInfo {
     pub(crate) version: String,
     /// The providers of models it can call.
     pub(crate) providers: Vec<String>,
-    /// How many answers are being made right now.
-    pub(crate) active_runs: usize,
+    /// The runs of all tenants that are active now. Null without the scope `operator`.
+    pub(crate) active_runs: Option<usize>,
 }
 
 /// Whoever is asking.

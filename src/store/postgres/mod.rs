@@ -4,6 +4,7 @@
 mod committer;
 mod dialect;
 mod messages;
+mod parameters;
 mod patience;
 mod statements;
 
@@ -71,9 +72,7 @@ impl PostgresStore {
     /// Connects and brings the database up to date. Nodes that do so at the same time take
     /// turns.
     pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let options: PgConnectOptions = settings.url.expose_secret().parse().map_err(|error| {
-            StoreError::Internal(format!("the PostgreSQL URL cannot be read: {error}"))
-        })?;
+        let options = parameters::options(settings.url.expose_secret())?;
         let options = options.application_name("talkgraph");
         migrate(&options, settings.connect_timeout).await?;
         let statement_timeout = settings.statement_timeout.as_millis();

@@ -2,13 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use thiserror::Error;
+
+use super::private::FILE_MODE;
 
 /// What the copy is called until it has been checked.
 const UNFINISHED: &str = ".unfinished";
@@ -60,7 +62,7 @@ pub async fn backup(from: &Path, to: &Path, busy_timeout: Duration) -> Result<u6
     if fs::symlink_metadata(to).is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let copy = Unfinished::claim(from, to)?;
+    let copy = Unfinished::claim(to)?;
     let name = copy
         .path
         .to_str()
@@ -79,17 +81,14 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    /// Makes the file, empty and for nobody's eyes that the database is not for.
-    fn claim(from: &Path, to: &Path) -> Result<Self, BackupError> {
+    /// Creates the file, empty and for this user alone.
+    fn claim(to: &Path) -> Result<Self, BackupError> {
         let mut name = to.as_os_str().to_owned();
         name.push(UNFINISHED);
         // Absolute, because SQLite would take a name that begins with `file:` for a URI.
         let path = std::path::absolute(&name).map_err(|error| file(to, error))?;
-        let mode = fs::metadata(from)
-            .map_err(|error| file(from, error))?
-            .mode();
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(mode & 0o777);
+        options.write(true).create_new(true).mode(FILE_MODE);
         match options.open(&path) {
             Ok(_) => Ok(Self {
                 path,

@@ -7,11 +7,12 @@ mod dialect;
 mod identity;
 mod messages;
 mod presence;
+mod private;
 mod recent;
 mod sessions;
 mod statements;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database, makes it if it is missing, and brings it up to date.
     pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
-        make_folder(&settings.path)?;
+        private::prepare(&settings.path)?;
         let presence = Presence::announce(&settings.path)?;
         let options = SqliteConnectOptions::new()
             .filename(&settings.path)
@@ -146,21 +147,6 @@ fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
         })
         .idle_timeout(None)
         .max_lifetime(None)
-}
-
-fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    else {
-        return Ok(());
-    };
-    std::fs::create_dir_all(folder).map_err(|error| {
-        StoreError::Unavailable(format!(
-            "the folder {} cannot be made: {error}",
-            folder.display()
-        ))
-    })
 }
 
 impl Pools for SqliteStore {

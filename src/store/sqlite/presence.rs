@@ -2,8 +2,10 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::private::FILE_MODE;
 use crate::store::StoreError;
 
 /// A lock on a file beside the database: shared while the process lives, whatever ends it. The
@@ -48,6 +50,7 @@ fn open(path: &Path, suffix: &str) -> io::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     let mut options = OpenOptions::new();
+    options.mode(FILE_MODE);
     options.create(true).truncate(false).write(true).open(name)
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::egress::{Body, BodyLimits, EgressClient, EgressPolicy, send};
 use super::output::shortened;
 use super::{Tool, ToolContext, ToolError, ToolOutput};
+use crate::domain::redact::{self, Known};
 use template::{Escape, Template};
 use url::UrlTemplate;
 
@@ -74,6 +75,8 @@ pub struct HttpTool {
     forward_headers: Vec<HeaderName>,
     response_pointer: Option<String>,
     limits: BodyLimits,
+    /// What the tool's server is sent and may repeat.
+    secrets: Known,
 }
 
 impl HttpTool {
@@ -96,7 +99,9 @@ impl HttpTool {
             Some(origin) => policy.with_origin(origin),
             None => policy.clone(),
         };
+        let secrets = spec.headers.iter().map(|(_, value)| value.expose_secret());
         Ok(Ok(Self {
+            secrets: Known::new(secrets),
             client: client(policy)?,
             method: parts.method,
             url: parts.url,
@@ -156,9 +161,12 @@ fn method(name: &str) -> Result<Method, String> {
 pub(crate) fn headers(pairs: &[(String, SecretString)]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        let known: HeaderName = name.parse().map_err(|_| format!("{name:?} is no header"))?;
+        let known: HeaderName = name
+            .parse()
+            .map_err(|_| format!("{:?} is no header", redact::name(name)))?;
         let value = HeaderValue::from_str(value.expose_secret());
-        let mut value = value.map_err(|_| format!("of {name}: the value cannot be in a header"))?;
+        let mut value =
+            value.map_err(|_| format!("of {known}: the value cannot be in a header"))?;
         value.set_sensitive(true);
         headers.insert(known, value);
     }
@@ -199,7 +207,7 @@ impl HttpTool {
         if !status.is_success() {
             return Err(ToolError::Status {
                 status: status.as_u16(),
-                body: shortened(text.trim(), ERROR_BYTES),
+                body: shortened(&self.secrets.hide(text.trim()), ERROR_BYTES),
             });
         }
         let Some(pointer) = &self.response_pointer else {

@@ -38,7 +38,8 @@ impl Template {
         environment.set_fuel(Some(TEMPLATE_FUEL));
         environment.set_formatter(move |out, _, value| write(out, escape, value));
         let added = environment.add_template_owned(NAME, source.to_owned());
-        added.map_err(|error| format!("{error:#}"))?;
+        // Not its source: it may have secrets.
+        added.map_err(|error| error.to_string())?;
         let template = environment
             .get_template(NAME)
             .map_err(|error| error.to_string())?;
@@ -56,7 +57,7 @@ impl Template {
             .environment
             .get_template(NAME)
             .and_then(|template| template.render(context! { args => Serde(arguments) }));
-        rendered.map_err(|error| format!("{error:#}"))
+        rendered.map_err(|error| error.to_string())
     }
 }
 

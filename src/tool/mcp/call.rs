@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::content::flat;
 use super::forward::Forwarded;
+use crate::domain::redact::Known;
 use crate::tool::output::shortened;
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
 
@@ -65,6 +66,8 @@ pub(super) struct McpTool {
     /// As the server calls it.
     pub(super) name: String,
     pub(super) forward_headers: Arc<[HeaderName]>,
+    /// What the server was given and may repeat.
+    pub(super) secrets: Known,
 }
 
 #[async_trait]
@@ -81,19 +84,24 @@ impl Tool for McpTool {
         request.extensions.insert(Forwarded(headers));
         let request = ClientRequest::CallToolRequest(request);
         let answer = send(link.peer.clone(), request).await;
-        let result = answer.map_err(|error| failure(error, &link))?;
+        let result = answer.map_err(|error| failure(error, &link, &self.secrets))?;
         let text = flat(&result);
+
         match result.is_error {
-            Some(true) => Err(ToolError::Failed(shortened(&text, FAILURE_BYTES))),
+            Some(true) => {
+                let text = self.secrets.hide(&text);
+                Err(ToolError::Failed(shortened(&text, FAILURE_BYTES)))
+            }
             _ => Ok(ToolOutput::new(text)),
         }
     }
 }
 
-fn failure(error: ServiceError, link: &Link) -> ToolError {
+fn failure(error: ServiceError, link: &Link, secrets: &Known) -> ToolError {
     match error {
         ServiceError::McpError(error) => {
-            ToolError::Failed(shortened(&error.message, FAILURE_BYTES))
+            let message = secrets.hide(&error.message);
+            ToolError::Failed(shortened(&message, FAILURE_BYTES))
         }
         ServiceError::UnexpectedResponse => {
             ToolError::Failed("the tool gave an answer of an unknown kind".to_owned())
@@ -102,7 +110,7 @@ fn failure(error: ServiceError, link: &Link) -> ToolError {
             link.broken.notify_one();
             ToolError::Unreachable {
                 what: NOT_THERE,
-                cause: error.to_string(),
+                cause: secrets.hide(&error.to_string()).into_owned(),
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::forward::ForwardingClient;
 use super::{McpServerSpec, McpTransport};
+use crate::domain::redact::Known;
 
 /// What a program needs of this server's environment. The rest may be secret.
 const INHERITED: [&str; 8] = [
@@ -95,16 +96,18 @@ fn start(spec: &McpServerSpec) -> Result<TokioChildProcess, String> {
         .spawn();
     let (process, stderr) = started.map_err(|error| format!("{}: {error}", command.display()))?;
     if let Some(stderr) = stderr {
-        tokio::spawn(log(spec.name.clone(), stderr));
+        let secrets = spec.transport.logged_secrets();
+        tokio::spawn(log(spec.name.clone(), secrets, stderr));
     }
     Ok(process)
 }
 
 /// Logs what a program says, until it ends.
-async fn log(server: String, mut stderr: ChildStderr) {
+async fn log(server: String, secrets: Known, mut stderr: ChildStderr) {
     let mut said = vec![0; LOG_BYTES];
     while let Ok(length @ 1..) = stderr.read(&mut said).await {
         let said = String::from_utf8_lossy(&said[..length]);
-        tracing::debug!(server, said = said.trim_end(), "an MCP server says");
+        let said = secrets.hide(said.trim_end());
+        tracing::debug!(server, said = &*said, "an MCP server says");
     }
 }

@@ -57,6 +57,14 @@ fn with_forwarded(message: &ClientJsonRpcMessage, usual: Headers) -> Headers {
     all
 }
 
+/// The error without the server's URL: it may have secrets, and reaches the log.
+fn without_url(failure: Failure) -> Failure {
+    match failure {
+        StreamableHttpError::Client(error) => StreamableHttpError::Client(error.without_url()),
+        failure => failure,
+    }
+}
+
 impl StreamableHttpClient for ForwardingClient {
     type Error = reqwest::Error;
 
@@ -100,6 +108,7 @@ impl StreamableHttpClient for ForwardingClient {
                 limits,
             )
             .await
+            .map_err(without_url)
     }
 
     async fn delete_session(
@@ -112,6 +121,7 @@ impl StreamableHttpClient for ForwardingClient {
         self.0
             .delete_session(uri, session_id, auth_header, custom_headers)
             .await
+            .map_err(without_url)
     }
 
     async fn get_stream(
@@ -125,6 +135,7 @@ impl StreamableHttpClient for ForwardingClient {
         self.0
             .get_stream(uri, session_id, last_event_id, auth_header, custom_headers)
             .await
+            .map_err(without_url)
     }
 
     async fn get_stream_with_max_sse_event_size(
@@ -146,5 +157,6 @@ impl StreamableHttpClient for ForwardingClient {
                 max_sse_event_size,
             )
             .await
+            .map_err(without_url)
     }
 }

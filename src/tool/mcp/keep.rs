@@ -17,6 +17,7 @@ use super::call::{Line, Link, McpTool};
 use super::connect::{Connection, connect};
 use super::forward::ForwardingClient;
 use super::{McpServerSpec, McpTransport};
+use crate::domain::redact::Known;
 use crate::tool::output::shortened;
 use crate::tool::{Approval, Tool, ToolDefinition, ToolRegistry, is_valid_name};
 
@@ -102,6 +103,7 @@ impl McpKeepers {
             McpTransport::Stdio { .. } => (None, Arc::default()),
         };
         let keeper = Keeper {
+            secrets: spec.transport.secrets(),
             spec,
             http,
             forward,
@@ -130,6 +132,7 @@ impl McpKeepers {
 
 struct Keeper {
     spec: McpServerSpec,
+    secrets: Known,
     http: Option<ForwardingClient>,
     forward: Arc<[HeaderName]>,
     registry: Arc<ToolRegistry>,
@@ -162,7 +165,8 @@ impl Keeper {
                 delay = FIRST_DELAY;
             }
             let server = &self.spec.name;
-            tracing::warn!(server, why, again_in = ?delay, "an MCP server is not there");
+            let why = self.secrets.hide(&why);
+            tracing::warn!(server, why = &*why, again_in = ?delay, "an MCP server is not there");
             tokio::select! {
                 () = sleep(delay) => {}
                 () = stop.cancelled() => return,
@@ -264,6 +268,7 @@ impl Keeper {
             line: Arc::clone(&self.line),
             name: listed.name.into_owned(),
             forward_headers: Arc::clone(&self.forward),
+            secrets: self.secrets.clone(),
         };
         (definition, Arc::new(tool))
     }

@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Approval;
+use crate::domain::redact::Known;
 
 pub use keep::{McpKeepers, ServerNameError};
 
@@ -41,6 +42,44 @@ pub struct McpServerSpec {
     pub output_bytes: usize,
     /// Which calls need approval, by the tool's name in this registry.
     pub approvals: BTreeMap<String, Approval>,
+}
+
+impl McpTransport {
+    /// Secrets of the settings that the server is given. If it repeats one in an error, no
+    /// log, model or caller is shown it.
+    fn secrets(&self) -> Known {
+        match self {
+            Self::Stdio { environment, .. } => {
+                Known::new(environment.iter().map(|(_, value)| value.expose_secret()))
+            }
+            Self::Http { url, headers, .. } => {
+                let values = headers.values().filter_map(|value| value.to_str().ok());
+                let parameters: Vec<_> = url.query_pairs().map(|(_, value)| value).collect();
+                let parameters = parameters.iter().map(AsRef::as_ref);
+                Known::new(values.chain(parameters).chain(url.password()))
+            }
+        }
+    }
+
+    /// As [`Self::secrets`], and a program's arguments: it prints them when it does not start.
+    fn logged_secrets(&self) -> Known {
+        let Self::Stdio {
+            arguments,
+            environment,
+            ..
+        } = self
+        else {
+            return self.secrets();
+        };
+        let values = environment.iter().map(|(_, value)| value.expose_secret());
+        // The value of --option=value may be repeated alone.
+        let arguments = arguments.iter().map(|argument| {
+            let value = argument.split_once('=').map(|(_, value)| value);
+            value.unwrap_or(argument)
+        });
+        let arguments = arguments.filter(|argument| !argument.starts_with("--"));
+        Known::new(values.chain(arguments))
+    }
 }
 
 /// How an MCP server is reached.

@@ -1,0 +1,160 @@
+//! Reading the API keys again while the server runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::keys_of;
+use crate::auth::Authenticator;
+use crate::config::{AuthSettings, ConfigError, Sources, ms};
+use crate::domain::Principal;
+
+/// Why changed keys were not taken. Everything stays as it was.
+#[derive(Debug, Error)]
+pub enum KeysError {
+    /// A file, with the field.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An open server is not closed while it runs: its callers have no keys.
+    #[error("the server was started without keys: restart it to need the {0} that there are now")]
+    Open(usize),
+    /// A server with keys is not opened while it runs.
+    #[error("no key is left, and a server with keys is not opened while it runs")]
+    NoKeyLeft,
+    /// The task that reads files failed.
+    #[error("the files cannot be read: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// The files with the API keys of a server.
+pub struct KeyFiles {
+    sources: Sources,
+    authenticator: Arc<Authenticator>,
+    interval: Duration,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    auth: AuthSettings,
+    /// The state of the files that the keys in force were read from; none before the first look.
+    loaded: Option<u64>,
+    /// The state at the latest look.
+    seen: Option<u64>,
+}
+
+/// Names of the keys that a reload has changed.
+#[derive(Debug, Default)]
+struct Change {
+    added: Vec<Arc<str>>,
+    removed: Vec<Arc<str>>,
+}
+
+impl KeyFiles {
+    /// The keys of a server that was started with these settings from these sources.
+    pub(super) fn new(
+        sources: Sources,
+        auth: AuthSettings,
+        authenticator: Arc<Authenticator>,
+    ) -> Self {
+        Self {
+            interval: ms(auth.reload_interval_ms),
+            sources,
+            authenticator,
+            known: Mutex::new(Known {
+                auth,
+                loaded: None,
+                seen: None,
+            }),
+        }
+    }
+
+    /// Reads the keys again. Logs what has changed, or what is wrong; then nothing changes.
+    pub async fn reload_or_log(&self) {
+        let mut known = self.known.lock().await;
+        match self.reload(&mut known).await {
+            Ok(change) => log(&change),
+            Err(error) => refused(&error),
+        }
+    }
+
+    /// Looks at the files again and again, and reads the keys when a file has changed. Never
+    /// returns.
+    pub async fn watch(&self) {
+        if self.interval.is_zero() {
+            return std::future::pending().await;
+        }
+        let mut ticks = interval(self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let mut known = self.known.lock().await;
+            match self.look(&mut known).await {
+                Ok(Some(change)) if !change.added.is_empty() || !change.removed.is_empty() => {
+                    log(&change);
+                }
+                Ok(_) => {}
+                Err(error) => refused(&error),
+            }
+        }
+    }
+
+    /// Reloads if the files have changed and are the same as at the look before: a file that is
+    /// being written must not take keys away.
+    async fn look(&self, known: &mut Known) -> Result<Option<Change>, KeysError> {
+        let now = Some(self.fingerprint(known).await?);
+        let is_settled = known.seen == now;
+        known.seen = now;
+        if !is_settled || known.loaded == now {
+            return Ok(None);
+        }
+        self.reload(known).await.map(Some)
+    }
+
+    async fn reload(&self, known: &mut Known) -> Result<Change, KeysError> {
+        // Before reading, so that a later change is seen. A state that is refused is refused
+        // once.
+        known.loaded = Some(self.fingerprint(known).await?);
+        let sources = self.sources.clone();
+        let auth = tokio::task::spawn_blocking(move || AuthSettings::load(&sources)).await??;
+        match (self.authenticator.needs_key(), auth.keys.is_empty()) {
+            (false, true) => return Ok(Change::default()),
+            (false, false) => return Err(KeysError::Open(auth.keys.len())),
+            (true, true) => return Err(KeysError::NoKeyLeft),
+            (true, false) => {}
+        }
+        let change = self.authenticator.replace(keys_of(&auth));
+        known.auth = auth;
+        Ok(Change {
+            added: names(change.added),
+            removed: names(change.removed),
+        })
+    }
+
+    async fn fingerprint(&self, known: &Known) -> Result<u64, KeysError> {
+        let (auth, sources) = (known.auth.clone(), self.sources.clone());
+        Ok(tokio::task::spawn_blocking(move || auth.fingerprint(&sources)).await?)
+    }
+}
+
+fn names(principals: Vec<Principal>) -> Vec<Arc<str>> {
+    let mut names: Vec<_> = principals.into_iter().map(|key| key.name).collect();
+    names.sort();
+    names
+}
+
+fn log(change: &Change) {
+    tracing::info!(
+        added = change.added.len(),
+        removed = change.removed.len(),
+        added_keys = ?change.added,
+        removed_keys = ?change.removed,
+        "the API keys were read again"
+    );
+}
+
+fn refused(error: &KeysError) {
+    tracing::error!(%error, "the API keys were not taken; everything stays as it was");
+}

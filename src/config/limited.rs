@@ -1,0 +1,26 @@
+//! Small files, read within a bound.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Why a file gives no text.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    File(io::Error),
+    TooLarge,
+    NotText,
+}
+
+/// The text of a file of at most so many bytes.
+pub(super) fn read_text(path: &Path, max_bytes: u64) -> Result<String, ReadError> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(ReadError::File)?;
+    // A file of endless zeros has no length to look at.
+    let read = file.take(max_bytes + 1).read_to_end(&mut bytes);
+    read.map_err(ReadError::File)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(ReadError::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|_| ReadError::NotText)
+}
