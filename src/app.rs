@@ -23,7 +23,7 @@ use crate::agent::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use crate::auth::{Authenticator, Key};
 use crate::bus::Bus;
 use crate::config::{
-    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, ms,
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
@@ -215,6 +215,7 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
         let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
+        let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
         let closing = CancellationToken::new();
         let router = http::router(Arc::clone(&self.server));
         let serving = http::serve(self.listener, router, self.connections, closing.clone());
@@ -260,6 +261,9 @@ impl App {
         leases_stop.cancel();
         if let Err(error) = leases.await {
             tracing::error!(%error, "the lease keeper ended badly");
+        }
+        if let Err(error) = sweep.await {
+            tracing::error!(%error, "the removal of deleted sessions ended badly");
         }
         self.mcp.end().await;
         self.store.close().await;
@@ -318,9 +322,19 @@ pub async fn backup(settings: &Settings, to: &Path) -> Result<u64, StartError> {
     store::backup(&settings.store, to).await
 }
 
-/// Brings the database up to date.
+/// Writes a SQLite database anew as a whole, while no server uses it. Returns its size before and
+/// after, in bytes.
+pub async fn compact(settings: &Settings) -> Result<(u64, u64), StartError> {
+    store::compact(&settings.store).await
+}
+
+/// Brings the database up to date, also where a server may not.
 pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
-    store::open(&settings.store).await?.close().await;
+    let settings = StoreSettings {
+        migrate: true,
+        ..settings.store.clone()
+    };
+    store::open(&settings).await?.close().await;
     Ok(())
 }
 

@@ -50,6 +50,9 @@ enum Command {
         /// Where the copy goes
         path: PathBuf,
     },
+    /// Write the SQLite database anew, while no server uses it: its file then has no free space
+    /// and no traces of what was deleted
+    Compact,
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
@@ -95,6 +98,11 @@ impl Cli {
                 telemetry::start(&settings.telemetry)?;
                 let bytes = app::backup(&settings, &path).await?;
                 say(&format!("{}: {bytes} bytes, checked", path.display()))?;
+            }
+            Command::Compact => {
+                telemetry::start(&settings.telemetry)?;
+                let (before, after) = app::compact(&settings).await?;
+                say(&format!("{before} bytes before, {after} bytes after"))?;
             }
             Command::Agents(AgentsCommand::Check) => {
                 for spec in app::check_agents(&settings)? {

@@ -170,6 +170,7 @@ impl Runner {
             .store
             .runs_to_compact(at - retention, COMPACTED)
             .await?;
+        let has_any = !old.is_empty();
         for (who, run) in old {
             let after = run.last_sequence.saturating_sub(LAST_EVENTS);
             let mut last = self.store.events(&who, run.id, after, LOG_PAGE).await?;
@@ -180,6 +181,9 @@ impl Runner {
             let first = last.iter().rposition(|event| !tells_end(event));
             let kept = last.split_off(first.map_or(0, |first| first + 1));
             self.store.compact_log(&who, run.id, &kept, at).await?;
+        }
+        if has_any {
+            self.store.scrub().await?;
         }
         Ok(())
     }

@@ -31,6 +31,7 @@ mod steps;
 mod stop;
 mod structured;
 mod summary;
+mod sweep;
 mod team;
 mod template;
 mod tools;
@@ -42,7 +43,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -159,6 +160,8 @@ pub struct Runner {
     awaiting: Turns<RunId>,
     /// Whether there may be runs of this node that nobody makes.
     has_orphans: AtomicBool,
+    /// A session was deleted, and its content can be removed.
+    deletions: Notify,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
@@ -193,6 +196,7 @@ impl Runner {
             rooms: Turns::new(),
             awaiting: Turns::new(),
             has_orphans: AtomicBool::new(false),
+            deletions: Notify::new(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),

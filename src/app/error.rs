@@ -41,6 +41,9 @@ pub enum StartError {
     /// A backup of what has better means of its own.
     #[error("backup: {0} is PostgreSQL: use pg_dump")]
     BackupOfPostgres(String),
+    /// The compaction of a database that does that by itself.
+    #[error("compact: {0} is PostgreSQL: its autovacuum does this")]
+    CompactOfPostgres(String),
     /// The address.
     #[error("cannot listen on {address}: {error} (setting http.port)")]
     Listen {

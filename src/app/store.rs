@@ -45,6 +45,20 @@ pub(super) async fn backup(settings: &StoreSettings, to: &Path) -> Result<u64, S
     })
 }
 
+/// Writes the SQLite database that the settings name anew. Returns its size before and after.
+pub(super) async fn compact(settings: &StoreSettings) -> Result<(u64, u64), StartError> {
+    let url = settings.url.expose_secret();
+    let Some(path) = url.strip_prefix(SQLITE) else {
+        return Err(match is_postgres(url) {
+            true => StartError::CompactOfPostgres(settings.shown_url()),
+            false => unknown().into(),
+        });
+    };
+    let sqlite = sqlite(settings, path)?;
+    let compacted = sqlite::compact(&sqlite.path, sqlite.busy_timeout).await;
+    compacted.map_err(|error| failed(settings, error))
+}
+
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
@@ -69,11 +83,14 @@ fn sqlite(settings: &StoreSettings, path: &str) -> Result<SqliteSettings, Config
     }
     Ok(SqliteSettings {
         path: PathBuf::from(path),
+        migrate: settings.migrate,
         read_connections: settings.connections,
         synchronous_full: settings.sqlite_synchronous_full,
         busy_timeout: ms(settings.sqlite_busy_timeout_ms),
         acquire_timeout: ms(settings.acquire_timeout_ms),
         recent: settings.sqlite_recent_groups,
+        wal_bytes: settings.sqlite_wal_bytes,
+        rewrite_bytes: settings.sqlite_rewrite_bytes,
         writer: writer(settings),
     })
 }
@@ -81,6 +98,7 @@ fn sqlite(settings: &StoreSettings, path: &str) -> Result<SqliteSettings, Config
 fn postgres(settings: &StoreSettings) -> PostgresSettings {
     PostgresSettings {
         url: settings.url.clone(),
+        migrate: settings.migrate,
         connections: settings.connections,
         connect_timeout: ms(settings.connect_timeout_ms),
         acquire_timeout: ms(settings.acquire_timeout_ms),

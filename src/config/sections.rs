@@ -71,6 +71,7 @@ sections! {
     StoreSettings {
         #[serde(serialize_with = "secret::hide_password")]
         url: SecretString,
+        migrate: bool,
         connections: u32,
         acquire_timeout_ms: u64,
         connect_timeout_ms: u64,
@@ -78,6 +79,8 @@ sections! {
         sqlite_busy_timeout_ms: u64,
         sqlite_synchronous_full: bool,
         sqlite_recent_groups: u32,
+        sqlite_wal_bytes: u64,
+        sqlite_rewrite_bytes: u64,
         write_queue: usize,
         write_group: usize,
         write_queue_timeout_ms: u64,

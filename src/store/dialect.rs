@@ -5,7 +5,7 @@ use sqlx::{Database, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{NodeId, Principal, RunId};
+use crate::domain::{NodeId, Principal, RunId, SessionId};
 
 use super::StoreError;
 use super::keys::KeyRow;
@@ -48,10 +48,12 @@ pub(crate) trait Dialect:
     + Fetches<SummaryRow>
     + Fetches<(bool,)>
     + Fetches<(i64,)>
+    + Fetches<(i64, String, i64)>
     + Fetches<(Option<i32>,)>
     + Fetches<(String,)>
     + Fetches<(Uuid,)>
     + Fetches<(Uuid, Uuid)>
+    + Fetches<(String, String, String)>
     + Fetches<(Option<Uuid>, Option<i32>, Option<Uuid>)>
 {
     /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
@@ -59,6 +61,16 @@ pub(crate) trait Dialect:
 
     /// What ends a SELECT of rows that others shall not change until the transaction ends.
     const LOCK_ROWS: &'static str;
+
+    /// The beginning of a SELECT that tells if there is a table, up to its name.
+    const HAS_TABLE: &'static str;
+
+    /// The end of such a SELECT that leaves out the rows which others have locked.
+    const SKIP_LOCKED: &'static str;
+
+    /// The end of a SELECT from `sessions s` that keeps others from deleting them until the
+    /// transaction ends.
+    const SHARE_SESSION: &'static str;
 
     /// The last sequence of the log of a run `r`; none or 0 if it is empty.
     const LAST_SEQUENCE: &'static str;
@@ -85,6 +97,13 @@ pub(crate) trait Dialect:
         limit: u32,
     ) -> Option<QueryBuilder<Self>> {
         let _ = (who, run, after, limit);
+        None
+    }
+
+    /// Removes the events of a session that the database keeps outside of the log; none where
+    /// the log is all there is.
+    fn purge_recent_events(session: SessionId) -> Option<QueryBuilder<Self>> {
+        let _ = session;
         None
     }
 

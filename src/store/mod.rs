@@ -7,6 +7,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod commit;
+pub(crate) mod deletion;
 pub(crate) mod dialect;
 pub(crate) mod error;
 pub(crate) mod files;
@@ -24,6 +25,7 @@ pub mod postgres;
 pub(crate) mod queries;
 pub(crate) mod rows;
 pub(crate) mod runs;
+pub(crate) mod schema;
 pub(crate) mod sessions;
 pub mod sqlite;
 pub(crate) mod summaries;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use agents::{AgentChange, AgentRefusal, AgentStore, VersionCursor};
+pub use deletion::{DeletionStore, Purge};
 pub use error::StoreError;
 pub use files::FileStore;
 pub use group::{
@@ -62,6 +65,7 @@ pub trait Store:
     + MemoryStore
     + FileStore
     + SummaryStore
+    + DeletionStore
     + Maintenance
 {
 }
@@ -76,6 +80,7 @@ impl<T> Store for T where
         + MemoryStore
         + FileStore
         + SummaryStore
+        + DeletionStore
         + Maintenance
 {
 }
@@ -109,6 +114,14 @@ pub trait Maintenance: Send + Sync {
 
     /// Whether other processes usually write to the database too.
     fn is_shared(&self) -> bool;
+
+    /// Sees to it that what has been deleted leaves the database's files, as soon as nothing
+    /// reads it any more.
+    async fn scrub(&self) -> Result<(), StoreError>;
+
+    /// Gives a bounded part of the space that deletions have left back to the file system. False
+    /// if no more is to be given for now.
+    async fn give_back(&self) -> Result<bool, StoreError>;
 
     /// Commits what is queued and closes every connection.
     async fn close(&self);

@@ -8,7 +8,7 @@ use super::dialect::{Dialect, fetch, first};
 use super::pools::Pools;
 use super::rows::{MessageRow, SessionRow, SummaryRow, all};
 use super::{StoreError, queries};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, now};
 use crate::domain::{AgentId, MessageId, Page, PageRequest, Principal, RunId, Session, SessionId};
 
 /// A session to be made.
@@ -114,8 +114,9 @@ pub trait SessionStore: Send + Sync {
     ) -> Result<Session, StoreError>;
 
     /// Deletes a session, and those that were made for its runs: they can no longer be read or
-    /// used.
-    /// `ActiveRun` while a run is being made in it.
+    /// used, and what is active in the latter ends. Their content is removed afterwards
+    /// ([`super::DeletionStore`]).
+    /// `ActiveRun` while a run is being made in the session itself.
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError>;
 
     /// The sessions with these ids, in no particular order.
@@ -215,12 +216,16 @@ impl<S: Pools> SessionStore for S {
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError> {
         let changed = async {
             let mut transaction = self.begin().await?;
-            let delete = queries::delete_session(who, id);
-            if S::Db::execute(&mut transaction, delete).await? == 0 {
+            let at = now();
+            let delete = queries::delete_session::<S::Db>(who, id, at);
+            let gone: Vec<(Uuid,)> = fetch(&mut *transaction, delete).await?;
+            if gone.is_empty() {
                 return Err(StoreError::NotFound);
             }
             refuse_active::<S::Db>(&mut transaction, id).await?;
-            S::Db::execute(&mut transaction, queries::drop_summaries(id)).await?;
+            let gone: Vec<_> = gone.into_iter().map(|(id,)| id.into()).collect();
+            let end = queries::end_runs_of_deleted(&gone, at);
+            S::Db::execute(&mut transaction, end).await?;
             transaction.commit().await?;
             Ok(())
         };

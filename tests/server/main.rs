@@ -33,6 +33,7 @@ mod connections;
 mod context;
 mod costs;
 mod csrf;
+mod deletion;
 mod disconnect;
 mod egress;
 mod enqueue;
@@ -92,6 +93,7 @@ mod summaries_outlast;
 mod tenants;
 mod timeouts;
 mod tools;
+mod upgrading;
 mod variables;
 mod vendors;
 mod versions;
@@ -142,6 +144,11 @@ on_both! {
         an_agent_goes_back_and_is_deleted,
         an_agent_is_there_on_every_server,
         an_agent_belongs_to_its_tenant,
+    }
+    deletion {
+        nothing_of_a_deleted_session_is_left,
+        a_session_is_deleted_once_its_run_is_cancelled,
+        a_fork_keeps_the_files_that_it_shows,
     }
     costs {
         costs_are_told_and_stay,
@@ -331,5 +338,20 @@ mod postgres_ready {
     #[test]
     fn a_read_only_database_is_not_ready() {
         crate::support::database::on_postgres(crate::ready::a_read_only_database_is_not_ready);
+    }
+}
+
+/// What only PostgreSQL has.
+mod only_postgres {
+    use crate::support::database::{on_empty_postgres, on_postgres};
+
+    #[test]
+    fn a_role_that_may_not_change_the_schema_serves() {
+        on_postgres(crate::upgrading::a_role_that_may_not_change_the_schema_serves);
+    }
+
+    #[test]
+    fn a_role_that_may_not_migrate_is_told_so() {
+        on_empty_postgres(crate::upgrading::a_role_that_may_not_migrate_is_told_so);
     }
 }

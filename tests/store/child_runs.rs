@@ -8,7 +8,7 @@ use talkgraph::store::{NewSession, SessionFilter, SessionTarget, StartedRun};
 use crate::support::database::Database;
 use crate::support::scene::Scene;
 
-async fn child(scene: &Scene, parent: &StartedRun, depth: u32) -> StartedRun {
+pub(crate) async fn child(scene: &Scene, parent: &StartedRun, depth: u32) -> StartedRun {
     let session = NewSession {
         parent_run: Some(parent.run.id),
         ..scene.new_session()

@@ -8,6 +8,7 @@ mod support;
 mod agents;
 mod branches;
 mod child_runs;
+mod deletion;
 mod files;
 mod follow;
 mod groups;
@@ -20,7 +21,9 @@ mod memories;
 mod messages;
 mod nodes;
 mod runs;
+mod schema;
 mod sessions;
+mod space;
 mod summaries;
 mod takeovers;
 
@@ -161,6 +164,18 @@ on_both! {
     nodes {
         two_nodes_work_in_the_same_sessions,
     }
+    deletion {
+        a_deleted_session_is_removed_to_its_tombstone,
+        a_child_that_is_active_ends_with_its_session,
+        what_a_fork_shows_stays,
+    }
+    schema {
+        a_newer_database_is_served_if_it_says_so,
+        a_release_is_recorded_once,
+        a_changed_migration_is_refused,
+        an_unfinished_migration_is_refused,
+        what_is_to_be_migrated_is_refused_where_it_may_not,
+    }
     takeovers {
         a_log_goes_on_whoever_has_the_run,
     }
@@ -176,6 +191,30 @@ mod only_sqlite {
     #[test]
     fn who_comes_alone_sorts_what_is_left() {
         crate::support::database::on_sqlite(crate::takeovers::who_comes_alone_sorts_what_is_left);
+    }
+
+    #[test]
+    fn what_is_deleted_goes_back_to_the_file_system() {
+        crate::support::database::on_sqlite(
+            crate::space::what_is_deleted_goes_back_to_the_file_system,
+        );
+    }
+
+    #[test]
+    fn a_database_of_an_earlier_release_is_adopted() {
+        crate::support::database::on_sqlite(
+            crate::space::a_database_of_an_earlier_release_is_adopted,
+        );
+    }
+
+    #[test]
+    fn the_log_stays_short() {
+        crate::support::database::on_sqlite(crate::space::the_log_stays_short);
+    }
+
+    #[test]
+    fn a_deletion_leaves_no_trace() {
+        crate::support::database::on_sqlite(crate::space::a_deletion_leaves_no_trace);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -14,9 +15,11 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 use talkgraph::store::postgres::{PostgresSettings, PostgresStore};
 use talkgraph::store::sqlite::{SqliteSettings, SqliteStore};
-use talkgraph::store::{SharedStore, WriterSettings};
+use talkgraph::store::{SharedStore, StoreError, WriterSettings};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+use super::server::repository;
 
 /// Bounds that no test reaches by accident.
 const ROOMY: WriterSettings = WriterSettings {
@@ -119,15 +122,7 @@ impl Database {
     pub(crate) async fn open_with(&self, writer: WriterSettings) -> SharedStore {
         match self {
             Self::Sqlite(_) => {
-                let settings = SqliteSettings {
-                    path: self.sqlite_path(),
-                    read_connections: 2,
-                    synchronous_full: false,
-                    busy_timeout: Duration::from_secs(10),
-                    acquire_timeout: Duration::from_secs(10),
-                    recent: RECENT,
-                    writer,
-                };
+                let settings = self.sqlite_settings(writer);
                 Arc::new(SqliteStore::open(&settings).await.expect("SQLite opens"))
             }
             Self::Postgres { url, .. } => {
@@ -138,6 +133,75 @@ impl Database {
                         .expect("PostgreSQL opens"),
                 )
             }
+        }
+    }
+
+    /// What opening the database comes to, where it may be brought up to date or not.
+    pub(crate) async fn try_open(&self, migrate: bool) -> Result<SharedStore, StoreError> {
+        Ok(match self {
+            Self::Sqlite(_) => {
+                let settings = SqliteSettings {
+                    migrate,
+                    ..self.sqlite_settings(ROOMY)
+                };
+                Arc::new(SqliteStore::open(&settings).await?)
+            }
+            Self::Postgres { url, .. } => {
+                let settings = PostgresSettings {
+                    migrate,
+                    ..postgres_settings(url, ROOMY)
+                };
+                Arc::new(PostgresStore::open(&settings).await?)
+            }
+        })
+    }
+
+    fn sqlite_settings(&self, writer: WriterSettings) -> SqliteSettings {
+        SqliteSettings {
+            path: self.sqlite_path(),
+            migrate: true,
+            read_connections: 2,
+            synchronous_full: false,
+            busy_timeout: Duration::from_secs(10),
+            acquire_timeout: Duration::from_secs(10),
+            recent: RECENT,
+            wal_bytes: 1024 * 1024,
+            rewrite_bytes: 64 * 1024 * 1024,
+            writer,
+        }
+    }
+
+    /// How many rows there are of a table, with conditions.
+    pub(crate) async fn count(&self, of: &str) -> i64 {
+        let sql = AssertSqlSafe(format!("SELECT count(*) FROM {of}"));
+        let counted = match self {
+            Self::Sqlite(_) => {
+                let path = self.sqlite_path();
+                let mut connection = SqliteConnection::connect(&path.to_string_lossy())
+                    .await
+                    .expect("SQLite opens");
+                sqlx::query_scalar(sql).fetch_one(&mut connection).await
+            }
+            Self::Postgres { url, .. } => {
+                let mut connection = connect(url).await;
+                sqlx::query_scalar(sql).fetch_one(&mut connection).await
+            }
+        };
+        counted.expect("a number")
+    }
+
+    /// Runs a statement beside the store, on either database; `x''` are bytes in both.
+    pub(crate) async fn run_beside(&self, sql: &str) {
+        match self {
+            Self::Sqlite(_) => {
+                let path = self.sqlite_path();
+                let mut connection = SqliteConnection::connect(&path.to_string_lossy())
+                    .await
+                    .expect("SQLite opens");
+                let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+                done.execute(&mut connection).await.expect("a statement");
+            }
+            Self::Postgres { .. } => self.execute(&sql.replace("x'", "'\\x")).await,
         }
     }
 
@@ -157,6 +221,38 @@ impl Database {
                 let mut connection = connect(url).await;
                 let query = sqlx::query(sql).bind(head).bind(length).bind(session);
                 query.execute(&mut connection).await.expect("an update");
+            }
+        }
+    }
+
+    /// Those of these strings that are in a file of the SQLite database, or in a dump of the
+    /// PostgreSQL one; contents of files as well.
+    pub(crate) async fn found(&self, strings: &[String]) -> Vec<String> {
+        match self {
+            Self::Sqlite(folder) => found_in(folder.path(), strings),
+            Self::Postgres { url, .. } => {
+                let programs = Command::new(repository("scripts/postgres"))
+                    .arg("bin")
+                    .output()
+                    .expect("the folder of PostgreSQL's programs");
+                let programs = String::from_utf8(programs.stdout).expect("a path");
+                // Links to the server's programs may be in a folder that has no others.
+                let server = PathBuf::from(programs.trim()).join("postgres");
+                let server = server.canonicalize().expect("the server's program");
+                let dump = Command::new(server.with_file_name("pg_dump"))
+                    // The rest of it is for sqlx.
+                    .args(["--dbname", url.split('?').next().unwrap_or(url)])
+                    .output()
+                    .expect("pg_dump runs");
+                let failed = String::from_utf8_lossy(&dump.stderr);
+                assert!(dump.status.success(), "{failed}");
+                let hex = |text: &str| -> String {
+                    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+                };
+                let is_there = |text: &&String| {
+                    contains(&dump.stdout, text) || contains(&dump.stdout, &hex(text))
+                };
+                strings.iter().filter(is_there).cloned().collect()
             }
         }
     }
@@ -187,7 +283,8 @@ impl Database {
         }
     }
 
-    fn postgres_url(&self) -> &str {
+    /// Where PostgreSQL's database is.
+    pub(crate) fn postgres_url(&self) -> &str {
         match self {
             Self::Sqlite(_) => panic!("this needs PostgreSQL"),
             Self::Postgres { url, .. } => url,
@@ -204,9 +301,32 @@ impl Database {
     }
 }
 
+/// Those of these strings that are in any file of a folder, as bytes.
+pub(crate) fn found_in(folder: &Path, strings: &[String]) -> Vec<String> {
+    let mut bytes = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                // It may be gone by now, as SQLite's own files come and go.
+                false => bytes.extend(std::fs::read(path).unwrap_or_default()),
+            }
+        }
+    }
+    let is_there = |text: &&String| contains(&bytes, text);
+    strings.iter().filter(is_there).cloned().collect()
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    memchr::memmem::find(bytes, text.as_bytes()).is_some()
+}
+
 fn postgres_settings(url: &str, writer: WriterSettings) -> PostgresSettings {
     PostgresSettings {
         url: SecretString::from(url),
+        migrate: true,
         connections: 3,
         connect_timeout: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(30),

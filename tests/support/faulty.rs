@@ -11,11 +11,11 @@ use talkgraph::domain::{
     Session, SessionId, Summary,
 };
 use talkgraph::store::{
-    AgentChange, AgentStore, Answered, BranchRange, EventLog, FileStore, FinishedRun,
-    InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers, NewEvents,
-    NewKey, NewRun, NewSession, Reply, Rewind, RunStore, SessionChange, SessionCursor,
-    SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError, StoreHealth,
-    SummaryStore, Turn, TurnRequest, VersionCursor,
+    AgentChange, AgentStore, Answered, BranchRange, DeletionStore, EventLog, FileStore,
+    FinishedRun, InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers,
+    NewEvents, NewKey, NewRun, NewSession, Purge, Reply, Rewind, RunStore, SessionChange,
+    SessionCursor, SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError,
+    StoreHealth, SummaryStore, Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -156,10 +156,17 @@ delegate! {
     SummaryStore {
         fn summary_of_branch(who: &Principal, head: MessageId) -> Outcome<Option<Summary>>;
     }
+    DeletionStore {
+        fn sessions_to_purge(limit: u32) -> Outcome<Vec<SessionId>>;
+        fn purge_session(session: SessionId, at: Timestamp) -> Outcome<Purge>;
+        fn forget_tombstones(before: Timestamp, limit: u32) -> Outcome<u64>;
+    }
     Maintenance {
         fn ping() -> Outcome<()>;
         fn heartbeat() -> Outcome<()>;
         fn check_tables() -> Outcome<()>;
+        fn scrub() -> Outcome<()>;
+        fn give_back() -> Outcome<bool>;
         fn close() -> ();
         told fn was_alone() -> bool;
         told fn is_shared() -> bool;

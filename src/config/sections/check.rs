@@ -13,6 +13,9 @@ const QUERY_NESTING: RangeInclusive<usize> = 1..=64;
 /// More than this is a token that people see being late.
 const MOST_WRITE_GATHER_US: u64 = 20_000;
 
+/// A shorter log is begun anew many times a second.
+const LEAST_SQLITE_WAL_BYTES: u64 = 1_048_576;
+
 /// A run that waits keeps its session to itself.
 const MOST_INTERRUPT_EXPIRY_S: u64 = 31_536_000;
 
@@ -60,6 +63,15 @@ impl Settings {
             return Err(ConfigError::invalid(
                 "store.write_gather_us",
                 format!("at most {MOST_WRITE_GATHER_US}: everybody who reads a run waits for it"),
+            ));
+        }
+        if self.store.sqlite_wal_bytes < LEAST_SQLITE_WAL_BYTES {
+            return Err(ConfigError::invalid(
+                "store.sqlite_wal_bytes",
+                format!(
+                    "at least {LEAST_SQLITE_WAL_BYTES}: commits would wait all the time for the \
+                     log to be begun anew"
+                ),
             ));
         }
         if self.limits.page_size_default > self.limits.page_size {

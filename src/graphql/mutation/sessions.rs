@@ -96,7 +96,11 @@ impl Sessions {
         })
     }
 
-    /// Deletes a session with its messages and runs. Refused while an answer is being made.
+    /// Deletes a session with its messages, runs, files and events, and the sessions of its
+    /// child runs. No reader finds any of it afterwards, followers of the session end, and its
+    /// content is removed from the database soon after. Forks of the session keep their copies,
+    /// and memories stay with their owner. Refused while an answer is being made: cancel its run
+    /// first.
     async fn delete_session(
         &self,
         ctx: &Context<'_>,
@@ -104,9 +108,8 @@ impl Sessions {
     ) -> Result<DeleteSessionPayload> {
         let session = parse_id("id", &id)?;
         let (api, who) = (api(ctx)?, principal(ctx)?);
-        let deleted = api.store.delete_session(who, session).await;
+        let deleted = api.runner.delete_session(who, session).await;
         deleted.map_err(|error| of_session("id", session, error))?;
-        api.runner.bus().news().announce(who, session);
         Ok(DeleteSessionPayload {
             deleted_session_id: id,
         })

@@ -19,6 +19,9 @@ impl Dialect for Postgres {
     const FIND: &'static str = "strpos";
     // NO KEY: as an UPDATE locks them, so that rows which merely refer to these need not wait.
     const LOCK_ROWS: &'static str = " FOR NO KEY UPDATE";
+    const HAS_TABLE: &'static str = "SELECT NULL IS DISTINCT FROM to_regclass(";
+    const SKIP_LOCKED: &'static str = " SKIP LOCKED";
+    const SHARE_SESSION: &'static str = " FOR SHARE OF s";
     const LAST_SEQUENCE: &'static str = log_end!("r.id");
 
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {

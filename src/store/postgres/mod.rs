@@ -26,7 +26,7 @@ use super::rows::{SessionRow, by_branch};
 use super::writer::Writer;
 use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth,
-    WriterSettings, queries,
+    WriterSettings, queries, schema,
 };
 use crate::domain::{Message, PageRequest, Principal};
 
@@ -48,6 +48,9 @@ const LOCKS: [&str; 2] = [
 pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database?sslmode=…`
     pub url: SecretString,
+    /// If the database is brought up to date. Without, and where nothing is to be done, reading
+    /// and writing rows is all that its role has to be allowed.
+    pub migrate: bool,
     /// How many connections this node opens at most: one is the writer's, the rest is for
     /// everything else. Fewer than 2 are taken as 2.
     pub connections: u32,
@@ -69,12 +72,12 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and brings the database up to date. Nodes that do so at the same time take
-    /// turns.
+    /// Connects and brings the database up to date if that is needed and allowed. Nodes that do
+    /// so at the same time take turns.
     pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
         let options = parameters::options(settings.url.expose_secret())?;
         let options = options.application_name("talkgraph");
-        migrate(&options, settings.connect_timeout).await?;
+        prepare(&options, settings).await?;
         let statement_timeout = settings.statement_timeout.as_millis();
         let options = options.options([("statement_timeout", statement_timeout)]);
         let patience = Patience::new(settings.statement_timeout);
@@ -105,12 +108,12 @@ async fn connect(
 }
 
 /// On a connection of its own, because a migration may take longer than a statement.
-async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), StoreError> {
-    let mut connection = connect(options, timeout).await?;
-    MIGRATIONS
-        .run_direct(None, &mut connection, false)
-        .await
-        .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
+async fn prepare(
+    options: &PgConnectOptions,
+    settings: &PostgresSettings,
+) -> Result<(), StoreError> {
+    let mut connection = connect(options, settings.connect_timeout).await?;
+    schema::prepare::<Postgres>(&mut connection, &MIGRATIONS, settings.migrate).await?;
     connection.close().await?;
     Ok(())
 }
@@ -235,6 +238,15 @@ impl Maintenance for PostgresStore {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        // Its own VACUUM does that.
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     async fn close(&self) {

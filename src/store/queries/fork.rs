@@ -40,6 +40,8 @@ pub(crate) fn fork_session<DB: Dialect>(
         Value::Id(message.uuid()),
     );
     push_owner(&mut query, "m.", who);
+    // Its files are not removed while the copies are made.
+    query.push(DB::SHARE_SESSION);
     query.push(" RETURNING ").push(session_columns::<DB>());
     query
 }

@@ -2,6 +2,7 @@ use sqlx::QueryBuilder;
 
 use crate::domain::time::Timestamp;
 use crate::domain::{Principal, RunId};
+use crate::store::deletion::digest_of_key;
 use crate::store::{NewKey, NewRun};
 
 use super::{push, push_owner};
@@ -17,7 +18,10 @@ pub(crate) fn kept_key<DB: Dialect>(
     let mut query = QueryBuilder::new(SELECT_KEYS);
     push(&mut query, " WHERE expires_at > ", Value::Time(now));
     push_owner(&mut query, "", who);
-    push(&mut query, " AND key = ", Value::Text(key));
+    push(&mut query, " AND (key = ", Value::Text(key));
+    let digest = digest_of_key(key);
+    push(&mut query, " OR key = ", Value::Text(&digest));
+    query.push(")");
     query
 }
 

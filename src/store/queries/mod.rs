@@ -3,6 +3,7 @@
 //! Each text depends only on which conditions it has, so that it is prepared once.
 
 mod agents;
+mod deletion;
 mod files;
 mod fork;
 mod heartbeat;
@@ -16,6 +17,7 @@ mod summaries;
 mod turns;
 
 pub(crate) use agents::*;
+pub(crate) use deletion::*;
 pub(crate) use files::*;
 pub(crate) use fork::*;
 pub(crate) use heartbeat::*;

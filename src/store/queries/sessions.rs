@@ -5,6 +5,7 @@ use crate::domain::{AgentId, MessageId, PageRequest, Principal, Session, Session
 use crate::store::rows::{LOCKED_SESSION_COLUMNS, session_columns};
 use crate::store::{SessionChange, SessionCursor, SessionFilter};
 
+use super::deletion::CONTENT_FREE;
 use super::{push, push_in, push_limit, push_owner};
 use crate::store::dialect::{Dialect, Value};
 
@@ -144,8 +145,13 @@ pub(crate) fn switch_branch<DB: Dialect>(who: &Principal, message: MessageId) ->
     query
 }
 
-/// Deletes a session with those that were made for its runs.
-pub(crate) fn delete_session<DB: Dialect>(who: &Principal, id: SessionId) -> QueryBuilder<DB> {
+/// Deletes a session with those that were made for its runs, and leaves no content in their
+/// rows. Returns the ids of all of them.
+pub(crate) fn delete_session<DB: Dialect>(
+    who: &Principal,
+    id: SessionId,
+    at: Timestamp,
+) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "WITH RECURSIVE gone (gone_id) AS (
            SELECT s.id FROM sessions s WHERE s.deleted_at IS NULL AND s.id = ",
@@ -155,11 +161,12 @@ pub(crate) fn delete_session<DB: Dialect>(who: &Principal, id: SessionId) -> Que
     query.push(
         " UNION ALL
            SELECT s.id FROM gone g JOIN runs r ON r.session_id = g.gone_id
-             JOIN sessions s ON s.parent_run_id = r.id
+             JOIN sessions s ON s.parent_run_id = r.id AND s.deleted_at IS NULL
          ) UPDATE sessions SET deleted_at = ",
     );
-    DB::bind(&mut query, Value::Time(now()));
-    query.push(" WHERE id IN (SELECT gone_id FROM gone)");
+    DB::bind(&mut query, Value::Time(at));
+    query.push(CONTENT_FREE);
+    query.push(" WHERE id IN (SELECT gone_id FROM gone) RETURNING id");
     query
 }
 

@@ -16,31 +16,77 @@ use tokio_util::task::AbortOnDropHandle;
 /// enough that there is little to copy, which takes the processor from everything else.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the log may be, in pages of 4 KiB (256 MiB), before it is begun anew, for which
-/// commits have to wait until the disk has what is in the log. Without that it would grow for as
-/// long as commits never pause; a pause begins it anew by itself.
-const RESTART_PAGES: i64 = 65_536;
+/// The size of a page of the database and so, nearly, of the log.
+const PAGE_BYTES: u64 = 4_096;
 
-/// How long it is let be when that did not succeed, because somebody reads for long: each
-/// attempt holds commits up.
+/// The pause after a log could not be begun anew, because somebody reads for long: each attempt
+/// holds commits up.
 const RESTART_REST: Duration = Duration::from_secs(5);
+
+/// The pause after the log was cut because of a deletion: where sessions are deleted all the
+/// time, commits do not wait for that all the time.
+const CUT_REST: Duration = Duration::from_secs(1);
 
 /// How long beginning anew may wait for those who read the old log, and commits with it.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// The length from which commits make checkpoints themselves after all, in pages: whatever
-/// keeps the task from it, the log stays bounded.
-pub(super) const LAST_RESORT_PAGES: &str = "131072";
+/// The time without commits after which the log is cut to nothing: a server at rest has a small
+/// one, and the next commits do not begin with the cost of a new file.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The time without commits after which the database may be written anew: nobody streams.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The length from which commits make checkpoints themselves after all, in pages: twice the
+/// wanted one. Whatever keeps the task from it, the log stays bounded.
+pub(super) fn last_resort_pages(wal_bytes: u64) -> u64 {
+    2 * pages_of(wal_bytes)
+}
+
+/// At least one: 0 would mean never to SQLite.
+fn pages_of(wal_bytes: u64) -> u64 {
+    (wal_bytes / PAGE_BYTES).max(1)
+}
 
 /// Makes checkpoints until dropped.
 pub(super) struct Checkpoints {
     connection: SqlitePool,
-    has_commits: Arc<AtomicBool>,
+    signals: Arc<Signals>,
     task: AbortOnDropHandle<()>,
 }
 
+/// Requests to the task.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// Something has been committed.
+    has_commits: AtomicBool,
+    /// Something has been deleted that the log still has.
+    has_deletions: AtomicBool,
+    /// Nothing has been committed for a while.
+    is_idle: AtomicBool,
+}
+
+impl Signals {
+    /// Says that something is committed.
+    pub(super) fn committed(&self) {
+        self.has_commits.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing has been committed for a while.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_idle.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a log without what was deleted until now.
+    pub(super) fn deleted(&self) {
+        self.has_deletions.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Checkpoints {
-    pub(super) async fn begin(options: SqliteConnectOptions) -> sqlx::Result<Self> {
+    /// Makes checkpoints on a connection of its own. `wal_bytes` is the length of the log from
+    /// which it is begun anew.
+    pub(super) async fn begin(options: SqliteConnectOptions, wal_bytes: u64) -> sqlx::Result<Self> {
         let connection = SqlitePoolOptions::new()
             .max_connections(1)
             .test_before_acquire(false)
@@ -48,18 +94,24 @@ impl Checkpoints {
             .max_lifetime(None)
             .connect_with(options.busy_timeout(RESTART_TIMEOUT))
             .await?;
-        let has_commits = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(run(connection.clone(), Arc::clone(&has_commits)));
+        let signals = Arc::<Signals>::default();
+        let keeper = Keeper {
+            connection: connection.clone(),
+            signals: Arc::clone(&signals),
+            restart_pages: pages_of(wal_bytes).cast_signed(),
+            restart_from: Instant::now(),
+        };
+        let task = tokio::spawn(keeper.run());
         Ok(Self {
             connection,
-            has_commits,
+            signals,
             task: AbortOnDropHandle::new(task),
         })
     }
 
-    /// What those who commit say with it that they did.
-    pub(super) fn has_commits(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.has_commits)
+    /// The requests that it hears.
+    pub(super) fn signals(&self) -> Arc<Signals> {
+        Arc::clone(&self.signals)
     }
 
     pub(super) async fn close(&self) {
@@ -68,36 +120,84 @@ impl Checkpoints {
     }
 }
 
-async fn run(connection: SqlitePool, has_commits: Arc<AtomicBool>) {
-    let mut restart_from = Instant::now();
-    let mut is_failing = false;
-    loop {
-        sleep(INTERVAL).await;
-        if !has_commits.swap(false, Ordering::Relaxed) {
-            continue;
-        }
-        let made = checkpoint(&connection, restart_from).await;
-        let was_failing = std::mem::replace(&mut is_failing, made.is_err());
-        match made {
-            Ok(true) => {}
-            Ok(false) => restart_from = Instant::now() + RESTART_REST,
-            // The next one may succeed; what is committed is safe in the log. Tried ten times a
-            // second, it is said once.
-            Err(_) if was_failing => {}
-            Err(error) => tracing::warn!(%error, "a checkpoint failed"),
-        }
-    }
+/// The state of the task.
+struct Keeper {
+    connection: SqlitePool,
+    signals: Arc<Signals>,
+    restart_pages: i64,
+    /// No attempt to begin the log anew is made before.
+    restart_from: Instant,
 }
 
-/// Copies what it can without keeping anybody waiting, and then begins a long log anew, for
-/// which next to nothing is left to be copied; false if it could not.
-async fn checkpoint(connection: &SqlitePool, restart_from: Instant) -> sqlx::Result<bool> {
-    let (_, pages, _) = copy(connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
-    if pages < RESTART_PAGES || Instant::now() < restart_from {
-        return Ok(true);
+impl Keeper {
+    async fn run(mut self) {
+        let (mut last_commit, mut is_cut) = (Instant::now(), false);
+        let mut was_failing = false;
+        loop {
+            sleep(INTERVAL).await;
+            let has_commits = self.signals.has_commits.swap(false, Ordering::Relaxed);
+            if has_commits {
+                (last_commit, is_cut) = (Instant::now(), false);
+            }
+            let is_quiet = last_commit.elapsed() > QUIET;
+            self.signals.is_idle.store(is_quiet, Ordering::Relaxed);
+            let is_idle = !is_cut && last_commit.elapsed() > IDLE;
+            let has_deletions = self.signals.has_deletions.load(Ordering::Relaxed);
+            let outcome = if (has_deletions || is_idle) && self.may_restart() {
+                self.cut().await.map(|cut| is_cut |= cut)
+            } else if has_commits {
+                self.checkpoint().await
+            } else {
+                Ok(())
+            };
+            let is_repeated = std::mem::replace(&mut was_failing, outcome.is_err()) && was_failing;
+            if let Err(error) = outcome {
+                // The next one may succeed; what is committed is safe in the log. Tried ten times
+                // a second, it is logged once.
+                if !is_repeated {
+                    tracing::warn!(%error, "a checkpoint failed");
+                }
+                self.restart_from = Instant::now() + RESTART_REST;
+            }
+        }
     }
-    let (is_busy, ..) = copy(connection, "PRAGMA wal_checkpoint(RESTART)").await?;
-    Ok(is_busy == 0)
+
+    fn may_restart(&self) -> bool {
+        Instant::now() >= self.restart_from
+    }
+
+    /// Copies what it can without keeping anybody waiting, and then begins a long log anew, for
+    /// which next to nothing is left to be copied.
+    async fn checkpoint(&mut self) -> sqlx::Result<()> {
+        let (_, pages, _) = copy(&self.connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
+        if pages >= self.restart_pages && self.may_restart() {
+            self.restart("PRAGMA wal_checkpoint(RESTART)").await?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the log to nothing, and with it what it has of rows that are deleted by now. False
+    /// if somebody reads it.
+    async fn cut(&mut self) -> sqlx::Result<bool> {
+        // Before: what is deleted meanwhile asks for another one.
+        self.signals.has_deletions.store(false, Ordering::Relaxed);
+        copy(&self.connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
+        let cut = self.restart("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        match cut {
+            Ok(true) => self.restart_from = Instant::now() + CUT_REST,
+            _ => self.signals.deleted(),
+        }
+        cut
+    }
+
+    /// Begins the log anew. False if it could not, which is not tried again at once.
+    async fn restart(&mut self, how: &'static str) -> sqlx::Result<bool> {
+        let (is_busy, ..) = copy(&self.connection, how).await?;
+        if is_busy != 0 {
+            self.restart_from = Instant::now() + RESTART_REST;
+        }
+        Ok(is_busy == 0)
+    }
 }
 
 /// Whether it was kept from something, the pages of the log, and how many of them are copied.

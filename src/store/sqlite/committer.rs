@@ -2,7 +2,6 @@
 //! that is enough.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
@@ -14,6 +13,7 @@ use crate::store::group::{Group, GroupOutcome};
 use crate::store::queries;
 use crate::store::writer::Committer;
 
+use super::checkpoint::Signals;
 use super::identity::Identity;
 use super::recent::Recent;
 use super::statements::SqliteStatements;
@@ -21,8 +21,8 @@ use super::statements::SqliteStatements;
 pub(super) struct SqliteCommitter {
     pool: SqlitePool,
     recent: Recent,
-    /// Is told of commits.
-    has_commits: Arc<AtomicBool>,
+    /// Hears of commits.
+    signals: Arc<Signals>,
     identity: Arc<Identity>,
 }
 
@@ -30,14 +30,14 @@ impl SqliteCommitter {
     pub(super) fn new(
         pool: &SqlitePool,
         recent: Recent,
-        has_commits: Arc<AtomicBool>,
+        signals: Arc<Signals>,
         identity: Arc<Identity>,
     ) -> Self {
         Self {
             identity,
             pool: pool.clone(),
             recent,
-            has_commits,
+            signals,
         }
     }
 
@@ -97,7 +97,7 @@ impl Committer for SqliteCommitter {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
         self.identity.recheck()?;
         let mut connection = self.pool.acquire().await?;
-        self.has_commits.store(true, Ordering::Relaxed);
+        self.signals.committed();
         let outcome = self.write(&mut connection, group).await;
         // After the commit: what went into a file that is gone is acknowledged to no one.
         let outcome = outcome.and_then(|outcome| self.identity.check().map(|()| outcome));
@@ -110,7 +110,7 @@ impl Committer for SqliteCommitter {
     async fn heartbeat(&mut self) -> Result<(), StoreError> {
         self.identity.recheck()?;
         let mut connection = self.pool.acquire().await?;
-        self.has_commits.store(true, Ordering::Relaxed);
+        self.signals.committed();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         for statement in queries::heartbeat() {
             Sqlite::execute(&mut transaction, statement).await?;

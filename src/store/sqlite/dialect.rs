@@ -6,7 +6,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{NodeId, Principal, RunId};
+use crate::domain::{NodeId, Principal, RunId, SessionId};
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Fetches, Value};
 use crate::store::rows::{Stamp, run_columns};
@@ -17,6 +17,10 @@ impl Dialect for Sqlite {
     const FIND: &'static str = "instr";
     // A transaction that writes has the database to itself.
     const LOCK_ROWS: &'static str = "";
+    const HAS_TABLE: &'static str =
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ";
+    const SKIP_LOCKED: &'static str = "";
+    const SHARE_SESSION: &'static str = "";
     const LAST_SEQUENCE: &'static str = recent::LAST_SEQUENCE;
 
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {
@@ -63,6 +67,10 @@ impl Dialect for Sqlite {
         limit: u32,
     ) -> Option<QueryBuilder<Self>> {
         Some(recent::events(who, run, after, limit))
+    }
+
+    fn purge_recent_events(session: SessionId) -> Option<QueryBuilder<Self>> {
+        Some(recent::purge(session))
     }
 
     fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self> {

@@ -10,29 +10,34 @@ mod presence;
 mod private;
 mod recent;
 mod sessions;
+mod space;
 mod statements;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{Connection, QueryBuilder, Sqlite, Transaction};
 
-use self::checkpoint::{Checkpoints, LAST_RESORT_PAGES};
+use self::checkpoint::{Checkpoints, last_resort_pages};
 use self::committer::SqliteCommitter;
 pub use backup::{BackupError, backup};
 use identity::Identity;
 use presence::Presence;
 use recent::Recent;
+pub use space::compact;
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
 use super::rows::SessionRow;
+use super::schema;
 use super::writer::Writer;
 use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth, WriterSettings,
@@ -46,6 +51,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 pub struct SqliteSettings {
     /// The database file; it and its folder are made when missing.
     pub path: PathBuf,
+    /// If the database is made where it is missing, and brought up to date.
+    pub migrate: bool,
     /// How many connections read at once.
     pub read_connections: u32,
     /// Whether every commit waits for the disk (`FULL`), and so survives a power cut.
@@ -58,6 +65,11 @@ pub struct SqliteSettings {
     /// How many groups of events may wait to be written to their runs' logs; they are
     /// committed all the same.
     pub recent: u32,
+    /// The length of the write-ahead log, in bytes, from which it is begun anew.
+    pub wal_bytes: u64,
+    /// The largest database, in bytes, that is written anew as a whole: at start if it cannot
+    /// give space back, and after deletions.
+    pub rewrite_bytes: u64,
     /// The writer's bounds.
     pub writer: WriterSettings,
 }
@@ -72,11 +84,21 @@ pub struct SqliteStore {
     presence: Presence,
     checkpoints: Checkpoints,
     identity: Arc<Identity>,
+    rewrite_bytes: u64,
+    /// Whether something was deleted since the database was written anew.
+    is_rewrite_due: AtomicBool,
 }
 
 impl SqliteStore {
-    /// Opens the database, makes it if it is missing, and brings it up to date.
+    /// Opens the database, makes it if it is missing, and brings it up to date if that is
+    /// allowed.
     pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
+        if !settings.migrate && !settings.path.is_file() {
+            return Err(StoreError::Unavailable(
+                "there is no such file, and store.migrate is false: run `talkgraph migrate`"
+                    .to_owned(),
+            ));
+        }
         private::prepare(&settings.path)?;
         let presence = Presence::announce(&settings.path)?;
         let options = SqliteConnectOptions::new()
@@ -93,33 +115,37 @@ impl SqliteStore {
             .optimize_on_close(true, None)
             .pragma(
                 "wal_autocheckpoint",
-                LAST_RESORT_PAGES,
+                last_resort_pages(settings.wal_bytes).to_string(),
             )
+            // The longest that the log's file stays once it is begun anew.
+            .pragma("journal_size_limit", settings.wal_bytes.to_string())
+            // What is deleted is overwritten, in pages that nothing uses any more as well.
+            .pragma("secure_delete", "ON")
             // Else what a statement would have to take back goes to a file, page by page.
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(256);
-        let writes = pool(1, settings).connect_with(options.clone()).await?;
+        // On this connection alone: to set it takes the lock of those who write.
+        let writing = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        let writes = pool(1, settings).connect_with(writing.clone()).await?;
         let mut connection = writes.acquire().await?;
-        MIGRATIONS
-            .run_direct(None, &mut *connection, false)
-            .await
-            .map_err(|error| StoreError::Internal(format!("migration failed: {error}")))?;
+        schema::prepare::<Sqlite>(&mut connection, &MIGRATIONS, settings.migrate).await?;
         if presence.was_alone {
             recent::sort_everything(&mut connection).await?;
+            space::adopt(&mut connection, settings.rewrite_bytes).await?;
         }
         drop(connection);
         let health = Arc::new(StoreHealth::default());
         let identity = Arc::new(Identity::of(&settings.path, Arc::clone(&health))?);
         // A connection that comes later must not make another file where this one was.
         let options = options.create_if_missing(false);
-        writes.set_connect_options(options.clone());
-        let checkpoints = Checkpoints::begin(options.clone()).await?;
+        writes.set_connect_options(writing.create_if_missing(false));
+        let checkpoints = Checkpoints::begin(options.clone(), settings.wal_bytes).await?;
         let reads = pool(settings.read_connections, settings)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
         let recent = Recent::new(settings.recent);
-        let has_commits = checkpoints.has_commits();
-        let committer = SqliteCommitter::new(&writes, recent, has_commits, Arc::clone(&identity));
+        let signals = checkpoints.signals();
+        let committer = SqliteCommitter::new(&writes, recent, signals, Arc::clone(&identity));
         Ok(Self {
             reads,
             writes,
@@ -127,6 +153,8 @@ impl SqliteStore {
             identity,
             checkpoints,
             presence,
+            rewrite_bytes: settings.rewrite_bytes,
+            is_rewrite_due: AtomicBool::new(false),
         })
     }
 }
@@ -243,6 +271,27 @@ impl Maintenance for SqliteStore {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.is_rewrite_due.store(true, Ordering::Relaxed);
+        self.checkpoints.signals().deleted();
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        let mut connection = self.writes.acquire().await?;
+        let signals = self.checkpoints.signals();
+        if self.is_rewrite_due.load(Ordering::Relaxed)
+            && signals.is_idle()
+            && space::size(&mut connection).await? <= self.rewrite_bytes
+        {
+            space::rewrite(&mut connection).await?;
+            self.is_rewrite_due.store(false, Ordering::Relaxed);
+            signals.deleted();
+            return Ok(false);
+        }
+        Ok(space::give_back(&mut connection).await?)
     }
 
     async fn close(&self) {

@@ -19,7 +19,7 @@ use crate::store::StoreError;
 use crate::store::group::LogRow;
 use crate::store::log::encode_events;
 
-pub(super) use statements::{LAST_SEQUENCE, events, sort_everything};
+pub(super) use statements::{LAST_SEQUENCE, events, purge, sort_everything};
 use statements::{MOST_ROWS, SORTED_AT_ONCE};
 
 /// The largest row in bytes that goes this way; larger ones are written to their logs at once.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::domain::{Principal, RunId};
+use crate::domain::{Principal, RunId, SessionId};
 use crate::store::group::LogRow;
 use crate::store::log::{FOLLOWS_LOG, log_end};
 use crate::store::{StoreError, queries};
@@ -32,6 +32,16 @@ pub(crate) fn events(who: &Principal, run: RunId, after: u64, limit: u32) -> Que
     query.push(" AND e.first_sequence < ");
     query.push_bind(past.cast_signed());
     query.push(" ORDER BY e.first_sequence");
+    query
+}
+
+/// Removes the rows of a session's runs, none of which is active. The table is small: it is read
+/// whole.
+pub(crate) fn purge(session: SessionId) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "DELETE FROM recent_events WHERE run_id IN (SELECT id FROM runs WHERE session_id = ",
+    );
+    query.push_bind(session.uuid()).push(")");
     query
 }
 
