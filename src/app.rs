@@ -27,10 +27,11 @@ use crate::config::{
 };
 use crate::domain::{AgentSpec, Principal};
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, Readiness, Server};
+use crate::http::{self, Connections, InFlight, Readiness, Server};
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers};
+use crate::watchdog::{Task, watched};
 
 pub use error::StartError;
 pub use keys::{KeyFiles, KeysError};
@@ -129,13 +130,12 @@ impl App {
             limits,
             file_fetch(&settings.limits, tools.files),
         );
-        let api_limits = api_limits(settings);
         let registry = Arc::clone(&tools.registry);
         let api = Api::new(
             Arc::clone(&store),
             Arc::clone(&runner),
             registry,
-            api_limits,
+            api_limits(settings),
         );
         let schema = graphql::build(api);
         tools::operations::validate(&tools.operations, &schema).await?;
@@ -152,6 +152,7 @@ impl App {
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
             streams: Arc::default(),
+            in_flight: Arc::new(InFlight::new(settings.http.in_flight_bytes)),
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),
         });
@@ -214,8 +215,11 @@ impl App {
     /// active runs get their time, the rest is left to the next server, streams end, pools close.
     pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
-        let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
         let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
+        let leases = tokio::spawn(watched(
+            Task::only("the lease keeper"),
+            Arc::clone(&self.runner).keep_leases(leases_stop.clone()),
+        ));
         let closing = CancellationToken::new();
         let router = http::router(Arc::clone(&self.server));
         let serving = http::serve(self.listener, router, self.connections, closing.clone());

@@ -10,13 +10,19 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App, Ended, StartError, Stop};
-use crate::config::{LogFormat, Settings, Sources, TelemetrySettings};
+use crate::config::{HttpSettings, LogFormat, Settings, Sources, TelemetrySettings};
+use crate::store::SharedStore;
+use crate::watchdog::{EndSettings, Watchdog};
 use crate::{graphql, telemetry};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
-/// 3 stopped with runs left to the next server, 130 stopped at once by a second signal.
+/// 3 stopped with runs left to the next server, 4 ended by force because it did not stop in its
+/// time, 130 stopped at once by a second signal.
 const RUNS_LEFT: u8 = 3;
 const AT_ONCE: u8 = 130;
+
+/// How long threads of the runtime get to end with the process.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// A GraphQL server for AI agents.
 #[derive(Debug, Parser)]
@@ -24,7 +30,7 @@ const AT_ONCE: u8 = 130;
     version,
     about,
     after_help = "Settings: talkgraph.example.toml has every key. \
-    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 130 stopped at once."
+    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 4 did not stop in its time, 130 stopped at once."
 )]
 pub struct Cli {
     /// The settings file [default: talkgraph.toml, if it is there]
@@ -87,7 +93,7 @@ impl Cli {
         }
         let settings = settings?;
         match command {
-            Command::Serve => return serve(&settings, sources).await,
+            Command::Serve => return serve(&settings, sources, |store| store).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
                 telemetry::start(&settings.telemetry)?;
@@ -116,13 +122,36 @@ impl Cli {
     }
 }
 
-async fn serve(
+/// Does some work on a runtime of its own. What still holds a thread of it afterwards, such as a
+/// model in the process, does not hold the process.
+///
+/// # Errors
+/// When there can be no runtime.
+pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK);
+    Ok(done)
+}
+
+/// Serves until a signal comes, with something of the caller's around the store.
+///
+/// # Errors
+/// When the server cannot start.
+pub async fn serve(
     settings: &Settings,
     sources: Sources,
+    around: impl FnOnce(SharedStore) -> SharedStore,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
     telemetry::log_panics();
-    let app = App::start(settings).await?;
+    let http = &settings.http;
+    let ends = EndSettings {
+        stuck_after: Duration::from_millis(settings.telemetry.stuck_after_ms),
+        end_after: Duration::from_millis(stops_within_ms(http)),
+    };
+    Watchdog::start(ends, tokio::runtime::Handle::current())?;
+    let app = App::start_around(settings, around).await?;
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -180,6 +209,12 @@ async fn serve(
         Ended::Drained => ExitCode::SUCCESS,
         Ended::Left(_) => ExitCode::from(RUNS_LEFT),
     })
+}
+
+/// How long a stop may take that is announced first.
+fn stops_within_ms(http: &HttpSettings) -> u64 {
+    let stop = http.drain_timeout_ms.saturating_add(http.stop_grace_ms);
+    stop.saturating_add(http.shutdown_delay_ms)
 }
 
 fn welcome(app: &App, graphiql: bool) -> String {

@@ -19,3 +19,4 @@ pub(crate) mod resilience;
 pub mod store;
 pub mod telemetry;
 pub mod tool;
+pub mod watchdog;

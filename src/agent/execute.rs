@@ -14,6 +14,7 @@ use crate::domain::{
 use crate::llm::LlmError;
 use crate::store::{StoreError, TurnRequest};
 use crate::tool::CallerHeaders;
+use crate::watchdog::{Task, watched};
 
 use super::ending::Ending;
 use super::follow::POLL;
@@ -96,9 +97,11 @@ impl From<LlmError> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
-        if let StoreError::Unavailable(_) = error {
+        match &error {
+            StoreError::Fenced => return Self::Lost,
             // The log has the outage, and the run's end says that it was one.
-            return Self::Failed(outage());
+            StoreError::Unavailable(_) => return Self::Failed(outage()),
+            _ => {}
         }
         tracing::error!(%error, "the run cannot go on");
         Self::Failed(internal())
@@ -107,13 +110,18 @@ impl From<StoreError> for Stop {
 
 impl From<LogError> for Stop {
     fn from(error: LogError) -> Self {
+        if matches!(error, LogError::Refused(_)) {
+            tracing::error!(%error, "the run cannot go on");
+        }
         match error {
             LogError::Lost => Self::Lost,
             LogError::Outage(_) => Self::Failed(outage()),
-            LogError::Refused(_) => {
-                tracing::error!(%error, "the run cannot go on");
-                Self::Failed(internal())
-            }
+            LogError::Full(message) => Self::Failed(RunError {
+                code: RunErrorCode::AnswerTooLong,
+                message,
+                retryable: false,
+            }),
+            LogError::Refused(_) => Self::Failed(internal()),
         }
     }
 }
@@ -157,8 +165,18 @@ impl Execution {
         Self { headers, ..self }
     }
 
+    /// Makes the run and ends it, in sight of the watchdog.
+    pub(super) fn watched(
+        self,
+        begin: Begin,
+        place: Option<Place>,
+    ) -> impl Future<Output = ()> + Send {
+        let task = Task::of("a run", &self.ending.run.id.to_string());
+        watched(task, self.run(begin, place))
+    }
+
     /// Makes the run and ends it, whatever happens.
-    pub(super) async fn run(mut self, begin: Begin, place: Option<Place>) {
+    async fn run(mut self, begin: Begin, place: Option<Place>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
         let span = self.ending.live.span().clone();
         // Kept until the run is no longer live: nobody goes on with it or ends it before.
@@ -190,10 +208,7 @@ impl Execution {
                 Err(Stop::AwaitsInput(_)) => RunEnd::Failed(internal()),
                 Err(Stop::Failed(error)) => RunEnd::Failed(error),
                 Err(Stop::Released) => return self.ending.checkpoint().await,
-                Err(Stop::Lost) => {
-                    tracing::warn!("another server has the run");
-                    return;
-                }
+                Err(Stop::Lost) => return self.ending.fenced(),
             };
             self.ending.finish(end).await;
         }

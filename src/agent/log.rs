@@ -14,6 +14,7 @@ use crate::domain::time::{Timestamp, now};
 use crate::domain::{EventBody, Interrupt, NodeId, Principal, RunEvent, RunId};
 use crate::store::{NewEvents, SharedStore, StoreError};
 
+use super::RunLimits;
 use super::outage::Pauses;
 
 /// Why a run's log takes no more.
@@ -25,6 +26,9 @@ pub(super) enum LogError {
     /// The database was away for longer than the run may wait.
     #[error("the database was away for too long: {0}")]
     Outage(String),
+    /// It has grown as large as it may.
+    #[error("the log grew past its limit: {0}")]
+    Full(String),
     /// The database refuses the events.
     #[error("the events were refused: {0}")]
     Refused(String),
@@ -47,6 +51,8 @@ pub(super) struct RunLog {
     store: SharedStore,
     who: Principal,
     node: NodeId,
+    /// The number under which this node has the run.
+    fence: i64,
     live: Arc<LiveRun>,
     next: u64,
     /// What was queued last, until it is known to be committed.
@@ -61,6 +67,28 @@ pub(super) struct RunLog {
     turn: Arc<Semaphore>,
     /// How long a run waits for a database that is away.
     patience: Duration,
+    /// How large it may become.
+    bounds: LogBounds,
+    /// About as many bytes as it has.
+    bytes: u64,
+}
+
+/// How large a run's log may become.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogBounds {
+    /// The most events.
+    pub(super) events: u64,
+    /// The most bytes, about.
+    pub(super) bytes: u64,
+}
+
+impl LogBounds {
+    pub(super) fn of(limits: &RunLimits) -> Self {
+        Self {
+            events: limits.log_events,
+            bytes: limits.log_bytes,
+        }
+    }
 }
 
 impl RunLog {
@@ -68,15 +96,17 @@ impl RunLog {
     pub(super) fn new(
         store: SharedStore,
         who: Principal,
-        node: NodeId,
+        (node, fence): (NodeId, i64),
         live: Arc<LiveRun>,
         last: u64,
         patience: Duration,
+        bounds: LogBounds,
     ) -> Self {
         Self {
             store,
             who,
             node,
+            fence,
             live,
             next: last + 1,
             unsettled: Vec::new(),
@@ -85,7 +115,29 @@ impl RunLog {
             failed: Arc::default(),
             turn: Arc::new(Semaphore::new(1)),
             patience,
+            bounds,
+            bytes: 0,
         }
+    }
+
+    /// Counts what the log has already.
+    pub(super) fn count<'a>(&mut self, bodies: impl IntoIterator<Item = &'a EventBody>) {
+        let bytes = bodies.into_iter().map(EventBody::bytes);
+        self.bytes = bytes.fold(self.bytes, u64::saturating_add);
+    }
+
+    /// Whether it may become larger. What it has is kept, and the run's end has room.
+    fn check_size(&self) -> Result<(), LogError> {
+        let LogBounds { events, bytes } = self.bounds;
+        if self.bytes > bytes {
+            let why = format!("the run's log grew past {bytes} bytes (runs.log_bytes)");
+            return Err(LogError::Full(why));
+        }
+        if self.next > events {
+            let why = format!("the run's log grew past {events} events (runs.log_events)");
+            return Err(LogError::Full(why));
+        }
+        Ok(())
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -110,6 +162,16 @@ impl RunLog {
         self.failed.notified().await;
     }
 
+    /// Waits until the log takes no more.
+    pub(super) async fn refused(&mut self) -> LogError {
+        loop {
+            self.failed().await;
+            if let Err(error) = self.settle().await {
+                return error;
+            }
+        }
+    }
+
     /// Queues events; once committed they go to the subscribers, in order, without the run
     /// having to wait for it. Waits only for what was queued before, and for a database that
     /// is away.
@@ -122,10 +184,15 @@ impl RunLog {
         if bodies.is_empty() {
             return Ok(());
         }
+        self.count(&bodies);
         self.unsettled = self.number(bodies);
         self.change = change;
         self.queue(false).await;
-        Ok(())
+        match self.change {
+            Change::None => self.check_size(),
+            // The run has another state with these.
+            Change::Begins(_) | Change::Awaits(_) => Ok(()),
+        }
     }
 
     /// Waits until all that was queued is committed. What could not be written is written
@@ -139,7 +206,7 @@ impl RunLog {
                 Ok(()) => {}
                 // The first time another write of this run may just have come through.
                 Err(StoreError::Conflict) if refused == 0 => refused += 1,
-                Err(StoreError::Conflict) => return Err(LogError::Lost),
+                Err(StoreError::Conflict | StoreError::Fenced) => return Err(LogError::Lost),
                 Err(StoreError::Unavailable(why)) if Instant::now() >= deadline => {
                     return Err(LogError::Outage(why));
                 }
@@ -201,6 +268,7 @@ impl RunLog {
         let new = NewEvents {
             who: self.who.clone(),
             node: self.node,
+            fence: self.fence,
             events: self.unsettled.clone(),
             started_at,
             awaits,
@@ -216,6 +284,7 @@ impl RunLog {
 
     /// After a failed write: learns what is in the log after all (a commit may succeed
     /// though its answer is lost), tells the subscribers, and goes on numbering from there.
+    /// `Fenced` if another node has the run by now.
     async fn resync(&mut self) -> Result<(), StoreError> {
         loop {
             let last = self.live.last_sequence();
@@ -223,6 +292,11 @@ impl RunLog {
                 .store
                 .events(&self.who, self.live.id(), last, 1_000)
                 .await?;
+            // Asked after it was read: what another node has written is not this run's own.
+            let (node, fence) = (self.node, self.fence);
+            if !self.store.has_run(self.live.id(), node, fence).await? {
+                return Err(StoreError::Fenced);
+            }
             if missed.is_empty() {
                 self.unsettled.retain(|event| event.sequence > last);
                 self.next = last + 1 + self.unsettled.len() as u64;
@@ -249,6 +323,8 @@ impl RunLog {
 fn log_failure(span: &Span, error: &StoreError, failed: &str) {
     match error {
         StoreError::Unavailable(_) => tracing::debug!(parent: span, %error, "{failed}"),
+        // A run that is another node's by now says so itself, once.
+        StoreError::Conflict => {}
         _ => tracing::warn!(parent: span, %error, "{failed}"),
     }
 }

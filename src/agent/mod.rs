@@ -4,6 +4,7 @@ mod answer;
 mod branch;
 mod catalog;
 mod client_tools;
+mod clock;
 mod context;
 mod disconnect;
 mod ending;
@@ -21,6 +22,7 @@ mod once;
 mod outage;
 mod prompt;
 mod recover;
+mod resume;
 mod room;
 mod rules;
 mod session;
@@ -42,7 +44,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::DateTime;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -68,6 +69,7 @@ use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
 use crate::tool::{FileFetch, ToolRegistry};
 
+use resume::Held;
 use turns::Turns;
 
 /// How long stopped runs get to write their ends.
@@ -92,6 +94,10 @@ pub struct RunLimits {
     pub timeout: Duration,
     /// How many earlier messages a model is shown.
     pub history_messages: u32,
+    /// The most events of a run.
+    pub log_events: u64,
+    /// The largest log of a run, in bytes; about, pieces take little more than their text.
+    pub log_bytes: u64,
     /// The longest answer, in bytes.
     pub answer_bytes: usize,
     /// How many events of a live run are kept in memory.
@@ -122,6 +128,11 @@ pub struct RunLimits {
     pub on_restart: OnRestart,
     /// How often the steps of one run are made again.
     pub restarts: u32,
+    /// How many of the runs that a dead server was making are made again at once, until they
+    /// have outlived their probation.
+    pub resumed_at_once: usize,
+    /// How long a run that is made again must live to be no longer suspected.
+    pub probation: Duration,
     /// How many runs may wait for others of their session.
     pub session_queue: u32,
     /// How long the log of an ended run stays whole; for ever when absent.
@@ -162,6 +173,8 @@ pub struct Runner {
     has_orphans: AtomicBool,
     /// A session was deleted, and its content can be removed.
     deletions: Notify,
+    /// Runs of dead servers that wait to be made again.
+    held: Held,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
@@ -197,6 +210,7 @@ impl Runner {
             awaiting: Turns::new(),
             has_orphans: AtomicBool::new(false),
             deletions: Notify::new(),
+            held: Held::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),
@@ -229,22 +243,22 @@ impl Runner {
         self.tasks.close();
         let ended = tokio::time::timeout(patience, self.tasks.wait());
         let left = match ended.await {
-            Ok(()) => 0,
-            Err(_) => self.release().await,
+            Ok(()) if self.held.len() == 0 => 0,
+            Ok(()) | Err(_) => self.release().await,
         };
         self.stopping.cancel();
         left
     }
 
     async fn release(&self) -> usize {
-        let left = self.bus.len();
+        let left = self.bus.len() + self.held.len();
         self.bus.each(|live| live.release_token().cancel());
         let written = tokio::time::timeout(LAST_WRITES, self.tasks.wait());
         if written.await.is_err() {
             self.abandon.cancel();
             self.tasks.wait().await;
         }
-        let given = self.store.renew_leases(self.node, DateTime::UNIX_EPOCH);
+        let given = self.store.give_back_runs(self.node);
         if let Err(error) = given.await {
             tracing::warn!(%error, "the runs that are left stay with this server until their leases expire");
         }

@@ -140,8 +140,8 @@ impl Rules {
 
     /// The tools of a server that cannot be reached now may be there later.
     fn may_come(&self, tool: &str) -> bool {
-        let server = McpKeepers::server_of(tool);
-        server.is_some_and(|server| self.mcp_servers.iter().any(|there| there == server))
+        let mut servers = self.mcp_servers.iter();
+        servers.any(|server| McpKeepers::may_have(server, tool))
     }
 }
 

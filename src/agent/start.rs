@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bus::LiveRun;
 use crate::domain::session::title_from;
-use crate::domain::time::now;
+use crate::domain::time::{now, span};
 use crate::domain::{
     Agent, ConcurrencyPolicy, Cost, File, MessageId, ParentRun, Part, Principal, Run, RunId,
     RunOptions, RunStatus, SessionId, Usage,
@@ -312,6 +312,7 @@ impl Runner {
             started_at: starts_now.then_some(at),
             finished_at: None,
             log_compacted_at: None,
+            fence: 0,
         };
         let events = if starts_now {
             numbered(run.id, 1, at, first_events(agent, &run.model))
@@ -328,8 +329,8 @@ impl Runner {
             title,
             events,
             node: self.node,
-            lease_expires_at: at + self.limits.lease,
-            key: request.new_key(at, self.limits.idempotency_ttl),
+            lease: span(self.limits.lease),
+            key: request.new_key(self.limits.idempotency_ttl),
             if_busy: match request.on_active {
                 ConcurrencyPolicy::Reject => IfBusy::Refuse,
                 ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback => IfBusy::GoFirst,
@@ -362,7 +363,7 @@ impl Runner {
         let task = Execution::new(agent, stored.message.clone(), ending).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != Begin::Enqueued);
-        self.tasks.spawn(task.run(begin, place));
+        self.tasks.spawn(task.watched(begin, place));
     }
 }
 

@@ -188,7 +188,12 @@ impl Execution {
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
         let fitted = Fitted::new(Arc::clone(&runner), shown);
-        let answering = runner.models.stream(models, &fitted).await?;
+        let answering = tokio::select! {
+            biased;
+            answering = runner.models.stream(models, &fitted) => answering?,
+            // Who has the run no longer asks no model.
+            lost = self.ending.log.refused() => return Err(lost.into()),
+        };
         let price = runner.models.price(&answering.model);
         taking.spending.at(price.copied());
         self.ending.run.model = answering.model;

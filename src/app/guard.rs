@@ -1,6 +1,7 @@
 //! What a request may cost and which documents may be named, from the settings.
 
 use crate::config::{DocumentSettings, LimitSettings};
+use crate::graphql::types::sized::LARGE;
 use crate::guard::{
     Guard, GuardLimits, Inputs, ManifestError, Pages, Persisted, Trust, TrustedDocuments,
 };
@@ -18,10 +19,11 @@ pub(super) fn guard(settings: &LimitSettings, sdl: &str) -> Guard {
         query_complexity: settings.query_complexity,
         variables_nesting: settings.variables_nesting,
         variables_values: settings.variables_values,
+        response_bytes: settings.response_bytes,
     };
     Guard::new(
         limits,
-        Pages::of(sdl, settings.page_size_default, settings.page_size),
+        Pages::of(sdl, settings.page_size_default, settings.page_size).with_large(&LARGE),
         Inputs::of(sdl),
     )
 }

@@ -13,6 +13,8 @@ pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimi
         timeout: Duration::from_secs(settings.timeout_s),
         history_messages: settings.history_messages,
         answer_bytes: settings.answer_bytes,
+        log_events: settings.log_events,
+        log_bytes: settings.log_bytes,
         tail_events: settings.tail_events,
         lease: Duration::from_secs(settings.lease_s),
         idempotency_ttl: Duration::from_secs(settings.idempotency_ttl_s),
@@ -27,6 +29,8 @@ pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimi
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,
         restarts: settings.restarts,
+        resumed_at_once: settings.resumed_at_once,
+        probation: ms(settings.probation_ms),
         session_queue: settings.session_queue,
         log_retention: Some(settings.log_retention_s)
             .filter(|seconds| *seconds > 0)

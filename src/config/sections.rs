@@ -44,6 +44,7 @@ sections! {
         connections: usize,
         head_timeout_ms: u64,
         head_bytes: u32,
+        in_flight_bytes: usize,
         body_limit_bytes: usize,
         body_timeout_ms: u64,
         query_timeout_ms: u64,
@@ -65,6 +66,7 @@ sections! {
         ready_timeout_ms: u64,
         shutdown_delay_ms: u64,
         drain_timeout_ms: u64,
+        stop_grace_ms: u64,
     }
 
     /// The database.
@@ -137,6 +139,8 @@ sections! {
         timeout_s: u64,
         history_messages: u32,
         answer_bytes: usize,
+        log_events: u64,
+        log_bytes: u64,
         tail_events: usize,
         lease_s: u64,
         idempotency_ttl_s: u64,
@@ -151,6 +155,8 @@ sections! {
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,
         restarts: u32,
+        resumed_at_once: usize,
+        probation_ms: u64,
         store_outage_s: u64,
         session_queue: u32,
         interrupt_expiry_s: u64,
@@ -192,6 +198,7 @@ sections! {
         variables_nesting: usize,
         variables_values: usize,
         errors: usize,
+        response_bytes: usize,
     }
 
     /// Who may call.
@@ -218,6 +225,7 @@ sections! {
     TelemetrySettings {
         log: String,
         format: LogFormat,
+        stuck_after_ms: u64,
     }
 }
 

@@ -199,7 +199,21 @@ impl StepPurpose {
     }
 }
 
+/// About as many bytes as a piece takes in a log next to its text: adjacent pieces are joined.
+const PIECE_BYTES: u64 = 16;
+
 impl EventBody {
+    /// About as many bytes as it takes in a log.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::TextDelta { delta, .. }
+            | Self::ReasoningDelta { delta, .. }
+            | Self::ToolCallArgumentsDelta { delta, .. } => PIECE_BYTES + delta.len() as u64,
+            Self::ChildRunEvent { event, .. } => PIECE_BYTES + event.body.bytes(),
+            body => serde_json::to_vec(body).map_or(PIECE_BYTES, |text| text.len() as u64),
+        }
+    }
+
     /// Whether this is a run's last event.
     pub fn is_terminal(&self) -> bool {
         matches!(

@@ -83,9 +83,12 @@ pub struct ApiError {
 impl ApiError {
     /// An error that the client caused.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // It may repeat what the client sent, and there may be one for each field.
+        shorten(&mut message, OWN_MESSAGE_BYTES);
         Self {
             code,
-            message: message.into(),
+            message,
             field: None,
             run: None,
             current_version: None,
@@ -226,7 +229,9 @@ impl From<StoreError> for ApiError {
             StoreError::KeyReused => StartError::KeyReused.into(),
             StoreError::Agent(refusal) => refusal.into(),
             StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
-            StoreError::Conflict => Self::new(Code::Conflict, "changed by somebody else meanwhile"),
+            StoreError::Conflict | StoreError::Fenced => {
+                Self::new(Code::Conflict, "changed by somebody else meanwhile")
+            }
             StoreError::Unavailable(why) => Self::unavailable(Fault::Outage(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
         }
@@ -300,6 +305,9 @@ impl From<FollowError> for ApiError {
 /// that the client chose.
 const MESSAGE_BYTES: usize = 200;
 
+/// The longest message of an error of this API, in bytes.
+const OWN_MESSAGE_BYTES: usize = 1_000;
+
 /// Logs what a response's errors hide, under the request's id, and gives every error that
 /// the executor itself made its code. Of more than `most` errors the rest is only counted.
 /// Errors that are the database's absence go to `outage`, which logs them for all requests.
@@ -343,7 +351,7 @@ pub(crate) fn settle(
                 "GRAPHQL_VALIDATION_FAILED"
             };
             extensions.set("code", Value::from(code));
-            shorten(&mut error.message);
+            shorten(&mut error.message, MESSAGE_BYTES);
         }
     }
     if let Some(omitted) = response.errors.len().checked_sub(most).filter(|n| *n > 0) {
@@ -353,9 +361,9 @@ pub(crate) fn settle(
     }
 }
 
-fn shorten(message: &mut String) {
-    if message.len() > MESSAGE_BYTES {
-        let mut end = MESSAGE_BYTES;
+fn shorten(message: &mut String, most: usize) {
+    if message.len() > most {
+        let mut end = most;
         while !message.is_char_boundary(end) {
             end -= 1;
         }

@@ -5,12 +5,12 @@
 
 pub(crate) mod connection;
 pub(crate) mod error;
-mod file_reads;
 pub(crate) mod input;
 pub(crate) mod loader;
 pub(crate) mod mutation;
 pub(crate) mod progress;
 pub(crate) mod query;
+mod response_bytes;
 pub(crate) mod subscription;
 pub(crate) mod types;
 
@@ -27,8 +27,8 @@ use crate::tool::{CallerHeaders, ToolRegistry};
 
 pub(crate) use error::settle;
 pub use error::{ApiError, Code};
-pub(crate) use file_reads::FileReads;
 pub(crate) use progress::{Progress, ResumeAfter};
+pub(crate) use response_bytes::{ResponseBytes, charge, charge_items};
 pub(crate) use subscription::is_following;
 
 use error::Fault;

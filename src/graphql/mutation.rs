@@ -113,16 +113,19 @@ impl Runs {
     ) -> Result<CancelRunPayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let run_id: RunId = parse_id("id", &id)?;
-        if let Some(key) = idempotency_key {
-            check_key("idempotencyKey", &key)?;
-            let kept = api.runner.keep_cancel_key(who, run_id, key).await;
-            kept.map_err(|error| ApiError::from(error).at("idempotencyKey"))?;
+        if let Some(key) = &idempotency_key {
+            check_key("idempotencyKey", key)?;
         }
         let find = async || {
             let run = api.store.runs_by_id(who, &[run_id]).await?.pop();
             run.ok_or_else(|| ApiError::not_found("id", format!("there is no run {run_id}")))
         };
         let run = find().await?;
+        // Of a run that is not there nothing is stored.
+        if let Some(key) = idempotency_key {
+            let kept = api.runner.keep_cancel_key(who, run_id, key).await;
+            kept.map_err(|error| ApiError::from(error).at("idempotencyKey"))?;
+        }
         if run.status.is_terminal() {
             return Ok(CancelRunPayload {
                 run: Run::loaded(Arc::new(run)),

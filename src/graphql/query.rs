@@ -15,7 +15,7 @@ use super::types::run::Run;
 use super::types::server::{ServerInfo, Viewer};
 use super::types::session::Session;
 use super::types::tool::Tool;
-use super::{ApiError, api, principal};
+use super::{ApiError, api, charge_items, principal};
 use crate::domain::{RunId, Scope, SessionId};
 use crate::store::{self, SessionCursor};
 
@@ -206,6 +206,7 @@ impl Query {
     /// The tools of this server that agents can have, by name.
     async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
         let tools = api(ctx)?.tools.all();
+        charge_items(ctx, tools.len())?;
         Ok(tools.values().map(|tool| Tool(Arc::clone(tool))).collect())
     }
 

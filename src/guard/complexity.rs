@@ -1,4 +1,5 @@
-//! Complexity: the number of fields, each times the sizes of the pages that it is in.
+//! Complexity: the number of fields, each times the sizes of the pages that it is in. A field of
+//! any length counts as several.
 
 use std::collections::HashMap;
 
@@ -12,10 +13,12 @@ use async_graphql_value::Value;
 
 use super::Names;
 
-/// Which fields are pages, and how large one is that does not say.
+/// Which fields are pages or large, and how large a page is that does not say.
 #[derive(Debug, Clone)]
 pub struct Pages {
     fields: Names,
+    /// Fields whose values have any length.
+    large: &'static [&'static str],
     default_size: u64,
     /// The most items in a page: a request for more is refused where it is resolved, with the
     /// name of the argument.
@@ -24,6 +27,9 @@ pub struct Pages {
 
 /// The arguments that say how large a page is.
 const SIZES: [&str; 2] = ["first", "last"];
+
+/// As how many fields a large one counts.
+const LARGE_WEIGHT: u64 = 5;
 
 impl Pages {
     /// The pages of a schema: its fields with an argument `first` or `last`.
@@ -49,9 +55,16 @@ impl Pages {
         }
         Self {
             fields,
+            large: &[],
             default_size: u64::from(default_size),
             most: u64::from(most),
         }
+    }
+
+    /// With fields of these names counted as large, where they have no fields of their own.
+    #[must_use]
+    pub fn with_large(self, large: &'static [&'static str]) -> Self {
+        Self { large, ..self }
     }
 
     /// Whether a document has pages or lists of arguments.
@@ -113,7 +126,9 @@ impl<'a> Walk<'a> {
                 Selection::Field(field) => {
                     let inside = self.selections(&field.node.selection_set.node);
                     let times = self.times(&field.node);
-                    inside.saturating_mul(times).saturating_add(1)
+                    inside
+                        .saturating_mul(times)
+                        .saturating_add(self.weight(&field.node))
                 }
                 Selection::InlineFragment(fragment) => {
                     self.selections(&fragment.node.selection_set.node)
@@ -135,6 +150,15 @@ impl<'a> Walk<'a> {
         let complexity = self.selections(&fragment.node.selection_set.node);
         self.fragments.insert(name, complexity);
         complexity
+    }
+
+    /// As how many fields one counts by itself. What has fields of its own is no text.
+    fn weight(&self, field: &Field) -> u64 {
+        let is_leaf = field.selection_set.node.items.is_empty();
+        match is_leaf && self.pages.large.contains(&field.name.node.as_str()) {
+            true => LARGE_WEIGHT,
+            false => 1,
+        }
     }
 
     /// How many times what is inside a field may be resolved: once for each item of a page,

@@ -59,6 +59,8 @@ pub struct GuardLimits {
     pub variables_nesting: usize,
     /// Values in the variables, at all levels together.
     pub variables_values: usize,
+    /// The largest response, in bytes; of a subscription, the largest event.
+    pub response_bytes: usize,
 }
 
 /// A document that may be executed as far as its size goes.

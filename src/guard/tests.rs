@@ -18,6 +18,7 @@ fn limits() -> GuardLimits {
         query_complexity: 1_000_000,
         variables_nesting: 64,
         variables_values: 10_000,
+        response_bytes: 1_000_000,
     }
 }
 

@@ -10,7 +10,7 @@ use super::Server;
 use super::error::Refusal;
 use super::parameters::Parameters;
 use crate::domain::Principal;
-use crate::graphql::{FileReads, is_following};
+use crate::graphql::{ResponseBytes, is_following};
 use crate::guard::{self, GuardError};
 use crate::tool::CallerHeaders;
 
@@ -20,6 +20,8 @@ pub(super) struct Operation {
     pub(super) kind: Kind,
     /// Told to clients that ask for it.
     pub(super) complexity: Option<Complexity>,
+    /// What its response may take, charged while it is made.
+    pub(super) budget: ResponseBytes,
 }
 
 /// What kind of operation would be executed.
@@ -78,17 +80,19 @@ pub(super) fn admit(
         depth: document.measured.depth,
         fields: document.measured.fields,
     });
+    let budget = ResponseBytes::new(server.guard.limits().response_bytes);
     let mut request = Request::new(&*text)
         .variables(variables)
         .data(who.clone())
         .data(headers.clone())
-        .data(FileReads::default());
+        .data(budget.clone());
     request.operation_name = name.map(str::to_owned);
     request.set_parsed_query(document.parsed.clone());
     Ok(Operation {
         request,
         kind,
         complexity,
+        budget,
     })
 }
 

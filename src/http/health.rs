@@ -1,4 +1,4 @@
-//! Health: liveness is being able to answer at all, readiness is being able to take a run.
+//! Health: liveness is having no thread that is stuck, readiness is being able to take a run.
 //!
 //! Readiness is not what the database says of itself but what a run would meet: a write of its
 //! own goes the way of all writes. However many ask, the database is asked once a second.
@@ -19,6 +19,7 @@ use super::caller::Caller;
 use super::error::Refusal;
 use crate::domain::Scope;
 use crate::store::{SharedStore, StoreError};
+use crate::watchdog;
 
 /// How long a check of the database is good for.
 const FRESH: Duration = Duration::from_secs(1);
@@ -90,8 +91,15 @@ impl Readiness {
     }
 }
 
-pub(super) async fn live() -> Json<Value> {
-    Json(json!({ "status": "live" }))
+/// With one thread of several stuck it says so; with all of them stuck it does not answer at all.
+pub(super) async fn live() -> (StatusCode, Json<Value>) {
+    match watchdog::is_stuck() {
+        false => (StatusCode::OK, Json(json!({ "status": "live" }))),
+        true => {
+            let body = json!({ "status": "stuck" });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+        }
+    }
 }
 
 pub(super) async fn ready(

@@ -12,6 +12,7 @@ mod graphiql;
 mod health;
 mod host;
 mod http1;
+mod in_flight;
 mod io;
 mod multipart;
 mod open;
@@ -37,6 +38,7 @@ use tower_http::cors::CorsLayer;
 
 pub use health::Readiness;
 pub use host::Hosts;
+pub use in_flight::InFlight;
 pub use open::OpenStreams;
 pub use serve::{Connections, serve};
 
@@ -111,6 +113,8 @@ pub struct Server {
     pub readiness: Readiness,
     /// What is open.
     pub streams: Arc<OpenStreams>,
+    /// Bytes of requests in memory.
+    pub in_flight: Arc<InFlight>,
     /// The headers of callers that tools pass on.
     pub forward_headers: Vec<HeaderName>,
     /// Bounds.

@@ -19,7 +19,7 @@ use super::accept::MediaType;
 use super::admit::{Complexity, Kind, Operation};
 use super::request_id::RequestId;
 use crate::graphql::loader::{in_turns, stream_in_turns};
-use crate::graphql::{self, Code, error};
+use crate::graphql::{self, Code, ResponseBytes, error};
 
 /// Executes a query or mutation. Never fails: whatever happens is a response.
 pub(super) async fn execute(
@@ -40,7 +40,13 @@ pub(super) async fn execute(
         Ok(Err(_)) => panicked(id),
         Err(_) => coded(Code::Unavailable, "the request took too long", id),
     };
-    finish(server, response, operation.complexity, id)
+    finish(
+        server,
+        response,
+        operation.complexity,
+        &operation.budget,
+        id,
+    )
 }
 
 /// What a client may see of a response, and what it has asked to see beside it.
@@ -48,8 +54,10 @@ fn finish(
     server: &Server,
     mut response: GraphqlResponse,
     complexity: Option<Complexity>,
+    budget: &ResponseBytes,
     id: &RequestId,
 ) -> GraphqlResponse {
+    budget.settle(&mut response);
     if !response.errors.is_empty() {
         let outage = |why: &str| server.store.health().outage().failed(&why);
         error::settle(&mut response, &id.0, server.transport.errors, outage);
@@ -158,6 +166,7 @@ pub(super) fn execute_stream(
     let Operation {
         request,
         complexity,
+        budget,
         ..
     } = operation;
     let request = request.data(graphql::RequestId(id.0.clone()));
@@ -166,7 +175,7 @@ pub(super) fn execute_stream(
         .catch_unwind()
         .map(move |response| {
             let response = response.unwrap_or_else(|_| panicked(&id));
-            finish(&server, response, complexity, &id)
+            finish(&server, response, complexity, &budget, &id)
         })
         .boxed()
 }

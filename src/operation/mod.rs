@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::graphql::loader::in_turns;
-use crate::graphql::{ApiSchema, settle};
+use crate::graphql::{ApiSchema, ResponseBytes, settle};
 use crate::guard::{self, Document, Guard};
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
 
@@ -131,6 +131,7 @@ impl OperationTool {
         Ok(self
             .request()
             .variables(variables)
+            .data(ResponseBytes::new(guard.limits().response_bytes))
             .data(context.principal.clone())
             .data(context.headers.clone()))
     }

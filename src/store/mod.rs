@@ -34,6 +34,7 @@ pub(crate) mod writer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 pub use agents::{AgentChange, AgentRefusal, AgentStore, VersionCursor};
 pub use deletion::{DeletionStore, Purge};
@@ -49,7 +50,7 @@ pub use log::EventLog;
 pub use memories::MemoryStore;
 pub use messages::{BranchRange, Kin, MessageStore, UNPLACED};
 pub use outage::Outage;
-pub use runs::{RunStore, SessionUsage};
+pub use runs::{RunStore, SessionUsage, TakenRun};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};
 pub use summaries::SummaryStore;
 pub use writer::WriterSettings;
@@ -107,6 +108,9 @@ pub trait Maintenance: Send + Sync {
 
     /// How the writer is.
     fn health(&self) -> Arc<StoreHealth>;
+    /// How far this machine's clock is ahead of the database's; none where the database has
+    /// no other, or answers too slowly to tell.
+    async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError>;
 
     /// Whether no other process used the database when this one opened it, so that every
     /// active run in it is left over from one that is gone.

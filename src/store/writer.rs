@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::domain::RunId;
+use crate::watchdog::{Task, watched};
 
 use super::gather::Gather;
 use super::group::{Group, GroupOutcome};
@@ -94,7 +95,7 @@ impl Writer {
             settings.clone(),
             Arc::clone(&health),
         );
-        let task = tokio::spawn(task);
+        let task = tokio::spawn(watched(Task::only("the store's writer"), task));
         Self {
             queue,
             queue_timeout: settings.queue_timeout,

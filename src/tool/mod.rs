@@ -19,6 +19,7 @@ mod memory;
 mod output;
 mod registry;
 mod schema;
+mod visible;
 
 use async_trait::async_trait;
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! All tools of the server, and the one way to call them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct ToolRegistry {
 
 /// A tool with its definition, ready to be called.
 pub struct RegisteredTool {
+    /// The MCP server that has it; none of the server's own.
+    owner: Option<Arc<str>>,
     definition: ToolDefinition,
     schema: Schema,
     tool: Arc<dyn Tool>,
@@ -115,11 +118,11 @@ impl ToolRegistry {
         Arc::clone(&tools)
     }
 
-    /// Puts tools in the place of all those whose names begin with `prefix`, at once. Gives
-    /// how many there are now, and why others cannot be had.
+    /// Replaces the tools of an owner, at once; those of others stay, and keep their names.
+    /// Returns how many it has now, and why others cannot be had.
     pub fn replace(
         &self,
-        prefix: &str,
+        owner: &Arc<str>,
         tools: Vec<(ToolDefinition, Arc<dyn Tool>)>,
     ) -> (usize, Vec<RegisterError>) {
         let mut refused = Vec::new();
@@ -130,16 +133,28 @@ impl ToolRegistry {
                 Ok(_) if checked.contains_key(&name) => {
                     refused.push(RegisterError::Duplicate(name))
                 }
-                Ok(tool) => {
+                Ok(mut tool) => {
+                    tool.owner = Some(Arc::clone(owner));
                     checked.insert(name, Arc::new(tool));
                 }
                 Err(error) => refused.push(error),
             }
         }
-        let kept = checked.len();
-        self.change(|tools| {
-            tools.retain(|name, _| !name.starts_with(prefix));
-            tools.append(&mut checked);
+        let kept = self.change(|tools| {
+            tools.retain(|_, tool| tool.owner.as_ref() != Some(owner));
+            let mut kept = 0;
+            for (name, tool) in checked {
+                match tools.entry(name) {
+                    Entry::Occupied(taken) => {
+                        refused.push(RegisterError::Duplicate(taken.key().clone()));
+                    }
+                    Entry::Vacant(free) => {
+                        free.insert(tool);
+                        kept += 1;
+                    }
+                }
+            }
+            kept
         });
         (kept, refused)
     }
@@ -158,6 +173,7 @@ impl ToolRegistry {
             error,
         })?;
         Ok(RegisteredTool {
+            owner: None,
             definition,
             schema,
             tool,

@@ -151,7 +151,15 @@ async fn pages_make_a_query_complex() {
     let untold = client.response("{ server { version } }", &json!({})).await;
     assert!(untold.get("extensions").is_none(), "{untold}");
 
-    let huge = "{ sessions(first: 100) { nodes { messages(first: 100) { nodes { id role text createdAt } } } } }";
+    // A text counts as five fields.
+    let text = "{ sessions(first: 2) { nodes { messages(first: 3) { nodes { id text } } } } }";
+    let (_, told_text) = answer(&client, &json!({ "query": text, "extensions": told })).await;
+    assert_eq!(
+        told_text["extensions"]["complexity"]["complexity"],
+        1 + 2 * (1 + 1 + 3 * (1 + 1 + 5))
+    );
+
+    let huge = "{ sessions(first: 100) { nodes { messages(first: 100) { nodes { id role finishReason createdAt } } } } }";
     let (_, small) = answer(&client, &json!({ "query": huge.replace("first: 100) { nodes { id", "first: 99) { nodes { id"), "extensions": told })).await;
     assert_eq!(small["errors"], Value::Null, "{small}");
     let (status, refused) = answer(

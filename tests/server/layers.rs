@@ -6,19 +6,23 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
     ("guard", &[]),
+    ("watchdog", &[]),
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
-    ("store", &["domain"]),
+    ("store", &["domain", "watchdog"]),
     ("resilience", &["domain"]),
     ("llm", &["domain", "resilience"]),
     ("auth", &["domain"]),
     ("tool", &["domain"]),
-    ("agent", &["domain", "bus", "store", "llm", "tool"]),
+    (
+        "agent",
+        &["domain", "watchdog", "bus", "store", "llm", "tool"],
+    ),
     (
         "graphql",
         &["domain", "bus", "store", "llm", "auth", "tool", "agent"],
@@ -27,7 +31,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     (
         "http",
         &[
-            "domain", "guard", "store", "llm", "auth", "tool", "agent", "graphql",
+            "domain", "guard", "watchdog", "store", "llm", "auth", "tool", "agent", "graphql",
         ],
     ),
     (
@@ -37,6 +41,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "config",
             "telemetry",
             "guard",
+            "watchdog",
             "bus",
             "store",
             "llm",
@@ -48,7 +53,18 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "http",
         ],
     ),
-    ("cli", &["app", "config", "graphql", "llm", "telemetry"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "graphql",
+            "llm",
+            "telemetry",
+            "store",
+            "watchdog",
+        ],
+    ),
     ("lib", &[]),
 ];
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::domain::time::now;
+use crate::domain::time::{now, span};
 use crate::domain::{Interrupt, InterruptId, InterruptKind, Principal, Resolution, Run, RunId};
 use crate::store::{Answered, NewAnswers, StoreError};
 use crate::tool::ToolOutput;
@@ -39,7 +39,7 @@ impl Runner {
             let taken = runner.take_answers(who.clone(), run, answers).await;
             let answered = taken.map_err(|error| refused(error, &ids))?;
             if let Some(key) = &key
-                && let Err(error) = runner.store.keep_key(&who, key, run, now()).await
+                && let Err(error) = runner.store.keep_key(&who, key, run).await
             {
                 tracing::warn!(%run, %error, "the key of the answers was not kept");
             }
@@ -147,7 +147,7 @@ impl Runner {
             who: who.clone(),
             run,
             node: self.node,
-            lease_expires_at: at + self.limits.lease,
+            lease: span(self.limits.lease),
             answers,
             at,
         };

@@ -23,14 +23,23 @@ pub(super) fn specs(
             let why = format!("there is another server {name:?}");
             return Err(ConfigError::invalid("tools.mcp.name", why));
         }
-        let of_server = |tool: &String, _: &mut _| McpKeepers::server_of(tool) == Some(name);
+        // Of several names that a tool's begins with, the longest is its server's.
+        let all = settings.mcp.iter().map(|server| server.name.as_str());
+        let all: Vec<_> = all.collect();
+        let of_server =
+            |tool: &String, _: &mut _| McpKeepers::server_of(tool, &all) == Some(name.as_str());
         Ok(McpServerSpec {
-            name: name.clone(),
+            name: name.as_str().into(),
+            others: all.iter().map(|name| (*name).to_owned()).collect(),
             transport: transport(server)?,
             start_timeout: ms(settings.mcp_start_timeout_ms),
             timeout: ms(server.timeout_ms.unwrap_or(settings.timeout_ms)),
             restart_delay: ms(settings.mcp_restart_delay_ms),
-            message_bytes: settings.response_bytes,
+            list_interval: ms(settings.mcp_list_interval_ms),
+            tools: settings.mcp_tools,
+            message_bytes: settings.mcp_message_bytes,
+            messages_per_second: settings.mcp_messages_per_second,
+            log_lines_per_second: settings.mcp_log_lines_per_second,
             output_bytes: settings.output_bytes,
             approvals: approvals.extract_if(.., of_server).collect(),
         })

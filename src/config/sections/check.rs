@@ -26,6 +26,8 @@ impl Settings {
     /// Refuses what no part of the server could work with.
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
+        self.check_sizes()?;
+        self.check_care()?;
         self.tools.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
@@ -83,7 +85,32 @@ impl Settings {
         Ok(())
     }
 
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        let sizes = [
+            ("limits.response_bytes", self.limits.response_bytes as u64),
+            ("runs.log_events", self.runs.log_events),
+            ("runs.log_bytes", self.runs.log_bytes),
+        ];
+        match sizes.iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+            None => Ok(()),
+        }
+    }
+
     fn check_http_sizes(&self) -> Result<(), ConfigError> {
+        let largest = self
+            .http
+            .body_limit_bytes
+            .max(self.http.websocket_message_bytes);
+        if self.http.in_flight_bytes / 4 < largest {
+            return Err(ConfigError::invalid(
+                "http.in_flight_bytes",
+                format!(
+                    "at least four times {largest}, the larger of http.body_limit_bytes and \
+                     http.websocket_message_bytes"
+                ),
+            ));
+        }
         if self.http.head_bytes < LEAST_HEAD_BYTES {
             return Err(ConfigError::invalid(
                 "http.head_bytes",
@@ -174,10 +201,22 @@ impl Settings {
             ("limits.message_bytes", self.limits.message_bytes as u64),
             ("limits.page_size", u64::from(self.limits.page_size)),
         ];
-        match positive.iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
-            None => Ok(()),
-        }
+        all_positive(&positive)
+    }
+
+    /// What holds the server, and what it has died of.
+    fn check_care(&self) -> Result<(), ConfigError> {
+        all_positive(&[
+            ("runs.resumed_at_once", self.runs.resumed_at_once as u64),
+            ("telemetry.stuck_after_ms", self.telemetry.stuck_after_ms),
+        ])
+    }
+}
+
+fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ConfigError> {
+    match values.iter().find(|(_, value)| *value == 0) {
+        Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+        None => Ok(()),
     }
 }
 

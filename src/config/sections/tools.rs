@@ -30,6 +30,11 @@ sections! {
         egress: EgressSettings,
         mcp_start_timeout_ms: u64,
         mcp_restart_delay_ms: u64,
+        mcp_tools: usize,
+        mcp_list_interval_ms: u64,
+        mcp_message_bytes: usize,
+        mcp_messages_per_second: u32,
+        mcp_log_lines_per_second: u32,
     }
 
     /// Fetching pages.
@@ -126,7 +131,7 @@ impl Serialize for SecretSetting {
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 11] = [
+        let positive: [(&'static str, u64); 16] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
@@ -147,6 +152,17 @@ impl ToolSettings {
             ),
             ("tools.mcp_start_timeout_ms", self.mcp_start_timeout_ms),
             ("tools.mcp_restart_delay_ms", self.mcp_restart_delay_ms),
+            ("tools.mcp_tools", self.mcp_tools as u64),
+            ("tools.mcp_list_interval_ms", self.mcp_list_interval_ms),
+            ("tools.mcp_message_bytes", self.mcp_message_bytes as u64),
+            (
+                "tools.mcp_messages_per_second",
+                u64::from(self.mcp_messages_per_second),
+            ),
+            (
+                "tools.mcp_log_lines_per_second",
+                u64::from(self.mcp_log_lines_per_second),
+            ),
         ];
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),

@@ -50,6 +50,8 @@ pub enum RunErrorCode {
     ModelBusy,
     /// The server stopped while the run was being made.
     Interrupted,
+    /// The server died each time that it made the run, and the last time it made that run alone.
+    Crashed,
     /// The database was away for longer than a run may wait for it.
     StoreUnavailable,
     /// A fault of the server; the log has it under the run's id.

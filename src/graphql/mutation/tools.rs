@@ -73,7 +73,7 @@ fn failure(error: ToolError) -> Result<ToolFailure, ApiError> {
     };
     Ok(ToolFailure {
         code,
-        message: error.told(),
+        message: error.told().into(),
     })
 }
 

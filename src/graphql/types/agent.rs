@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, ID, Json, Object, Result};
+use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use super::agent_version::{
     AgentLimits, AgentVersion, ModelParameters, SummarySettings, models_of, tools_of,
 };
 use super::enums::AgentSource;
+use super::sized::{Data, Text, texts};
 use super::tool::Tool;
 use crate::agent::variables_of;
 use crate::domain;
@@ -34,19 +35,19 @@ impl Agent {
     }
 
     /// One sentence for people who choose an agent.
-    async fn description(&self) -> &str {
-        &self.0.current.spec.description
+    async fn description(&self) -> Text<&str> {
+        Text(&self.0.current.spec.description)
     }
 
     /// The template of the system message that every run begins with.
-    async fn instructions(&self) -> &str {
-        &self.0.current.spec.instructions
+    async fn instructions(&self) -> Text<&str> {
+        Text(&self.0.current.spec.instructions)
     }
 
     /// The names of the variables that its instructions use: see `ChatInput.variables`.
-    async fn variables(&self) -> Vec<String> {
+    async fn variables(&self) -> Vec<Text> {
         let names = variables_of(&self.0.current.spec.instructions);
-        names.into_iter().collect()
+        names.into_iter().map(Text).collect()
     }
 
     /// The model it runs with, as `provider/model`; the first of `models`.
@@ -57,7 +58,7 @@ impl Agent {
 
     /// The models that may answer, as `provider/model`: the first that gives a first token
     /// does. `Run.model` says which.
-    async fn models(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+    async fn models(&self, ctx: &Context<'_>) -> Result<Vec<Text>> {
         models_of(ctx, &self.0.current.spec)
     }
 
@@ -67,18 +68,18 @@ impl Agent {
     }
 
     /// The names of the agents that its model may hand the conversation to.
-    async fn handoffs(&self) -> &[String] {
-        &self.0.current.spec.handoffs
+    async fn handoffs(&self) -> Vec<Text<&str>> {
+        texts(&self.0.current.spec.handoffs)
     }
 
     /// The names of the agents that its model may ask, each in a run of its own.
-    async fn agents_as_tools(&self) -> &[String] {
-        &self.0.current.spec.agents_as_tools
+    async fn agents_as_tools(&self) -> Vec<Text<&str>> {
+        texts(&self.0.current.spec.agents_as_tools)
     }
 
     /// The JSON Schema that its answers must be valid against, if there is one.
-    async fn output_schema(&self) -> Option<Json<&Value>> {
-        self.0.current.spec.output_schema.as_ref().map(Json)
+    async fn output_schema(&self) -> Option<Data<&Value>> {
+        self.0.current.spec.output_schema.as_ref().map(Data)
     }
 
     /// How the model samples.

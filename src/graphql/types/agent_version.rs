@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::agent::Agent;
+use super::sized::{Data, Text, texts};
 use super::tool::Tool;
 use crate::domain::{self, AgentSpec, agent};
 use crate::graphql::loader::load;
-use crate::graphql::{ApiError, Code, api};
+use crate::graphql::{ApiError, Code, api, charge_items};
 
 /// How an agent's model samples; what is null is left to the model.
 #[derive(SimpleObject)]
@@ -41,7 +42,7 @@ impl From<&agent::ModelParameters> for ModelParameters {
 #[derive(SimpleObject)]
 pub(crate) struct SummarySettings {
     /// The models that may write it, as `provider/model`; the agent's own where there are none.
-    models: Vec<String>,
+    models: Vec<Text>,
     /// The longest summary, in tokens.
     max_output_tokens: u32,
 }
@@ -49,7 +50,7 @@ pub(crate) struct SummarySettings {
 impl From<&agent::SummarySettings> for SummarySettings {
     fn from(summary: &agent::SummarySettings) -> Self {
         Self {
-            models: summary.models.clone(),
+            models: summary.models.iter().cloned().map(Text).collect(),
             max_output_tokens: summary.tokens(),
         }
     }
@@ -83,14 +84,16 @@ impl From<&agent::AgentLimits> for AgentLimits {
 }
 
 /// The models that may answer, those of the server where the agent names none.
-pub(super) fn models_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<String>> {
+pub(super) fn models_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Text>> {
     let catalog = api(ctx)?.runner.catalog();
-    Ok(catalog.models_of(spec).to_vec())
+    let models = catalog.models_of(spec).iter();
+    Ok(models.map(|model| Text(model.clone())).collect())
 }
 
 /// Its tools, as far as the server has them now.
 pub(super) fn tools_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Tool>> {
     let registry = api(ctx)?.tools.all();
+    charge_items(ctx, spec.tools.len())?;
     let tools = spec.tools.iter();
     Ok(tools
         .filter_map(|name| registry.get(name))
@@ -121,18 +124,18 @@ impl AgentVersion {
     }
 
     /// One sentence for people who choose an agent.
-    async fn description(&self) -> &str {
-        &self.0.spec.description
+    async fn description(&self) -> Text<&str> {
+        Text(&self.0.spec.description)
     }
 
     /// The template of the system message in this version.
-    async fn instructions(&self) -> &str {
-        &self.0.spec.instructions
+    async fn instructions(&self) -> Text<&str> {
+        Text(&self.0.spec.instructions)
     }
 
     /// The models that may answer, as `provider/model`; the server's default models where the
     /// version names none.
-    async fn models(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+    async fn models(&self, ctx: &Context<'_>) -> Result<Vec<Text>> {
         models_of(ctx, &self.0.spec)
     }
 
@@ -142,23 +145,23 @@ impl AgentVersion {
     }
 
     /// The names of the agents that its model may hand the conversation to.
-    async fn handoffs(&self) -> &[String] {
-        &self.0.spec.handoffs
+    async fn handoffs(&self) -> Vec<Text<&str>> {
+        texts(&self.0.spec.handoffs)
     }
 
     /// The names of the agents that its model may ask, each in a run of its own.
-    async fn agents_as_tools(&self) -> &[String] {
-        &self.0.spec.agents_as_tools
+    async fn agents_as_tools(&self) -> Vec<Text<&str>> {
+        texts(&self.0.spec.agents_as_tools)
     }
 
     /// The names of all its tools.
-    async fn tool_names(&self) -> &[String] {
-        &self.0.spec.tools
+    async fn tool_names(&self) -> Vec<Text<&str>> {
+        texts(&self.0.spec.tools)
     }
 
     /// The JSON Schema that its answers must be valid against, if there is one.
-    async fn output_schema(&self) -> Option<Json<&Value>> {
-        self.0.spec.output_schema.as_ref().map(Json)
+    async fn output_schema(&self) -> Option<Data<&Value>> {
+        self.0.spec.output_schema.as_ref().map(Data)
     }
 
     /// How the model samples.

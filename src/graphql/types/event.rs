@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_graphql::{Context, ID, Interface, Json, Object, Result};
+use async_graphql::{Context, ID, Interface, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use super::enums::{FinishReason, StepPurpose};
 use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace, ToolResultPart, json};
 use super::run::{Run, RunError};
+use super::sized::{Data, Text};
 use super::usage::Usage;
 use crate::agent::{Runner, Transcript};
 use crate::bus::LiveRun;
@@ -210,8 +211,8 @@ events! {
     /// `delta` for the piece.
     TextDelta { message_id: MessageId, delta: String, end: u64 } {
         /// The new text.
-        async fn delta(&self) -> &str {
-            &self.delta
+        async fn delta(&self) -> Text<&str> {
+            Text(&self.delta)
         }
 
         /// The first sequence this event stands for. Equal to `sequence`, unless adjacent
@@ -234,8 +235,8 @@ events! {
     /// A piece of the model's reasoning.
     ReasoningDelta { delta: String } {
         /// The new text.
-        async fn delta(&self) -> &str {
-            &self.delta
+        async fn delta(&self) -> Text<&str> {
+            Text(&self.delta)
         }
 
         /// The first sequence this event stands for; see `TextDelta`.
@@ -252,8 +253,8 @@ events! {
         }
 
         /// The tool's name, as the model says it.
-        async fn name(&self) -> &str {
-            &self.name
+        async fn name(&self) -> Text<&str> {
+            Text(&self.name)
         }
 
         /// The message being written.
@@ -275,8 +276,8 @@ events! {
         }
 
         /// JSON text, cut anywhere.
-        async fn delta(&self) -> &str {
-            &self.delta
+        async fn delta(&self) -> Text<&str> {
+            Text(&self.delta)
         }
     }
 
@@ -313,8 +314,8 @@ events! {
         }
 
         /// Why, in the model's words, if it gave any.
-        async fn reason(&self) -> Option<&str> {
-            self.handoff.reason.as_deref()
+        async fn reason(&self) -> Option<Text<&str>> {
+            self.handoff.reason.as_deref().map(Text)
         }
     }
 
@@ -337,7 +338,7 @@ events! {
     /// asked for. Comes after the text that it was read from.
     DataAdded { message_id: MessageId, data: String } {
         /// What the answer says.
-        async fn data(&self) -> Json<Value> {
+        async fn data(&self) -> Data<Value> {
             json(&self.data)
         }
 

@@ -7,11 +7,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, ID, Interface, Json, Object, SimpleObject};
+use async_graphql::{Enum, ID, Interface, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::run::Run;
+use super::sized::{Data, Text};
 use crate::domain::{self, InterruptKind, Resolution, Resolved};
 
 /// Something a run waits for; `resolveInterrupts` answers it. The run is AWAITING_INPUT as long
@@ -28,7 +29,7 @@ use crate::domain::{self, InterruptKind, Resolution, Resolved};
     ),
     field(
         name = "arguments",
-        ty = "Json<&Value>",
+        ty = "Data<&Value>",
         desc = "The arguments as the model wrote them, checked against the tool's schema."
     ),
     field(
@@ -89,8 +90,8 @@ macro_rules! interrupts {
             }
 
             /// The arguments as the model wrote them, checked against the tool's schema.
-            async fn arguments(&self) -> Json<&Value> {
-                Json(&self.0.arguments)
+            async fn arguments(&self) -> Data<&Value> {
+                Data(&self.0.arguments)
             }
 
             /// Since when the run waits.
@@ -128,9 +129,9 @@ pub(crate) struct InterruptResolution {
     kind: InterruptResolutionKind,
     /// The arguments with which the call was approved in the place of the model's; null if a
     /// person did not change them.
-    arguments: Option<Json<Value>>,
+    arguments: Option<Data<Value>>,
     /// Why it was rejected, as the model is told.
-    reason: Option<String>,
+    reason: Option<Text>,
     /// The client's result, as the model is told.
     result: Option<ClientToolResult>,
     /// When it was answered.
@@ -141,7 +142,7 @@ pub(crate) struct InterruptResolution {
 #[derive(SimpleObject)]
 pub(crate) struct ClientToolResult {
     /// The text; JSON where the client gave that.
-    text: String,
+    text: Text,
     /// Whether the call failed.
     is_error: bool,
     /// Whether the text was cut to the server's limit.
@@ -174,11 +175,11 @@ impl From<&Resolved> for InterruptResolution {
         };
         told.kind = match &resolved.resolution {
             Resolution::Approved { arguments } => {
-                told.arguments = arguments.clone().map(Json);
+                told.arguments = arguments.clone().map(Data);
                 InterruptResolutionKind::Approved
             }
             Resolution::Rejected { reason } => {
-                told.reason = Some(reason.clone());
+                told.reason = Some(Text(reason.clone()));
                 InterruptResolutionKind::Rejected
             }
             Resolution::Result {
@@ -187,7 +188,7 @@ impl From<&Resolved> for InterruptResolution {
                 truncated,
             } => {
                 told.result = Some(ClientToolResult {
-                    text: text.clone(),
+                    text: Text(text.clone()),
                     is_error: *is_error,
                     truncated: *truncated,
                 });

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Json, Object, Result};
+use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::enums::{FinishReason, Role};
 use super::run::Run;
 use super::session::Session;
+use super::sized::{Data, Text};
 use super::usage::Usage;
 use crate::agent::Transcript;
 use crate::domain::message::data_of;
 use crate::domain::{self, MessageId, RunId};
 use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{LatestKin, load};
-use crate::graphql::{ApiError, Code, api};
+use crate::graphql::{ApiError, Code, api, charge_items};
 use crate::store::Kin;
 
 mod file;
@@ -176,12 +177,12 @@ impl WholeMessage {
     }
 
     /// All its text. In an event: the text so far, as of that event.
-    async fn text(&self, ctx: &Context<'_>) -> Result<String> {
+    async fn text(&self, ctx: &Context<'_>) -> Result<Text> {
         match &self.source {
             Source::Streamed { place, transcript } => {
-                Ok(self.streamed_text(ctx, *place, transcript).await?)
+                Ok(Text(self.streamed_text(ctx, *place, transcript).await?))
             }
-            _ => Ok(self.message(ctx).await?.text()),
+            _ => Ok(Text(self.message(ctx).await?.text())),
         }
     }
 
@@ -191,21 +192,20 @@ impl WholeMessage {
             Source::Streamed { place, transcript } => {
                 let parts = transcript.parts_at(place.sequence).await;
                 let parts = parts.map_err(ApiError::from)?;
+                charge_items(ctx, parts.len())?;
                 Ok(parts.iter().filter_map(visible).collect())
             }
-            _ => Ok(self
-                .message(ctx)
-                .await?
-                .parts
-                .iter()
-                .filter_map(visible)
-                .collect()),
+            _ => {
+                let message = self.message(ctx).await?;
+                charge_items(ctx, message.parts.len())?;
+                Ok(message.parts.iter().filter_map(visible).collect())
+            }
         }
     }
 
     /// The answer in the form that `outputSchema` or its agent asks for, valid against that JSON
     /// Schema; null where nothing does, and before it is there.
-    async fn data(&self, ctx: &Context<'_>) -> Option<Result<Json<Value>>> {
+    async fn data(&self, ctx: &Context<'_>) -> Option<Result<Data<Value>>> {
         let found = match &self.source {
             Source::Streamed { place, transcript } => {
                 let parts = transcript.parts_at(place.sequence).await;

@@ -14,6 +14,7 @@ mod plain;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod sized;
 pub(crate) mod tool;
 pub(crate) mod usage;
 

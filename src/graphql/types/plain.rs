@@ -5,6 +5,8 @@ use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{ContextSelectionSet, Name, Value};
 
+use crate::graphql::ResponseBytes;
+
 /// An object as far as it can be answered at once.
 pub(crate) trait Plain {
     /// Its type.
@@ -25,7 +27,14 @@ pub(crate) trait Plain {
 /// What is selected of an object. None if anything of it takes the executor; a document that
 /// comes so far is valid, and `@skip` and `@include` are gone from it.
 pub(crate) fn resolve<T: Plain>(object: &T, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
-    selected(object, &ctx.item.node, ctx)
+    let budget = ctx.data_opt::<ResponseBytes>();
+    let before = budget.map_or(0, ResponseBytes::used);
+    let value = selected(object, &ctx.item.node, ctx);
+    if let (None, Some(budget)) = (&value, budget) {
+        // The executor charges for all of it, and says so where it is too much.
+        budget.refund_to(before);
+    }
+    value
 }
 
 /// As [`resolve`], of an object below the one that is resolved.
@@ -46,6 +55,7 @@ fn select<T: Plain>(
     values: &mut IndexMap<Name, Value>,
 ) -> Option<()> {
     let type_name = object.type_name();
+    let budget = ctx.data_opt::<ResponseBytes>();
     for selection in &selections.items {
         let (condition, selections) = match &selection.node {
             Selection::Field(field) => {
@@ -60,6 +70,9 @@ fn select<T: Plain>(
                     "__typename" => type_name.into(),
                     name => object.field(name)?,
                 };
+                if let (Value::String(text), Some(budget)) = (&value, budget) {
+                    budget.charge(text.len()).ok()?;
+                }
                 // Without fields of their own, those of the same key are of the same value.
                 values.insert(key, value);
                 continue;

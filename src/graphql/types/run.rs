@@ -11,10 +11,11 @@ use super::enums::{FinishReason, RunErrorCode, RunStatus};
 use super::interrupt::Interrupt;
 use super::message::{Message, StreamPlace};
 use super::session::Session;
+use super::sized::Text;
 use super::usage::Usage;
 use crate::domain::{self, RunId};
 use crate::graphql::loader::{ChildRunsOf, OpenInterruptsOf, load};
-use crate::graphql::{ApiError, Code, api, principal};
+use crate::graphql::{ApiError, Code, api, charge_items, principal};
 
 pub(crate) struct Run {
     id: RunId,
@@ -29,7 +30,7 @@ pub(crate) struct RunError {
     /// The kind.
     code: RunErrorCode,
     /// One sentence for people.
-    message: String,
+    message: Text,
     /// Whether the same message sent again may succeed.
     retryable: bool,
 }
@@ -38,7 +39,7 @@ impl From<&domain::RunError> for RunError {
     fn from(error: &domain::RunError) -> Self {
         Self {
             code: error.code.into(),
-            message: error.message.clone(),
+            message: Text(error.message.clone()),
             retryable: error.retryable,
         }
     }
@@ -193,6 +194,7 @@ impl Run {
     async fn interrupts(&self, ctx: &Context<'_>) -> Result<Vec<Interrupt>> {
         let open = load(ctx, OpenInterruptsOf(self.id)).await?;
         let open = open.iter().flat_map(|open| open.iter());
+        charge_items(ctx, open.clone().count())?;
         Ok(open.map(|one| Arc::clone(one).into()).collect())
     }
 
@@ -207,7 +209,9 @@ impl Run {
     /// The runs that it has asked for, oldest first. Their usage is in its own, too.
     async fn child_runs(&self, ctx: &Context<'_>) -> Result<Vec<Run>> {
         let children = load(ctx, ChildRunsOf(self.id)).await?;
-        let children = children.into_iter().flatten();
+        let children = children.unwrap_or_default();
+        charge_items(ctx, children.len())?;
+        let children = children.into_iter();
         Ok(children.map(Run::loaded).collect())
     }
 

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Json, Object, Result};
+use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::agent::Agent;
 use super::message::{Message, MessagePage};
 use super::run::Run;
+use super::sized::{Data, Text};
 use super::usage::Usage;
 use crate::domain::{self, Cost, Page};
 use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{EnqueuedRunsOf, UsageOf, load};
-use crate::graphql::{ApiError, Code, api};
+use crate::graphql::{ApiError, Code, api, charge_items};
 use crate::store::BranchRange;
 
 pub(crate) struct Session(pub(crate) Arc<domain::Session>);
@@ -27,13 +28,13 @@ impl Session {
     }
 
     /// A title for lists; the first message's first line unless one was given.
-    async fn title(&self) -> Option<&str> {
-        self.0.title.as_deref()
+    async fn title(&self) -> Option<Text<&str>> {
+        self.0.title.as_deref().map(Text)
     }
 
     /// The client's own data.
-    async fn metadata(&self) -> Json<&Value> {
-        Json(&self.0.metadata)
+    async fn metadata(&self) -> Data<&Value> {
+        Data(&self.0.metadata)
     }
 
     /// The agent that answers.
@@ -101,6 +102,7 @@ impl Session {
         }
         let runs = load(ctx, EnqueuedRunsOf(self.0.id)).await?;
         let runs = runs.iter().flat_map(|runs| runs.iter());
+        charge_items(ctx, runs.clone().count())?;
         Ok(runs.map(|run| Run::loaded(Arc::clone(run))).collect())
     }
 

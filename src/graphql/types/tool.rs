@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, Json, Object, SimpleObject};
+use async_graphql::{Enum, Object, SimpleObject};
 use serde_json::Value;
 
+use super::sized::{Data, Text};
 use crate::tool::{self, RegisteredTool, ToolOutput};
 
 pub(crate) struct Tool(pub(crate) Arc<RegisteredTool>);
@@ -18,13 +19,13 @@ impl Tool {
     }
 
     /// What models are told about it.
-    async fn description(&self) -> &str {
-        &self.0.definition().description
+    async fn description(&self) -> Text<&str> {
+        Text(&self.0.definition().description)
     }
 
     /// The JSON Schema of its arguments.
-    async fn parameters(&self) -> Json<&Value> {
-        Json(&self.0.definition().parameters)
+    async fn parameters(&self) -> Data<&Value> {
+        Data(&self.0.definition().parameters)
     }
 
     /// Whether calling it twice does no more than calling it once.
@@ -55,7 +56,7 @@ pub(crate) enum ApprovalPolicy {
 #[graphql(name = "ToolOutput")]
 pub(crate) struct Output {
     /// The text. What was cut is marked at its end.
-    text: String,
+    text: Text,
     /// Whether the tool said more than the server lets through.
     truncated: bool,
 }
@@ -63,7 +64,7 @@ pub(crate) struct Output {
 impl From<ToolOutput> for Output {
     fn from(output: ToolOutput) -> Self {
         Self {
-            text: output.text,
+            text: Text(output.text),
             truncated: output.truncated,
         }
     }
@@ -75,7 +76,7 @@ pub(crate) struct ToolFailure {
     /// What kind of failure it is.
     pub(crate) code: ToolFailureCode,
     /// What a model would be told.
-    pub(crate) message: String,
+    pub(crate) message: Text,
 }
 
 /// A kind of failure of a tool.

@@ -1,9 +1,11 @@
 //! The event log of every run.
 
 mod compact;
+mod pieces;
 mod rows;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use super::dialect::Dialect;
 use super::group::{NewEvents, Reply};
@@ -14,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::{Principal, Run, RunEvent, RunId};
 
 use compact::Log;
+pub(crate) use pieces::Packed;
 pub(crate) use rows::{FOLLOWS_LOG, HAS_RUN, LogGroupRow, encode_events, log_end};
 use rows::{append_following, decode_events};
 
@@ -35,11 +38,11 @@ pub trait EventLog: Send + Sync {
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError>;
 
-    /// Runs, at most `limit`, that ended before `before` and whose log is whole, with their
-    /// principals.
+    /// Runs, at most `limit`, that ended `before` so long from now, by the database's clock, and
+    /// whose log is whole, with their principals.
     async fn runs_to_compact(
         &self,
-        before: Timestamp,
+        before: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError>;
 
@@ -88,7 +91,7 @@ impl<S: Pools> EventLog for S {
 
     async fn runs_to_compact(
         &self,
-        before: Timestamp,
+        before: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError> {
         owned::<RunRow, _>(self.read(queries::runs_to_compact(before, limit)).await?)

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -263,6 +264,10 @@ impl Maintenance for SqliteStore {
 
     fn health(&self) -> Arc<StoreHealth> {
         Arc::clone(self.writer.health())
+    }
+
+    async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError> {
+        Ok(None)
     }
 
     fn was_alone(&self) -> bool {

@@ -18,6 +18,7 @@ use super::content::flat;
 use super::forward::Forwarded;
 use crate::domain::redact::Known;
 use crate::tool::output::shortened;
+use crate::tool::visible::visible;
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
 
 /// The longest account of a failure that a model is shown, in bytes.
@@ -88,10 +89,7 @@ impl Tool for McpTool {
         let text = flat(&result);
 
         match result.is_error {
-            Some(true) => {
-                let text = self.secrets.hide(&text);
-                Err(ToolError::Failed(shortened(&text, FAILURE_BYTES)))
-            }
+            Some(true) => Err(ToolError::Failed(failed(&self.secrets.hide(&text)))),
             _ => Ok(ToolOutput::new(text)),
         }
     }
@@ -99,10 +97,7 @@ impl Tool for McpTool {
 
 fn failure(error: ServiceError, link: &Link, secrets: &Known) -> ToolError {
     match error {
-        ServiceError::McpError(error) => {
-            let message = secrets.hide(&error.message);
-            ToolError::Failed(shortened(&message, FAILURE_BYTES))
-        }
+        ServiceError::McpError(error) => ToolError::Failed(failed(&secrets.hide(&error.message))),
         ServiceError::UnexpectedResponse => {
             ToolError::Failed("the tool gave an answer of an unknown kind".to_owned())
         }
@@ -110,10 +105,15 @@ fn failure(error: ServiceError, link: &Link, secrets: &Known) -> ToolError {
             link.broken.notify_one();
             ToolError::Unreachable {
                 what: NOT_THERE,
-                cause: secrets.hide(&error.to_string()).into_owned(),
+                cause: failed(&secrets.hide(&error.to_string())),
             }
         }
     }
+}
+
+/// An account of a failure in the server's words.
+fn failed(words: &str) -> String {
+    visible(&shortened(words, FAILURE_BYTES)).into_owned()
 }
 
 /// Sends a request in a task of its own, so that the server is told when nobody waits for the

@@ -3,20 +3,25 @@
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
 use rmcp::service::{NotificationContext, RunningService};
+use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, Command};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::forward::ForwardingClient;
+use super::program::{Bounds, Program};
 use super::{McpServerSpec, McpTransport};
 use crate::domain::redact::Known;
+use crate::tool::visible::visible;
 
 /// What a program needs of this server's environment. The rest may be secret.
 const INHERITED: [&str; 8] = [
@@ -26,7 +31,42 @@ const INHERITED: [&str; 8] = [
 /// How much of what a program says to nobody in particular becomes one line of the log.
 const LOG_BYTES: usize = 1_024;
 
+/// For how long the lines of the log are counted.
+const LOG_WINDOW: Duration = Duration::from_secs(1);
+
 pub(super) type Connection = RunningService<RoleClient, Client>;
+
+/// A connection to a server.
+pub(super) struct Reached {
+    pub(super) connection: Connection,
+    pub(super) too_long: TooLong,
+}
+
+/// Whether a message was longer than it may be.
+pub(super) struct TooLong {
+    seen: Arc<AtomicBool>,
+    message_bytes: usize,
+}
+
+impl TooLong {
+    /// Why a connection is over, where nothing else is known than `why`.
+    pub(super) fn why(&self, why: String) -> String {
+        match self.seen.load(Ordering::Relaxed) {
+            true => format!(
+                "a message was longer than {} bytes (tools.mcp_message_bytes)",
+                self.message_bytes
+            ),
+            false => why,
+        }
+    }
+}
+
+impl Reached {
+    /// See [`TooLong::why`].
+    pub(super) fn why(&self, why: String) -> String {
+        self.too_long.why(why)
+    }
+}
 
 /// What this server is to an MCP server.
 pub(super) struct Client {
@@ -50,12 +90,16 @@ pub(super) async fn connect(
     spec: &McpServerSpec,
     http: Option<&ForwardingClient>,
     changed: &Arc<Notify>,
-) -> Result<Connection, String> {
+) -> Result<Reached, String> {
+    let too_long = TooLong {
+        seen: Arc::default(),
+        message_bytes: spec.message_bytes,
+    };
     let client = Client {
         changed: Arc::clone(changed),
     };
     let served = match &spec.transport {
-        McpTransport::Stdio { .. } => client.serve(start(spec)?).await,
+        McpTransport::Stdio { .. } => client.serve(start(spec, &too_long)?).await,
         McpTransport::Http { url, headers, .. } => {
             let http = http.ok_or("there is no HTTP client")?;
             let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
@@ -69,10 +113,16 @@ pub(super) async fn connect(
             client.serve(transport).await
         }
     };
-    served.map_err(|error| error.to_string())
+    match served {
+        Ok(connection) => Ok(Reached {
+            connection,
+            too_long,
+        }),
+        Err(error) => Err(too_long.why(error.to_string())),
+    }
 }
 
-fn start(spec: &McpServerSpec) -> Result<TokioChildProcess, String> {
+fn start(spec: &McpServerSpec, too_long: &TooLong) -> Result<Program, String> {
     let McpTransport::Stdio {
         command,
         arguments,
@@ -83,6 +133,9 @@ fn start(spec: &McpServerSpec) -> Result<TokioChildProcess, String> {
     };
     let mut program = Command::new(command);
     program.args(arguments).env_clear().kill_on_drop(true);
+    program.stdin(Stdio::piped());
+    program.stdout(Stdio::piped());
+    program.stderr(Stdio::piped());
     for name in INHERITED {
         if let Some(value) = std::env::var_os(name) {
             program.env(name, value);
@@ -91,23 +144,47 @@ fn start(spec: &McpServerSpec) -> Result<TokioChildProcess, String> {
     for (name, value) in environment {
         program.env(name, value.expose_secret());
     }
-    let started = TokioChildProcess::builder(program)
-        .stderr(Stdio::piped())
-        .spawn();
+    let bounds = Bounds {
+        message_bytes: spec.message_bytes,
+        messages_per_second: spec.messages_per_second,
+    };
+    let started = Program::start(program, bounds, Arc::clone(&too_long.seen));
     let (process, stderr) = started.map_err(|error| format!("{}: {error}", command.display()))?;
     if let Some(stderr) = stderr {
-        let secrets = spec.transport.logged_secrets();
-        tokio::spawn(log(spec.name.clone(), secrets, stderr));
+        tokio::spawn(log(
+            Arc::clone(&spec.name),
+            spec.transport.logged_secrets(),
+            stderr,
+            spec.log_lines_per_second,
+        ));
     }
     Ok(process)
 }
 
-/// Logs what a program says, until it ends.
-async fn log(server: String, secrets: Known, mut stderr: ChildStderr) {
+/// Logs what a program says, until it ends: some lines of each second, and how much more it was.
+async fn log(server: Arc<str>, secrets: Known, mut stderr: ChildStderr, most: u32) {
+    let server = &*server;
     let mut said = vec![0; LOG_BYTES];
+    let (mut window, mut lines, mut left_out) = (Instant::now(), 0, 0);
     while let Ok(length @ 1..) = stderr.read(&mut said).await {
-        let said = String::from_utf8_lossy(&said[..length]);
-        let said = secrets.hide(said.trim_end());
-        tracing::debug!(server, said = &*said, "an MCP server says");
+        if window.elapsed() > LOG_WINDOW {
+            if left_out > 0 {
+                tracing::debug!(server, bytes = left_out, "an MCP server says more");
+            }
+            (window, lines, left_out) = (Instant::now(), 0, 0);
+        }
+        if lines >= most {
+            left_out += length;
+            continue;
+        }
+        let said = String::from_utf8_lossy(said.get(..length).unwrap_or_default());
+        for line in secrets.hide(said.trim_end()).lines() {
+            lines += 1;
+            if lines <= most {
+                tracing::debug!(server, said = &*visible(line), "an MCP server says");
+            } else {
+                left_out += line.len();
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 
+use crate::tool::visible::visible;
+
 /// All parts of a result as one text; what is no text is described.
 pub(super) fn flat(result: &CallToolResult) -> String {
     let parts: Vec<String> = result.content.iter().map(part).collect();
@@ -19,7 +21,13 @@ fn part(block: &ContentBlock) -> String {
         ContentBlock::Image(image) => described("image", &image.mime_type, &image.data),
         ContentBlock::Audio(audio) => described("audio", &audio.mime_type, &audio.data),
         ContentBlock::Resource(embedded) => resource(&embedded.resource),
-        ContentBlock::ResourceLink(link) => format!("[resource: {} ({})]", link.name, link.uri),
+        ContentBlock::ResourceLink(link) => {
+            format!(
+                "[resource: {} ({})]",
+                visible(&link.name),
+                visible(&link.uri)
+            )
+        }
         _ => "[content of an unknown type]".to_owned(),
     }
 }
@@ -27,7 +35,7 @@ fn part(block: &ContentBlock) -> String {
 fn resource(resource: &ResourceContents) -> String {
     match resource {
         ResourceContents::TextResourceContents { uri, text, .. } => {
-            format!("[resource: {uri}]\n{text}")
+            format!("[resource: {}]\n{text}", visible(uri))
         }
         ResourceContents::BlobResourceContents {
             uri,
@@ -36,7 +44,7 @@ fn resource(resource: &ResourceContents) -> String {
             ..
         } => {
             let kind = mime_type.as_deref().unwrap_or("application/octet-stream");
-            format!("{} {uri}", described("resource", kind, blob))
+            format!("{} {}", described("resource", kind, blob), visible(uri))
         }
         _ => "[resource of an unknown type]".to_owned(),
     }
@@ -45,5 +53,5 @@ fn resource(resource: &ResourceContents) -> String {
 /// Says what Base64 stands for: four characters are three bytes.
 fn described(what: &str, mime_type: &str, base64: &str) -> String {
     let bytes = base64.trim_end_matches('=').len() * 3 / 4;
-    format!("[{what}: {mime_type}, {bytes} bytes, not shown]")
+    format!("[{what}: {}, {bytes} bytes, not shown]", visible(mime_type))
 }

@@ -1,11 +1,11 @@
 //! Keeping servers at hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderName;
-use rmcp::model::{PaginatedRequestParams, Tool as Listed};
-use rmcp::{Peer, RoleClient};
+use rmcp::model::Tool as Listed;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
@@ -14,11 +14,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::call::{Line, Link, McpTool};
-use super::connect::{Connection, connect};
+use super::connect::{Reached, connect};
 use super::forward::ForwardingClient;
+use super::list::{Pace, list};
 use super::{McpServerSpec, McpTransport};
 use crate::domain::redact::Known;
 use crate::tool::output::shortened;
+use crate::tool::visible::{show_schema, visible};
 use crate::tool::{Approval, Tool, ToolDefinition, ToolRegistry, is_valid_name};
 
 /// Between the server's name and its tool's.
@@ -26,9 +28,6 @@ const SEPARATOR: &str = "__";
 
 /// The longest name of a server: its tools' names need the rest.
 const SERVER_NAME_CHARS: usize = 24;
-
-/// The most tools of one server; a model could not choose among more.
-const TOOLS: usize = 128;
 
 /// The longest description of a tool that models are shown, in bytes.
 const DESCRIPTION_BYTES: usize = 4_096;
@@ -38,6 +37,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(250);
 
 /// A server that has been there for so long is given the first wait again.
 const STABLE: Duration = Duration::from_secs(60);
+
+/// The longest account of an end that is logged, in bytes: it may have the server's words.
+const REASON_BYTES: usize = 500;
 
 /// How long a stopping server's programs get to end by themselves.
 const ENDING: Duration = Duration::from_secs(5);
@@ -78,9 +80,18 @@ impl McpKeepers {
         }
     }
 
-    /// The server that a tool's name is of, if it has the form of one.
-    pub fn server_of(tool: &str) -> Option<&str> {
-        tool.split_once(SEPARATOR).map(|(server, _)| server)
+    /// Whether a tool's name has the form of those of a server.
+    pub fn may_have(server: &str, tool: &str) -> bool {
+        let rest = tool.strip_prefix(server);
+        let own = rest.and_then(|rest| rest.strip_prefix(SEPARATOR));
+        own.is_some_and(|own| !own.is_empty())
+    }
+
+    /// The server, of these, that a tool's name is of. Where it has the form of several, as
+    /// `a___b` has of `a` and `a_`, it is the one with the longest name.
+    pub fn server_of<'a>(tool: &str, servers: &[&'a str]) -> Option<&'a str> {
+        let of = servers.iter().filter(|server| Self::may_have(server, tool));
+        of.copied().max_by_key(|server| server.len())
     }
 
     /// Keeps a server at hand from now on. Comes back once it was reached, or could not be,
@@ -130,6 +141,9 @@ impl McpKeepers {
     }
 }
 
+/// The names of the tools that a server had last, as it calls them.
+type Names = Option<BTreeSet<String>>;
+
 struct Keeper {
     spec: McpServerSpec,
     secrets: Known,
@@ -143,11 +157,12 @@ struct Keeper {
 impl Keeper {
     async fn keep(self, stop: CancellationToken, first: oneshot::Sender<()>) {
         let mut first = Some(first);
+        let mut known = None;
         let mut delay = FIRST_DELAY;
         loop {
             let began = Instant::now();
             let reached = tokio::select! {
-                reached = self.reach() => reached,
+                reached = self.reach(&mut known) => reached,
                 () = stop.cancelled() => return,
             };
             if let Some(first) = first.take() {
@@ -155,18 +170,20 @@ impl Keeper {
                 let _ = first.send(());
             }
             let why = match reached {
-                Ok((connection, broken)) => match self.stay(connection, &broken, &stop).await {
-                    Some(why) => why,
-                    None => return,
-                },
+                Ok((connection, broken)) => {
+                    match self.stay(connection, &mut known, &broken, &stop).await {
+                        Some(why) => why,
+                        None => return,
+                    }
+                }
                 Err(why) => why,
             };
             if began.elapsed() > STABLE {
                 delay = FIRST_DELAY;
             }
-            let server = &self.spec.name;
-            let why = self.secrets.hide(&why);
-            tracing::warn!(server, why = &*why, again_in = ?delay, "an MCP server is not there");
+            let server = &*self.spec.name;
+            let why = shortened(&visible(&self.secrets.hide(&why)), REASON_BYTES);
+            tracing::warn!(server, why, again_in = ?delay, "an MCP server is not there");
             tokio::select! {
                 () = sleep(delay) => {}
                 () = stop.cancelled() => return,
@@ -176,49 +193,56 @@ impl Keeper {
     }
 
     /// Connects and lists the tools; gives the connection, and what tells that it is dead.
-    async fn reach(&self) -> Result<(Connection, Arc<Notify>), String> {
+    async fn reach(&self, known: &mut Names) -> Result<(Reached, Arc<Notify>), String> {
         let reached = timeout(self.spec.start_timeout, async {
-            let connection = connect(&self.spec, self.http.as_ref(), &self.changed).await?;
-            let tools = list(connection.peer()).await?;
-            Ok::<_, String>((connection, tools))
+            let reached = connect(&self.spec, self.http.as_ref(), &self.changed).await?;
+            let tools = list(reached.connection.peer(), &self.spec).await;
+            Ok::<_, String>((tools.map_err(|why| reached.why(why))?, reached))
         });
-        let (connection, tools) = match reached.await {
+        let (tools, reached) = match reached.await {
             Ok(reached) => reached?,
             Err(_) => return Err("it did not answer in time".to_owned()),
         };
         let broken = Arc::<Notify>::default();
         self.line.set(Some(Link {
-            peer: connection.peer().clone(),
+            peer: reached.connection.peer().clone(),
             broken: Arc::clone(&broken),
         }));
-        self.register(tools);
-        Ok((connection, broken))
+        self.register(tools, known);
+        Ok((reached, broken))
     }
 
     /// Stays with a server while it is there; says why it is not any more, or nothing when
     /// this server stops.
     async fn stay(
         &self,
-        connection: Connection,
+        reached: Reached,
+        known: &mut Names,
         broken: &Notify,
         stop: &CancellationToken,
     ) -> Option<String> {
-        let peer = connection.peer().clone();
-        let cancel = connection.cancellation_token();
-        let mut ended = std::pin::pin!(connection.waiting());
+        let peer = reached.connection.peer().clone();
+        let cancel = reached.connection.cancellation_token();
+        let too_long = reached.too_long;
+        let mut ended = std::pin::pin!(reached.connection.waiting());
+        let mut pace = Pace::new(&self.spec);
         let why = loop {
             tokio::select! {
                 _ = &mut ended => {
                     self.line.set(None);
-                    return Some("it has ended".to_owned());
+                    return Some(too_long.why("it has ended".to_owned()));
                 }
                 () = stop.cancelled() => break None,
                 () = broken.notified() => break Some("a call did not get through".to_owned()),
-                () = self.changed.notified() => {
-                    let listed = timeout(self.spec.start_timeout, list(&peer));
+                // What changes meanwhile is seen by one more listing.
+                () = async {
+                    self.changed.notified().await;
+                    pace.wait().await;
+                } => {
+                    let listed = timeout(self.spec.start_timeout, list(&peer, &self.spec));
                     match listed.await {
-                        Ok(Ok(tools)) => self.register(tools),
-                        Ok(Err(why)) => break Some(why),
+                        Ok(Ok(tools)) => self.register(tools, known),
+                        Ok(Err(why)) => break Some(too_long.why(why)),
                         Err(_) => break Some("it did not list its tools in time".to_owned()),
                     }
                 }
@@ -231,28 +255,62 @@ impl Keeper {
         why
     }
 
-    /// Puts a server's tools in the place of those it had. What cannot be used is left out.
-    fn register(&self, listed: Vec<Listed>) {
-        let server = &self.spec.name;
-        let tools = listed.into_iter().take(TOOLS).map(|tool| self.tool(tool));
-        let prefix = format!("{server}{SEPARATOR}");
-        let (kept, refused) = self.registry.replace(&prefix, tools.collect());
-        for error in refused {
-            tracing::warn!(server, %error, "a tool of an MCP server cannot be used");
+    /// Puts a server's tools in the place of those it had. What cannot be used is left out. The
+    /// log has each list of tools once.
+    fn register(&self, listed: Vec<Listed>, known: &mut Names) {
+        let server = &*self.spec.name;
+        let names: BTreeSet<_> = listed.iter().map(|tool| tool.name.to_string()).collect();
+        let is_new = known.as_ref() != Some(&names);
+        let listed = listed.into_iter();
+        let (tools, mut refused): (Vec<_>, Vec<_>) =
+            listed.map(|tool| self.tool(tool)).partition(Result::is_ok);
+        let mut why = refused.pop().and_then(Result::err);
+        let tools = tools.into_iter().filter_map(Result::ok).collect();
+        let (kept, others) = self.registry.replace(&self.spec.name, tools);
+        why = why.or_else(|| others.first().map(ToString::to_string));
+        if let Some(why) = why.filter(|_| is_new) {
+            let left_out = names.len().saturating_sub(kept);
+            let why = shortened(&visible(&why), REASON_BYTES);
+            tracing::warn!(
+                server,
+                left_out,
+                why,
+                "tools of an MCP server cannot be used"
+            );
         }
-        tracing::info!(server, tools = kept, "an MCP server is there");
+        if is_new {
+            tracing::info!(server, tools = kept, "an MCP server is there");
+        } else {
+            tracing::debug!(
+                server,
+                tools = kept,
+                "an MCP server has listed its tools again"
+            );
+        }
+        *known = Some(names);
     }
 
-    fn tool(&self, listed: Listed) -> (ToolDefinition, Arc<dyn Tool>) {
-        let name = format!("{}{SEPARATOR}{}", self.spec.name, listed.name);
+    /// A tool under its full name, or why it cannot be used.
+    fn tool(&self, listed: Listed) -> Result<(ToolDefinition, Arc<dyn Tool>), String> {
+        let server = &*self.spec.name;
+        let name = format!("{server}{SEPARATOR}{}", listed.name);
+        let others: Vec<_> = self.spec.others.iter().map(String::as_str).collect();
+        // Its own name is empty, or the whole name is of another server's form.
+        if McpKeepers::server_of(&name, &others) != Some(server) {
+            return Err(format!("{name:?} is no name of a tool of this server"));
+        }
+        let mut parameters = Value::Object((*listed.input_schema).clone());
+        if !show_schema(&mut parameters) {
+            return Err(format!("the parameters of {name:?} have hidden characters"));
+        }
         let hints = listed.annotations.as_ref();
         let idempotent = hints.is_some_and(|hints| {
             hints.read_only_hint == Some(true) || hints.idempotent_hint == Some(true)
         });
         let description = listed.description.as_deref().unwrap_or_default();
         let definition = ToolDefinition {
-            description: shortened(description, DESCRIPTION_BYTES),
-            parameters: Value::Object((*listed.input_schema).clone()),
+            description: visible(&shortened(description, DESCRIPTION_BYTES)).into_owned(),
+            parameters,
             idempotent,
             approval: self
                 .spec
@@ -270,23 +328,6 @@ impl Keeper {
             forward_headers: Arc::clone(&self.forward),
             secrets: self.secrets.clone(),
         };
-        (definition, Arc::new(tool))
-    }
-}
-
-/// Lists a server's tools, page by page, as far as they can be of use.
-async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Listed>, String> {
-    let mut tools = Vec::new();
-    let mut page = PaginatedRequestParams::default();
-    loop {
-        let listed = peer.list_tools(Some(page)).await;
-        let listed = listed.map_err(|error| format!("it does not list its tools: {error}"))?;
-        tools.extend(listed.tools);
-        match listed.next_cursor {
-            Some(cursor) if tools.len() < TOOLS => {
-                page = PaginatedRequestParams::default().with_cursor(Some(cursor));
-            }
-            _ => return Ok(tools),
-        }
+        Ok((definition, Arc::new(tool)))
     }
 }

@@ -10,9 +10,12 @@ mod connect;
 mod content;
 mod forward;
 mod keep;
+mod list;
+mod program;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -27,7 +30,9 @@ pub use keep::{McpKeepers, ServerNameError};
 /// An MCP server as the settings have it.
 pub struct McpServerSpec {
     /// Goes before the names of its tools: `name__tool`.
-    pub name: String,
+    pub name: Arc<str>,
+    /// The names of all servers, its own included: a tool's name is of the longest that fits.
+    pub others: Vec<String>,
     /// How it is reached.
     pub transport: McpTransport,
     /// How long starting it, the handshake and listing its tools may take together.
@@ -36,8 +41,16 @@ pub struct McpServerSpec {
     pub timeout: Duration,
     /// The longest wait between two attempts to reach it.
     pub restart_delay: Duration,
-    /// The largest message from it over HTTP, in bytes.
+    /// The shortest time between two listings of its tools.
+    pub list_interval: Duration,
+    /// The most tools that are taken of it.
+    pub tools: usize,
+    /// The largest message from it, and the largest listing of its tools, in bytes.
     pub message_bytes: usize,
+    /// How many messages a second are read of a program.
+    pub messages_per_second: u32,
+    /// How many lines a second that a program writes to its standard error are logged.
+    pub log_lines_per_second: u32,
     /// The largest output of one of its tools, in bytes.
     pub output_bytes: usize,
     /// Which calls need approval, by the tool's name in this registry.

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::FileId;
-use crate::graphql::{ApiError, Code, FileReads, api, principal};
+use crate::graphql::{ApiError, Code, api, charge, principal};
 
 /// A file that came with a message.
 pub(crate) struct FilePart {
@@ -33,8 +33,8 @@ impl FilePart {
         self.bytes
     }
 
-    /// Its content in Base64, read only where this is selected. One request may read 32 MiB of
-    /// files; more is LIMIT_EXCEEDED.
+    /// Its content in Base64, read only where this is selected. It counts as part of the response,
+    /// whose size is limited: ask for large files one by one.
     async fn data(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         Some(self.content(ctx).await.map_err(Into::into))
     }
@@ -42,11 +42,9 @@ impl FilePart {
 
 impl FilePart {
     async fn content(&self, ctx: &Context<'_>) -> Result<String, ApiError> {
-        let reads = ctx.data_opt::<FileReads>();
-        if !reads.is_some_and(|reads| reads.take(self.bytes)) {
-            let why = "one request may not read so many files; ask for them one by one";
-            return Err(ApiError::new(Code::LimitExceeded, why));
-        }
+        // Base64, before the content is read.
+        let encoded = self.bytes.div_ceil(3).saturating_mul(4);
+        charge(ctx, usize::try_from(encoded).unwrap_or(usize::MAX))?;
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let files = api.store.files_by_id(who, &[self.id]).await?;
         let gone = || ApiError::new(Code::NotFound, "the file is gone");

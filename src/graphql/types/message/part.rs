@@ -1,10 +1,11 @@
 //! The pieces that a message is made of.
 
-use async_graphql::{ID, Json, SimpleObject, Union};
+use async_graphql::{ID, SimpleObject, Union};
 use serde_json::Value;
 
 use super::file::FilePart;
 use crate::domain;
+use crate::graphql::types::sized::{Data, Text};
 
 /// A piece of a message.
 #[derive(Union)]
@@ -27,14 +28,14 @@ pub(crate) enum MessagePart {
 #[derive(SimpleObject)]
 pub(crate) struct TextPart {
     /// The text.
-    text: String,
+    text: Text,
 }
 
 /// What the model thought before it answered.
 #[derive(SimpleObject)]
 pub(crate) struct ReasoningPart {
     /// The text.
-    text: String,
+    text: Text,
 }
 
 /// A call of a tool that the model asked for.
@@ -43,9 +44,9 @@ pub(crate) struct ToolCallPart {
     /// The call's id; its `ToolResultPart` has the same.
     tool_call_id: ID,
     /// The tool's name, as the model said it.
-    name: String,
+    name: Text,
     /// The arguments as the model wrote them: JSON text, unless it made a mistake.
-    arguments: String,
+    arguments: Text,
 }
 
 /// What the call of a tool came to, as the model was told.
@@ -54,7 +55,7 @@ pub(crate) struct ToolResultPart {
     /// The call's id.
     tool_call_id: ID,
     /// What the tool said, or what was wrong.
-    text: String,
+    text: Text,
     /// Whether the call failed.
     is_error: bool,
     /// Whether the text was cut to the tool's limit.
@@ -65,19 +66,19 @@ pub(crate) struct ToolResultPart {
 #[derive(SimpleObject)]
 pub(crate) struct DataPart {
     /// What it says, valid against the JSON Schema.
-    data: Json<Value>,
+    data: Data<Value>,
 }
 
 /// The value of data, which is kept as the text that was validated.
-pub(in crate::graphql::types) fn json(text: &str) -> Json<Value> {
-    Json(serde_json::from_str(text).unwrap_or_default())
+pub(in crate::graphql::types) fn json(text: &str) -> Data<Value> {
+    Data(serde_json::from_str(text).unwrap_or_default())
 }
 
 impl From<&domain::ToolResult> for ToolResultPart {
     fn from(result: &domain::ToolResult) -> Self {
         Self {
             tool_call_id: result.tool_call_id.to_string().into(),
-            text: result.text.clone(),
+            text: Text(result.text.clone()),
             is_error: result.is_error,
             truncated: result.truncated,
         }
@@ -87,19 +88,21 @@ impl From<&domain::ToolResult> for ToolResultPart {
 /// A part as clients see it; none for what is only for the vendor.
 pub(super) fn visible(part: &domain::Part) -> Option<MessagePart> {
     Some(match part {
-        domain::Part::Text { text } => MessagePart::Text(TextPart { text: text.clone() }),
+        domain::Part::Text { text } => MessagePart::Text(TextPart {
+            text: Text(text.clone()),
+        }),
         domain::Part::Reasoning { text, .. } if text.is_empty() => return None,
-        domain::Part::Reasoning { text, .. } => {
-            MessagePart::Reasoning(ReasoningPart { text: text.clone() })
-        }
+        domain::Part::Reasoning { text, .. } => MessagePart::Reasoning(ReasoningPart {
+            text: Text(text.clone()),
+        }),
         domain::Part::ToolCall {
             id,
             name,
             arguments,
         } => MessagePart::ToolCall(ToolCallPart {
             tool_call_id: id.to_string().into(),
-            name: name.clone(),
-            arguments: arguments.clone(),
+            name: Text(name.clone()),
+            arguments: Text(arguments.clone()),
         }),
         domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
         domain::Part::File {

@@ -17,17 +17,13 @@ use sqlx::SqliteConnection;
 use crate::domain::{NodeId, Principal, RunId};
 use crate::store::StoreError;
 use crate::store::group::LogRow;
-use crate::store::log::encode_events;
+use crate::store::log::{Packed, encode_events};
 
 pub(super) use statements::{LAST_SEQUENCE, events, purge, sort_everything};
 use statements::{MOST_ROWS, SORTED_AT_ONCE};
 
 /// The largest row in bytes that goes this way; larger ones are written to their logs at once.
 const MOST_BYTES: usize = 4 * 1024;
-
-/// How large the unsorted events of a run grow in bytes before they are sorted: they become one
-/// row, which is always read whole.
-const MOST_UNSORTED_BYTES: usize = 16 * 1024;
 
 /// How many rows gather before those that are sorted are removed: pages are freed whole.
 const REMOVED_AT_ONCE: usize = 512;
@@ -59,6 +55,7 @@ pub(super) struct Recent {
 pub(super) struct OpenLog {
     who: Principal,
     node: NodeId,
+    fence: i64,
     last_sequence: u64,
     unsorted: Option<Unsorted>,
 }
@@ -67,8 +64,8 @@ pub(super) struct OpenLog {
 struct Unsorted {
     oldest_row: i64,
     first_sequence: u64,
-    /// As a log row keeps them.
-    events: String,
+    /// As their log row will keep them: pieces are joined as they come.
+    events: Packed,
 }
 
 impl OpenLog {
@@ -77,6 +74,7 @@ impl OpenLog {
         Self {
             who: row.who.clone(),
             node: row.node,
+            fence: row.fence,
             last_sequence: row.last_sequence(),
             unsorted: None,
         }
@@ -147,37 +145,39 @@ impl Recent {
         self.last_row = last_row;
         self.rows_since_removal += rows.len();
         let first_row = 1 + last_row - i64::try_from(rows.len()).unwrap_or(0);
-        for ((row, events), id) in rows.iter().zip(encoded).zip(first_row..) {
-            self.note(row, events, id);
+        for (row, id) in rows.iter().zip(first_row..) {
+            self.note(row, id);
         }
         Ok(true)
     }
 
     fn follows(&self, row: &LogRow<'_>) -> bool {
         self.logs.get(&row.run_id).is_some_and(|log| {
-            log.node == row.node && log.last_sequence + 1 == row.first_sequence()
+            (log.node, log.fence) == (row.node, row.fence)
+                && log.last_sequence + 1 == row.first_sequence()
         })
     }
 
     /// Remembers a row that is committed.
-    fn note(&mut self, row: &LogRow<'_>, events: String, id: i64) {
+    fn note(&mut self, row: &LogRow<'_>, id: i64) {
         let Some(log) = self.logs.get_mut(&row.run_id) else {
             return;
         };
         log.last_sequence = row.last_sequence();
-        if let Some(unsorted) = &mut log.unsorted {
-            join(&mut unsorted.events, &events);
-            if unsorted.events.len() >= MOST_UNSORTED_BYTES {
-                self.full.push(row.run_id);
+        let unsorted = log.unsorted.get_or_insert_with(|| {
+            self.unsorted.insert(id, row.run_id);
+            Unsorted {
+                oldest_row: id,
+                first_sequence: row.first_sequence(),
+                events: Packed::default(),
             }
-            return;
-        }
-        log.unsorted = Some(Unsorted {
-            oldest_row: id,
-            first_sequence: row.first_sequence(),
-            events,
         });
-        self.unsorted.insert(id, row.run_id);
+        row.events
+            .iter()
+            .for_each(|event| unsorted.events.push(event));
+        if unsorted.events.is_full() && !self.full.contains(&row.run_id) {
+            self.full.push(row.run_id);
+        }
     }
 
     /// Whether a run's log is known here.
@@ -188,19 +188,17 @@ impl Recent {
     /// A row for its run's log, with what has not been sorted of it before: its first sequence
     /// and its events. The sequence is none that a log goes on with if the row does not follow.
     pub(super) fn with_unsorted(&self, row: &LogRow<'_>) -> Result<(u64, String), StoreError> {
-        let events = encode_events(&row.events)?;
         let log = self.logs.get(&row.run_id);
-        let log = log.filter(|log| log.node == row.node);
+        let log = log.filter(|log| (log.node, log.fence) == (row.node, row.fence));
         let Some((log, unsorted)) = log.and_then(|log| Some((log, log.unsorted.as_ref()?))) else {
-            return Ok((row.first_sequence(), events));
+            return Ok((row.first_sequence(), encode_events(&row.events)?));
         };
         if log.last_sequence + 1 != row.first_sequence() {
-            return Ok((0, events));
+            return Ok((0, encode_events(&row.events)?));
         }
-        let mut all = String::with_capacity(unsorted.events.len() + events.len());
-        all.push_str(&unsorted.events);
-        join(&mut all, &events);
-        Ok((unsorted.first_sequence, all))
+        let mut all = unsorted.events.clone();
+        row.events.iter().for_each(|event| all.push(event));
+        Ok((unsorted.first_sequence, all.encode()?))
     }
 
     /// Remembers the logs that a transaction has written to.
@@ -267,16 +265,21 @@ impl Recent {
         connection: &mut SqliteConnection,
         runs: &[RunId],
     ) -> Result<(), StoreError> {
-        let logs = runs.iter().filter_map(|run| {
-            let log = self.logs.get(run)?;
-            let unsorted = log.unsorted.as_ref()?;
-            Some(statements::LogEnd {
+        let mut logs = Vec::with_capacity(runs.len());
+        for run in runs {
+            let Some(log) = self.logs.get(run) else {
+                continue;
+            };
+            let Some(unsorted) = &log.unsorted else {
+                continue;
+            };
+            logs.push(statements::LogEnd {
                 run: *run,
                 who: &log.who,
                 sequences: (unsorted.first_sequence, log.last_sequence),
-                events: &unsorted.events,
-            })
-        });
+                events: unsorted.events.encode()?,
+            });
+        }
         if !statements::sort(connection, logs).await? {
             self.doubt();
             return Ok(());
@@ -289,11 +292,4 @@ impl Recent {
         }
         Ok(())
     }
-}
-
-/// Joins two JSON arrays, neither of them empty.
-fn join(all: &mut String, more: &str) {
-    all.pop();
-    all.push(',');
-    all.push_str(more.strip_prefix('[').unwrap_or(more));
 }

@@ -56,7 +56,7 @@ pub(super) struct LogEnd<'a> {
     pub(super) run: RunId,
     pub(super) who: &'a Principal,
     pub(super) sequences: (u64, u64),
-    pub(super) events: &'a str,
+    pub(super) events: String,
 }
 
 /// The statements of [`append`], for 1, 2, 4 … rows. Rows without parameters are none.
@@ -109,9 +109,9 @@ static SORT: LazyLock<String> = LazyLock::new(|| {
 
 /// Writes the ends of logs, at most [`SORTED_AT_ONCE`], to their logs. False if some of them do
 /// not follow: somebody else has sorted them.
-pub(super) async fn sort<'a>(
+pub(super) async fn sort(
     connection: &mut SqliteConnection,
-    logs: impl Iterator<Item = LogEnd<'a>>,
+    logs: Vec<LogEnd<'_>>,
 ) -> Result<bool, StoreError> {
     let (mut query, mut count) = (sqlx::query(SORT.as_str()), 0);
     for log in logs {

@@ -1,0 +1,125 @@
+//! Texts of others, as people and models may read them: what is not seen is written out.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+use unicode_general_category::{GeneralCategory, get_general_category};
+
+/// Whether a character has no place of its own in a text: escape sequences of terminals,
+/// overrides of the direction of writing, and what hides words from people alone.
+fn is_hidden(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control() && !matches!(character, '\n' | '\t');
+    }
+    match get_general_category(character) {
+        GeneralCategory::Format => !is_joiner(character),
+        GeneralCategory::Control
+        | GeneralCategory::LineSeparator
+        | GeneralCategory::ParagraphSeparator
+        | GeneralCategory::PrivateUse => true,
+        _ => false,
+    }
+}
+
+/// What many scripts and emoji are written with.
+fn is_joiner(character: char) -> bool {
+    matches!(character, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether all of a text can be seen.
+pub(super) fn is_visible(text: &str) -> bool {
+    !text.chars().any(is_hidden)
+}
+
+/// The text with hidden characters as `\u{202e}`.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let text = match text.contains("\r\n") {
+        true => Cow::Owned(text.replace("\r\n", "\n")),
+        false => Cow::Borrowed(text),
+    };
+    if is_visible(&text) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() * 2);
+    for character in text.chars() {
+        match is_hidden(character) {
+            true => shown.extend(character.escape_unicode()),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Makes the words of a JSON Schema visible. False if a name or value of it is not, which cannot
+/// be written in another way; a regular expression may have any characters.
+pub(super) fn show_schema(schema: &mut Value) -> bool {
+    match schema {
+        Value::Object(fields) => fields.iter_mut().all(|(name, value)| match value {
+            _ if !is_visible(name) => false,
+            Value::String(words)
+                if matches!(name.as_str(), "description" | "title" | "$comment") =>
+            {
+                if let Cow::Owned(shown) = visible(words) {
+                    *words = shown;
+                }
+                true
+            }
+            Value::String(_) if name == "pattern" => true,
+            value => show_schema(value),
+        }),
+        Value::Array(items) => items.iter_mut().all(show_schema),
+        Value::String(text) => is_visible(text),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn hidden_characters_are_written_out() {
+        for (text, shown) in [
+            (
+                "plain\tword\nnext\r\nlast – ö 語",
+                "plain\tword\nnext\nlast – ö 語",
+            ),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("pay\u{202e}eciffo", "pay\\u{202e}eciffo"),
+            (
+                "a\u{e0041}b\u{200b}\u{feff}\u{2028}",
+                "a\\u{e0041}b\\u{200b}\\u{feff}\\u{2028}",
+            ),
+            ("\u{7f}\r\u{9b}", "\\u{7f}\\u{d}\\u{9b}"),
+            ("👩\u{200d}💻", "👩\u{200d}💻"),
+        ] {
+            assert_eq!(visible(text), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_visible(text: String) {
+            let shown = visible(&text);
+            prop_assert!(is_visible(&shown));
+            prop_assert_eq!(visible(&shown), shown.clone());
+        }
+    }
+
+    #[test]
+    fn schemas_are_shown_or_refused() {
+        let mut schema =
+            json!({ "properties": { "a": { "description": "x\u{202e}y", "pattern": "\u{1}" } } });
+        assert!(show_schema(&mut schema));
+        assert_eq!(schema["properties"]["a"]["description"], "x\\u{202e}y");
+        assert!(!show_schema(
+            &mut json!({ "properties": { "a\u{202e}": {} } })
+        ));
+        assert!(!show_schema(
+            &mut json!({ "properties": { "a": { "enum": ["\u{1b}[1m"] } } })
+        ));
+    }
+}
