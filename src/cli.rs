@@ -89,7 +89,12 @@ impl Cli {
         if settings.is_err() && matches!(command, Command::Serve) {
             // A log is all that a server writes, also of settings that say nothing of it.
             let (log, format) = ("info".to_owned(), LogFormat::Auto);
-            telemetry::start(&TelemetrySettings { log, format })?;
+            let stuck_after_ms = 0;
+            telemetry::start(&TelemetrySettings {
+                log,
+                format,
+                stuck_after_ms,
+            })?;
         }
         let settings = settings?;
         match command {
