@@ -26,16 +26,18 @@ use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
 use crate::domain::{AgentSpec, Principal};
+use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, InFlight, Readiness, Server};
+use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
-use crate::tool::{EgressClient, FileFetch, McpKeepers};
+use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
 use crate::watchdog::{Task, watched};
 
 pub use error::StartError;
 pub use keys::{KeyFiles, KeysError};
-use limits::{api_limits, run_limits};
+use limits::{api_limits, evaluator, run_limits};
 pub use models::ModelError;
 pub use reload::AgentFiles;
 use tools::operations::Documents;
@@ -93,7 +95,8 @@ impl App {
         settings: &Settings,
         around: impl FnOnce(SharedStore) -> SharedStore,
     ) -> Result<Self, StartError> {
-        let specs = read_agent_files(&settings.agents.folder)?;
+        let evaluator = evaluator(&settings.evaluation);
+        let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
         let authenticator = authenticator(&settings.auth);
         let sdl = graphql::sdl();
         let guard = Arc::new(guard::guard(&settings.limits, &sdl));
@@ -109,11 +112,9 @@ impl App {
             trusted: &persisted,
             sdl: &sdl,
         };
-        let tools = tools::build(&settings.tools, &store, &documents).await?;
-        let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
-        let registry = Arc::clone(&tools.registry);
-        let rules = Rules::new(models.clone(), registry, servers.collect(), &default_models);
-        let specs = read_checked(&settings.agents.folder, &rules)?;
+        let tools = tools::build(&settings.tools, &store, &documents, &evaluator).await?;
+        let rules = rules(settings, &models, &tools.registry, evaluator);
+        let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let default = &settings.agents.default;
         let catalog = Catalog::new(agents, default, &default_models, rules).ok_or_else(|| {
@@ -315,9 +316,29 @@ fn keys_of(settings: &AuthSettings) -> impl Iterator<Item = Key> {
     })
 }
 
+/// What agents may be, with the models and tools that there are.
+fn rules(
+    settings: &Settings,
+    models: &Models,
+    tools: &Arc<ToolRegistry>,
+    evaluator: Evaluator,
+) -> Rules {
+    let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
+    let default_models = models::default_models(&settings.models);
+    let tools = Arc::clone(tools);
+    Rules::new(
+        models.clone(),
+        tools,
+        servers.collect(),
+        &default_models,
+        evaluator,
+    )
+}
+
 /// Reads and checks the agent files as the server would at start.
-pub fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
-    Ok(read_agent_files(&settings.agents.folder)?)
+pub async fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
+    let evaluator = evaluator(&settings.evaluation);
+    Ok(read_agent_files(&settings.agents.folder, &evaluator).await?)
 }
 
 /// Copies the database to a file, also while a server writes to it. Returns the copy's size

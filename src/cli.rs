@@ -13,7 +13,7 @@ use crate::app::{self, App, Ended, StartError, Stop};
 use crate::config::{HttpSettings, LogFormat, Settings, Sources, TelemetrySettings};
 use crate::store::SharedStore;
 use crate::watchdog::{EndSettings, Watchdog};
-use crate::{graphql, telemetry};
+use crate::{evaluation, graphql, telemetry};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
 /// 3 stopped with runs left to the next server, 4 ended by force because it did not stop in its
@@ -62,6 +62,9 @@ enum Command {
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
+    /// Evaluate what a server asks for on the standard input: its workers
+    #[command(hide = true)]
+    Evaluate,
     /// Ask the server on this machine whether it is ready
     Health {
         /// Ask whether it is alive: for health checks that restart what fails them
@@ -77,6 +80,11 @@ enum AgentsCommand {
 }
 
 impl Cli {
+    /// Does what was asked if that needs no runtime.
+    pub fn run_alone(&self) -> Option<ExitCode> {
+        matches!(self.command, Some(Command::Evaluate)).then(evaluation::serve)
+    }
+
     /// Does what was asked.
     pub async fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         if let Some(Command::Schema) = self.command {
@@ -116,12 +124,12 @@ impl Cli {
                 say(&format!("{before} bytes before, {after} bytes after"))?;
             }
             Command::Agents(AgentsCommand::Check) => {
-                for spec in app::check_agents(&settings)? {
+                for spec in app::check_agents(&settings).await? {
                     say(&format!("{}: ok", spec.name))?;
                 }
             }
             Command::Health { live } => return Ok(health(&settings, live).await),
-            Command::Schema => {}
+            Command::Schema | Command::Evaluate => {}
         }
         Ok(ExitCode::SUCCESS)
     }

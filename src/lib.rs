@@ -10,6 +10,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod evaluation;
 pub mod graphql;
 pub mod guard;
 pub mod http;

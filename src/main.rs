@@ -16,6 +16,9 @@ fn main() -> ExitCode {
     #[cfg(feature = "embedded-model")]
     talkgraph::llm::embedded::prefer_single_threaded_products();
     let cli = Cli::parse();
+    if let Some(code) = cli.run_alone() {
+        return code;
+    }
     match block_on(cli.run()) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => fail(error.as_ref()),

@@ -1,6 +1,7 @@
 //! Agents at work: starting runs, making them, following and stopping them.
 
 mod answer;
+mod asked;
 mod branch;
 mod catalog;
 mod client_tools;
@@ -35,10 +36,10 @@ mod structured;
 mod summary;
 mod sweep;
 mod team;
-mod template;
 mod tools;
 mod transcript;
 mod turns;
+mod variables;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,17 +61,18 @@ pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
 pub use stop::Stopped;
 pub use structured::check_output_schema;
-pub(crate) use template::variables_of;
 pub use transcript::Transcript;
 
 use crate::bus::{Bus, LiveRun};
 use crate::domain::{NodeId, OnRestart, Principal, RunEvent, RunId, SessionId};
+use crate::evaluation::Evaluator;
 use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
 use crate::tool::{FileFetch, ToolRegistry};
 
 use resume::Held;
 use turns::Turns;
+use variables::VariableNames;
 
 /// How long stopped runs get to write their ends.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -155,10 +157,12 @@ pub struct Runner {
     pub(crate) bus: Arc<Bus>,
     pub(crate) models: Models,
     pub(crate) tools: Arc<ToolRegistry>,
+    pub(crate) evaluator: Evaluator,
     pub(crate) catalog: Catalog,
     pub(crate) limits: RunLimits,
     /// Fetches what clients send by its URL; none where that is not wanted.
     files: Option<FileFetch>,
+    variables: VariableNames,
     pub(crate) node: NodeId,
     places: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -199,12 +203,14 @@ impl Runner {
             bus,
             models,
             tools,
+            evaluator: catalog.rules().evaluator().clone(),
             catalog,
             node: NodeId::new(),
             places: Arc::new(Semaphore::new(limits.active)),
             queue: Arc::new(Semaphore::new(limits.queued)),
             limits,
             files,
+            variables: VariableNames::default(),
             keys: Turns::new(),
             rooms: Turns::new(),
             awaiting: Turns::new(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use minijinja::ErrorKind;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -24,7 +23,7 @@ use super::execute::{Begin, Execution, first_events};
 use super::files::{self, WholeFiles};
 use super::log::numbered;
 use super::structured::check_tool_choice;
-use super::{Runner, SentFile, StartError, client_tools, room, span, template};
+use super::{Runner, SentFile, StartError, client_tools, room, span};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -204,9 +203,11 @@ impl Runner {
         request: &StartRequest,
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let (session, agent) = self.find_place(who, request).await?;
-        check_variables(who, &agent, request)?;
+        self.check_variables(who, &agent, request).await?;
         check_tool_choice(&agent, &request.options)?;
-        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
+        self.check_schema(who, request).await?;
+        let tools = &request.options.client_tools;
+        client_tools::check(tools, &agent, who, &self.tools).await?;
         Ok((session, agent))
     }
 
@@ -375,30 +376,6 @@ impl StartRequest {
             ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback
         )
     }
-}
-
-/// Refuses variables that the agent's instructions cannot be rendered with, before anything is
-/// stored.
-fn check_variables(
-    who: &Principal,
-    agent: &Agent,
-    request: &StartRequest,
-) -> Result<(), StartError> {
-    let instructions = &agent.current.spec.instructions;
-    if !template::uses_variables(instructions) {
-        return Ok(());
-    }
-    let variables = &request.options.variables;
-    let rendered = template::instructions(instructions, who, now(), variables);
-    rendered.map(drop).map_err(|error| {
-        let missing = template::missing(instructions, variables);
-        match error.kind() {
-            ErrorKind::UndefinedError if !missing.is_empty() => {
-                StartError::MissingVariables(missing.join(", "))
-            }
-            kind => StartError::Variables(kind.to_string()),
-        }
-    })
 }
 
 fn refused(error: StoreError, request: &StartRequest) -> StartError {

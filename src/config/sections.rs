@@ -33,6 +33,7 @@ sections! {
         documents: DocumentSettings,
         limits: LimitSettings,
         tools: ToolSettings,
+        evaluation: EvaluationSettings,
         auth: AuthSettings,
         telemetry: TelemetrySettings,
     }
@@ -199,6 +200,22 @@ sections! {
         variables_values: usize,
         errors: usize,
         response_bytes: usize,
+    }
+
+    /// Work whose cost is decided by input.
+    EvaluationSettings {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<PathBuf>,
+        workers: usize,
+        workers_per_tenant: usize,
+        queue: usize,
+        queue_per_tenant: usize,
+        queue_bytes: usize,
+        queue_timeout_ms: u64,
+        job_timeout_ms: u64,
+        start_timeout_ms: u64,
+        memory_bytes: u64,
+        idle_s: u64,
     }
 
     /// Who may call.

@@ -4,6 +4,7 @@
 //! All of that happens before the first token. What has been told is never told again.
 
 mod begin;
+mod breakers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,8 @@ use tracing::{Instrument, field};
 use self::begin::begin;
 use super::error::Health;
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
-use crate::resilience::{Backoff, Breaker, Budget, Gate, Permit, Rotation};
+use crate::resilience::{Backoff, Budget, Gate, Rotation};
+use breakers::{Breakers, Pass};
 
 #[cfg(test)]
 mod tests;
@@ -95,7 +97,7 @@ pub(crate) struct Resilient {
 
 /// What is remembered of a model. Providers limit each of theirs on its own.
 struct Model {
-    breaker: Arc<Breaker>,
+    breakers: Breakers,
     keys: Rotation,
 }
 
@@ -197,8 +199,8 @@ impl Resilient {
     async fn attempt(&self, model: &Model, request: &ChatRequest) -> Result<PartStream, Failed> {
         // Asked before the queue as well, so that nobody stands there in vain.
         model
-            .breaker
-            .check()
+            .breakers
+            .check(&request.tenant)
             .map_err(|_| Failed::unsent(LlmError::CircuitOpen))?;
         model.key()?;
         let place = self.gate.enter().await.map_err(|error| {
@@ -206,7 +208,7 @@ impl Resilient {
             Failed::unsent(LlmError::Busy)
         })?;
         let key = model.key()?;
-        let mut permit = model.pass()?;
+        let mut permit = model.pass(&request.tenant)?;
         let provider = self
             .keys
             .get(key)
@@ -237,7 +239,7 @@ impl Resilient {
             models.retain(|_, model| !model.is_fresh());
         }
         let model = Arc::new(Model {
-            breaker: Breaker::new(self.breaker_failures, self.breaker_pause),
+            breakers: Breakers::new(self.breaker_failures, self.breaker_pause),
             keys: Rotation::new(self.keys.len()),
         });
         if models.len() < REMEMBERED_MODELS {
@@ -255,13 +257,13 @@ impl Model {
         })
     }
 
-    fn pass(&self) -> Result<Permit, Failed> {
-        let passed = self.breaker.pass();
+    fn pass(&self, tenant: &str) -> Result<Pass, Failed> {
+        let passed = self.breakers.pass(tenant);
         passed.map_err(|_| Failed::unsent(LlmError::CircuitOpen))
     }
 
     fn is_fresh(&self) -> bool {
-        self.breaker.is_fresh() && self.keys.is_fresh()
+        self.breakers.is_fresh() && self.keys.is_fresh()
     }
 }
 
@@ -270,7 +272,7 @@ fn is_limit(error: &LlmError) -> bool {
 }
 
 /// Tells the breaker what came of a call.
-fn settle(permit: Permit, error: &LlmError) {
+fn settle(permit: Pass, error: &LlmError) {
     match error.health() {
         Health::Well => permit.succeeded(),
         Health::Ill => permit.failed(),

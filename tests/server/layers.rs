@@ -6,11 +6,12 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
     ("guard", &[]),
+    ("evaluation", &["domain"]),
     ("watchdog", &[]),
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
@@ -18,14 +19,31 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("resilience", &["domain"]),
     ("llm", &["domain", "resilience"]),
     ("auth", &["domain"]),
-    ("tool", &["domain"]),
+    ("tool", &["domain", "evaluation"]),
     (
         "agent",
-        &["domain", "watchdog", "bus", "store", "llm", "tool"],
+        &[
+            "domain",
+            "evaluation",
+            "watchdog",
+            "bus",
+            "store",
+            "llm",
+            "tool",
+        ],
     ),
     (
         "graphql",
-        &["domain", "bus", "store", "llm", "auth", "tool", "agent"],
+        &[
+            "domain",
+            "evaluation",
+            "bus",
+            "store",
+            "llm",
+            "auth",
+            "tool",
+            "agent",
+        ],
     ),
     ("operation", &["domain", "guard", "tool", "graphql"]),
     (
@@ -41,6 +59,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "config",
             "telemetry",
             "guard",
+            "evaluation",
             "watchdog",
             "bus",
             "store",
@@ -58,6 +77,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
         &[
             "app",
             "config",
+            "evaluation",
             "graphql",
             "llm",
             "telemetry",

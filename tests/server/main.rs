@@ -38,6 +38,8 @@ mod deletion;
 mod disconnect;
 mod egress;
 mod enqueue;
+mod evaluation;
+mod evaluators;
 mod fallback;
 mod fences;
 mod file_urls;

@@ -72,13 +72,15 @@ impl Runner {
             }
             let interrupt = found.iter().find(|one| one.id == id && one.run_id == run);
             let interrupt = interrupt.ok_or(ResolveError::Unknown { at, interrupt: id })?;
-            checked.push((id, self.check_answer(at, interrupt, resolution)?));
+            let checked_one = self.check_answer(who, at, interrupt, resolution).await?;
+            checked.push((id, checked_one));
         }
         Ok(checked)
     }
 
-    fn check_answer(
+    async fn check_answer(
         &self,
+        who: &Principal,
         at: usize,
         interrupt: &Interrupt,
         resolution: Resolution,
@@ -98,7 +100,7 @@ impl Runner {
                 arguments: match arguments.filter(|edited| *edited != interrupt.arguments) {
                     // Of what is answered already only the answer itself is compared.
                     Some(edited) if interrupt.is_open() => {
-                        self.check_edited(at, interrupt, &edited)?;
+                        self.check_edited(who, at, interrupt, &edited).await?;
                         Some(edited)
                     }
                     edited => edited,
@@ -116,8 +118,9 @@ impl Runner {
         })
     }
 
-    fn check_edited(
+    async fn check_edited(
         &self,
+        who: &Principal,
         at: usize,
         interrupt: &Interrupt,
         edited: &serde_json::Value,
@@ -127,11 +130,11 @@ impl Runner {
             at,
             tool: interrupt.tool.clone(),
         })?;
-        tool.validate(edited)
-            .map_err(|error| ResolveError::Arguments {
-                at,
-                why: error.to_string(),
-            })
+        let validated = tool.validate(who, edited).await;
+        validated.map_err(|error| ResolveError::Arguments {
+            at,
+            why: error.to_string(),
+        })
     }
 
     /// Writes answers, tells of them, and goes on with the run after the last one.

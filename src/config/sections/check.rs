@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{KeySettings, Settings};
+use super::{EvaluationSettings, KeySettings, Settings};
 use crate::config::ConfigError;
 use crate::domain::principal::is_valid_name;
 use crate::guard::Trust;
@@ -29,6 +29,7 @@ impl Settings {
         self.check_sizes()?;
         self.check_care()?;
         self.tools.check()?;
+        self.evaluation.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
                 "http.address",
@@ -217,6 +218,30 @@ fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ConfigError> {
     match values.iter().find(|(_, value)| *value == 0) {
         Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
         None => Ok(()),
+    }
+}
+
+impl EvaluationSettings {
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("evaluation.workers", self.workers as u64),
+            (
+                "evaluation.workers_per_tenant",
+                self.workers_per_tenant as u64,
+            ),
+            ("evaluation.queue", self.queue as u64),
+            ("evaluation.queue_per_tenant", self.queue_per_tenant as u64),
+            ("evaluation.queue_bytes", self.queue_bytes as u64),
+            ("evaluation.queue_timeout_ms", self.queue_timeout_ms),
+            ("evaluation.job_timeout_ms", self.job_timeout_ms),
+            ("evaluation.start_timeout_ms", self.start_timeout_ms),
+            ("evaluation.memory_bytes", self.memory_bytes),
+            ("evaluation.idle_s", self.idle_s),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+            None => Ok(()),
+        }
     }
 }
 

@@ -42,7 +42,8 @@ pub enum RunErrorCode {
     TooManySteps,
     /// The run has cost as much as its agent allows, and is not done.
     CostLimit,
-    /// The model gave a tool wrong arguments again and again.
+    /// The model gave a tool wrong arguments again and again, or called tools in a way that no
+    /// server could carry out: too many at once, or with endless names or arguments.
     ToolArguments,
     /// The answer was not of the form that was asked for, however often the model was told.
     OutputInvalid,
