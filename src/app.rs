@@ -26,15 +26,18 @@ use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
 use crate::domain::{AgentSpec, Principal};
+use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, Server};
+use crate::http::{self, Connections, InFlight, Server};
+use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
-use crate::tool::{EgressClient, FileFetch, McpKeepers};
+use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
+use crate::watchdog::{Task, watched};
 
 pub use error::StartError;
 pub use keys::{KeyFiles, KeysError};
-use limits::{api_limits, run_limits};
+use limits::{api_limits, evaluator, run_limits};
 pub use models::ModelError;
 pub use reload::AgentFiles;
 use tools::operations::Documents;
@@ -82,7 +85,8 @@ impl App {
         settings: &Settings,
         around: impl FnOnce(SharedStore) -> SharedStore,
     ) -> Result<Self, StartError> {
-        let specs = read_agent_files(&settings.agents.folder)?;
+        let evaluator = evaluator(&settings.evaluation);
+        let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
         let authenticator = authenticator(&settings.auth);
         let sdl = graphql::sdl();
         let guard = Arc::new(guard::guard(&settings.limits, &sdl));
@@ -98,11 +102,9 @@ impl App {
             trusted: &persisted,
             sdl: &sdl,
         };
-        let tools = tools::build(&settings.tools, &store, &documents).await?;
-        let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
-        let registry = Arc::clone(&tools.registry);
-        let rules = Rules::new(models.clone(), registry, servers.collect(), &default_models);
-        let specs = read_checked(&settings.agents.folder, &rules)?;
+        let tools = tools::build(&settings.tools, &store, &documents, &evaluator).await?;
+        let rules = rules(settings, &models, &tools.registry, evaluator);
+        let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
         let default = &settings.agents.default;
         let catalog = Catalog::new(agents, default, &default_models, rules).ok_or_else(|| {
@@ -119,13 +121,12 @@ impl App {
             limits,
             file_fetch(&settings.limits, tools.files),
         );
-        let api_limits = api_limits(settings);
         let registry = Arc::clone(&tools.registry);
         let api = Api::new(
             Arc::clone(&store),
             Arc::clone(&runner),
             registry,
-            api_limits,
+            api_limits(settings),
         );
         let schema = graphql::build(api);
         tools::operations::validate(&tools.operations, &schema).await?;
@@ -141,6 +142,7 @@ impl App {
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
             streams: Arc::default(),
+            in_flight: Arc::new(InFlight::new(settings.http.in_flight_bytes)),
             ready: AtomicBool::new(false),
             stopping: CancellationToken::new(),
         });
@@ -208,8 +210,11 @@ impl App {
     /// time, the rest is left to the next server, streams end, pools close.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
-        let leases = tokio::spawn(Arc::clone(&self.runner).keep_leases(leases_stop.clone()));
         let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
+        let leases = tokio::spawn(watched(
+            Task::only("the lease keeper"),
+            Arc::clone(&self.runner).keep_leases(leases_stop.clone()),
+        ));
         let closing = CancellationToken::new();
         let router = http::router(Arc::clone(&self.server));
         let serving = http::serve(self.listener, router, self.connections, closing.clone());
@@ -281,9 +286,29 @@ fn keys_of(settings: &AuthSettings) -> impl Iterator<Item = Key> {
     })
 }
 
+/// What agents may be, with the models and tools that there are.
+fn rules(
+    settings: &Settings,
+    models: &Models,
+    tools: &Arc<ToolRegistry>,
+    evaluator: Evaluator,
+) -> Rules {
+    let servers = settings.tools.mcp.iter().map(|server| server.name.clone());
+    let default_models = models::default_models(&settings.models);
+    let tools = Arc::clone(tools);
+    Rules::new(
+        models.clone(),
+        tools,
+        servers.collect(),
+        &default_models,
+        evaluator,
+    )
+}
+
 /// Reads and checks the agent files as the server would at start.
-pub fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
-    Ok(read_agent_files(&settings.agents.folder)?)
+pub async fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
+    let evaluator = evaluator(&settings.evaluation);
+    Ok(read_agent_files(&settings.agents.folder, &evaluator).await?)
 }
 
 /// Copies the database to a file, also while a server writes to it. Returns the copy's size

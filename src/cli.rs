@@ -11,12 +11,18 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App, Ended, StartError};
 use crate::config::{Settings, Sources};
-use crate::{graphql, telemetry};
+use crate::store::SharedStore;
+use crate::watchdog::{EndSettings, Watchdog};
+use crate::{evaluation, graphql, telemetry};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
-/// 3 stopped with runs left to the next server, 130 stopped at once by a second signal.
+/// 3 stopped with runs left to the next server, 4 ended by force because it did not stop in its
+/// time, 130 stopped at once by a second signal.
 const RUNS_LEFT: u8 = 3;
 const AT_ONCE: u8 = 130;
+
+/// How long threads of the runtime get to end with the process.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// A GraphQL server for AI agents.
 #[derive(Debug, Parser)]
@@ -24,7 +30,7 @@ const AT_ONCE: u8 = 130;
     version,
     about,
     after_help = "Settings: talkgraph.example.toml has every key. \
-    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 130 stopped at once."
+    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 4 did not stop in its time, 130 stopped at once."
 )]
 pub struct Cli {
     /// The settings file [default: talkgraph.toml, if it is there]
@@ -56,6 +62,9 @@ enum Command {
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
+    /// Evaluate what a server asks for on the standard input: its workers
+    #[command(hide = true)]
+    Evaluate,
     /// Ask the server on this machine whether it is ready; for container health checks
     Health,
 }
@@ -67,6 +76,11 @@ enum AgentsCommand {
 }
 
 impl Cli {
+    /// Does what was asked if that needs no runtime.
+    pub fn run_alone(&self) -> Option<ExitCode> {
+        matches!(self.command, Some(Command::Evaluate)).then(evaluation::serve)
+    }
+
     /// Does what was asked.
     pub async fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         if let Some(Command::Schema) = self.command {
@@ -76,7 +90,7 @@ impl Cli {
         let sources = Sources::of_process(self.config);
         let settings = Settings::load(&sources)?;
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => return serve(&settings, sources).await,
+            Command::Serve => return serve(&settings, sources, |store| store).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
                 telemetry::start(&settings.telemetry)?;
@@ -94,23 +108,46 @@ impl Cli {
                 say(&format!("{before} bytes before, {after} bytes after"))?;
             }
             Command::Agents(AgentsCommand::Check) => {
-                for spec in app::check_agents(&settings)? {
+                for spec in app::check_agents(&settings).await? {
                     say(&format!("{}: ok", spec.name))?;
                 }
             }
             Command::Health => return Ok(health(&settings).await),
-            Command::Schema => {}
+            Command::Schema | Command::Evaluate => {}
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn serve(
+/// Does some work on a runtime of its own. What still holds a thread of it afterwards, such as a
+/// model in the process, does not hold the process.
+///
+/// # Errors
+/// When there can be no runtime.
+pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK);
+    Ok(done)
+}
+
+/// Serves until a signal comes, with something of the caller's around the store.
+///
+/// # Errors
+/// When the server cannot start.
+pub async fn serve(
     settings: &Settings,
     sources: Sources,
+    around: impl FnOnce(SharedStore) -> SharedStore,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
-    let app = App::start(settings).await?;
+    let http = &settings.http;
+    let ends = EndSettings {
+        stuck_after: Duration::from_millis(settings.telemetry.stuck_after_ms),
+        end_after: Duration::from_millis(http.drain_timeout_ms.saturating_add(http.stop_grace_ms)),
+    };
+    Watchdog::start(ends, tokio::runtime::Handle::current())?;
+    let app = App::start_around(settings, around).await?;
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

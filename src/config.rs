@@ -24,8 +24,8 @@ pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, Provider
 pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, ArgumentSetting, AuthSettings, DocumentSettings, EgressSettings,
-    EmbeddedSettings, HiddenSetting, HttpFetchSettings, HttpSettings, HttpToolSettings,
-    KeySettings, LimitSettings, LogFormat, McpServerSettings, ModelsSettings,
+    EmbeddedSettings, EvaluationSettings, HiddenSetting, HttpFetchSettings, HttpSettings,
+    HttpToolSettings, KeySettings, LimitSettings, LogFormat, McpServerSettings, ModelsSettings,
     OperationToolSettings, ResilienceSettings, RunSettings, SecretSetting, Settings, StoreSettings,
     TelemetrySettings, ToolSettings, UrlSetting,
 };

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use talkgraph::cli::Cli;
+use talkgraph::cli::{Cli, block_on};
 
 /// Requests and runs are made of small pieces that one task makes and another drops, which
 /// the system's allocator is slow at: it costs about a twentieth of a turn's processor time.
@@ -16,13 +16,13 @@ fn main() -> ExitCode {
     #[cfg(feature = "embedded-model")]
     talkgraph::llm::embedded::prefer_single_threaded_products();
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    match runtime.block_on(cli.run()) {
-        Ok(code) => code,
-        Err(error) => fail(error.as_ref()),
+    if let Some(code) = cli.run_alone() {
+        return code;
+    }
+    match block_on(cli.run()) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => fail(error.as_ref()),
+        Err(error) => fail(&error),
     }
 }
 

@@ -87,7 +87,11 @@ fn server() -> &'static (Runtime, Router) {
         let folder = tempfile::tempdir().expect("a folder").keep();
         let agents = concat!(env!("CARGO_MANIFEST_DIR"), "/../agents");
         let store = format!("sqlite://{}", folder.join("fuzz.db").display());
+        // This program is a fuzzer; its neighbour is a worker.
+        let this = std::env::current_exe().expect("this program");
+        let worker = this.with_file_name("evaluate").display().to_string();
         let environment = [
+            ("TALKGRAPH_EVALUATION__PROGRAM", &*worker),
             ("TALKGRAPH_HTTP__PORT", "0"),
             ("TALKGRAPH_STORE__URL", &store),
             ("TALKGRAPH_AGENTS__FOLDER", agents),

@@ -7,8 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use thiserror::Error;
 
 use crate::domain::{Agent, AgentId, AgentSpec};
+use crate::evaluation::{Evaluator, Whom};
 
-use super::rules::{MAX_SPEC_BYTES, Rules, check};
+use super::rules::{MAX_SPEC_BYTES, Rules, check, evaluate};
 use super::team;
 
 /// The most agent files in a folder.
@@ -154,19 +155,42 @@ fn agent_file(folder: &Path, name: &str) -> PathBuf {
 ///
 /// # Errors
 /// The first of them that is not.
-pub fn read_checked(folder: &Path, rules: &Rules) -> Result<Vec<AgentSpec>, AgentFileError> {
-    let specs = read_agent_files(folder)?;
+pub async fn read_checked(folder: &Path, rules: &Rules) -> Result<Vec<AgentSpec>, AgentFileError> {
+    let specs = read_agent_files(folder, rules.evaluator()).await?;
     for spec in &specs {
-        rules.check(spec).map_err(|error| AgentFileError::File {
-            file: agent_file(folder, &spec.name),
+        rules
+            .check_here(spec)
+            .map_err(|error| AgentFileError::File {
+                file: agent_file(folder, &spec.name),
+                why: error.to_string(),
+            })?;
+    }
+    Ok(specs)
+}
+
+/// Reads and checks every `*.toml` in a folder, sorted by file name.
+pub async fn read_agent_files(
+    folder: &Path,
+    evaluator: &Evaluator,
+) -> Result<Vec<AgentSpec>, AgentFileError> {
+    let (folder, folder_of) = (folder.to_owned(), folder);
+    // A thousand files take a while to read.
+    let read = tokio::task::spawn_blocking(move || read_files(&folder)).await;
+    let specs = read.map_err(|error| AgentFileError::Folder {
+        folder: folder_of.to_owned(),
+        why: error.to_string(),
+    })??;
+    for spec in &specs {
+        let evaluated = evaluate(evaluator, Whom::Server, spec).await;
+        evaluated.map_err(|error| AgentFileError::File {
+            file: agent_file(folder_of, &spec.name),
             why: error.to_string(),
         })?;
     }
     Ok(specs)
 }
 
-/// Reads and checks every `*.toml` in a folder, sorted by file name.
-pub fn read_agent_files(folder: &Path) -> Result<Vec<AgentSpec>, AgentFileError> {
+fn read_files(folder: &Path) -> Result<Vec<AgentSpec>, AgentFileError> {
     let wrong_folder = |why: String| AgentFileError::Folder {
         folder: folder.to_owned(),
         why,
@@ -241,21 +265,24 @@ fn in_one_line(text: &str, error: &toml::de::Error) -> String {
 mod tests {
     use super::*;
 
-    fn refusal(name: &str, text: &str) -> String {
+    async fn refusal(name: &str, text: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), text).unwrap();
-        read_agent_files(folder.path()).unwrap_err().to_string()
+        let read = read_agent_files(folder.path(), &Evaluator::in_process()).await;
+        read.unwrap_err().to_string()
     }
 
-    #[test]
-    fn the_shipped_agents_are_right() {
-        let specs = read_agent_files(Path::new("agents")).unwrap();
+    #[tokio::test]
+    async fn the_shipped_agents_are_right() {
+        let specs = read_agent_files(Path::new("agents"), &Evaluator::in_process())
+            .await
+            .unwrap();
         let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
         assert_eq!(names, ["research", "support"]);
     }
 
-    #[test]
-    fn a_wrong_file_is_refused_with_file_and_field() {
+    #[tokio::test]
+    async fn a_wrong_file_is_refused_with_file_and_field() {
         let good = "name = 'a'\ndescription = 'd'\ninstructions = 'i'\n";
         let cases = [
             ("b.toml", good.to_owned(), "b.toml: name"),
@@ -325,7 +352,7 @@ mod tests {
             ),
         ];
         for (name, text, expected) in cases {
-            let why = refusal(name, &text);
+            let why = refusal(name, &text).await;
             assert!(why.contains(expected), "{text}: {why}");
         }
     }

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{Agent, ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
+use crate::domain::{Agent, ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES, Principal};
+use crate::evaluation::json_bytes;
 use crate::tool::{RegisterError, ToolRegistry};
 
 use super::{StartError, team};
 
 /// Refuses what no model could be told, or what could not be told from the agent's own tools.
-pub(super) fn check(
+pub(super) async fn check(
     tools: &[ClientTool],
     agent: &Agent,
+    who: &Principal,
     registry: &ToolRegistry,
 ) -> Result<(), StartError> {
     if tools.len() > MAX_CLIENT_TOOLS {
@@ -33,7 +35,8 @@ pub(super) fn check(
     let mut names: HashSet<&str> = own.collect();
     for (at, tool) in tools.iter().enumerate() {
         let wrong = |part, why| StartError::ClientTool { at, part, why };
-        registry.client_tool(tool).map_err(|error| match error {
+        let checked = registry.client_tool(who, tool).await;
+        checked.map_err(|error| match error {
             RegisterError::Schema { error, .. } => wrong("parameters", error.to_string()),
             error => wrong("name", error.to_string()),
         })?;
@@ -50,5 +53,5 @@ pub(super) fn check(
 }
 
 fn size(tool: &ClientTool) -> usize {
-    tool.name.len() + tool.description.len() + tool.parameters.to_string().len()
+    tool.name.len() + tool.description.len() + json_bytes(&tool.parameters)
 }

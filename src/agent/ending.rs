@@ -61,7 +61,7 @@ impl Ending {
         let log = RunLog::new(
             Arc::clone(&runner.store),
             who.clone(),
-            runner.node,
+            (runner.node, run.fence),
             Arc::clone(&live),
             run.last_sequence,
             runner.limits.store_outage,
@@ -105,10 +105,13 @@ impl Ending {
         loop {
             match self.try_finish(&end, mend).await {
                 Ok(()) => return,
+                Err(StoreError::Fenced) => return self.fenced(),
                 Err(StoreError::Conflict) if mend => {
                     tracing::warn!(run = %self.run.id, "the run is no longer ours to end");
                     return;
                 }
+                // Why it is refused is found out before it is tried again.
+                Err(StoreError::Conflict) => {}
                 Err(error @ StoreError::Internal(_)) => {
                     tracing::error!(run = %self.run.id, %error, "the run's end was refused");
                     end = self.give_up_answer();
@@ -123,6 +126,12 @@ impl Ending {
                 () = self.runner.abandon.cancelled() => return,
             }
         }
+    }
+
+    /// Another server has the run. Nothing more is written or published here; those who follow
+    /// the run go on with what the other server writes.
+    pub(super) fn fenced(&self) {
+        tracing::warn!(run = %self.run.id, "another server has the run: it is given up here");
     }
 
     /// Writes what there is so far, for the server that goes on with the run.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::domain::{MessageId, RunId, SessionId};
+use crate::evaluation::Failure;
 use crate::store::StoreError;
 
 /// Why a run was not started. Nothing was stored.
@@ -63,6 +64,12 @@ pub enum StartError {
     /// The caller's: a variable is not what the agent's instructions need.
     #[error("the agent's instructions cannot be rendered with these variables: {0}")]
     Variables(String),
+    /// The caller's: the schema of the answer cannot be used.
+    #[error("{0}")]
+    OutputSchema(String),
+    /// Ours, for now: what the caller sent could not be looked at.
+    #[error("{0}")]
+    Unchecked(Failure),
     /// The caller's: one answer at a time.
     #[error("the session has an active run, {0}; wait for it or cancel it")]
     ActiveRun(RunId),

@@ -14,6 +14,7 @@ use crate::domain::{
 use crate::llm::LlmError;
 use crate::store::{StoreError, TurnRequest};
 use crate::tool::CallerHeaders;
+use crate::watchdog::{Task, watched};
 
 use super::ending::Ending;
 use super::follow::POLL;
@@ -96,6 +97,9 @@ impl From<LlmError> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Fenced) {
+            return Self::Lost;
+        }
         tracing::error!(%error, "the run cannot go on");
         Self::Failed(match error {
             StoreError::Unavailable(_) => outage(),
@@ -106,7 +110,9 @@ impl From<StoreError> for Stop {
 
 impl From<LogError> for Stop {
     fn from(error: LogError) -> Self {
-        tracing::error!(%error, "the run cannot go on");
+        if !matches!(error, LogError::Lost) {
+            tracing::error!(%error, "the run cannot go on");
+        }
         match error {
             LogError::Lost => Self::Lost,
             LogError::Outage(_) => Self::Failed(outage()),
@@ -159,8 +165,18 @@ impl Execution {
         Self { headers, ..self }
     }
 
+    /// Makes the run and ends it, in sight of the watchdog.
+    pub(super) fn watched(
+        self,
+        begin: Begin,
+        place: Option<Place>,
+    ) -> impl Future<Output = ()> + Send {
+        let task = Task::of("a run", &self.ending.run.id.to_string());
+        watched(task, self.run(begin, place))
+    }
+
     /// Makes the run and ends it, whatever happens.
-    pub(super) async fn run(mut self, begin: Begin, place: Option<Place>) {
+    async fn run(mut self, begin: Begin, place: Option<Place>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
         let span = tracing::info_span!("run", run = %id, agent = %self.agent.name);
         // Kept until the run is no longer live: nobody goes on with it or ends it before.
@@ -195,10 +211,7 @@ impl Execution {
                     RunEnd::Failed(error)
                 }
                 Err(Stop::Released) => return self.ending.checkpoint().await,
-                Err(Stop::Lost) => {
-                    tracing::warn!("another server has the run");
-                    return;
-                }
+                Err(Stop::Lost) => return self.ending.fenced(),
             };
             self.ending.finish(end).await;
         }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::bus::{LiveRun, Ready};
 use crate::domain::{EventBody, Principal, Run, RunEvent, RunId, RunStatus};
 
+use super::outage::patiently;
 use super::{FollowError, Runner, Started};
 
 /// How many events are read at once.
@@ -43,6 +44,23 @@ impl Runner {
         self.events(who, started.stored.run.id, started.live, 0)
     }
 
+    /// The next events in a log. A database that is away is waited for as long as a run waits
+    /// for it: its followers may come here from a run that this server has lost meanwhile.
+    async fn read_log(
+        &self,
+        who: &Principal,
+        run: RunId,
+        after: u64,
+        stopping: impl Future<Output = ()>,
+    ) -> Result<Vec<RunEvent>, FollowError> {
+        let read = || self.store.events(who, run, after, BATCH);
+        tokio::select! {
+            biased;
+            events = patiently(self.limits.store_outage, read) => Ok(events?),
+            () = stopping => Err(FollowError::Stopping { after: Some(after) }),
+        }
+    }
+
     /// The run, unless nothing can come after `after` any more.
     async fn unended(
         &self,
@@ -50,7 +68,8 @@ impl Runner {
         run: RunId,
         after: u64,
     ) -> Result<Option<Run>, FollowError> {
-        let found = self.store.runs_by_id(who, &[run]).await?.pop();
+        let read = || self.store.runs_by_id(who, std::slice::from_ref(&run));
+        let found = patiently(self.limits.store_outage, read).await?.pop();
         let stored = found.ok_or(FollowError::UnknownRun(run))?;
         let ended = stored.status.is_terminal() && stored.last_sequence <= after;
         Ok((!ended).then_some(stored))
@@ -122,8 +141,8 @@ impl Runner {
                         continue;
                     }
                     Some(Ready::InLog) | None => {
-                        let events = runner.store.events(&who, run, after, BATCH).await?;
-                        events.into_iter().map(Arc::new).collect()
+                        let read = runner.read_log(&who, run, after, &mut stopping).await;
+                        read?.into_iter().map(Arc::new).collect()
                     }
                 };
                 if batch.is_empty() {

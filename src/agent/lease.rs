@@ -1,26 +1,27 @@
 //! Leases: how a server says that it still makes its runs, and how the runs of one that
 //! died are taken up instead of blocking their sessions for ever.
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::time::{Timestamp, now};
-use crate::domain::{EventBody, Principal, Run, RunEvent};
-use crate::store::StoreError;
+use crate::domain::time::{now, span};
+use crate::domain::{EventBody, RunEvent};
+use crate::store::{StoreError, TakenRun};
 
+use super::clock::ClockWatch;
+use super::resume::is_cause;
 use super::{LOG_PAGE, Runner};
 
 /// How many expired runs are taken up at once.
 const ROUND: u32 = 100;
 
 /// Past every lease.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const FOREVER: TimeDelta = TimeDelta::days(100 * 365);
 
 /// How many logs are compacted in one round.
 const COMPACTED: u32 = 200;
@@ -32,28 +33,58 @@ const LAST_EVENTS: u64 = 8;
 const KEY_BATCH: u32 = 500;
 const KEY_BATCHES: u32 = 100;
 
+/// What becomes of a run whose server is gone, in the order in which they are dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// It is what the server has died of.
+    Fail,
+    /// It may be, and is made again with care.
+    Hold,
+    /// It cannot be: its server has left it to the next one, or was not making it.
+    GoOn,
+}
+
+fn fate(taken: &TakenRun, all: &[TakenRun]) -> Fate {
+    match taken.is_held {
+        true if is_cause(taken, all) => Fate::Fail,
+        true => Fate::Hold,
+        false => Fate::GoOn,
+    }
+}
+
 impl Runner {
     /// Renews this server's leases, takes up expired runs of others, answers expired interrupts,
     /// removes expired keys and compacts old logs, until `stop`.
     pub async fn keep_leases(self: Arc<Self>, stop: CancellationToken) {
+        tokio::join!(self.tend_leases(&stop), self.resume_held(&stop));
+    }
+
+    async fn tend_leases(self: &Arc<Self>, stop: &CancellationToken) {
         // Three tries before anybody could think that this server is dead.
         let mut ticks = tokio::time::interval(self.limits.lease / 3);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Nobody else can be making them: no lease has to be waited for.
-        let mut expired_at = self.store.was_alone().then(|| now() + FOREVER);
-        let mut left = Vec::new();
+        let mut expired_at = self.store.was_alone().then_some(FOREVER);
+        let (mut left, mut clock) = (Vec::new(), ClockWatch::default());
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            if let Err(error) = self.renew().await {
+            if let Err(error) = self.renew(left.is_empty()).await {
                 tracing::error!(%error, "leases were not renewed");
             }
-            let at = expired_at.unwrap_or_else(now);
+            if let Err(error) = self.watch_clock(&mut clock).await {
+                tracing::debug!(%error, "the database's clock was not read");
+            }
+            let at = expired_at.unwrap_or_default();
             match self.take_up_expired(at, &mut left).await {
                 Ok(()) => expired_at = None,
-                Err(error) => tracing::error!(%error, "expired runs were not taken up"),
+                Err(error) => {
+                    // They may be this node's all the same.
+                    self.has_orphans.store(true, Ordering::Release);
+                    tracing::error!(%error, "expired runs were not taken up");
+                }
             }
             if let Err(error) = self.take_up_orphans().await {
                 tracing::error!(%error, "runs that nobody makes were not taken up");
@@ -70,58 +101,87 @@ impl Runner {
         }
     }
 
-    async fn renew(&self) -> Result<(), StoreError> {
-        if self.bus.is_empty() {
+    async fn renew(&self, is_idle: bool) -> Result<(), StoreError> {
+        if is_idle && self.bus.is_empty() && self.held.len() == 0 {
             return Ok(());
         }
-        let until = now() + self.limits.lease;
-        self.store.renew_leases(self.node, until).await
+        let lease = span(self.limits.lease);
+        self.store.renew_leases(self.node, lease).await
     }
 
     /// Takes up the runs whose server is gone, and those of earlier tries that are `left`:
     /// they are this node's, which keeps their leases alive, so nobody else will.
     async fn take_up_expired(
         self: &Arc<Self>,
-        at: Timestamp,
-        left: &mut Vec<(Principal, Run)>,
+        at: TimeDelta,
+        left: &mut Vec<(Fate, TakenRun)>,
     ) -> Result<(), StoreError> {
         if self.draining.load(Ordering::Acquire) {
             return Ok(());
         }
-        let mut tried = HashSet::new();
         let mut next = std::mem::take(left);
-        loop {
-            for (who, run) in next.drain(..) {
-                tried.insert(run.id);
-                if let Err(error) = self.take_up(who.clone(), run.clone()).await {
-                    tracing::error!(run = %run.id, %error, "a run was not taken up");
-                    left.push((who, run));
-                }
+        let taken = self.take_all_expired(at).await;
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                *left = next;
+                return Err(error);
             }
-            let until = now() + self.limits.lease;
-            next = self
-                .store
-                .take_expired_runs(self.node, at, until, ROUND)
-                .await?;
-            // Where no lease is waited for, those that have one by now come again.
-            next.retain(|(_, run)| !tried.contains(&run.id));
-            if next.is_empty() {
-                return Ok(());
+        };
+        next.extend(taken);
+        // What servers have died of is dealt with before anything else is made.
+        next.sort_by_key(|(fate, _)| *fate);
+        for (fate, taken) in next {
+            let id = taken.run.id;
+            let (who, run) = (taken.who.clone(), taken.run.clone());
+            let done = match fate {
+                Fate::Fail => self.fail_crashed(who, run).await,
+                Fate::Hold => {
+                    self.held.add(taken);
+                    continue;
+                }
+                Fate::GoOn => self.take_over(who, run).await,
+            };
+            if let Err(error) = done {
+                tracing::error!(run = %id, %error, "a run was not taken up");
+                left.push((fate, taken));
             }
         }
+        Ok(())
+    }
+
+    /// All expired runs, with what becomes of each. They are compared with each other, so none
+    /// is dealt with before the last is there.
+    async fn take_all_expired(&self, at: TimeDelta) -> Result<Vec<(Fate, TakenRun)>, StoreError> {
+        let (mut all, lease) = (Vec::new(), span(self.limits.lease));
+        loop {
+            let taken = self.store.take_expired_runs(self.node, at, lease, ROUND);
+            let taken = taken.await?;
+            let is_full = taken.len() == ROUND as usize;
+            all.extend(taken);
+            if !is_full {
+                break;
+            }
+        }
+        let fates: Vec<_> = all.iter().map(|taken| fate(taken, &all)).collect();
+        Ok(fates.into_iter().zip(all).collect())
     }
 
     /// Takes up runs of this node that nobody makes, where there may be any: they have had
-    /// their last answer while the database was away.
+    /// their last answer, or have come to this node, while the database was away.
     async fn take_up_orphans(self: &Arc<Self>) -> Result<(), StoreError> {
         if self.draining.load(Ordering::Acquire) || !self.has_orphans.swap(false, Ordering::AcqRel)
         {
             return Ok(());
         }
-        let most = u32::try_from(self.limits.active + self.limits.queued).unwrap_or(u32::MAX);
+        let most = self.limits.active + self.limits.queued + self.held.len();
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
         let taken = async {
-            for (who, run) in self.store.runs_of_node(self.node, most).await? {
-                self.take_up(who, run).await?;
+            for taken in self.store.runs_of_node(self.node, most).await? {
+                match taken.is_held {
+                    true => self.held.add(taken),
+                    false => self.take_up(taken.who, taken.run).await?,
+                }
             }
             Ok(())
         };
@@ -136,9 +196,8 @@ impl Runner {
 
     /// Removes expired keys in small batches, so that no start has to wait for long.
     async fn forget_keys(&self) -> Result<(), StoreError> {
-        let at = now();
         for _ in 0..KEY_BATCHES {
-            if self.store.forget_keys(at, KEY_BATCH).await? < u64::from(KEY_BATCH) {
+            if self.store.forget_keys(TimeDelta::zero(), KEY_BATCH).await? < u64::from(KEY_BATCH) {
                 break;
             }
         }
@@ -153,7 +212,7 @@ impl Runner {
         let at = now();
         let old = self
             .store
-            .runs_to_compact(at - retention, COMPACTED)
+            .runs_to_compact(-span(retention), COMPACTED)
             .await?;
         let has_any = !old.is_empty();
         for (who, run) in old {

@@ -50,6 +50,8 @@ pub(super) struct RunLog {
     store: SharedStore,
     who: Principal,
     node: NodeId,
+    /// The number under which this node has the run.
+    fence: i64,
     live: Arc<LiveRun>,
     next: u64,
     /// What was queued last, until it is known to be committed.
@@ -93,7 +95,7 @@ impl RunLog {
     pub(super) fn new(
         store: SharedStore,
         who: Principal,
-        node: NodeId,
+        (node, fence): (NodeId, i64),
         live: Arc<LiveRun>,
         last: u64,
         patience: Duration,
@@ -103,6 +105,7 @@ impl RunLog {
             store,
             who,
             node,
+            fence,
             live,
             next: last + 1,
             unsettled: Vec::new(),
@@ -158,6 +161,16 @@ impl RunLog {
         self.failed.notified().await;
     }
 
+    /// Waits until the log takes no more.
+    pub(super) async fn refused(&mut self) -> LogError {
+        loop {
+            self.failed().await;
+            if let Err(error) = self.settle().await {
+                return error;
+            }
+        }
+    }
+
     /// Queues events; once committed they go to the subscribers, in order, without the run
     /// having to wait for it. Waits only for what was queued before, and for a database that
     /// is away.
@@ -192,7 +205,7 @@ impl RunLog {
                 Ok(()) => {}
                 // The first time another write of this run may just have come through.
                 Err(StoreError::Conflict) if refused == 0 => refused += 1,
-                Err(StoreError::Conflict) => return Err(LogError::Lost),
+                Err(StoreError::Conflict | StoreError::Fenced) => return Err(LogError::Lost),
                 Err(StoreError::Unavailable(why)) if Instant::now() >= deadline => {
                     return Err(LogError::Outage(why));
                 }
@@ -236,7 +249,10 @@ impl RunLog {
             match &outcome {
                 Ok(()) => live.publish(&committed),
                 Err(error) => {
-                    tracing::warn!(run = %live.id(), %error, "events were not written");
+                    // A run that is another node's by now says so itself, once.
+                    if !matches!(error, StoreError::Conflict) {
+                        tracing::warn!(run = %live.id(), %error, "events were not written");
+                    }
                     broken.store(true, Ordering::Release);
                     failed.notify_one();
                 }
@@ -254,6 +270,7 @@ impl RunLog {
         let new = NewEvents {
             who: self.who.clone(),
             node: self.node,
+            fence: self.fence,
             events: self.unsettled.clone(),
             started_at,
             awaits,
@@ -269,6 +286,7 @@ impl RunLog {
 
     /// After a failed write: learns what is in the log after all (a commit may succeed
     /// though its answer is lost), tells the subscribers, and goes on numbering from there.
+    /// `Fenced` if another node has the run by now.
     async fn resync(&mut self) -> Result<(), StoreError> {
         loop {
             let last = self.live.last_sequence();
@@ -276,6 +294,11 @@ impl RunLog {
                 .store
                 .events(&self.who, self.live.id(), last, 1_000)
                 .await?;
+            // Asked after it was read: what another node has written is not this run's own.
+            let (node, fence) = (self.node, self.fence);
+            if !self.store.has_run(self.live.id(), node, fence).await? {
+                return Err(StoreError::Fenced);
+            }
             if missed.is_empty() {
                 self.unsettled.retain(|event| event.sequence > last);
                 self.next = last + 1 + self.unsettled.len() as u64;

@@ -1,9 +1,11 @@
 //! Agents at work: starting runs, making them, following and stopping them.
 
 mod answer;
+mod asked;
 mod branch;
 mod catalog;
 mod client_tools;
+mod clock;
 mod context;
 mod disconnect;
 mod ending;
@@ -21,6 +23,7 @@ mod once;
 mod outage;
 mod prompt;
 mod recover;
+mod resume;
 mod room;
 mod rules;
 mod session;
@@ -32,16 +35,15 @@ mod structured;
 mod summary;
 mod sweep;
 mod team;
-mod template;
 mod tools;
 mod transcript;
 mod turns;
+mod variables;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::DateTime;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,16 +60,18 @@ pub use session::SessionPlace;
 pub use start::{StartRequest, Started};
 pub use stop::Stopped;
 pub use structured::check_output_schema;
-pub(crate) use template::variables_of;
 pub use transcript::Transcript;
 
 use crate::bus::{Bus, LiveRun};
 use crate::domain::{NodeId, OnRestart, Principal, RunEvent, RunId, SessionId};
+use crate::evaluation::Evaluator;
 use crate::llm::Models;
 use crate::store::{SharedStore, StoreError};
 use crate::tool::{FileFetch, ToolRegistry};
 
+use resume::Held;
 use turns::Turns;
+use variables::VariableNames;
 
 /// How long stopped runs get to write their ends.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -125,6 +129,11 @@ pub struct RunLimits {
     pub on_restart: OnRestart,
     /// How often the steps of one run are made again.
     pub restarts: u32,
+    /// How many of the runs that a dead server was making are made again at once, until they
+    /// have outlived their probation.
+    pub resumed_at_once: usize,
+    /// How long a run that is made again must live to be no longer suspected.
+    pub probation: Duration,
     /// How many runs may wait for others of their session.
     pub session_queue: u32,
     /// How long the log of an ended run stays whole; for ever when absent.
@@ -147,10 +156,12 @@ pub struct Runner {
     pub(crate) bus: Arc<Bus>,
     pub(crate) models: Models,
     pub(crate) tools: Arc<ToolRegistry>,
+    pub(crate) evaluator: Evaluator,
     pub(crate) catalog: Catalog,
     pub(crate) limits: RunLimits,
     /// Fetches what clients send by its URL; none where that is not wanted.
     files: Option<FileFetch>,
+    variables: VariableNames,
     pub(crate) node: NodeId,
     places: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -165,6 +176,8 @@ pub struct Runner {
     has_orphans: AtomicBool,
     /// A session was deleted, and its content can be removed.
     deletions: Notify,
+    /// Runs of dead servers that wait to be made again.
+    held: Held,
     tasks: TaskTracker,
     draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
@@ -189,17 +202,20 @@ impl Runner {
             bus,
             models,
             tools,
+            evaluator: catalog.rules().evaluator().clone(),
             catalog,
             node: NodeId::new(),
             places: Arc::new(Semaphore::new(limits.active)),
             queue: Arc::new(Semaphore::new(limits.queued)),
             limits,
             files,
+            variables: VariableNames::default(),
             keys: Turns::new(),
             rooms: Turns::new(),
             awaiting: Turns::new(),
             has_orphans: AtomicBool::new(false),
             deletions: Notify::new(),
+            held: Held::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: CancellationToken::new(),
@@ -232,22 +248,22 @@ impl Runner {
         self.tasks.close();
         let ended = tokio::time::timeout(patience, self.tasks.wait());
         let left = match ended.await {
-            Ok(()) => 0,
-            Err(_) => self.release().await,
+            Ok(()) if self.held.len() == 0 => 0,
+            Ok(()) | Err(_) => self.release().await,
         };
         self.stopping.cancel();
         left
     }
 
     async fn release(&self) -> usize {
-        let left = self.bus.len();
+        let left = self.bus.len() + self.held.len();
         self.bus.each(|live| live.release_token().cancel());
         let written = tokio::time::timeout(LAST_WRITES, self.tasks.wait());
         if written.await.is_err() {
             self.abandon.cancel();
             self.tasks.wait().await;
         }
-        let given = self.store.renew_leases(self.node, DateTime::UNIX_EPOCH);
+        let given = self.store.give_back_runs(self.node);
         if let Err(error) = given.await {
             tracing::warn!(%error, "the runs that are left stay with this server until their leases expire");
         }

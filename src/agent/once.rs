@@ -1,14 +1,15 @@
 //! Starts that are sent again: an idempotency key stands for one run.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::bus::RunOutcome;
-use crate::domain::time::Timestamp;
-use crate::domain::time::now;
+use crate::domain::time::span;
 use crate::domain::{File, InterruptId, Principal, Resolution, RunId, RunStatus};
 use crate::store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
 
@@ -19,12 +20,12 @@ use super::{ResolveError, Runner, SentFile, StartError, StartRequest, Started};
 const CHILD_KEY_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl StartRequest {
-    /// The request's key, as it is stored when the run starts `at`.
-    pub(super) fn new_key(&self, at: Timestamp, lifetime: Duration) -> Option<NewKey> {
+    /// The request's key, as it is stored when the run starts.
+    pub(super) fn new_key(&self, lifetime: Duration) -> Option<NewKey> {
         Some(NewKey {
             key: self.key.clone()?,
             fingerprint: self.fingerprint(),
-            expires_at: at + self.parent.map_or(lifetime, |_| CHILD_KEY_TTL),
+            lifetime: span(self.parent.map_or(lifetime, |_| CHILD_KEY_TTL)),
         })
     }
 
@@ -75,14 +76,13 @@ impl Runner {
         run: RunId,
         key: String,
     ) -> Result<(), StoreError> {
-        let at = now();
         let canonical = json!(["cancelRun", run.to_string()]);
         let key = NewKey {
             key,
             fingerprint: Sha256::digest(canonical.to_string()).into(),
-            expires_at: at + self.limits.idempotency_ttl,
+            lifetime: span(self.limits.idempotency_ttl),
         };
-        let kept = self.store.keep_key(who, &key, run, at).await?;
+        let kept = self.store.keep_key(who, &key, run).await?;
         match key.again(&kept) {
             StoreError::Repeated(_) => Ok(()),
             error => Err(error),
@@ -104,7 +104,7 @@ impl Runner {
         NewKey {
             key,
             fingerprint: Sha256::digest(canonical.to_string()).into(),
-            expires_at: now() + self.limits.idempotency_ttl,
+            lifetime: span(self.limits.idempotency_ttl),
         }
     }
 
@@ -114,7 +114,10 @@ impl Runner {
         who: &Principal,
         key: &NewKey,
     ) -> Result<(), ResolveError> {
-        let kept = self.store.kept_key(who, &key.key, now()).await?;
+        let kept = self
+            .store
+            .kept_key(who, &key.key, TimeDelta::zero())
+            .await?;
         match kept.map(|kept| key.again(&kept)) {
             None | Some(StoreError::Repeated(_)) => Ok(()),
             Some(_) => Err(ResolveError::KeyReused),
@@ -127,11 +130,10 @@ impl Runner {
         who: &Principal,
         request: &StartRequest,
     ) -> Result<Option<Started>, StartError> {
-        let at = now();
-        let Some(new) = request.new_key(at, self.limits.idempotency_ttl) else {
+        let Some(new) = request.new_key(self.limits.idempotency_ttl) else {
             return Ok(None);
         };
-        let kept = self.store.kept_key(who, &new.key, at).await;
+        let kept = self.store.kept_key(who, &new.key, TimeDelta::zero()).await;
         let Some(kept) = kept.map_err(StartError::Store)? else {
             return Ok(None);
         };
@@ -198,10 +200,10 @@ impl Runner {
             match (was_live, &live) {
                 // It has had its answers already.
                 (_, Some(_)) => {}
-                // This server has left it to the next one.
-                (true, None) => return Ok(None),
+                // This server stops, and has left it to the next one.
+                (true, None) if self.draining.load(Ordering::Acquire) => return Ok(None),
                 // Another process makes it.
-                (false, None) => tokio::time::sleep(POLL).await,
+                (_, None) => tokio::time::sleep(POLL).await,
             }
         }
     }

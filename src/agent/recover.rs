@@ -6,17 +6,53 @@ use std::time::Duration;
 use crate::domain::time::Timestamp;
 use crate::domain::{
     Agent, Cost, EventBody, FinishReason, Interrupt, Message, OnRestart, Principal, Run, RunEnd,
-    RunError, RunErrorCode, RunEvent, RunStatus, StepPurpose, Usage,
+    RunError, RunErrorCode, RunEvent, RunId, RunStatus, StepPurpose, Usage,
 };
 use crate::store::StoreError;
 
-use super::Runner;
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution};
 use super::team::Children;
+use super::{LAST_WRITES, Runner};
 
 impl Runner {
+    /// Takes up a run that has just come to this node. If it is live here all the same, it was
+    /// this node's before, and whatever still makes it under its earlier number ends first.
+    pub(super) async fn take_over(
+        self: &Arc<Self>,
+        who: Principal,
+        run: Run,
+    ) -> Result<(), StoreError> {
+        self.end_earlier(run.id).await?;
+        self.take_up(who, run).await
+    }
+
+    /// Fails a run that servers have died of, with what there is of its answer.
+    pub(super) async fn fail_crashed(
+        self: &Arc<Self>,
+        who: Principal,
+        run: Run,
+    ) -> Result<(), StoreError> {
+        let id = run.id;
+        self.end_earlier(id).await?;
+        let _turn = self.awaiting.take(id).await;
+        let mut reopened = self.reopen(who, run).await?;
+        tracing::error!(run = %id, "a run is failed that servers have died of");
+        reopened.ending.finish(RunEnd::Failed(crashed())).await;
+        self.bus.close(id);
+        Ok(())
+    }
+
+    async fn end_earlier(&self, run: RunId) -> Result<(), StoreError> {
+        let Some(earlier) = self.bus.get(run) else {
+            return Ok(());
+        };
+        earlier.release_token().cancel();
+        let ended = tokio::time::timeout(LAST_WRITES, earlier.finished()).await;
+        ended.map(drop).map_err(|_| StoreError::Conflict)
+    }
+
     /// Goes on with a run whose server is gone, or ends it, as the settings say. The run is
     /// this node's by now.
     pub(super) async fn take_up(
@@ -25,7 +61,6 @@ impl Runner {
         run: Run,
     ) -> Result<(), StoreError> {
         let _turn = self.awaiting.take(run.id).await;
-        // Ours and live only if this very process was too slow to renew its lease.
         if self.bus.get(run.id).is_some() {
             return Ok(());
         }
@@ -98,7 +133,7 @@ impl Runner {
         match agent {
             Some(agent) => {
                 let execution = Execution::new(Arc::new(agent), input, ending);
-                self.tasks.spawn(execution.run(begin, None));
+                self.tasks.spawn(execution.watched(begin, None));
             }
             None => {
                 let runner = Arc::clone(self);
@@ -135,6 +170,14 @@ impl Runner {
             agent.current = version;
             agent
         }))
+    }
+}
+
+fn crashed() -> RunError {
+    RunError {
+        code: RunErrorCode::Crashed,
+        message: "the server died each time that it made this run".to_owned(),
+        retryable: false,
     }
 }
 

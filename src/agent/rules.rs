@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::domain::AgentSpec;
 use crate::domain::agent::{AgentLimits, MAX_MODELS, ModelParameters, SUMMARY_TOKENS};
+use crate::domain::{AgentSpec, Principal};
+use crate::evaluation::{Evaluator, Failure, Whom};
 use crate::llm::Models;
-use crate::tool::{McpKeepers, ToolRegistry, is_valid_name};
+use crate::tool::{McpKeepers, SchemaError, ToolRegistry, is_valid_name};
 
-use super::structured::check_output_schema;
-use super::{team, template};
+use super::structured::{check_output_schema, compile_output_schema};
+use super::team;
 
 /// The largest configuration of an agent, in bytes: of its file, or of what the API was given.
 pub(super) const MAX_SPEC_BYTES: usize = 262_144;
@@ -32,6 +33,8 @@ pub struct SpecError {
     pub field: String,
     /// What is wrong with it.
     pub why: String,
+    /// The server could not look at it, and may later.
+    pub unchecked: Option<Failure>,
 }
 
 impl SpecError {
@@ -39,6 +42,14 @@ impl SpecError {
         Self {
             field: field.to_owned(),
             why: why.into(),
+            unchecked: None,
+        }
+    }
+
+    fn unchecked(field: &str, failure: Failure) -> Self {
+        Self {
+            unchecked: Some(failure.clone()),
+            ..Self::new(field, failure.to_string())
         }
     }
 }
@@ -49,6 +60,7 @@ pub struct Rules {
     tools: Arc<ToolRegistry>,
     mcp_servers: Vec<String>,
     default_models: Vec<String>,
+    evaluator: Evaluator,
 }
 
 impl Rules {
@@ -59,8 +71,10 @@ impl Rules {
         tools: Arc<ToolRegistry>,
         mcp_servers: Vec<String>,
         default_models: &[String],
+        evaluator: Evaluator,
     ) -> Self {
         Self {
+            evaluator,
             models,
             tools,
             mcp_servers,
@@ -72,8 +86,19 @@ impl Rules {
     ///
     /// # Errors
     /// The first field that is wrong.
-    pub fn check(&self, spec: &AgentSpec) -> Result<(), SpecError> {
+    pub async fn check(&self, who: &Principal, spec: &AgentSpec) -> Result<(), SpecError> {
         check(spec)?;
+        evaluate(&self.evaluator, who.into(), spec).await?;
+        self.check_here(spec)
+    }
+
+    /// What the rules are checked with.
+    pub(super) fn evaluator(&self) -> &Evaluator {
+        &self.evaluator
+    }
+
+    /// Refuses what no run could work with on this server.
+    pub(super) fn check_here(&self, spec: &AgentSpec) -> Result<(), SpecError> {
         self.check_models("model", &spec.models)?;
         self.check_prices(spec)?;
         self.check_summary(spec)?;
@@ -145,7 +170,27 @@ impl Rules {
     }
 }
 
-/// Refuses what no run could work with on any server.
+/// Refuses a schema or instructions that cannot be used or are too costly.
+pub(super) async fn evaluate(
+    evaluator: &Evaluator,
+    who: Whom<'_>,
+    spec: &AgentSpec,
+) -> Result<(), SpecError> {
+    if let Some(schema) = &spec.output_schema {
+        let compiled = compile_output_schema(evaluator, who, schema).await;
+        compiled.map_err(|error| match error {
+            SchemaError::Unchecked(failure) => SpecError::unchecked("output_schema", failure),
+            error => SpecError::new("output_schema", error.to_string()),
+        })?;
+    }
+    let checked = evaluator.check_instructions(who, &spec.instructions).await;
+    checked.map_err(|failure| match failure {
+        failure if failure.is_temporary() => SpecError::unchecked("instructions", failure),
+        failure => SpecError::new("instructions", failure.to_string()),
+    })
+}
+
+/// Refuses what no run could work with on any server, as far as that costs nothing to find.
 pub(super) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     check_texts(spec)?;
     check_models("model", &spec.models)?;
@@ -220,8 +265,10 @@ fn check_texts(spec: &AgentSpec) -> Result<(), SpecError> {
     if let Some(schema) = &spec.output_schema {
         check_output_schema(schema).map_err(|why| SpecError::new("output_schema", why))?;
     }
-    template::check_instructions(&spec.instructions)
-        .map_err(|error| SpecError::new("instructions", error))
+    match spec.instructions.trim().is_empty() {
+        true => Err(SpecError::new("instructions", "must not be empty")),
+        false => Ok(()),
+    }
 }
 
 fn check_parameters(parameters: &ModelParameters) -> Result<(), SpecError> {

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use minijinja::ErrorKind;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bus::LiveRun;
 use crate::domain::session::title_from;
-use crate::domain::time::now;
+use crate::domain::time::{now, span};
 use crate::domain::{
     Agent, ConcurrencyPolicy, Cost, File, MessageId, ParentRun, Part, Principal, Run, RunId,
     RunOptions, RunStatus, SessionId, Usage,
@@ -24,7 +23,7 @@ use super::execute::{Begin, Execution, first_events};
 use super::files::{self, WholeFiles};
 use super::log::numbered;
 use super::structured::check_tool_choice;
-use super::{Runner, SentFile, StartError, client_tools, room, template};
+use super::{Runner, SentFile, StartError, client_tools, room};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -196,9 +195,11 @@ impl Runner {
         request: &StartRequest,
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let (session, agent) = self.find_place(who, request).await?;
-        check_variables(who, &agent, request)?;
+        self.check_variables(who, &agent, request).await?;
         check_tool_choice(&agent, &request.options)?;
-        client_tools::check(&request.options.client_tools, &agent, &self.tools)?;
+        self.check_schema(who, request).await?;
+        let tools = &request.options.client_tools;
+        client_tools::check(tools, &agent, who, &self.tools).await?;
         Ok((session, agent))
     }
 
@@ -301,6 +302,7 @@ impl Runner {
             started_at: starts_now.then_some(at),
             finished_at: None,
             log_compacted_at: None,
+            fence: 0,
         };
         let events = if starts_now {
             numbered(run.id, 1, at, first_events(agent, &run.model))
@@ -317,8 +319,8 @@ impl Runner {
             title,
             events,
             node: self.node,
-            lease_expires_at: at + self.limits.lease,
-            key: request.new_key(at, self.limits.idempotency_ttl),
+            lease: span(self.limits.lease),
+            key: request.new_key(self.limits.idempotency_ttl),
             if_busy: match request.on_active {
                 ConcurrencyPolicy::Reject => IfBusy::Refuse,
                 ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback => IfBusy::GoFirst,
@@ -351,7 +353,7 @@ impl Runner {
         let task = Execution::new(agent, stored.message.clone(), ending).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != Begin::Enqueued);
-        self.tasks.spawn(task.run(begin, place));
+        self.tasks.spawn(task.watched(begin, place));
     }
 }
 
@@ -363,30 +365,6 @@ impl StartRequest {
             ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback
         )
     }
-}
-
-/// Refuses variables that the agent's instructions cannot be rendered with, before anything is
-/// stored.
-fn check_variables(
-    who: &Principal,
-    agent: &Agent,
-    request: &StartRequest,
-) -> Result<(), StartError> {
-    let instructions = &agent.current.spec.instructions;
-    if !template::uses_variables(instructions) {
-        return Ok(());
-    }
-    let variables = &request.options.variables;
-    let rendered = template::instructions(instructions, who, now(), variables);
-    rendered.map(drop).map_err(|error| {
-        let missing = template::missing(instructions, variables);
-        match error.kind() {
-            ErrorKind::UndefinedError if !missing.is_empty() => {
-                StartError::MissingVariables(missing.join(", "))
-            }
-            kind => StartError::Variables(kind.to_string()),
-        }
-    })
 }
 
 fn refused(error: StoreError, request: &StartRequest) -> StartError {

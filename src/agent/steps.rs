@@ -19,7 +19,7 @@ use super::prompt::Conversation;
 use super::spending::Spending;
 use super::team::{Team, Told};
 use super::tools::Toolbox;
-use super::{prompt, summary, template};
+use super::{prompt, summary};
 
 /// How many events are gathered at most for the next write, and results of tools at once.
 const READY_PARTS: usize = 256;
@@ -87,7 +87,7 @@ impl Execution {
                         false => Next::Conclude(step),
                     }
                 }
-                Next::Conclude(step) => match self.conclude(step)? {
+                Next::Conclude(step) => match self.conclude(step).await? {
                     Some(repair) => Next::Step(repair),
                     None => return Ok(()),
                 },
@@ -116,11 +116,11 @@ impl Execution {
         let files = self.files(&history).await?;
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let variables = &ending.run.options.variables;
+        let evaluator = &ending.runner.evaluator;
         let instructions =
-            template::instructions(&spec.instructions, &ending.who, now(), variables);
-        let instructions = instructions.map_err(|error| {
-            // Without its detail, which may have what the client has sent.
-            tracing::error!(kind = %error.kind(), "the instructions do not render");
+            evaluator.instructions(&ending.who, &spec.instructions, now(), variables);
+        let instructions = instructions.await.map_err(|error| {
+            tracing::error!(%error, "the instructions do not render");
             Stop::Failed(internal())
         })?;
         let team = Team::of(&ending.runner, &ending.who, spec, &ending.run).await?;
@@ -131,7 +131,8 @@ impl Execution {
             &ending.run,
             ending.live.cancel_token().clone(),
             self.headers.clone(),
-        );
+        )
+        .await;
         Ok(Prompt {
             version: self.agent.current.id,
             instructions: Arc::new(ChatMessage::system(instructions)),
@@ -145,7 +146,7 @@ impl Execution {
         })
     }
 
-    pub(super) fn shown(&self, prompt: &Prompt) -> Shown {
+    pub(super) async fn shown(&self, prompt: &Prompt) -> Shown {
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let told = prompt.summary.as_ref().map(summary::told).map(Arc::new);
         let mut messages = vec![Arc::clone(&prompt.instructions)];
@@ -153,9 +154,10 @@ impl Execution {
         let head = messages.len();
         messages.extend_from_slice(&prompt.conversation.messages);
         let said = prompt::spoken(ending.answer.parts()).into_iter();
-        messages.extend(said.chain(self.repair_messages()).map(Arc::new));
+        messages.extend(said.chain(self.repair_messages().await).map(Arc::new));
         let most = self.limits().max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
+        request.tenant = Arc::clone(&ending.who.tenant);
         request.tools = Arc::clone(&prompt.tools);
         request.tool_choice = self.tool_choice();
         request.output_schema = self.output_schema();
@@ -167,7 +169,7 @@ impl Execution {
     }
 
     async fn make_step(&mut self, step: u32, prompt: &Prompt) -> Result<(), Stop> {
-        let shown = self.shown(prompt);
+        let shown = self.shown(prompt).await;
         let span = tracing::info_span!("step", step, model = self.ending.run.model);
         let timeout = self.limits().step_timeout;
         let made = tokio::time::timeout(timeout, self.step(step, shown).instrument(span));
@@ -188,7 +190,12 @@ impl Execution {
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
         let fitted = Fitted::new(Arc::clone(&runner), shown);
-        let answering = runner.models.stream(models, &fitted).await?;
+        let answering = tokio::select! {
+            biased;
+            answering = runner.models.stream(models, &fitted) => answering?,
+            // Who has the run no longer asks no model.
+            lost = self.ending.log.refused() => return Err(lost.into()),
+        };
         let price = runner.models.price(&answering.model);
         taking.spending.at(price.copied());
         self.ending.run.model = answering.model;
@@ -273,7 +280,7 @@ impl Execution {
     /// run waits then. Hand-offs come last, when everything else has its result.
     async fn call_tools(&mut self, prompt: &Prompt, in_doubt: bool) -> Result<u32, Stop> {
         let toolbox = &prompt.toolbox;
-        let sorted = self.ending.sort_calls(toolbox);
+        let sorted = self.ending.sort_calls(toolbox).await;
         let mut calls = sorted.make;
         let handoffs = prompt.team.take_hand_offs(&mut calls);
         let questions = prompt.team.take_questions(&mut calls);

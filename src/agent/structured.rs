@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::domain::{
     Agent, FinishReason, RunError, RunErrorCode, RunOptions, StepPurpose, ToolChoice,
 };
+use crate::evaluation::{Evaluator, Whom};
 use crate::llm::{ChatMessage, OutputSchema};
-use crate::tool::AnswerSchema;
+use crate::tool::{AnswerProblem, AnswerSchema, SchemaError};
 
 use super::StartError;
 use super::execute::{Execution, Stop, internal};
@@ -15,7 +16,7 @@ use super::team;
 /// What vendors call the form; they want a name.
 const SCHEMA_NAME: &str = "answer";
 
-/// Whether a schema can be asked for.
+/// Checks what costs nothing to check of an answer's schema.
 ///
 /// # Errors
 /// With what is wrong with it.
@@ -28,9 +29,16 @@ pub fn check_output_schema(schema: &Value) -> Result<(), String> {
     if schema.to_string().contains("\\u0000") {
         return Err("the JSON Schema must not contain U+0000".to_owned());
     }
-    AnswerSchema::new(schema)
-        .map(drop)
-        .map_err(|error| error.to_string())
+    Ok(())
+}
+
+/// Compiles the schema of an answer, which was checked by [`check_output_schema`].
+pub(super) async fn compile_output_schema(
+    evaluator: &Evaluator,
+    who: Whom<'_>,
+    schema: &Value,
+) -> Result<(), SchemaError> {
+    AnswerSchema::new(evaluator, who, schema).await.map(drop)
 }
 
 /// Whether the agent has what is to be called.
@@ -79,7 +87,7 @@ impl Execution {
 
     /// Reads the data out of the answer that `step` has made. Some other step when the model
     /// shall make it anew.
-    pub(super) fn conclude(&mut self, step: u32) -> Result<Option<u32>, Stop> {
+    pub(super) async fn conclude(&mut self, step: u32) -> Result<Option<u32>, Stop> {
         let Some(schema) = self.schema() else {
             return Ok(None);
         };
@@ -88,11 +96,13 @@ impl Execution {
         if ending.answer.has_data() {
             return Ok(None);
         }
-        let schema = AnswerSchema::new(schema).map_err(|error| {
+        let (evaluator, who) = (&ending.runner.evaluator, &ending.who);
+        let schema = AnswerSchema::new(evaluator, who.into(), schema).await;
+        let schema = schema.map_err(|error| {
             tracing::error!(%error, "the answer's schema was right when the run began");
             Stop::Failed(internal())
         })?;
-        let problem = match schema.read(&ending.answer.step_text()) {
+        let problem = match schema.read(who, &ending.answer.step_text()).await {
             Ok(data) => {
                 let added = self.ending.answer.add_data(data.to_string());
                 self.ending.pending.push(added);
@@ -103,11 +113,19 @@ impl Execution {
         tracing::debug!(step, %problem, "the answer is not of the form that was asked for");
         // What a provider withholds it would withhold again.
         let is_withheld = ending.finish_reason == Some(FinishReason::ContentFilter);
-        if is_withheld || ending.answer.repairs() >= ending.runner.limits.output_repairs {
+        // What is too costly would be so again, and what is not possible now soon is not either.
+        let is_unchecked = matches!(problem, AnswerProblem::Unchecked(_));
+        if is_unchecked
+            || is_withheld
+            || ending.answer.repairs() >= ending.runner.limits.output_repairs
+        {
             return Err(Stop::Failed(RunError {
                 code: RunErrorCode::OutputInvalid,
                 message: problem.to_string(),
-                retryable: true,
+                retryable: match &problem {
+                    AnswerProblem::Unchecked(failure) => failure.is_temporary(),
+                    _ => true,
+                },
             }));
         }
         self.check_cost()?;
@@ -116,13 +134,15 @@ impl Execution {
 
     /// What a model is told whose answer was not of the wanted form: what it said, and what
     /// is wrong with that.
-    pub(super) fn repair_messages(&self) -> Vec<ChatMessage> {
+    pub(super) async fn repair_messages(&self) -> Vec<ChatMessage> {
         let Some((rejected, schema)) = self.ending.answer.rejected().zip(self.schema()) else {
             return Vec::new();
         };
-        let problem = AnswerSchema::new(schema)
-            .ok()
-            .and_then(|schema| schema.read(rejected).err());
+        let (evaluator, who) = (&self.ending.runner.evaluator, &self.ending.who);
+        let problem = match AnswerSchema::new(evaluator, who.into(), schema).await {
+            Ok(schema) => schema.read(who, rejected).await.err(),
+            Err(_) => None,
+        };
         let problem = problem.map_or_else(String::new, |problem| format!(": {problem}"));
         let told = format!(
             "This answer cannot be used{problem}. Answer once more, with nothing but the whole \

@@ -46,7 +46,7 @@ pub(super) struct Toolbox {
 
 impl Toolbox {
     /// The tools with these names, as far as the server has them now, and the client's own.
-    pub(super) fn new(
+    pub(super) async fn new(
         registry: &ToolRegistry,
         names: &[String],
         who: Principal,
@@ -54,17 +54,17 @@ impl Toolbox {
         cancel: tokio_util::sync::CancellationToken,
         headers: CallerHeaders,
     ) -> Self {
-        // They were checked when the run started.
-        let client = |tool| registry.client_tool(tool).ok().map(Arc::new);
+        let mut clients = Vec::new();
+        // An agent that a run was handed to may have one of the same name.
+        let own = run.options.client_tools.iter();
+        for tool in own.filter(|tool| !names.contains(&tool.name)) {
+            // They were checked when the run started.
+            if let Ok(tool) = registry.client_tool(&who, tool).await {
+                clients.push(Arc::new(tool));
+            }
+        }
         Self {
-            clients: run
-                .options
-                .client_tools
-                .iter()
-                // An agent that a run was handed to may have one of the same name.
-                .filter(|tool| !names.contains(&tool.name))
-                .filter_map(client)
-                .collect(),
+            clients,
             tools: names.iter().filter_map(|name| registry.get(name)).collect(),
             who,
             run: run.id,
@@ -93,10 +93,10 @@ impl Toolbox {
 
     /// Whom a call has to be asked about first, with its arguments. None for those that can be
     /// made, and for those that are wrong, which the model is told by making them.
-    pub(super) fn question(&self, call: &Call) -> Option<(InterruptKind, Value)> {
+    pub(super) async fn question(&self, call: &Call) -> Option<(InterruptKind, Value)> {
         let arguments: Value = serde_json::from_str(&call.arguments).ok()?;
         if let Some(tool) = self.client(&call.name) {
-            tool.validate(&arguments).ok()?;
+            tool.validate(&self.who, &arguments).await.ok()?;
             return Some((InterruptKind::ClientToolCall, arguments));
         }
         let tool = self.find(&call.name)?;
@@ -104,8 +104,8 @@ impl Toolbox {
             return None;
         }
         // A person is asked only about calls that could be made.
-        tool.validate(&arguments).ok()?;
-        let asks = tool.needs_approval(&arguments) && !call.is_approved;
+        tool.validate(&self.who, &arguments).await.ok()?;
+        let asks = !call.is_approved && tool.needs_approval(&self.who, &arguments).await;
         asks.then_some((InterruptKind::ToolApproval, arguments))
     }
 
@@ -161,15 +161,15 @@ impl Toolbox {
         let arguments = serde_json::from_str(&call.arguments)
             .map_err(|error| ToolError::NotJson(error.to_string()));
         if let Some(tool) = self.client(&call.name) {
-            tool.validate(&arguments?)?;
+            tool.validate(&self.who, &arguments?).await?;
             // Only the client makes it.
             return Err(ToolError::NotApproved);
         }
         let tool = self.find(&call.name);
         let tool = tool.ok_or_else(|| ToolError::Unknown(call.name.clone()))?;
         let arguments: Value = arguments?;
-        tool.validate(&arguments)?;
-        if tool.needs_approval(&arguments) && !call.is_approved {
+        tool.validate(&self.who, &arguments).await?;
+        if !call.is_approved && tool.needs_approval(&self.who, &arguments).await {
             return Err(ToolError::NotApproved);
         }
         let context = ToolContext {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::agent::RunLimits;
-use crate::config::{RunSettings, Settings, ms};
+use crate::config::{EvaluationSettings, RunSettings, Settings, ms};
+use crate::evaluation::{EvaluationLimits, Evaluator};
 use crate::graphql::ApiLimits;
 
 pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
@@ -29,6 +30,8 @@ pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimi
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,
         restarts: settings.restarts,
+        resumed_at_once: settings.resumed_at_once,
+        probation: ms(settings.probation_ms),
         session_queue: settings.session_queue,
         log_retention: Some(settings.log_retention_s)
             .filter(|seconds| *seconds > 0)
@@ -60,4 +63,21 @@ pub(super) fn api_limits(settings: &Settings) -> ApiLimits {
         chat_timeout: ms(http.request_timeout_ms).mul_f32(0.9),
         introspection: http.introspection,
     }
+}
+
+/// Without workers yet: they are started when they are needed.
+pub(super) fn evaluator(settings: &EvaluationSettings) -> Evaluator {
+    Evaluator::new(EvaluationLimits {
+        program: settings.program.clone(),
+        workers: settings.workers,
+        workers_per_tenant: settings.workers_per_tenant,
+        queue: settings.queue,
+        queue_per_tenant: settings.queue_per_tenant,
+        queue_bytes: settings.queue_bytes,
+        queue_timeout: ms(settings.queue_timeout_ms),
+        job_timeout: ms(settings.job_timeout_ms),
+        start_timeout: ms(settings.start_timeout_ms),
+        memory_bytes: settings.memory_bytes,
+        idle: Duration::from_secs(settings.idle_s),
+    })
 }

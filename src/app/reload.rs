@@ -37,7 +37,7 @@ impl AgentFiles {
     /// The first file that is wrong, or the database; then nothing has changed.
     pub async fn reload(&self) -> Result<(), ReloadError> {
         let catalog = self.runner.catalog();
-        let specs = read_checked(&self.folder, catalog.rules())?;
+        let specs = read_checked(&self.folder, catalog.rules()).await?;
         if !catalog.has_default(&specs) {
             return Err(ReloadError::NoDefault(self.folder.clone()));
         }

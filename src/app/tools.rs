@@ -14,6 +14,7 @@ use axum::http::HeaderName;
 use secrecy::SecretString;
 
 use crate::config::{ConfigError, SecretSetting, ToolSettings};
+use crate::evaluation::Evaluator;
 use crate::store::SharedStore;
 use crate::tool::{Approval, EgressClient, McpKeepers, Memories, RegistryLimits, ToolRegistry};
 
@@ -43,20 +44,27 @@ pub(super) async fn build(
     settings: &ToolSettings,
     store: &SharedStore,
     documents: &Documents<'_>,
+    evaluator: &Evaluator,
 ) -> Result<Tools, ConfigError> {
-    let registry = Arc::new(ToolRegistry::new(&RegistryLimits {
+    let limits = RegistryLimits {
         calls: settings.calls,
         argument_bytes: settings.argument_bytes,
-    }));
+    };
+    let registry = Arc::new(ToolRegistry::new(&limits, evaluator.clone()));
     let egress = Egress::new(&settings.egress)?;
-    let mut approvals = approvals(&settings.approval)?;
+    let mut approvals = approvals(&settings.approval, evaluator).await?;
     let memories: Arc<dyn Memories> = Arc::new(memory::Stored {
         store: Arc::clone(store),
         most: settings.memories,
     });
-    builtin::add(&registry, settings, &egress, &memories, &mut approvals)?;
-    http::add(&registry, settings, &egress, &mut approvals)?;
-    let operations = operations::add(&registry, settings, documents, &mut approvals)?;
+    let own = builtin::Parts {
+        egress: &egress,
+        memories: &memories,
+        evaluator,
+    };
+    builtin::add(&registry, settings, own, &mut approvals).await?;
+    http::add(&registry, settings, &egress, evaluator, &mut approvals).await?;
+    let operations = operations::add(&registry, settings, documents, &mut approvals).await?;
     let servers = mcp::specs(settings, &mut approvals)?;
     if let Some(name) = approvals.keys().next() {
         let why = format!("there is no tool {name:?}");
@@ -77,15 +85,19 @@ pub(super) async fn build(
     })
 }
 
-fn approvals(settings: &BTreeMap<String, String>) -> Result<Approvals, ConfigError> {
-    let parsed = settings.iter().map(|(name, text)| {
-        let approval = Approval::parse(text);
+async fn approvals(
+    settings: &BTreeMap<String, String>,
+    evaluator: &Evaluator,
+) -> Result<Approvals, ConfigError> {
+    let mut approvals = Approvals::new();
+    for (name, text) in settings {
+        let approval = Approval::parse(evaluator, text).await;
         let approval = approval.map_err(|error| {
             ConfigError::invalid("tools.approval", format!("of {name}: {error}"))
         })?;
-        Ok((name.clone(), approval))
-    });
-    parsed.collect()
+        approvals.insert(name.clone(), approval);
+    }
+    Ok(approvals)
 }
 
 /// The headers that any tool passes on.

@@ -33,6 +33,7 @@ sections! {
         documents: DocumentSettings,
         limits: LimitSettings,
         tools: ToolSettings,
+        evaluation: EvaluationSettings,
         auth: AuthSettings,
         telemetry: TelemetrySettings,
     }
@@ -44,6 +45,7 @@ sections! {
         connections: usize,
         head_timeout_ms: u64,
         head_bytes: u32,
+        in_flight_bytes: usize,
         body_limit_bytes: usize,
         body_timeout_ms: u64,
         query_timeout_ms: u64,
@@ -63,6 +65,7 @@ sections! {
         websocket_stall_timeout_ms: u64,
         stream_stall_timeout_ms: u64,
         drain_timeout_ms: u64,
+        stop_grace_ms: u64,
     }
 
     /// The database.
@@ -151,6 +154,8 @@ sections! {
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,
         restarts: u32,
+        resumed_at_once: usize,
+        probation_ms: u64,
         store_outage_s: u64,
         session_queue: u32,
         interrupt_expiry_s: u64,
@@ -195,6 +200,22 @@ sections! {
         response_bytes: usize,
     }
 
+    /// Work whose cost is decided by input.
+    EvaluationSettings {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<PathBuf>,
+        workers: usize,
+        workers_per_tenant: usize,
+        queue: usize,
+        queue_per_tenant: usize,
+        queue_bytes: usize,
+        queue_timeout_ms: u64,
+        job_timeout_ms: u64,
+        start_timeout_ms: u64,
+        memory_bytes: u64,
+        idle_s: u64,
+    }
+
     /// Who may call.
     AuthSettings {
         keys: Vec<KeySettings>,
@@ -219,6 +240,7 @@ sections! {
     TelemetrySettings {
         log: String,
         format: LogFormat,
+        stuck_after_ms: u64,
     }
 }
 

@@ -6,7 +6,13 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 /// A point in time, UTC, whole microseconds.
 pub type Timestamp = DateTime<Utc>;
 
-/// The current time, cut to whole microseconds.
+/// A duration as the store takes it; one out of all bounds is as long as possible.
+pub fn span(duration: std::time::Duration) -> TimeDelta {
+    let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4);
+    TimeDelta::microseconds(micros)
+}
+
+/// The current time by this machine's clock, cut to whole microseconds.
 pub fn now() -> Timestamp {
     let now = Utc::now();
     now.duration_trunc(TimeDelta::microseconds(1))

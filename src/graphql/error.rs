@@ -8,6 +8,7 @@ use thiserror::Error as ThisError;
 
 use crate::agent::{FollowError, StartError};
 use crate::domain::RunId;
+use crate::evaluation::Failure;
 use crate::store::{AgentRefusal, StoreError};
 
 /// `extensions.code` of an error.
@@ -57,6 +58,8 @@ pub(crate) enum Fault {
     Start(String),
     #[error("{0}")]
     Tool(String),
+    #[error("{0}")]
+    Evaluation(String),
     #[error("the schema has no {0} data")]
     Missing(&'static str),
 }
@@ -226,7 +229,9 @@ impl From<StoreError> for ApiError {
             StoreError::KeyReused => StartError::KeyReused.into(),
             StoreError::Agent(refusal) => refusal.into(),
             StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
-            StoreError::Conflict => Self::new(Code::Conflict, "changed by somebody else meanwhile"),
+            StoreError::Conflict | StoreError::Fenced => {
+                Self::new(Code::Conflict, "changed by somebody else meanwhile")
+            }
             StoreError::Unavailable(why) => Self::unavailable(Fault::Store(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
         }
@@ -262,6 +267,8 @@ impl From<StartError> for ApiError {
             StartError::ClientTool { at, part, .. } => {
                 Self::bad_input(&format!("input.clientTools.{at}.{part}"), message)
             }
+            StartError::OutputSchema(_) => Self::bad_input("input.outputSchema", message),
+            StartError::Unchecked(failure) => failure.into(),
             StartError::SessionQueueFull => {
                 Self::new(Code::Conflict, message).at("input.sessionId")
             }
@@ -273,6 +280,17 @@ impl From<StartError> for ApiError {
             StartError::Busy | StartError::Draining => Self::new(Code::Unavailable, message),
             StartError::Store(error) => error.into(),
             StartError::Lost(why) => Self::fault(Fault::Start(why)),
+        }
+    }
+}
+
+/// What is wrong with the input was said with its field before.
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unavailable(why) => Self::unavailable(Fault::Evaluation(why)),
+            Failure::Busy => Self::new(Code::Unavailable, failure.to_string()),
+            failure => Self::new(Code::LimitExceeded, failure.to_string()),
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
 use super::accept::MediaType;
+use super::in_flight::Full;
 use crate::auth::AuthError;
 use crate::guard::{GuardError, PersistedError};
 
@@ -43,6 +44,8 @@ pub(super) enum Refusal {
     #[error("{limit} of your event streams are open; close one first")]
     TooManyStreams { limit: usize },
     #[error(transparent)]
+    Full(#[from] Full),
+    #[error(transparent)]
     Document(#[from] GuardError),
     #[error(transparent)]
     Persisted(#[from] PersistedError),
@@ -76,7 +79,9 @@ impl Refusal {
             Self::TooManyStreams { .. } => (StatusCode::TOO_MANY_REQUESTS, "LIMIT_EXCEEDED"),
             Self::Document(error) => (StatusCode::BAD_REQUEST, error.code()),
             Self::Persisted(error) => (StatusCode::BAD_REQUEST, error.code()),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Unavailable(_) | Self::Full(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+            }
         }
     }
 
@@ -109,7 +114,9 @@ impl Refusal {
         extensions.set("code", self.status_and_code().1);
         match self {
             Self::Document(GuardError::Limit { most, .. }) => extensions.set("limit", *most),
-            Self::TooLarge { limit } | Self::TooManyStreams { limit } => {
+            Self::TooLarge { limit }
+            | Self::TooManyStreams { limit }
+            | Self::Full(Full { limit }) => {
                 extensions.set("limit", *limit);
             }
             Self::Document(GuardError::Parameter { field, .. }) => extensions.set("field", *field),
@@ -137,6 +144,7 @@ impl Refusal {
         let mut response = (status, content_type, body).into_response();
         let header: Option<(HeaderName, &'static str)> = match self {
             Self::MethodNotAllowed { allow } => Some((header::ALLOW, allow)),
+            Self::Full(_) => Some((header::RETRY_AFTER, "1")),
             Self::Unauthenticated(_) => Some((header::WWW_AUTHENTICATE, "Bearer")),
             _ => None,
         };

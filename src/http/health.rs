@@ -1,4 +1,4 @@
-//! Health: alive is being able to answer at all; ready is being able to serve.
+//! Health: alive is having no thread that is stuck; ready is being able to serve.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,12 +13,20 @@ use super::Server;
 use super::caller::Caller;
 use super::error::Refusal;
 use crate::domain::Scope;
+use crate::watchdog;
 
 /// How long the database may take to answer before the server counts as not ready.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) async fn live() -> Json<Value> {
-    Json(json!({ "status": "live" }))
+/// With one thread of several stuck it says so; with all of them stuck it does not answer at all.
+pub(super) async fn live() -> (StatusCode, Json<Value>) {
+    match watchdog::is_stuck() {
+        false => (StatusCode::OK, Json(json!({ "status": "live" }))),
+        true => {
+            let body = json!({ "status": "stuck" });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+        }
+    }
 }
 
 pub(super) async fn ready(

@@ -12,6 +12,7 @@ mod graphiql;
 mod health;
 mod host;
 mod http1;
+mod in_flight;
 mod io;
 mod multipart;
 mod open;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
 pub use host::Hosts;
+pub use in_flight::InFlight;
 pub use open::OpenStreams;
 pub use serve::{Connections, serve};
 
@@ -106,6 +108,8 @@ pub struct Server {
     pub models: Models,
     /// What is open.
     pub streams: Arc<OpenStreams>,
+    /// Bytes of requests in memory.
+    pub in_flight: Arc<InFlight>,
     /// The headers of callers that tools pass on.
     pub forward_headers: Vec<HeaderName>,
     /// Bounds.

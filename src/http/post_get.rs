@@ -28,7 +28,8 @@ pub(super) async fn post(
     let headers = parts.headers;
     let accepted = negotiate(&headers)?;
     csrf::check_post(&headers)?;
-    let body = body::read(body, &server.transport).await?;
+    let mut held = server.in_flight.hold(Arc::clone(&who.principal.tenant));
+    let body = body::read(body, &server.transport, &mut held).await?;
     let parameters = Parameters::from_json(&body)?;
     let asked = Asked {
         parameters,
@@ -53,6 +54,7 @@ pub(super) async fn get(
     let (parts, _) = request.into_parts();
     let headers = parts.headers;
     let accepted = negotiate(&headers)?;
+    server.in_flight.admit(&who.principal.tenant)?;
     csrf::check_get(&headers, &accepted, &server.transport.cors_origins)?;
     let parameters = Parameters::from_query_string(parts.uri.query().unwrap_or_default())?;
     let asked = Asked {

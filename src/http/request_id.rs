@@ -12,6 +12,8 @@ use axum::response::Response;
 use tracing::Instrument;
 use uuid::{Builder, Uuid};
 
+use crate::watchdog::{Task, watched};
+
 pub(super) const HEADER: &str = "x-request-id";
 
 /// The id of a request: the caller's own if it is sound, else a new one.
@@ -25,6 +27,7 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(sound);
     let id = given.unwrap_or_else(|| new().simple().to_string());
     let span = tracing::info_span!("request", %id);
+    let task = Task::of("a request", &id);
     let header = HeaderValue::from_str(&id);
     // Not in the span: what that says is formatted for every request, logged or not.
     let asked = tracing::enabled!(tracing::Level::DEBUG)
@@ -38,7 +41,7 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
         }
         response
     };
-    let mut response = answered.instrument(span).await;
+    let mut response = watched(task, answered.instrument(span)).await;
     if let Ok(header) = header {
         response.headers_mut().insert(HEADER, header);
     }

@@ -24,6 +24,7 @@ use tower::ServiceExt;
 
 use super::http1::Http1;
 use super::io::Io;
+use crate::watchdog::{Task, watched};
 
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy)]
@@ -79,10 +80,10 @@ pub async fn serve(
         };
         let (router, protocols) = (router.clone(), Arc::clone(&protocols));
         let closing = closing.clone();
-        connections.spawn(async move {
+        connections.spawn(watched(Task::only("a connection"), async move {
             protocols.serve(stream, router, &closing).await;
             drop(place);
-        });
+        }));
     }
     drop(listener);
     connections.close();

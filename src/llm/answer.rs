@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::coop;
 
+use super::error::Unusable;
 use super::pace::Pace;
 use super::parts::{Parts, ReadError};
 use super::protocol::Decode;
@@ -180,6 +181,9 @@ where
     fn failed(&self, error: ReadError) -> LlmError {
         match error {
             ReadError::Told(error) => error,
+            ReadError::Sse(SseError::TooLarge { .. }) => {
+                self.parts.unusable(Unusable::PartTooLarge)
+            }
             ReadError::Sse(error) => {
                 tracing::warn!(provider = self.parts.provider(), %error, "a model's answer cannot be read");
                 LlmError::Protocol

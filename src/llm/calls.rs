@@ -5,26 +5,26 @@
 //! give each call the index 0 (older Ollama), repeat id and name with every piece, give no
 //! id at all, or send a call in one piece.
 
-use thiserror::Error;
 use uuid::Uuid;
 
 use super::StreamPart;
+use super::error::Unusable;
 
 #[cfg(test)]
 mod tests;
 
-/// The most tool calls in one answer; one more fails the call as a broken protocol. Models
+/// The most tool calls in one answer; one more fails the run. Models
 /// that go round in circles ask for hundreds, none of which anybody wants.
 pub const MAX_TOOL_CALLS: usize = 64;
 
-/// The longest arguments of one tool call, in bytes of JSON; longer ones fail the call as
-/// a broken protocol. A model writes whole documents into arguments, so it is the size of
+/// The longest arguments of one tool call, in bytes of JSON; longer ones fail the
+/// run. A model writes whole documents into arguments, so it is the size of
 /// the longest answer there usually is.
 pub const MAX_ARGUMENTS_BYTES: usize = 1_048_576;
 
 /// The longest name of a tool, in bytes. Vendors allow 64 or 128; a name that was made up
 /// may be longer, but not without end.
-const MAX_NAME_BYTES: usize = 256;
+pub(super) const MAX_NAME_BYTES: usize = 256;
 
 /// What one event says of one call.
 #[derive(Debug, Default)]
@@ -34,19 +34,6 @@ pub(super) struct CallDelta {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) arguments: Option<String>,
-}
-
-/// Why calls cannot be put together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum CallError {
-    #[error("an answer has more than {MAX_TOOL_CALLS} tool calls")]
-    TooMany,
-    #[error("a tool call has more than {MAX_ARGUMENTS_BYTES} bytes of arguments")]
-    TooLong,
-    #[error("a tool's name has more than {MAX_NAME_BYTES} bytes")]
-    NameTooLong,
-    #[error("a tool call has no name")]
-    Nameless,
 }
 
 /// The calls of one answer.
@@ -83,10 +70,10 @@ impl ToolCalls {
         &mut self,
         delta: CallDelta,
         mut give: impl FnMut(StreamPart),
-    ) -> Result<(), CallError> {
+    ) -> Result<(), Unusable> {
         let at = match self.find(&delta) {
             Some(at) => at,
-            None if self.calls.len() >= MAX_TOOL_CALLS => return Err(CallError::TooMany),
+            None if self.calls.len() >= MAX_TOOL_CALLS => return Err(Unusable::TooManyCalls),
             None => {
                 self.calls.push(Call {
                     key: delta.key,
@@ -103,7 +90,7 @@ impl ToolCalls {
             .as_ref()
             .is_some_and(|name| name.len() > MAX_NAME_BYTES)
         {
-            return Err(CallError::NameTooLong);
+            return Err(Unusable::NameTooLong);
         }
         call.id = call.id.take().or_else(|| filled(delta.id));
         call.name = call.name.take().or(name);
@@ -132,11 +119,11 @@ impl ToolCalls {
         &mut self,
         cut: bool,
         mut give: impl FnMut(StreamPart),
-    ) -> Result<(), CallError> {
+    ) -> Result<(), Unusable> {
         let last = self.calls.len().saturating_sub(1);
         for (at, call) in self.calls.iter_mut().enumerate() {
             if call.index.is_none() && call.bytes > 0 && !cut {
-                return Err(CallError::Nameless);
+                return Err(Unusable::Nameless);
             }
             if !(cut && at == last) {
                 call.complete(&mut give);
@@ -178,17 +165,13 @@ impl Call {
         }
     }
 
-    fn add(
-        &mut self,
-        arguments: String,
-        mut give: impl FnMut(StreamPart),
-    ) -> Result<(), CallError> {
+    fn add(&mut self, arguments: String, mut give: impl FnMut(StreamPart)) -> Result<(), Unusable> {
         if arguments.is_empty() || self.completed {
             return Ok(());
         }
         self.bytes += arguments.len();
         if self.bytes > MAX_ARGUMENTS_BYTES {
-            return Err(CallError::TooLong);
+            return Err(Unusable::ArgumentsTooLong);
         }
         self.progress.read(&arguments);
         match self.index {

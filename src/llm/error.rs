@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::calls::{MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_TOOL_CALLS};
 use crate::domain::{RunError, RunErrorCode};
 
 /// Why a model call failed. The texts may be shown to the run's owner; a provider's own
@@ -43,6 +44,10 @@ pub enum LlmError {
     /// Bytes that are no valid stream, or an early end.
     #[error("the model provider's answer broke off or could not be read")]
     Protocol,
+    /// The answer is complete or well on its way, but nothing can be done with it: the model's
+    /// doing, or its caller's, and not the provider's.
+    #[error("the model's answer cannot be used: {0}")]
+    Unusable(Unusable),
     /// Nothing came within the limit.
     #[error("the model gave no first token within {} s", .0.as_secs_f32())]
     FirstTokenTimeout(Duration),
@@ -79,6 +84,29 @@ pub enum LlmError {
     /// A fault of this server.
     #[error("the model call failed inside the server")]
     Internal,
+}
+
+/// Why nothing can be done with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unusable {
+    /// More than are allowed in one answer.
+    #[error("it has more than {MAX_TOOL_CALLS} tool calls")]
+    TooManyCalls,
+    /// Arguments of one call that are too long.
+    #[error("it has a tool call with more than {MAX_ARGUMENTS_BYTES} bytes of arguments")]
+    ArgumentsTooLong,
+    /// The name of a tool that is too long.
+    #[error("it has a tool's name of more than {MAX_NAME_BYTES} bytes")]
+    NameTooLong,
+    /// A call of nothing.
+    #[error("it has a tool call without a name")]
+    Nameless,
+    /// A call that its provider could not read.
+    #[error("it has a tool call that cannot be read")]
+    Malformed,
+    /// A part that is larger than what is read of a stream at once.
+    #[error("a part of it is too large")]
+    PartTooLarge,
 }
 
 fn of_tokens(limit: Option<u32>) -> String {
@@ -136,6 +164,7 @@ impl LlmError {
             Self::RateLimited { .. } => RunErrorCode::ProviderRateLimited,
             Self::Rejected { .. } | Self::UnknownModel { .. } => RunErrorCode::ProviderRejected,
             Self::Protocol => RunErrorCode::ProviderProtocol,
+            Self::Unusable(_) => RunErrorCode::ToolArguments,
             Self::FirstTokenTimeout(_) => RunErrorCode::FirstTokenTimeout,
             Self::IdleTimeout(_) => RunErrorCode::IdleTimeout,
             Self::TotalTimeout(_) => RunErrorCode::CallTimeout,
@@ -167,7 +196,9 @@ impl LlmError {
             | Self::Unavailable
             | Self::Overloaded { .. }
             | Self::RateLimited { .. }
-            | Self::Protocol => true,
+            | Self::Protocol
+            // Another try of the model may be readable.
+            | Self::Unusable(Unusable::Malformed) => true,
             Self::Rejected { status } => *status == 409,
             _ => false,
         }
@@ -189,13 +220,15 @@ impl LlmError {
             | Self::Overloaded { .. }
             | Self::Protocol
             | Self::FirstTokenTimeout(_)
-            | Self::IdleTimeout(_)
-            | Self::TotalTimeout(_) => Health::Ill,
-            Self::Rejected { .. }
+            | Self::IdleTimeout(_) => Health::Ill,
+            Self::Unusable(_)
+            | Self::Rejected { .. }
             | Self::ContextExceeded { .. }
             | Self::ToolsUnsupported { .. } => Health::Well,
+            // A caller can ask for an answer that is longer than that.
+            Self::TotalTimeout(_)
             // A limit has a rest of its own; refused credentials say nothing of the model.
-            Self::RateLimited { .. }
+            | Self::RateLimited { .. }
             | Self::Auth
             | Self::Busy
             | Self::CircuitOpen
@@ -262,6 +295,15 @@ mod tests {
             let is = (error.is_retried(), error.falls_back(), error.health());
             assert_eq!(is, (retried, falls_back, health), "{status}: {error:?}");
         }
+    }
+
+    #[test]
+    fn nothing_that_an_answer_says_is_its_providers_failure() {
+        let answer = LlmError::Unusable(Unusable::TooManyCalls);
+        assert_eq!(answer.health(), Health::Well);
+        assert!(!answer.is_retried());
+        let long = LlmError::TotalTimeout(Duration::ZERO);
+        assert_eq!(long.health(), Health::Unknown);
     }
 
     #[test]

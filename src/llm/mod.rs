@@ -35,7 +35,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use calls::{MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS};
-pub use error::LlmError;
+pub use error::{LlmError, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
 pub use prices::Price;

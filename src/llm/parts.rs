@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::calls::{CallDelta, CallError, ToolCalls};
+use super::calls::{CallDelta, ToolCalls};
+use super::error::Unusable;
 use super::fault::{Fault, Redaction};
 use super::sse::SseError;
 use super::{LlmError, StreamPart};
@@ -103,7 +104,7 @@ impl Parts {
         let ready = &mut self.ready;
         let read = self.calls.read(delta, |part| ready.push_back(part));
         self.seen += 1;
-        read.map_err(|error| ReadError::Told(self.broken_call(error)))
+        read.map_err(|error| ReadError::Told(self.unusable(error)))
     }
 
     /// A tool call is complete.
@@ -151,7 +152,7 @@ impl Parts {
         let cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);
         let ready = &mut self.ready;
         let finished = self.calls.finish(cut, |part| ready.push_back(part));
-        finished.map_err(|error| self.broken_call(error))?;
+        finished.map_err(|error| self.unusable(error))?;
         // Many servers say that they stopped when they called tools, and some the reverse.
         let reason = match (reason, self.calls.is_empty()) {
             (FinishReason::Stop, false) => FinishReason::ToolCalls,
@@ -181,9 +182,10 @@ impl Parts {
         ReadError::Told(LlmError::Protocol)
     }
 
-    fn broken_call(&self, error: CallError) -> LlmError {
-        tracing::warn!(provider = &*self.provider, %error, "a model's tool calls cannot be read");
-        LlmError::Protocol
+    /// What a model calls, and how often, is its own doing or its caller's: the provider is well.
+    pub(super) fn unusable(&self, error: Unusable) -> LlmError {
+        tracing::warn!(provider = &*self.provider, %error, "a model's answer cannot be used");
+        LlmError::Unusable(error)
     }
 }
 

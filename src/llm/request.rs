@@ -10,6 +10,8 @@ use crate::domain::ToolChoice;
 /// One model call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
+    /// The tenant that asks. It is not sent.
+    pub tenant: Arc<str>,
     /// The model's name, without its provider.
     pub model: String,
     /// The prompt, oldest first; shared, as every step of a run sends all of it again.
@@ -33,6 +35,7 @@ impl ChatRequest {
     /// A call with no wishes but an answer.
     pub fn new(model: impl Into<String>, messages: Vec<ChatMessage>) -> Self {
         Self {
+            tenant: Arc::default(),
             model: model.into(),
             messages: messages.into_iter().map(Arc::new).collect(),
             sampling: Sampling::default(),

@@ -4,6 +4,7 @@
 //! All of that happens before the first token. What has been told is never told again.
 
 mod begin;
+mod breakers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,8 @@ use tokio::time::sleep;
 use self::begin::begin;
 use super::error::Health;
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
-use crate::resilience::{Backoff, Breaker, Budget, Gate, Permit, Rotation};
+use crate::resilience::{Backoff, Budget, Gate, Rotation};
+use breakers::{Breakers, Pass};
 
 #[cfg(test)]
 mod tests;
@@ -94,7 +96,7 @@ pub(crate) struct Resilient {
 
 /// What is remembered of a model. Providers limit each of theirs on its own.
 struct Model {
-    breaker: Arc<Breaker>,
+    breakers: Breakers,
     keys: Rotation,
 }
 
@@ -193,8 +195,8 @@ impl Resilient {
     async fn attempt(&self, model: &Model, request: &ChatRequest) -> Result<PartStream, Failed> {
         // Asked before the queue as well, so that nobody stands there in vain.
         model
-            .breaker
-            .check()
+            .breakers
+            .check(&request.tenant)
             .map_err(|_| Failed::unsent(LlmError::CircuitOpen))?;
         model.key()?;
         let place = self.gate.enter().await.map_err(|error| {
@@ -202,7 +204,7 @@ impl Resilient {
             Failed::unsent(LlmError::Busy)
         })?;
         let key = model.key()?;
-        let mut permit = model.pass()?;
+        let mut permit = model.pass(&request.tenant)?;
         let provider = self
             .keys
             .get(key)
@@ -233,7 +235,7 @@ impl Resilient {
             models.retain(|_, model| !model.is_fresh());
         }
         let model = Arc::new(Model {
-            breaker: Breaker::new(self.breaker_failures, self.breaker_pause),
+            breakers: Breakers::new(self.breaker_failures, self.breaker_pause),
             keys: Rotation::new(self.keys.len()),
         });
         if models.len() < REMEMBERED_MODELS {
@@ -251,13 +253,13 @@ impl Model {
         })
     }
 
-    fn pass(&self) -> Result<Permit, Failed> {
-        let passed = self.breaker.pass();
+    fn pass(&self, tenant: &str) -> Result<Pass, Failed> {
+        let passed = self.breakers.pass(tenant);
         passed.map_err(|_| Failed::unsent(LlmError::CircuitOpen))
     }
 
     fn is_fresh(&self) -> bool {
-        self.breaker.is_fresh() && self.keys.is_fresh()
+        self.breakers.is_fresh() && self.keys.is_fresh()
     }
 }
 
@@ -266,7 +268,7 @@ fn is_limit(error: &LlmError) -> bool {
 }
 
 /// Tells the breaker what came of a call.
-fn settle(permit: Permit, error: &LlmError) {
+fn settle(permit: Pass, error: &LlmError) {
     match error.health() {
         Health::Well => permit.succeeded(),
         Health::Ill => permit.failed(),

@@ -7,10 +7,14 @@ use tokio::time::Instant;
 
 /// Closed until so many failures have come in a row; then open, and nobody passes; after a
 /// pause one call passes as a probe, and what comes of it closes or opens it again.
+///
+/// A breaker that callers share opens only for failures of more than one of them: what one
+/// caller's input provokes is no reason to refuse the others.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     /// Failures in a row that open it; 0 never does.
     failures: u32,
+    is_shared: bool,
     pause: Duration,
     state: Mutex<State>,
 }
@@ -25,9 +29,29 @@ struct State {
 
 #[derive(Debug)]
 enum Position {
-    Closed { failed: u32 },
+    Closed(Failures),
     Open { until: Instant },
     Probing,
+}
+
+/// Failures in a row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Failures {
+    count: u32,
+    /// Whose the first of them was.
+    first: Option<u64>,
+    /// Whether another's came since.
+    of_several: bool,
+}
+
+impl Failures {
+    fn and(self, caller: u64) -> Self {
+        Self {
+            count: self.count.saturating_add(1),
+            first: self.first.or(Some(caller)),
+            of_several: self.of_several || self.first.is_some_and(|first| first != caller),
+        }
+    }
 }
 
 /// The breaker is open.
@@ -35,20 +59,30 @@ enum Position {
 pub(crate) struct Open;
 
 impl Breaker {
-    /// A closed one.
+    /// A closed one, of one caller.
     pub(crate) fn new(failures: u32, pause: Duration) -> Arc<Self> {
+        Self::closed(failures, pause, false)
+    }
+
+    /// A closed one that callers share.
+    pub(crate) fn shared(failures: u32, pause: Duration) -> Arc<Self> {
+        Self::closed(failures, pause, true)
+    }
+
+    fn closed(failures: u32, pause: Duration, is_shared: bool) -> Arc<Self> {
         Arc::new(Self {
             failures,
+            is_shared,
             pause,
             state: Mutex::new(State {
-                position: Position::Closed { failed: 0 },
+                position: Position::Closed(Failures::default()),
                 epoch: 0,
             }),
         })
     }
 
-    /// Lets a call pass, or not.
-    pub(crate) fn pass(self: &Arc<Self>) -> Result<Permit, Open> {
+    /// Lets a call of `caller` pass, or not.
+    pub(crate) fn pass(self: &Arc<Self>, caller: u64) -> Result<Permit, Open> {
         let mut state = self.state();
         let is_probe = state.would_pass()?;
         if is_probe {
@@ -57,6 +91,7 @@ impl Breaker {
         Ok(Permit {
             breaker: Arc::clone(self),
             epoch: state.epoch,
+            caller,
             is_probe,
         })
     }
@@ -68,7 +103,7 @@ impl Breaker {
 
     /// Whether it is as new, so that nothing is lost with it.
     pub(crate) fn is_fresh(&self) -> bool {
-        matches!(self.state().position, Position::Closed { failed: 0 })
+        matches!(self.state().position, Position::Closed(failures) if failures.count == 0)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -80,7 +115,7 @@ impl State {
     /// Whether the call that passes is a probe.
     fn would_pass(&self) -> Result<bool, Open> {
         match self.position {
-            Position::Closed { .. } => Ok(false),
+            Position::Closed(_) => Ok(false),
             Position::Open { until } if Instant::now() >= until => Ok(true),
             Position::Open { .. } | Position::Probing => Err(Open),
         }
@@ -98,6 +133,7 @@ impl State {
 pub(crate) struct Permit {
     breaker: Arc<Breaker>,
     epoch: u64,
+    caller: u64,
     is_probe: bool,
 }
 
@@ -105,28 +141,29 @@ impl Permit {
     /// The call begins well. For a probe that is enough: how it ends may take long to tell.
     pub(crate) fn begins_well(&mut self) {
         if self.is_probe {
-            self.settle(|_| Position::Closed { failed: 0 });
+            self.settle(|_| Position::Closed(Failures::default()));
         }
     }
 
     /// The call has ended well.
     pub(crate) fn succeeded(mut self) {
-        self.settle(|_| Position::Closed { failed: 0 });
+        self.settle(|_| Position::Closed(Failures::default()));
     }
 
     /// The call has failed, and it was not the caller's fault.
     pub(crate) fn failed(mut self) {
         let (most, pause) = (self.breaker.failures, self.breaker.pause);
+        let (is_shared, caller) = (self.breaker.is_shared, self.caller);
         self.settle(|position| {
-            let failed = match position {
-                Position::Closed { failed } => failed.saturating_add(1),
-                Position::Open { .. } | Position::Probing => most,
+            let until = Instant::now() + pause;
+            let Position::Closed(failures) = position else {
+                return Position::Open { until };
             };
-            if most > 0 && failed >= most {
-                let until = Instant::now() + pause;
-                Position::Open { until }
-            } else {
-                Position::Closed { failed }
+            let failures = failures.and(caller);
+            let is_everybodys = !is_shared || failures.of_several;
+            match most > 0 && failures.count >= most && is_everybodys {
+                true => Position::Open { until },
+                false => Position::Closed(failures),
             }
         });
     }
@@ -139,7 +176,7 @@ impl Permit {
         let next = next(&state.position);
         match next {
             // Calls that are under way still count.
-            Position::Closed { .. } if !self.is_probe => state.position = next,
+            Position::Closed(_) if !self.is_probe => state.position = next,
             next => state.go(next),
         }
         self.is_probe = false;
@@ -166,21 +203,21 @@ mod tests {
     const PAUSE: Duration = Duration::from_secs(10);
 
     fn fail(breaker: &Arc<Breaker>, times: usize) {
-        (0..times).for_each(|_| breaker.pass().unwrap().failed());
+        (0..times).for_each(|_| breaker.pass(0).unwrap().failed());
     }
 
     fn is_open(breaker: &Arc<Breaker>) -> bool {
-        breaker.check().is_err() && breaker.pass().is_err()
+        breaker.check().is_err() && breaker.pass(0).is_err()
     }
 
     #[tokio::test(start_paused = true)]
     async fn five_failures_in_a_row_open_it_and_fewer_do_not() {
         let breaker = Breaker::new(5, PAUSE);
         fail(&breaker, 4);
-        breaker.pass().unwrap().succeeded();
+        breaker.pass(0).unwrap().succeeded();
         fail(&breaker, 4);
         // Neither this nor that.
-        drop(breaker.pass().unwrap());
+        drop(breaker.pass(0).unwrap());
         assert!(!is_open(&breaker));
         fail(&breaker, 1);
         assert!(is_open(&breaker));
@@ -189,17 +226,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_caller_opens_no_breaker_of_several() {
+        let breaker = Breaker::shared(3, PAUSE);
+        fail(&breaker, 100);
+        assert!(!is_open(&breaker));
+        breaker.pass(1).unwrap().failed();
+        assert!(is_open(&breaker));
+        advance(PAUSE).await;
+        breaker.pass(0).unwrap().succeeded();
+        breaker.pass(1).unwrap().failed();
+        fail(&breaker, 1);
+        assert!(!is_open(&breaker));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_the_pause_one_probe_decides() {
         let breaker = Breaker::new(5, PAUSE);
         fail(&breaker, 5);
         advance(PAUSE).await;
-        let probe = breaker.pass().unwrap();
+        let probe = breaker.pass(0).unwrap();
         assert!(is_open(&breaker));
         probe.failed();
         assert!(is_open(&breaker));
 
         advance(PAUSE).await;
-        let mut probe = breaker.pass().unwrap();
+        let mut probe = breaker.pass(0).unwrap();
         assert!(is_open(&breaker));
         probe.begins_well();
         // Closed, with all failures forgotten but the one that the probe then is.
@@ -215,21 +266,21 @@ mod tests {
         let breaker = Breaker::new(1, PAUSE);
         fail(&breaker, 1);
         advance(PAUSE).await;
-        drop(breaker.pass().unwrap());
-        breaker.pass().unwrap().succeeded();
+        drop(breaker.pass(0).unwrap());
+        breaker.pass(0).unwrap().succeeded();
         assert!(!is_open(&breaker));
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_from_before_have_no_say() {
         let breaker = Breaker::new(2, PAUSE);
-        let (late_success, late_failure) = (breaker.pass().unwrap(), breaker.pass().unwrap());
+        let (late_success, late_failure) = (breaker.pass(0).unwrap(), breaker.pass(0).unwrap());
         fail(&breaker, 2);
         late_success.succeeded();
         assert!(is_open(&breaker));
         advance(PAUSE).await;
         late_failure.failed();
-        breaker.pass().unwrap().succeeded();
+        breaker.pass(0).unwrap().succeeded();
         fail(&breaker, 1);
         assert!(!is_open(&breaker));
     }

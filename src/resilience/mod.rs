@@ -11,7 +11,7 @@ pub(crate) mod retry_after;
 pub(crate) mod rotation;
 
 pub(crate) use backoff::Backoff;
-pub(crate) use breaker::{Breaker, Permit};
+pub(crate) use breaker::{Breaker, Open, Permit};
 pub(crate) use budget::Budget;
 pub(crate) use gate::{Gate, Place};
 pub(crate) use rotation::Rotation;

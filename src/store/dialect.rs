@@ -1,5 +1,6 @@
 //! What the two databases do differently, below the statements that both understand.
 
+use chrono::TimeDelta;
 use serde_json::Value as JsonValue;
 use sqlx::{Database, QueryBuilder};
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use super::keys::KeyRow;
 use super::log::LogGroupRow;
 use super::rows::{
     AgentRow, FileRow, InterruptRow, KinRow, LockedSessionRow, MemoryRow, MessageRow, RunRow,
-    SessionRow, SessionUsageRow, SummaryRow, VersionRow,
+    SessionRow, SessionUsageRow, SummaryRow, TakenRow, VersionRow,
 };
 
 /// What is bound to a placeholder.
@@ -24,6 +25,9 @@ pub(crate) enum Value<'a> {
     MaybeText(Option<&'a str>),
     Number(i64),
     Time(Timestamp),
+    /// So long from the present of the clock that all nodes share: the database's. Negative:
+    /// in the past.
+    FromNow(TimeDelta),
     Json(&'a JsonValue),
     /// A JSON document that is text already, for a column that keeps it as it is.
     JsonText(&'a str),
@@ -39,6 +43,7 @@ pub(crate) trait Dialect:
     + Fetches<MessageRow>
     + Fetches<KinRow>
     + Fetches<RunRow>
+    + Fetches<TakenRow>
     + Fetches<SessionUsageRow>
     + Fetches<LogGroupRow>
     + Fetches<KeyRow>
@@ -85,8 +90,8 @@ pub(crate) trait Dialect:
     /// that writes does so by itself.
     fn lock_agents() -> Option<QueryBuilder<Self>>;
 
-    /// Removes keys, at most `limit`, that have expired by `now`.
-    fn forget_keys(now: Timestamp, limit: u32) -> QueryBuilder<Self>;
+    /// Removes keys, at most `limit`, that have expired `at` so long from now.
+    fn forget_keys(at: TimeDelta, limit: u32) -> QueryBuilder<Self>;
 
     /// The rows of an active run's log that the database keeps elsewhere for now, of the
     /// `limit` events after `after`; none where the log is all there is.
@@ -107,15 +112,15 @@ pub(crate) trait Dialect:
         None
     }
 
-    /// Gives a node's runs a lease until `until`.
-    fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self>;
+    /// Ends the leases of a node's runs at this value.
+    fn set_leases(node: NodeId, until: Value<'_>) -> QueryBuilder<Self>;
 
-    /// Makes runs, at most `limit`, whose leases have expired by `now` the node's own, and
-    /// returns them.
+    /// Makes runs of other nodes, at most `limit`, whose leases have expired `at` so long from
+    /// now, the node's own for as long as `lease`, and returns them.
     fn take_expired_runs(
         node: NodeId,
-        now: Timestamp,
-        until: Timestamp,
+        at: TimeDelta,
+        lease: TimeDelta,
         limit: u32,
     ) -> QueryBuilder<Self>;
 

@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The row changed meanwhile, for example a run that another node took over.
     #[error("the row was changed by somebody else")]
     Conflict,
+    /// Another node has taken the run over.
+    #[error("another server has taken the run over")]
+    Fenced,
     /// Ours: the database does not answer, or not in time; trying again may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -53,6 +56,7 @@ impl StoreError {
             Self::Agent(refusal) => Self::Agent(*refusal),
             Self::Resolved(interrupt) => Self::Resolved(*interrupt),
             Self::Conflict => Self::Conflict,
+            Self::Fenced => Self::Fenced,
             Self::Unavailable(why) => Self::Unavailable(why.clone()),
             Self::Internal(why) => Self::Internal(why.clone()),
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::domain::time::Timestamp;
 use crate::domain::{
     AgentId, EventBody, HandOff, Interrupt, Message, MessageId, NodeId, Part, Principal, Run,
@@ -51,8 +53,8 @@ pub struct NewKey {
     pub key: String,
     /// SHA-256 of what is asked for.
     pub fingerprint: [u8; 32],
-    /// When the key is forgotten.
-    pub expires_at: Timestamp,
+    /// For how long the key stands for it, from now by the database's clock.
+    pub lifetime: TimeDelta,
 }
 
 /// A key that has started a run.
@@ -110,8 +112,8 @@ pub struct NewRun {
     pub events: Vec<Arc<RunEvent>>,
     /// The node that will make the run.
     pub node: NodeId,
-    /// Until when the node has it.
-    pub lease_expires_at: Timestamp,
+    /// For how long the node has it, from now by the database's clock.
+    pub lease: TimeDelta,
     /// The client's key for it.
     pub key: Option<NewKey>,
     /// What becomes of it if its session is busy.
@@ -162,6 +164,8 @@ pub struct NewEvents {
     pub who: Principal,
     /// The node that makes the run; what another one appends is refused.
     pub node: NodeId,
+    /// The number under which the node has the run ([`Run::fence`]).
+    pub fence: i64,
     /// The events, in order, following what was appended before.
     pub events: Vec<Arc<RunEvent>>,
     /// When the run begins with these events: it becomes running at this time.
@@ -258,6 +262,8 @@ pub(crate) struct GroupOutcome {
 pub(crate) struct LogRow<'a> {
     pub(crate) who: &'a Principal,
     pub(crate) node: NodeId,
+    /// The number under which the node has the run.
+    pub(crate) fence: i64,
     pub(crate) run_id: RunId,
     /// Whether the run's state changes together with these events.
     pub(crate) changes_state: bool,
@@ -322,20 +328,37 @@ impl Group {
         let finishes = self.finishes.iter().zip(&outcome.finishes);
         let sources = starts
             .filter(|(_, outcome)| outcome.as_ref().is_ok_and(|started| !started.run.enqueued))
-            .map(|(start, _)| (&start.who, start.node, &start.events, true))
-            .chain(
-                self.appends
-                    .iter()
-                    .map(|new| (&new.who, new.node, &new.events, new.changes_state())),
-            )
+            .map(|(start, _)| {
+                (
+                    &start.who,
+                    (start.node, start.run.fence),
+                    &start.events,
+                    true,
+                )
+            })
+            .chain(self.appends.iter().map(|new| {
+                (
+                    &new.who,
+                    (new.node, new.fence),
+                    &new.events,
+                    new.changes_state(),
+                )
+            }))
             .chain(
                 finishes
                     .filter(|(_, outcome)| outcome.is_ok())
-                    .map(|(finish, _)| (&finish.who, finish.node, &finish.events, true)),
+                    .map(|(finish, _)| {
+                        (
+                            &finish.who,
+                            (finish.node, finish.run.fence),
+                            &finish.events,
+                            true,
+                        )
+                    }),
             );
         let mut rows: Vec<LogRow<'_>> = Vec::new();
         let mut row_of = std::collections::HashMap::new();
-        for (who, node, events, changes_state) in sources {
+        for (who, (node, fence), events, changes_state) in sources {
             let Some(first) = events.first() else {
                 continue;
             };
@@ -343,6 +366,7 @@ impl Group {
                 rows.push(LogRow {
                     who,
                     node,
+                    fence,
                     run_id: first.run_id,
                     changes_state: false,
                     events: Vec::new(),

@@ -32,6 +32,7 @@ pub(crate) mod writer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 pub use agents::{AgentChange, AgentRefusal, AgentStore, VersionCursor};
 pub use deletion::{DeletionStore, Purge};
@@ -45,7 +46,7 @@ pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use log::EventLog;
 pub use memories::MemoryStore;
 pub use messages::{BranchRange, Kin, MessageStore, UNPLACED};
-pub use runs::{RunStore, SessionUsage};
+pub use runs::{RunStore, SessionUsage, TakenRun};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};
 pub use summaries::SummaryStore;
 pub use writer::WriterSettings;
@@ -89,6 +90,10 @@ pub type SharedStore = Arc<dyn Store>;
 pub trait Maintenance: Send + Sync {
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// How far this machine's clock is ahead of the database's; none where the database has
+    /// no other, or answers too slowly to tell.
+    async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError>;
 
     /// Whether no other process used the database when this one opened it, so that every
     /// active run in it is left over from one that is gone.

@@ -1,12 +1,13 @@
 //! Runs. What changes them goes through the group commit.
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta};
 use uuid::Uuid;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Value};
 use super::keys::KeyRow;
 use super::pools::Pools;
-use super::rows::{RunRow, SessionUsageRow, all, owned};
+use super::rows::{RunRow, SessionUsageRow, TakenRow, all};
 use super::{
     FinishedRun, KeptKey, NewKey, NewRun, Rewind, StartedRun, StoreError, Turn, TurnRequest,
     queries,
@@ -23,6 +24,23 @@ pub struct SessionUsage {
     pub usage: Usage,
     /// What they cost, if that is known of every run.
     pub cost: Option<Cost>,
+}
+
+/// A run whose server is gone, as its new node gets it.
+#[derive(Debug, Clone)]
+pub struct TakenRun {
+    /// Whose run it is, for work the server does on the owner's behalf.
+    pub who: Principal,
+    /// The run.
+    pub run: Run,
+    /// How many servers in succession have died while they made it.
+    pub unclean_ends: u32,
+    /// Whether it is not being made until [`RunStore::release_held`].
+    pub is_held: bool,
+    /// Since when it was made alone, as a suspect, by the server that has died.
+    pub alone_since: Option<Timestamp>,
+    /// The node that had it before.
+    pub taken_from: Option<NodeId>,
 }
 
 /// Runs. Their state changes only through [`RunStore::start_run`],
@@ -71,26 +89,26 @@ pub trait RunStore: Send + Sync {
     /// when it is another node's or has ended.
     async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError>;
 
-    /// What a key stands for at `now`.
+    /// What a key stands for `at` so long from now, by the database's clock.
     async fn kept_key(
         &self,
         who: &Principal,
         key: &str,
-        now: Timestamp,
+        at: TimeDelta,
     ) -> Result<Option<KeptKey>, StoreError>;
 
-    /// Keeps a key that stands for `run`, unless it stands for something at `now`. Returns what
-    /// it stands for then.
+    /// Keeps a key that stands for `run`, unless it stands for something. Returns what it stands
+    /// for then.
     async fn keep_key(
         &self,
         who: &Principal,
         key: &NewKey,
         run: RunId,
-        now: Timestamp,
     ) -> Result<KeptKey, StoreError>;
 
-    /// Removes keys, at most `limit`, that have expired by `now`. Returns how many.
-    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+    /// Removes keys, at most `limit`, that have expired `at` so long from now, by the database's
+    /// clock. Returns how many.
+    async fn forget_keys(&self, at: TimeDelta, limit: u32) -> Result<u64, StoreError>;
 
     /// Ends a run: its last events, its answer and its final state, all or nothing.
     /// `Conflict` when it is no longer this node's to end, or when earlier events could not
@@ -98,27 +116,43 @@ pub trait RunStore: Send + Sync {
     /// what the log has: read it again and number them anew.
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
 
-    /// Says that `node` is alive until `until`, for all its active runs but those that wait for
-    /// answers, which nobody makes. A time that has passed gives them away.
-    async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError>;
+    /// Renews the lease of a node for as long as `lease` from now, by the database's clock: of
+    /// all its active runs but those that wait for answers, which belong to no node.
+    async fn renew_leases(&self, node: NodeId, lease: TimeDelta) -> Result<(), StoreError>;
 
-    /// Active runs, at most `limit`, those that wait for answers left out, whose node has not
-    /// renewed its lease by `now`, with their principals. They are made `node`'s own with a lease
-    /// until `until`.
+    /// Gives all active runs of a node away, except those that wait for answers. The next node
+    /// knows that their server has not died of them.
+    async fn give_back_runs(&self, node: NodeId) -> Result<(), StoreError>;
+
+    /// Active runs of other nodes, at most `limit`, those that wait for answers left out, whose
+    /// lease has expired `at` so long from now, by the database's clock. They are `node`'s own
+    /// from here on, for as long as `lease` from now. Each take-over counts, and what the
+    /// earlier owner writes afterwards is refused.
     async fn take_expired_runs(
         &self,
         node: NodeId,
-        now: Timestamp,
-        until: Timestamp,
+        at: TimeDelta,
+        lease: TimeDelta,
         limit: u32,
-    ) -> Result<Vec<(Principal, Run)>, StoreError>;
+    ) -> Result<Vec<TakenRun>, StoreError>;
 
-    /// The running runs, at most `limit`, that are this node's, with their principals.
-    async fn runs_of_node(
+    /// The runs, at most `limit`, that are this node's and are made or wait for that.
+    async fn runs_of_node(&self, node: NodeId, limit: u32) -> Result<Vec<TakenRun>, StoreError>;
+
+    /// Notes that a run that was held is made again, `alone_since` this time where it is a
+    /// suspect. False when the run is another node's by now.
+    async fn release_held(
         &self,
+        run: &Run,
         node: NodeId,
-        limit: u32,
-    ) -> Result<Vec<(Principal, Run)>, StoreError>;
+        alone_since: Option<Timestamp>,
+    ) -> Result<bool, StoreError>;
+
+    /// Forgets the unclean ends of a run that has outlived what its earlier servers died of.
+    async fn clear_suspicion(&self, run: &Run, node: NodeId) -> Result<(), StoreError>;
+
+    /// Whether a run is a node's under the number ([`Run::fence`]) under which the node has it.
+    async fn has_run(&self, run: RunId, node: NodeId, fence: i64) -> Result<bool, StoreError>;
 
     /// How the session was before a run, if that is known.
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError>;
@@ -174,9 +208,9 @@ impl<S: Pools> RunStore for S {
         &self,
         who: &Principal,
         key: &str,
-        now: Timestamp,
+        at: TimeDelta,
     ) -> Result<Option<KeptKey>, StoreError> {
-        let rows: Vec<KeyRow> = self.read(queries::kept_key(who, key, now)).await?;
+        let rows: Vec<KeyRow> = self.read(queries::kept_key(who, key, at)).await?;
         Ok(rows.into_iter().next().map(KeptKey::from))
     }
 
@@ -185,44 +219,67 @@ impl<S: Pools> RunStore for S {
         who: &Principal,
         key: &NewKey,
         run: RunId,
-        now: Timestamp,
     ) -> Result<KeptKey, StoreError> {
-        self.execute(queries::keep_key(who, key, run, now)).await?;
-        let rows: Vec<KeyRow> = self.write(queries::kept_key(who, &key.key, now)).await?;
+        self.execute(queries::keep_key(who, key, run)).await?;
+        let kept = queries::kept_key(who, &key.key, TimeDelta::zero());
+        let rows: Vec<KeyRow> = self.write(kept).await?;
         let kept = rows.into_iter().next().map(KeptKey::from);
         kept.ok_or_else(|| StoreError::Internal("a key that was kept is gone".to_owned()))
     }
 
-    async fn forget_keys(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.execute(S::Db::forget_keys(now, limit)).await
+    async fn forget_keys(&self, at: TimeDelta, limit: u32) -> Result<u64, StoreError> {
+        self.execute(S::Db::forget_keys(at, limit)).await
     }
 
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError> {
         self.writer().finish(run).await
     }
 
-    async fn renew_leases(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
-        self.execute(S::Db::renew_leases(node, until)).await?;
+    async fn renew_leases(&self, node: NodeId, lease: TimeDelta) -> Result<(), StoreError> {
+        let query = S::Db::set_leases(node, Value::FromNow(lease));
+        self.execute(query).await?;
+        Ok(())
+    }
+
+    async fn give_back_runs(&self, node: NodeId) -> Result<(), StoreError> {
+        let query = S::Db::set_leases(node, Value::Time(DateTime::UNIX_EPOCH));
+        self.execute(query).await?;
         Ok(())
     }
 
     async fn take_expired_runs(
         &self,
         node: NodeId,
-        now: Timestamp,
-        until: Timestamp,
+        at: TimeDelta,
+        lease: TimeDelta,
         limit: u32,
-    ) -> Result<Vec<(Principal, Run)>, StoreError> {
-        let query = S::Db::take_expired_runs(node, now, until, limit);
-        owned::<RunRow, _>(self.write(query).await?)
+    ) -> Result<Vec<TakenRun>, StoreError> {
+        let query = S::Db::take_expired_runs(node, at, lease, limit);
+        all::<TakenRow, _>(self.write(query).await?)
     }
 
-    async fn runs_of_node(
+    async fn runs_of_node(&self, node: NodeId, limit: u32) -> Result<Vec<TakenRun>, StoreError> {
+        all::<TakenRow, _>(self.read(queries::runs_of_node(node, limit)).await?)
+    }
+
+    async fn release_held(
         &self,
+        run: &Run,
         node: NodeId,
-        limit: u32,
-    ) -> Result<Vec<(Principal, Run)>, StoreError> {
-        owned::<RunRow, _>(self.read(queries::runs_of_node(node, limit)).await?)
+        alone_since: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let query = queries::release_held(run, node, alone_since);
+        Ok(self.execute(query).await? > 0)
+    }
+
+    async fn clear_suspicion(&self, run: &Run, node: NodeId) -> Result<(), StoreError> {
+        self.execute(queries::clear_suspicion(run, node)).await?;
+        Ok(())
+    }
+
+    async fn has_run(&self, run: RunId, node: NodeId, fence: i64) -> Result<bool, StoreError> {
+        let rows: Vec<(Uuid,)> = self.read(queries::held_by(run, node, fence)).await?;
+        Ok(!rows.is_empty())
     }
 
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError> {

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::domain::RunId;
+use crate::watchdog::{Task, watched};
 
 use super::gather::Gather;
 use super::group::{Group, GroupOutcome};
@@ -68,7 +69,10 @@ impl Writer {
     pub(crate) fn spawn(settings: &WriterSettings, committer: impl Committer) -> Self {
         let (queue, writes) = mpsc::channel(settings.queue);
         let (closing, closed) = mpsc::channel(1);
-        let task = tokio::spawn(run(committer, writes, closed, settings.clone()));
+        let task = tokio::spawn(watched(
+            Task::only("the store's writer"),
+            run(committer, writes, closed, settings.clone()),
+        ));
         Self {
             queue,
             queue_timeout: settings.queue_timeout,

@@ -3,6 +3,9 @@
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::domain::Principal;
+use crate::evaluation::{Evaluator, Failure, Whom};
+
 use super::output::shortened;
 use super::schema::{ArgumentError, Schema, SchemaError};
 
@@ -24,6 +27,10 @@ pub enum AnswerProblem {
     /// The JSON is not what the schema wants.
     #[error("the answer does not match its JSON Schema: {0}")]
     Mismatch(ArgumentError),
+    /// Looking at the JSON takes more than it may, or was not possible: another answer would
+    /// fare no better.
+    #[error("the answer could not be checked against its JSON Schema: {0}")]
+    Unchecked(Failure),
 }
 
 impl AnswerSchema {
@@ -31,9 +38,13 @@ impl AnswerSchema {
     ///
     /// # Errors
     /// When it is too large, is no JSON Schema, or refers to another document.
-    pub fn new(schema: &Value) -> Result<Self, SchemaError> {
+    pub async fn new(
+        evaluator: &Evaluator,
+        who: Whom<'_>,
+        schema: &Value,
+    ) -> Result<Self, SchemaError> {
         Ok(Self {
-            schema: Schema::compile(schema)?,
+            schema: Schema::compile(evaluator, who, schema).await?,
         })
     }
 
@@ -41,11 +52,13 @@ impl AnswerSchema {
     ///
     /// # Errors
     /// With a bounded reason that can be sent back to the model.
-    pub fn read(&self, text: &str) -> Result<Value, AnswerProblem> {
+    pub async fn read(&self, who: &Principal, text: &str) -> Result<Value, AnswerProblem> {
         let value = parse(text)?;
-        self.schema
-            .check(&value, "the answer")
-            .map_err(AnswerProblem::Mismatch)?;
+        let checked = self.schema.check(who.into(), &value, "the answer").await;
+        checked.map_err(|error| match error {
+            ArgumentError::Wrong(_) => AnswerProblem::Mismatch(error),
+            ArgumentError::Unchecked(failure) => AnswerProblem::Unchecked(failure),
+        })?;
         Ok(value)
     }
 }
@@ -87,17 +100,21 @@ mod tests {
 
     use super::*;
 
-    fn schema() -> AnswerSchema {
-        AnswerSchema::new(&json!({
+    async fn read(text: &str) -> Result<Value, AnswerProblem> {
+        let schema = json!({
             "type": "object",
             "properties": { "capital": { "type": "string" } },
             "required": ["capital"],
-        }))
-        .unwrap()
+        });
+        let (evaluator, who) = (Evaluator::in_process(), Principal::development());
+        let schema = AnswerSchema::new(&evaluator, Whom::Server, &schema)
+            .await
+            .unwrap();
+        schema.read(&who, text).await
     }
 
-    #[test]
-    fn json_is_found_in_a_models_text() {
+    #[tokio::test]
+    async fn json_is_found_in_a_models_text() {
         let expected = json!({ "capital": "Paris" });
         for text in [
             r#"{"capital":"Paris"}"#,
@@ -106,12 +123,12 @@ mod tests {
             "Here it is:\n\n```\n{\"capital\":\"Paris\"}\n```\nAnything else?",
             "Sure! {\"capital\":\"Paris\"} is the answer.",
         ] {
-            assert_eq!(schema().read(text), Ok(expected.clone()), "{text}");
+            assert_eq!(read(text).await, Ok(expected.clone()), "{text}");
         }
     }
 
-    #[test]
-    fn the_reason_can_be_sent_back() {
+    #[tokio::test]
+    async fn the_reason_can_be_sent_back() {
         for (text, reason) in [
             (
                 "Paris, of course.",
@@ -127,16 +144,13 @@ mod tests {
                  \"string\"",
             ),
         ] {
-            assert_eq!(schema().read(text).unwrap_err().to_string(), reason);
+            assert_eq!(read(text).await.unwrap_err().to_string(), reason);
         }
     }
 
-    #[test]
-    fn nesting_is_bounded() {
+    #[tokio::test]
+    async fn nesting_is_bounded() {
         let deep = "[".repeat(100_000);
-        assert!(matches!(
-            schema().read(&deep),
-            Err(AnswerProblem::NotJson(_))
-        ));
+        assert!(matches!(read(&deep).await, Err(AnswerProblem::NotJson(_))));
     }
 }

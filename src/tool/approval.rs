@@ -1,23 +1,13 @@
 //! Which calls a person has to approve.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, Expression, UndefinedBehavior, context};
 use serde_json::Value;
 use thiserror::Error;
 
-/// An expression may not run for long: it is configuration, not a program.
-const EXPRESSION_FUEL: u64 = 20_000;
-
-static EXPRESSIONS: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    // What is misspelt must not silently mean "no approval".
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(EXPRESSION_FUEL));
-    environment
-});
+use crate::domain::Principal;
+use crate::evaluation::Evaluator;
 
 /// Which calls of a tool a person has to approve before they are made.
 #[derive(Clone)]
@@ -34,7 +24,7 @@ pub enum Approval {
 /// An expression over the arguments.
 pub struct Condition {
     source: String,
-    expression: Expression<'static, 'static>,
+    evaluator: Evaluator,
 }
 
 /// The kind of an [`Approval`].
@@ -57,32 +47,27 @@ pub struct ApprovalError(String);
 
 impl Approval {
     /// Reads `always`, `never` or an expression.
-    pub fn parse(text: &str) -> Result<Self, ApprovalError> {
+    pub async fn parse(evaluator: &Evaluator, text: &str) -> Result<Self, ApprovalError> {
         match text.trim() {
             "never" => return Ok(Self::Never),
             "always" => return Ok(Self::Always),
             _ => {}
         }
-        let expression = EXPRESSIONS.compile_expression_owned(text.to_owned());
-        let expression = expression.map_err(|error| ApprovalError(format!("{error:#}")))?;
-        let mut unknown = expression.undeclared_variables(false);
-        unknown.remove("args");
-        if let Some(name) = unknown.iter().min() {
-            return Err(ApprovalError(format!("{name:?} is not args")));
-        }
+        let checked = evaluator.check_expression(text).await;
+        checked.map_err(|error| ApprovalError(error.to_string()))?;
         Ok(Self::When(Arc::new(Condition {
             source: text.to_owned(),
-            expression,
+            evaluator: evaluator.clone(),
         })))
     }
 
     /// Whether a call with these arguments needs approval. An expression that cannot be
-    /// computed, because an argument is missing for example, asks a person.
-    pub fn is_needed(&self, arguments: &Value) -> bool {
+    /// computed, because an argument is missing or it is too costly, asks a person.
+    pub async fn is_needed(&self, who: &Principal, arguments: &Value) -> bool {
         match self {
             Self::Never => false,
             Self::Always => true,
-            Self::When(condition) => condition.holds(arguments),
+            Self::When(condition) => condition.holds(who, arguments).await,
         }
     }
 
@@ -97,9 +82,9 @@ impl Approval {
 }
 
 impl Condition {
-    fn holds(&self, arguments: &Value) -> bool {
-        match self.expression.eval(context! { args => Serde(arguments) }) {
-            Ok(value) => value.is_true(),
+    async fn holds(&self, who: &Principal, arguments: &Value) -> bool {
+        match self.evaluator.holds(who, &self.source, arguments).await {
+            Ok(holds) => holds,
             Err(error) => {
                 let approval = &self.source;
                 tracing::debug!(approval, %error, "not computable, so a person is asked");
@@ -125,8 +110,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_arguments_decide() {
+    #[tokio::test]
+    async fn the_arguments_decide() {
         let cases = [
             ("never", json!({}), false),
             ("always", json!({}), true),
@@ -152,15 +137,21 @@ mod tests {
             ("args.a.b.c", json!({ "a": 1 }), true),
         ];
         for (text, arguments, needed) in cases {
-            let approval = Approval::parse(text).unwrap();
-            assert_eq!(approval.is_needed(&arguments), needed, "{text} {arguments}");
+            let evaluator = Evaluator::in_process();
+            let approval = Approval::parse(&evaluator, text).await.unwrap();
+            let who = Principal::development();
+            let is_needed = approval.is_needed(&who, &arguments).await;
+            assert_eq!(is_needed, needed, "{text} {arguments}");
         }
     }
 
-    #[test]
-    fn what_is_no_policy_is_refused() {
+    #[tokio::test]
+    async fn what_is_no_policy_is_refused() {
         for text in ["", "sometimes", "args.", "amount > 100", "{{ args.x }}"] {
-            let error = Approval::parse(text).unwrap_err().to_string();
+            let error = Approval::parse(&Evaluator::in_process(), text)
+                .await
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("always"), "{text}: {error}");
         }
     }

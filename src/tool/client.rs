@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::domain::ClientTool as Definition;
+use crate::domain::{ClientTool as Definition, Principal};
+use crate::evaluation::Evaluator;
 
 use super::registry::RegisterError;
 use super::schema::{ArgumentError, Schema};
@@ -15,7 +16,9 @@ pub struct ClientTool {
 }
 
 impl ClientTool {
-    pub(super) fn new(
+    pub(super) async fn new(
+        evaluator: &Evaluator,
+        who: &Principal,
         definition: &Definition,
         argument_bytes: usize,
     ) -> Result<Self, RegisterError> {
@@ -23,8 +26,8 @@ impl ClientTool {
         if !super::is_valid_name(&name) {
             return Err(RegisterError::Name(name));
         }
-        let schema = Schema::of_arguments(&definition.parameters)
-            .map_err(|error| RegisterError::Schema { name, error })?;
+        let schema = Schema::of_arguments(evaluator, who.into(), &definition.parameters).await;
+        let schema = schema.map_err(|error| RegisterError::Schema { name, error })?;
         Ok(Self {
             definition: definition.clone(),
             schema,
@@ -41,8 +44,9 @@ impl ClientTool {
     ///
     /// # Errors
     /// With what is wrong and where, bounded.
-    pub fn validate(&self, arguments: &Value) -> Result<(), ArgumentError> {
+    pub async fn validate(&self, who: &Principal, arguments: &Value) -> Result<(), ArgumentError> {
         super::schema::check_size(arguments, self.argument_bytes)?;
-        self.schema.check(arguments, "the arguments")
+        let checked = self.schema.check(who.into(), arguments, "the arguments");
+        checked.await
     }
 }

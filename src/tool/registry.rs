@@ -12,6 +12,9 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::domain::Principal;
+use crate::evaluation::{Evaluator, Whom};
+
 use super::schema::{ArgumentError, Schema, SchemaError, check_size};
 use super::{ClientTool, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, is_valid_name};
 
@@ -52,6 +55,7 @@ pub struct ToolRegistry {
     tools: RwLock<Arc<Tools>>,
     calls: Arc<Semaphore>,
     argument_bytes: usize,
+    evaluator: Evaluator,
 }
 
 /// A tool with its definition, ready to be called.
@@ -67,11 +71,12 @@ pub struct RegisteredTool {
 
 impl ToolRegistry {
     /// Without any tools.
-    pub fn new(limits: &RegistryLimits) -> Self {
+    pub fn new(limits: &RegistryLimits, evaluator: Evaluator) -> Self {
         Self {
             tools: RwLock::default(),
             calls: Arc::new(Semaphore::new(limits.calls)),
             argument_bytes: limits.argument_bytes,
+            evaluator,
         }
     }
 
@@ -79,12 +84,12 @@ impl ToolRegistry {
     ///
     /// # Errors
     /// When its name is wrong or taken, or its parameters are no schema.
-    pub fn insert(
+    pub async fn insert(
         &self,
         definition: ToolDefinition,
         tool: Arc<dyn Tool>,
     ) -> Result<(), RegisterError> {
-        let registered = Arc::new(self.check(definition, tool)?);
+        let registered = Arc::new(self.check(definition, tool).await?);
         self.change(|tools| {
             let name = registered.definition.name.clone();
             if tools.contains_key(&name) {
@@ -99,11 +104,12 @@ impl ToolRegistry {
     ///
     /// # Errors
     /// When its name is wrong, or its parameters are no schema.
-    pub fn client_tool(
+    pub async fn client_tool(
         &self,
+        who: &Principal,
         tool: &crate::domain::ClientTool,
     ) -> Result<ClientTool, RegisterError> {
-        ClientTool::new(tool, self.argument_bytes)
+        ClientTool::new(&self.evaluator, who, tool, self.argument_bytes).await
     }
 
     /// A tool by its name.
@@ -120,7 +126,7 @@ impl ToolRegistry {
 
     /// Replaces the tools of an owner, at once; those of others stay, and keep their names.
     /// Returns how many it has now, and why others cannot be had.
-    pub fn replace(
+    pub async fn replace(
         &self,
         owner: &Arc<str>,
         tools: Vec<(ToolDefinition, Arc<dyn Tool>)>,
@@ -129,7 +135,7 @@ impl ToolRegistry {
         let mut checked = Tools::new();
         for (definition, tool) in tools {
             let name = definition.name.clone();
-            match self.check(definition, tool) {
+            match self.check(definition, tool).await {
                 Ok(_) if checked.contains_key(&name) => {
                     refused.push(RegisterError::Duplicate(name))
                 }
@@ -159,7 +165,7 @@ impl ToolRegistry {
         (kept, refused)
     }
 
-    fn check(
+    async fn check(
         &self,
         definition: ToolDefinition,
         tool: Arc<dyn Tool>,
@@ -167,7 +173,8 @@ impl ToolRegistry {
         if !is_valid_name(&definition.name) {
             return Err(RegisterError::Name(definition.name));
         }
-        let schema = Schema::of_arguments(&definition.parameters);
+        let parameters = &definition.parameters;
+        let schema = Schema::of_arguments(&self.evaluator, Whom::Server, parameters).await;
         let schema = schema.map_err(|error| RegisterError::Schema {
             name: definition.name.clone(),
             error,
@@ -195,17 +202,18 @@ impl RegisteredTool {
     }
 
     /// Whether a person has to approve a call with these arguments.
-    pub fn needs_approval(&self, arguments: &Value) -> bool {
-        self.definition.approval.is_needed(arguments)
+    pub async fn needs_approval(&self, who: &Principal, arguments: &Value) -> bool {
+        self.definition.approval.is_needed(who, arguments).await
     }
 
     /// Checks arguments, as [`RegisteredTool::call`] does before anything else.
     ///
     /// # Errors
     /// With what is wrong and where, bounded.
-    pub fn validate(&self, arguments: &Value) -> Result<(), ArgumentError> {
+    pub async fn validate(&self, who: &Principal, arguments: &Value) -> Result<(), ArgumentError> {
         check_size(arguments, self.argument_bytes)?;
-        self.schema.check(arguments, "the arguments")
+        let checked = self.schema.check(who.into(), arguments, "the arguments");
+        checked.await
     }
 
     /// Calls it: validates the arguments, waits for a place, bounds the time and the output.
@@ -247,7 +255,7 @@ impl RegisteredTool {
         context: &ToolContext,
         arguments: Value,
     ) -> Result<ToolOutput, ToolError> {
-        self.validate(&arguments)?;
+        self.validate(&context.principal, &arguments).await?;
         let timeout: Duration = self.definition.timeout;
         let call = async {
             let place = self.calls.acquire().await;

@@ -1,24 +1,12 @@
-//! JSON Schema: what arguments and answers must look like, and what is wrong with them.
+//! JSON Schema: the form of arguments and answers.
 
-use std::fmt::Write;
-
-use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::output::shortened;
+use crate::evaluation::{CheckedSchema, Evaluator, Failure, Whom, json_bytes};
 
 /// The largest schema, in bytes of JSON: it is sent to the model with every call.
 pub(super) const SCHEMA_BYTES: usize = 65_536;
-
-/// The most problems that one error names: enough to mend several mistakes at once.
-const PROBLEMS: usize = 3;
-
-/// The longest description of one problem, in bytes.
-const PROBLEM_BYTES: usize = 240;
-
-/// How far a pattern of a schema may backtrack over one value.
-const BACKTRACK_STEPS: usize = 100_000;
 
 /// A schema that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -32,18 +20,45 @@ pub enum SchemaError {
     /// Arguments are an object, to every provider.
     #[error("the JSON Schema of arguments must have \"type\": \"object\"")]
     NotAnObject,
+    /// It could not be looked at now; the same one may be usable later.
+    #[error("the JSON Schema could not be checked: {0}")]
+    Unchecked(Failure),
 }
 
-/// Arguments that a schema does not allow: each problem with its place, as a JSON Pointer.
+impl From<Failure> for SchemaError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            failure if failure.is_temporary() => Self::Unchecked(failure),
+            failure => Self::Invalid(failure.to_string()),
+        }
+    }
+}
+
+/// Arguments that a schema does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct ArgumentError(pub(super) String);
+pub enum ArgumentError {
+    /// Each problem with its place, as a JSON Pointer.
+    #[error("{0}")]
+    Wrong(String),
+    /// Looking at them takes more than it may, or was not possible.
+    #[error("they could not be checked: {0}")]
+    Unchecked(Failure),
+}
+
+impl From<Failure> for ArgumentError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Wrong(problems) => Self::Wrong(problems),
+            failure => Self::Unchecked(failure),
+        }
+    }
+}
 
 /// Refuses arguments that are larger than `most` bytes of JSON.
 pub(super) fn check_size(arguments: &Value, most: usize) -> Result<(), ArgumentError> {
-    let bytes = arguments.to_string().len();
+    let bytes = json_bytes(arguments);
     match bytes > most {
-        true => Err(ArgumentError(format!(
+        true => Err(ArgumentError::Wrong(format!(
             "they have {bytes} bytes of JSON; at most {most} are allowed"
         ))),
         false => Ok(()),
@@ -53,61 +68,49 @@ pub(super) fn check_size(arguments: &Value, most: usize) -> Result<(), ArgumentE
 /// A checked schema.
 #[derive(Debug)]
 pub(super) struct Schema {
-    validator: Validator,
+    checked: CheckedSchema,
+    evaluator: Evaluator,
 }
 
 impl Schema {
     /// Checks a schema. Nothing is fetched: a `$ref` must stay within it.
-    pub(super) fn compile(schema: &Value) -> Result<Self, SchemaError> {
-        let bytes = schema.to_string().len();
+    pub(super) async fn compile(
+        evaluator: &Evaluator,
+        who: Whom<'_>,
+        schema: &Value,
+    ) -> Result<Self, SchemaError> {
+        let bytes = json_bytes(schema);
         if bytes > SCHEMA_BYTES {
             return Err(SchemaError::TooLarge(bytes));
         }
-        let validator = jsonschema::options()
-            .offline()
-            .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_STEPS))
-            .build(schema)
-            .map_err(|error| {
-                SchemaError::Invalid(shortened(&problem(&error, "the schema"), PROBLEM_BYTES))
-            })?;
-        Ok(Self { validator })
+        Ok(Self {
+            checked: evaluator.compile(who, schema).await?,
+            evaluator: evaluator.clone(),
+        })
     }
 
     /// As [`Schema::compile`], for the arguments of a tool.
-    pub(super) fn of_arguments(schema: &Value) -> Result<Self, SchemaError> {
+    pub(super) async fn of_arguments(
+        evaluator: &Evaluator,
+        who: Whom<'_>,
+        schema: &Value,
+    ) -> Result<Self, SchemaError> {
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             return Err(SchemaError::NotAnObject);
         }
-        Self::compile(schema)
+        Self::compile(evaluator, who, schema).await
     }
 
     /// What is wrong with a value; bounded, and without the value's own text, which may be
-    /// long. `name` is what the value is called where it is wrong as a whole.
-    pub(super) fn check(&self, value: &Value, name: &str) -> Result<(), ArgumentError> {
-        let mut errors = self.validator.iter_errors(value);
-        let mut told = String::new();
-        for error in errors.by_ref().take(PROBLEMS) {
-            let separator = if told.is_empty() { "" } else { "; " };
-            let text = shortened(&problem(&error, name), PROBLEM_BYTES);
-            // Writing to a string cannot fail.
-            let _ = write!(told, "{separator}{text}");
-        }
-        if told.is_empty() {
-            return Ok(());
-        }
-        if errors.next().is_some() {
-            told.push_str("; and more");
-        }
-        Err(ArgumentError(told))
-    }
-}
-
-fn problem(error: &ValidationError<'_>, name: &str) -> String {
-    let path = error.instance_path().as_str();
-    let masked = error.masked_with("the value");
-    match path {
-        "" => format!("{name}: {masked}"),
-        path => format!("{path}: {masked}"),
+    /// long. `name` is the noun for the value where it is wrong as a whole.
+    pub(super) async fn check(
+        &self,
+        who: Whom<'_>,
+        value: &Value,
+        name: &str,
+    ) -> Result<(), ArgumentError> {
+        let checked = self.evaluator.validate(who, &self.checked, value, name);
+        Ok(checked.await?)
     }
 }
 
@@ -117,15 +120,18 @@ mod tests {
 
     use super::*;
 
-    fn check(schema: &Value, value: &Value) -> Result<(), String> {
-        let schema = Schema::compile(schema).unwrap();
-        schema
-            .check(value, "the arguments")
-            .map_err(|error| error.0)
+    async fn compile(schema: &Value) -> Result<Schema, SchemaError> {
+        Schema::compile(&Evaluator::in_process(), Whom::Server, schema).await
     }
 
-    #[test]
-    fn problems_name_their_place() {
+    async fn check(schema: &Value, value: &Value) -> Result<(), String> {
+        let schema = compile(schema).await.unwrap();
+        let checked = schema.check(Whom::Server, value, "the arguments").await;
+        checked.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn problems_name_their_place() {
         let schema = json!({
             "type": "object",
             "properties": {
@@ -136,7 +142,7 @@ mod tests {
             "additionalProperties": false,
         });
         assert_eq!(
-            check(&schema, &json!({ "city": "Bern", "days": [1] })),
+            check(&schema, &json!({ "city": "Bern", "days": [1] })).await,
             Ok(())
         );
         for (value, told) in [
@@ -151,22 +157,22 @@ mod tests {
                  the minimum of 1; /days/2: the value is not of type \"integer\"; and more",
             ),
         ] {
-            assert_eq!(check(&schema, &value).unwrap_err(), told);
+            assert_eq!(check(&schema, &value).await.unwrap_err(), told);
         }
     }
 
-    #[test]
-    fn problems_are_bounded() {
+    #[tokio::test]
+    async fn problems_are_bounded() {
         let options: Vec<_> = (0..1000).map(|n| format!("option {n}")).collect();
         let schema = json!({ "type": "array", "items": { "enum": options } });
         let value = json!(vec!["x".repeat(10_000); 100]);
-        let told = check(&schema, &value).unwrap_err();
+        let told = check(&schema, &value).await.unwrap_err();
         assert!(told.len() < 1000, "{} bytes", told.len());
         assert!(told.contains("/0:") && told.ends_with("and more"), "{told}");
     }
 
-    #[test]
-    fn what_is_no_schema_is_refused() {
+    #[tokio::test]
+    async fn what_is_no_schema_is_refused() {
         for schema in [
             json!({ "type": "objekt" }),
             json!({ "properties": 1 }),
@@ -175,44 +181,50 @@ mod tests {
             json!({ "$ref": "#/$defs/absent" }),
             json!({ "description": "x".repeat(SCHEMA_BYTES) }),
         ] {
-            assert!(Schema::compile(&schema).is_err(), "{schema:.80}");
+            assert!(compile(&schema).await.is_err(), "{schema:.80}");
         }
         assert_eq!(
-            Schema::of_arguments(&json!({ "type": "string" })).err(),
+            Schema::of_arguments(
+                &Evaluator::in_process(),
+                Whom::Server,
+                &json!({ "type": "string" })
+            )
+            .await
+            .err(),
             Some(SchemaError::NotAnObject)
         );
     }
 
-    #[test]
-    fn nothing_is_fetched() {
+    #[tokio::test]
+    async fn nothing_is_fetched() {
         for reference in [
             "http://127.0.0.1:1/x.json",
             "https://example.com/x",
             "file:///etc/passwd",
         ] {
             let schema = json!({ "$ref": reference });
-            assert!(Schema::compile(&schema).is_err(), "{reference}");
+            assert!(compile(&schema).await.is_err(), "{reference}");
         }
     }
 
-    #[test]
-    fn a_schema_of_itself_ends() {
+    #[tokio::test]
+    async fn a_schema_of_itself_ends() {
         for schema in [
             json!({ "$ref": "#" }),
             json!({ "allOf": [{ "$ref": "#" }] }),
             json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } }, "$ref": "#/$defs/a" }),
         ] {
             // Whether it is refused or allows everything: it must come back.
-            if let Ok(compiled) = Schema::compile(&schema) {
-                let _ = compiled.check(&json!({ "a": 1 }), "it");
+            if let Ok(compiled) = compile(&schema).await {
+                let _ = compiled.check(Whom::Server, &json!({ "a": 1 }), "it").await;
             }
         }
     }
 
-    #[test]
-    fn a_pattern_cannot_run_away() {
+    #[tokio::test]
+    async fn a_pattern_cannot_run_away() {
         let schema = json!({ "type": "string", "pattern": "^(a|a?)+\\1$" });
         let value = json!(format!("{}b", "a".repeat(5_000)));
-        assert!(check(&schema, &value).is_err());
+        assert!(check(&schema, &value).await.is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The servers: processes that share a database and come back after each death.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,6 +98,17 @@ impl Servers {
     pub(crate) async fn stop(&mut self, server: usize) -> Option<i32> {
         self.ask_to_stop(server);
         self.gone(server).await
+    }
+
+    /// The runs that servers have made alone and died meanwhile, as their logs tell.
+    pub(crate) fn made_alone(&self) -> HashSet<String> {
+        let lines = self.logs.iter().flat_map(|log| log.lines());
+        let alone = lines.filter(|line| line.contains("a suspect is made alone"));
+        let runs = alone.filter_map(|line| {
+            let id = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            id.into_iter().find(|word| word.starts_with("run_"))
+        });
+        runs.map(str::to_owned).collect()
     }
 
     /// Asks a server to stop.

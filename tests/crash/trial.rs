@@ -142,6 +142,7 @@ impl<'a> Trial<'a> {
             world: &world,
             model: &model,
             on_restart: self.on_restart,
+            alone: servers.made_alone(),
             rng,
         };
         let counted = verdict.of(&talks).await;
@@ -171,6 +172,8 @@ impl<'a> Trial<'a> {
             ("runs.on_restart", on_restart.to_owned()),
             // However often a server dies with it.
             ("runs.restarts", "1000".to_owned()),
+            // Short, so that only a run that dies at once alone can be taken for the cause.
+            ("runs.probation_ms", "50".to_owned()),
             ("runs.store_outage_s", QUIET.as_secs().to_string()),
             // What waits for a database waits for moments only.
             ("store.connect_timeout_ms", "500".to_owned()),

@@ -1,6 +1,6 @@
 //! What has to be true once everything is quiet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use fastrand::Rng;
@@ -63,6 +63,8 @@ pub(crate) struct Verdict<'a> {
     pub(crate) world: &'a std::sync::Arc<World>,
     pub(crate) model: &'a Model,
     pub(crate) on_restart: OnRestart,
+    /// The runs that servers which have died were making alone.
+    pub(crate) alone: HashSet<String>,
     pub(crate) rng: Rng,
 }
 
@@ -177,6 +179,9 @@ impl Verdict<'_> {
                 return;
             }
             "CANCELLED" => assert!(said.is_some(), "{shown_run}"),
+            _ if stored["error"]["code"] == "CRASHED" => {
+                assert!(self.alone.contains(&turn.run), "{shown_run}");
+            }
             _ => {
                 assert_eq!(self.on_restart, OnRestart::Fail, "{shown_run}");
                 assert_eq!(stored["error"]["code"], "INTERRUPTED", "{shown_run}");

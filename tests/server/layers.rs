@@ -6,28 +6,50 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
     ("guard", &[]),
+    ("evaluation", &["domain"]),
+    ("watchdog", &[]),
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
-    ("store", &["domain"]),
+    ("store", &["domain", "watchdog"]),
     ("resilience", &["domain"]),
     ("llm", &["domain", "resilience"]),
     ("auth", &["domain"]),
-    ("tool", &["domain"]),
-    ("agent", &["domain", "bus", "store", "llm", "tool"]),
+    ("tool", &["domain", "evaluation"]),
+    (
+        "agent",
+        &[
+            "domain",
+            "evaluation",
+            "watchdog",
+            "bus",
+            "store",
+            "llm",
+            "tool",
+        ],
+    ),
     (
         "graphql",
-        &["domain", "bus", "store", "llm", "auth", "tool", "agent"],
+        &[
+            "domain",
+            "evaluation",
+            "bus",
+            "store",
+            "llm",
+            "auth",
+            "tool",
+            "agent",
+        ],
     ),
     ("operation", &["domain", "guard", "tool", "graphql"]),
     (
         "http",
         &[
-            "domain", "guard", "store", "llm", "auth", "tool", "agent", "graphql",
+            "domain", "guard", "watchdog", "store", "llm", "auth", "tool", "agent", "graphql",
         ],
     ),
     (
@@ -37,6 +59,8 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "config",
             "telemetry",
             "guard",
+            "evaluation",
+            "watchdog",
             "bus",
             "store",
             "llm",
@@ -48,7 +72,19 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "http",
         ],
     ),
-    ("cli", &["app", "config", "graphql", "llm", "telemetry"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "evaluation",
+            "graphql",
+            "llm",
+            "telemetry",
+            "store",
+            "watchdog",
+        ],
+    ),
     ("lib", &[]),
 ];
 

@@ -32,12 +32,16 @@ mod compression;
 mod connections;
 mod context;
 mod costs;
+mod crashes;
 mod csrf;
 mod deletion;
 mod disconnect;
 mod egress;
 mod enqueue;
+mod evaluation;
+mod evaluators;
 mod fallback;
+mod fences;
 mod file_urls;
 mod files;
 mod fork;
@@ -49,6 +53,7 @@ mod hostile;
 mod hosts;
 mod http_tools;
 mod idempotency;
+mod in_flight;
 mod interrupts;
 mod interrupts_bounds;
 mod interrupts_inbox;
@@ -88,6 +93,7 @@ mod slow;
 mod sse;
 mod startup;
 mod structured;
+mod stuck;
 mod summaries;
 mod summaries_bounds;
 mod summaries_outlast;
@@ -242,6 +248,9 @@ on_both! {
         a_session_goes_on_in_two_ways,
         a_fork_needs_a_message_in_the_tree,
     }
+    crashes {
+        a_run_that_kills_servers_is_failed_and_all_others_are_made,
+    }
     compaction {
         an_old_log_tells_how_the_run_ended,
     }
@@ -306,6 +315,21 @@ on_both! {
     tenants {
         nobody_sees_what_belongs_to_others,
         nobody_changes_what_belongs_to_others,
+    }
+}
+
+/// Several servers on one database.
+mod postgres_fences {
+    #[test]
+    fn a_clock_that_is_ahead_takes_no_runs() {
+        crate::support::database::on_postgres(crate::fences::a_clock_that_is_ahead_takes_no_runs);
+    }
+
+    #[test]
+    fn a_server_that_was_cut_off_gives_its_runs_up() {
+        crate::support::database::on_postgres(
+            crate::fences::a_server_that_was_cut_off_gives_its_runs_up,
+        );
     }
 }
 

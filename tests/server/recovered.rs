@@ -21,7 +21,10 @@ const MOMENT: Duration = Duration::from_millis(300);
 async fn a_server_that_has_taken_up_many_runs_comes_to_rest() {
     let (folder, upstream) = (TempDir::new().unwrap(), Upstream::start().await);
     let base_url = upstream.base_url();
-    let settings = [("models.openai.base_url", base_url.as_str())];
+    let settings = [
+        ("models.openai.base_url", base_url.as_str()),
+        ("runs.probation_ms", "100"),
+    ];
     let mut process = Process::serve(program(folder.path(), &[], &settings)).await;
     let client = process.client();
     for number in 0..MANY {

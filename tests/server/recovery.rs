@@ -78,7 +78,8 @@ async fn a_run_whose_server_was_killed_is_made_by_the_next() {
 #[tokio::test]
 async fn a_run_is_taken_up_again_and_again_but_not_for_ever() {
     let (folder, upstream) = (TempDir::new().unwrap(), Upstream::start().await);
-    let settings = [("runs.restarts", "2")];
+    // Each time it outlives its probation: it is no suspect.
+    let settings = [("runs.restarts", "2"), ("runs.probation_ms", "1")];
     let mut server = process(&folder, &upstream, &settings).await;
     let (_, id) = half_way(&upstream, &server).await;
     for restarts in 1..=2 {

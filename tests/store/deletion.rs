@@ -8,7 +8,7 @@ use talkgraph::store::{NewKey, Purge, SessionTarget, StoreError};
 
 use crate::child_runs::child;
 use crate::support::database::Database;
-use crate::support::scene::{Scene, deltas, later, text_parts};
+use crate::support::scene::{Scene, deltas, later, span, text_parts};
 
 /// More turns than one batch removes.
 const TURNS: usize = 70;
@@ -73,7 +73,7 @@ pub(crate) async fn a_deleted_session_is_removed_to_its_tombstone(database: Arc<
     keyed.key = Some(NewKey {
         key: "a client's words".to_owned(),
         fingerprint: [7; 32],
-        expires_at: later(60),
+        lifetime: span(60),
     });
     let started = store.start_run(keyed).await.unwrap();
     store
@@ -89,7 +89,9 @@ pub(crate) async fn a_deleted_session_is_removed_to_its_tombstone(database: Arc<
     assert_eq!(left(&database).await, kept);
     assert_eq!(scene.read(stays).await.unwrap().branch_length, 2);
     // The key stands for the run under its digest.
-    let key = store.kept_key(&scene.who, "a client's words", now()).await;
+    let key = store
+        .kept_key(&scene.who, "a client's words", span(0))
+        .await;
     assert_eq!(key.unwrap().unwrap().run, started.run.id);
     let words = "idempotency_keys WHERE key NOT LIKE 'sha256:%'";
     assert_eq!(database.count(words).await, 0);
@@ -121,7 +123,7 @@ pub(crate) async fn a_child_that_is_active_ends_with_its_session(database: Arc<D
     assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
     let end = scene.store.finish_run(scene.end(&first, 2, "Hi")).await;
     assert!(matches!(end, Err(StoreError::Conflict)), "{end:?}");
-    let far = later(1_000_000);
+    let far = span(1_000_000);
     let taken = scene.store.take_expired_runs(scene.node, far, far, 10);
     assert!(taken.await.unwrap().is_empty());
     purge_all(&scene).await;

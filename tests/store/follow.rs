@@ -9,6 +9,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use talkgraph::agent::{Catalog, Rules, RunLimits, Runner};
 use talkgraph::bus::Bus;
 use talkgraph::domain::{EventBody, OnRestart, RunEvent, RunId};
+use talkgraph::evaluation::{EvaluationLimits, Evaluator};
 use talkgraph::llm::Models;
 use talkgraph::tool::{RegistryLimits, ToolRegistry};
 use tokio::runtime::Handle;
@@ -62,6 +63,8 @@ fn limits(tail_events: usize) -> RunLimits {
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,
+        resumed_at_once: 4,
+        probation: Duration::from_secs(2),
         restarts: 1,
         session_queue: 1,
         log_retention: None,
@@ -107,14 +110,39 @@ async fn attach(runner: &Arc<Runner>, scene: &Scene, run: RunId, after: u64) -> 
     Follower { after, seen }
 }
 
+/// One that has nothing to do.
+fn evaluator() -> Evaluator {
+    Evaluator::new(EvaluationLimits {
+        program: None,
+        workers: 1,
+        workers_per_tenant: 1,
+        queue: 1,
+        queue_per_tenant: 1,
+        queue_bytes: 1,
+        queue_timeout: Duration::from_secs(1),
+        job_timeout: Duration::from_secs(1),
+        start_timeout: Duration::from_secs(1),
+        memory_bytes: 1,
+        idle: Duration::from_secs(1),
+    })
+}
+
 async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCaseError> {
     let bus = Arc::new(Bus::default());
     let store = Arc::clone(&scene.store);
-    let tools = Arc::new(ToolRegistry::new(&RegistryLimits {
+    let registry = RegistryLimits {
         calls: 1,
         argument_bytes: 1,
-    }));
-    let rules = Rules::new(Models::default(), Arc::clone(&tools), Vec::new(), &[]);
+    };
+    let evaluator = evaluator();
+    let tools = Arc::new(ToolRegistry::new(&registry, evaluator.clone()));
+    let rules = Rules::new(
+        Models::default(),
+        Arc::clone(&tools),
+        Vec::new(),
+        &[],
+        evaluator,
+    );
     let agents = vec![scene.agent.clone()];
     let catalog = Catalog::new(agents, &scene.agent.name, &["a/b".to_owned()], rules).unwrap();
     let runner = Runner::new(

@@ -12,7 +12,7 @@ use talkgraph::domain::{
 use talkgraph::store::{Answered, NewAnswers, NewEvents, StartedRun, StoreError};
 
 use crate::support::database::Database;
-use crate::support::scene::{Scene, deltas, event, later};
+use crate::support::scene::{Scene, deltas, event, later, span};
 
 fn interrupt(run: &Run, expires_in: i64) -> Interrupt {
     Interrupt {
@@ -66,7 +66,7 @@ async fn answer(
         who: scene.who.clone(),
         run: run.id,
         node: scene.node,
-        lease_expires_at: later(30),
+        lease: span(30),
         answers: answers.to_vec(),
         at: now(),
     };
@@ -107,10 +107,9 @@ pub(crate) async fn a_run_waits_until_its_last_answer(database: Arc<Database>) {
     // Its log is that node's alone.
     let stranger = other.append(other.new_events(deltas(run, 7..=7))).await;
     assert!(matches!(stranger, Err(StoreError::Conflict)));
-    scene
-        .append(scene.new_events(deltas(run, 7..=7)))
-        .await
-        .unwrap();
+    let own = scene.new_events(deltas(run, 7..=7));
+    let fence = second.run.fence;
+    scene.append(NewEvents { fence, ..own }).await.unwrap();
 
     // The same again changes nothing, another answer neither.
     let again = answer(&scene, run, &both).await.unwrap();
@@ -154,20 +153,20 @@ pub(crate) async fn nobody_takes_up_what_waits(database: Arc<Database>) {
     let scene = Scene::new(&database).await;
     let (started, interrupts) = suspended(&scene, 1).await;
     let other = scene.another_node(&database).await;
-    let (at, until) = (later(1_000), later(2_000));
+    let (at, lease) = (span(1_000), span(2_000));
     let taken = other
         .store
-        .take_expired_runs(other.node, at, until, 10)
+        .take_expired_runs(other.node, at, lease, 10)
         .await;
     assert!(taken.unwrap().is_empty());
-    let expired = other.store.expired_interrupts(now(), 10).await.unwrap();
+    let expired = other.store.expired_interrupts(span(0), 10).await.unwrap();
     assert_eq!(expired.len(), 1);
     assert_eq!(expired[0].0.owner, scene.who.owner);
     assert_eq!(expired[0].1, interrupts[0]);
     assert!(
         other
             .store
-            .expired_interrupts(later(-100), 10)
+            .expired_interrupts(span(-100), 10)
             .await
             .unwrap()
             .is_empty()
@@ -177,7 +176,7 @@ pub(crate) async fn nobody_takes_up_what_waits(database: Arc<Database>) {
         .await
         .unwrap();
     let owned = scene.store.runs_of_node(scene.node, 10).await.unwrap();
-    assert_eq!(owned[0].1.id, started.run.id);
+    assert_eq!(owned[0].run.id, started.run.id);
     assert!(
         scene
             .store
@@ -188,7 +187,7 @@ pub(crate) async fn nobody_takes_up_what_waits(database: Arc<Database>) {
     );
     let taken = other
         .store
-        .take_expired_runs(other.node, at, until, 10)
+        .take_expired_runs(other.node, at, lease, 10)
         .await;
     assert_eq!(taken.unwrap().len(), 1);
 }
@@ -216,8 +215,11 @@ pub(crate) async fn the_end_of_a_run_closes_what_it_waits_for(database: Arc<Data
     let claim = other
         .store
         .claim_awaiting_run(&other.who, run.id, other.node);
-    assert_eq!(claim.await.unwrap().unwrap().id, run.id);
-    other.store.finish_run(close(&other)).await.unwrap();
+    let claimed = claim.await.unwrap().unwrap();
+    assert_eq!(claimed.id, run.id);
+    let mut closed = close(&other);
+    closed.run.fence = claimed.fence;
+    other.store.finish_run(closed).await.unwrap();
     let late = answer(&scene, run, &[approved(&interrupts[0])]).await;
     assert!(matches!(late, Err(StoreError::Resolved(_))));
     let open = scene.store.open_interrupts_of(&scene.who, &[run.id]).await;

@@ -6,7 +6,7 @@ use talkgraph::domain::{MessageId, RunStatus};
 use talkgraph::store::{KeptKey, NewKey, NewRun, Rewind, SessionTarget, StoreError};
 
 use crate::support::database::Database;
-use crate::support::scene::{Scene, later};
+use crate::support::scene::{Scene, span};
 
 /// A run in a new session under a key that lasts a minute; `what` is what is asked for.
 fn keyed(scene: &Scene, key: &str, what: u8) -> NewRun {
@@ -14,14 +14,14 @@ fn keyed(scene: &Scene, key: &str, what: u8) -> NewRun {
     run.key = Some(NewKey {
         key: key.to_owned(),
         fingerprint: [what; 32],
-        expires_at: run.run.created_at + chrono::TimeDelta::seconds(60),
+        lifetime: span(60),
     });
     run
 }
 
 async fn kept(scene: &Scene, key: &str, seconds: i64) -> Option<KeptKey> {
     let store = &scene.store;
-    let kept = store.kept_key(&scene.who, key, later(seconds)).await;
+    let kept = store.kept_key(&scene.who, key, span(seconds)).await;
     kept.unwrap()
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn an_expired_key_starts_another_run(database: Arc<Database>) {
     let scene = Scene::new(&database).await;
     let mut first = keyed(&scene, "k", 1);
     let key = first.key.as_mut().unwrap();
-    key.expires_at = first.run.created_at + chrono::TimeDelta::microseconds(1);
+    key.lifetime = chrono::TimeDelta::microseconds(1);
     scene.store.start_run(first).await.unwrap();
     assert_eq!(kept(&scene, "k", 0).await, None);
     let second = scene.store.start_run(keyed(&scene, "k", 2)).await.unwrap();
@@ -111,11 +111,11 @@ pub(crate) async fn expired_keys_are_removed_a_few_at_a_time(database: Arc<Datab
         scene.store.start_run(keyed(&scene, key, 1)).await.unwrap();
     }
     let mut long = keyed(&scene, "long", 1);
-    long.key.as_mut().unwrap().expires_at = later(1_000);
+    long.key.as_mut().unwrap().lifetime = span(1_000);
     scene.store.start_run(long).await.unwrap();
 
     let forget = async |seconds, limit| {
-        let removed = scene.store.forget_keys(later(seconds), limit).await;
+        let removed = scene.store.forget_keys(span(seconds), limit).await;
         removed.unwrap()
     };
     assert_eq!(forget(0, 10).await, 0, "none has expired");

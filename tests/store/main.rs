@@ -160,6 +160,7 @@ on_both! {
     leases {
         a_renewed_lease_is_not_taken,
         expired_runs_are_taken_once,
+        unclean_ends_are_counted_while_a_run_is_made,
     }
     nodes {
         two_nodes_work_in_the_same_sessions,
@@ -178,6 +179,7 @@ on_both! {
     }
     takeovers {
         a_log_goes_on_whoever_has_the_run,
+        an_earlier_owner_writes_nothing,
     }
 }
 

@@ -9,7 +9,7 @@ use talkgraph::store::postgres::{PostgresSettings, PostgresStore};
 use talkgraph::store::{SessionChange, StoreError};
 
 use crate::support::database::Database;
-use crate::support::scene::{Scene, deltas, later};
+use crate::support::scene::{Scene, deltas, later, span};
 
 /// Starts and ends runs in all sessions, over and over; returns how many it ended.
 async fn work(scene: Scene, sessions: Vec<SessionId>, rounds: usize) -> usize {
@@ -28,13 +28,13 @@ async fn work(scene: Scene, sessions: Vec<SessionId>, rounds: usize) -> usize {
             scene.store.finish_run(end).await.unwrap();
             1
         });
-        let renewed = scene.store.renew_leases(scene.node, later(60));
+        let renewed = scene.store.renew_leases(scene.node, span(60));
         let (turns, renewed) = tokio::join!(join_all(turns), renewed);
         renewed.unwrap();
         ended += turns.iter().sum::<usize>();
         let expired = scene
             .store
-            .take_expired_runs(scene.node, later(0), later(60), 10);
+            .take_expired_runs(scene.node, span(0), span(60), 10);
         assert!(expired.await.unwrap().is_empty(), "round {round}");
     }
     ended

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use sqlx::{Connection, SqliteConnection};
 use talkgraph::domain::RunEvent;
-use talkgraph::store::{StartedRun, StoreError};
+use talkgraph::store::{NewEvents, StartedRun, StoreError};
 use tokio::runtime::Handle;
 
 use crate::support::database::Database;
-use crate::support::scene::{Scene, deltas, later};
+use crate::support::scene::{Scene, deltas, span};
 
 const RUNS: usize = 4;
 
@@ -127,6 +127,7 @@ async fn append(
         let mut new = nodes[node].new_events(events.clone());
         // It may have been refused before.
         new.mends_log = true;
+        new.fence = run.started.run.fence;
         (events, nodes[node].append(new).await)
     });
     let outcomes = join_all(appends).await;
@@ -150,13 +151,15 @@ async fn append(
 async fn take(nodes: &[Scene; 2], node: usize, runs: &mut [Expected]) {
     let (store, id) = (&nodes[node].store, nodes[node].node);
     let taken = store
-        .take_expired_runs(id, later(10_000), later(30), 100)
+        .take_expired_runs(id, span(10_000), span(30), 100)
         .await;
-    for (_, taken) in taken.unwrap() {
+    for taken in taken.unwrap() {
+        let taken = taken.run;
         for run in &mut *runs {
             if run.started.run.id == taken.id {
                 assert_eq!(taken.last_sequence, run.log.len() as u64);
                 run.node = Some(node);
+                run.started.run.fence = taken.fence;
             }
         }
     }
@@ -193,6 +196,57 @@ async fn read(nodes: &[Scene; 2], run: &Expected) -> Result<(), TestCaseError> {
         prop_assert_eq!(active, (!run.is_ended).then_some((id, last)));
     }
     Ok(())
+}
+
+/// A node that has a run again writes nothing of what it has left from the first time.
+pub(crate) async fn an_earlier_owner_writes_nothing(database: Arc<Database>) {
+    let first = Scene::new(&database).await;
+    let second = first.another_node(&database).await;
+    let started = first.start_new().await;
+    let id = started.run.id;
+    let take = async |scene: &Scene| {
+        let taken = scene
+            .store
+            .take_expired_runs(scene.node, span(100), span(30), 10);
+        taken.await.unwrap().pop().unwrap().run.fence
+    };
+    assert_eq!(take(&second).await, 1);
+    let refused = first
+        .append(first.new_events(deltas(&started.run, 2..=2)))
+        .await;
+    assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    assert!(!first.store.has_run(id, first.node, 0).await.unwrap());
+    let of_second = second.new_events(deltas(&started.run, 2..=3));
+    second
+        .append(NewEvents {
+            fence: 1,
+            ..of_second
+        })
+        .await
+        .unwrap();
+    assert_eq!(take(&first).await, 2);
+    assert!(first.store.has_run(id, first.node, 2).await.unwrap());
+    assert!(!first.store.has_run(id, first.node, 0).await.unwrap());
+    // They would follow the log, but are of the first time.
+    for mends_log in [false, true] {
+        let stale = first.new_events(deltas(&started.run, 4..=4));
+        let refused = first.append(NewEvents { mends_log, ..stale }).await;
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    }
+    let mut end = first.end(&started, 4, "Hi");
+    end.mends_log = true;
+    assert!(first.store.finish_run(end.clone()).await.is_err());
+    let fresh = first.new_events(deltas(&started.run, 4..=4));
+    let fresh = NewEvents {
+        fence: 2,
+        mends_log: true,
+        ..fresh
+    };
+    first.append(fresh).await.unwrap();
+    end = first.end(&started, 5, "Hi");
+    end.run.fence = 2;
+    first.store.finish_run(end).await.unwrap();
+    assert_eq!(first.sequences(id).await, [1, 2, 3, 4, 5]);
 }
 
 /// How many rows wait to be sorted or removed.

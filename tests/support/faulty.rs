@@ -1,9 +1,12 @@
 //! A store that panics or never answers, where a test wants it to.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use talkgraph::domain::time::Timestamp;
 use talkgraph::domain::{
     Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, File, FileId, Interrupt, InterruptId,
@@ -15,7 +18,7 @@ use talkgraph::store::{
     FinishedRun, InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers,
     NewEvents, NewKey, NewRun, NewSession, Purge, Reply, Rewind, RunStore, SessionChange,
     SessionCursor, SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError,
-    SummaryStore, Turn, TurnRequest, VersionCursor,
+    SummaryStore, TakenRun, Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -23,6 +26,8 @@ use talkgraph::store::{
 pub(crate) struct Fault {
     is_on: Arc<AtomicBool>,
     stalls: bool,
+    /// Holds on to its thread for as long as this file is there.
+    sticks: Option<PathBuf>,
 }
 
 /// A store whose methods of these names fail while the fault is on.
@@ -41,6 +46,15 @@ impl Fault {
         }
     }
 
+    /// A fault that holds on to its thread for as long as a file is there.
+    pub(crate) fn stick(file: PathBuf) -> Self {
+        Self {
+            is_on: Arc::new(AtomicBool::new(true)),
+            stalls: false,
+            sticks: Some(file),
+        }
+    }
+
     pub(crate) fn set(&self, is_on: bool) {
         self.is_on.store(is_on, Ordering::SeqCst);
     }
@@ -50,9 +64,22 @@ impl Faulty {
     async fn pass(&self, method: &str) {
         let is_on = self.fault.is_on.load(Ordering::SeqCst);
         if is_on && self.methods.contains(&method) {
+            if let Some(file) = &self.fault.sticks {
+                return stick(file);
+            }
             assert!(self.fault.stalls, "a scripted panic");
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a task that holds on to its thread is what is tested"
+)]
+fn stick(file: &Path) {
+    while file.exists() {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -115,22 +142,25 @@ delegate! {
             -> Outcome<Vec<Run>>;
         fn usage_of_sessions(who: &Principal, sessions: &[SessionId]) -> Outcome<Vec<SessionUsage>>;
         fn take_turn(turn: TurnRequest) -> Outcome<Turn>;
-        fn runs_of_node(node: NodeId, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
+        fn runs_of_node(node: NodeId, limit: u32) -> Outcome<Vec<TakenRun>>;
+        fn give_back_runs(node: NodeId) -> Outcome<()>;
+        fn release_held(run: &Run, node: NodeId, alone_since: Option<Timestamp>) -> Outcome<bool>;
+        fn clear_suspicion(run: &Run, node: NodeId) -> Outcome<()>;
+        fn has_run(run: RunId, node: NodeId, fence: i64) -> Outcome<bool>;
         fn branch_before(run: RunId) -> Outcome<Option<Rewind>>;
-        fn keep_key(who: &Principal, key: &NewKey, run: RunId, now: Timestamp)
-            -> Outcome<KeptKey>;
+        fn keep_key(who: &Principal, key: &NewKey, run: RunId) -> Outcome<KeptKey>;
         fn start_run(run: NewRun) -> Outcome<StartedRun>;
-        fn kept_key(who: &Principal, key: &str, now: Timestamp) -> Outcome<Option<KeptKey>>;
-        fn forget_keys(now: Timestamp, limit: u32) -> Outcome<u64>;
+        fn kept_key(who: &Principal, key: &str, at: TimeDelta) -> Outcome<Option<KeptKey>>;
+        fn forget_keys(at: TimeDelta, limit: u32) -> Outcome<u64>;
         fn finish_run(run: FinishedRun) -> Outcome<()>;
-        fn renew_leases(node: NodeId, until: Timestamp) -> Outcome<()>;
-        fn take_expired_runs(node: NodeId, now: Timestamp, until: Timestamp, limit: u32)
-            -> Outcome<Vec<(Principal, Run)>>;
+        fn renew_leases(node: NodeId, lease: TimeDelta) -> Outcome<()>;
+        fn take_expired_runs(node: NodeId, at: TimeDelta, lease: TimeDelta, limit: u32)
+            -> Outcome<Vec<TakenRun>>;
     }
     EventLog {
         fn append_events(events: NewEvents, done: Reply<()>) -> Outcome<()>;
         fn events(who: &Principal, run: RunId, after: u64, limit: u32) -> Outcome<Vec<RunEvent>>;
-        fn runs_to_compact(before: Timestamp, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
+        fn runs_to_compact(before: TimeDelta, limit: u32) -> Outcome<Vec<(Principal, Run)>>;
         fn compact_log(who: &Principal, run: RunId, kept: &[RunEvent], at: Timestamp)
             -> Outcome<()>;
     }
@@ -141,7 +171,7 @@ delegate! {
             -> Outcome<Page<Interrupt>>;
         fn resolve_interrupts(new: NewAnswers) -> Outcome<Answered>;
         fn claim_awaiting_run(who: &Principal, run: RunId, node: NodeId) -> Outcome<Option<Run>>;
-        fn expired_interrupts(now: Timestamp, limit: u32)
+        fn expired_interrupts(at: TimeDelta, limit: u32)
             -> Outcome<Vec<(Principal, Interrupt)>>;
     }
     MemoryStore {
@@ -165,6 +195,7 @@ delegate! {
         fn ping() -> Outcome<()>;
         fn scrub() -> Outcome<()>;
         fn give_back() -> Outcome<bool>;
+        fn clock_ahead() -> Outcome<Option<TimeDelta>>;
         fn close() -> ();
         told fn was_alone() -> bool;
         told fn is_shared() -> bool;

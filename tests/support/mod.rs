@@ -3,6 +3,7 @@
 
 pub(crate) mod chaos;
 pub(crate) mod client;
+pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod faulty;

@@ -132,6 +132,18 @@ impl Process {
         self.signal("-TERM");
     }
 
+    /// Asks once more, also one that has just ended.
+    pub(crate) fn terminate_again(&self) {
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).output();
+    }
+
+    /// How it has ended, if it has: its exit code, if no signal has ended it.
+    pub(crate) fn ended(&mut self) -> Option<Option<i32>> {
+        let status = self.child.try_wait().unwrap();
+        status.map(|status| status.code())
+    }
+
     /// Tells it to read its agent files again.
     pub(crate) fn hang_up(&self) {
         self.signal("-HUP");

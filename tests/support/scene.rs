@@ -118,6 +118,7 @@ impl Scene {
                 finished_at: None,
                 options: RunOptions::default(),
                 log_compacted_at: None,
+                fence: 0,
                 parent: None,
             },
             session,
@@ -127,7 +128,7 @@ impl Scene {
             title: Some(text.to_owned()),
             events: vec![event(id, 1, EventBody::RunStarted)],
             node: self.node,
-            lease_expires_at: at + chrono::TimeDelta::seconds(30),
+            lease: chrono::TimeDelta::seconds(30),
             key: None,
             if_busy: IfBusy::Refuse,
         }
@@ -149,6 +150,7 @@ impl Scene {
         NewEvents {
             who: self.who.clone(),
             node: self.node,
+            fence: 0,
             events,
             started_at: None,
             awaits: Vec::new(),
@@ -266,6 +268,11 @@ pub(crate) fn deltas(run: &Run, sequences: std::ops::RangeInclusive<u64>) -> Vec
     sequences
         .map(|sequence| event(run.id, sequence, delta(sequence)))
         .collect()
+}
+
+/// So many seconds from now by the database's clock.
+pub(crate) fn span(seconds: i64) -> chrono::TimeDelta {
+    chrono::TimeDelta::seconds(seconds)
 }
 
 /// A time `seconds` from now.

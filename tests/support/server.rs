@@ -135,6 +135,13 @@ impl Setup {
         std::fs::write(&file, &self.file).unwrap();
         let mut environment = vec![
             (variable("http.port"), "0".to_owned()),
+            // This process is a test, and no server that could evaluate anything.
+            (
+                variable("evaluation.program"),
+                env!("CARGO_BIN_EXE_talkgraph").to_owned(),
+            ),
+            // Honest work is slow where many tests run at once.
+            (variable("evaluation.job_timeout_ms"), "10000".to_owned()),
             (variable("store.url"), url),
             (variable("store.connections"), "3".to_owned()),
             (variable("agents.folder"), repository("agents")),

@@ -31,7 +31,7 @@ pub(in crate::agent) struct Sorted {
 impl Ending {
     /// Sorts the calls that have no result. Those that are answered without being made get
     /// their results.
-    pub(in crate::agent) fn sort_calls(&mut self, toolbox: &Toolbox) -> Sorted {
+    pub(in crate::agent) async fn sort_calls(&mut self, toolbox: &Toolbox) -> Sorted {
         let (mut make, mut ask) = (Vec::new(), Vec::new());
         let most = self.runner.limits.interrupts;
         for (id, name, arguments) in self.answer.open_calls() {
@@ -49,7 +49,7 @@ impl Ending {
                 arguments,
                 is_approved: resolved.is_some(),
             };
-            match toolbox.question(&call) {
+            match toolbox.question(&call).await {
                 None => make.push(call),
                 Some(_) if self.asked.len() + ask.len() >= most => {
                     let told = self.answer.complete_call(too_often(id));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::domain::time::now;
+use crate::domain::time::{now, span};
 use crate::domain::{Interrupt, InterruptId, InterruptKind, Principal, Resolution, Run, RunId};
 use crate::store::{Answered, NewAnswers, StoreError};
 use crate::tool::ToolOutput;
@@ -39,7 +39,7 @@ impl Runner {
             let taken = runner.take_answers(who.clone(), run, answers).await;
             let answered = taken.map_err(|error| refused(error, &ids))?;
             if let Some(key) = &key
-                && let Err(error) = runner.store.keep_key(&who, key, run, now()).await
+                && let Err(error) = runner.store.keep_key(&who, key, run).await
             {
                 tracing::warn!(%run, %error, "the key of the answers was not kept");
             }
@@ -72,13 +72,15 @@ impl Runner {
             }
             let interrupt = found.iter().find(|one| one.id == id && one.run_id == run);
             let interrupt = interrupt.ok_or(ResolveError::Unknown { at, interrupt: id })?;
-            checked.push((id, self.check_answer(at, interrupt, resolution)?));
+            let checked_one = self.check_answer(who, at, interrupt, resolution).await?;
+            checked.push((id, checked_one));
         }
         Ok(checked)
     }
 
-    fn check_answer(
+    async fn check_answer(
         &self,
+        who: &Principal,
         at: usize,
         interrupt: &Interrupt,
         resolution: Resolution,
@@ -98,7 +100,7 @@ impl Runner {
                 arguments: match arguments.filter(|edited| *edited != interrupt.arguments) {
                     // Of what is answered already only the answer itself is compared.
                     Some(edited) if interrupt.is_open() => {
-                        self.check_edited(at, interrupt, &edited)?;
+                        self.check_edited(who, at, interrupt, &edited).await?;
                         Some(edited)
                     }
                     edited => edited,
@@ -116,8 +118,9 @@ impl Runner {
         })
     }
 
-    fn check_edited(
+    async fn check_edited(
         &self,
+        who: &Principal,
         at: usize,
         interrupt: &Interrupt,
         edited: &serde_json::Value,
@@ -127,11 +130,11 @@ impl Runner {
             at,
             tool: interrupt.tool.clone(),
         })?;
-        tool.validate(edited)
-            .map_err(|error| ResolveError::Arguments {
-                at,
-                why: error.to_string(),
-            })
+        let validated = tool.validate(who, edited).await;
+        validated.map_err(|error| ResolveError::Arguments {
+            at,
+            why: error.to_string(),
+        })
     }
 
     /// Writes answers, tells of them, and goes on with the run after the last one.
@@ -147,7 +150,7 @@ impl Runner {
             who: who.clone(),
             run,
             node: self.node,
-            lease_expires_at: at + self.limits.lease,
+            lease: span(self.limits.lease),
             answers,
             at,
         };

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use crate::agent::Runner;
 use crate::agent::context::{newest_that_fit, off_thread, room};
-use crate::agent::{Runner, template};
-use crate::domain::{Message, Part, Role, Summary};
+use crate::domain::{Message, Part, Principal, Role, Summary};
+use crate::evaluation::data;
 use crate::llm::{ChatMessage, ChatRequest, LlmError, Prompt};
 
 /// The longest text or result of a tool that is told, in bytes; of a longer one its beginning
@@ -21,6 +22,7 @@ const TOKENS_A_WORD: u32 = 2;
 /// The previous summary, and what was said since, piece by piece.
 pub(super) struct Question {
     runner: Arc<Runner>,
+    tenant: Arc<str>,
     instructions: Arc<ChatMessage>,
     previous: String,
     pieces: Arc<[String]>,
@@ -31,6 +33,7 @@ impl Question {
     /// Asks for a summary of at most so many tokens.
     pub(super) fn new(
         runner: &Arc<Runner>,
+        who: &Principal,
         previous: Option<&Summary>,
         fallen: &[Message],
         tokens: u32,
@@ -56,9 +59,10 @@ impl Question {
         let first = pieces.len() - told.count();
         Self {
             runner: Arc::clone(runner),
+            tenant: Arc::clone(&who.tenant),
             instructions: Arc::new(ChatMessage::system(instructions)),
             previous: previous.map_or_else(String::new, |previous| {
-                let notes = template::data(&json!(previous.text));
+                let notes = data(&json!(previous.text));
                 format!("Your notes so far:\n<data>{notes}</data>\n\n")
             }),
             pieces: pieces.into_iter().skip(first).collect(),
@@ -104,6 +108,7 @@ impl Prompt for Question {
         Ok(ChatRequest {
             messages: vec![Arc::clone(&self.instructions), Arc::new(self.asked(pieces))],
             max_output_tokens: Some(self.tokens),
+            tenant: Arc::clone(&self.tenant),
             ..ChatRequest::new(String::new(), Vec::new())
         })
     }
@@ -134,7 +139,7 @@ fn pieces(message: &Message) -> Vec<String> {
             }
             (Part::Reasoning { .. } | Part::Data { .. }, _) => return None,
         };
-        Some(template::data(&said))
+        Some(data(&said))
     };
     message.parts.iter().filter_map(piece).collect()
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Approvals;
 use super::egress::Egress;
 use crate::config::{ConfigError, HttpFetchSettings, ToolSettings, ms};
+use crate::evaluation::Evaluator;
 use crate::tool::{
     Approval, Calculator, CurrentTime, HttpFetch, Memories, MemorySave, MemorySearch, Tool,
     ToolDefinition, ToolRegistry,
@@ -14,17 +15,24 @@ use crate::tool::{
 
 const KEY: &str = "tools.builtin";
 
-type Parts = (&'static str, Value, Arc<dyn Tool>);
+type Made = (&'static str, Value, Arc<dyn Tool>);
 
-pub(super) fn add(
+/// What some of them are made of.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) egress: &'a Egress,
+    pub(super) memories: &'a Arc<dyn Memories>,
+    pub(super) evaluator: &'a Evaluator,
+}
+
+pub(super) async fn add(
     registry: &ToolRegistry,
     settings: &ToolSettings,
-    egress: &Egress,
-    memories: &Arc<dyn Memories>,
+    own: Parts<'_>,
     approvals: &mut Approvals,
 ) -> Result<(), ConfigError> {
     for name in &settings.builtin {
-        let (description, parameters, tool) = parts(name, settings, egress, memories)?;
+        let (description, parameters, tool) = made(name, settings, own)?;
         let definition = ToolDefinition {
             name: name.clone(),
             description: description.to_owned(),
@@ -34,18 +42,13 @@ pub(super) fn add(
             timeout: ms(settings.timeout_ms),
             output_bytes: settings.output_bytes,
         };
-        let inserted = registry.insert(definition, tool);
+        let inserted = registry.insert(definition, tool).await;
         inserted.map_err(|error| ConfigError::invalid(KEY, error.to_string()))?;
     }
     Ok(())
 }
 
-fn parts(
-    name: &str,
-    settings: &ToolSettings,
-    egress: &Egress,
-    memories: &Arc<dyn Memories>,
-) -> Result<Parts, ConfigError> {
+fn made(name: &str, settings: &ToolSettings, own: Parts<'_>) -> Result<Made, ConfigError> {
     Ok(match name {
         CurrentTime::NAME => (
             CurrentTime::DESCRIPTION,
@@ -55,22 +58,22 @@ fn parts(
         Calculator::NAME => (
             Calculator::DESCRIPTION,
             Calculator::parameters(),
-            Arc::new(Calculator),
+            Arc::new(Calculator(own.evaluator.clone())),
         ),
         HttpFetch::NAME => (
             HttpFetch::DESCRIPTION,
             HttpFetch::parameters(),
-            Arc::new(http_fetch(&settings.http_fetch, egress)?),
+            Arc::new(http_fetch(&settings.http_fetch, own.egress)?),
         ),
         MemorySave::NAME => (
             MemorySave::DESCRIPTION,
             MemorySave::parameters(),
-            Arc::new(MemorySave(Arc::clone(memories))),
+            Arc::new(MemorySave(Arc::clone(own.memories))),
         ),
         MemorySearch::NAME => (
             MemorySearch::DESCRIPTION,
             MemorySearch::parameters(),
-            Arc::new(MemorySearch(Arc::clone(memories))),
+            Arc::new(MemorySearch(Arc::clone(own.memories))),
         ),
         _ => {
             let why = format!("there is no built-in tool {name:?}");

@@ -7,15 +7,17 @@ use serde_json::Value;
 use super::egress::Egress;
 use super::{Approvals, header_names, secrets};
 use crate::config::{ConfigError, HttpToolSettings, ToolSettings, ms};
+use crate::evaluation::Evaluator;
 use crate::tool::{
     Approval, HttpTool, HttpToolError, HttpToolKey, HttpToolSpec, RegisterError, ToolDefinition,
     ToolRegistry,
 };
 
-pub(super) fn add(
+pub(super) async fn add(
     registry: &ToolRegistry,
     settings: &ToolSettings,
     egress: &Egress,
+    evaluator: &Evaluator,
     approvals: &mut Approvals,
 ) -> Result<(), ConfigError> {
     for tool in &settings.http {
@@ -28,8 +30,8 @@ pub(super) fn add(
             timeout: ms(tool.timeout_ms.unwrap_or(settings.timeout_ms)),
             output_bytes: settings.output_bytes,
         };
-        let made = made(tool, settings, egress)?;
-        let inserted = registry.insert(definition, Arc::new(made));
+        let made = made(tool, settings, egress, evaluator).await?;
+        let inserted = registry.insert(definition, Arc::new(made)).await;
         inserted.map_err(|error| {
             let key = match error {
                 RegisterError::Schema { .. } => "tools.http.parameters",
@@ -41,10 +43,11 @@ pub(super) fn add(
     Ok(())
 }
 
-fn made(
+async fn made(
     tool: &HttpToolSettings,
     settings: &ToolSettings,
     egress: &Egress,
+    evaluator: &Evaluator,
 ) -> Result<HttpTool, ConfigError> {
     let key = "tools.http.forward_headers";
     let spec = HttpToolSpec {
@@ -57,7 +60,10 @@ fn made(
         response_bytes: settings.response_bytes,
     };
     // A redirect would carry the tool's headers to somewhere else: it is the answer.
-    let made = HttpTool::new(spec, egress.policy(), |policy| egress.client(policy, 0))?;
+    let made = HttpTool::new(evaluator, spec, egress.policy(), |policy| {
+        egress.client(policy, 0)
+    });
+    let made = made.await?;
     made.map_err(|HttpToolError { key, why }| {
         let key = match key {
             HttpToolKey::Method => "tools.http.method",

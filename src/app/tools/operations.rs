@@ -21,7 +21,7 @@ pub(in crate::app) struct Documents<'a> {
 /// The operations by their names as tools.
 pub(in crate::app) type Operations = Vec<(String, Arc<OperationTool>)>;
 
-pub(super) fn add(
+pub(super) async fn add(
     registry: &ToolRegistry,
     settings: &ToolSettings,
     documents: &Documents<'_>,
@@ -40,7 +40,7 @@ pub(super) fn add(
             timeout: ms(tool.timeout_ms.unwrap_or(settings.timeout_ms)),
             output_bytes: settings.output_bytes,
         };
-        let inserted = registry.insert(definition, Arc::clone(&made) as _);
+        let inserted = registry.insert(definition, Arc::clone(&made) as _).await;
         inserted.map_err(|error| match error {
             RegisterError::Schema { name, error } => invalid(&name, error),
             error => ConfigError::invalid("tools.operations.name", error.to_string()),

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{KeySettings, Settings};
+use super::{EvaluationSettings, KeySettings, Settings};
 use crate::config::ConfigError;
 use crate::domain::principal::is_valid_name;
 use crate::guard::Trust;
@@ -27,7 +27,9 @@ impl Settings {
     pub(in crate::config) fn check(&self) -> Result<(), ConfigError> {
         self.check_positive()?;
         self.check_sizes()?;
+        self.check_care()?;
         self.tools.check()?;
+        self.evaluation.check()?;
         if self.auth.keys.is_empty() && !self.http.address.is_loopback() {
             return Err(ConfigError::invalid(
                 "http.address",
@@ -97,6 +99,19 @@ impl Settings {
     }
 
     fn check_http_sizes(&self) -> Result<(), ConfigError> {
+        let largest = self
+            .http
+            .body_limit_bytes
+            .max(self.http.websocket_message_bytes);
+        if self.http.in_flight_bytes / 4 < largest {
+            return Err(ConfigError::invalid(
+                "http.in_flight_bytes",
+                format!(
+                    "at least four times {largest}, the larger of http.body_limit_bytes and \
+                     http.websocket_message_bytes"
+                ),
+            ));
+        }
         if self.http.head_bytes < LEAST_HEAD_BYTES {
             return Err(ConfigError::invalid(
                 "http.head_bytes",
@@ -186,6 +201,42 @@ impl Settings {
             ),
             ("limits.message_bytes", self.limits.message_bytes as u64),
             ("limits.page_size", u64::from(self.limits.page_size)),
+        ];
+        all_positive(&positive)
+    }
+
+    /// What holds the server, and what it has died of.
+    fn check_care(&self) -> Result<(), ConfigError> {
+        all_positive(&[
+            ("runs.resumed_at_once", self.runs.resumed_at_once as u64),
+            ("telemetry.stuck_after_ms", self.telemetry.stuck_after_ms),
+        ])
+    }
+}
+
+fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ConfigError> {
+    match values.iter().find(|(_, value)| *value == 0) {
+        Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),
+        None => Ok(()),
+    }
+}
+
+impl EvaluationSettings {
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("evaluation.workers", self.workers as u64),
+            (
+                "evaluation.workers_per_tenant",
+                self.workers_per_tenant as u64,
+            ),
+            ("evaluation.queue", self.queue as u64),
+            ("evaluation.queue_per_tenant", self.queue_per_tenant as u64),
+            ("evaluation.queue_bytes", self.queue_bytes as u64),
+            ("evaluation.queue_timeout_ms", self.queue_timeout_ms),
+            ("evaluation.job_timeout_ms", self.job_timeout_ms),
+            ("evaluation.start_timeout_ms", self.start_timeout_ms),
+            ("evaluation.memory_bytes", self.memory_bytes),
+            ("evaluation.idle_s", self.idle_s),
         ];
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((key, _)) => Err(ConfigError::invalid(*key, "must be at least 1")),

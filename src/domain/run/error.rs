@@ -42,7 +42,8 @@ pub enum RunErrorCode {
     TooManySteps,
     /// The run has cost as much as its agent allows, and is not done.
     CostLimit,
-    /// The model gave a tool wrong arguments again and again.
+    /// The model gave a tool wrong arguments again and again, or called tools in a way that no
+    /// server could carry out: too many at once, or with endless names or arguments.
     ToolArguments,
     /// The answer was not of the form that was asked for, however often the model was told.
     OutputInvalid,
@@ -50,6 +51,8 @@ pub enum RunErrorCode {
     ModelBusy,
     /// The server stopped while the run was being made.
     Interrupted,
+    /// The server died each time that it made the run, and the last time it made that run alone.
+    Crashed,
     /// The database was away for longer than a run may wait for it.
     StoreUnavailable,
     /// A fault of the server; the log has it under the run's id.

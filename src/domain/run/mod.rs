@@ -87,6 +87,9 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     /// When the events of its making were removed from its log, if they were.
     pub log_compacted_at: Option<Timestamp>,
+    /// How often it has gone from one node to another. Who writes to it under an earlier number
+    /// has it no longer.
+    pub fence: i64,
 }
 
 impl Run {

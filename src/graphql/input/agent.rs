@@ -223,6 +223,9 @@ fn count(field: &str, value: Option<i32>) -> Result<Option<u32>, ApiError> {
 /// Names the field as the API does: `limits.max_steps` is `input.limits.maxSteps`.
 impl From<SpecError> for ApiError {
     fn from(error: SpecError) -> Self {
+        if let Some(failure) = error.unchecked {
+            return failure.into();
+        }
         let mut field = "input.".to_owned();
         let mut capital = false;
         for letter in error.field.chars() {

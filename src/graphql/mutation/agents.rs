@@ -116,7 +116,7 @@ fn allowed<'a>(ctx: &Context<'a>) -> Result<(&'a Api, &'a Principal), ApiError> 
 }
 
 async fn check(api: &Api, who: &Principal, spec: &domain::AgentSpec) -> Result<(), ApiError> {
-    api.runner.catalog().rules().check(spec)?;
+    api.runner.catalog().rules().check(who, spec).await?;
     Ok(api.runner.check_team(who, spec).await??)
 }
 
@@ -139,7 +139,8 @@ async fn check_version(
         return Err(AgentRefusal::NoVersion(number).into());
     };
     let rules = api.runner.catalog().rules();
-    rules.check(&version.spec).map_err(|error| {
+    let checked = rules.check(who, &version.spec).await;
+    checked.map_err(|error| {
         let why = format!("version {number} cannot be used on this server: {error}");
         ApiError::bad_input("input.version", why)
     })

@@ -13,7 +13,6 @@ use super::agent_version::{
 use super::enums::AgentSource;
 use super::sized::{Data, Text, texts};
 use super::tool::Tool;
-use crate::agent::variables_of;
 use crate::domain;
 use crate::graphql::connection::{Cursor, PageArguments, connection};
 use crate::graphql::{ApiError, api, principal};
@@ -45,9 +44,10 @@ impl Agent {
     }
 
     /// The names of the variables that its instructions use: see `ChatInput.variables`.
-    async fn variables(&self) -> Vec<Text> {
-        let names = variables_of(&self.0.current.spec.instructions);
-        names.into_iter().map(Text).collect()
+    async fn variables(&self, ctx: &Context<'_>) -> Result<Vec<Text>> {
+        let names = api(ctx)?.runner.variables_of(principal(ctx)?, &self.0);
+        let names = names.await.map_err(ApiError::from)?;
+        Ok(names.into_iter().map(Text).collect())
     }
 
     /// The model it runs with, as `provider/model`; the first of `models`.

@@ -148,6 +148,8 @@ pub(crate) enum RunErrorCode {
     ModelBusy,
     /// The server stopped while the run was being made.
     Interrupted,
+    /// The server died each time that it made the run, and the last time it made that run alone.
+    Crashed,
     /// The server's database was away for too long.
     StoreUnavailable,
     /// A fault of the server.

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -17,6 +18,7 @@ use super::writer::Frame;
 use crate::auth::{AuthError, Grant};
 use crate::graphql::Code;
 use crate::http::admit::admit;
+use crate::http::in_flight::Held;
 use crate::http::open::SocketToken;
 use crate::http::parameters::Parameters;
 use crate::http::respond::coded;
@@ -69,13 +71,10 @@ impl Client {
 
     pub(super) async fn hear(&mut self, message: Message) -> Handled {
         self.heard = Instant::now();
-        let text = match message {
-            Message::Text(text) => {
-                self.opened.meter.message();
-                text
-            }
+        let (text, held) = match message {
+            Message::Text(text) => (text, self.opened.meter.message()),
             Message::Binary(_) => {
-                self.opened.meter.message();
+                drop(self.opened.meter.message());
                 let why = "Messages must be text".to_owned();
                 return self.invalid(Invalid { id: None, why }).await;
             }
@@ -91,12 +90,12 @@ impl Client {
             return ControlFlow::Break(Some(Close::TooLarge { limit }));
         }
         match self.opened.protocol.read(&text) {
-            Ok(message) => self.act(message).await,
+            Ok(message) => self.act(message, held).await,
             Err(invalid) => self.invalid(invalid).await,
         }
     }
 
-    async fn act(&mut self, message: ClientMessage<'_>) -> Handled {
+    async fn act(&mut self, message: ClientMessage<'_>, held: Held) -> Handled {
         let is_for_all = matches!(
             message,
             ClientMessage::Init(_)
@@ -111,7 +110,7 @@ impl Client {
             ClientMessage::Init(payload) => self.init(payload).await,
             ClientMessage::Ping(payload) => self.ping(payload).await,
             ClientMessage::Pong => GO_ON,
-            ClientMessage::Start { id, payload } => self.start(id, payload).await,
+            ClientMessage::Start { id, payload } => self.start(id, payload, held).await,
             ClientMessage::Stop { id } => {
                 if self.operations.stop(&id) && self.opened.protocol.confirms_stop() {
                     return self.say(&ServerMessage::Complete { id: &id }).await;
@@ -156,18 +155,22 @@ impl Client {
         if !self.opened.place.assign(&who.principal, limit) {
             return self.reject(Close::TooManySockets { limit }).await;
         }
-        self.opened
-            .meter
-            .raise(server.transport.websocket_message_bytes);
+        let tenant = &who.principal.tenant;
+        let most = server.transport.websocket_message_bytes;
+        self.opened.meter.raise(most, Arc::clone(tenant));
+        self.frames.assign(Arc::clone(tenant));
         self.who = Some(who);
         self.say(&ServerMessage::Ack).await?;
         self.say(&ServerMessage::KeepAlive).await
     }
 
-    async fn start(&mut self, id: String, payload: &RawValue) -> Handled {
+    async fn start(&mut self, id: String, payload: &RawValue, held: Held) -> Handled {
         let Some(who) = &self.who else {
             return self.reject(Close::Unauthorized).await;
         };
+        if let Err(full) = self.opened.server.in_flight.admit(&who.principal.tenant) {
+            return self.refuse(&id, Code::Unavailable, &full.to_string()).await;
+        }
         let read = Parameters::from_json(payload.get().as_bytes());
         let admitted = read.and_then(|request| {
             admit(
@@ -189,7 +192,7 @@ impl Client {
             }
         };
         let request_id = self.opened.id.clone();
-        match self.operations.start(&id, operation, request_id) {
+        match self.operations.start(&id, operation, request_id, held) {
             Ok(()) => GO_ON,
             Err(Refused::Duplicate) => ControlFlow::Break(Some(Close::DuplicateOperation(id))),
             Err(Refused::TooMany(limit)) => {

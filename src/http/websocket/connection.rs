@@ -15,7 +15,7 @@ use super::operations::Operations;
 use super::outbox::{Outbox, outbox};
 use super::protocol::{Close, Protocol};
 use super::running::Running;
-use super::wire::{Meter, Socket};
+use super::wire::{self, Meter, Socket};
 use super::writer::{self, Frame};
 use crate::auth::Grant;
 use crate::http::Server;
@@ -52,7 +52,10 @@ impl Connection {
     pub(super) fn new(opened: Opened, socket: Socket) -> Self {
         let server = Arc::clone(&opened.server);
         let (sink, incoming) = socket.split();
-        let (frames, queued) = outbox(server.transport.websocket_queue_bytes);
+        let (frames, queued) = outbox(
+            server.transport.websocket_queue_bytes,
+            server.in_flight.hold(wire::no_tenant()),
+        );
         let running = Arc::new(Running::default());
         let writing = tokio::spawn(writer::write(
             sink,
@@ -98,6 +101,7 @@ impl Connection {
                 // A writer that gave up has nobody to write to.
                 ended = &mut self.writing => return report(ended),
                 () = self.client.key_removed() => self.client.leave_without_key().await,
+                () = self.frames.full() => ControlFlow::Break(Some(Close::Full)),
                 () = self.server.stopping.cancelled() => {
                     ControlFlow::Break(Some(Close::GoingAway))
                 }

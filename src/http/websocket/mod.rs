@@ -30,6 +30,7 @@ use super::error::Refusal;
 use super::request_id::RequestId;
 use crate::auth::Grant;
 use crate::tool::CallerHeaders;
+use crate::watchdog::{Task, watched};
 
 /// Whether a request asks for a WebSocket.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
@@ -51,6 +52,10 @@ pub(super) fn upgrade(
     }
     let mut response = create_response_with_body(&request, Body::empty)
         .map_err(|error| Refusal::BadRequest(format!("this is no WebSocket upgrade: {error}")))?;
+    let tenant = who.as_ref().map(|who| Arc::clone(&who.principal.tenant));
+    server
+        .in_flight
+        .admit(&tenant.unwrap_or_else(wire::no_tenant))?;
     let most = server.transport.websocket_connections_total;
     let place = server.streams.socket(most).ok_or_else(|| {
         Refusal::Unavailable(format!(
@@ -72,7 +77,8 @@ pub(super) fn upgrade(
             Ok(upgraded) => upgraded,
             Err(error) => return tracing::debug!(%error, "a socket was not opened"),
         };
-        let (socket, meter) = wire::open(upgraded, server.transport.websocket_message_bytes).await;
+        let most = server.transport.websocket_message_bytes;
+        let (socket, meter) = wire::open(upgraded, most, &server.in_flight).await;
         let Some(protocol) = protocol else {
             closing::refuse(socket, &Close::NoProtocol).await;
             return drop(place);
@@ -86,7 +92,8 @@ pub(super) fn upgrade(
             headers,
             meter,
         };
-        tokio::spawn(Connection::new(opened, socket).serve());
+        let task = Task::of("a socket", &opened.id.0);
+        tokio::spawn(watched(task, Connection::new(opened, socket).serve()));
     });
     Ok(response)
 }

@@ -11,9 +11,11 @@ use super::running::{Refused, Running, Ticket};
 use super::writer::Frame;
 use crate::http::Server;
 use crate::http::admit::Operation as Admitted;
+use crate::http::in_flight::Held;
 use crate::http::open::StreamToken;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
+use crate::watchdog::{Task, watched};
 
 /// What is going on on a socket; everything ends when this is dropped.
 pub(super) struct Operations {
@@ -43,18 +45,21 @@ impl Operations {
         id: &str,
         admitted: Admitted,
         request_id: RequestId,
+        request: Held,
     ) -> Result<(), Refused> {
         let limit = self.server.transport.websocket_operations;
         let replaces = self.protocol.replaces();
         self.running.start(id, limit, replaces, |ticket| {
+            let task = Task::of("an operation of a socket", &request_id.0);
             let responses = execute_stream(&self.server, admitted, request_id);
             let operation = Operation {
                 ticket,
                 protocol: self.protocol,
                 frames: self.frames.clone(),
                 _open: self.server.streams.stream(),
+                _request: request,
             };
-            tokio::spawn(operation.run(responses)).abort_handle()
+            tokio::spawn(watched(task, operation.run(responses))).abort_handle()
         })
     }
 
@@ -80,6 +85,8 @@ struct Operation {
     protocol: Protocol,
     frames: Outbox,
     _open: StreamToken,
+    /// Its request is in memory as long as it runs.
+    _request: Held,
 }
 
 impl Operation {

@@ -1,14 +1,22 @@
 //! The queue between those who have something to say on a socket and its writer: bounded in
 //! frames and in bytes, first come, first served.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::writer::Frame;
+use crate::http::in_flight::{Full, Held};
 
 /// How many frames may wait for the writer; past it, operations wait, each for its turn.
 pub(super) const QUEUE: usize = 64;
+
+/// How many bytes of a queue are not counted as in flight, and in which steps the others are.
+const STEP_BYTES: usize = 64 * 1024;
+
+/// The longest control frame, in bytes: a close frame is queued whatever else is.
+const CONTROL_BYTES: u32 = 125;
 
 /// The end into which frames are put.
 #[derive(Clone)]
@@ -29,6 +37,11 @@ struct Shared {
     limit: usize,
     /// The answer to the last ping, until it is written.
     pong: Mutex<Option<String>>,
+    held: Mutex<Held>,
+    /// What `held` holds, for a quick look.
+    counted: AtomicUsize,
+    /// There was no room for more in the memory of all.
+    full: Notify,
 }
 
 /// The writer has ended.
@@ -36,12 +49,16 @@ struct Shared {
 pub(super) struct Gone;
 
 /// A queue of at most `limit` bytes and [`QUEUE`] frames. One frame may be longer, alone.
-pub(super) fn outbox(limit: usize) -> (Outbox, Queued) {
+/// What is queued is counted in `held`.
+pub(super) fn outbox(limit: usize, held: Held) -> (Outbox, Queued) {
     let limit = limit.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
     let shared = Arc::new(Shared {
         bytes: Semaphore::new(limit),
         limit,
         pong: Mutex::default(),
+        held: Mutex::new(held),
+        counted: AtomicUsize::new(0),
+        full: Notify::new(),
     });
     let (sender, receiver) = mpsc::channel(QUEUE);
     let outbox = Outbox {
@@ -61,10 +78,25 @@ impl Outbox {
         let bytes = u32::try_from(self.shared.cost(&frame)).unwrap_or(u32::MAX);
         let room = self.shared.bytes.acquire_many(bytes).await;
         let room = room.map_err(|_| Gone)?;
+        if bytes > CONTROL_BYTES && self.shared.count().is_err() {
+            self.shared.full.notify_one();
+            return Err(Gone);
+        }
         self.frames.send(frame).await.map_err(|_| Gone)?;
         // Given back by the writer.
         room.forget();
         Ok(())
+    }
+
+    /// Whose bytes are counted from now on.
+    pub(super) fn assign(&self, tenant: Arc<str>) {
+        self.shared.held().assign(tenant);
+        self.shared.counted.store(0, Ordering::Relaxed);
+    }
+
+    /// Waits until something could not be queued for want of memory.
+    pub(super) async fn full(&self) {
+        self.shared.full.notified().await;
     }
 
     /// Answers a ping. An earlier one that is not answered yet never is: pings that come faster
@@ -92,6 +124,8 @@ impl Queued {
     /// Gives the bytes of a frame back that is written or dropped.
     pub(super) fn written(&self, cost: usize) {
         self.shared.bytes.add_permits(cost);
+        // Fewer bytes always fit.
+        let _ = self.shared.count();
     }
 
     /// The answer to the last ping.
@@ -112,7 +146,26 @@ impl Shared {
         frame.len().min(self.limit)
     }
 
-    fn pong(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    /// Counts what is queued as in flight, in steps: most queues are empty most of the time.
+    fn count(&self) -> Result<(), Full> {
+        let queued = self.limit.saturating_sub(self.bytes.available_permits());
+        let counted = match queued > STEP_BYTES {
+            true => queued.next_multiple_of(STEP_BYTES),
+            false => 0,
+        };
+        if counted == self.counted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.held().resize(counted)?;
+        self.counted.store(counted, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pong(&self) -> MutexGuard<'_, Option<String>> {
         self.pong.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,6 +175,11 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::http::in_flight::InFlight;
+
+    fn held() -> Held {
+        Arc::new(InFlight::new(1_000_000)).hold("acme".into())
+    }
 
     fn frame(bytes: usize) -> Frame {
         Frame::Own(" ".repeat(bytes))
@@ -129,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_has_so_many_bytes() {
-        let (outbox, mut queued) = outbox(100);
+        let (outbox, mut queued) = outbox(100, held());
         outbox.send(frame(60)).await.unwrap();
         outbox.send(frame(40)).await.unwrap();
         assert!(outbox.send(frame(1)).now_or_never().is_none(), "it is full");
@@ -157,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_last_ping_is_answered() {
-        let (outbox, mut queued) = outbox(100);
+        let (outbox, mut queued) = outbox(100, held());
         for ping in 0..1_000 {
             outbox.pong(ping.to_string()).await.unwrap();
         }

@@ -3,8 +3,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use hyper::upgrade::Upgraded;
@@ -13,6 +13,8 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::http::in_flight::{Full, Held, InFlight};
 
 /// How much is read at once, in bytes: as much as most operations take. Every socket keeps a
 /// buffer of this size, all of it in memory, because it is filled with zeros for each read.
@@ -45,21 +47,36 @@ pub(super) struct Metered {
 pub(super) struct Meter {
     read: AtomicUsize,
     limit: AtomicUsize,
+    held: Mutex<Held>,
 }
 
-/// A message is larger than it may be. The client's fault.
+/// Why a message is not read to its end.
 #[derive(Debug, Error)]
-#[error("message larger than {limit} bytes")]
-pub(super) struct TooLarge {
-    pub(super) limit: usize,
+pub(super) enum Unread {
+    /// It is larger than it may be. The client's fault.
+    #[error("message larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+/// The bytes of callers who have not said yet who they are are counted as those of one tenant.
+/// No tenant has an empty name.
+pub(super) fn no_tenant() -> Arc<str> {
+    "".into()
 }
 
 /// Begins to speak WebSocket on a connection that was upgraded. Messages may have
 /// [`INIT_BYTES`] until the meter's limit is raised, and at most `most` bytes then.
-pub(super) async fn open(upgraded: Upgraded, most: usize) -> (Socket, Arc<Meter>) {
+pub(super) async fn open(
+    upgraded: Upgraded,
+    most: usize,
+    in_flight: &Arc<InFlight>,
+) -> (Socket, Arc<Meter>) {
     let meter = Arc::new(Meter {
         read: AtomicUsize::new(0),
         limit: AtomicUsize::new(INIT_BYTES.min(most)),
+        held: Mutex::new(in_flight.hold(no_tenant())),
     });
     let io = Metered {
         io: TokioIo::new(upgraded),
@@ -81,14 +98,16 @@ impl Meter {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Lets messages be as large as this from the next one on.
-    pub(super) fn raise(&self, limit: usize) {
+    /// Lets messages be as large as this from the next one on, and counts them as the tenant's.
+    pub(super) fn raise(&self, limit: usize, tenant: Arc<str>) {
         self.limit.store(limit, Ordering::Relaxed);
+        self.held().assign(tenant);
     }
 
-    /// A message was read to its end.
-    pub(super) fn message(&self) {
+    /// A message was read to its end. Its bytes are counted as long as the result is kept.
+    pub(super) fn message(&self) -> Held {
         self.read.store(0, Ordering::Relaxed);
+        self.held().take()
     }
 
     /// A ping or pong with so many bytes was read, perhaps between the pieces of a message.
@@ -96,17 +115,31 @@ impl Meter {
         let read = self.read.load(Ordering::Relaxed);
         let rest = read.saturating_sub(SHORT_HEADER + bytes);
         self.read.store(rest, Ordering::Relaxed);
+        // Fewer bytes always fit.
+        let _ = self.held().resize(counted(rest));
     }
 
-    fn add(&self, bytes: usize) -> Result<(), TooLarge> {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, bytes: usize) -> Result<(), Unread> {
         let read = self.read.load(Ordering::Relaxed) + bytes;
         self.read.store(read, Ordering::Relaxed);
         let limit = self.limit();
         // What is read at once may be the end of one message and the beginning of the next.
-        match read > limit + 2 * READ_BUFFER {
-            true => Err(TooLarge { limit }),
-            false => Ok(()),
+        if read > limit + 2 * READ_BUFFER {
+            return Err(Unread::TooLarge { limit });
         }
+        Ok(self.held().resize(counted(read))?)
+    }
+}
+
+/// How many of so many bytes are counted as in flight: none of what every socket's buffer has.
+fn counted(read: usize) -> usize {
+    match read > 2 * READ_BUFFER {
+        true => read,
+        false => 0,
     }
 }
 

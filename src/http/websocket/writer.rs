@@ -151,6 +151,7 @@ fn messages(text: String) -> impl Iterator<Item = Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::in_flight::InFlight;
 
     fn of(ticket: &Arc<Ticket>) -> Frame {
         Frame::Of(Arc::clone(ticket), "next".to_owned())
@@ -184,7 +185,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_queued_of_a_stopped_operation_is_not_written() {
         let running = Running::default();
-        let (_outbox, queued) = super::super::outbox::outbox(1_000);
+        let held = Arc::new(InFlight::new(1_000_000)).hold("acme".into());
+        let (_outbox, queued) = super::super::outbox::outbox(1_000, held);
         let start = || {
             let mut given = None;
             let spawned = |ticket| {

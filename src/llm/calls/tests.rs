@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{CallDelta, CallError, MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_TOOL_CALLS, ToolCalls};
+use super::{CallDelta, MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_TOOL_CALLS, ToolCalls, Unusable};
 use crate::llm::StreamPart;
 
 /// A call as it comes out: id, name, arguments, whether it is complete.
@@ -62,7 +62,7 @@ fn collect(parts: Vec<StreamPart>) -> Vec<Made> {
     made
 }
 
-fn read(deltas: impl IntoIterator<Item = CallDelta>, cut: bool) -> Result<Vec<Made>, CallError> {
+fn read(deltas: impl IntoIterator<Item = CallDelta>, cut: bool) -> Result<Vec<Made>, Unusable> {
     let (mut calls, mut parts) = (ToolCalls::default(), Vec::new());
     for delta in deltas {
         calls.read(delta, |part| parts.push(part))?;
@@ -166,7 +166,7 @@ fn a_name_that_comes_late_is_waited_for() {
     ];
     assert_eq!(said(&pieces), expect(&[("a", "f", "{\"x\":1}")]));
     let nameless = read([delta((Some(0), "a", "", "{}"))], false);
-    assert_eq!(nameless, Err(CallError::Nameless));
+    assert_eq!(nameless, Err(Unusable::Nameless));
     assert_eq!(read([delta((Some(0), "", "", ""))], false), Ok(vec![]));
 }
 
@@ -190,7 +190,7 @@ fn the_call_that_a_limit_has_cut_is_not_completed() {
 #[test]
 fn what_grows_without_end_is_refused() {
     let many = (0..=MAX_TOOL_CALLS as u64).map(|key| delta((Some(key), "", "f", "{}")));
-    assert_eq!(read(many, false), Err(CallError::TooMany));
+    assert_eq!(read(many, false), Err(Unusable::TooManyCalls));
     let half = "x".repeat(MAX_ARGUMENTS_BYTES / 2);
     let long = [
         (Some(0), "a", "f", &*half),
@@ -198,11 +198,14 @@ fn what_grows_without_end_is_refused() {
         (Some(0), "", "", "x"),
     ];
     assert!(read(long[..2].iter().copied().map(delta), false).is_ok());
-    assert_eq!(read(long.map(delta), false), Err(CallError::TooLong));
+    assert_eq!(
+        read(long.map(delta), false),
+        Err(Unusable::ArgumentsTooLong)
+    );
     let name = "n".repeat(MAX_NAME_BYTES + 1);
     assert_eq!(
         read([delta((None, "", &name, ""))], false),
-        Err(CallError::NameTooLong)
+        Err(Unusable::NameTooLong)
     );
 }
 

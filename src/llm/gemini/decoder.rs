@@ -6,8 +6,8 @@
 use super::event::{Candidate, FunctionCall, Part, Response};
 use super::{SIGNED_CALL, SIGNED_TEXT};
 use crate::domain::FinishReason;
-use crate::llm::LlmError;
 use crate::llm::calls::CallDelta;
+use crate::llm::error::Unusable;
 use crate::llm::fault::Fault;
 use crate::llm::parts::{Parts, ReadError};
 use crate::llm::protocol::Decode;
@@ -75,8 +75,8 @@ impl Decoder {
             }
             Some((reason, None)) => {
                 let provider = parts.provider();
-                tracing::warn!(provider, ?reason, "a model's answer cannot be used");
-                Err(ReadError::Told(LlmError::Protocol))
+                tracing::warn!(provider, ?reason, "a model has stopped without an answer");
+                Err(ReadError::Told(parts.unusable(Unusable::Malformed)))
             }
         }
     }

@@ -5,10 +5,11 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{Stream, StreamExt};
 
+use super::breakers::Pass;
 use super::settle;
 use crate::domain::Usage;
 use crate::llm::{LlmError, PartStream, StreamPart};
-use crate::resilience::{Permit, Place};
+use crate::resilience::Place;
 
 /// An answer whose first token is there.
 pub(super) struct Begun {
@@ -34,7 +35,7 @@ pub(super) async fn begin(started: Result<PartStream, LlmError>) -> Result<Begun
 impl Begun {
     /// The answer from its beginning, which holds its place and tells the breaker how it
     /// ends.
-    pub(super) fn guarded_by(self, permit: Permit, place: Place) -> PartStream {
+    pub(super) fn guarded_by(self, permit: Pass, place: Place) -> PartStream {
         let guard = Some((permit, place));
         Guarded { begun: self, guard }.boxed()
     }
@@ -42,7 +43,7 @@ impl Begun {
 
 struct Guarded {
     begun: Begun,
-    guard: Option<(Permit, Place)>,
+    guard: Option<(Pass, Place)>,
 }
 
 impl Guarded {

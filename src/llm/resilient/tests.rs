@@ -306,12 +306,12 @@ async fn models_are_remembered_up_to_a_bound() {
     for number in 0..3 * REMEMBERED_MODELS {
         let model = all.model(&number.to_string());
         if number == 0 {
-            (0..5).for_each(|_| model.breaker.pass().unwrap().failed());
+            (0..5).for_each(|_| model.breakers.pass("").unwrap().failed());
         }
     }
     assert!(all.models.lock().unwrap().len() <= REMEMBERED_MODELS);
     assert!(
-        all.model("0").breaker.check().is_err(),
+        all.model("0").breakers.check("").is_err(),
         "it was not forgotten"
     );
 }

@@ -114,7 +114,7 @@ fn row<'a>((start, placed): (&'a NewRun, &'a StartedRun)) -> StoredRun<'a> {
         run: &placed.run,
         before: placed.before,
         node: start.node,
-        lease_expires_at: start.lease_expires_at,
+        lease: start.lease,
     }
 }
 

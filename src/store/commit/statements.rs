@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use sqlx::Database;
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ pub(crate) struct StoredRun<'a> {
     pub(crate) run: &'a Run,
     pub(crate) before: Rewind,
     pub(crate) node: NodeId,
-    pub(crate) lease_expires_at: Timestamp,
+    pub(crate) lease: TimeDelta,
 }
 
 /// A session's new head, set only if the head is still `previous`.

@@ -19,7 +19,7 @@ impl<DB: Dialect> Answers<'_, DB> {
     /// transaction shall be given up.
     pub(crate) async fn write(&mut self, new: &NewAnswers) -> Result<Answered, StoreError> {
         // Locks the run, so that what is read from here on is not changed by others.
-        let lease = Some(new.lease_expires_at);
+        let lease = Some(new.lease);
         let claimed = self
             .run(queries::claim_awaiting_run(
                 &new.who, new.run, new.node, lease,

@@ -3,6 +3,7 @@
 mod answers;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use super::pools::Pools;
 use super::rows::{InterruptRow, RunRow, all, owned};
@@ -23,8 +24,8 @@ pub struct NewAnswers {
     pub run: RunId,
     /// The node that takes the answers, and goes on with the run after the last one.
     pub node: NodeId,
-    /// Until when the node has the run then.
-    pub lease_expires_at: Timestamp,
+    /// For how long the node has the run then, from now by the database's clock.
+    pub lease: TimeDelta,
     /// The answers, each to another interrupt.
     pub answers: Vec<(InterruptId, Resolution)>,
     /// When they came.
@@ -86,11 +87,11 @@ pub trait InterruptStore: Send + Sync {
         node: NodeId,
     ) -> Result<Option<Run>, StoreError>;
 
-    /// Interrupts without an answer, at most `limit`, that have expired by `now`, with their
-    /// principals.
+    /// Interrupts without an answer, at most `limit`, that have expired `at` so long from now, by
+    /// the database's clock, with their principals.
     async fn expired_interrupts(
         &self,
-        now: Timestamp,
+        at: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Interrupt)>, StoreError>;
 }
@@ -150,9 +151,9 @@ impl<S: Pools> InterruptStore for S {
 
     async fn expired_interrupts(
         &self,
-        now: Timestamp,
+        at: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Interrupt)>, StoreError> {
-        owned::<InterruptRow, _>(self.read(queries::expired_interrupts(now, limit)).await?)
+        owned::<InterruptRow, _>(self.read(queries::expired_interrupts(at, limit)).await?)
     }
 }

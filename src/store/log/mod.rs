@@ -5,6 +5,7 @@ mod pieces;
 mod rows;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use super::dialect::Dialect;
 use super::group::{NewEvents, Reply};
@@ -37,11 +38,11 @@ pub trait EventLog: Send + Sync {
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError>;
 
-    /// Runs, at most `limit`, that ended before `before` and whose log is whole, with their
-    /// principals.
+    /// Runs, at most `limit`, that ended `before` so long from now, by the database's clock, and
+    /// whose log is whole, with their principals.
     async fn runs_to_compact(
         &self,
-        before: Timestamp,
+        before: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError>;
 
@@ -90,7 +91,7 @@ impl<S: Pools> EventLog for S {
 
     async fn runs_to_compact(
         &self,
-        before: Timestamp,
+        before: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError> {
         owned::<RunRow, _>(self.read(queries::runs_to_compact(before, limit)).await?)

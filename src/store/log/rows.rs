@@ -29,8 +29,10 @@ pub(crate) const FOLLOWS_LOG: &str = concat!(
     ", 0)"
 );
 
-/// The condition that the node of a new log row `v` still has the run.
-pub(crate) const HAS_RUN: &str = "v.node_id = (SELECT r.node_id FROM runs r WHERE r.id = v.run_id)";
+/// The condition that the node of a new log row `v` still has the run, and has had it since it
+/// got it under this number.
+pub(crate) const HAS_RUN: &str =
+    "(v.node_id, v.fence) = (SELECT r.node_id, r.fence FROM runs r WHERE r.id = v.run_id)";
 
 /// Writes events as a log row keeps them, see [`Packed`]; their sequences follow from the row's
 /// first, so there must be no hole between them.

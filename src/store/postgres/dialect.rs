@@ -1,16 +1,17 @@
 //! What PostgreSQL does in its own way.
 
+use chrono::TimeDelta;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::domain::NodeId;
-use crate::domain::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Fetches, Value};
 use crate::store::log::log_end;
-use crate::store::rows::run_columns;
+use crate::store::queries;
+use crate::store::rows::taken_columns;
 
 /// Any number that nothing else in the database uses.
 const AGENTS_LOCK: i64 = 0x7461_6c6b_6167_656e;
@@ -33,6 +34,11 @@ impl Dialect for Postgres {
             Value::MaybeText(text) => query.push_bind(text),
             Value::Number(number) => query.push_bind(number),
             Value::Time(at) => query.push_bind(at),
+            // Stable within a statement, so that an index can be used.
+            Value::FromNow(after) => query
+                .push("statement_timestamp() + ")
+                .push_bind(micros(after))
+                .push(" * interval '1 microsecond'"),
             Value::Json(json) => query.push_bind(Json(json)),
             Value::JsonText(text) => query.push_bind(text).push("::json"),
         };
@@ -50,24 +56,24 @@ impl Dialect for Postgres {
         Some(query)
     }
 
-    fn forget_keys(now: Timestamp, limit: u32) -> QueryBuilder<Self> {
+    fn forget_keys(at: TimeDelta, limit: u32) -> QueryBuilder<Self> {
         // Skipped: what another node removes right now, or a start takes over.
         let mut query = QueryBuilder::new(
             "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (
                SELECT ctid FROM idempotency_keys WHERE expires_at <= ",
         );
-        query.push_bind(now);
+        Self::bind(&mut query, Value::FromNow(at));
         query.push(" LIMIT ").push_bind(i64::from(limit));
         query.push(" FOR UPDATE SKIP LOCKED))");
         query
     }
 
-    fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self> {
+    fn set_leases(node: NodeId, until: Value<'_>) -> QueryBuilder<Self> {
         // Rows that the group commit is changing right now are skipped, because two
         // statements that lock several runs could wait for each other. Such a run begins or
         // ends: its lease is young, or no longer needed.
         let mut query = QueryBuilder::new("UPDATE runs SET lease_expires_at = ");
-        query.push_bind(until);
+        Self::bind(&mut query, until);
         query.push(" WHERE id = ANY (ARRAY (SELECT id FROM runs WHERE node_id = ");
         query.push_bind(node.uuid());
         query.push(" AND status IN ('QUEUED', 'RUNNING') FOR NO KEY UPDATE SKIP LOCKED))");
@@ -76,23 +82,23 @@ impl Dialect for Postgres {
 
     fn take_expired_runs(
         node: NodeId,
-        now: Timestamp,
-        until: Timestamp,
+        at: TimeDelta,
+        lease: TimeDelta,
         limit: u32,
     ) -> QueryBuilder<Self> {
-        let mut query = QueryBuilder::new("UPDATE runs AS r SET node_id = ");
-        query.push_bind(node.uuid());
-        query.push(", lease_expires_at = ").push_bind(until);
+        let mut query = QueryBuilder::new("UPDATE runs AS r SET ");
+        queries::push_takeover(&mut query, node, lease);
         // ARRAY is read once; a plain IN may be read again for every row, past the limit.
         query.push(
             " WHERE r.id = ANY (ARRAY (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
                AND lease_expires_at <= ",
         );
-        query.push_bind(now);
+        Self::bind(&mut query, Value::FromNow(at));
+        query.push(" AND node_id <> ").push_bind(node.uuid());
         query.push(" ORDER BY lease_expires_at LIMIT ");
         query.push_bind(i64::from(limit));
         query.push(" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING ");
-        query.push(run_columns::<Self>());
+        query.push(taken_columns::<Self>());
         query
     }
 
@@ -102,6 +108,11 @@ impl Dialect for Postgres {
     ) -> Result<u64, StoreError> {
         Ok(query.build().execute(connection).await?.rows_affected())
     }
+}
+
+/// Whole microseconds; out of all bounds, none.
+pub(super) fn micros(time: TimeDelta) -> i64 {
+    time.num_microseconds().unwrap_or_default()
 }
 
 impl<R> Fetches<R> for Postgres

@@ -11,6 +11,7 @@ mod statements;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -27,7 +28,11 @@ use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings, queries,
     schema,
 };
+use crate::domain::time::{Timestamp, now};
 use crate::domain::{Message, PageRequest, Principal};
+
+/// How long the database's time may take to come: half of it is not known.
+const LONGEST_WAY: TimeDelta = TimeDelta::milliseconds(500);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -201,6 +206,20 @@ impl Maintenance for PostgresStore {
         let asked = sqlx::query("SELECT 1").execute(&self.pool);
         self.patience.wait(asked).await?;
         Ok(())
+    }
+
+    async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError> {
+        let measured = async {
+            // The wait for a connection is not measured.
+            let mut connection = self.pool.acquire().await?;
+            let asked_at = now();
+            let theirs = sqlx::query_scalar("SELECT clock_timestamp()");
+            let theirs: Timestamp = theirs.fetch_one(&mut *connection).await?;
+            Ok::<_, StoreError>((asked_at, theirs, now()))
+        };
+        let (asked_at, theirs, answered_at) = self.patience.wait(measured).await?;
+        let way = answered_at - asked_at;
+        Ok((way < LONGEST_WAY).then(|| asked_at + way / 2 - theirs))
     }
 
     fn was_alone(&self) -> bool {

@@ -17,6 +17,8 @@ use crate::store::log::{FOLLOWS_LOG, HAS_RUN, encode_events};
 use crate::store::rows::{encode_options, encode_parts, encode_resolution};
 use crate::store::{NewRun, StoreError};
 
+use super::dialect::micros;
+
 /// A transaction.
 pub(super) struct PostgresStatements<'c>(pub(super) &'c mut PgConnection);
 
@@ -80,12 +82,15 @@ impl Statements for PostgresStatements<'_> {
         let claimed = sqlx::query_as(
             "INSERT INTO idempotency_keys (tenant, owner, key, fingerprint, run_id, created_at,
                expires_at)
-             SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bytea[], $5::uuid[],
-               $6::timestamptz[], $7::timestamptz[])
+             SELECT v.tenant, v.owner, v.key, v.fingerprint, v.run_id, v.created_at,
+               statement_timestamp() + v.lifetime * interval '1 microsecond'
+             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bytea[], $5::uuid[],
+               $6::timestamptz[], $7::bigint[])
+               AS v (tenant, owner, key, fingerprint, run_id, created_at, lifetime)
              ON CONFLICT (tenant, owner, key) DO UPDATE SET
                fingerprint = excluded.fingerprint, run_id = excluded.run_id,
                created_at = excluded.created_at, expires_at = excluded.expires_at
-             WHERE idempotency_keys.expires_at <= excluded.created_at
+             WHERE idempotency_keys.expires_at <= statement_timestamp()
              RETURNING run_id",
         )
         .bind(column(&rows, |(start, _)| start.who.tenant.as_ref()))
@@ -94,7 +99,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(&rows, |(_, key)| key.fingerprint.as_slice()))
         .bind(column(&rows, |(start, _)| start.run.id.uuid()))
         .bind(column(&rows, |(start, _)| start.run.created_at))
-        .bind(column(&rows, |(_, key)| key.expires_at))
+        .bind(column(&rows, |(_, key)| micros(key.lifetime)))
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(claimed))
@@ -121,12 +126,17 @@ impl Statements for PostgresStatements<'_> {
                status, enqueued, turn, input_message_id, output_message_id, before_message_id,
                before_length, node_id, lease_expires_at, created_at, started_at, options,
                parent_run_id, depth, before_agent_id, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
-             SELECT v.*, 0, 0, 0, 0
+             SELECT v.id, v.tenant, v.owner, v.session, v.agent, v.version, v.model, v.status,
+               v.enqueued, v.turn, v.input, v.output, v.before, v.length, v.node,
+               statement_timestamp() + v.lease * interval '1 microsecond', v.created, v.started,
+               v.options, v.parent, v.depth, v.before_agent, 0, 0, 0, 0
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
                $7::text[], $8::text[], $9::boolean[], $10::integer[], $11::uuid[], $12::uuid[],
-               $13::uuid[], $14::integer[], $15::uuid[], $16::timestamptz[], $17::timestamptz[],
-               $18::timestamptz[], $19::jsonb[], $20::uuid[], $21::integer[],
-               $22::uuid[]) AS v
+               $13::uuid[], $14::integer[], $15::uuid[], $16::bigint[], $17::timestamptz[],
+               $18::timestamptz[], $19::jsonb[], $20::uuid[], $21::integer[], $22::uuid[])
+               AS v (id, tenant, owner, session, agent, version, model, status, enqueued, turn,
+                 input, output, before, length, node, lease, created, started, options, parent,
+                 depth, before_agent)
              ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
                AND NOT enqueued DO NOTHING
              RETURNING id",
@@ -146,7 +156,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| row.before.head.map(|id| id.uuid())))
         .bind(column(rows, |row| row.before.branch_length))
         .bind(column(rows, |row| row.node.uuid()))
-        .bind(column(rows, |row| row.lease_expires_at))
+        .bind(column(rows, |row| micros(row.lease)))
         .bind(column(rows, |row| row.run.created_at))
         .bind(column(rows, |row| row.run.started_at))
         .bind(column(rows, |row| encode_options(&row.run.options)))
@@ -335,8 +345,9 @@ impl Statements for PostgresStatements<'_> {
             "INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events)
              SELECT v.run_id, v.first_sequence, v.last_sequence, v.tenant, v.owner, v.events::json
              FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
-               $6::text[], $7::uuid[])
-               AS v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id)
+               $6::text[], $7::uuid[], $8::bigint[])
+               AS v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id,
+                 fence)
              WHERE ",
         );
         query.push(FOLLOWS_LOG).push(" AND ").push(HAS_RUN);
@@ -349,6 +360,7 @@ impl Statements for PostgresStatements<'_> {
             .bind(column(rows, |row| row.who.owner.as_ref()))
             .bind(written(rows, |row| encode_events(&row.events))?)
             .bind(column(rows, |row| row.node.uuid()))
+            .bind(column(rows, |row| row.fence))
             .fetch_all(&mut *self.0)
             .await?;
         Ok(ids(inserted))

@@ -1,6 +1,6 @@
+use chrono::TimeDelta;
 use sqlx::QueryBuilder;
 
-use crate::domain::time::Timestamp;
 use crate::domain::{Interrupt, InterruptId, NodeId, PageRequest, Principal, Run, RunId};
 use crate::store::StoreError;
 use crate::store::rows::{INTERRUPT_COLUMNS, encode_resolution};
@@ -57,8 +57,8 @@ pub(crate) fn open_interrupts<DB: Dialect>(
     query
 }
 
-/// Whoever's they are.
-pub(crate) fn expired_interrupts<DB: Dialect>(now: Timestamp, limit: u32) -> QueryBuilder<DB> {
+/// Of any owner, expired `at` so long from now.
+pub(crate) fn expired_interrupts<DB: Dialect>(at: TimeDelta, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(INTERRUPT_COLUMNS);
     query.push(
@@ -67,7 +67,7 @@ pub(crate) fn expired_interrupts<DB: Dialect>(now: Timestamp, limit: u32) -> Que
     push(
         &mut query,
         " AND i.resolution IS NULL AND i.expires_at <= ",
-        Value::Time(now),
+        Value::FromNow(at),
     );
     query.push(" ORDER BY i.expires_at");
     push_limit(&mut query, limit.into());
@@ -95,12 +95,16 @@ pub(crate) fn claim_awaiting_run<DB: Dialect>(
     who: &Principal,
     run: RunId,
     node: NodeId,
-    lease_expires_at: Option<Timestamp>,
+    lease: Option<TimeDelta>,
 ) -> QueryBuilder<DB> {
-    let mut query = QueryBuilder::new("UPDATE runs SET node_id = ");
+    // Whatever earlier servers died of, they did not die of waiting.
+    let mut query = QueryBuilder::new(
+        "UPDATE runs SET fence = fence + 1, unclean_ends = 0, is_held = false, \
+         alone_since = NULL, node_id = ",
+    );
     DB::bind(&mut query, Value::Id(node.uuid()));
-    if let Some(at) = lease_expires_at {
-        push(&mut query, ", lease_expires_at = ", Value::Time(at));
+    if let Some(lease) = lease {
+        push(&mut query, ", lease_expires_at = ", Value::FromNow(lease));
     }
     push(&mut query, " WHERE id = ", Value::Id(run.uuid()));
     query.push(" AND status = 'AWAITING_INPUT'");

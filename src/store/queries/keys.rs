@@ -1,6 +1,7 @@
+use chrono::TimeDelta;
 use sqlx::QueryBuilder;
 
-use crate::domain::time::Timestamp;
+use crate::domain::time::now;
 use crate::domain::{Principal, RunId};
 use crate::store::deletion::digest_of_key;
 use crate::store::{NewKey, NewRun};
@@ -10,13 +11,9 @@ use crate::store::dialect::{Dialect, Value};
 
 const SELECT_KEYS: &str = "SELECT tenant, owner, key, fingerprint, run_id FROM idempotency_keys";
 
-pub(crate) fn kept_key<DB: Dialect>(
-    who: &Principal,
-    key: &str,
-    now: Timestamp,
-) -> QueryBuilder<DB> {
+pub(crate) fn kept_key<DB: Dialect>(who: &Principal, key: &str, at: TimeDelta) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(SELECT_KEYS);
-    push(&mut query, " WHERE expires_at > ", Value::Time(now));
+    push(&mut query, " WHERE expires_at > ", Value::FromNow(at));
     push_owner(&mut query, "", who);
     push(&mut query, " AND (key = ", Value::Text(key));
     let digest = digest_of_key(key);
@@ -40,13 +37,8 @@ pub(crate) fn kept_keys<DB: Dialect>(starts: &[&NewRun]) -> QueryBuilder<DB> {
     query
 }
 
-/// Writes a key unless it stands for something at `now`.
-pub(crate) fn keep_key<DB: Dialect>(
-    who: &Principal,
-    key: &NewKey,
-    run: RunId,
-    now: Timestamp,
-) -> QueryBuilder<DB> {
+/// Writes a key unless it stands for something.
+pub(crate) fn keep_key<DB: Dialect>(who: &Principal, key: &NewKey, run: RunId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "INSERT INTO idempotency_keys (tenant, owner, key, fingerprint, run_id, created_at, \
          expires_at) VALUES (",
@@ -56,13 +48,14 @@ pub(crate) fn keep_key<DB: Dialect>(
     push(&mut query, ", ", Value::Text(&key.key));
     push(&mut query, ", ", Value::Bytes(&key.fingerprint));
     push(&mut query, ", ", Value::Id(run.uuid()));
-    push(&mut query, ", ", Value::Time(now));
-    push(&mut query, ", ", Value::Time(key.expires_at));
+    push(&mut query, ", ", Value::Time(now()));
+    push(&mut query, ", ", Value::FromNow(key.lifetime));
     query.push(
         ") ON CONFLICT (tenant, owner, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
          run_id = excluded.run_id, created_at = excluded.created_at, \
          expires_at = excluded.expires_at \
-         WHERE idempotency_keys.expires_at <= excluded.created_at",
+         WHERE idempotency_keys.expires_at <= ",
     );
+    DB::bind(&mut query, Value::FromNow(TimeDelta::zero()));
     query
 }

@@ -1,8 +1,9 @@
+use chrono::{DateTime, TimeDelta};
 use sqlx::QueryBuilder;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{HandOff, NodeId, Principal, RunId, SessionId};
-use crate::store::rows::run_columns;
+use crate::domain::{HandOff, NodeId, Principal, Run, RunId, SessionId};
+use crate::store::rows::{run_columns, taken_columns};
 
 use super::{push, push_in, push_limit, push_owner};
 use crate::store::dialect::{Dialect, Value};
@@ -88,25 +89,96 @@ pub(crate) fn runs_by_turn<DB: Dialect>(
     query
 }
 
-/// Runs, whoever's they are, that ended before `before` and have their whole log.
-pub(crate) fn runs_to_compact<DB: Dialect>(before: Timestamp, limit: u32) -> QueryBuilder<DB> {
+/// Runs of any owner that ended `before` so long from now and have their whole log.
+pub(crate) fn runs_to_compact<DB: Dialect>(before: TimeDelta, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(run_columns::<DB>());
     query.push(" FROM runs r WHERE r.log_compacted_at IS NULL");
-    push(&mut query, " AND r.finished_at < ", Value::Time(before));
+    push(&mut query, " AND r.finished_at < ", Value::FromNow(before));
     query.push(" ORDER BY r.finished_at");
     push_limit(&mut query, limit.into());
     query
 }
 
-/// The running runs of a node, whoever's they are.
+/// The runs of a node, of any owner, that are made or wait for that.
 pub(crate) fn runs_of_node<DB: Dialect>(node: NodeId, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(run_columns::<DB>());
-    query.push(" FROM runs r WHERE r.status = 'RUNNING'");
+    query.push(taken_columns::<DB>());
+    query.push(" FROM runs r WHERE r.status IN ('QUEUED', 'RUNNING')");
     push(&mut query, " AND r.node_id = ", Value::Id(node.uuid()));
     push_limit(&mut query, limit.into());
     query
+}
+
+/// What a take-over changes: the run is this node's for as long as `lease`, and its earlier
+/// owner can write nothing more. A run that its server has not given back, but was making, has
+/// seen an unclean end more; it is held until it is made again. Every right side is of before.
+pub(crate) fn push_takeover<DB: Dialect>(
+    query: &mut QueryBuilder<DB>,
+    node: NodeId,
+    lease: TimeDelta,
+) {
+    let given_back = || Value::Time(DateTime::UNIX_EPOCH);
+    query.push("fence = fence + 1, taken_from = node_id, node_id = ");
+    DB::bind(query, Value::Id(node.uuid()));
+    push(query, ", lease_expires_at = ", Value::FromNow(lease));
+    push(
+        query,
+        ", unclean_ends = unclean_ends + CASE WHEN status = 'RUNNING' AND NOT is_held \
+         AND lease_expires_at > ",
+        given_back(),
+    );
+    push(
+        query,
+        " THEN 1 ELSE 0 END, is_held = (status = 'RUNNING' AND (is_held OR unclean_ends > 0 \
+         OR lease_expires_at > ",
+        given_back(),
+    );
+    push(
+        query,
+        ")), alone_since = CASE WHEN lease_expires_at > ",
+        given_back(),
+    );
+    query.push(" THEN alone_since END");
+}
+
+/// A run that was held is made again, `alone_since` this time if it is a suspect.
+pub(crate) fn release_held<DB: Dialect>(
+    run: &Run,
+    node: NodeId,
+    alone_since: Option<Timestamp>,
+) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE runs SET is_held = false, alone_since = ");
+    match alone_since {
+        Some(at) => DB::bind(&mut query, Value::Time(at)),
+        None => {
+            query.push("NULL");
+        }
+    }
+    push_held_by(&mut query, run, node);
+    query
+}
+
+/// A run has outlived what its earlier servers died of.
+pub(crate) fn clear_suspicion<DB: Dialect>(run: &Run, node: NodeId) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("UPDATE runs SET unclean_ends = 0, alone_since = NULL");
+    push_held_by(&mut query, run, node);
+    query
+}
+
+/// Whether a run is a node's under the number under which the node has got it: a row or none.
+pub(crate) fn held_by<DB: Dialect>(run: RunId, node: NodeId, fence: i64) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new("SELECT id FROM runs");
+    push(&mut query, " WHERE id = ", Value::Id(run.uuid()));
+    push(&mut query, " AND node_id = ", Value::Id(node.uuid()));
+    push(&mut query, " AND fence = ", Value::Number(fence));
+    query
+}
+
+fn push_held_by<DB: Dialect>(query: &mut QueryBuilder<DB>, run: &Run, node: NodeId) {
+    push(query, " WHERE id = ", Value::Id(run.id.uuid()));
+    push(query, " AND node_id = ", Value::Id(node.uuid()));
+    push(query, " AND fence = ", Value::Number(run.fence));
 }
 
 /// `(session, run)` of the runs of these sessions that are active or wait for their turn,

@@ -17,7 +17,9 @@ pub(crate) use memories::{MEMORY_COLUMNS, MemoryRow};
 pub(crate) use messages::{
     KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts, sorted_branches,
 };
-pub(crate) use runs::{RunRow, SessionUsageRow, encode_options, run_columns};
+pub(crate) use runs::{
+    RunRow, SessionUsageRow, TakenRow, encode_options, run_columns, taken_columns,
+};
 pub(crate) use sessions::{
     LOCKED_SESSION_COLUMNS, LockedSession, LockedSessionRow, SessionRow, session_columns,
 };

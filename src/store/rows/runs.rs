@@ -3,7 +3,7 @@ use sqlx::types::{Json, Uuid};
 
 use crate::domain::{Cost, ParentRun, Principal, Run, RunError, RunOptions, Usage};
 use crate::store::dialect::Dialect;
-use crate::store::{SessionUsage, StoreError};
+use crate::store::{SessionUsage, StoreError, TakenRun};
 
 use super::{Owned, Stamp, known, known_option};
 
@@ -16,7 +16,39 @@ const COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
     r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
     r.cost_nanos, r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
-    r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.tenant, r.owner";
+    r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.fence, r.tenant, r.owner";
+
+/// Columns of [`TakenRow`], from `runs r`.
+pub(crate) fn taken_columns<DB: Dialect>() -> String {
+    let run = run_columns::<DB>();
+    format!("{run}, r.unclean_ends, r.is_held, r.alone_since, r.taken_from")
+}
+
+/// A run whose server is gone, with what is kept of such ends.
+#[derive(FromRow)]
+pub(crate) struct TakenRow {
+    #[sqlx(flatten)]
+    run: RunRow,
+    unclean_ends: i32,
+    is_held: bool,
+    alone_since: Option<Stamp>,
+    taken_from: Option<Uuid>,
+}
+
+impl TryFrom<TakenRow> for TakenRun {
+    type Error = StoreError;
+
+    fn try_from(row: TakenRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            who: row.run.principal(),
+            unclean_ends: row.unclean_ends.cast_unsigned(),
+            is_held: row.is_held,
+            alone_since: row.alone_since.map(|at| at.0),
+            taken_from: row.taken_from.map(Into::into),
+            run: row.run.try_into()?,
+        })
+    }
+}
 
 #[derive(FromRow)]
 pub(crate) struct RunRow {
@@ -44,6 +76,7 @@ pub(crate) struct RunRow {
     options: Option<Json<RunOptions>>,
     parent_run_id: Option<Uuid>,
     depth: i32,
+    fence: i64,
     tenant: String,
     owner: String,
     last_sequence: Option<i64>,
@@ -95,6 +128,7 @@ impl TryFrom<RunRow> for Run {
             started_at: row.started_at.map(|at| at.0),
             finished_at: row.finished_at.map(|at| at.0),
             log_compacted_at: row.log_compacted_at.map(|at| at.0),
+            fence: row.fence,
         })
     }
 }

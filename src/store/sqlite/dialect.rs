@@ -1,15 +1,17 @@
 //! What SQLite does in its own way.
 
+use chrono::TimeDelta;
 use sqlx::sqlite::SqliteRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use crate::domain::time::Timestamp;
+use crate::domain::time::now;
 use crate::domain::{NodeId, Principal, RunId, SessionId};
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Fetches, Value};
-use crate::store::rows::{Stamp, run_columns};
+use crate::store::queries;
+use crate::store::rows::{Stamp, taken_columns};
 
 use super::recent;
 
@@ -32,6 +34,8 @@ impl Dialect for Sqlite {
             Value::MaybeText(text) => query.push_bind(text),
             Value::Number(number) => query.push_bind(number),
             Value::Time(at) => query.push_bind(Stamp(at)),
+            // All processes that use the file are on this machine.
+            Value::FromNow(after) => query.push_bind(Stamp(now() + after)),
             Value::Json(json) => query.push_bind(Json(json)),
             Value::JsonText(text) => query.push_bind(text),
         };
@@ -50,12 +54,12 @@ impl Dialect for Sqlite {
         None
     }
 
-    fn forget_keys(now: Timestamp, limit: u32) -> QueryBuilder<Self> {
+    fn forget_keys(at: TimeDelta, limit: u32) -> QueryBuilder<Self> {
         let mut query = QueryBuilder::new(
             "DELETE FROM idempotency_keys WHERE rowid IN (
                SELECT rowid FROM idempotency_keys WHERE expires_at <= ",
         );
-        query.push_bind(Stamp(now));
+        query.push_bind(Stamp(now() + at));
         query.push(" LIMIT ").push_bind(limit).push(")");
         query
     }
@@ -73,9 +77,9 @@ impl Dialect for Sqlite {
         Some(recent::purge(session))
     }
 
-    fn renew_leases(node: NodeId, until: Timestamp) -> QueryBuilder<Self> {
+    fn set_leases(node: NodeId, until: Value<'_>) -> QueryBuilder<Self> {
         let mut query = QueryBuilder::new("UPDATE runs SET lease_expires_at = ");
-        query.push_bind(Stamp(until));
+        Self::bind(&mut query, until);
         query.push(" WHERE node_id = ").push_bind(node.uuid());
         query.push(" AND status IN ('QUEUED', 'RUNNING')");
         query
@@ -83,23 +87,23 @@ impl Dialect for Sqlite {
 
     fn take_expired_runs(
         node: NodeId,
-        now: Timestamp,
-        until: Timestamp,
+        at: TimeDelta,
+        lease: TimeDelta,
         limit: u32,
     ) -> QueryBuilder<Self> {
-        let mut query = QueryBuilder::new("UPDATE runs SET node_id = ");
-        query.push_bind(node.uuid());
-        query.push(", lease_expires_at = ").push_bind(Stamp(until));
+        let mut query = QueryBuilder::new("UPDATE runs SET ");
+        queries::push_takeover(&mut query, node, lease);
         query.push(
             " WHERE id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
                AND lease_expires_at <= ",
         );
         // In order, so that those that are taken already do not hide the others.
-        query.push_bind(Stamp(now));
+        query.push_bind(Stamp(now() + at));
+        query.push(" AND node_id <> ").push_bind(node.uuid());
         query.push(" ORDER BY lease_expires_at LIMIT ");
         query.push_bind(limit).push(") RETURNING ");
         // RETURNING knows no alias in SQLite.
-        query.push(run_columns::<Self>().replace("r.", "runs."));
+        query.push(taken_columns::<Self>().replace("r.", "runs."));
         query
     }
 

@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, now};
 use crate::domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session};
 use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
@@ -129,7 +129,7 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(key.fingerprint.as_slice())
                 .push_bind(start.run.id.uuid())
                 .push_bind(Stamp(start.run.created_at))
-                .push_bind(Stamp(key.expires_at));
+                .push_bind(Stamp(now() + key.lifetime));
             Ok(())
         })
         .await?;
@@ -183,7 +183,7 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(stored.before.head.map(|head| head.uuid()))
                 .push_bind(stored.before.branch_length)
                 .push_bind(stored.node.uuid())
-                .push_bind(Stamp(stored.lease_expires_at))
+                .push_bind(Stamp(now() + stored.lease))
                 .push_bind(Stamp(run.created_at))
                 .push_bind(run.started_at.map(Stamp))
                 .push_bind(encode_options(&run.options))
@@ -330,8 +330,8 @@ impl Statements for SqliteStatements<'_> {
     }
 
     async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError> {
-        let head = "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id) \
-                    AS (";
+        let head = "WITH v (run_id, first_sequence, last_sequence, tenant, owner, events, node_id, \
+                    fence) AS (";
         let tail = format!(
             ") INSERT INTO run_events (run_id, first_sequence, last_sequence, tenant, owner, events) \
              SELECT run_id, first_sequence, last_sequence, tenant, owner, events FROM v \
@@ -346,7 +346,8 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(log.who.tenant.as_ref())
                 .push_bind(log.who.owner.as_ref())
                 .push_bind(events)
-                .push_bind(log.node.uuid());
+                .push_bind(log.node.uuid())
+                .push_bind(log.fence);
             Ok(())
         })
         .await?;

@@ -1,24 +1,15 @@
 //! Arithmetic, which models are bad at.
 
-use std::time::{Duration, Instant};
-
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
+use crate::evaluation::{Evaluator, Failure};
 use crate::tool::output::shortened;
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
 
 /// The longest expression, in bytes. The evaluator recurses, at worst once for each byte.
 const EXPRESSION_BYTES: usize = 250;
-
-/// Enough for the deepest recursion that `EXPRESSION_BYTES` allows, several times over, even
-/// unoptimised. Memory that is not used is not taken.
-const STACK_BYTES: usize = 64 << 20;
-
-/// How long one may be computed. Longer ones are not slow but endless: `9^9^9^9`.
-const COMPUTING: Duration = Duration::from_millis(500);
 
 /// The longest result, in bytes: nobody needs more digits.
 const RESULT_BYTES: usize = 4_096;
@@ -28,7 +19,7 @@ const RESULT_BYTES: usize = 4_096;
 const SIGNS: &str = "+-*/^%!().,_'\"@ ×÷−·√°²³$€£&|~";
 
 /// Computes with exact numbers, functions, percentages and units.
-pub struct Calculator;
+pub struct Calculator(pub Evaluator);
 
 #[derive(Deserialize)]
 struct Arguments {
@@ -65,20 +56,16 @@ impl Calculator {
 
 #[async_trait]
 impl Tool for Calculator {
-    async fn call(&self, _: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
+    async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
         let Arguments { expression } =
             serde_json::from_value(arguments).map_err(ToolError::internal)?;
         check(&expression)?;
-        let (tell, told) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("calculator".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
-                // Nobody listens any more when the call was cancelled.
-                let _ = tell.send(evaluate(&expression));
-            })
-            .map_err(ToolError::internal)?;
-        told.await.map_err(ToolError::internal)?
+        let calculated = self.0.calculate(&context.principal, &expression).await;
+        match calculated {
+            Ok(result) => Ok(ToolOutput::new(result).capped(RESULT_BYTES)),
+            Err(Failure::Unavailable(cause)) => Err(ToolError::internal(cause)),
+            Err(error) => Err(ToolError::Failed(shortened(&error.to_string(), 200))),
+        }
     }
 }
 
@@ -96,27 +83,6 @@ fn check(expression: &str) -> Result<(), ToolError> {
     }
 }
 
-struct Deadline(Instant);
-
-impl fend_core::Interrupt for Deadline {
-    fn should_interrupt(&self) -> bool {
-        Instant::now() > self.0
-    }
-}
-
-fn evaluate(expression: &str) -> Result<ToolOutput, ToolError> {
-    let mut context = fend_core::Context::new();
-    context.disable_rng();
-    let deadline = Deadline(Instant::now() + COMPUTING);
-    match fend_core::evaluate_with_interrupt(expression, &mut context, &deadline) {
-        Ok(result) => Ok(ToolOutput::new(result.get_main_result()).capped(RESULT_BYTES)),
-        Err(_) if Instant::now() > deadline.0 => Err(ToolError::Failed(
-            "the expression takes too long".to_owned(),
-        )),
-        Err(error) => Err(ToolError::Failed(shortened(&error, 200))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,7 +90,8 @@ mod tests {
 
     async fn calculate(expression: &str) -> Result<String, String> {
         let arguments = json!({ "expression": expression });
-        let called = Calculator.call(&context(), arguments).await;
+        let calculator = Calculator(Evaluator::in_process());
+        let called = calculator.call(&context(), arguments).await;
         called
             .map(|output| output.text)
             .map_err(|error| error.told())

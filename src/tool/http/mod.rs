@@ -1,6 +1,5 @@
 //! Tools that are an HTTP request, declared in the settings.
 
-mod template;
 mod url;
 
 use async_trait::async_trait;
@@ -9,11 +8,12 @@ use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::evaluation::{Escape, Evaluator, Failure};
+
 use super::egress::{Body, BodyLimits, EgressClient, EgressPolicy, send};
 use super::output::shortened;
 use super::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::domain::redact::{self, Known};
-use template::{Escape, Template};
 use url::UrlTemplate;
 
 /// How much of an error's body a model is shown, in bytes.
@@ -67,10 +67,11 @@ pub enum HttpToolKey {
 
 /// A tool that is an HTTP request.
 pub struct HttpTool {
+    evaluator: Evaluator,
     client: EgressClient,
     method: Method,
     url: UrlTemplate,
-    body: Option<Template>,
+    body: Option<String>,
     headers: HeaderMap,
     forward_headers: Vec<HeaderName>,
     response_pointer: Option<String>,
@@ -85,12 +86,13 @@ impl HttpTool {
     ///
     /// # Errors
     /// When something in the settings makes no sense; `E` when there is no client.
-    pub fn new<E>(
+    pub async fn new<E>(
+        evaluator: &Evaluator,
         spec: HttpToolSpec,
         policy: &EgressPolicy,
         client: impl FnOnce(EgressPolicy) -> Result<EgressClient, E>,
     ) -> Result<Result<Self, HttpToolError>, E> {
-        let parts = Parts::read(&spec);
+        let parts = Parts::read(evaluator, &spec).await;
         let parts = match parts {
             Ok(parts) => parts,
             Err(error) => return Ok(Err(error)),
@@ -101,6 +103,7 @@ impl HttpTool {
         };
         let secrets = spec.headers.iter().map(|(_, value)| value.expose_secret());
         Ok(Ok(Self {
+            evaluator: evaluator.clone(),
             secrets: Known::new(secrets),
             client: client(policy)?,
             method: parts.method,
@@ -120,17 +123,17 @@ impl HttpTool {
 struct Parts {
     method: Method,
     url: UrlTemplate,
-    body: Option<Template>,
+    body: Option<String>,
     headers: HeaderMap,
 }
 
 impl Parts {
-    fn read(spec: &HttpToolSpec) -> Result<Self, HttpToolError> {
+    async fn read(evaluator: &Evaluator, spec: &HttpToolSpec) -> Result<Self, HttpToolError> {
         let wrong = |key| move |why: String| HttpToolError { key, why };
-        let body = spec.body.as_deref();
-        let body = body
-            .map(|source| Template::new(source, Escape::Json))
-            .transpose();
+        if let Some(body) = &spec.body {
+            let checked = evaluator.check_request(body, Escape::Json).await;
+            checked.map_err(|error| wrong(HttpToolKey::Body)(error.to_string()))?;
+        }
         let pointer = spec.response_pointer.as_deref().unwrap_or_default();
         if !pointer.is_empty() && !pointer.starts_with('/') {
             let why = format!("{pointer:?} must begin with / (RFC 6901)");
@@ -138,8 +141,10 @@ impl Parts {
         }
         Ok(Self {
             method: method(&spec.method).map_err(wrong(HttpToolKey::Method))?,
-            url: UrlTemplate::new(&spec.url).map_err(wrong(HttpToolKey::Url))?,
-            body: body.map_err(wrong(HttpToolKey::Body))?,
+            url: UrlTemplate::new(evaluator, &spec.url)
+                .await
+                .map_err(wrong(HttpToolKey::Url))?,
+            body: spec.body.clone(),
             headers: headers(&spec.headers).map_err(wrong(HttpToolKey::Headers))?,
         })
     }
@@ -176,10 +181,12 @@ pub(crate) fn headers(pairs: &[(String, SecretString)]) -> Result<HeaderMap, Str
 #[async_trait]
 impl Tool for HttpTool {
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
-        let url = self.url.render(&arguments)?;
+        let (evaluator, who) = (&self.evaluator, &context.principal);
+        let url = self.url.render(evaluator, who, &arguments).await?;
         let mut request = self.client.request(self.method.clone(), url)?;
         if let Some(body) = &self.body {
-            let body = body.render(&arguments).map_err(ToolError::internal)?;
+            let body = evaluator.request(who, body, Escape::Json, &arguments);
+            let body = rendered(body.await)?;
             let json: Value = serde_json::from_str(&body).map_err(|error| {
                 ToolError::internal(format!("the body's template gives no JSON: {error}"))
             })?;
@@ -197,6 +204,16 @@ impl Tool for HttpTool {
             .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
         self.output(send(request).await?).await
     }
+}
+
+/// The text of a template, whose own words are for the log.
+fn rendered(rendered: Result<String, Failure>) -> Result<String, ToolError> {
+    rendered.map_err(|error| match error {
+        Failure::TooCostly(_) | Failure::Busy => ToolError::Failed(format!(
+            "the request cannot be put together from these arguments: {error}"
+        )),
+        error => ToolError::internal(error),
+    })
 }
 
 impl HttpTool {

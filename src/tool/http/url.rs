@@ -3,19 +3,21 @@
 use reqwest::Url;
 use serde_json::Value;
 
-use super::template::{Escape, Template};
+use super::rendered;
+use crate::domain::Principal;
+use crate::evaluation::{Escape, Evaluator};
 use crate::tool::ToolError;
 
 /// A URL with arguments in it.
 pub(super) struct UrlTemplate {
-    template: Template,
+    template: String,
     /// Scheme, host and port, where no argument has a say in them.
     origin: Option<Url>,
 }
 
 impl UrlTemplate {
     /// Reads a URL's template.
-    pub(super) fn new(source: &str) -> Result<Self, String> {
+    pub(super) async fn new(evaluator: &Evaluator, source: &str) -> Result<Self, String> {
         let (scheme, rest) = source.split_once("://").unwrap_or_default();
         if !matches!(scheme, "http" | "https") {
             return Err("must begin with https:// or http://".to_owned());
@@ -32,8 +34,10 @@ impl UrlTemplate {
         if has_dots(source) {
             return Err("must not have . or .. as a part of its path".to_owned());
         }
+        let checked = evaluator.check_request(source, Escape::Url).await;
+        checked.map_err(|error| error.to_string())?;
         Ok(Self {
-            template: Template::new(source, Escape::Url)?,
+            template: source.to_owned(),
             origin,
         })
     }
@@ -44,11 +48,14 @@ impl UrlTemplate {
     }
 
     /// The URL for these arguments.
-    pub(super) fn render(&self, arguments: &Value) -> Result<Url, ToolError> {
-        let text = self
-            .template
-            .render(arguments)
-            .map_err(ToolError::internal)?;
+    pub(super) async fn render(
+        &self,
+        evaluator: &Evaluator,
+        who: &Principal,
+        arguments: &Value,
+    ) -> Result<Url, ToolError> {
+        let text = evaluator.request(who, &self.template, Escape::Url, arguments);
+        let text = rendered(text.await)?;
         // The parser would go up the path for them, to where nobody wanted to let anybody.
         if has_dots(&text) {
             let why = "an argument must not be . or .. where it is a part of the URL's path";
@@ -82,8 +89,12 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_settings_decide_the_origin() {
+    async fn new(source: &str) -> Result<UrlTemplate, String> {
+        UrlTemplate::new(&Evaluator::in_process(), source).await
+    }
+
+    #[tokio::test]
+    async fn the_settings_decide_the_origin() {
         for (source, origin) in [
             (
                 "https://api.example:8443/x/{{ args.a }}",
@@ -97,7 +108,7 @@ mod tests {
             ("https://api.example:{{ args.a }}/", None),
             ("https://{{ args.a }}@api.example/", None),
         ] {
-            let template = UrlTemplate::new(source).unwrap();
+            let template = new(source).await.unwrap();
             assert_eq!(template.origin().map(Url::as_str), origin, "{source}");
         }
         for source in [
@@ -108,32 +119,38 @@ mod tests {
             "https://x/../y",
             "{{ args.url }}",
         ] {
-            assert!(UrlTemplate::new(source).is_err(), "{source}");
+            assert!(new(source).await.is_err(), "{source}");
         }
     }
 
-    #[test]
-    fn arguments_stay_in_their_segment() {
-        let template =
-            UrlTemplate::new("https://x/users/{{ args.id }}{{ args.more }}/name").unwrap();
-        let render = |id: &str, more: &str| {
-            let url = template.render(&json!({ "id": id, "more": more }));
+    #[tokio::test]
+    async fn arguments_stay_in_their_segment() {
+        let template = new("https://x/users/{{ args.id }}{{ args.more }}/name")
+            .await
+            .unwrap();
+        let render = async |id: &str, more: &str| {
+            let arguments = json!({ "id": id, "more": more });
+            let (evaluator, who) = (Evaluator::in_process(), Principal::development());
+            let url = template.render(&evaluator, &who, &arguments).await;
             url.map(|url| url.to_string()).map_err(|error| error.code())
         };
         assert_eq!(
-            render("a/../b", "").as_deref(),
+            render("a/../b", "").await.as_deref(),
             Ok("https://x/users/a%2F..%2Fb/name")
         );
         assert_eq!(
-            render("@evil.example", "").as_deref(),
+            render("@evil.example", "").await.as_deref(),
             Ok("https://x/users/%40evil.example/name")
         );
-        assert_eq!(render("...", "").as_deref(), Ok("https://x/users/.../name"));
         assert_eq!(
-            render("%2e%2e", "").as_deref(),
+            render("...", "").await.as_deref(),
+            Ok("https://x/users/.../name")
+        );
+        assert_eq!(
+            render("%2e%2e", "").await.as_deref(),
             Ok("https://x/users/%252e%252e/name")
         );
-        assert_eq!(render("..", ""), Err("FAILED"));
-        assert_eq!(render(".", "."), Err("FAILED"));
+        assert_eq!(render("..", "").await, Err("FAILED"));
+        assert_eq!(render(".", ".").await, Err("FAILED"));
     }
 }

@@ -208,7 +208,7 @@ impl Keeper {
             peer: reached.connection.peer().clone(),
             broken: Arc::clone(&broken),
         }));
-        self.register(tools, known);
+        self.register(tools, known).await;
         Ok((reached, broken))
     }
 
@@ -243,7 +243,7 @@ impl Keeper {
                 } => {
                     let listed = timeout(self.spec.start_timeout, list(&peer, &self.spec));
                     match listed.await {
-                        Ok(Ok(tools)) => self.register(tools, known),
+                        Ok(Ok(tools)) => self.register(tools, known).await,
                         Ok(Err(why)) => break Some(too_long.why(why)),
                         Err(_) => break Some("it did not list its tools in time".to_owned()),
                     }
@@ -259,7 +259,7 @@ impl Keeper {
 
     /// Puts a server's tools in the place of those it had. What cannot be used is left out. The
     /// log has each list of tools once.
-    fn register(&self, listed: Vec<Listed>, known: &mut Names) {
+    async fn register(&self, listed: Vec<Listed>, known: &mut Names) {
         let server = &*self.spec.name;
         let names: BTreeSet<_> = listed.iter().map(|tool| tool.name.to_string()).collect();
         let is_new = known.as_ref() != Some(&names);
@@ -268,7 +268,14 @@ impl Keeper {
             listed.map(|tool| self.tool(tool)).partition(Result::is_ok);
         let mut why = refused.pop().and_then(Result::err);
         let tools = tools.into_iter().filter_map(Result::ok).collect();
-        let (kept, others) = self.registry.replace(&self.spec.name, tools);
+        let replaced = self.registry.replace(&self.spec.name, tools);
+        let Ok((kept, others)) = timeout(self.spec.start_timeout, replaced).await else {
+            tracing::warn!(
+                server,
+                "the schemas of an MCP server's tools take too long to check"
+            );
+            return;
+        };
         why = why.or_else(|| others.first().map(ToString::to_string));
         if let Some(why) = why.filter(|_| is_new) {
             let left_out = names.len().saturating_sub(kept);

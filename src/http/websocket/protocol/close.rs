@@ -4,7 +4,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::super::wire::TooLarge;
+use super::super::wire::Unread;
 use crate::auth::AuthError;
 
 /// Why the server closes a socket.
@@ -22,6 +22,7 @@ pub(in super::super) enum Close {
     NotUtf8,
     TooLarge { limit: usize },
     AgainstWebSocket(String),
+    Full,
     GoingAway,
     Stalled,
     Asked,
@@ -36,10 +37,10 @@ impl Close {
             Error::Capacity(_) => Some(Self::TooLarge { limit }),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
             Error::Protocol(what) => Some(Self::AgainstWebSocket(what.to_string())),
-            Error::Io(error) => {
-                let cause = error.get_ref()?.downcast_ref::<TooLarge>()?;
-                Some(Self::TooLarge { limit: cause.limit })
-            }
+            Error::Io(error) => Some(match error.get_ref()?.downcast_ref::<Unread>()? {
+                Unread::TooLarge { limit } => Self::TooLarge { limit: *limit },
+                Unread::Full(_) => Self::Full,
+            }),
             _ => None,
         }
     }
@@ -48,7 +49,7 @@ impl Close {
     pub(in super::super) fn is_of_a_broken_frame(&self) -> bool {
         matches!(
             self,
-            Self::NotUtf8 | Self::TooLarge { .. } | Self::AgainstWebSocket(_)
+            Self::NotUtf8 | Self::TooLarge { .. } | Self::Full | Self::AgainstWebSocket(_)
         )
     }
 
@@ -69,7 +70,7 @@ impl Close {
             // Service restart: come back and go on from the last sequence.
             Self::GoingAway => 1012,
             // Try again later.
-            Self::TooManySockets { .. } => 1013,
+            Self::TooManySockets { .. } | Self::Full => 1013,
             Self::BadRequest(_) => 4400,
             Self::Unauthorized | Self::KeyRemoved => 4401,
             Self::Forbidden(_) => 4403,
@@ -91,6 +92,9 @@ impl Close {
             Self::TooManyInits => "Too many initialisation requests".to_owned(),
             Self::TooManySockets { limit } => {
                 format!("Too many sockets: {limit} for each caller (http.websocket_connections)")
+            }
+            Self::Full => {
+                "Too much is in flight (http.in_flight_bytes); try again later".to_owned()
             }
             Self::NotUtf8 => "Text must be UTF-8".to_owned(),
             Self::TooLarge { limit } => format!("Message larger than {limit} bytes"),

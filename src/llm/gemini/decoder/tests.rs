@@ -2,6 +2,7 @@
 
 use super::Decoder;
 use crate::domain::FinishReason;
+use crate::llm::error::Unusable;
 use crate::llm::parts::tests::read;
 use crate::llm::{LlmError, StreamPart};
 
@@ -26,7 +27,8 @@ fn reasons_are_mapped() {
         );
     }
     let malformed = r#"{"candidates":[{"content":{},"finishReason":"MALFORMED_FUNCTION_CALL"}]}"#;
-    assert_eq!(parts(&[malformed]), (vec![], Some(LlmError::Protocol)));
+    let unusable = LlmError::Unusable(Unusable::Malformed);
+    assert_eq!(parts(&[malformed]), (vec![], Some(unusable)));
 }
 
 #[test]

@@ -55,6 +55,7 @@ pub(super) struct Recent {
 pub(super) struct OpenLog {
     who: Principal,
     node: NodeId,
+    fence: i64,
     last_sequence: u64,
     unsorted: Option<Unsorted>,
 }
@@ -73,6 +74,7 @@ impl OpenLog {
         Self {
             who: row.who.clone(),
             node: row.node,
+            fence: row.fence,
             last_sequence: row.last_sequence(),
             unsorted: None,
         }
@@ -151,7 +153,8 @@ impl Recent {
 
     fn follows(&self, row: &LogRow<'_>) -> bool {
         self.logs.get(&row.run_id).is_some_and(|log| {
-            log.node == row.node && log.last_sequence + 1 == row.first_sequence()
+            (log.node, log.fence) == (row.node, row.fence)
+                && log.last_sequence + 1 == row.first_sequence()
         })
     }
 
@@ -186,7 +189,7 @@ impl Recent {
     /// and its events. The sequence is none that a log goes on with if the row does not follow.
     pub(super) fn with_unsorted(&self, row: &LogRow<'_>) -> Result<(u64, String), StoreError> {
         let log = self.logs.get(&row.run_id);
-        let log = log.filter(|log| log.node == row.node);
+        let log = log.filter(|log| (log.node, log.fence) == (row.node, row.fence));
         let Some((log, unsorted)) = log.and_then(|log| Some((log, log.unsorted.as_ref()?))) else {
             return Ok((row.first_sequence(), encode_events(&row.events)?));
         };

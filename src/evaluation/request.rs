@@ -8,21 +8,13 @@ use minijinja::{
 };
 use serde_json::Value;
 
+use super::{Escape, Failure};
+
 /// A template may not run for long: it is configuration, not a program.
 const TEMPLATE_FUEL: u64 = 50_000;
 
 /// The name of the one template in each environment.
 const NAME: &str = "template";
-
-/// How a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Escape {
-    /// Percent-encoded: a value is never more than a part of a path's segment or of a query's
-    /// parameter.
-    Url,
-    /// As JSON: a string comes with its quotes.
-    Json,
-}
 
 /// A minijinja template over `args`.
 pub(super) struct Template {
@@ -31,7 +23,7 @@ pub(super) struct Template {
 
 impl Template {
     /// Reads a template. Only `args` may be used in it.
-    pub(super) fn new(source: &str, escape: Escape) -> Result<Self, String> {
+    pub(super) fn new(source: &str, escape: Escape) -> Result<Self, Failure> {
         let mut environment = Environment::new();
         // What is misspelt must not silently vanish.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -39,25 +31,25 @@ impl Template {
         environment.set_formatter(move |out, _, value| write(out, escape, value));
         let added = environment.add_template_owned(NAME, source.to_owned());
         // Not its source: it may have secrets.
-        added.map_err(|error| error.to_string())?;
+        added.map_err(|error| Failure::Wrong(error.to_string()))?;
         let template = environment
             .get_template(NAME)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Failure::Wrong(error.to_string()))?;
         let mut unknown = template.undeclared_variables(false);
         unknown.remove("args");
         if let Some(name) = unknown.iter().min() {
-            return Err(format!("{name:?} is not args"));
+            return Err(Failure::Wrong(format!("{name:?} is not args")));
         }
         Ok(Self { environment })
     }
 
     /// Renders it; the error is for the log.
-    pub(super) fn render(&self, arguments: &Value) -> Result<String, String> {
+    pub(super) fn render(&self, arguments: &Value) -> Result<String, Failure> {
         let rendered = self
             .environment
             .get_template(NAME)
             .and_then(|template| template.render(context! { args => Serde(arguments) }));
-        rendered.map_err(|error| error.to_string())
+        rendered.map_err(|error| Failure::Wrong(error.to_string()))
     }
 }
 
@@ -130,7 +122,7 @@ mod tests {
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}{{ args }}";
         match Template::new(endless, Escape::Url) {
             Ok(template) => assert!(template.render(&json!({})).is_err()),
-            Err(why) => assert!(why.contains("range"), "{why}"),
+            Err(why) => assert!(why.to_string().contains("range"), "{why}"),
         }
     }
 }

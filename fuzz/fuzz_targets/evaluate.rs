@@ -1,0 +1,5 @@
+//! A worker of the fuzz targets, beside them.
+
+fn main() -> std::process::ExitCode {
+    talkgraph::evaluation::serve()
+}

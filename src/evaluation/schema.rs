@@ -1,0 +1,122 @@
+//! JSON Schema: compiling and validating.
+
+use std::fmt::Write;
+
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::Value;
+
+use super::Failure;
+use super::plain::is_plain;
+use super::size::json_bytes;
+
+/// The most problems that one error names: enough to mend several mistakes at once.
+const PROBLEMS: usize = 3;
+
+/// The longest description of one problem, in bytes.
+const PROBLEM_BYTES: usize = 240;
+
+/// How far a pattern of a schema may backtrack over one value.
+const BACKTRACK_STEPS: usize = 100_000;
+
+/// The product of the bytes of a plain schema and of a value up to which validating takes some
+/// milliseconds at most, and the product up to which naming the problems does.
+const AT_ONCE: usize = 4 << 20;
+const NAMED_AT_ONCE: usize = 64 << 10;
+
+/// A schema that was compiled once.
+#[derive(Debug)]
+pub struct CheckedSchema {
+    pub(super) source: Value,
+    /// Of a plain schema.
+    plain: Option<Plain>,
+}
+
+#[derive(Debug)]
+struct Plain {
+    validator: Validator,
+    bytes: usize,
+}
+
+impl CheckedSchema {
+    /// Compiles a plain schema; none for another, which a worker has to compile.
+    pub(super) fn plain(schema: &Value) -> Option<Result<Self, Failure>> {
+        let bytes = json_bytes(schema);
+        is_plain(schema, bytes).then(|| {
+            Ok(Self {
+                source: schema.clone(),
+                plain: Some(Plain {
+                    validator: compile(schema)?,
+                    bytes,
+                }),
+            })
+        })
+    }
+
+    /// A schema that a worker has compiled.
+    pub(super) fn costly(schema: &Value) -> Self {
+        Self {
+            source: schema.clone(),
+            plain: None,
+        }
+    }
+
+    /// Validates a value if that is cheap; none if a worker has to.
+    pub(super) fn at_once(&self, value: &Value, name: &str) -> Option<Result<(), Failure>> {
+        let plain = self.plain.as_ref()?;
+        let cost = plain.bytes.saturating_mul(json_bytes(value));
+        if cost > AT_ONCE {
+            return None;
+        }
+        if plain.validator.is_valid(value) {
+            return Some(Ok(()));
+        }
+        (cost <= NAMED_AT_ONCE).then(|| validate(&plain.validator, value, name))
+    }
+}
+
+/// Compiles a schema. Nothing is fetched: a `$ref` must stay within it.
+pub(super) fn compile(schema: &Value) -> Result<Validator, Failure> {
+    let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_STEPS);
+    jsonschema::options()
+        .offline()
+        .with_pattern_options(patterns)
+        .build(schema)
+        .map_err(|error| Failure::Wrong(problem(&error, "the schema")))
+}
+
+/// Validates a value. The problems are bounded, and without the value's own text, which may be
+/// long. `name` is the noun for the value where it is wrong as a whole.
+pub(super) fn validate(validator: &Validator, value: &Value, name: &str) -> Result<(), Failure> {
+    let mut errors = validator.iter_errors(value);
+    let mut problems = String::new();
+    for error in errors.by_ref().take(PROBLEMS) {
+        let separator = if problems.is_empty() { "" } else { "; " };
+        // Writing to a string cannot fail.
+        let _ = write!(problems, "{separator}{}", problem(&error, name));
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    if errors.next().is_some() {
+        problems.push_str("; and more");
+    }
+    Err(Failure::Wrong(problems))
+}
+
+fn problem(error: &ValidationError<'_>, name: &str) -> String {
+    let path = error.instance_path().as_str();
+    let masked = error.masked_with("the value");
+    let problem = match path {
+        "" => format!("{name}: {masked}"),
+        path => format!("{path}: {masked}"),
+    };
+    shortened(problem)
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > PROBLEM_BYTES {
+        text.truncate(text.floor_char_boundary(PROBLEM_BYTES));
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,23 @@
+//! Sizes of JSON.
+
+use std::io;
+
+use serde_json::Value;
+
+/// The bytes of a value as JSON, counted without writing it down.
+pub fn json_bytes(value: &Value) -> usize {
+    struct Count(usize);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // A count cannot fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}

@@ -1,0 +1,136 @@
+//! Tasks that hold on to their thread, and a process that does not stop.
+//!
+//! A task that never gives its thread back takes a worker of the runtime with it, and as many of
+//! them as there are workers take the server. No task can report that: an ordinary thread looks
+//! at what is being polled and since when, and ends the process if it does not stop in its time.
+
+mod guard;
+mod scan;
+
+use std::cell::OnceCell;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+pub use guard::{EndSettings, Watchdog};
+pub use scan::is_stuck;
+
+/// What a task does, for the log.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The kind: a word or two.
+    pub what: &'static str,
+    /// The id of the run or request, or whatever tells it from others of its kind.
+    pub id: Option<Arc<str>>,
+}
+
+impl Task {
+    /// The only task of its kind.
+    pub fn only(what: &'static str) -> Self {
+        Self { what, id: None }
+    }
+
+    /// One of many.
+    pub fn of(what: &'static str, id: &str) -> Self {
+        Self {
+            what,
+            id: Some(id.into()),
+        }
+    }
+}
+
+/// What one thread polls at the moment.
+struct Polled {
+    task: Task,
+    since: Instant,
+}
+
+/// A thread's place in the list of those that poll. As many as there are threads.
+#[derive(Default)]
+struct Place(Mutex<Option<Polled>>);
+
+impl Place {
+    fn polled(&self) -> MutexGuard<'_, Option<Polled>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The places of all threads that have polled a watched task; those of ended threads go.
+static PLACES: Mutex<Vec<Weak<Place>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static PLACE: OnceCell<Arc<Place>> = const { OnceCell::new() };
+}
+
+fn places() -> MutexGuard<'static, Vec<Weak<Place>>> {
+    PLACES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn new_place() -> Arc<Place> {
+    let place = Arc::new(Place::default());
+    let mut places = places();
+    places.retain(|place| place.strong_count() > 0);
+    places.push(Arc::downgrade(&place));
+    place
+}
+
+/// Notes what is polled until this is dropped, also by a panic.
+struct Polling {
+    place: Option<Arc<Place>>,
+    /// What the task is a part of.
+    outer: Option<Polled>,
+}
+
+impl Polling {
+    fn begin(task: &Task) -> Self {
+        let place = PLACE.try_with(|place| Arc::clone(place.get_or_init(new_place)));
+        // None while the thread ends.
+        let place = place.ok();
+        let polled = Polled {
+            task: task.clone(),
+            since: Instant::now(),
+        };
+        let outer = place
+            .as_ref()
+            .and_then(|place| place.polled().replace(polled));
+        Self { place, outer }
+    }
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            *place.polled() = self.outer.take();
+        }
+    }
+}
+
+/// A future that the watchdog sees while it is polled.
+#[derive(Debug)]
+#[must_use = "nothing is done before it is polled"]
+pub struct Watched<F> {
+    task: Task,
+    // In a box: a task is then not larger by what it is wrapped in.
+    future: Pin<Box<F>>,
+}
+
+/// Has the watchdog see a future while it is polled.
+pub fn watched<F: Future>(task: Task, future: F) -> Watched<F> {
+    Watched {
+        task,
+        future: Box::pin(future),
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let _polling = Polling::begin(&self.task);
+        self.future.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Looking at what is polled.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::{Place, Task, places};
+
+/// How many threads are stuck, as of the last look.
+static STUCK: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a thread is stuck: it is not alive, whatever the others are.
+pub fn is_stuck() -> bool {
+    STUCK.load(Ordering::Relaxed) > 0
+}
+
+/// What is known to be stuck, by the place of its thread.
+pub(super) struct Scan {
+    limit: Duration,
+    stuck: HashMap<*const Place, (Task, Instant)>,
+}
+
+/// What is logged after a look.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// It has been polled for too long.
+    Stuck(Task, Duration),
+    /// It was, and is no longer.
+    Ended(Task, Duration),
+}
+
+impl Scan {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            stuck: HashMap::new(),
+        }
+    }
+
+    /// Looks at all threads. Each poll that takes too long is told of once, and once more when
+    /// it has ended.
+    pub(super) fn look(&mut self, now: Instant) -> Vec<Finding> {
+        let all: Vec<Arc<Place>> = places().iter().filter_map(Weak::upgrade).collect();
+        let mut findings = Vec::new();
+        let mut still = HashMap::new();
+        for place in &all {
+            let (task, since) = match &*place.polled() {
+                Some(polled) => (polled.task.clone(), polled.since),
+                None => continue,
+            };
+            let taken = now.saturating_duration_since(since);
+            if taken < self.limit {
+                continue;
+            }
+            let key = Arc::as_ptr(place);
+            let known = self.stuck.remove(&key).filter(|(_, known)| *known == since);
+            if known.is_none() {
+                findings.push(Finding::Stuck(task.clone(), taken));
+            }
+            still.insert(key, (task, since));
+        }
+        let ended = self
+            .stuck
+            .drain()
+            .map(|(_, (task, since))| Finding::Ended(task, now.saturating_duration_since(since)));
+        findings.extend(ended);
+        STUCK.store(still.len(), Ordering::Relaxed);
+        self.stuck = still;
+        findings
+    }
+}
+
+impl Finding {
+    pub(super) fn log(&self) {
+        match self {
+            Self::Stuck(task, taken) => tracing::error!(
+                what = task.what,
+                id = task.id.as_deref(),
+                stuck_ms = millis(*taken),
+                "a task holds on to its thread"
+            ),
+            Self::Ended(task, taken) => tracing::error!(
+                what = task.what,
+                id = task.id.as_deref(),
+                stuck_ms = millis(*taken),
+                "a task has given its thread back"
+            ),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
