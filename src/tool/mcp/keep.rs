@@ -233,7 +233,9 @@ impl Keeper {
                     return Some(too_long.why("it has ended".to_owned()));
                 }
                 () = stop.cancelled() => break None,
-                () = broken.notified() => break Some("a call did not get through".to_owned()),
+                () = broken.notified() => {
+                    break Some(too_long.why("a call did not get through".to_owned()));
+                }
                 // What changes meanwhile is seen by one more listing.
                 () = async {
                     self.changed.notified().await;
