@@ -61,7 +61,8 @@ USER 65532:65532
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# Long enough at the start for migrations and for loading the model.
+# Liveness, because what fails this check is restarted, and no restart mends a database that
+# is away. Load balancers ask /health/ready. Long enough at the start for migrations and for loading the model.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["/usr/local/bin/talkgraph", "health"]
+    CMD ["/usr/local/bin/talkgraph", "health", "--live"]
 ENTRYPOINT ["/usr/local/bin/talkgraph"]

@@ -28,7 +28,7 @@ use crate::config::{
 use crate::domain::{AgentSpec, Principal};
 use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, InFlight, Server};
+use crate::http::{self, Connections, InFlight, Readiness, Server};
 use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
@@ -58,6 +58,15 @@ pub enum Ended {
     Left(usize),
 }
 
+/// How a server is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Starts are refused at once: nobody else has to hear of it first.
+    Now,
+    /// Readiness is off for `http.shutdown_delay_ms` before starts are refused.
+    Announced,
+}
+
 /// A server that listens.
 pub struct App {
     listener: TcpListener,
@@ -68,6 +77,7 @@ pub struct App {
     /// Kept, and ended with the server.
     mcp: McpKeepers,
     connections: Connections,
+    shutdown_delay: Duration,
     drain_timeout: Duration,
     /// `provider/model` of agents that name none, in the order in which they are asked.
     default_models: Vec<String>,
@@ -139,6 +149,7 @@ impl App {
             authenticator,
             store: Arc::clone(&store),
             models,
+            readiness: Readiness::default(),
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
             streams: Arc::default(),
@@ -153,13 +164,8 @@ impl App {
             runner,
             store,
             mcp: tools.keepers,
-            connections: Connections {
-                most: settings.http.connections,
-                head_bytes: settings.http.head_bytes,
-                head_timeout: ms(settings.http.head_timeout_ms),
-                // The stream has its own, gentler end before.
-                write_timeout: ms(settings.http.stream_stall_timeout_ms) * 2,
-            },
+            connections: connections(&settings.http),
+            shutdown_delay: ms(settings.http.shutdown_delay_ms),
             drain_timeout: ms(settings.http.drain_timeout_ms),
             default_models,
             agents_folder: settings.agents.folder.clone(),
@@ -206,9 +212,9 @@ impl App {
         http::router(Arc::clone(&self.server))
     }
 
-    /// Serves until `stop`, then drains: readiness off, no new runs, active runs get their
-    /// time, the rest is left to the next server, streams end, pools close.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, StartError> {
+    /// Serves until `stop`, then drains: readiness off, after a delay if so asked no new runs,
+    /// active runs get their time, the rest is left to the next server, streams end, pools close.
+    pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
         let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
         let leases = tokio::spawn(watched(
@@ -220,13 +226,27 @@ impl App {
         let serving = http::serve(self.listener, router, self.connections, closing.clone());
         let mut serving = tokio::spawn(serving);
         self.server.ready.store(true, Ordering::Release);
-        tracing::info!(address = %self.address, "serving");
+        tracing::info!(
+            address = %self.address,
+            model = self.default_models.first(),
+            needs_key = self.server.authenticator.needs_key(),
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
 
-        tokio::select! {
-            () = stop => {}
+        let stop = tokio::select! {
+            stop = stop => stop,
             ended = &mut serving => return Err(StartError::Serve(flat(ended))),
-        }
+        };
         self.server.ready.store(false, Ordering::Release);
+        if stop == Stop::Announced && !self.shutdown_delay.is_zero() {
+            let delay_ms = u64::try_from(self.shutdown_delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(delay_ms, "not ready any more; starts are still taken");
+            tokio::select! {
+                () = tokio::time::sleep(self.shutdown_delay) => {}
+                ended = &mut serving => return Err(StartError::Serve(flat(ended))),
+            }
+        }
         tracing::info!(runs = self.runner.bus().len(), "stopping");
         let left = self.runner.drain(self.drain_timeout).await;
         // Every stream ends by itself now, with its run's last events or with where to go on. One
@@ -264,6 +284,16 @@ fn flat(ended: Result<(), tokio::task::JoinError>) -> std::io::Error {
     match ended {
         Ok(()) => std::io::Error::other("it ended by itself"),
         Err(error) => std::io::Error::other(error),
+    }
+}
+
+fn connections(settings: &HttpSettings) -> Connections {
+    Connections {
+        most: settings.connections,
+        head_bytes: settings.head_bytes,
+        head_timeout: ms(settings.head_timeout_ms),
+        // The stream has its own, gentler end before.
+        write_timeout: ms(settings.stream_stall_timeout_ms) * 2,
     }
 }
 

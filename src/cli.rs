@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, App, Ended, StartError};
-use crate::config::{Settings, Sources};
+use crate::app::{self, App, Ended, StartError, Stop};
+use crate::config::{HttpSettings, LogFormat, Settings, Sources, TelemetrySettings};
 use crate::store::SharedStore;
 use crate::watchdog::{EndSettings, Watchdog};
 use crate::{evaluation, graphql, telemetry};
@@ -65,8 +65,12 @@ enum Command {
     /// Evaluate what a server asks for on the standard input: its workers
     #[command(hide = true)]
     Evaluate,
-    /// Ask the server on this machine whether it is ready; for container health checks
-    Health,
+    /// Ask the server on this machine whether it is ready
+    Health {
+        /// Ask whether it is alive: for health checks that restart what fails them
+        #[arg(long)]
+        live: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,8 +92,20 @@ impl Cli {
             return Ok(ExitCode::SUCCESS);
         }
         let sources = Sources::of_process(self.config);
-        let settings = Settings::load(&sources)?;
-        match self.command.unwrap_or(Command::Serve) {
+        let settings = Settings::load(&sources);
+        let command = self.command.unwrap_or(Command::Serve);
+        if settings.is_err() && matches!(command, Command::Serve) {
+            // A log is all that a server writes, also of settings that say nothing of it.
+            let (log, format) = ("info".to_owned(), LogFormat::Auto);
+            let stuck_after_ms = 0;
+            telemetry::start(&TelemetrySettings {
+                log,
+                format,
+                stuck_after_ms,
+            })?;
+        }
+        let settings = settings?;
+        match command {
             Command::Serve => return serve(&settings, sources, |store| store).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Migrate => {
@@ -112,7 +128,7 @@ impl Cli {
                     say(&format!("{}: ok", spec.name))?;
                 }
             }
-            Command::Health => return Ok(health(&settings).await),
+            Command::Health { live } => return Ok(health(&settings, live).await),
             Command::Schema | Command::Evaluate => {}
         }
         Ok(ExitCode::SUCCESS)
@@ -141,10 +157,11 @@ pub async fn serve(
     around: impl FnOnce(SharedStore) -> SharedStore,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     telemetry::start(&settings.telemetry)?;
+    telemetry::log_panics();
     let http = &settings.http;
     let ends = EndSettings {
         stuck_after: Duration::from_millis(settings.telemetry.stuck_after_ms),
-        end_after: Duration::from_millis(http.drain_timeout_ms.saturating_add(http.stop_grace_ms)),
+        end_after: Duration::from_millis(stops_within_ms(http)),
     };
     Watchdog::start(ends, tokio::runtime::Handle::current())?;
     let app = App::start_around(settings, around).await?;
@@ -153,7 +170,10 @@ pub async fn serve(
         signal(SignalKind::interrupt())?,
     );
     let mut hang_up = signal(SignalKind::hangup())?;
-    say(&welcome(&app, settings.http.graphiql))?;
+    // Elsewhere there is nothing but the log, which has the address, too.
+    if io::stdout().is_terminal() {
+        say(&welcome(&app, settings.http.graphiql))?;
+    }
     let files = app.agent_files();
     let keys = app.key_files(settings, sources);
     let reload = async move {
@@ -168,10 +188,11 @@ pub async fn serve(
     };
     let (told, mut again) = tokio::sync::watch::channel(false);
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let stop = tokio::select! {
+            _ = terminate.recv() => Stop::Announced,
+            // Of a person at a terminal, who is waiting.
+            _ = interrupt.recv() => Stop::Now,
+        };
         told.send_replace(true);
         // Kept until the end, to be able to hear a second signal.
         tokio::spawn(async move {
@@ -181,6 +202,7 @@ pub async fn serve(
             }
             told.send_replace(false);
         });
+        stop
     };
     let at_once = async {
         let both = async {
@@ -200,6 +222,12 @@ pub async fn serve(
         Ended::Drained => ExitCode::SUCCESS,
         Ended::Left(_) => ExitCode::from(RUNS_LEFT),
     })
+}
+
+/// How long a stop may take that is announced first.
+fn stops_within_ms(http: &HttpSettings) -> u64 {
+    let stop = http.drain_timeout_ms.saturating_add(http.stop_grace_ms);
+    stop.saturating_add(http.shutdown_delay_ms)
 }
 
 fn welcome(app: &App, graphiql: bool) -> String {
@@ -229,7 +257,7 @@ fn welcome(app: &App, graphiql: bool) -> String {
     lines.join("\n")
 }
 
-async fn health(settings: &Settings) -> ExitCode {
+async fn health(settings: &Settings, live: bool) -> ExitCode {
     let ip = match settings.http.address {
         // What listens everywhere listens here too.
         ip if ip.is_unspecified() && ip.is_ipv4() => IpAddr::from([127, 0, 0, 1]),
@@ -237,8 +265,9 @@ async fn health(settings: &Settings) -> ExitCode {
         ip => ip,
     };
     let url = format!(
-        "http://{}/health/ready",
-        SocketAddr::new(ip, settings.http.port)
+        "http://{}/health/{}",
+        SocketAddr::new(ip, settings.http.port),
+        if live { "live" } else { "ready" },
     );
     let client = crate::llm::http_client(&crate::llm::HttpSettings {
         connect_timeout: Duration::from_secs(2),

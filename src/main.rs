@@ -27,7 +27,11 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    // Nobody is left to be told if this fails.
-    let _ = writeln!(std::io::stderr(), "talkgraph: {error}");
+    if talkgraph::telemetry::is_json() {
+        tracing::error!(%error, "command failed");
+    } else {
+        // There is no one left to report to if this fails.
+        let _ = writeln!(std::io::stderr(), "talkgraph: {error}");
+    }
     ExitCode::FAILURE
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use axum::serve::{Listener, ListenerExt};
@@ -89,26 +89,34 @@ pub(crate) struct Running {
     child: Child,
     /// `127.0.0.1:PORT`.
     pub(crate) address: String,
-    // Kept: a server may write to it later.
-    _stdout: BufReader<ChildStdout>,
 }
 
 impl Running {
-    /// Starts a server and waits for its first line, which must name its address.
+    /// Starts a server and waits for a line that names its address: of the log where that is
+    /// piped, else of the output.
     pub(crate) fn start(mut command: Command) -> Outcome<Self> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
-        let (mut stdout, mut line) = (BufReader::new(stdout), String::new());
-        stdout.read_line(&mut line)?;
-        let address = address_in(&line).ok_or_else(|| format!("{command:?} said {line:?}"))?;
-        Ok(Self {
-            child,
-            address,
-            _stdout: stdout,
-        })
+        let output: Box<dyn Read + Send> = match child.stderr.take() {
+            Some(log) => Box::new(log),
+            None => Box::new(stdout),
+        };
+        let (mut output, mut said) = (BufReader::new(output), String::new());
+        let address = loop {
+            let begin = said.len();
+            if output.read_line(&mut said)? == 0 {
+                return Err(format!("{command:?} said {said:?}").into());
+            }
+            if let Some(address) = address_in(&said[begin..]) {
+                break address;
+            }
+        };
+        // Read on, so that it never waits for somebody to read what it says.
+        std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
+        Ok(Self { child, address })
     }
 
     /// The processor time it has used.
@@ -185,6 +193,6 @@ pub(crate) fn talkgraph(mut command: Command, folder: &Path, upstream: &str) -> 
         )
         .current_dir(folder)
         .arg("serve")
-        .stderr(Stdio::null());
+        .stderr(Stdio::piped());
     command
 }

@@ -23,6 +23,8 @@ pub struct Branching {
     pub overrides: RunOverrides,
     /// The headers of the caller's request that tools of the run may pass on.
     pub headers: CallerHeaders,
+    /// See [`StartRequest::request_id`].
+    pub request_id: Option<String>,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
 }
@@ -99,6 +101,7 @@ impl Runner {
             files,
             options: at.overrides.over(before),
             headers: at.headers,
+            request_id: at.request_id,
             input,
             on_active: at.on_active,
             cancel_on_disconnect: false,

@@ -15,6 +15,7 @@ use super::Runner;
 use super::answer::Answer;
 use super::log::{Change, LogBounds, RunLog};
 use super::outage::Pauses;
+use super::span;
 use super::team::Children;
 
 /// How long a run that another server shall take up may take to write what it has.
@@ -107,17 +108,17 @@ impl Ending {
                 Ok(()) => return,
                 Err(StoreError::Fenced) => return self.fenced(),
                 Err(StoreError::Conflict) if mend => {
-                    tracing::warn!(run = %self.run.id, "the run is no longer ours to end");
+                    tracing::warn!(parent: self.live.span(), "the run is no longer ours to end");
                     return;
                 }
                 // Why it is refused is found out before it is tried again.
                 Err(StoreError::Conflict) => {}
                 Err(error @ StoreError::Internal(_)) => {
-                    tracing::error!(run = %self.run.id, %error, "the run's end was refused");
+                    tracing::error!(parent: self.live.span(), %error, "the run's end was refused");
                     end = self.give_up_answer();
                 }
                 Err(error) => {
-                    tracing::warn!(run = %self.run.id, %error, "the run's end waits");
+                    tracing::debug!(parent: self.live.span(), %error, "retrying to store the end of a run");
                 }
             }
             mend = true;
@@ -203,6 +204,7 @@ impl Ending {
             withdrawn: rewind.is_some(),
         });
         self.live.publish(&events);
+        span::log_end(self.live.span(), &self.who, &self.run);
         let news = self.runner.bus.news();
         news.announce(&self.who, self.run.session_id);
         news.announce_interrupts(&self.who, &closed);

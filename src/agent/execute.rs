@@ -97,20 +97,20 @@ impl From<LlmError> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
-        if matches!(error, StoreError::Fenced) {
-            return Self::Lost;
+        match &error {
+            StoreError::Fenced => return Self::Lost,
+            // The log has the outage, and the run's end says that it was one.
+            StoreError::Unavailable(_) => return Self::Failed(outage()),
+            _ => {}
         }
         tracing::error!(%error, "the run cannot go on");
-        Self::Failed(match error {
-            StoreError::Unavailable(_) => outage(),
-            _ => internal(),
-        })
+        Self::Failed(internal())
     }
 }
 
 impl From<LogError> for Stop {
     fn from(error: LogError) -> Self {
-        if !matches!(error, LogError::Lost) {
+        if matches!(error, LogError::Refused(_)) {
             tracing::error!(%error, "the run cannot go on");
         }
         match error {
@@ -178,7 +178,7 @@ impl Execution {
     /// Makes the run and ends it, whatever happens.
     async fn run(mut self, begin: Begin, place: Option<Place>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
-        let span = tracing::info_span!("run", run = %id, agent = %self.agent.name);
+        let span = self.ending.live.span().clone();
         // Kept until the run is no longer live: nobody goes on with it or ends it before.
         let mut turn = None;
         async {
@@ -206,10 +206,7 @@ impl Execution {
                 Err(Stop::Cancelled) => RunEnd::Cancelled,
                 // It was told to wait, above.
                 Err(Stop::AwaitsInput(_)) => RunEnd::Failed(internal()),
-                Err(Stop::Failed(error)) => {
-                    tracing::warn!(code = ?error.code, "run failed: {}", error.message);
-                    RunEnd::Failed(error)
-                }
+                Err(Stop::Failed(error)) => RunEnd::Failed(error),
                 Err(Stop::Released) => return self.ending.checkpoint().await,
                 Err(Stop::Lost) => return self.ending.fenced(),
             };

@@ -14,6 +14,7 @@ use crate::domain::{EventBody, RunEvent};
 use crate::store::{StoreError, TakenRun};
 
 use super::clock::ClockWatch;
+use super::outage::log_trouble;
 use super::resume::is_cause;
 use super::{LOG_PAGE, Runner};
 
@@ -71,8 +72,10 @@ impl Runner {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
+            let health = self.store.health();
+            let failures = health.outage().total();
             if let Err(error) = self.renew(left.is_empty()).await {
-                tracing::error!(%error, "leases were not renewed");
+                log_trouble(&self.store, &error, "leases were not renewed");
             }
             if let Err(error) = self.watch_clock(&mut clock).await {
                 tracing::debug!(%error, "the database's clock was not read");
@@ -83,20 +86,32 @@ impl Runner {
                 Err(error) => {
                     // They may be this node's all the same.
                     self.has_orphans.store(true, Ordering::Release);
-                    tracing::error!(%error, "expired runs were not taken up");
+                    log_trouble(&self.store, &error, "expired runs were not taken up");
                 }
             }
             if let Err(error) = self.take_up_orphans().await {
-                tracing::error!(%error, "runs that nobody makes were not taken up");
+                log_trouble(
+                    &self.store,
+                    &error,
+                    "runs that nobody makes were not taken up",
+                );
             }
             if let Err(error) = self.expire_interrupts().await {
-                tracing::error!(%error, "interrupts did not expire");
+                log_trouble(&self.store, &error, "interrupts did not expire");
             }
             if let Err(error) = self.forget_keys().await {
-                tracing::error!(%error, "expired idempotency keys were not removed");
+                log_trouble(
+                    &self.store,
+                    &error,
+                    "expired idempotency keys were not removed",
+                );
             }
             if let Err(error) = self.compact_logs().await {
-                tracing::error!(%error, "old logs were not compacted");
+                log_trouble(&self.store, &error, "old logs were not compacted");
+            }
+            // Of the writer's own failures only the writer knows the end.
+            if health.outage().total() == failures && !health.has_failed() {
+                health.outage().recovered();
             }
         }
     }
@@ -132,7 +147,6 @@ impl Runner {
         // What servers have died of is dealt with before anything else is made.
         next.sort_by_key(|(fate, _)| *fate);
         for (fate, taken) in next {
-            let id = taken.run.id;
             let (who, run) = (taken.who.clone(), taken.run.clone());
             let done = match fate {
                 Fate::Fail => self.fail_crashed(who, run).await,
@@ -143,7 +157,7 @@ impl Runner {
                 Fate::GoOn => self.take_over(who, run).await,
             };
             if let Err(error) = done {
-                tracing::error!(run = %id, %error, "a run was not taken up");
+                log_trouble(&self.store, &error, "a run was not taken up");
                 left.push((fate, taken));
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::bus::LiveRun;
 use crate::domain::time::{Timestamp, now};
@@ -249,10 +250,7 @@ impl RunLog {
             match &outcome {
                 Ok(()) => live.publish(&committed),
                 Err(error) => {
-                    // A run that is another node's by now says so itself, once.
-                    if !matches!(error, StoreError::Conflict) {
-                        tracing::warn!(run = %live.id(), %error, "events were not written");
-                    }
+                    log_failure(live.span(), error, "events were not written");
                     broken.store(true, Ordering::Release);
                     failed.notify_one();
                 }
@@ -277,7 +275,7 @@ impl RunLog {
             mends_log,
         };
         if let Err(error) = self.store.append_events(new, done).await {
-            tracing::warn!(run = %self.live.id(), %error, "events were not queued");
+            log_failure(self.live.span(), &error, "events were not queued");
             self.broken.store(true, Ordering::Release);
             self.failed.notify_one();
         }
@@ -318,6 +316,16 @@ impl RunLog {
             .iter()
             .map(|event| event.body.clone())
             .collect())
+    }
+}
+
+/// While the database is away that is said once for all runs (`store/outage`).
+fn log_failure(span: &Span, error: &StoreError, failed: &str) {
+    match error {
+        StoreError::Unavailable(_) => tracing::debug!(parent: span, %error, "{failed}"),
+        // A run that is another node's by now says so itself, once.
+        StoreError::Conflict => {}
+        _ => tracing::warn!(parent: span, %error, "{failed}"),
     }
 }
 

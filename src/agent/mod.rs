@@ -27,6 +27,7 @@ mod resume;
 mod room;
 mod rules;
 mod session;
+mod span;
 mod spending;
 mod start;
 mod steps;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::store::StoreError;
+use crate::store::{SharedStore, StoreError};
 
 /// The first wait between two tries. Short, so that a run goes on soon after the database is back.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -23,6 +23,15 @@ impl Pauses {
     pub(super) async fn pause(&mut self) {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Logs what has failed of the server's own work; while the database is away, that is said once
+/// for everything (`Outage`).
+pub(super) fn log_trouble(store: &SharedStore, error: &StoreError, failed: &'static str) {
+    match store.health().outage().note(error) {
+        true => tracing::debug!(%error, "{failed}"),
+        false => tracing::error!(%error, "{failed}"),
     }
 }
 

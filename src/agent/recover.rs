@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use super::answer::Answer;
 use super::ending::Ending;
 use super::execute::{Begin, Execution};
+use super::span;
 use super::team::Children;
 use super::{LAST_WRITES, Runner};
 
@@ -68,12 +69,12 @@ impl Runner {
         let mut reopened = self.reopen(who, run).await?;
         let begin = reopened.begin();
         if reopened.agent.is_none() || !self.may_go_on(begin, reopened.restarts) {
-            tracing::warn!(run = %id, "ending a run whose server is gone");
+            tracing::warn!(parent: reopened.ending.live.span(), "ending a run whose server is gone");
             reopened.ending.finish(RunEnd::Failed(interrupted())).await;
             self.bus.close(id);
             return Ok(());
         }
-        tracing::warn!(run = %id, ?begin, "going on with a run whose server is gone");
+        tracing::warn!(parent: reopened.ending.live.span(), ?begin, "going on with a run whose server is gone");
         reopened.ending.worked = Duration::ZERO;
         self.execute(reopened, begin);
         Ok(())
@@ -96,7 +97,8 @@ impl Runner {
         let agent = self.agent_of(&who, &run).await?;
         let (id, checkpoint) = (run.id, Checkpoint::of(run.output_message_id, &log));
         let parent = run.parent.map(|parent| parent.run);
-        let live = self.bus.open(id, parent, self.limits.tail_events);
+        let span = span::of_run(&run, agent.as_ref().map(|agent| &*agent.name));
+        let live = self.bus.open(id, parent, self.limits.tail_events, span);
         let mut kept = checkpoint.answer.clone();
         kept.restart_step();
         let text = checkpoint.answer.text();

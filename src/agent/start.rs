@@ -23,7 +23,7 @@ use super::execute::{Begin, Execution, first_events};
 use super::files::{self, WholeFiles};
 use super::log::numbered;
 use super::structured::check_tool_choice;
-use super::{Runner, SentFile, StartError, client_tools, room};
+use super::{Runner, SentFile, StartError, client_tools, room, span};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -41,6 +41,9 @@ pub struct StartRequest {
     /// The headers of the caller's request that tools of the run may pass on. They are kept in
     /// memory alone, and are nothing that tells two requests apart.
     pub headers: CallerHeaders,
+    /// The id of the caller's request, for the log; as the headers, nothing that tells two
+    /// requests apart.
+    pub request_id: Option<String>,
     /// Where in the session's tree it is said.
     pub input: RunInput,
     /// The run that asks, where another agent does; the new session is of no list then.
@@ -128,7 +131,7 @@ impl Runner {
         let mut tries = 0;
         let (stored, live) = loop {
             let new = self.new_run(&who, session, &agent, (&request, &files), starts_now);
-            match self.commit(new).await {
+            match self.commit(new, &agent).await {
                 Ok(started) => break started,
                 Err(StoreError::ActiveRun(run)) if request.makes_room() && tries < room::TRIES => {
                     let made = self.make_room(&who, run, request.on_active).await;
@@ -169,10 +172,15 @@ impl Runner {
     }
 
     /// Writes a run's start, and then tells the subscribers.
-    async fn commit(&self, new: NewRun) -> Result<(StartedRun, Arc<LiveRun>), StoreError> {
+    async fn commit(
+        &self,
+        new: NewRun,
+        agent: &Agent,
+    ) -> Result<(StartedRun, Arc<LiveRun>), StoreError> {
         let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
         let parent = new.run.parent.map(|parent| parent.run);
-        let live = self.bus.open(id, parent, self.limits.tail_events);
+        let span = span::of_run(&new.run, Some(&agent.name));
+        let live = self.bus.open(id, parent, self.limits.tail_events, span);
         match self.store.start_run(new).await {
             Ok(stored) => {
                 if !stored.run.enqueued {
@@ -293,7 +301,10 @@ impl Runner {
             error: None,
             usage: Usage::default(),
             cost: Some(Cost::ZERO),
-            options: request.options.clone(),
+            options: RunOptions {
+                request_id: request.request_id.clone(),
+                ..request.options.clone()
+            },
             parent: request.parent,
             input_message_id: message_id,
             output_message_id: MessageId::new(),

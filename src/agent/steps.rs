@@ -170,7 +170,7 @@ impl Execution {
 
     async fn make_step(&mut self, step: u32, prompt: &Prompt) -> Result<(), Stop> {
         let shown = self.shown(prompt).await;
-        let span = tracing::info_span!("step", step, model = self.ending.run.model);
+        let span = tracing::error_span!("step", step, model = self.ending.run.model);
         let timeout = self.limits().step_timeout;
         let made = tokio::time::timeout(timeout, self.step(step, shown).instrument(span));
         made.await.unwrap_or_else(|_| {

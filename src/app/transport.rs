@@ -30,6 +30,7 @@ pub(super) fn transport(all: &Settings) -> Result<Transport, ConfigError> {
         cors_origins: origins.collect::<Result<_, _>>()?,
         introspection: settings.introspection && !only_trusted,
         graphiql: settings.graphiql && settings.introspection && !only_trusted,
+        ready_timeout: ms(settings.ready_timeout_ms),
         keep_alive: ms(settings.keep_alive_ms),
         stream_stall_timeout: ms(settings.stream_stall_timeout_ms),
         streams: settings.streams,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::domain::{EventBody, Message, Run, RunEvent, RunId, StepPurpose};
 
@@ -37,6 +38,8 @@ pub enum Ready {
 /// A run that is being made in this process.
 pub struct LiveRun {
     id: RunId,
+    /// Around everything that is logged of the run, on whatever task.
+    span: Span,
     tail_limit: usize,
     tail: Mutex<Tail>,
     /// Tells the subscribers that there is more, or that the run is closed.
@@ -84,9 +87,10 @@ impl Tail {
 }
 
 impl LiveRun {
-    pub(super) fn new(id: RunId, tail_limit: usize, cancel: CancellationToken) -> Self {
+    pub(super) fn new(id: RunId, tail_limit: usize, cancel: CancellationToken, span: Span) -> Self {
         Self {
             id,
+            span,
             tail_limit,
             tail: Mutex::default(),
             changed: Notify::new(),
@@ -102,6 +106,11 @@ impl LiveRun {
     /// The run's id.
     pub fn id(&self) -> RunId {
         self.id
+    }
+
+    /// The span around everything that is logged of the run.
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// What the log of a run that is taken up has: its last sequence and, as of then, the
@@ -245,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_subscriber_reads_from_its_own_place() {
-        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new());
+        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new(), Span::none());
         assert!(matches!(live.ready(0, 9), Ready::Nothing));
         let events: Vec<_> = (1..=4).map(|n| delta(live.id, n, "é")).collect();
         live.publish(&events);
@@ -262,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_text_so_far_is_cut_where_the_event_ended() {
-        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new());
+        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new(), Span::none());
         live.publish(&[delta(live.id, 1, "né"), delta(live.id, 2, "e")]);
         assert_eq!(live.text_at(1, 3).as_deref(), Some("né"));
         assert_eq!(live.text_at(3, 3), None, "not committed");
@@ -271,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_run_that_is_taken_up_knows_what_its_log_has() {
-        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new());
+        let live = LiveRun::new(RunId::new(), 3, CancellationToken::new(), Span::none());
         live.seed(4, "kept lost".into(), 5);
         assert!(matches!(live.ready(2, 9), Ready::InLog));
         assert!(matches!(live.ready(4, 9), Ready::Nothing));

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use live::{LiveRun, Ready, RunOutcome};
 pub use news::SessionNews;
+use tracing::Span;
 
 use crate::domain::RunId;
 
@@ -24,11 +25,18 @@ pub struct Bus {
 impl Bus {
     /// Announces a run before its first event is committed, so that whoever reads the log
     /// of a run that is not here knows that it is whole.
-    /// Where `parent` asks for it and is made here, it stops with that one.
-    pub fn open(&self, run: RunId, parent: Option<RunId>, tail_limit: usize) -> Arc<LiveRun> {
+    /// Where `parent` asks for it and is made here, it stops with that one. Everything that is
+    /// logged of the run is logged within `span`.
+    pub fn open(
+        &self,
+        run: RunId,
+        parent: Option<RunId>,
+        tail_limit: usize,
+        span: Span,
+    ) -> Arc<LiveRun> {
         let parent = parent.and_then(|parent| self.get(parent));
         let cancel = parent.map(|parent| parent.cancel_token().child_token());
-        let live = LiveRun::new(run, tail_limit, cancel.unwrap_or_default());
+        let live = LiveRun::new(run, tail_limit, cancel.unwrap_or_default(), span);
         let live = Arc::new(live);
         self.write().insert(run, Arc::clone(&live));
         live

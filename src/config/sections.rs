@@ -64,6 +64,8 @@ sections! {
         websocket_connections_total: usize,
         websocket_stall_timeout_ms: u64,
         stream_stall_timeout_ms: u64,
+        ready_timeout_ms: u64,
+        shutdown_delay_ms: u64,
         drain_timeout_ms: u64,
         stop_grace_ms: u64,
     }

@@ -54,6 +54,9 @@ impl Code {
 pub(crate) enum Fault {
     #[error("{0}")]
     Store(String),
+    /// The database is away.
+    #[error("{0}")]
+    Outage(String),
     #[error("{0}")]
     Start(String),
     #[error("{0}")]
@@ -157,7 +160,7 @@ impl ApiError {
             fault: Some(Arc::new(fault)),
             ..Self::new(
                 Code::Unavailable,
-                "the server cannot do this now; try again",
+                "the server's database is not available; try again",
             )
         }
     }
@@ -232,7 +235,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict | StoreError::Fenced => {
                 Self::new(Code::Conflict, "changed by somebody else meanwhile")
             }
-            StoreError::Unavailable(why) => Self::unavailable(Fault::Store(why)),
+            StoreError::Unavailable(why) => Self::unavailable(Fault::Outage(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
         }
     }
@@ -323,17 +326,26 @@ const OWN_MESSAGE_BYTES: usize = 1_000;
 
 /// Logs what a response's errors hide, under the request's id, and gives every error that
 /// the executor itself made its code. Of more than `most` errors the rest is only counted.
-pub(crate) fn settle(response: &mut async_graphql::Response, request_id: &str, most: usize) {
+/// Errors that are the database's absence go to `outage`, which logs them for all requests.
+pub(crate) fn settle(
+    response: &mut async_graphql::Response,
+    request_id: &str,
+    most: usize,
+    outage: impl Fn(&str),
+) {
     for error in &mut response.errors {
         if let Some(fault) = error.source.take() {
             let code = error
                 .extensions
                 .as_ref()
                 .and_then(|e| e.get("code").cloned());
-            if let Some(fault) = fault.downcast_ref::<Fault>() {
-                tracing::error!(request = request_id, path = ?error.path, %fault, "request failed");
+            if let Some(Fault::Outage(why)) = fault.downcast_ref() {
+                tracing::debug!(request_id, path = ?error.path, why, "request failed");
+                outage(why);
+            } else if let Some(fault) = fault.downcast_ref::<Fault>() {
+                tracing::error!(request_id, path = ?error.path, %fault, "request failed");
             } else {
-                tracing::error!(request = request_id, path = ?error.path, "request failed");
+                tracing::error!(request_id, path = ?error.path, "request failed");
             }
             let extensions = error.extensions.get_or_insert_default();
             extensions.set("requestId", request_id);

@@ -148,6 +148,7 @@ impl ChatInput {
             client_tools: options::client_tools(self.client_tools),
             output_schema: self.output_schema.map(options::schema).transpose()?,
             tool_choice: self.tool_choice.map(Into::into).unwrap_or_default(),
+            request_id: None,
         };
         Ok(StartRequest {
             parent: None,
@@ -160,6 +161,7 @@ impl ChatInput {
             files,
             options,
             headers: CallerHeaders::default(),
+            request_id: None,
             input: RunInput::AfterHead,
             on_active: self.on_active_run.into(),
             cancel_on_disconnect: self.on_disconnect == DisconnectPolicy::Cancel,

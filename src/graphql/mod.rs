@@ -143,6 +143,15 @@ pub(crate) fn caller_headers(ctx: &Context<'_>) -> CallerHeaders {
     ctx.data_opt::<CallerHeaders>().cloned().unwrap_or_default()
 }
 
+/// The id of a request, as data of it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// The id of the request, out of a resolver's context.
+pub(crate) fn request_id(ctx: &Context<'_>) -> Option<String> {
+    ctx.data_opt::<RequestId>().map(|id| id.0.clone())
+}
+
 /// Who asks, out of a resolver's context.
 pub(crate) fn principal<'a>(ctx: &Context<'a>) -> Result<&'a Principal, ApiError> {
     ctx.data::<Principal>()

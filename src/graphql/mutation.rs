@@ -23,7 +23,7 @@ use super::types::message::Message;
 use super::types::payload::{CancelRunPayload, ChatPayload, SendMessagePayload};
 use super::types::run::Run;
 use super::types::session::Session;
-use super::{ApiError, Code, api, caller_headers, principal};
+use super::{ApiError, Code, api, caller_headers, principal, request_id};
 use crate::agent::{CancelOnDrop, Stopped};
 use crate::bus::RunOutcome;
 use crate::domain::{self, RunId};
@@ -55,6 +55,7 @@ impl Runs {
         let deadline = Instant::now() + api.limits.chat_timeout;
         let mut request = input.check(&api.limits)?;
         request.headers = caller_headers(ctx);
+        request.request_id = request_id(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
         let who = principal(ctx)?;
         let started = api.runner.start(who.clone(), request).await;
@@ -93,6 +94,7 @@ impl Runs {
         let api = api(ctx)?;
         let mut request = input.check(&api.limits)?;
         request.headers = caller_headers(ctx);
+        request.request_id = request_id(ctx);
         let started = api.runner.start(principal(ctx)?.clone(), request).await;
         Ok(started.map_err(ApiError::from)?.into())
     }

@@ -10,7 +10,7 @@ use super::types::event::Watched;
 use super::types::followed::Followed;
 use super::types::interrupt::Interrupt;
 use super::types::session::Session;
-use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal};
+use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal, request_id};
 use crate::agent::{CancelOnDrop, RunEvents, SessionPlace};
 use crate::domain::{Principal, RunId, SessionId};
 
@@ -44,6 +44,7 @@ impl Subscription {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let mut request = input.check(&api.limits)?;
         request.headers = caller_headers(ctx);
+        request.request_id = request_id(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
         let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;

@@ -1,22 +1,95 @@
-//! Health: alive is having no thread that is stuck; ready is being able to serve.
+//! Health: liveness is having no thread that is stuck, readiness is being able to take a run.
+//!
+//! Readiness is not what the database says of itself but what a run would meet: a write of its
+//! own goes the way of all writes. However many ask, the database is asked once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::Server;
 use super::caller::Caller;
 use super::error::Refusal;
 use crate::domain::Scope;
+use crate::store::{SharedStore, StoreError};
 use crate::watchdog;
 
-/// How long the database may take to answer before the server counts as not ready.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a check of the database is good for.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The database's part of readiness, as it was found last.
+#[derive(Debug, Default)]
+pub struct Readiness(Mutex<Option<Checked>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Checked {
+    at: Instant,
+    took: Duration,
+    /// Why each part is not well; none where it is.
+    database: Option<Ill>,
+    writer: Option<Ill>,
+    tables: Option<Ill>,
+}
+
+/// Why a part is not well, in words that anybody may read; the log has the error itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ill {
+    FileGone,
+    Timeout,
+    Failed,
+}
+
+impl Ill {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::FileGone => "DATABASE_FILE_GONE",
+            Self::Timeout => "TIMEOUT",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+impl Readiness {
+    /// The last check if it is fresh, or a new one, which whoever asks meanwhile waits for.
+    async fn check(&self, store: &SharedStore, patience: Duration) -> Checked {
+        let mut last = self.0.lock().await;
+        if let Some(checked) = last.filter(|checked| checked.at.elapsed() < FRESH) {
+            return checked;
+        }
+        let begun = Instant::now();
+        let (database, writer, tables) = tokio::join!(
+            timeout(patience, store.ping()),
+            timeout(patience, store.heartbeat()),
+            timeout(patience, store.check_tables()),
+        );
+        let has_lost_file = store.health().has_lost_file();
+        let ill = |outcome: Result<Result<(), StoreError>, _>| match outcome {
+            Ok(Ok(())) => None,
+            _ if has_lost_file => Some(Ill::FileGone),
+            Ok(Err(error)) => {
+                store.health().outage().failed(&error);
+                Some(Ill::Failed)
+            }
+            Err(_) => Some(Ill::Timeout),
+        };
+        let checked = Checked {
+            database: ill(database),
+            writer: ill(writer),
+            tables: ill(tables),
+            took: begun.elapsed(),
+            at: Instant::now(),
+        };
+        *last = Some(checked);
+        checked
+    }
+}
 
 /// With one thread of several stuck it says so; with all of them stuck it does not answer at all.
 pub(super) async fn live() -> (StatusCode, Json<Value>) {
@@ -34,10 +107,15 @@ pub(super) async fn ready(
     caller: Result<Caller, Refusal>,
 ) -> (StatusCode, Json<Value>) {
     let serving = server.ready.load(Ordering::Acquire);
-    let database = matches!(
-        tokio::time::timeout(PING_TIMEOUT, server.store.ping()).await,
-        Ok(Ok(()))
-    );
+    let patience = server.transport.ready_timeout;
+    let checked = server.readiness.check(&server.store, patience).await;
+    let health = server.store.health();
+    let oldest_wait = health.oldest_wait();
+    // A heartbeat of a moment ago says nothing of a write that hangs since.
+    let waits = (oldest_wait > patience).then_some(Ill::Timeout);
+    let writer = checked.writer.or(waits);
+    let database = [checked.database, writer, checked.tables];
+    let database = database.iter().all(Option::is_none);
     let model = server.models.are_ready();
     let ready = serving && database && model;
     let mut body = json!({
@@ -45,10 +123,18 @@ pub(super) async fn ready(
         "serving": serving,
         "database": database,
         "model": model,
+        "parts": {
+            "database": part(checked.database),
+            "writer": part(writer),
+            "tables": part(checked.tables),
+        },
+        "oldestWriteMs": ms(oldest_wait),
+        "lastCommitMs": health.since_commit().map(ms),
+        "checkTookMs": ms(checked.took),
+        "checkedMsAgo": ms(checked.at.elapsed()),
     });
     if is_operator(&caller) {
-        body["sockets"] = server.streams.sockets().into();
-        body["streams"] = server.streams.streams().into();
+        count(&server, &mut body);
     }
     let status = if ready {
         StatusCode::OK
@@ -56,6 +142,23 @@ pub(super) async fn ready(
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(body))
+}
+
+fn part(ill: Option<Ill>) -> Value {
+    match ill {
+        None => json!({ "ok": true }),
+        Some(ill) => json!({ "ok": false, "reason": ill.reason() }),
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Adds how much is open.
+fn count(server: &Server, body: &mut Value) {
+    body["sockets"] = server.streams.sockets().into();
+    body["streams"] = server.streams.streams().into();
 }
 
 /// Whether the caller may see counts over all tenants. Without keys every caller may.

@@ -36,6 +36,7 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
+pub use health::Readiness;
 pub use host::Hosts;
 pub use in_flight::InFlight;
 pub use open::OpenStreams;
@@ -70,6 +71,8 @@ pub struct Transport {
     pub graphiql: bool,
     /// How often a quiet stream carries a keep-alive.
     pub keep_alive: Duration,
+    /// How long the database may take for what readiness asks of it.
+    pub ready_timeout: Duration,
     /// How long the client of an event stream may leave it unread.
     pub stream_stall_timeout: Duration,
     /// How many event streams one caller may have open.
@@ -106,6 +109,8 @@ pub struct Server {
     pub store: SharedStore,
     /// Asked for readiness.
     pub models: Models,
+    /// How the database was when it was asked last.
+    pub readiness: Readiness,
     /// What is open.
     pub streams: Arc<OpenStreams>,
     /// Bytes of requests in memory.

@@ -26,8 +26,8 @@ const MAX_LENGTH: usize = 64;
 pub(super) async fn assign(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(sound);
     let id = given.unwrap_or_else(|| new().simple().to_string());
-    let span = tracing::info_span!("request", %id);
     let task = Task::of("a request", &id);
+    let span = tracing::error_span!("request", request_id = id);
     let header = HeaderValue::from_str(&id);
     // Not in the span: what that says is formatted for every request, logged or not.
     let asked = tracing::enabled!(tracing::Level::DEBUG)

@@ -19,7 +19,7 @@ use super::accept::MediaType;
 use super::admit::{Complexity, Kind, Operation};
 use super::request_id::RequestId;
 use crate::graphql::loader::{in_turns, stream_in_turns};
-use crate::graphql::{Code, ResponseBytes, error};
+use crate::graphql::{self, Code, ResponseBytes, error};
 
 /// Executes a query or mutation. Never fails: whatever happens is a response.
 pub(super) async fn execute(
@@ -32,7 +32,8 @@ pub(super) async fn execute(
         _ => server.transport.query_timeout,
     };
     // It is large, and a future is copied each time that it becomes part of another.
-    let run = in_turns(Box::pin(server.schema.execute(operation.request)));
+    let request = operation.request.data(graphql::RequestId(id.0.clone()));
+    let run = in_turns(Box::pin(server.schema.execute(request)));
     let run = AssertUnwindSafe(run).catch_unwind();
     let response = match tokio::time::timeout(limit, run).await {
         Ok(Ok(response)) => response,
@@ -58,7 +59,8 @@ fn finish(
 ) -> GraphqlResponse {
     budget.settle(&mut response);
     if !response.errors.is_empty() {
-        error::settle(&mut response, &id.0, server.transport.errors);
+        let outage = |why: &str| server.store.health().outage().failed(&why);
+        error::settle(&mut response, &id.0, server.transport.errors, outage);
     }
     if let Some(complexity) = complexity
         && let Ok(complexity) = async_graphql::to_value(complexity)
@@ -70,7 +72,7 @@ fn finish(
 }
 
 fn panicked(id: &RequestId) -> GraphqlResponse {
-    tracing::error!(request = id.0, "a resolver panicked");
+    tracing::error!(request_id = id.0, "a resolver panicked");
     coded(Code::InternalServerError, "internal server error", id)
 }
 
@@ -167,6 +169,7 @@ pub(super) fn execute_stream(
         budget,
         ..
     } = operation;
+    let request = request.data(graphql::RequestId(id.0.clone()));
     let responses = stream_in_turns(server.schema.execute_stream(request));
     AssertUnwindSafe(responses)
         .catch_unwind()

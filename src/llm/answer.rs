@@ -148,7 +148,7 @@ where
                 self.over(error);
             }
             Came::Cut(error) => {
-                tracing::warn!(provider = self.parts.provider(), %error, "a model's answer was cut");
+                tracing::warn!(parent: self.parts.span(), provider = self.parts.provider(), %error, "a model's answer was cut");
                 self.over(LlmError::Protocol);
             }
             Came::Late(error) => self.over(error),
@@ -185,7 +185,7 @@ where
                 self.parts.unusable(Unusable::PartTooLarge)
             }
             ReadError::Sse(error) => {
-                tracing::warn!(provider = self.parts.provider(), %error, "a model's answer cannot be read");
+                tracing::warn!(parent: self.parts.span(), provider = self.parts.provider(), %error, "a model's answer cannot be read");
                 LlmError::Protocol
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tracing::Span;
 
 use super::{ChatRequest, Content, FileData, LlmError};
 
@@ -144,13 +145,14 @@ impl Fault {
     }
 
     /// Writes it to the log, which is the only place a provider's words go.
-    pub(super) fn log(&self, provider: &str, status: u16, redaction: &Redaction) {
+    pub(super) fn log(&self, span: &Span, provider: &str, status: u16, redaction: &Redaction) {
         tracing::warn!(
+            parent: span,
             provider,
             status,
-            code = redaction.apply(&self.code),
-            kind = redaction.apply(&self.kind),
-            message = redaction.apply(&self.message),
+            provider_code = redaction.apply(&self.code),
+            provider_kind = redaction.apply(&self.kind),
+            reason = redaction.apply(&self.message),
             "the model provider answered with an error"
         );
     }

@@ -63,6 +63,29 @@ pub(crate) fn retry_after_of(headers: &HeaderMap) -> Option<Duration> {
     retry_after::parse(value, SystemTime::now())
 }
 
+/// How vendors name the id of a request in their answers: OpenAI, Mistral, and most servers
+/// behind a proxy; Anthropic; Google; Azure; Amazon; Cloudflare's, for lack of another.
+const REQUEST_IDS: [&str; 6] = [
+    "x-request-id",
+    "request-id",
+    "x-goog-request-id",
+    "apim-request-id",
+    "x-amzn-requestid",
+    "cf-ray",
+];
+
+/// The longest id that is logged, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The provider's own id of a request; none where there is none that can be logged.
+pub(crate) fn request_id_of(headers: &HeaderMap) -> Option<&str> {
+    let is_sound = |id: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let ids = REQUEST_IDS.iter().filter_map(|name| headers.get(*name));
+    ids.filter_map(|id| id.to_str().ok()).find(is_sound)
+}
+
 /// Why there was no answer, not even a status.
 pub(crate) fn unanswered(error: &reqwest::Error) -> LlmError {
     match error {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::calls::{CallDelta, ToolCalls};
 use super::error::Unusable;
 use super::fault::{Fault, Redaction};
@@ -28,6 +30,9 @@ impl From<SseError> for ReadError {
 /// The parts of an answer that have been decoded and not been taken.
 pub(super) struct Parts {
     provider: Arc<str>,
+    /// The attempt's: the parts are read outside of it, because entering a span costs more
+    /// than most parts do.
+    span: Span,
     redaction: Redaction,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
@@ -39,10 +44,12 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// No parts yet. The name of the provider and the redaction are for the log.
+    /// No parts yet, within the span of the attempt. The name of the provider and the redaction
+    /// are for the log.
     pub(super) fn new(provider: Arc<str>, redaction: Redaction) -> Self {
         Self {
             provider,
+            span: Span::current(),
             redaction,
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
@@ -54,6 +61,11 @@ impl Parts {
 
     pub(super) fn provider(&self) -> &str {
         &self.provider
+    }
+
+    /// The span of what is logged of the answer.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Takes the oldest part.
@@ -165,7 +177,7 @@ impl Parts {
 
     /// An error inside an answer that began well.
     pub(super) fn fault(&mut self, fault: &Fault) -> ReadError {
-        fault.log(&self.provider, 200, &self.redaction);
+        fault.log(&self.span, &self.provider, 200, &self.redaction);
         // A reason that came before is void: the provider takes its answer back.
         self.finish = None;
         ReadError::Told(fault.in_stream())
@@ -174,6 +186,7 @@ impl Parts {
     /// Logs where, not what: serde's messages repeat the text that they stumbled over.
     pub(super) fn unreadable(&self, error: &serde_json::Error) -> ReadError {
         tracing::warn!(
+            parent: &self.span,
             provider = &*self.provider,
             kind = ?error.classify(),
             column = error.column(),
@@ -184,7 +197,7 @@ impl Parts {
 
     /// What a model calls, and how often, is its own doing or its caller's: the provider is well.
     pub(super) fn unusable(&self, error: Unusable) -> LlmError {
-        tracing::warn!(provider = &*self.provider, %error, "a model's answer cannot be used");
+        tracing::warn!(parent: &self.span, provider = &*self.provider, %error, "a model's answer cannot be used");
         LlmError::Unusable(error)
     }
 }

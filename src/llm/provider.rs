@@ -10,12 +10,13 @@ use reqwest::{Client, Method, Request, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tokio::time::timeout;
+use tracing::Span;
 
 use super::answer::{Answer, Reader};
 use super::anthropic::Messages;
 use super::fault::{Fault, Redaction};
 use super::gemini::GenerateContent;
-use super::http::{retry_after_of, unanswered};
+use super::http::{request_id_of, retry_after_of, unanswered};
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
 use super::parts::Parts;
@@ -143,7 +144,7 @@ impl Provider {
         let status = response.status().as_u16();
         let retry_after = retry_after_of(response.headers());
         let fault = Fault::of_body(&error_body(response).await);
-        fault.log(&self.name, status, redaction);
+        fault.log(&Span::current(), &self.name, status, redaction);
         fault.with_status(status, retry_after)
     }
 
@@ -165,6 +166,15 @@ impl ChatModel for Provider {
             response = sent => response.map_err(|error| self.unreachable(error))?,
             error = pace.expired() => return Err(error),
         };
+        if let Some(id) = request_id_of(response.headers()) {
+            Span::current().record("provider_request_id", id);
+        }
+        let provider = &*self.name;
+        tracing::debug!(
+            provider,
+            status = response.status().as_u16(),
+            "a model provider answers"
+        );
         let key = self.api_key.as_ref().map(ExposeSecret::expose_secret);
         let redaction = Redaction::new(&request, key);
         if !response.status().is_success() {

@@ -134,7 +134,8 @@ impl Models {
             };
             match next {
                 Some(next) if error.falls_back() => {
-                    tracing::warn!(model, next, error = ?error.code(), "the next model is asked");
+                    let code = <&str>::from(error.code());
+                    tracing::warn!(model, next, code, "the next model is asked");
                 }
                 _ => return Err(error),
             }
@@ -152,7 +153,7 @@ impl Models {
         let (provider, name) = self.find(model)?;
         let mut request = prompt.request_for(model).await?;
         name.clone_into(&mut request.model);
-        let span = tracing::info_span!("provider_call", model);
+        let span = tracing::error_span!("provider_call", model);
         let called = provider.call(&request, patience).instrument(span).await;
         called.map_err(|error| error.of(model))
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tracing::{Instrument, field};
 
 use self::begin::begin;
 use super::error::Health;
@@ -160,7 +161,9 @@ impl Resilient {
         self.budget.deposit();
         let (mut attempt, mut other_keys) = (1, self.keys.len().saturating_sub(1));
         loop {
-            let Failed { error, was_sent } = match self.attempt(&model, request).await {
+            let span = tracing::error_span!("attempt", attempt, provider_request_id = field::Empty);
+            let tried = self.attempt(&model, request).instrument(span.clone()).await;
+            let Failed { error, was_sent } = match tried {
                 Ok(parts) => return Ok(parts),
                 Err(failed) => failed,
             };
@@ -176,11 +179,12 @@ impl Resilient {
                 return Err(error);
             }
             if was_sent && !self.budget.withdraw() {
-                tracing::warn!("too many calls fail: no retry is left in the budget");
+                tracing::warn!(parent: &span, "too many calls fail: no retry is left in the budget");
                 return Err(error);
             }
             let wait = asked + self.backoff.wait(attempt);
-            tracing::warn!(attempt, ?wait, error = ?error.code(), "a model call is tried again");
+            let code = <&str>::from(error.code());
+            tracing::warn!(parent: &span, ?wait, code, "a model call is tried again");
             sleep(wait).await;
             attempt += 1;
         }

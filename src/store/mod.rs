@@ -13,11 +13,13 @@ pub(crate) mod error;
 pub(crate) mod files;
 mod gather;
 pub(crate) mod group;
+pub(crate) mod health;
 pub(crate) mod interrupts;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod memories;
 pub(crate) mod messages;
+mod outage;
 pub(crate) mod pools;
 pub mod postgres;
 pub(crate) mod queries;
@@ -42,10 +44,12 @@ pub use group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
 };
+pub use health::StoreHealth;
 pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use log::EventLog;
 pub use memories::MemoryStore;
 pub use messages::{BranchRange, Kin, MessageStore, UNPLACED};
+pub use outage::Outage;
 pub use runs::{RunStore, SessionUsage, TakenRun};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};
 pub use summaries::SummaryStore;
@@ -91,6 +95,19 @@ pub trait Maintenance: Send + Sync {
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// Writes something of no meaning by way of the group commit, as runs are written. Callers
+    /// that come while one is under way share it.
+    ///
+    /// # Errors
+    /// Those that the start of a run would meet.
+    async fn heartbeat(&self) -> Result<(), StoreError>;
+
+    /// Checks that no other client of the database holds a lock that keeps runs from being
+    /// written. Waits for such a lock for a second at most.
+    async fn check_tables(&self) -> Result<(), StoreError>;
+
+    /// How the writer is.
+    fn health(&self) -> Arc<StoreHealth>;
     /// How far this machine's clock is ahead of the database's; none where the database has
     /// no other, or answers too slowly to tell.
     async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError>;

@@ -3,7 +3,8 @@
 //! cost of a commit is shared by everyone who waits for it.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -14,6 +15,7 @@ use crate::watchdog::{Task, watched};
 
 use super::gather::Gather;
 use super::group::{Group, GroupOutcome};
+use super::health::StoreHealth;
 use super::{FinishedRun, NewEvents, NewRun, Reply, StartedRun, StoreError, Turn, TurnRequest};
 
 /// Bounds of the writer.
@@ -34,6 +36,9 @@ pub struct WriterSettings {
 pub(crate) trait Committer: Send + 'static {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError>;
 
+    /// Writes something of no meaning.
+    async fn heartbeat(&mut self) -> Result<(), StoreError>;
+
     /// Does what is better done between two commits than within one, for which somebody waits.
     async fn tidy(&mut self) -> Result<(), StoreError> {
         Ok(())
@@ -45,13 +50,20 @@ enum Write {
     Append(NewEvents, Reply<()>),
     Finish(Box<FinishedRun>, Reply<()>),
     Turn(TurnRequest, Reply<Turn>),
+    Heartbeat(Reply<()>),
+}
+
+/// A write, and since when it waits.
+struct Queued {
+    at: Instant,
+    write: Write,
 }
 
 impl Write {
     /// Whether somebody waits for just this one; events are followed by more of them.
     fn is_urgent(&self) -> bool {
         match self {
-            Self::Start(..) | Self::Finish(..) | Self::Turn(..) => true,
+            Self::Start(..) | Self::Finish(..) | Self::Turn(..) | Self::Heartbeat(..) => true,
             Self::Append(new, _) => new.changes_state(),
         }
     }
@@ -59,26 +71,61 @@ impl Write {
 
 /// The handle of those who write.
 pub(crate) struct Writer {
-    queue: mpsc::Sender<Write>,
+    queue: mpsc::Sender<Queued>,
     queue_timeout: Duration,
     task: Mutex<Option<JoinHandle<()>>>,
     closing: mpsc::Sender<()>,
+    health: Arc<StoreHealth>,
+    /// The outcome of the heartbeat that is under way.
+    heartbeat: Mutex<Option<oneshot::Receiver<Result<(), StoreError>>>>,
 }
 
 impl Writer {
-    pub(crate) fn spawn(settings: &WriterSettings, committer: impl Committer) -> Self {
+    pub(crate) fn spawn(
+        settings: &WriterSettings,
+        committer: impl Committer,
+        health: Arc<StoreHealth>,
+    ) -> Self {
         let (queue, writes) = mpsc::channel(settings.queue);
         let (closing, closed) = mpsc::channel(1);
-        let task = tokio::spawn(watched(
-            Task::only("the store's writer"),
-            run(committer, writes, closed, settings.clone()),
-        ));
+        let task = run(
+            committer,
+            writes,
+            closed,
+            settings.clone(),
+            Arc::clone(&health),
+        );
+        let task = tokio::spawn(watched(Task::only("the store's writer"), task));
         Self {
             queue,
             queue_timeout: settings.queue_timeout,
             task: Mutex::new(Some(task)),
             closing,
+            health,
+            heartbeat: Mutex::new(None),
         }
+    }
+
+    /// How it is.
+    pub(crate) fn health(&self) -> &Arc<StoreHealth> {
+        &self.health
+    }
+
+    /// Writes something of no meaning. However many ask, and however long it takes, one is
+    /// under way at a time: what waits for a database that hangs must not fill the queue.
+    pub(crate) async fn heartbeat(&self) -> Result<(), StoreError> {
+        let mut under_way = self.heartbeat.lock().await;
+        let outcome = match under_way.as_mut() {
+            Some(outcome) => outcome,
+            None => {
+                let (reply, outcome) = waiting();
+                self.push(Write::Heartbeat(reply)).await?;
+                under_way.insert(outcome)
+            }
+        };
+        let outcome = outcome.await;
+        *under_way = None;
+        outcome.map_err(|_| stopped())?
     }
 
     pub(crate) async fn start(&self, run: NewRun) -> Result<StartedRun, StoreError> {
@@ -108,7 +155,8 @@ impl Writer {
     }
 
     async fn push(&self, write: Write) -> Result<(), StoreError> {
-        match self.queue.try_send(write) {
+        let at = Instant::now();
+        match self.queue.try_send(Queued { at, write }) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped()),
             Err(mpsc::error::TrySendError::Full(write)) => {
@@ -148,9 +196,10 @@ fn stopped() -> StoreError {
 
 async fn run(
     mut committer: impl Committer,
-    mut writes: mpsc::Receiver<Write>,
+    mut writes: mpsc::Receiver<Queued>,
     mut closed: mpsc::Receiver<()>,
     settings: WriterSettings,
+    health: Arc<StoreHealth>,
 ) {
     let group = settings.group;
     let mut taken = Vec::with_capacity(group);
@@ -164,13 +213,19 @@ async fn run(
             _ = closed.recv() => writes.close(),
         }
         if !taken.is_empty() {
-            let urgent = Write::is_urgent;
+            let oldest = taken.iter().map(|queued: &Queued| queued.at).min();
+            health.takes(oldest.unwrap_or_else(Instant::now));
+            let urgent = |queued: &Queued| queued.write.is_urgent();
             gather.fill(&mut taken, &mut writes, group, urgent).await;
-            commit(&mut committer, &mut broken, taken.drain(..)).await;
+            let writes = taken.drain(..).map(|queued| queued.write);
+            commit(&mut committer, &mut broken, &health, writes).await;
             if let Err(error) = committer.tidy().await {
                 // Whatever is committed is safe as it is.
-                tracing::warn!(%error, "tidying after a commit failed");
+                if !health.outage().note(&error) {
+                    tracing::warn!(%error, "tidying after a commit failed");
+                }
             }
+            health.rests();
         }
     }
 }
@@ -224,11 +279,13 @@ struct Replies {
     appends: Vec<Reply<()>>,
     finishes: Vec<Reply<()>>,
     turns: Vec<Reply<Turn>>,
+    heartbeats: Vec<Reply<()>>,
 }
 
 async fn commit(
     committer: &mut impl Committer,
     broken: &mut BrokenLogs,
+    health: &StoreHealth,
     writes: impl Iterator<Item = Write>,
 ) {
     let mut group = Group::default();
@@ -257,13 +314,21 @@ async fn commit(
                 group.turns.push(turn);
                 replies.turns.push(reply);
             }
+            Write::Heartbeat(reply) => replies.heartbeats.push(reply),
         }
+    }
+    for reply in std::mem::take(&mut replies.heartbeats) {
+        let outcome = committer.heartbeat().await;
+        health.settled(&outcome);
+        reply(outcome);
     }
     let size = group.len();
     if size == 0 {
         return;
     }
-    match committer.commit(&group).await {
+    let outcome = committer.commit(&group).await;
+    health.settled(&outcome);
+    match outcome {
         Ok(outcome) => {
             for (finish, outcome) in group.finishes.iter().zip(&outcome.finishes) {
                 broken.forget(finish, outcome);

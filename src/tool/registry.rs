@@ -229,21 +229,21 @@ impl RegisteredTool {
         let name = &self.definition.name;
         let began = Instant::now();
         let called = self.bounded(context, arguments).await;
-        let (run, call, took) = (&context.run, &context.call_id, began.elapsed());
+        let (call, took) = (&context.call_id, began.elapsed());
         match &called {
             Ok(output) => {
                 let (bytes, truncated) = (output.text.len(), output.truncated);
-                tracing::debug!(tool = name, ?run, %call, ?took, bytes, truncated, "called");
+                tracing::debug!(tool = name, %call, ?took, bytes, truncated, "called");
             }
             Err(error) => match error.cause() {
                 Some(cause) if !error.is_ours() => {
-                    tracing::warn!(tool = name, ?run, %call, ?took, %error, cause, "not called");
+                    tracing::warn!(tool = name, %call, ?took, %error, cause, "not called");
                 }
                 Some(cause) => {
-                    tracing::error!(tool = name, ?run, %call, ?took, %error, cause, "a tool failed");
+                    tracing::error!(tool = name, %call, ?took, %error, cause, "a tool failed");
                 }
                 None => {
-                    tracing::debug!(tool = name, ?run, %call, ?took, code = error.code(), "not called")
+                    tracing::debug!(tool = name, %call, ?took, code = error.code(), "not called")
                 }
             },
         }

@@ -21,6 +21,7 @@ export async function startServer(settings) {
     PATH: process.env.PATH,
     HOME: folder,
     PORT: '0',
+    TALKGRAPH_HTTP__SHUTDOWN_DELAY_MS: '0',
     TALKGRAPH_AGENTS__FOLDER: here('agents'),
     TALKGRAPH_AGENTS__DEFAULT: ownAgent,
     TALKGRAPH_MODELS__EMBEDDED__PATH: here('../../models/smollm2-135m-instruct-q4_1.gguf'),
@@ -32,17 +33,21 @@ export async function startServer(settings) {
   // A test that runs out of time is told to end by a signal, which is no `exit` by itself.
   process.once('SIGTERM', () => process.exit(143));
   const log = [];
-  server.stderr.setEncoding('utf8').on('data', (text) => log.push(text));
+  server.stderr.setEncoding('utf8');
   const stop = async () => {
     server.kill('SIGTERM');
     const [code] = await ended;
     await rm(folder, { recursive: true, force: true });
     if (code !== 0) throw new Error(`the server ended with ${code}:\n${log.join('')}`);
   };
-  // The first lines it prints, once it answers, have its address.
-  for await (const line of createInterface({ input: server.stdout })) {
-    const address = line.match(/http:\/\/[^/\s]+\//);
-    if (address) return { url: address[0], stop };
+  // It logs its address once it answers.
+  for await (const line of createInterface({ input: server.stderr })) {
+    log.push(`${line}\n`);
+    const { message, address } = JSON.parse(line);
+    if (message === 'serving') {
+      server.stderr.on('data', (text) => log.push(text));
+      return { url: `http://${address}/`, stop };
+    }
   }
   await stop();
 }

@@ -63,6 +63,7 @@ mod key_reload;
 mod last_event_id;
 mod layers;
 mod log_bytes;
+mod logs;
 mod mcp;
 mod mcp_hostile;
 mod multipart;
@@ -77,12 +78,14 @@ mod private_files;
 mod protocol;
 mod providers;
 mod queue;
+mod ready;
 mod recovered;
 mod recovery;
 mod reload;
 mod removed_keys;
 mod response_bytes;
 mod resume;
+mod rolling;
 mod schema;
 mod secret_files;
 mod secrets;
@@ -350,6 +353,19 @@ mod postgres_outage {
         lost_answers_are_outlasted,
         an_outage_may_be_too_long,
         readiness_follows_the_database,
+    }
+}
+
+/// A database that takes no writes.
+mod postgres_ready {
+    #[test]
+    fn a_locked_table_is_not_ready() {
+        crate::support::database::on_postgres(crate::ready::a_locked_table_is_not_ready);
+    }
+
+    #[test]
+    fn a_read_only_database_is_not_ready() {
+        crate::support::database::on_postgres(crate::ready::a_read_only_database_is_not_ready);
     }
 }
 

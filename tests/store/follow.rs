@@ -156,7 +156,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
     );
     let started = scene.start_new().await;
     let run = started.run.id;
-    let mut live = bus.open(run, None, tail);
+    let mut live = bus.open(run, None, tail, tracing::Span::none());
     let mut log = scene.log(run).await;
     live.publish(&log.iter().cloned().map(Arc::new).collect::<Vec<_>>());
     let (mut followers, mut taken_up) = (Vec::new(), false);
@@ -179,7 +179,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
             Act::TakeUp if !taken_up => {
                 taken_up = true;
                 bus.close(run);
-                live = bus.open(run, None, tail);
+                live = bus.open(run, None, tail, tracing::Span::none());
                 live.seed(last, text(&log), 0);
             }
             Act::TakeUp => {}

@@ -18,7 +18,7 @@ use talkgraph::store::{
     FinishedRun, InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers,
     NewEvents, NewKey, NewRun, NewSession, Purge, Reply, Rewind, RunStore, SessionChange,
     SessionCursor, SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError,
-    SummaryStore, TakenRun, Turn, TurnRequest, VersionCursor,
+    StoreHealth, SummaryStore, TakenRun, Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -193,11 +193,14 @@ delegate! {
     }
     Maintenance {
         fn ping() -> Outcome<()>;
+        fn heartbeat() -> Outcome<()>;
+        fn check_tables() -> Outcome<()>;
         fn scrub() -> Outcome<()>;
         fn give_back() -> Outcome<bool>;
         fn clock_ahead() -> Outcome<Option<TimeDelta>>;
         fn close() -> ();
         told fn was_alone() -> bool;
         told fn is_shared() -> bool;
+        told fn health() -> Arc<StoreHealth>;
     }
 }

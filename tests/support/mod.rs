@@ -1,6 +1,7 @@
 //! What the test programs share: servers, databases, providers, clients.
 #![allow(dead_code, reason = "no test program uses all of it")]
 
+pub(crate) mod balancer;
 pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod clock;
@@ -8,6 +9,7 @@ pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod faulty;
 pub(crate) mod hostile;
+pub(crate) mod logs;
 pub(crate) mod multipart;
 pub(crate) mod outage;
 pub(crate) mod pages;

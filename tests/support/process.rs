@@ -26,6 +26,8 @@ pub(crate) fn program(folder: &Path, arguments: &[&str], settings: &[(&str, &str
         .current_dir(folder)
         .env_clear()
         .env(variable("http.port"), "0")
+        // Where nobody looks at readiness there is nothing to wait for.
+        .env(variable("http.shutdown_delay_ms"), "0")
         .env(variable("store.url"), store)
         .env(variable("agents.folder"), repository("agents"))
         // A port that nobody listens on; a provider that is there sets its own.
@@ -44,8 +46,20 @@ pub(crate) async fn run(mut command: Command) -> Output {
     Output {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+        stderr: plain(&String::from_utf8(output.stderr).unwrap()),
     }
+}
+
+/// What a command wrote to standard error, with what it logged of its end as a person reads it.
+fn plain(stderr: &str) -> String {
+    let line = |line: &str| {
+        let logged: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        match logged.as_ref().and_then(|logged| logged["error"].as_str()) {
+            Some(error) => format!("talkgraph: {error}\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    stderr.lines().map(line).collect()
 }
 
 /// A server in a process of its own. Killed when it is dropped.
@@ -85,14 +99,14 @@ impl Process {
 
     /// Waits until it says where it listens.
     pub(crate) async fn ready(&mut self) {
-        self.address = eventually("the server's first line", async || {
+        self.address = eventually("the server to serve", async || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("it ended with {status}: {}", self.log());
             }
-            let said = self.said.lock().unwrap();
-            let (_, rest) = said.split_once("http://")?;
-            let (address, _) = rest.split_once("/graphql")?;
-            Some(address.to_owned())
+            let log = self.log.lock().unwrap();
+            let mut lines = log.lines().filter(|line| line.contains("\"serving\""));
+            let line: serde_json::Value = serde_json::from_str(lines.next()?).ok()?;
+            line["address"].as_str().map(str::to_owned)
         })
         .await;
     }
@@ -172,7 +186,7 @@ impl Process {
         status.code()
     }
 
-    /// What it has written to its standard output so far.
+    /// What it has written to standard output so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use talkgraph::app::{App, Ended, StartError};
+use talkgraph::app::{App, Ended, StartError, Stop};
 use talkgraph::auth::Authenticator;
 use talkgraph::config::{Settings, Sources};
 use talkgraph::store::SharedStore;
@@ -113,6 +113,7 @@ impl Setup {
         let serving = tokio::spawn(app.serve(async {
             // A dropped sender stops it as well.
             let _ = stopped.await;
+            Stop::Now
         }));
         TestServer {
             address,

@@ -130,6 +130,7 @@ impl Execution {
                     ..RunOptions::default()
                 },
                 headers: self.headers.clone(),
+                request_id: ending.run.options.request_id.clone(),
                 input: RunInput::AfterHead,
                 parent: Some(ParentRun {
                     run: ending.run.id,
@@ -184,7 +185,13 @@ impl Asked {
                     Some(FollowError::Stopping { .. }) => std::future::pending().await,
                     Some(FollowError::TooSlow { .. }) => {}
                     Some(error) => {
-                        tracing::warn!(child = %run, %error, "the child run cannot be followed");
+                        let health = self.runner.store.health();
+                        match &error {
+                            FollowError::Store(error) if health.outage().note(error) => {}
+                            _ => {
+                                tracing::warn!(child = %run, %error, "the child run cannot be followed");
+                            }
+                        }
                         pauses.pause().await;
                     }
                 }

@@ -69,6 +69,7 @@ impl Execution {
         self.ending.log.settle().await?;
         if self.agent.current.id != from {
             let (ending, agent) = (&self.ending, &self.agent.name);
+            ending.live.span().record("agent", agent);
             tracing::info!(agent, "the conversation was handed over");
             let news = ending.runner.bus.news();
             news.announce(&ending.who, ending.run.session_id);

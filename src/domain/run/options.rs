@@ -36,6 +36,10 @@ pub struct RunOptions {
     /// Whether its model calls tools.
     #[serde(skip_serializing_if = "ToolChoice::is_auto")]
     pub tool_choice: ToolChoice,
+    /// The id of the request that has started the run, for the log. Nothing that is asked of
+    /// the run, so it tells no two starts apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// In what a run is asked otherwise than the one that it repeats; what is `None` is as before.
@@ -60,6 +64,7 @@ impl RunOverrides {
             client_tools: self.client_tools.unwrap_or(before.client_tools),
             output_schema: self.output_schema.unwrap_or(before.output_schema),
             tool_choice: self.tool_choice.unwrap_or(before.tool_choice),
+            request_id: None,
         }
     }
 }

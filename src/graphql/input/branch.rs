@@ -117,6 +117,7 @@ fn branching(
         on_active,
         overrides,
         headers: CallerHeaders::default(),
+        request_id: None,
         key,
     })
 }

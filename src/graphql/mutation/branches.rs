@@ -11,7 +11,7 @@ use crate::graphql::input::branch::{
 use crate::graphql::input::check_title;
 use crate::graphql::types::payload::{ForkSessionPayload, SendMessagePayload, SwitchBranchPayload};
 use crate::graphql::types::session::Session;
-use crate::graphql::{ApiError, api, caller_headers, principal};
+use crate::graphql::{ApiError, api, caller_headers, principal, request_id};
 use crate::store::StoreError;
 
 /// Beginning and choosing branches.
@@ -32,6 +32,7 @@ impl Branches {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
         let mut at = input.check(&api.limits)?;
         at.headers = caller_headers(ctx);
+        at.request_id = request_id(ctx);
         let started = api.runner.regenerate(who, at).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
@@ -48,6 +49,7 @@ impl Branches {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
         let (mut at, said) = input.check(&api.limits)?;
         at.headers = caller_headers(ctx);
+        at.request_id = request_id(ctx);
         let started = api.runner.edit(who, at, said).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }

@@ -75,7 +75,7 @@ impl Decoder {
             }
             Some((reason, None)) => {
                 let provider = parts.provider();
-                tracing::warn!(provider, ?reason, "a model has stopped without an answer");
+                tracing::warn!(parent: parts.span(), provider, ?reason, "a model has stopped without an answer");
                 Err(ReadError::Told(parts.unusable(Unusable::Malformed)))
             }
         }

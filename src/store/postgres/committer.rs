@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres};
 
 use crate::store::StoreError;
 use crate::store::commit::commit_group;
+use crate::store::dialect::Dialect;
 use crate::store::group::{Group, GroupOutcome};
+use crate::store::queries;
 use crate::store::writer::Committer;
 
 use super::patience::CALL_TIMEOUT_FACTOR;
@@ -79,6 +81,24 @@ impl Committer for PostgresCommitter {
         }
         outcome
     }
+
+    async fn heartbeat(&mut self) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
+        let outcome = self.in_time(beat(&mut connection)).await;
+        if outcome.is_ok() {
+            self.connection = Some((connection, Instant::now()));
+        }
+        outcome
+    }
+}
+
+async fn beat(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await?;
+    for statement in queries::heartbeat() {
+        Postgres::execute(&mut transaction, statement).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 async fn commit(connection: &mut PgConnection, group: &Group) -> Result<GroupOutcome, StoreError> {

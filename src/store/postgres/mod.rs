@@ -8,6 +8,7 @@ mod parameters;
 mod patience;
 mod statements;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,8 +26,8 @@ use super::pools::Pools;
 use super::rows::{SessionRow, by_branch};
 use super::writer::Writer;
 use super::{
-    BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings, queries,
-    schema,
+    BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth,
+    WriterSettings, queries, schema,
 };
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{Message, PageRequest, Principal};
@@ -39,6 +40,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// How long a connection may have been idle before it is asked whether it still works. Short,
 /// so that those which an outage has left behind are found before they fail somebody.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
+
+/// The locks that a group takes at most, of all tables that runs are written to. They do not
+/// keep other writers out, nor wait for long; a group would, with all that wait for it.
+const LOCKS: [&str; 2] = [
+    "SET LOCAL lock_timeout = '1s'",
+    "LOCK TABLE sessions, messages, runs, run_events, idempotency_keys IN ROW EXCLUSIVE MODE",
+];
 
 /// How PostgreSQL is used.
 #[derive(Debug, Clone)]
@@ -82,7 +90,8 @@ impl PostgresStore {
             .connect_with(options.clone())
             .await?;
         let committer = PostgresCommitter::connect(options, settings).await?;
-        let writer = Writer::spawn(&settings.writer, committer);
+        let health = Arc::new(StoreHealth::default());
+        let writer = Writer::spawn(&settings.writer, committer, health);
         Ok(Self {
             pool,
             patience,
@@ -206,6 +215,25 @@ impl Maintenance for PostgresStore {
         let asked = sqlx::query("SELECT 1").execute(&self.pool);
         self.patience.wait(asked).await?;
         Ok(())
+    }
+
+    async fn heartbeat(&self) -> Result<(), StoreError> {
+        self.writer.heartbeat().await
+    }
+
+    async fn check_tables(&self) -> Result<(), StoreError> {
+        let locked = async {
+            let mut transaction = self.pool.begin().await?;
+            for statement in LOCKS {
+                sqlx::query(statement).execute(&mut *transaction).await?;
+            }
+            transaction.rollback().await
+        };
+        self.patience.wait(locked).await
+    }
+
+    fn health(&self) -> Arc<StoreHealth> {
+        Arc::clone(self.writer.health())
     }
 
     async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use crate::store::StoreError;
 
@@ -19,6 +19,9 @@ pub(super) const CALL_TIMEOUT_FACTOR: u32 = 2;
 /// How long after a call was given up, or had lost its connection, all connections are asked
 /// whether they still work, when they are taken and when they come back.
 const DOUBT: Duration = Duration::from_secs(10);
+
+/// Whether a connection cannot write for as long as it lasts, whatever becomes of the database.
+const IS_READ_ONLY: &str = "SELECT current_setting('default_transaction_read_only') = 'on'";
 
 /// How long such a connection may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -80,14 +83,17 @@ impl Patience {
         self.doubt.is_there()
     }
 
-    /// Whether a connection that comes back to the pool can be used again. The pool itself
+    /// Whether a connection that comes back to the pool can be used again: it answers, and is
+    /// not of a time in which the database was read-only, which it would be for ever. The pool itself
     /// would wait for its answer without an end, and have one connection less meanwhile.
     pub(super) async fn trusts(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if !self.is_in_doubt() {
             return Ok(());
         }
-        match tokio::time::timeout(PROBE_TIMEOUT, connection.ping()).await {
-            Ok(answer) => answer,
+        let asked = sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection);
+        match tokio::time::timeout(PROBE_TIMEOUT, asked).await {
+            Ok(Ok(true)) => Err(sqlx::Error::PoolClosed),
+            Ok(answer) => answer.map(drop),
             Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
         }
     }

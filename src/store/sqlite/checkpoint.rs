@@ -132,6 +132,7 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self) {
         let (mut last_commit, mut is_cut) = (Instant::now(), false);
+        let mut was_failing = false;
         loop {
             sleep(INTERVAL).await;
             let has_commits = self.signals.has_commits.swap(false, Ordering::Relaxed);
@@ -149,9 +150,13 @@ impl Keeper {
             } else {
                 Ok(())
             };
+            let is_repeated = std::mem::replace(&mut was_failing, outcome.is_err()) && was_failing;
             if let Err(error) = outcome {
-                // The next one may succeed; what is committed is safe in the log.
-                tracing::warn!(%error, "a checkpoint failed");
+                // The next one may succeed; what is committed is safe in the log. Tried ten times
+                // a second, it is logged once.
+                if !is_repeated {
+                    tracing::warn!(%error, "a checkpoint failed");
+                }
                 self.restart_from = Instant::now() + RESTART_REST;
             }
         }

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::store::StoreError;
 use crate::store::commit::commit_group;
+use crate::store::dialect::Dialect;
 use crate::store::group::{Group, GroupOutcome};
+use crate::store::queries;
 use crate::store::writer::Committer;
 
 use super::checkpoint::Signals;
+use super::identity::Identity;
 use super::recent::Recent;
 use super::statements::SqliteStatements;
 
@@ -20,11 +23,18 @@ pub(super) struct SqliteCommitter {
     recent: Recent,
     /// Hears of commits.
     signals: Arc<Signals>,
+    identity: Arc<Identity>,
 }
 
 impl SqliteCommitter {
-    pub(super) fn new(pool: &SqlitePool, recent: Recent, signals: Arc<Signals>) -> Self {
+    pub(super) fn new(
+        pool: &SqlitePool,
+        recent: Recent,
+        signals: Arc<Signals>,
+        identity: Arc<Identity>,
+    ) -> Self {
         Self {
+            identity,
             pool: pool.clone(),
             recent,
             signals,
@@ -85,17 +95,32 @@ impl SqliteCommitter {
 #[async_trait]
 impl Committer for SqliteCommitter {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
+        self.identity.recheck()?;
         let mut connection = self.pool.acquire().await?;
         self.signals.committed();
         let outcome = self.write(&mut connection, group).await;
+        // After the commit: what went into a file that is gone is acknowledged to no one.
+        let outcome = outcome.and_then(|outcome| self.identity.check().map(|()| outcome));
         if outcome.is_err() {
             self.recent.doubt();
         }
         outcome
     }
 
+    async fn heartbeat(&mut self) -> Result<(), StoreError> {
+        self.identity.recheck()?;
+        let mut connection = self.pool.acquire().await?;
+        self.signals.committed();
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        for statement in queries::heartbeat() {
+            Sqlite::execute(&mut transaction, statement).await?;
+        }
+        transaction.commit().await?;
+        self.identity.check()
+    }
+
     async fn tidy(&mut self) -> Result<(), StoreError> {
-        if !self.recent.is_untidy() {
+        if !self.recent.is_untidy() || self.identity.recheck().is_err() {
             return Ok(());
         }
         let mut connection = self.pool.acquire().await?;

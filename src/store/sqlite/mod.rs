@@ -4,6 +4,7 @@ mod backup;
 mod checkpoint;
 mod committer;
 mod dialect;
+mod identity;
 mod messages;
 mod presence;
 mod private;
@@ -13,6 +14,7 @@ mod space;
 mod statements;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, Transaction};
 use self::checkpoint::{Checkpoints, last_resort_pages};
 use self::committer::SqliteCommitter;
 pub use backup::{BackupError, backup};
+use identity::Identity;
 use presence::Presence;
 use recent::Recent;
 pub use space::compact;
@@ -37,7 +40,9 @@ use super::pools::Pools;
 use super::rows::SessionRow;
 use super::schema;
 use super::writer::Writer;
-use super::{BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, WriterSettings};
+use super::{
+    BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth, WriterSettings,
+};
 use crate::domain::{Message, PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -79,6 +84,7 @@ pub struct SqliteStore {
     writer: Writer,
     presence: Presence,
     checkpoints: Checkpoints,
+    identity: Arc<Identity>,
     rewrite_bytes: u64,
     /// Whether something was deleted since the database was written anew.
     is_rewrite_due: AtomicBool,
@@ -121,7 +127,7 @@ impl SqliteStore {
             .statement_cache_capacity(256);
         // On this connection alone: to set it takes the lock of those who write.
         let writing = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
-        let writes = pool(1, settings).connect_with(writing).await?;
+        let writes = pool(1, settings).connect_with(writing.clone()).await?;
         let mut connection = writes.acquire().await?;
         schema::prepare::<Sqlite>(&mut connection, &MIGRATIONS, settings.migrate).await?;
         if presence.was_alone {
@@ -129,16 +135,23 @@ impl SqliteStore {
             space::adopt(&mut connection, settings.rewrite_bytes).await?;
         }
         drop(connection);
+        let health = Arc::new(StoreHealth::default());
+        let identity = Arc::new(Identity::of(&settings.path, Arc::clone(&health))?);
+        // A connection that comes later must not make another file where this one was.
+        let options = options.create_if_missing(false);
+        writes.set_connect_options(writing.create_if_missing(false));
         let checkpoints = Checkpoints::begin(options.clone(), settings.wal_bytes).await?;
         let reads = pool(settings.read_connections, settings)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
         let recent = Recent::new(settings.recent);
-        let committer = SqliteCommitter::new(&writes, recent, checkpoints.signals());
+        let signals = checkpoints.signals();
+        let committer = SqliteCommitter::new(&writes, recent, signals, Arc::clone(&identity));
         Ok(Self {
             reads,
             writes,
-            writer: Writer::spawn(&settings.writer, committer),
+            writer: Writer::spawn(&settings.writer, committer, health),
+            identity,
             checkpoints,
             presence,
             rewrite_bytes: settings.rewrite_bytes,
@@ -172,6 +185,7 @@ impl Pools for SqliteStore {
     where
         Sqlite: Fetches<R>,
     {
+        self.identity.recheck()?;
         fetch(&mut *self.reads.acquire().await?, query).await
     }
 
@@ -179,11 +193,17 @@ impl Pools for SqliteStore {
     where
         Sqlite: Fetches<R>,
     {
-        fetch(&mut *self.writes.acquire().await?, query).await
+        self.identity.recheck()?;
+        let rows = fetch(&mut *self.writes.acquire().await?, query).await?;
+        self.identity.check()?;
+        Ok(rows)
     }
 
     async fn execute(&self, query: QueryBuilder<Sqlite>) -> Result<u64, StoreError> {
-        Sqlite::execute(&mut *self.writes.acquire().await?, query).await
+        self.identity.recheck()?;
+        let count = Sqlite::execute(&mut *self.writes.acquire().await?, query).await?;
+        self.identity.check()?;
+        Ok(count)
     }
 
     async fn read_sessions(
@@ -192,6 +212,7 @@ impl Pools for SqliteStore {
         filter: &SessionFilter,
         page: &PageRequest<SessionCursor>,
     ) -> Result<Vec<SessionRow>, StoreError> {
+        self.identity.recheck()?;
         sessions::read_page(&self.reads, who, filter, page).await
     }
 
@@ -200,10 +221,12 @@ impl Pools for SqliteStore {
         who: &Principal,
         ranges: &[BranchRange],
     ) -> Result<Vec<Vec<Message>>, StoreError> {
+        self.identity.recheck()?;
         messages::read_branches(&self.reads, who, ranges).await
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.identity.recheck()?;
         Ok(self.writes.begin_with("BEGIN IMMEDIATE").await?)
     }
 
@@ -212,7 +235,9 @@ impl Pools for SqliteStore {
         transaction: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         // A file does not go away without a word: `busy_timeout` is bound enough.
-        transaction.await
+        let done = transaction.await?;
+        self.identity.check()?;
+        Ok(done)
     }
 
     fn writer(&self) -> &Writer {
@@ -223,8 +248,22 @@ impl Pools for SqliteStore {
 #[async_trait]
 impl Maintenance for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
+        self.identity.recheck()?;
         sqlx::query("SELECT 1").execute(&self.reads).await?;
         Ok(())
+    }
+
+    async fn heartbeat(&self) -> Result<(), StoreError> {
+        self.writer.heartbeat().await
+    }
+
+    async fn check_tables(&self) -> Result<(), StoreError> {
+        // There is one lock, and the heartbeat takes it.
+        Ok(())
+    }
+
+    fn health(&self) -> Arc<StoreHealth> {
+        Arc::clone(self.writer.health())
     }
 
     async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError> {
