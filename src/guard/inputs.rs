@@ -107,7 +107,7 @@ impl Inputs {
                 Some(Input::Enum(values)) => match value {
                     Value::String(given) if values.contains(given) => None,
                     Value::Enum(given) if values.contains(given.as_str()) => None,
-                    _ => here("one of its enum's values"),
+                    _ => Some((String::new(), one_of(values))),
                 },
                 Some(Input::Object { fields, is_one_of }) => {
                     self.wrong_object(fields, *is_one_of, value)
@@ -167,6 +167,18 @@ fn input_object(object: InputObjectType, directives: &[Positioned<ConstDirective
 }
 
 /// What a value of one of GraphQL's own scalars must be, if it is not.
+/// The most values of an enum that an error lists.
+const LISTED_VALUES: usize = 16;
+
+fn one_of(values: &HashSet<String>) -> String {
+    let mut values: Vec<_> = values.iter().map(String::as_str).collect();
+    if values.len() > LISTED_VALUES {
+        return "one of its enum's values".to_owned();
+    }
+    values.sort_unstable();
+    format!("one of {}", values.join(", "))
+}
+
 fn builtin(name: &str, value: &Value) -> Option<&'static str> {
     let (is_right, what) = match (name, value) {
         ("Int", Value::Number(number)) => (!number.is_f64(), "an integer"),

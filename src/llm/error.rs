@@ -163,7 +163,9 @@ impl LlmError {
             Self::Auth => RunErrorCode::ProviderAuth,
             Self::RateLimited { .. } => RunErrorCode::ProviderRateLimited,
             Self::Rejected { .. } | Self::UnknownModel { .. } => RunErrorCode::ProviderRejected,
-            Self::Protocol => RunErrorCode::ProviderProtocol,
+            Self::Protocol | Self::Unusable(Unusable::PartTooLarge) => {
+                RunErrorCode::ProviderProtocol
+            }
             Self::Unusable(_) => RunErrorCode::ToolArguments,
             Self::FirstTokenTimeout(_) => RunErrorCode::FirstTokenTimeout,
             Self::IdleTimeout(_) => RunErrorCode::IdleTimeout,

@@ -4,7 +4,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use talkgraph::llm::{
     ChatModel, HttpSettings, LlmError, Provider, ProviderSettings, ProviderSettingsError,
-    StreamPart, http_client,
+    StreamPart, Unusable, http_client,
 };
 
 use crate::caller::{Answer, KEY, LONG, ask, call, collect, provider, scripted, settings, tokens};
@@ -132,7 +132,8 @@ async fn an_answer_in_one_piece_is_taken() {
     let script = Script::json(200, &completion).split_at([1, 50, 100]);
     assert_eq!(scripted(script.clone(), |_| {}).await, expected);
     let answer = scripted(script, |settings| settings.max_event_bytes = 64).await;
-    assert_eq!(answer, Answer::failed("", LlmError::Protocol));
+    let too_large = LlmError::Unusable(Unusable::PartTooLarge);
+    assert_eq!(answer, Answer::failed("", too_large));
 
     let error = Script::json(200, &json!({ "error": "out of memory" }));
     assert_eq!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use talkgraph::domain::FinishReason;
-use talkgraph::llm::{HttpSettings, LlmError, Provider, ProviderSettings, http_client};
+use talkgraph::llm::{HttpSettings, LlmError, Provider, ProviderSettings, Unusable, http_client};
 
 use crate::caller::{Answer, KEY, SHORT, call, provider, scripted, settings};
 use crate::upstream::{Script, Upstream, chunk, finish};
@@ -202,7 +202,10 @@ async fn an_oversized_line_ends_the_call_at_once() {
     let script = (0..32).fold(start, |script, _| script.bytes(vec![b'x'; 1024]));
     upstream.then(script.hold());
     let answer = call(&provider(settings(upstream.base_url()))).await;
-    assert_eq!(answer, Answer::failed("a", LlmError::Protocol));
+    assert_eq!(
+        answer,
+        Answer::failed("a", LlmError::Unusable(Unusable::PartTooLarge))
+    );
     upstream.wait_closed(1).await;
 }
 

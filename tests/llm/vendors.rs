@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde_json::{Value, json};
 use talkgraph::domain::FinishReason;
-use talkgraph::llm::{ChatModel, LlmError, ProviderKind, ProviderSettings};
+use talkgraph::llm::{ChatModel, LlmError, ProviderKind, ProviderSettings, Unusable};
 
 use crate::caller::{Answer, KEY, SHORT, ask, call, collect, provider, settings_of};
 use crate::upstream::{Script, Upstream, chunk, finish};
@@ -365,7 +365,8 @@ async fn an_endless_line_ends_the_call() {
             usage: None,
             ..answer
         };
-        assert_eq!(answer, vendor.failed("ab", LlmError::Protocol));
+        let too_large = LlmError::Unusable(Unusable::PartTooLarge);
+        assert_eq!(answer, vendor.failed("ab", too_large));
         upstream.wait_closed(1).await;
     }
 }
