@@ -7,8 +7,8 @@
 #     -v "$PWD/talkgraph.toml:/app/talkgraph.toml:ro" talkgraph
 #
 # The server listens on all addresses here (a container's loopback is of no use),
-# and does so only when it knows who may ask: talkgraph.toml must hold at least one
-# [[auth.keys]], or the container ends at once with an error that says so.
+# and does so only with at least one key: from talkgraph.toml, TALKGRAPH_AUTH__KEYS, a file or a
+# folder (docs/security.md), or the container ends at once with an error that says so.
 #
 # A folder mounted on /data must be writable by the user 65532. Runs are drained on
 # SIGTERM: give them more than Docker's 10 seconds with `docker run --stop-timeout 60`.

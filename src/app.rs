@@ -58,10 +58,10 @@ pub enum Ended {
     Left(usize),
 }
 
-/// How a server is to stop.
+/// The way in which a server stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Starts are refused at once: nobody else has to hear of it first.
+    /// Starts are refused at once, without a delay for load balancers.
     Now,
     /// Readiness is off for `http.shutdown_delay_ms` before starts are refused.
     Announced,
@@ -316,7 +316,7 @@ fn keys_of(settings: &AuthSettings) -> impl Iterator<Item = Key> {
     })
 }
 
-/// What agents may be, with the models and tools that there are.
+/// The rules for agents, with the available models and tools.
 fn rules(
     settings: &Settings,
     models: &Models,
@@ -347,7 +347,7 @@ pub async fn backup(settings: &Settings, to: &Path) -> Result<u64, StartError> {
     store::backup(&settings.store, to).await
 }
 
-/// Writes a SQLite database anew as a whole, while no server uses it. Returns its size before and
+/// Rewrites a SQLite database as a whole, while no server uses it. Returns its size before and
 /// after, in bytes.
 pub async fn compact(settings: &Settings) -> Result<(u64, u64), StartError> {
     store::compact(&settings.store).await

@@ -21,7 +21,7 @@ use crate::{evaluation, graphql, telemetry};
 const RUNS_LEFT: u8 = 3;
 const AT_ONCE: u8 = 130;
 
-/// How long threads of the runtime get to end with the process.
+/// The time that threads of the runtime get to end with the process.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// A GraphQL server for AI agents.
@@ -56,7 +56,7 @@ enum Command {
         /// Where the copy goes
         path: PathBuf,
     },
-    /// Write the SQLite database anew, while no server uses it: its file then has no free space
+    /// Rewrite the SQLite database while no server uses it: its file then has no free space
     /// and no traces of what was deleted
     Compact,
     /// Work with agent files
@@ -139,7 +139,7 @@ impl Cli {
 /// model in the process, does not hold the process.
 ///
 /// # Errors
-/// When there can be no runtime.
+/// Fails when there can be no runtime.
 pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Runtime::new()?;
     let done = runtime.block_on(work);
@@ -150,7 +150,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
 /// Serves until a signal comes, with something of the caller's around the store.
 ///
 /// # Errors
-/// When the server cannot start.
+/// Fails when the server cannot start.
 pub async fn serve(
     settings: &Settings,
     sources: Sources,
@@ -224,7 +224,7 @@ pub async fn serve(
     })
 }
 
-/// How long a stop may take that is announced first.
+/// The longest time of a stop that is announced first.
 fn stops_within_ms(http: &HttpSettings) -> u64 {
     let stop = http.drain_timeout_ms.saturating_add(http.stop_grace_ms);
     stop.saturating_add(http.shutdown_delay_ms)

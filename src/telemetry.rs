@@ -24,7 +24,7 @@ static IS_JSON: OnceLock<bool> = OnceLock::new();
 /// Starts logging to standard error.
 ///
 /// # Errors
-/// When `telemetry.log` is no filter, or logging has started before.
+/// Fails when `telemetry.log` is no filter, or logging has started before.
 pub fn start(settings: &TelemetrySettings) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&settings.log)
         .map_err(|error| ConfigError::invalid("telemetry.log", error.to_string()))?;
@@ -55,7 +55,7 @@ pub fn start(settings: &TelemetrySettings) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Whether the log has started and is JSON, so that everything on standard error must be.
+/// Returns true when the log has started and is JSON, so that standard error must be all JSON.
 pub fn is_json() -> bool {
     IS_JSON.get().copied().unwrap_or(false)
 }

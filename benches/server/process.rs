@@ -114,7 +114,7 @@ impl Running {
                 break address;
             }
         };
-        // Read on, so that it never waits for somebody to read what it says.
+        // Read on, so that it never waits for a reader of its output.
         std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
         Ok(Self { child, address })
     }

@@ -1,4 +1,4 @@
-//! A worker of the fuzz targets, beside them.
+//! A worker of the fuzz targets, next to them.
 
 fn main() -> std::process::ExitCode {
     talkgraph::evaluation::serve()

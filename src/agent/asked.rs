@@ -1,4 +1,4 @@
-//! What is asked of one run, checked before anything is stored.
+//! The input of one run, checked before anything is stored.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ impl Runner {
     }
 }
 
-/// Those of the paths that `variables` has not.
+/// Returns the paths that `variables` does not have.
 fn missing<'a>(used: &'a BTreeSet<String>, variables: &Map<String, Value>) -> Vec<&'a str> {
     let is_missing = |path: &&str| {
         let mut names = path.split('.');

@@ -1,4 +1,4 @@
-//! How far this machine's clock is from the database's, which all nodes share.
+//! The difference between this machine's clock and the database's, which all nodes share.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::Runner;
 /// The largest difference that is nothing to mention.
 const TOLERATED: TimeDelta = TimeDelta::seconds(1);
 
-/// How long a difference that stays the same is not mentioned again.
+/// The time for which an unchanged difference is not logged again.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What was last logged of the difference.
+/// The difference that was last logged.
 #[derive(Default)]
 pub(super) struct ClockWatch(Option<(Instant, TimeDelta)>);
 
 impl ClockWatch {
-    /// Whether a difference is to be logged now.
+    /// Returns true when a difference is to be logged now.
     fn is_news(&self, ahead: TimeDelta, now: Instant) -> bool {
         match self.0 {
             None => ahead.abs() > TOLERATED,

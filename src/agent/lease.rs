@@ -34,12 +34,12 @@ const LAST_EVENTS: u64 = 8;
 const KEY_BATCH: u32 = 500;
 const KEY_BATCHES: u32 = 100;
 
-/// What becomes of a run whose server is gone, in the order in which they are dealt with.
+/// The next state of a run whose server is gone, in the order in which they are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     /// It is what the server has died of.
     Fail,
-    /// It may be, and is made again with care.
+    /// It may be the cause, and is restarted with care.
     Hold,
     /// It cannot be: its server has left it to the next one, or was not making it.
     GoOn,
@@ -144,7 +144,7 @@ impl Runner {
             }
         };
         next.extend(taken);
-        // What servers have died of is dealt with before anything else is made.
+        // What servers have died of is dealt with before anything else runs.
         next.sort_by_key(|(fate, _)| *fate);
         for (fate, taken) in next {
             let (who, run) = (taken.who.clone(), taken.run.clone());

@@ -67,13 +67,13 @@ pub(super) struct RunLog {
     turn: Arc<Semaphore>,
     /// How long a run waits for a database that is away.
     patience: Duration,
-    /// How large it may become.
+    /// The limits of its size.
     bounds: LogBounds,
     /// About as many bytes as it has.
     bytes: u64,
 }
 
-/// How large a run's log may become.
+/// The limits of the size of a run's log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogBounds {
     /// The most events.
@@ -126,7 +126,7 @@ impl RunLog {
         self.bytes = bytes.fold(self.bytes, u64::saturating_add);
     }
 
-    /// Whether it may become larger. What it has is kept, and the run's end has room.
+    /// Checks that it may grow. Existing events are kept, and the run's end has room.
     fn check_size(&self) -> Result<(), LogError> {
         let LogBounds { events, bytes } = self.bounds;
         if self.bytes > bytes {

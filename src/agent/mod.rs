@@ -130,10 +130,10 @@ pub struct RunLimits {
     pub on_restart: OnRestart,
     /// How often the steps of one run are made again.
     pub restarts: u32,
-    /// How many of the runs that a dead server was making are made again at once, until they
-    /// have outlived their probation.
+    /// The number of a dead server's active runs that are restarted at once, until they have
+    /// outlived their probation.
     pub resumed_at_once: usize,
-    /// How long a run that is made again must live to be no longer suspected.
+    /// The time that a restarted run must live to be no longer suspected.
     pub probation: Duration,
     /// How many runs may wait for others of their session.
     pub session_queue: u32,
@@ -177,7 +177,7 @@ pub struct Runner {
     has_orphans: AtomicBool,
     /// A session was deleted, and its content can be removed.
     deletions: Notify,
-    /// Runs of dead servers that wait to be made again.
+    /// Runs of dead servers that wait to be restarted.
     held: Held,
     tasks: TaskTracker,
     draining: AtomicBool,

@@ -1,6 +1,6 @@
 //! Runs whose server has died while it was making them. One of them may be what it died of, so
-//! they are made again a few at a time, and those that have seen it more than once alone: what
-//! dies then is known.
+//! they are restarted a few at a time, and alone after more than one death: the cause of the
+//! next death is then known.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -21,16 +21,17 @@ use super::outage::Pauses;
 const SUSPECT: u32 = 2;
 
 /// The number of unclean ends from which a run that was alone is the cause, whatever else was
-/// made at the time.
+/// ran at the time.
 const SURE: u32 = 4;
 
-/// How many times as many as at first are made again at once, as the first have proved harmless.
+/// The limit of runs restarted at once, as a multiple of the first number, reached as the
+/// first ones prove harmless.
 const GROWTH: usize = 16;
 
-/// How often a run is tried to be taken up before others have their turn.
+/// The number of attempts to take up a run before others have their turn.
 const TRIES: u32 = 5;
 
-/// Runs of this node that wait to be made again. Bounded by the active runs of the servers that
+/// Runs of this node that wait to be restarted. Bounded by the active runs of the servers that
 /// have died.
 #[derive(Default)]
 pub(super) struct Held {
@@ -57,7 +58,7 @@ impl Held {
         self.changed.notify_one();
     }
 
-    /// How many there are.
+    /// The number of runs.
     pub(super) fn len(&self) -> usize {
         self.waiting().known.len()
     }
@@ -70,7 +71,7 @@ impl Held {
         self.waiting().known.remove(&run);
     }
 
-    /// The next run that may be made again beside `others` on probation, of which one may be
+    /// The next run that may be restarted next to `others` on probation, of which one may be
     /// a suspect.
     fn next(&self, others: usize, is_one_alone: bool, at_once: usize) -> Option<TakenRun> {
         let mut waiting = self.waiting();
@@ -99,8 +100,8 @@ fn is_suspect(taken: &TakenRun) -> bool {
     taken.unclean_ends >= SUSPECT
 }
 
-/// Whether its server has died of a run: it was made alone, as a suspect. Where a run of another
-/// caller has begun meanwhile it may have been that one, so the suspect has one more try.
+/// Returns true when its server has died of the run: it ran alone, as a suspect. If a run of
+/// another caller has begun meanwhile it may have been that one, so the suspect has one more try.
 pub(super) fn is_cause(taken: &TakenRun, all: &[TakenRun]) -> bool {
     let Some(since) = taken.alone_since else {
         return false;

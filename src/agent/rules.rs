@@ -92,7 +92,7 @@ impl Rules {
         self.check_here(spec)
     }
 
-    /// What the rules are checked with.
+    /// The evaluator that checks the rules.
     pub(super) fn evaluator(&self) -> &Evaluator {
         &self.evaluator
     }

@@ -290,10 +290,9 @@ impl Runner {
             agent_id: agent.id,
             agent_version_id: agent.current.id,
             model: self.catalog.model_of(&agent.current.spec).to_owned(),
-            status: if starts_now {
-                RunStatus::Running
-            } else {
-                RunStatus::Queued
+            status: match starts_now {
+                true => RunStatus::Running,
+                false => RunStatus::Queued,
             },
             enqueued: false,
             turn: None,
@@ -315,10 +314,9 @@ impl Runner {
             log_compacted_at: None,
             fence: 0,
         };
-        let events = if starts_now {
-            numbered(run.id, 1, at, first_events(agent, &run.model))
-        } else {
-            Vec::new()
+        let events = match starts_now {
+            true => numbered(run.id, 1, at, first_events(agent, &run.model)),
+            false => Vec::new(),
         };
         run.last_sequence = events.len() as u64;
         NewRun {

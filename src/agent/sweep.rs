@@ -1,4 +1,4 @@
-//! Deletion of sessions, and the removal of what they had.
+//! Deletion of sessions, and the removal of their contents.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use crate::store::{Purge, StoreError};
 
 use super::Runner;
 
-/// How many deleted sessions are looked up at once.
+/// The number of deleted sessions that are looked up at once.
 const ROUND: u32 = 100;
 
-/// How long the tombstone of a session stays: followers of an owner's sessions read it to learn
-/// of the deletion.
+/// The time for which the tombstone of a session stays: followers of an owner's sessions read it
+/// to learn of the deletion.
 const TOMBSTONE: Duration = Duration::from_secs(60 * 60);
 
-/// How many tombstones are removed at once.
+/// The number of tombstones that are removed at once.
 const TOMBSTONES: u32 = 200;
 
 /// The shortest pause after a batch, in which others write.
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 impl Runner {
     /// Deletes a session: every reader misses it at once, and its content is removed soon after.
-    /// `ActiveRun` while a run is being made in it.
+    /// `ActiveRun` while the session has an active run.
     pub async fn delete_session(
         &self,
         who: &Principal,

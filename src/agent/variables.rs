@@ -18,7 +18,7 @@ impl Runner {
     /// The variables that an agent's instructions use, by the names that clients give them.
     ///
     /// # Errors
-    /// When the instructions are too costly to look at, or no worker is there.
+    /// Fails when the instructions are too costly to look at, or no worker is there.
     pub(crate) async fn variables_of(
         &self,
         who: &Principal,

@@ -12,7 +12,7 @@ use crate::auth::Authenticator;
 use crate::config::{AuthSettings, ConfigError, Sources, ms};
 use crate::domain::Principal;
 
-/// Why changed keys were not taken. Everything stays as it was.
+/// The reason why changed keys were not taken. Everything stays as it was.
 #[derive(Debug, Error)]
 pub enum KeysError {
     /// A file, with the field.

@@ -45,7 +45,7 @@ pub(super) async fn backup(settings: &StoreSettings, to: &Path) -> Result<u64, S
     })
 }
 
-/// Writes the SQLite database that the settings name anew. Returns its size before and after.
+/// Rewrites the SQLite database that the settings name. Returns its size before and after.
 pub(super) async fn compact(settings: &StoreSettings) -> Result<(u64, u64), StartError> {
     let url = settings.url.expose_secret();
     let Some(path) = url.strip_prefix(SQLITE) else {

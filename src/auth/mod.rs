@@ -37,7 +37,7 @@ pub struct Key {
 pub struct Grant {
     /// The caller.
     pub principal: Principal,
-    /// Cancelled as soon as the caller's key is removed or stands for another principal.
+    /// Cancelled as soon as the caller's key is removed or belongs to another principal.
     pub removed: CancellationToken,
 }
 

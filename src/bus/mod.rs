@@ -25,7 +25,7 @@ pub struct Bus {
 impl Bus {
     /// Announces a run before its first event is committed, so that whoever reads the log
     /// of a run that is not here knows that it is whole.
-    /// Where `parent` asks for it and is made here, it stops with that one. Everything that is
+    /// If `parent` asks for it and runs here, it stops with that one. Everything that is
     /// logged of the run is logged within `span`.
     pub fn open(
         &self,

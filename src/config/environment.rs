@@ -54,7 +54,7 @@ impl Variables {
     /// The value of a variable, or of the file that the variable with `_FILE` names.
     ///
     /// # Errors
-    /// When both are set, or the file has no value.
+    /// Fails when both are set, or the file has no value.
     pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'_, str>>, ConfigError> {
         let in_file = format!("{name}{FILE}");
         let value = self.0.get(name);
@@ -68,7 +68,7 @@ impl Variables {
         value_of(Path::new(path), in_file).map(|value| Some(Cow::Owned(value)))
     }
 
-    /// Those that are settings, by their full names, but for the API keys.
+    /// Returns the variables that are settings, by their full names, except the API keys.
     pub(super) fn settings(&self) -> Result<HashMap<String, String>, ConfigError> {
         let mut settings = HashMap::new();
         for (usual, ours) in USUAL_NAMES {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Why a file gives no text.
+/// The reason why a file gives no text.
 #[derive(Debug)]
 pub(super) enum ReadError {
     File(io::Error),

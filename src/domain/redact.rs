@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-/// Stands for a secret.
+/// The placeholder of a secret.
 pub const HIDDEN: &str = "(hidden)";
 
 /// The schemes of URLs that are shown at all.
@@ -100,7 +100,7 @@ pub fn argument(text: &str) -> String {
     }
 }
 
-/// A name, hidden unless it is a plain word: what stands in the place of a name may be the
+/// A name, hidden unless it is a plain word: text in the place of a name may be the
 /// secret itself.
 pub fn name(text: &str) -> &str {
     let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
@@ -154,7 +154,7 @@ pub fn quoted(message: &str) -> String {
     }
 }
 
-/// What follows the closing quote; `\` escapes.
+/// Returns the text after the closing quote; `\` escapes.
 fn after_quote(text: &str, quote: char) -> &str {
     let mut is_escaped = false;
     for (at, c) in text.char_indices() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 
-/// How long one may be computed. Longer ones are not slow but endless: `9^9^9^9`.
+/// The longest time of one calculation. Longer ones are not slow but endless: `9^9^9^9`.
 const COMPUTING: Duration = Duration::from_millis(500);
 
 struct Deadline(Instant);

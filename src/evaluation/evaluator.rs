@@ -18,7 +18,7 @@ use crate::domain::{Principal, time::Timestamp};
 /// The largest arguments, in bytes of JSON, that are evaluated at once.
 const ARGUMENTS_AT_ONCE: usize = 16_384;
 
-/// Whose jobs those of the server itself are, at its start.
+/// The tenant of the server's own jobs, at its start.
 const SERVER: &str = "";
 
 /// The handle to all workers. Cheap to clone.
@@ -56,7 +56,7 @@ impl Evaluator {
     /// Compiles a JSON Schema.
     ///
     /// # Errors
-    /// When it is none, refers to another document, or is too costly.
+    /// Fails when it is none, refers to another document, or is too costly.
     pub async fn compile(&self, who: Whom<'_>, schema: &Value) -> Result<CheckedSchema, Failure> {
         if let Some(compiled) = CheckedSchema::plain(schema) {
             return compiled;
@@ -108,7 +108,7 @@ impl Evaluator {
     /// instructions that cannot be read.
     ///
     /// # Errors
-    /// When the instructions are too costly.
+    /// Fails when the instructions are too costly.
     pub async fn variables_of(
         &self,
         who: Whom<'_>,
@@ -127,7 +127,7 @@ impl Evaluator {
     /// Renders an agent's instructions for a run of `who`.
     ///
     /// # Errors
-    /// When a variable is missing or is not what they need; without the variable's value.
+    /// Fails when a variable is missing or is not what they need; without the variable's value.
     pub async fn instructions(
         &self,
         who: &Principal,
@@ -169,7 +169,7 @@ impl Evaluator {
     /// True where these arguments make an expression over `args` true.
     ///
     /// # Errors
-    /// When it cannot be computed with them.
+    /// Fails when it cannot be computed with them.
     pub async fn holds(
         &self,
         who: &Principal,
@@ -205,7 +205,7 @@ impl Evaluator {
     /// Renders a template over `args`, whose values cannot leave their places.
     ///
     /// # Errors
-    /// When an argument is missing or is not what the template needs.
+    /// Fails when an argument is missing or is not what the template needs.
     pub async fn request(
         &self,
         who: &Principal,

@@ -1,4 +1,4 @@
-//! What is sent to a worker, and what comes back.
+//! The request sent to a worker, and its response.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -81,7 +81,7 @@ pub(super) enum Job<'a> {
     Calculate { expression: Cow<'a, str> },
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     Done,

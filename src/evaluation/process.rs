@@ -16,13 +16,13 @@ use super::{EvaluationLimits, Failure};
 /// The argument that makes the program a worker.
 const COMMAND: &str = "evaluate";
 
-/// What a worker's allocator may reserve at once, in KiB: what it reserves counts as memory.
+/// The most a worker's allocator may reserve at once, in KiB: reserved memory counts as used.
 const ARENA: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32768");
 
 /// The signal with which an operator ends processes.
 const SIGTERM: i32 = 15;
 
-/// How long a worker that has closed its end may take to be gone.
+/// The longest time for a worker that has closed its end to be gone.
 const GOING: Duration = Duration::from_secs(1);
 
 /// A worker's process. Killed when it is dropped.
@@ -40,7 +40,7 @@ pub(super) enum Lost {
     Late,
     /// The worker died of it.
     Died,
-    /// Somebody else ended the worker.
+    /// Another process ended the worker.
     Ended,
 }
 

@@ -15,7 +15,7 @@ const PROBLEMS: usize = 3;
 /// The longest description of one problem, in bytes.
 const PROBLEM_BYTES: usize = 240;
 
-/// How far a pattern of a schema may backtrack over one value.
+/// The backtracking limit of a schema's pattern over one value.
 const BACKTRACK_STEPS: usize = 100_000;
 
 /// The product of the bytes of a plain schema and of a value up to which validating takes some

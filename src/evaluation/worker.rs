@@ -14,14 +14,14 @@ use super::perform::Performer;
 /// The stack of the thread that does the jobs, in bytes. Memory that is not used is not taken.
 const STACK_BYTES: usize = 64 << 20;
 
-/// What a worker needs besides its jobs' memory: stacks, buffers, the allocator's reserve.
+/// Memory that a worker needs in addition to its jobs': stacks, buffers, the allocator's reserve.
 const OWN_BYTES: u64 = 64 << 20;
 
-/// How much a worker steps back: what the server itself does comes first.
+/// The niceness of a worker: the server's own work comes first.
 const NICENESS: i32 = 5;
 
-/// How long a job may take in a worker whose server is gone or does not kill it, as a multiple
-/// of what it may take.
+/// The longest time of a job in a worker whose server is gone or does not kill it, as a multiple
+/// of the job's own limit.
 const PATIENCE: u32 = 4;
 
 /// Does jobs until the standard input ends: what `talkgraph evaluate` does.

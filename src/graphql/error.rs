@@ -287,7 +287,7 @@ impl From<StartError> for ApiError {
     }
 }
 
-/// What is wrong with the input was said with its field before.
+/// An invalid input has its own error, with its field, before it comes to this.
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure {

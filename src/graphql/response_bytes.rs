@@ -1,4 +1,4 @@
-//! The bytes that one response may have, counted while it is made.
+//! The bytes that one response may have, counted while it is built.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +30,8 @@ impl ResponseBytes {
     /// Counts bytes that are about to become part of the response.
     ///
     /// # Errors
-    /// When they are more than the budget has left. From then on every charge fails, until the
-    /// response is settled.
+    /// Fails when they are more than the budget has left. From then on every charge fails, until
+    /// the response is settled.
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), ApiError> {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         match before.saturating_add(bytes) > self.most {

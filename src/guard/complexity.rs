@@ -13,7 +13,7 @@ use async_graphql_value::Value;
 
 use super::Names;
 
-/// Which fields are pages or large, and how large a page is that does not say.
+/// The fields that are pages or large, and the size of a page that does not say.
 #[derive(Debug, Clone)]
 pub struct Pages {
     fields: Names,

@@ -42,9 +42,9 @@ pub enum GuardError {
     /// A variable is missing or not of its type.
     #[error("{message}")]
     Variable {
-        /// What is wrong.
+        /// The error message.
         message: String,
-        /// Where the document defines it.
+        /// The place of its definition in the document.
         at: Vec<Pos>,
     },
     /// Something beside the document is wrong.

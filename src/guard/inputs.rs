@@ -30,7 +30,7 @@ enum Input {
 #[derive(Debug, Clone)]
 struct InputField {
     of: Type,
-    /// Whether an object needs it: it cannot be null and has no default.
+    /// True when an object needs it: it cannot be null and has no default.
     is_required: bool,
 }
 
@@ -100,7 +100,7 @@ impl Inputs {
                     Some((format!("[{at}]{place}"), why))
                 })
             }
-            // A single value stands for a list of it.
+            // A single value is coerced to a list of it.
             (BaseType::List(of), value) => self.wrong(of, value),
             (BaseType::Named(name), value) => match self.types.get(name.as_str()) {
                 None => builtin(name, value).and_then(here),
@@ -166,7 +166,6 @@ fn input_object(object: InputObjectType, directives: &[Positioned<ConstDirective
     }
 }
 
-/// What a value of one of GraphQL's own scalars must be, if it is not.
 /// The most values of an enum that an error lists.
 const LISTED_VALUES: usize = 16;
 
@@ -179,6 +178,7 @@ fn one_of(values: &HashSet<String>) -> String {
     format!("one of {}", values.join(", "))
 }
 
+/// Returns the type that a value of one of GraphQL's own scalars must have, if it lacks it.
 fn builtin(name: &str, value: &Value) -> Option<&'static str> {
     let (is_right, what) = match (name, value) {
         ("Int", Value::Number(number)) => (!number.is_f64(), "an integer"),

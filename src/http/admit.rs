@@ -20,7 +20,7 @@ pub(super) struct Operation {
     pub(super) kind: Kind,
     /// Told to clients that ask for it.
     pub(super) complexity: Option<Complexity>,
-    /// What its response may take, charged while it is made.
+    /// The budget of its response, charged while it is built.
     pub(super) budget: ResponseBytes,
 }
 

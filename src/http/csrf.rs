@@ -67,8 +67,8 @@ fn is_from_script(headers: &HeaderMap) -> bool {
         && says("sec-fetch-site", &["same-origin", "none"]).unwrap_or(true)
 }
 
-/// Whether a browser says that the request comes from a page of another origin. Links, images and
-/// scripts of such a page send no `Origin`, so this is all there is to tell.
+/// Returns true when a browser says that the request comes from a page of another origin. Links,
+/// images and scripts of such a page send no `Origin`, so nothing else shows it.
 fn is_from_another_site(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site");
     site.is_some_and(|site| site == "cross-site" || site == "same-site")

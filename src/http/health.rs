@@ -21,7 +21,7 @@ use crate::domain::Scope;
 use crate::store::{SharedStore, StoreError};
 use crate::watchdog;
 
-/// How long a check of the database is good for.
+/// The time for which a check of the database is valid.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The database's part of readiness, as it was found last.
@@ -32,13 +32,13 @@ pub struct Readiness(Mutex<Option<Checked>>);
 struct Checked {
     at: Instant,
     took: Duration,
-    /// Why each part is not well; none where it is.
+    /// The reason why each part is not well; none where it is.
     database: Option<Ill>,
     writer: Option<Ill>,
     tables: Option<Ill>,
 }
 
-/// Why a part is not well, in words that anybody may read; the log has the error itself.
+/// The reason why a part is not well, in words for any reader; the log has the error itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ill {
     FileGone,
@@ -57,7 +57,7 @@ impl Ill {
 }
 
 impl Readiness {
-    /// The last check if it is fresh, or a new one, which whoever asks meanwhile waits for.
+    /// The last check if it is fresh, or a new one, which all concurrent callers wait for.
     async fn check(&self, store: &SharedStore, patience: Duration) -> Checked {
         let mut last = self.0.lock().await;
         if let Some(checked) = last.filter(|checked| checked.at.elapsed() < FRESH) {
@@ -161,7 +161,7 @@ fn count(server: &Server, body: &mut Value) {
     body["streams"] = server.streams.streams().into();
 }
 
-/// Whether the caller may see counts over all tenants. Without keys every caller may.
+/// Returns true when the caller may see counts over all tenants. Without keys every caller may.
 fn is_operator(caller: &Result<Caller, Refusal>) -> bool {
     let caller = caller.as_ref();
     caller.is_ok_and(|Caller(grant)| grant.principal.may(Scope::Operator))

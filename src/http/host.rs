@@ -16,7 +16,7 @@ use super::error::Refusal;
 #[derive(Debug, Clone)]
 pub struct Hosts(Arc<[String]>);
 
-/// How much of a name is repeated in a refusal, in bytes.
+/// The longest part of a name that is repeated in a refusal, in bytes.
 const SHOWN_BYTES: usize = 255;
 
 impl Hosts {

@@ -62,7 +62,7 @@ impl InFlight {
         }
     }
 
-    /// What is new leaves a quarter to what is under way.
+    /// Checks a new request, which leaves a quarter to the requests that are under way.
     fn check(
         &self,
         counts: &Counts,
@@ -118,13 +118,13 @@ impl Held {
         Ok(())
     }
 
-    /// What is held so far, apart.
+    /// Moves the bytes held so far into a value of their own.
     pub(super) fn take(&mut self) -> Self {
         let rest = self.counted.hold(Arc::clone(&self.tenant));
         std::mem::replace(self, rest)
     }
 
-    /// Whose bytes are counted from now on. Those so far are given back.
+    /// Counts bytes as the tenant's from now on. The bytes so far are given back.
     pub(super) fn assign(&mut self, tenant: Arc<str>) {
         *self = self.counted.hold(tenant);
     }

@@ -71,7 +71,7 @@ pub struct Transport {
     pub graphiql: bool,
     /// How often a quiet stream carries a keep-alive.
     pub keep_alive: Duration,
-    /// How long the database may take for what readiness asks of it.
+    /// The longest time the database may take for a readiness check.
     pub ready_timeout: Duration,
     /// How long the client of an event stream may leave it unread.
     pub stream_stall_timeout: Duration,
@@ -81,7 +81,7 @@ pub struct Transport {
     pub websocket_init_timeout: Duration,
     /// The largest WebSocket message from a client, in bytes.
     pub websocket_message_bytes: usize,
-    /// How many bytes may wait for the client of one WebSocket.
+    /// The number of bytes that may wait for the client of one WebSocket.
     pub websocket_queue_bytes: usize,
     /// How many operations one WebSocket may have open.
     pub websocket_operations: usize,
@@ -109,7 +109,7 @@ pub struct Server {
     pub store: SharedStore,
     /// Asked for readiness.
     pub models: Models,
-    /// How the database was when it was asked last.
+    /// The state of the database at the last check.
     pub readiness: Readiness,
     /// What is open.
     pub streams: Arc<OpenStreams>,

@@ -46,14 +46,14 @@ const REST: Duration = Duration::from_millis(100);
 /// What HTTP/2 begins with (RFC 9113, section 3.4), as far as no method of HTTP/1 does.
 const PREFACE: [u8; 3] = *b"PRI";
 
-/// How many requests there may be at once on one connection of HTTP/2.
+/// The number of concurrent requests on one connection of HTTP/2.
 const STREAMS: u32 = 128;
 
-/// How many bytes of a response are kept for a client of HTTP/2 that takes no more, beside the
-/// piece that was given last.
+/// The number of bytes of a response that are kept for a client of HTTP/2 that takes no more, in
+/// addition to the piece that was given last.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// How many streams of HTTP/2 may end in an error of the client before its connection does.
+/// The number of streams of HTTP/2 that may end in a client's error before their connection does.
 const RESETS: usize = 128;
 
 /// Accepts connections until `closing`, then lets those there are finish what they do.

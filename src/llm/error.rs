@@ -86,7 +86,7 @@ pub enum LlmError {
     Internal,
 }
 
-/// Why nothing can be done with an answer.
+/// The reason why an answer cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// More than are allowed in one answer.

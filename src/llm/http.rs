@@ -63,7 +63,7 @@ pub(crate) fn retry_after_of(headers: &HeaderMap) -> Option<Duration> {
     retry_after::parse(value, SystemTime::now())
 }
 
-/// How vendors name the id of a request in their answers: OpenAI, Mistral, and most servers
+/// The headers with which vendors give the id of a request: OpenAI, Mistral, and most servers
 /// behind a proxy; Anthropic; Google; Azure; Amazon; Cloudflare's, for lack of another.
 const REQUEST_IDS: [&str; 6] = [
     "x-request-id",

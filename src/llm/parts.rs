@@ -195,7 +195,7 @@ impl Parts {
         ReadError::Told(LlmError::Protocol)
     }
 
-    /// What a model calls, and how often, is its own doing or its caller's: the provider is well.
+    /// An unusable answer is the fault of the model or its caller: the provider is well.
     pub(super) fn unusable(&self, error: Unusable) -> LlmError {
         tracing::warn!(parent: &self.span, provider = &*self.provider, %error, "a model's answer cannot be used");
         LlmError::Unusable(error)

@@ -38,9 +38,9 @@ enum Position {
 #[derive(Debug, Clone, Copy, Default)]
 struct Failures {
     count: u32,
-    /// Whose the first of them was.
+    /// The caller of the first of them.
     first: Option<u64>,
-    /// Whether another's came since.
+    /// True when a failure of another caller came since.
     of_several: bool,
 }
 

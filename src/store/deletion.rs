@@ -156,7 +156,7 @@ impl<DB: Dialect> Batch<'_, DB> {
     }
 
     /// Replaces the names of idempotency keys, which clients choose, by digests: a key still
-    /// stands for its run, which is not found any more.
+    /// refers to its run, which is not found any more.
     async fn keys(&mut self) -> Result<bool, StoreError> {
         let query = queries::named_keys::<DB>(self.session, BATCH);
         let keys: Vec<(String, String, String)> = fetch(self.connection, query).await?;
@@ -181,7 +181,7 @@ fn file_of(part: &Part) -> Option<FileId> {
     }
 }
 
-/// How a digest of a key begins.
+/// The prefix of a digest of a key.
 pub(crate) const DIGEST_PREFIX: &str = "sha256:";
 
 /// The length of a digest of a key with its prefix.

@@ -53,7 +53,7 @@ pub struct NewKey {
     pub key: String,
     /// SHA-256 of what is asked for.
     pub fingerprint: [u8; 32],
-    /// For how long the key stands for it, from now by the database's clock.
+    /// The time for which the key is kept, from now by the database's clock.
     pub lifetime: TimeDelta,
 }
 

@@ -1,4 +1,4 @@
-//! How the store is, as the one writer and its files show it. Read by readiness at any time,
+//! The state of the store, as its one writer and its files show it. Read by readiness at any time,
 //! without asking the database.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use super::StoreError;
 use super::outage::Outage;
 
-/// What the writer notes of itself.
+/// The writer's notes on its own state.
 #[derive(Debug)]
 pub struct StoreHealth {
     begun: Instant,
-    /// When the oldest write that waits was queued, in microseconds after `begun`, plus one;
-    /// 0 while none waits.
+    /// The time at which the oldest waiting write was queued, in microseconds after `begun`, plus
+    /// one; 0 while none waits.
     waiting: AtomicU64,
-    /// When a group was committed last, likewise.
+    /// The time of the last commit of a group, likewise.
     committed: AtomicU64,
-    /// Whether the newest group could not be committed.
+    /// True when the newest group could not be committed.
     has_failed: AtomicBool,
-    /// Whether the path of the database is no longer the file that is open.
+    /// True when the path of the database no longer names the open file.
     has_lost_file: AtomicBool,
     outage: Outage,
 }
@@ -47,12 +47,12 @@ impl StoreHealth {
         self.since(&self.committed)
     }
 
-    /// Whether the newest group could not be committed, for lack of a database that takes it.
+    /// True when the newest group could not be committed, because no database takes it.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Acquire)
     }
 
-    /// Whether the database's file was removed or replaced while it is open (SQLite).
+    /// True when the database's file was removed or replaced while it is open (SQLite).
     pub fn has_lost_file(&self) -> bool {
         self.has_lost_file.load(Ordering::Acquire)
     }

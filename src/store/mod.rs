@@ -99,16 +99,16 @@ pub trait Maintenance: Send + Sync {
     /// that come while one is under way share it.
     ///
     /// # Errors
-    /// Those that the start of a run would meet.
+    /// The errors that the start of a run would meet.
     async fn heartbeat(&self) -> Result<(), StoreError>;
 
     /// Checks that no other client of the database holds a lock that keeps runs from being
     /// written. Waits for such a lock for a second at most.
     async fn check_tables(&self) -> Result<(), StoreError>;
 
-    /// How the writer is.
+    /// The state of the writer.
     fn health(&self) -> Arc<StoreHealth>;
-    /// How far this machine's clock is ahead of the database's; none where the database has
+    /// The lead of this machine's clock over the database's; none where the database has
     /// no other, or answers too slowly to tell.
     async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError>;
 

@@ -1,5 +1,5 @@
-//! What the log has of a database that is away: that it is, once a minute that it still is, and
-//! that it is back; however many runs and requests notice.
+//! Log lines of a database that is away: one at the beginning, one a minute while it lasts, and
+//! one at the end; however many runs and requests notice.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::StoreError;
 
-/// How often an outage that lasts is logged.
+/// The interval at which an outage that lasts is logged.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// An outage that begins so soon after another is that one, going on.
@@ -26,10 +26,10 @@ pub struct Outage {
 struct State {
     since: Option<Instant>,
     failures: u64,
-    /// When a line was logged last of an outage.
+    /// The time at which a line of an outage was last logged.
     said_at: Option<Instant>,
     ended_at: Option<Instant>,
-    /// Whether the log has a line of the outage that is on.
+    /// True when the log has a line of the outage that is on.
     is_said: bool,
 }
 
@@ -64,7 +64,7 @@ impl Outage {
         }
     }
 
-    /// How many failures were noted since the server started.
+    /// The number of failures noted since the server started.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }

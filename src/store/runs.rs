@@ -29,17 +29,17 @@ pub struct SessionUsage {
 /// A run whose server is gone, as its new node gets it.
 #[derive(Debug, Clone)]
 pub struct TakenRun {
-    /// Whose run it is, for work the server does on the owner's behalf.
+    /// The owner of the run, for work the server does on the owner's behalf.
     pub who: Principal,
     /// The run.
     pub run: Run,
-    /// How many servers in succession have died while they made it.
+    /// The number of servers in succession that have died while they executed it.
     pub unclean_ends: u32,
-    /// Whether it is not being made until [`RunStore::release_held`].
+    /// True when it does not run until [`RunStore::release_held`].
     pub is_held: bool,
-    /// Since when it was made alone, as a suspect, by the server that has died.
+    /// The time since which it ran alone, as a suspect, on the server that has died.
     pub alone_since: Option<Timestamp>,
-    /// The node that had it before.
+    /// The previous node.
     pub taken_from: Option<NodeId>,
 }
 
@@ -89,7 +89,7 @@ pub trait RunStore: Send + Sync {
     /// when it is another node's or has ended.
     async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError>;
 
-    /// What a key stands for `at` so long from now, by the database's clock.
+    /// The key as it is kept `at` so long from now, by the database's clock.
     async fn kept_key(
         &self,
         who: &Principal,
@@ -97,8 +97,7 @@ pub trait RunStore: Send + Sync {
         at: TimeDelta,
     ) -> Result<Option<KeptKey>, StoreError>;
 
-    /// Keeps a key that stands for `run`, unless it stands for something. Returns what it stands
-    /// for then.
+    /// Keeps a key of `run`, unless the key has a run already. Returns the key as it is then.
     async fn keep_key(
         &self,
         who: &Principal,
@@ -136,10 +135,10 @@ pub trait RunStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<TakenRun>, StoreError>;
 
-    /// The runs, at most `limit`, that are this node's and are made or wait for that.
+    /// The runs, at most `limit`, that are this node's and run or wait for their turn.
     async fn runs_of_node(&self, node: NodeId, limit: u32) -> Result<Vec<TakenRun>, StoreError>;
 
-    /// Notes that a run that was held is made again, `alone_since` this time where it is a
+    /// Notes that a run that was held is restarted, `alone_since` this time where it is a
     /// suspect. False when the run is another node's by now.
     async fn release_held(
         &self,
@@ -151,7 +150,7 @@ pub trait RunStore: Send + Sync {
     /// Forgets the unclean ends of a run that has outlived what its earlier servers died of.
     async fn clear_suspicion(&self, run: &Run, node: NodeId) -> Result<(), StoreError>;
 
-    /// Whether a run is a node's under the number ([`Run::fence`]) under which the node has it.
+    /// Returns true when the node still has the run under this number ([`Run::fence`]).
     async fn has_run(&self, run: RunId, node: NodeId, fence: i64) -> Result<bool, StoreError>;
 
     /// How the session was before a run, if that is known.

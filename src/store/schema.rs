@@ -36,7 +36,7 @@ pub(crate) enum SchemaError {
          `talkgraph migrate` with a role that may change the schema"
     )]
     Pending {
-        /// How many.
+        /// The number of pending migrations.
         count: usize,
         /// The version of the first.
         first: i64,
@@ -132,7 +132,7 @@ struct Release {
     compatible_from: i64,
 }
 
-/// What the database has of the migrations that this release knows, and of others.
+/// The database's migrations: the ones that this release knows, and others.
 struct Schema<'m, DB> {
     known: &'m Migrator,
     /// Checksums by version.

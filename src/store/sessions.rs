@@ -116,7 +116,7 @@ pub trait SessionStore: Send + Sync {
     /// Deletes a session, and those that were made for its runs: they can no longer be read or
     /// used, and what is active in the latter ends. Their content is removed afterwards
     /// ([`super::DeletionStore`]).
-    /// `ActiveRun` while a run is being made in the session itself.
+    /// `ActiveRun` while the session itself has an active run.
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError>;
 
     /// The sessions with these ids, in no particular order.

@@ -106,7 +106,7 @@ impl Writer {
         }
     }
 
-    /// How it is.
+    /// Its state.
     pub(crate) fn health(&self) -> &Arc<StoreHealth> {
         &self.health
     }

@@ -125,7 +125,7 @@ impl ToolRegistry {
     }
 
     /// Replaces the tools of an owner, at once; those of others stay, and keep their names.
-    /// Returns how many it has now, and why others cannot be had.
+    /// Returns their number, and why others are unavailable.
     pub async fn replace(
         &self,
         owner: &Arc<str>,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-/// Whether a character has no place of its own in a text: escape sequences of terminals,
+/// Returns true when a character has no place of its own in a text: escape sequences of terminals,
 /// overrides of the direction of writing, and what hides words from people alone.
 fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
@@ -21,12 +21,12 @@ fn is_hidden(character: char) -> bool {
     }
 }
 
-/// What many scripts and emoji are written with.
+/// Returns true for the joiners of many scripts and emoji.
 fn is_joiner(character: char) -> bool {
     matches!(character, '\u{200c}' | '\u{200d}')
 }
 
-/// Whether all of a text can be seen.
+/// Returns true when all of a text can be seen.
 pub(super) fn is_visible(text: &str) -> bool {
     !text.chars().any(is_hidden)
 }

@@ -18,15 +18,15 @@ const AT_ONCE: i32 = 130;
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a second signal leaves to the server itself.
+/// The time that a second signal leaves to the server itself.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// Bounds of the watchdog.
 #[derive(Debug, Clone, Copy)]
 pub struct EndSettings {
-    /// How long a task may hold on to its thread.
+    /// The longest time a task may hold on to its thread.
     pub stuck_after: Duration,
-    /// How long the process may take to end after the signal that stops it.
+    /// The longest time the process may take to end after the signal that stops it.
     pub end_after: Duration,
 }
 
@@ -34,11 +34,11 @@ pub struct EndSettings {
 pub struct Watchdog;
 
 impl Watchdog {
-    /// Starts it beside the server's runtime. It has a runtime of its own, which listens to
+    /// Starts it next to the server's runtime. It has a runtime of its own, which listens to
     /// signals whatever the server's does.
     ///
     /// # Errors
-    /// When the thread or its runtime cannot be made.
+    /// Fails when the thread or its runtime cannot be created.
     pub fn start(settings: EndSettings, server: Handle) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -16,7 +16,7 @@ use std::time::Instant;
 pub use guard::{EndSettings, Watchdog};
 pub use scan::is_stuck;
 
-/// What a task does, for the log.
+/// The kind of work of a task, for the log.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// The kind: a word or two.
@@ -40,7 +40,7 @@ impl Task {
     }
 }
 
-/// What one thread polls at the moment.
+/// The task that one thread polls at the moment.
 struct Polled {
     task: Task,
     since: Instant,
@@ -78,7 +78,7 @@ fn new_place() -> Arc<Place> {
 /// Notes what is polled until this is dropped, also by a panic.
 struct Polling {
     place: Option<Arc<Place>>,
-    /// What the task is a part of.
+    /// The task that contains this one.
     outer: Option<Polled>,
 }
 

@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 
 use super::{Place, Task, places};
 
-/// How many threads are stuck, as of the last look.
+/// The number of stuck threads at the last look.
 static STUCK: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a thread is stuck: it is not alive, whatever the others are.
+/// Returns true when a thread is stuck: the process is then not alive, whatever the others are.
 pub fn is_stuck() -> bool {
     STUCK.load(Ordering::Relaxed) > 0
 }
 
-/// What is known to be stuck, by the place of its thread.
+/// The known stuck tasks, by the place of their thread.
 pub(super) struct Scan {
     limit: Duration,
     stuck: HashMap<*const Place, (Task, Instant)>,
 }
 
-/// What is logged after a look.
+/// The event that is logged after a look.
 #[derive(Debug)]
 pub(super) enum Finding {
     /// It has been polled for too long.
@@ -38,7 +38,7 @@ impl Scan {
         }
     }
 
-    /// Looks at all threads. Each poll that takes too long is told of once, and once more when
+    /// Looks at all threads. Each poll that takes too long is reported once, and once more when
     /// it has ended.
     pub(super) fn look(&mut self, now: Instant) -> Vec<Finding> {
         let all: Vec<Arc<Place>> = places().iter().filter_map(Weak::upgrade).collect();

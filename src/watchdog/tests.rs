@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::scan::{Finding, Scan};
 use super::*;
 
-/// What is found of a task of this name; other tests run beside.
+/// The findings for a task of this name; other tests run at the same time.
 fn found(scan: &mut Scan, what: &str, now: Instant) -> Vec<String> {
     let findings = scan.look(now).into_iter();
     let of = |finding: Finding| match finding {

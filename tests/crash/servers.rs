@@ -100,7 +100,7 @@ impl Servers {
         self.gone(server).await
     }
 
-    /// The runs that servers have made alone and died meanwhile, as their logs tell.
+    /// The runs that servers executed alone and died meanwhile, according to their logs.
     pub(crate) fn made_alone(&self) -> HashSet<String> {
         let lines = self.logs.iter().flat_map(|log| log.lines());
         let alone = lines.filter(|line| line.contains("a suspect is made alone"));

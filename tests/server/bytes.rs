@@ -1,4 +1,4 @@
-//! What bytes on a connection cost before anything was asked: memory and time that strangers
+//! The cost of bytes on a connection before anything was asked: memory and time that strangers
 //! cannot take.
 
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ async fn large_pings_before_init_take_no_memory() {
     assert!(grown < 20, "{grown} MB");
 }
 
-/// What is said before `connection_ack`, in frames, and the code with which the socket is closed.
+/// The frames received before `connection_ack`, and the code with which the socket is closed.
 #[tokio::test]
 async fn little_is_heard_before_init() {
     let server = TestServer::start().await;

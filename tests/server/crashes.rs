@@ -15,10 +15,10 @@ use crate::support::wait::{eventually, soon};
 /// Runs that do no harm.
 const INNOCENT: usize = 10;
 
-/// What the run says that servers die of.
+/// The message of the run that servers die of.
 const POISON: &str = "poison";
 
-/// How often a server may die of it: with all, with a few, and alone.
+/// The number of times a server may die of it: with all, with a few, and alone.
 const MOST_DEATHS: usize = 3;
 
 fn is_poison(request: &Received) -> bool {
@@ -71,7 +71,7 @@ pub(crate) async fn a_run_that_kills_servers_is_failed_and_all_others_are_made(d
                 .count()
         };
         let client = server.client();
-        // It is made once more, or it is made no more.
+        // It is restarted once more, or it runs no more.
         let ended = eventually("the poison", async || {
             let stored = crate::support::talk::run(&client, &poisonous.1).await;
             match stored["status"] == "FAILED" {
@@ -96,7 +96,7 @@ pub(crate) async fn a_run_that_kills_servers_is_failed_and_all_others_are_made(d
         "its partial text is kept"
     );
 
-    // Nobody else has to wait, and nothing is lost or said twice.
+    // No other caller has to wait, and nothing is lost or said twice.
     upstream.release();
     let client = server.client();
     assert_eq!(

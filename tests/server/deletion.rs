@@ -135,7 +135,7 @@ pub(crate) async fn nothing_of_a_deleted_session_is_left(db: Arc<Database>) {
     assert_eq!(messages(&client, &other).await.len(), 4);
     kept.check_planted(&db).await;
 
-    // The key still stands for what is deleted.
+    // The key still refers to the deleted run.
     let calls = upstream.received().len();
     let mut again = input(None, "Again");
     again["input"]["idempotencyKey"] = key.clone().into();
@@ -180,7 +180,7 @@ pub(crate) async fn a_session_is_deleted_once_its_run_is_cancelled(db: Arc<Datab
     assert!(follower.next().await.is_some());
     cancel(&client, &run).await;
     client.data(DELETE, &id).await;
-    // Its follower is told what is left of the run, or ends at once; it ends in any case.
+    // Its follower receives what is left of the run, or ends at once; it ends in any case.
     while follower.next().await.is_some() {}
     planted.wait_gone(&db).await;
     let error = client.error(DELETE, &id).await;

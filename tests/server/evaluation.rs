@@ -1,4 +1,4 @@
-//! Schemas, templates and expressions that are made to hurt: each is refused or done, in bounded
+//! Schemas, templates and expressions that are meant to hurt: each is refused or done, in bounded
 //! time, and nothing else notices.
 
 use serde_json::{Value, json};
@@ -203,7 +203,7 @@ async fn templates_and_expressions_of_settings_are_evaluated_by_workers() {
     assert!(why.contains("tools.approval: of calculator"), "{why}");
 }
 
-/// What a model answers is its own doing, or its caller's: 65 calls at once, and a name of 300
+/// A model's answer is the fault of the model or its caller: 65 calls at once, and a name of 300
 /// bytes.
 #[tokio::test]
 async fn unusable_answers_of_one_tenant_close_no_model_to_others() {

@@ -16,7 +16,7 @@ use crate::support::talk::{ended_run, events, follow, half_said, run_events, sen
 use crate::support::upstream::{Script, Upstream};
 use crate::support::wait::{eventually, soon};
 
-/// Runs that are made when it happens.
+/// Runs that are active when it happens.
 const RUNS: usize = 20;
 
 /// The words of a long answer, and the time between two of them.
@@ -30,7 +30,7 @@ fn url(db: &Database) -> &str {
     }
 }
 
-/// The ends of all leases, whoever has them, by the run.
+/// The ends of all leases, on any node, by the run.
 async fn leases(url: &str) -> Vec<(uuid::Uuid, uuid::Uuid, chrono::DateTime<chrono::Utc>)> {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::query_as("SELECT id, node_id, lease_expires_at FROM runs ORDER BY id")

@@ -1,4 +1,4 @@
-//! How many bytes of requests there may be in memory, and who is refused past it.
+//! The number of bytes of requests in memory, and the requests that are refused past it.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,4 +1,4 @@
-//! How large the log of a run becomes.
+//! The size of a run's log.
 
 use std::sync::Arc;
 

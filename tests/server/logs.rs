@@ -1,4 +1,4 @@
-//! What the log of a server has, as the programs that collect it read it.
+//! The contents of a server's log, as the programs that collect it read them.
 
 use std::path::Path;
 

@@ -369,7 +369,7 @@ mod postgres_ready {
     }
 }
 
-/// What only PostgreSQL has.
+/// Tests of PostgreSQL alone.
 mod only_postgres {
     use crate::support::database::{on_empty_postgres, on_postgres};
 

@@ -111,7 +111,7 @@ async fn changes_without_end_are_listed_at_a_pace() {
     assert!(log.len() < 100_000, "{} bytes of log", log.len());
 }
 
-/// What a person does not see is written out, or refused where that would change what it means.
+/// Text that a person does not see is written out, or refused if that would change its meaning.
 #[tokio::test]
 async fn hidden_characters_are_shown() {
     let parameter = |name: &str, description: &str| json!({ "type": "object", "properties": { name: { "description": description } } });
@@ -143,7 +143,7 @@ async fn hidden_characters_are_shown() {
 }
 
 /// A message without an end ends its connection, not the server's memory, and the connection is
-/// made again.
+/// opened again.
 #[tokio::test]
 async fn endless_line_ends_the_connection() {
     let folder = TempDir::new().unwrap();

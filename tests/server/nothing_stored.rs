@@ -35,7 +35,7 @@ async fn rows(folder: &TempDir) -> Vec<(String, i64)> {
     rows
 }
 
-/// What there is of Alice's.
+/// The ids of Alice's objects.
 struct Things {
     session: String,
     message: String,

@@ -25,7 +25,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("http.ready_timeout_ms", "1500"),
 ];
 
-/// What `/health/ready` says.
+/// The response of `/health/ready`.
 async fn readiness(client: &Client) -> (u16, Value) {
     body(client.request(reqwest::Method::GET, "/health/ready")).await
 }
@@ -57,8 +57,8 @@ async fn refused(client: &Client) {
     assert!(message.contains("database is not available"), "{message}");
 }
 
-/// Starts runs one after the other until told to stop; the sessions of those that were
-/// acknowledged.
+/// Starts runs one after the other until `stop`; returns the sessions of the acknowledged
+/// ones.
 fn starts(
     client: Client,
     stop: Arc<std::sync::atomic::AtomicBool>,

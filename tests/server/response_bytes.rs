@@ -1,4 +1,4 @@
-//! How large a response may become.
+//! The size of a response.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -124,7 +124,7 @@ async fn texts_count_each_time_that_they_are_written() {
     }
 }
 
-/// What was changed stays changed, and can be asked for again with less.
+/// A change stays, and can be asked for again with fewer fields.
 #[tokio::test]
 async fn mutation_with_too_large_a_payload_has_its_effect() {
     let server = small(50_000).await;
@@ -173,7 +173,7 @@ async fn events_have_a_budget_each() {
     assert_eq!(text.map(str::len).sum::<usize>(), 50_000);
 }
 
-/// What no resolver charges is counted in the end: the schema, aliases, small values.
+/// Bytes that no resolver charges are counted in the end: the schema, aliases, small values.
 #[tokio::test]
 async fn schema_and_names_count() {
     let server = small(20_000).await;

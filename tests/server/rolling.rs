@@ -13,7 +13,7 @@ use crate::support::talk::{SEND, input};
 use crate::support::upstream::Upstream;
 use crate::support::wait::eventually;
 
-/// How many people start runs all the time.
+/// The number of people who start runs all the time.
 const PEOPLE: usize = 6;
 
 /// Far longer than the balancer takes to notice.

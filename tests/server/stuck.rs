@@ -20,7 +20,7 @@ const FILE: &str = "STUCK_WHILE";
 /// Threads of the runtime.
 const WORKERS: usize = 2;
 
-/// What sticks.
+/// The query that is stuck.
 const QUERY: &str = "{ sessions { nodes { id } } }";
 
 const STUCK: &str = "a task holds on to its thread";
@@ -83,7 +83,7 @@ impl Scene {
             tokio::spawn(async move {
                 let request = client.request(reqwest::Method::POST, "/graphql");
                 let request = request.header("x-request-id", "the-stuck-one");
-                // Nobody answers while it is stuck.
+                // No request is answered while it is stuck.
                 let _ = request.json(&json!({ "query": QUERY })).send().await;
             });
         }
@@ -96,7 +96,7 @@ impl Scene {
         .await;
     }
 
-    /// Whether it is alive; none if it does not answer.
+    /// Returns true when it is alive; none if it does not answer.
     async fn is_live(&self) -> Option<bool> {
         let client = self.process.client();
         let live = client.request(reqwest::Method::GET, "/health/live");

@@ -45,7 +45,7 @@ pub(crate) async fn a_role_that_may_not_change_the_schema_serves(db: Arc<Databas
         .await;
 }
 
-/// Where something is to be migrated, the same role is refused in one line.
+/// If something is to be migrated, the same role is refused in one line.
 pub(crate) async fn a_role_that_may_not_migrate_is_told_so(db: Arc<Database>) {
     let folder = TempDir::new().unwrap();
     let settings = [("store.url", db.postgres_url()), ("store.migrate", "false")];
@@ -83,7 +83,7 @@ async fn a_server_that_may_not_migrate_makes_no_file() {
     assert_eq!(answer["message"]["text"], "echo 2: Hello");
 }
 
-/// The whole database is written anew only while no server uses it.
+/// The whole database is rewritten only while no server uses it.
 #[tokio::test]
 async fn a_database_is_compacted_at_rest() {
     let (folder, upstream) = (TempDir::new().unwrap(), Upstream::start().await);

@@ -11,7 +11,7 @@ use crate::support::process::Process;
 use crate::support::wait::eventually;
 use crate::world::World;
 
-/// How many samples are taken in all.
+/// The number of samples taken in all.
 const SAMPLES: u32 = 120;
 
 /// The growth of memory from early on to the end that counts as none: allocators are not exact.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::support::client::Client;
 
-/// How many runs are kept for visitors to choose from.
+/// The number of runs kept for visitors to choose from.
 const RUNS: usize = 256;
 
 pub(crate) struct World {

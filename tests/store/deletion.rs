@@ -88,7 +88,7 @@ pub(crate) async fn a_deleted_session_is_removed_to_its_tombstone(database: Arc<
     assert!(batches > 4, "{batches} batches");
     assert_eq!(left(&database).await, kept);
     assert_eq!(scene.read(stays).await.unwrap().branch_length, 2);
-    // The key stands for the run under its digest.
+    // The key refers to the run under its digest.
     let key = store
         .kept_key(&scene.who, "a client's words", span(0))
         .await;
@@ -117,7 +117,7 @@ pub(crate) async fn a_child_that_is_active_ends_with_its_session(database: Arc<D
         .await
         .unwrap();
     delete(&scene, parent.session.id).await;
-    // Its node can write nothing more, and nobody takes it up.
+    // Its node can write nothing more, and no other takes it up.
     let late = scene.new_events(deltas(&grandchild.run, 5..=5));
     let refused = scene.append(late).await;
     assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");

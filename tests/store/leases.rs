@@ -69,7 +69,7 @@ pub(crate) async fn unclean_ends_are_counted_while_a_run_is_made(database: Arc<D
     let mut next = || nodes.next().unwrap();
     let known = |taken: &TakenRun| (taken.unclean_ends, taken.is_held, taken.alone_since);
 
-    // While it waits for its place a run is not made.
+    // While it waits for its place a run is not active.
     let started = scene.start_new().await;
     let first = next();
     let taken = take_one(&first).await;

@@ -1,4 +1,4 @@
-//! What is made of a database's schema when a store is opened.
+//! Changes of a database's schema when a store is opened.
 
 use std::sync::Arc;
 

@@ -139,7 +139,7 @@ pub(crate) async fn a_deletion_leaves_no_trace(database: Arc<Database>) {
     scene.store.scrub().await.unwrap();
     let gone: Vec<_> = gone.into_iter().map(|(_, word)| word).collect();
     eventually("no trace to be left", async || {
-        // Once nothing is committed for a while it writes the database anew.
+        // Once nothing is committed for a while it rewrites the database.
         scene.store.give_back().await.unwrap();
         database.found(&gone).await.is_empty().then_some(())
     })

@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 
 use super::client::Client;
 
-/// How often it asks.
+/// The interval between its probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Passes each new connection to one of the servers that were ready when asked last, by turns.
 /// It ends, with its connections, when it is dropped.
 pub(crate) struct Balancer {
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) address: String,
     servers: watch::Sender<Vec<String>>,
     ready: watch::Receiver<Vec<String>>,

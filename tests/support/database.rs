@@ -136,7 +136,7 @@ impl Database {
         }
     }
 
-    /// What opening the database comes to, where it may be brought up to date or not.
+    /// The result of opening the database, with or without the right to bring it up to date.
     pub(crate) async fn try_open(&self, migrate: bool) -> Result<SharedStore, StoreError> {
         Ok(match self {
             Self::Sqlite(_) => {
@@ -171,7 +171,7 @@ impl Database {
         }
     }
 
-    /// How many rows there are of a table, with conditions.
+    /// The number of rows of a table, with conditions.
     pub(crate) async fn count(&self, of: &str) -> i64 {
         let sql = AssertSqlSafe(format!("SELECT count(*) FROM {of}"));
         let counted = match self {
@@ -190,7 +190,7 @@ impl Database {
         counted.expect("a number")
     }
 
-    /// Runs a statement beside the store, on either database; `x''` are bytes in both.
+    /// Runs a statement outside of the store, on either database; `x''` are bytes in both.
     pub(crate) async fn run_beside(&self, sql: &str) {
         match self {
             Self::Sqlite(_) => {
@@ -225,7 +225,7 @@ impl Database {
         }
     }
 
-    /// Those of these strings that are in a file of the SQLite database, or in a dump of the
+    /// The strings that are in a file of the SQLite database, or in a dump of the
     /// PostgreSQL one; contents of files as well.
     pub(crate) async fn found(&self, strings: &[String]) -> Vec<String> {
         match self {
@@ -283,7 +283,7 @@ impl Database {
         }
     }
 
-    /// Where PostgreSQL's database is.
+    /// The URL of PostgreSQL's database.
     pub(crate) fn postgres_url(&self) -> &str {
         match self {
             Self::Sqlite(_) => panic!("this needs PostgreSQL"),
@@ -301,7 +301,7 @@ impl Database {
     }
 }
 
-/// Those of these strings that are in any file of a folder, as bytes.
+/// The strings that are in any file of a folder, as bytes.
 pub(crate) fn found_in(folder: &Path, strings: &[String]) -> Vec<String> {
     let mut bytes = Vec::new();
     let mut folders = vec![folder.to_owned()];

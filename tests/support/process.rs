@@ -26,7 +26,7 @@ pub(crate) fn program(folder: &Path, arguments: &[&str], settings: &[(&str, &str
         .current_dir(folder)
         .env_clear()
         .env(variable("http.port"), "0")
-        // Where nobody looks at readiness there is nothing to wait for.
+        // Where no one looks at readiness there is nothing to wait for.
         .env(variable("http.shutdown_delay_ms"), "0")
         .env(variable("store.url"), store)
         .env(variable("agents.folder"), repository("agents"))
@@ -50,7 +50,7 @@ pub(crate) async fn run(mut command: Command) -> Output {
     }
 }
 
-/// What a command wrote to standard error, with what it logged of its end as a person reads it.
+/// The standard error of a command, with the end that it logged as a person reads it.
 fn plain(stderr: &str) -> String {
     let line = |line: &str| {
         let logged: Option<serde_json::Value> = serde_json::from_str(line).ok();
@@ -152,7 +152,7 @@ impl Process {
         let _ = Command::new("kill").args(["-TERM", &id]).output();
     }
 
-    /// How it has ended, if it has: its exit code, if no signal has ended it.
+    /// The exit code of its end, if it has ended and no signal has ended it.
     pub(crate) fn ended(&mut self) -> Option<Option<i32>> {
         let status = self.child.try_wait().unwrap();
         status.map(|status| status.code())
@@ -186,7 +186,7 @@ impl Process {
         status.code()
     }
 
-    /// What it has written to standard output so far.
+    /// Its standard output so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }

@@ -17,7 +17,7 @@ const KEY: &str = "tools.builtin";
 
 type Made = (&'static str, Value, Arc<dyn Tool>);
 
-/// What some of them are made of.
+/// Shared parts of some built-in tools.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
     pub(super) egress: &'a Egress,

@@ -13,7 +13,7 @@ const QUERY_NESTING: RangeInclusive<usize> = 1..=64;
 /// More than this is a token that people see being late.
 const MOST_WRITE_GATHER_US: u64 = 20_000;
 
-/// A shorter log is begun anew many times a second.
+/// A shorter log is restarted many times a second.
 const LEAST_SQLITE_WAL_BYTES: u64 = 1_048_576;
 
 /// A run that waits keeps its session to itself.
@@ -205,7 +205,7 @@ impl Settings {
         all_positive(&positive)
     }
 
-    /// What holds the server, and what it has died of.
+    /// Checks the settings that detect a stuck server and handle a dead one.
     fn check_care(&self) -> Result<(), ConfigError> {
         all_positive(&[
             ("runs.resumed_at_once", self.runs.resumed_at_once as u64),

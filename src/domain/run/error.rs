@@ -51,7 +51,7 @@ pub enum RunErrorCode {
     ModelBusy,
     /// The server stopped while the run was being made.
     Interrupted,
-    /// The server died each time that it made the run, and the last time it made that run alone.
+    /// The server died each time it executed the run, the last time while it executed it alone.
     Crashed,
     /// The database was away for longer than a run may wait for it.
     StoreUnavailable,

@@ -87,8 +87,8 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     /// When the events of its making were removed from its log, if they were.
     pub log_compacted_at: Option<Timestamp>,
-    /// How often it has gone from one node to another. Who writes to it under an earlier number
-    /// has it no longer.
+    /// The number of times it has gone from one node to another. A node that writes to it under an
+    /// earlier number no longer has it.
     pub fence: i64,
 }
 

@@ -99,7 +99,7 @@ impl Sessions {
     /// Deletes a session with its messages, runs, files and events, and the sessions of its
     /// child runs. No reader finds any of it afterwards, followers of the session end, and its
     /// content is removed from the database soon after. Forks of the session keep their copies,
-    /// and memories stay with their owner. Refused while an answer is being made: cancel its run
+    /// and memories stay with their owner. Refused while the session has an active run: cancel it
     /// first.
     async fn delete_session(
         &self,

@@ -148,7 +148,7 @@ pub(crate) enum RunErrorCode {
     ModelBusy,
     /// The server stopped while the run was being made.
     Interrupted,
-    /// The server died each time that it made the run, and the last time it made that run alone.
+    /// The server died each time it executed the run, the last time while it executed it alone.
     Crashed,
     /// The server's database was away for too long.
     StoreUnavailable,

@@ -264,7 +264,7 @@ impl Client {
     }
 }
 
-/// Whether there is still a writer; it goes when the client does.
+/// Goes on while there is a writer; it goes when the client does.
 fn heard(sent: Result<(), Gone>) -> Handled {
     match sent {
         Ok(()) => GO_ON,

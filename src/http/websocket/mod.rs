@@ -32,7 +32,7 @@ use crate::auth::Grant;
 use crate::tool::CallerHeaders;
 use crate::watchdog::{Task, watched};
 
-/// Whether a request asks for a WebSocket.
+/// Returns true when a request asks for a WebSocket.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     let asked = headers.get(header::UPGRADE);
     asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(b"websocket"))

@@ -9,10 +9,10 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::writer::Frame;
 use crate::http::in_flight::{Full, Held};
 
-/// How many frames may wait for the writer; past it, operations wait, each for its turn.
+/// The number of frames that may wait for the writer; past it, operations wait in turn.
 pub(super) const QUEUE: usize = 64;
 
-/// How many bytes of a queue are not counted as in flight, and in which steps the others are.
+/// The bytes of a queue that are not counted as in flight, and the step in which others are.
 const STEP_BYTES: usize = 64 * 1024;
 
 /// The longest control frame, in bytes: a close frame is queued whatever else is.
@@ -38,7 +38,7 @@ struct Shared {
     /// The answer to the last ping, until it is written.
     pong: Mutex<Option<String>>,
     held: Mutex<Held>,
-    /// What `held` holds, for a quick look.
+    /// A copy of the size of `held`, for a quick look.
     counted: AtomicUsize,
     /// There was no room for more in the memory of all.
     full: Notify,
@@ -49,7 +49,7 @@ struct Shared {
 pub(super) struct Gone;
 
 /// A queue of at most `limit` bytes and [`QUEUE`] frames. One frame may be longer, alone.
-/// What is queued is counted in `held`.
+/// Queued bytes are counted in `held`.
 pub(super) fn outbox(limit: usize, held: Held) -> (Outbox, Queued) {
     let limit = limit.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
     let shared = Arc::new(Shared {
@@ -88,7 +88,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whose bytes are counted from now on.
+    /// Counts bytes as the tenant's from now on.
     pub(super) fn assign(&self, tenant: Arc<str>) {
         self.shared.held().assign(tenant);
         self.shared.counted.store(0, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::http::in_flight::{Full, Held, InFlight};
 
-/// How much is read at once, in bytes: as much as most operations take. Every socket keeps a
+/// The size of one read, in bytes: as much as most operations take. Every socket keeps a
 /// buffer of this size, all of it in memory, because it is filled with zeros for each read.
 const READ_BUFFER: usize = 2 * 1024;
 
@@ -50,7 +50,7 @@ pub(super) struct Meter {
     held: Mutex<Held>,
 }
 
-/// Why a message is not read to its end.
+/// The reason why a message is not read to its end.
 #[derive(Debug, Error)]
 pub(super) enum Unread {
     /// It is larger than it may be. The client's fault.
@@ -135,7 +135,7 @@ impl Meter {
     }
 }
 
-/// How many of so many bytes are counted as in flight: none of what every socket's buffer has.
+/// Returns the part of `read` bytes that is counted as in flight: none that fits a socket's buffer.
 fn counted(read: usize) -> usize {
     match read > 2 * READ_BUFFER {
         true => read,

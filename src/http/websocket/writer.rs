@@ -29,14 +29,14 @@ pub(super) enum Frame {
     Last(Arc<Ticket>, String),
 }
 
-/// What a frame comes to.
+/// The message that a frame becomes.
 enum Wanted {
     Message(Message),
     Text(String),
 }
 
 impl Frame {
-    /// How many bytes it keeps in memory.
+    /// The number of bytes it keeps in memory.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Control(message) => message.len(),
@@ -45,7 +45,7 @@ impl Frame {
         }
     }
 
-    /// What is to be written, unless the client has stopped its operation meanwhile.
+    /// The message to write, unless the client has stopped its operation meanwhile.
     fn wanted(self, running: &Running, queued: &Queued) -> Option<Wanted> {
         match self {
             Self::Control(message) => Some(Wanted::Message(*message)),
@@ -58,7 +58,7 @@ impl Frame {
     }
 }
 
-/// Why a socket's writer ends early.
+/// The reason why a socket's writer ends early.
 enum Stuck {
     /// The client took nothing for too long.
     Stalled,

@@ -39,7 +39,7 @@ impl Breakers {
         }
     }
 
-    /// Whether a tenant's call would pass now.
+    /// Checks that a tenant's call would pass now.
     pub(super) fn check(&self, tenant: &str) -> Result<(), Open> {
         self.all.check()?;
         let own = self.lock().get(&self.hasher.hash_one(tenant)).cloned();
@@ -70,7 +70,7 @@ impl Breakers {
         Some(own)
     }
 
-    /// Whether nothing is lost with them.
+    /// Returns true when dropping them loses nothing.
     pub(super) fn is_fresh(&self) -> bool {
         self.all.is_fresh() && self.lock().values().all(|own| own.is_fresh())
     }

@@ -18,7 +18,7 @@ use crate::store::rows::corrupt;
 /// The most pieces of one row: each becomes an event again for everyone who reads any of them.
 const MOST_PIECES: usize = 1_024;
 
-/// How large a row grows in bytes: it is always read whole.
+/// The largest size of a row in bytes: it is always read whole.
 const MOST_BYTES: usize = 16 * 1024;
 
 /// About as much as an element takes without its text.
@@ -38,13 +38,13 @@ pub(crate) struct Packed {
 /// An event, or joined pieces.
 #[derive(Debug, Clone)]
 pub(super) struct Element {
-    /// When it happened; of pieces, the first.
+    /// The time of the event; of pieces, the time of the first.
     at: i64,
     body: EventBody,
     pieces: Option<Pieces>,
 }
 
-/// Where joined pieces end, and when they came.
+/// The ends of joined pieces, and the times at which they came.
 #[derive(Debug, Clone)]
 struct Pieces {
     lengths: Lengths,
@@ -113,7 +113,7 @@ impl Packed {
         });
     }
 
-    /// Whether it is large enough for a row of its own.
+    /// Returns true when it is large enough for a row of its own.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= MOST_BYTES || self.pieces >= MOST_PIECES
     }
@@ -147,7 +147,7 @@ fn delta(body: &EventBody) -> Option<&str> {
     }
 }
 
-/// When the events inside a body happened, from the outermost on. None if one of them stands for
+/// The times of the events inside a body, from the outermost on. None if one of them represents
 /// several already.
 fn inner_times(body: &EventBody) -> Option<Vec<i64>> {
     let (mut times, mut body) = (Vec::new(), body);
@@ -255,7 +255,7 @@ impl Element {
         &self.body
     }
 
-    /// How many events it stands for.
+    /// The number of events it represents.
     fn count(&self) -> Option<usize> {
         match &self.pieces {
             None => Some(1),
@@ -272,7 +272,7 @@ impl Element {
     }
 
     /// Appends its events, of which the first has the number `first`, to `events`, as far as they
-    /// come after `after`. Returns how many it stands for.
+    /// come after `after`. Returns the number it represents.
     pub(super) fn events(
         self,
         run_id: RunId,
@@ -319,7 +319,7 @@ impl Element {
     }
 }
 
-/// When the events inside a body, which may stand for several, began.
+/// The times at which the events inside a body, which may represent several, began.
 fn inner_starts(mut body: &EventBody) -> Vec<i64> {
     let mut starts = Vec::new();
     while let EventBody::ChildRunEvent { event, .. } = body {
@@ -357,7 +357,7 @@ impl Pieces {
         self.lengths.encoded.len() > 1
     }
 
-    /// Whether a piece came after the last one. A clock may have been set back.
+    /// Returns true when a piece came after the last one. A clock may have been set back.
     fn follows(&self, times: &[i64]) -> bool {
         let mut both = self.last.iter().zip(times);
         self.last.len() == times.len() && both.all(|(last, time)| last <= time)

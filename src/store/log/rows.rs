@@ -29,8 +29,8 @@ pub(crate) const FOLLOWS_LOG: &str = concat!(
     ", 0)"
 );
 
-/// The condition that the node of a new log row `v` still has the run, and has had it since it
-/// got it under this number.
+/// The condition that the node of a new log row `v` still has the run, without a
+/// break since it got it under this number.
 pub(crate) const HAS_RUN: &str =
     "(v.node_id, v.fence) = (SELECT r.node_id, r.fence FROM runs r WHERE r.id = v.run_id)";
 

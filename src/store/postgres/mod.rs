@@ -32,7 +32,7 @@ use super::{
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{Message, PageRequest, Principal};
 
-/// How long the database's time may take to come: half of it is not known.
+/// The longest delay of the database's time: half of it is not known.
 const LONGEST_WAY: TimeDelta = TimeDelta::milliseconds(500);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");

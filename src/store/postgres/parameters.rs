@@ -32,7 +32,7 @@ const KNOWN: [&str; 18] = [
 /// Reads the URL of a database. Unknown parameters are logged by name and left out.
 ///
 /// # Errors
-/// When it is no URL or a parameter has no valid value; the error shows no value.
+/// Fails when it is no URL or a parameter has no valid value; the error shows no value.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let unreadable = |why: &str| {
         StoreError::Internal(format!(

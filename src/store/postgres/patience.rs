@@ -20,7 +20,7 @@ pub(super) const CALL_TIMEOUT_FACTOR: u32 = 2;
 /// whether they still work, when they are taken and when they come back.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// Whether a connection cannot write for as long as it lasts, whatever becomes of the database.
+/// The query for connections that can never write again, whatever becomes of the database.
 const IS_READ_ONLY: &str = "SELECT current_setting('default_transaction_read_only') = 'on'";
 
 /// How long such a connection may take to answer.
@@ -83,7 +83,7 @@ impl Patience {
         self.doubt.is_there()
     }
 
-    /// Whether a connection that comes back to the pool can be used again: it answers, and is
+    /// Checks that a connection that comes back to the pool can be used again: it answers, and is
     /// not of a time in which the database was read-only, which it would be for ever. The pool itself
     /// would wait for its answer without an end, and have one connection less meanwhile.
     pub(super) async fn trusts(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {

@@ -40,7 +40,7 @@ pub(crate) fn fork_session<DB: Dialect>(
         Value::Id(message.uuid()),
     );
     push_owner(&mut query, "m.", who);
-    // Its files are not removed while the copies are made.
+    // Its files are not removed while they are copied.
     query.push(DB::SHARE_SESSION);
     query.push(" RETURNING ").push(session_columns::<DB>());
     query

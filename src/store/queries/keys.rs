@@ -37,7 +37,7 @@ pub(crate) fn kept_keys<DB: Dialect>(starts: &[&NewRun]) -> QueryBuilder<DB> {
     query
 }
 
-/// Writes a key unless it stands for something.
+/// Writes a key unless it is in use.
 pub(crate) fn keep_key<DB: Dialect>(who: &Principal, key: &NewKey, run: RunId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "INSERT INTO idempotency_keys (tenant, owner, key, fingerprint, run_id, created_at, \

@@ -100,7 +100,7 @@ pub(crate) fn runs_to_compact<DB: Dialect>(before: TimeDelta, limit: u32) -> Que
     query
 }
 
-/// The runs of a node, of any owner, that are made or wait for that.
+/// The runs of a node, of any owner, that run or wait for their turn.
 pub(crate) fn runs_of_node<DB: Dialect>(node: NodeId, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(taken_columns::<DB>());
@@ -110,9 +110,9 @@ pub(crate) fn runs_of_node<DB: Dialect>(node: NodeId, limit: u32) -> QueryBuilde
     query
 }
 
-/// What a take-over changes: the run is this node's for as long as `lease`, and its earlier
+/// The changes of a take-over: the run is this node's for as long as `lease`, and its earlier
 /// owner can write nothing more. A run that its server has not given back, but was making, has
-/// seen an unclean end more; it is held until it is made again. Every right side is of before.
+/// seen an unclean end more; it is held until it is restarted. Every right side is of before.
 pub(crate) fn push_takeover<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     node: NodeId,
@@ -142,7 +142,7 @@ pub(crate) fn push_takeover<DB: Dialect>(
     query.push(" THEN alone_since END");
 }
 
-/// A run that was held is made again, `alone_since` this time if it is a suspect.
+/// A run that was held is restarted, `alone_since` this time if it is a suspect.
 pub(crate) fn release_held<DB: Dialect>(
     run: &Run,
     node: NodeId,
@@ -166,7 +166,7 @@ pub(crate) fn clear_suspicion<DB: Dialect>(run: &Run, node: NodeId) -> QueryBuil
     query
 }
 
-/// Whether a run is a node's under the number under which the node has got it: a row or none.
+/// Selects a row if a run is the node's under the number under which the node got it, else none.
 pub(crate) fn held_by<DB: Dialect>(run: RunId, node: NodeId, fence: i64) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT id FROM runs");
     push(&mut query, " WHERE id = ", Value::Id(run.uuid()));

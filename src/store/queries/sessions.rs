@@ -145,7 +145,7 @@ pub(crate) fn switch_branch<DB: Dialect>(who: &Principal, message: MessageId) ->
     query
 }
 
-/// Deletes a session with those that were made for its runs, and leaves no content in their
+/// Deletes a session with the sessions of its child runs, and leaves no content in their
 /// rows. Returns the ids of all of them.
 pub(crate) fn delete_session<DB: Dialect>(
     who: &Principal,

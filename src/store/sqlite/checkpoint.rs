@@ -19,8 +19,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// The size of a page of the database and so, nearly, of the log.
 const PAGE_BYTES: u64 = 4_096;
 
-/// The pause after a log could not be begun anew, because somebody reads for long: each attempt
-/// holds commits up.
+/// The pause after a log could not be restarted, because another connection reads for long: each
+/// attempt holds commits up.
 const RESTART_REST: Duration = Duration::from_secs(5);
 
 /// The pause after the log was cut because of a deletion: where sessions are deleted all the
@@ -34,7 +34,7 @@ const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 /// one, and the next commits do not begin with the cost of a new file.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The time without commits after which the database may be written anew: nobody streams.
+/// The time without commits after which the database may be rewritten: no client streams.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// The length from which commits make checkpoints themselves after all, in pages: twice the
@@ -72,7 +72,7 @@ impl Signals {
         self.has_commits.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nothing has been committed for a while.
+    /// True when nothing has been committed for a while.
     pub(super) fn is_idle(&self) -> bool {
         self.is_idle.load(Ordering::Relaxed)
     }
@@ -85,7 +85,7 @@ impl Signals {
 
 impl Checkpoints {
     /// Makes checkpoints on a connection of its own. `wal_bytes` is the length of the log from
-    /// which it is begun anew.
+    /// which it is restarted.
     pub(super) async fn begin(options: SqliteConnectOptions, wal_bytes: u64) -> sqlx::Result<Self> {
         let connection = SqlitePoolOptions::new()
             .max_connections(1)
@@ -125,7 +125,7 @@ struct Keeper {
     connection: SqlitePool,
     signals: Arc<Signals>,
     restart_pages: i64,
-    /// No attempt to begin the log anew is made before.
+    /// No attempt to restart the log takes place before.
     restart_from: Instant,
 }
 
@@ -166,8 +166,8 @@ impl Keeper {
         Instant::now() >= self.restart_from
     }
 
-    /// Copies what it can without keeping anybody waiting, and then begins a long log anew, for
-    /// which next to nothing is left to be copied.
+    /// Copies what it can without keeping anyone waiting, and then restarts a long log, for which
+    /// next to nothing is left to be copied.
     async fn checkpoint(&mut self) -> sqlx::Result<()> {
         let (_, pages, _) = copy(&self.connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
         if pages >= self.restart_pages && self.may_restart() {
@@ -177,7 +177,7 @@ impl Keeper {
     }
 
     /// Cuts the log to nothing, and with it what it has of rows that are deleted by now. False
-    /// if somebody reads it.
+    /// if another connection reads it.
     async fn cut(&mut self) -> sqlx::Result<bool> {
         // Before: what is deleted meanwhile asks for another one.
         self.signals.has_deletions.store(false, Ordering::Relaxed);
@@ -190,7 +190,7 @@ impl Keeper {
         cut
     }
 
-    /// Begins the log anew. False if it could not, which is not tried again at once.
+    /// Restarts the log. False if it could not, which is not tried again at once.
     async fn restart(&mut self, how: &'static str) -> sqlx::Result<bool> {
         let (is_busy, ..) = copy(&self.connection, how).await?;
         if is_busy != 0 {

@@ -1,4 +1,4 @@
-//! Whether the path of a database still names the file that is open. SQLite goes on writing to
+//! Checks that the path of a database still names the open file. SQLite goes on writing to
 //! a file that was removed, and everything that is written to it is gone with the process.
 
 use std::fs;
@@ -20,7 +20,7 @@ impl Identity {
     /// That of the database at `path`, which is open and was written to.
     ///
     /// # Errors
-    /// When there is no file at the path.
+    /// Fails when there is no file at the path.
     pub(super) fn of(path: &Path, health: Arc<StoreHealth>) -> Result<Self, StoreError> {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -39,7 +39,7 @@ impl Identity {
     /// after every write and before it is acknowledged.
     ///
     /// # Errors
-    /// When a path names another file by now, or none.
+    /// Fails when a path names another file by now, or none.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let lost = self.files.iter().find(|(path, device, inode)| {
             !numbers(path).is_ok_and(|found| found == (*device, *inode))

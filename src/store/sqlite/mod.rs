@@ -52,7 +52,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 pub struct SqliteSettings {
     /// The database file; it and its folder are made when missing.
     pub path: PathBuf,
-    /// If the database is made where it is missing, and brought up to date.
+    /// True if a missing database is created, and an older one brought up to date.
     pub migrate: bool,
     /// How many connections read at once.
     pub read_connections: u32,
@@ -66,9 +66,9 @@ pub struct SqliteSettings {
     /// How many groups of events may wait to be written to their runs' logs; they are
     /// committed all the same.
     pub recent: u32,
-    /// The length of the write-ahead log, in bytes, from which it is begun anew.
+    /// The length of the write-ahead log, in bytes, from which it is restarted.
     pub wal_bytes: u64,
-    /// The largest database, in bytes, that is written anew as a whole: at start if it cannot
+    /// The largest database, in bytes, that is rewritten as a whole: at start if it cannot
     /// give space back, and after deletions.
     pub rewrite_bytes: u64,
     /// The writer's bounds.
@@ -86,7 +86,7 @@ pub struct SqliteStore {
     checkpoints: Checkpoints,
     identity: Arc<Identity>,
     rewrite_bytes: u64,
-    /// Whether something was deleted since the database was written anew.
+    /// True when something was deleted since the database was last rewritten.
     is_rewrite_due: AtomicBool,
 }
 
@@ -118,7 +118,7 @@ impl SqliteStore {
                 "wal_autocheckpoint",
                 last_resort_pages(settings.wal_bytes).to_string(),
             )
-            // The longest that the log's file stays once it is begun anew.
+            // The longest size of the log's file once it is restarted.
             .pragma("journal_size_limit", settings.wal_bytes.to_string())
             // What is deleted is overwritten, in pages that nothing uses any more as well.
             .pragma("secure_delete", "ON")

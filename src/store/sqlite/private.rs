@@ -61,7 +61,7 @@ fn prepare_folder(folder: &Path, database: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a folder has nothing but the database, its companions and copies.
+/// Returns true when a folder has nothing but the database, its companions and copies.
 fn is_of(database: &Path, folder: &Path) -> io::Result<bool> {
     let Some(stem) = database.file_stem() else {
         return Ok(false);

@@ -1,5 +1,5 @@
 //! Space that deletions leave in the database file: it goes back to the file system a few pages
-//! at a time, and a small database is written anew as a whole when that is in nobody's way.
+//! at a time, and a small database is rewritten as a whole when that is in no one's way.
 
 use std::path::Path;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(super) async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result
     Ok(true)
 }
 
-/// Has a database that an earlier release has made give space back from now on, if it has
+/// Has a database that an earlier release created give space back from now on, if it has
 /// `most_bytes` at most; says what to do otherwise. No other process uses it.
 pub(super) async fn adopt(connection: &mut SqliteConnection, most_bytes: u64) -> sqlx::Result<()> {
     if is_incremental(connection).await? {
@@ -57,7 +57,7 @@ pub(super) async fn adopt(connection: &mut SqliteConnection, most_bytes: u64) ->
     Ok(())
 }
 
-/// Writes the database anew as a whole. It has no free pages then, no traces of deleted rows,
+/// Rewrites the database as a whole. It has no free pages then, no traces of deleted rows,
 /// and gives space back.
 pub(super) async fn rewrite(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     sqlx::query("VACUUM").execute(connection).await?;
@@ -71,7 +71,7 @@ pub(super) async fn size(connection: &mut SqliteConnection) -> sqlx::Result<u64>
     Ok(u64::try_from(pages.saturating_mul(page)).unwrap_or(0))
 }
 
-/// Writes the database at `path` anew as a whole, for as long as which no server may use it.
+/// Rewrites the database at `path` as a whole, for as long as which no server may use it.
 /// Returns its size before and after, in bytes.
 ///
 /// # Errors

@@ -76,7 +76,7 @@ pub struct HttpTool {
     forward_headers: Vec<HeaderName>,
     response_pointer: Option<String>,
     limits: BodyLimits,
-    /// What the tool's server is sent and may repeat.
+    /// Secrets that the tool's server receives and may repeat.
     secrets: Known,
 }
 

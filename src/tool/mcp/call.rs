@@ -67,7 +67,7 @@ pub(super) struct McpTool {
     /// As the server calls it.
     pub(super) name: String,
     pub(super) forward_headers: Arc<[HeaderName]>,
-    /// What the server was given and may repeat.
+    /// Secrets that the server has received and may repeat.
     pub(super) secrets: Known,
 }
 

@@ -42,14 +42,14 @@ pub(super) struct Reached {
     pub(super) too_long: TooLong,
 }
 
-/// Whether a message was longer than it may be.
+/// The record of a message that was longer than allowed.
 pub(super) struct TooLong {
     seen: Arc<AtomicBool>,
     message_bytes: usize,
 }
 
 impl TooLong {
-    /// Why a connection is over, where nothing else is known than `why`.
+    /// The reason why a connection is over, if nothing else is known than `why`.
     pub(super) fn why(&self, why: String) -> String {
         match self.seen.load(Ordering::Relaxed) {
             true => format!(

@@ -80,7 +80,7 @@ impl McpKeepers {
         }
     }
 
-    /// Whether a tool's name has the form of those of a server.
+    /// Returns true when a tool's name has the form of a server's tools.
     pub fn may_have(server: &str, tool: &str) -> bool {
         let rest = tool.strip_prefix(server);
         let own = rest.and_then(|rest| rest.strip_prefix(SEPARATOR));
@@ -141,7 +141,7 @@ impl McpKeepers {
     }
 }
 
-/// The names of the tools that a server had last, as it calls them.
+/// The names of the tools that a server listed last, as it calls them.
 type Names = Option<BTreeSet<String>>;
 
 struct Keeper {
@@ -257,7 +257,7 @@ impl Keeper {
         why
     }
 
-    /// Puts a server's tools in the place of those it had. What cannot be used is left out. The
+    /// Replaces a server's tools. Unusable tools are left out. The
     /// log has each list of tools once.
     async fn register(&self, listed: Vec<Listed>, known: &mut Names) {
         let server = &*self.spec.name;

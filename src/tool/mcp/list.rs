@@ -11,8 +11,8 @@ use super::McpServerSpec;
 /// After so many times its shortest interval without a change a server is at its first pace again.
 const QUIET: u32 = 4;
 
-/// When a server's tools may be listed again. One that reports changes without end is listed ever
-/// more seldom.
+/// The pace at which a server's tools may be listed again. One that reports changes without end
+/// is listed ever more seldom.
 pub(super) struct Pace {
     shortest: Duration,
     longest: Duration,

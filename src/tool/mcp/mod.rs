@@ -47,9 +47,9 @@ pub struct McpServerSpec {
     pub tools: usize,
     /// The largest message from it, and the largest listing of its tools, in bytes.
     pub message_bytes: usize,
-    /// How many messages a second are read of a program.
+    /// The number of messages a second that are read of a program.
     pub messages_per_second: u32,
-    /// How many lines a second that a program writes to its standard error are logged.
+    /// The number of lines a second of a program's standard error that are logged.
     pub log_lines_per_second: u32,
     /// The largest output of one of its tools, in bytes.
     pub output_bytes: usize,

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// How long a program gets to end by itself, and again once it was asked to.
+/// The time that a program gets to end by itself, and again once it was asked to.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// SIGTERM.

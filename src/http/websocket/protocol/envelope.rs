@@ -10,7 +10,7 @@ use super::Invalid;
 /// The longest id of an operation, in bytes: each of its messages repeats it.
 const ID_BYTES: usize = 256;
 
-/// How much of an unknown type is sent back, in bytes.
+/// The longest part of an unknown type that is sent back, in bytes.
 const KIND_BYTES: usize = 64;
 
 /// A message of which only the type is known.
