@@ -78,7 +78,8 @@ async fn start(folder: &TempDir, base_url: &str) -> Process {
     let settings = [
         ("models.openai.base_url", base_url),
         ("models.openai.api_key", "sk-soak"),
-        ("telemetry.log", "warn"),
+        // With the line that says where it listens.
+        ("telemetry.log", "warn,talkgraph::app=info"),
     ];
     let template = program(folder.path(), &[], &settings);
     let binary = std::env::var_os("TALKGRAPH_BIN");
