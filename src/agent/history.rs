@@ -34,7 +34,9 @@ impl Execution {
         };
         let (runner, who) = (&self.ending.runner, &self.ending.who);
         let ranges = [range];
-        let read = self.read(|| runner.store.branches(who, &ranges)).await?;
+        let read = self
+            .read(|| runner.store.branches(who, &ranges, u64::MAX))
+            .await?;
         Ok(read.into_iter().next().unwrap_or_default())
     }
 

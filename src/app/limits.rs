@@ -48,6 +48,7 @@ pub(super) fn api_limits(settings: &Settings) -> ApiLimits {
     let (limits, http) = (&settings.limits, &settings.http);
     ApiLimits {
         message_bytes: limits.message_bytes,
+        response_bytes: limits.response_bytes,
         files: limits.files,
         file_bytes: limits.file_bytes,
         title_chars: limits.title_chars,

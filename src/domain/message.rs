@@ -132,6 +132,20 @@ impl TryFrom<AnyPart> for Part {
 }
 
 impl Part {
+    /// The bytes of its texts.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text { text } => text.len(),
+            Self::Reasoning { text, signature } => {
+                text.len() + signature.as_ref().map_or(0, String::len)
+            }
+            Self::ToolCall { arguments, .. } => arguments.len(),
+            Self::ToolResult(result) => result.text.len(),
+            Self::File { .. } => 0,
+            Self::Data { json } => json.len(),
+        }
+    }
+
     fn of(any: AnyPart) -> Option<Self> {
         Some(match any.r#type {
             PartKind::Text => Self::Text { text: any.text? },
@@ -181,6 +195,11 @@ impl Message {
     /// All text parts, one after the other.
     pub fn text(&self) -> String {
         text_of(&self.parts)
+    }
+
+    /// The bytes of all texts of its parts.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(Part::bytes).sum()
     }
 
     /// The JSON text of its data, if it has any.

@@ -232,6 +232,13 @@ impl From<StoreError> for ApiError {
             StoreError::KeyReused => StartError::KeyReused.into(),
             StoreError::Agent(refusal) => refusal.into(),
             StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
+            StoreError::TooLarge(most) => Self::new(
+                Code::LimitExceeded,
+                format!(
+                    "the messages that this asks for have more than {most} bytes \
+                     (limits.response_bytes): ask for smaller pages"
+                ),
+            ),
             StoreError::Conflict | StoreError::Fenced => {
                 Self::new(Code::Conflict, "changed by somebody else meanwhile")
             }

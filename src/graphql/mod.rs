@@ -71,6 +71,8 @@ pub struct ApiLimits {
     pub chat_timeout: Duration,
     /// Whether introspection is answered.
     pub introspection: bool,
+    /// The most bytes of a response, and of the messages that are read for one level of it.
+    pub response_bytes: usize,
 }
 
 /// What resolvers work with; made once at start-up.
@@ -91,7 +93,7 @@ impl Api {
         limits: ApiLimits,
     ) -> Self {
         Self {
-            loads: loader::new(Arc::clone(&store)),
+            loads: loader::new(Arc::clone(&store), limits.response_bytes),
             store,
             runner,
             tools,

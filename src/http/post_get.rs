@@ -115,7 +115,16 @@ async fn try_answer(
     let format = match media_type {
         MediaType::EventStream => &sse::FORMAT,
         MediaType::Multipart => &multipart::FORMAT,
-        _ => return Ok(write(&execute(server, operation, &id).await, media_type)),
+        _ => {
+            // What a mutation has done is reported, however large that is.
+            let held = (operation.kind == Kind::Query).then(|| {
+                server
+                    .in_flight
+                    .hold(Arc::clone(&asked.who.principal.tenant))
+            });
+            let response = execute(server, operation, &id).await;
+            return write(&response, media_type, held);
+        }
     };
     stream::respond(server, format, operation, &asked.who, asked.headers, id)
 }

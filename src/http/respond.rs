@@ -8,6 +8,7 @@ use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
@@ -17,6 +18,8 @@ use serde::Serialize;
 use super::Server;
 use super::accept::MediaType;
 use super::admit::{Complexity, Kind, Operation};
+use super::error::Refusal;
+use super::in_flight::Held;
 use super::request_id::RequestId;
 use crate::graphql::loader::{in_turns, stream_in_turns};
 use crate::graphql::{self, Code, ResponseBytes, error};
@@ -95,8 +98,16 @@ pub(super) fn is_request_error(response: &GraphqlResponse) -> bool {
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Writes a response in the negotiated media type.
-pub(super) fn write(response: &GraphqlResponse, media_type: MediaType) -> Response {
+/// Writes a response in the negotiated media type. A large one counts as in flight until it is
+/// sent.
+///
+/// # Errors
+/// Fails when there is no room for it in flight and `held` is given.
+pub(super) fn write(
+    response: &GraphqlResponse,
+    media_type: MediaType,
+    held: Option<Held>,
+) -> Result<Response, Refusal> {
     let failed = is_request_error(response);
     let status = match media_type {
         _ if !failed => StatusCode::OK,
@@ -114,18 +125,35 @@ pub(super) fn write(response: &GraphqlResponse, media_type: MediaType) -> Respon
     match body {
         Ok(body) => {
             let content_type = HeaderValue::from_static(media_type.as_str());
-            (
-                status,
-                [(header::CONTENT_TYPE, content_type)],
-                Body::from(body),
-            )
-                .into_response()
+            let body = match held.filter(|_| body.len() > UNCOUNTED_BYTES) {
+                Some(held) => counted(body, held)?,
+                None => Body::from(body),
+            };
+            Ok((status, [(header::CONTENT_TYPE, content_type)], body).into_response())
         }
         Err(error) => {
             tracing::error!(%error, "a response could not be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
     }
+}
+
+/// The largest response that is not counted as in flight.
+const UNCOUNTED_BYTES: usize = 65_536;
+
+/// A body that is in flight until its last byte is written.
+fn counted(body: Vec<u8>, mut held: Held) -> Result<Body, Refusal> {
+    struct Counted(
+        Vec<u8>,
+        #[expect(dead_code, reason = "counts until it is dropped")] Held,
+    );
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    held.resize(body.len())?;
+    Ok(Body::from(Bytes::from_owner(Counted(body, held))))
 }
 
 /// A response without `data`.

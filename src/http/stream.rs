@@ -44,7 +44,7 @@ pub(super) fn respond(
     let place = place.ok_or(Refusal::TooManyStreams { limit })?;
     let responses = match begin_stream(server, operation, id.clone()) {
         Ok(responses) => responses,
-        Err(refused) => return Ok(respond::write(&refused, MediaType::GraphqlResponse)),
+        Err(refused) => return respond::write(&refused, MediaType::GraphqlResponse, None),
     };
     let events = responses.map(move |response| Event {
         // What failed as a whole can be tried again from before it.

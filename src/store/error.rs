@@ -30,6 +30,9 @@ pub enum StoreError {
     /// The caller's: the interrupt has another answer.
     #[error("{0} was answered before, and differently")]
     Resolved(InterruptId),
+    /// The caller's: the messages that it asks for have more than this many bytes.
+    #[error("the messages have more than {0} bytes")]
+    TooLarge(u64),
     /// The row changed meanwhile, for example a run that another node took over.
     #[error("the row was changed by somebody else")]
     Conflict,
@@ -55,6 +58,7 @@ impl StoreError {
             Self::KeyReused => Self::KeyReused,
             Self::Agent(refusal) => Self::Agent(*refusal),
             Self::Resolved(interrupt) => Self::Resolved(*interrupt),
+            Self::TooLarge(most) => Self::TooLarge(*most),
             Self::Conflict => Self::Conflict,
             Self::Fenced => Self::Fenced,
             Self::Unavailable(why) => Self::Unavailable(why.clone()),

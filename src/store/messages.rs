@@ -10,6 +10,18 @@ use crate::domain::{Message, MessageId, Principal, SessionId};
 /// The position of a message whose run waits for its turn: it is not in the tree yet.
 pub const UNPLACED: i32 = -1;
 
+/// The number of messages whose bytes are not counted before they are read: a page of one
+/// session, which is what most clients ask for.
+pub const UNCOUNTED: i64 = 20;
+
+/// Returns the number of messages that the ranges have at most.
+pub fn wanted(ranges: &[BranchRange]) -> i64 {
+    let lengths = ranges
+        .iter()
+        .map(|range| i64::from(range.to) - i64::from(range.from));
+    lengths.sum()
+}
+
 /// A stretch of a branch: the messages at positions `from..to`, walking up from `head`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BranchRange {
@@ -46,10 +58,15 @@ pub trait MessageStore: Send + Sync {
 
     /// Reads several branches in one statement. Answers in the order of `ranges`, each
     /// oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] when more than [`UNCOUNTED`] messages are asked for and their
+    /// parts have more than `most` bytes. No more than that is then in memory.
     async fn branches(
         &self,
         who: &Principal,
         ranges: &[BranchRange],
+        most: u64,
     ) -> Result<Vec<Vec<Message>>, StoreError>;
 
     /// The ids of the latest `limit` of each kin, in one statement; of those beside a message
@@ -76,10 +93,11 @@ impl<S: Pools> MessageStore for S {
         &self,
         who: &Principal,
         ranges: &[BranchRange],
+        most: u64,
     ) -> Result<Vec<Vec<Message>>, StoreError> {
         match ranges.is_empty() {
             true => Ok(Vec::new()),
-            false => self.read_branches(who, ranges).await,
+            false => self.read_branches(who, ranges, most).await,
         }
     }
 

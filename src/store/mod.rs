@@ -48,7 +48,7 @@ pub use health::StoreHealth;
 pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use log::EventLog;
 pub use memories::MemoryStore;
-pub use messages::{BranchRange, Kin, MessageStore, UNPLACED};
+pub use messages::{BranchRange, Kin, MessageStore, UNCOUNTED, UNPLACED, wanted};
 pub use outage::Outage;
 pub use runs::{RunStore, SessionUsage, TakenRun};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};

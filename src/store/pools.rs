@@ -49,6 +49,7 @@ pub(crate) trait Pools: Send + Sync {
         &self,
         who: &Principal,
         ranges: &[BranchRange],
+        most: u64,
     ) -> impl Future<Output = Result<Vec<Vec<Message>>, StoreError>> + Send;
 
     /// Begins a transaction that writes.

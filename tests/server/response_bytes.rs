@@ -65,6 +65,51 @@ async fn small_query_cannot_make_a_huge_response() {
     assert!(grown < 150 * MIB as u64, "{grown} bytes more");
 }
 
+/// A page of large messages is refused before it is in memory, whatever is selected of it.
+#[tokio::test]
+async fn large_messages_are_not_read_by_the_page() {
+    let upstream = Upstream::start().await;
+    let folder = TempDir::new().unwrap();
+    let settings = [
+        ("models.openai.base_url", upstream.base_url()),
+        ("models.openai.api_key", "sk-test".to_owned()),
+        ("runs.answer_bytes", (4 * MIB).to_string()),
+    ];
+    let settings: Vec<_> = settings
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    let server = Process::serve(program(folder.path(), &["serve"], &settings)).await;
+    let client = server.client();
+    let mut ids = Vec::new();
+    for number in 0..26 {
+        upstream.then(long(if number < 20 { MIB } else { 10 }));
+        let answered = chat(&client, None, "Say much.").await;
+        ids.extend(["message", "userMessage"].map(|field| string(&answered[field]["id"])));
+    }
+    let before = server.peak_memory();
+    let pages = "query($first: Int!) { sessions(first: $first) { nodes {
+        messages(first: 20) { nodes { id } } } } }";
+    let nodes = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    let refused = async || {
+        for (document, variables) in [
+            (pages, json!({ "first": 100 })),
+            (nodes, json!({ "ids": ids })),
+        ] {
+            let answer = client.response(document, &variables).await;
+            assert_eq!(answer["data"], Value::Null, "{answer}");
+            for error in answer["errors"].as_array().unwrap() {
+                assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{answer}");
+            }
+        }
+    };
+    futures_util::future::join_all((0..6).map(|_| refused())).await;
+    let grown = server.peak_memory() - before;
+    assert!(grown < 300 * MIB as u64, "{grown} bytes more");
+    client.data(pages, &json!({ "first": 5 })).await;
+    client.data(nodes, &json!({ "ids": ids[..10] })).await;
+}
+
 async fn small(bytes: usize) -> TestServer {
     Setup::new()
         .set("limits.response_bytes", bytes)

@@ -86,6 +86,7 @@ on_both! {
     }
     messages {
         a_branch_is_read_in_ranges,
+        large_stretches_are_not_read,
         branches_of_a_tree_are_told_apart,
         messages_belong_to_one_owner,
     }

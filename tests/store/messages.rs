@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use talkgraph::domain::{Message, MessageId, SessionId};
-use talkgraph::store::BranchRange;
+use talkgraph::store::{BranchRange, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::Scene;
@@ -30,9 +30,43 @@ async fn read(
             to,
         })
         .collect();
-    let branches = scene.store.branches(&scene.who, &ranges).await.unwrap();
+    let branches = scene
+        .store
+        .branches(&scene.who, &ranges, u64::MAX)
+        .await
+        .unwrap();
     let ids = |branch: &Vec<Message>| branch.iter().map(|m| m.id).collect();
     branches.iter().map(ids).collect()
+}
+
+pub(crate) async fn large_stretches_are_not_read(database: Arc<Database>) {
+    let scene = Scene::new(&database).await;
+    let session = scene.session().await.id;
+    let ids = talk(&scene, session, 11).await;
+    let stretch = |from, to| BranchRange {
+        session,
+        head: ids[21],
+        from,
+        to,
+    };
+    let few = scene.store.branches(&scene.who, &[stretch(0, 20)], 1).await;
+    assert_eq!(few.unwrap()[0].len(), 20, "as few are not counted");
+    let all = [stretch(0, 22)];
+    let bytes = |branch: &[Message]| branch.iter().map(Message::bytes).sum::<usize>();
+    let read = scene
+        .store
+        .branches(&scene.who, &all, 1 << 20)
+        .await
+        .unwrap();
+    assert_eq!(read[0].len(), 22);
+    let most = bytes(&read[0]) as u64;
+    for ranges in [&all[..], &[stretch(0, 11), stretch(11, 22)]] {
+        let refused = scene.store.branches(&scene.who, ranges, most).await;
+        assert!(
+            matches!(refused, Err(StoreError::TooLarge(limit)) if limit == most),
+            "{refused:?}"
+        );
+    }
 }
 
 pub(crate) async fn a_branch_is_read_in_ranges(database: Arc<Database>) {

@@ -242,7 +242,10 @@ pub(crate) async fn a_deleted_session_hides_what_was_in_it(database: Arc<Databas
         to: 2,
     };
     let messages = [started.message.id, started.run.output_message_id];
-    assert_eq!(store.branches(who, &[range]).await.unwrap()[0].len(), 2);
+    assert_eq!(
+        store.branches(who, &[range], u64::MAX).await.unwrap()[0].len(),
+        2
+    );
     store.delete_session(who, started.session.id).await.unwrap();
     assert!(scene.read_run(started.run.id).await.is_none());
     assert!(scene.log(started.run.id).await.is_empty());
@@ -253,7 +256,7 @@ pub(crate) async fn a_deleted_session_hides_what_was_in_it(database: Arc<Databas
             .unwrap()
             .is_empty()
     );
-    assert!(store.branches(who, &[range]).await.unwrap()[0].is_empty());
+    assert!(store.branches(who, &[range], u64::MAX).await.unwrap()[0].is_empty());
 }
 
 pub(crate) async fn a_run_belongs_to_one_owner(database: Arc<Database>) {

@@ -131,7 +131,7 @@ delegate! {
     }
     MessageStore {
         fn messages_by_id(who: &Principal, ids: &[MessageId]) -> Outcome<Vec<Message>>;
-        fn branches(who: &Principal, ranges: &[BranchRange]) -> Outcome<Vec<Vec<Message>>>;
+        fn branches(who: &Principal, ranges: &[BranchRange], most: u64) -> Outcome<Vec<Vec<Message>>>;
         fn kin(who: &Principal, kin: &[Kin], limit: u32) -> Outcome<Vec<Vec<MessageId>>>;
     }
     RunStore {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 
 use crate::domain::Message;
-use crate::store::BranchRange;
+use crate::store::{BranchRange, UNCOUNTED, wanted};
 
 use super::{LoadError, Loads, Of, by_principal};
 
@@ -20,7 +20,12 @@ impl Loader<Of<BranchRange>> for Loads {
     ) -> Result<HashMap<Of<BranchRange>, Self::Value>, LoadError> {
         let mut found = HashMap::with_capacity(keys.len());
         for (who, ranges) in by_principal(keys) {
-            let branches = self.store.branches(who, &ranges).await?;
+            let _turn = match wanted(&ranges) > UNCOUNTED {
+                true => self.large.acquire().await.ok(),
+                false => None,
+            };
+            let read = self.store.branches(who, &ranges, self.most_bytes);
+            let branches = read.await?;
             for (key, messages) in ranges.into_iter().zip(branches) {
                 let key = Of {
                     who: who.clone(),

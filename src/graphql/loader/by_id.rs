@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 
 use crate::domain::{
-    Agent, AgentId, AgentVersion, AgentVersionId, Interrupt, InterruptId, Message, MessageId, Run,
-    RunId, Session, SessionId,
+    Agent, AgentId, AgentVersion, AgentVersionId, Interrupt, InterruptId, Run, RunId, Session,
+    SessionId,
 };
 
 use super::{LoadError, Loads, Of, by_principal};
@@ -39,7 +39,6 @@ load_by_id! {
     AgentId => Agent, agents_by_id;
     AgentVersionId => AgentVersion, agent_versions_by_id;
     SessionId => Session, sessions_by_id;
-    MessageId => Message, messages_by_id;
     RunId => Run, runs_by_id;
     InterruptId => Interrupt, interrupts_by_id;
 }

@@ -7,6 +7,7 @@ mod by_id;
 mod child_runs;
 mod enqueued_runs;
 mod kin;
+mod message;
 mod open_interrupts;
 mod session_usage;
 mod turn;
@@ -21,6 +22,7 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::runtime::{Timer, TokioSpawner};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 
 use crate::domain::Principal;
 use crate::store::{SharedStore, StoreError};
@@ -39,9 +41,17 @@ use turn::TurnSpawner;
 /// The most keys of one statement.
 const MAX_BATCH: usize = 1_000;
 
+/// The number of statements that read messages at one time: more would only wait for the
+/// processor, with their texts in memory.
+const READS: usize = 4;
+
 /// Loads everything, by the type of its key.
 pub(crate) struct Loads {
     store: SharedStore,
+    /// The most bytes of messages that one statement reads.
+    most_bytes: u64,
+    /// Reads of messages that are under way: each may have several times that in memory.
+    large: Semaphore,
 }
 
 /// A key of one principal.
@@ -76,9 +86,15 @@ impl Timer for NoTimer {
     }
 }
 
-pub(crate) fn new(store: SharedStore) -> DataLoader<Loads> {
+/// Loaders over a store. One statement reads messages of `most_bytes` at most.
+pub(crate) fn new(store: SharedStore, most_bytes: usize) -> DataLoader<Loads> {
     let spawner = TurnSpawner(TokioSpawner::current());
-    DataLoader::new(Loads { store }, spawner, NoTimer).max_batch_size(MAX_BATCH)
+    let loads = Loads {
+        store,
+        most_bytes: most_bytes as u64,
+        large: Semaphore::new(READS),
+    };
+    DataLoader::new(loads, spawner, NoTimer).max_batch_size(MAX_BATCH)
 }
 
 /// Loads what a key of the caller stands for; `None` when there is nothing for this caller.

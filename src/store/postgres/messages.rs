@@ -1,13 +1,40 @@
 //! Stretches of branches.
 
-use sqlx::{Postgres, QueryBuilder};
+use futures_util::TryStreamExt;
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder, Row};
 
 use crate::domain::Principal;
-use crate::store::rows::MESSAGE_COLUMNS;
-use crate::store::{BranchRange, queries};
+use crate::store::rows::{BranchRow, MESSAGE_COLUMNS};
+use crate::store::{BranchRange, StoreError, UNCOUNTED, queries, wanted};
+
+/// Reads stretches of branches row by row, and stops when their parts have more than `most`
+/// bytes.
+pub(super) async fn read_branches(
+    pool: &PgPool,
+    who: &Principal,
+    ranges: &[BranchRange],
+    most: u64,
+) -> Result<Vec<BranchRow>, StoreError> {
+    let mut query = branches(who, ranges);
+    let most_bytes = match wanted(ranges) > UNCOUNTED {
+        true => most,
+        false => u64::MAX,
+    };
+    let (mut read, mut bytes) = (Vec::new(), 0_u64);
+    let mut rows = query.build().fetch(pool);
+    while let Some(row) = rows.try_next().await? {
+        let parts = row.try_get_raw("parts")?.as_bytes();
+        bytes += parts.map_or(0, |parts| parts.len() as u64);
+        if bytes > most_bytes {
+            return Err(StoreError::TooLarge(most));
+        }
+        read.push(BranchRow::from_row(&row)?);
+    }
+    Ok(read)
+}
 
 /// The rows of stretches of branches, each branch oldest first.
-pub(super) fn branches(who: &Principal, ranges: &[BranchRange]) -> QueryBuilder<Postgres> {
+fn branches(who: &Principal, ranges: &[BranchRange]) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "WITH RECURSIVE wanted (branch, head, low, high) AS (
            SELECT n - 1, head, low, high FROM UNNEST(",

@@ -188,9 +188,10 @@ impl Pools for PostgresStore {
         &self,
         who: &Principal,
         ranges: &[BranchRange],
+        most: u64,
     ) -> Result<Vec<Vec<Message>>, StoreError> {
-        let rows = self.read(messages::branches(who, ranges)).await?;
-        by_branch(rows, ranges.len())
+        let read = messages::read_branches(&self.pool, who, ranges, most);
+        by_branch(self.patience.wait(read).await?, ranges.len())
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {

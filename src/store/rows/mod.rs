@@ -15,7 +15,8 @@ pub(crate) use files::{FILE_COLUMNS, FileRow};
 pub(crate) use interrupts::{INTERRUPT_COLUMNS, InterruptRow, encode_resolution};
 pub(crate) use memories::{MEMORY_COLUMNS, MemoryRow};
 pub(crate) use messages::{
-    KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts, sorted_branches,
+    BranchRow, KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts,
+    sorted_branches,
 };
 pub(crate) use runs::{
     RunRow, SessionUsageRow, TakenRow, encode_options, run_columns, taken_columns,

@@ -4,7 +4,7 @@ use sqlx::{QueryBuilder, SqlitePool};
 
 use crate::domain::{Message, Principal};
 use crate::store::rows::sorted_branches;
-use crate::store::{BranchRange, StoreError, queries};
+use crate::store::{BranchRange, StoreError, UNCOUNTED, queries, wanted};
 
 /// A message as JSON, an array of [`crate::store::rows::MESSAGE_COLUMNS`]; its parts are JSON
 /// already. A row comes from the connection's thread by itself, with a change of threads there
@@ -26,11 +26,19 @@ const STRAIGHT: &str = ", straight (branch, session, low, high) AS MATERIALIZED 
          AND w.high - w.low = (SELECT count(*) FROM messages c
            WHERE c.session_id = w.session AND c.position >= w.low AND c.position < w.high)";
 
+/// The bytes of all parts wanted. They are in the headers of the rows, so no text is read.
+const BYTES: &str = "(SELECT coalesce(sum(octet_length(m.parts)), 0) FROM straight t
+       CROSS JOIN messages m ON m.session_id = t.session
+         AND m.position >= t.low AND m.position < t.high)
+     + (SELECT coalesce(sum(octet_length(m.parts)), 0) FROM walk w
+       CROSS JOIN messages m ON m.id = w.id WHERE w.position < w.high)";
+
 /// Reads stretches of branches: all their messages as one value, in any order.
 pub(super) async fn read_branches(
     pool: &SqlitePool,
     who: &Principal,
     ranges: &[BranchRange],
+    most: u64,
 ) -> Result<Vec<Vec<Message>>, StoreError> {
     let mut query =
         QueryBuilder::new("WITH RECURSIVE wanted (branch, session, head, low, high) AS (");
@@ -47,6 +55,12 @@ pub(super) async fn read_branches(
     let not_straight = " AND w.branch NOT IN (SELECT branch FROM straight)";
     queries::push_walk(&mut query, who, not_straight);
     // CROSS JOIN, because SQLite would otherwise guess which side is small.
+    let is_counted = wanted(ranges) > UNCOUNTED;
+    if is_counted {
+        query.push(" SELECT CASE WHEN ").push(BYTES).push(" > ");
+        query.push_bind(i64::try_from(most).unwrap_or(i64::MAX));
+        query.push(" THEN NULL ELSE (");
+    }
     query.push(" SELECT concat('[', group_concat(concat('[', branch, ',', message, ']')), ']') ");
     query.push("FROM (SELECT t.branch, ").push(MESSAGE_JSON);
     query.push(
@@ -57,7 +71,10 @@ pub(super) async fn read_branches(
     query.push(MESSAGE_JSON);
     query.push(" FROM walk w CROSS JOIN messages m ON m.id = w.id WHERE w.position < w.high");
     queries::push_owner(&mut query, "m.", who);
-    query.push(")");
+    query.push(if is_counted { ")) END" } else { ")" });
     let read: Option<String> = query.build_query_scalar().fetch_one(pool).await?;
-    sorted_branches(read.as_deref(), ranges.len())
+    match read {
+        None if is_counted => Err(StoreError::TooLarge(most)),
+        read => sorted_branches(read.as_deref(), ranges.len()),
+    }
 }

@@ -220,9 +220,10 @@ impl Pools for SqliteStore {
         &self,
         who: &Principal,
         ranges: &[BranchRange],
+        most: u64,
     ) -> Result<Vec<Vec<Message>>, StoreError> {
         self.identity.recheck()?;
-        messages::read_branches(&self.reads, who, ranges).await
+        messages::read_branches(&self.reads, who, ranges, most).await
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
