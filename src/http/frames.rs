@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::MediaType;
+use super::in_flight::{Full, Held, counted};
 use super::request_id::RequestId;
 use super::respond;
 use crate::auth::AuthError;
@@ -18,6 +19,9 @@ use crate::graphql::Code;
 
 /// How many responses go out in one write when they are ready together.
 const BURST: usize = 64;
+
+/// The bytes past which a write takes no further response.
+const BURST_BYTES: usize = 64 * 1024;
 
 /// As much as most events take.
 const EVENT_BYTES: usize = 256;
@@ -56,7 +60,16 @@ impl Event {
 /// What a client is told that has left its stream unread and reads again.
 fn unread(after: Option<u64>, id: &RequestId) -> Event {
     let message = "the stream was left unread for too long; go on from what you have";
-    let mut response = respond::coded(Code::LimitExceeded, message, id);
+    resumable(Code::LimitExceeded, message, after, id)
+}
+
+/// The error that ends a stream for whose next piece there is no room in flight.
+fn no_room(full: &Full, after: Option<u64>, id: &RequestId) -> Event {
+    resumable(Code::Unavailable, &full.to_string(), after, id)
+}
+
+fn resumable(code: Code, message: &str, after: Option<u64>, id: &RequestId) -> Event {
+    let mut response = respond::coded(code, message, id);
     for error in &mut response.errors {
         let extensions = error.extensions.get_or_insert_default();
         extensions.set("resumable", true);
@@ -96,6 +109,7 @@ pub(super) fn frames(
     events: impl Stream<Item = Event> + Unpin + Send + 'static,
     patience: Patience,
     ending: Ending,
+    mut held: Held,
     id: RequestId,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let mut bursts = bursts(format, events);
@@ -118,11 +132,22 @@ pub(super) fn frames(
                 }
                 burst = bursts.next() => {
                     let Some(burst) = burst else { break };
-                    last = burst.last.or(last);
-                    if burst.is_resumable {
-                        end = format.cut;
+                    match counted(burst.bytes, &mut held) {
+                        Ok(piece) => {
+                            last = burst.last.or(last);
+                            if burst.is_resumable {
+                                end = format.cut;
+                            }
+                            piece
+                        }
+                        Err(full) => {
+                            let mut burst = Burst::default();
+                            burst.write(format, &no_room(&full, last, &id));
+                            yield burst.bytes.into();
+                            end = format.cut;
+                            break;
+                        }
                     }
-                    burst.bytes.into()
                 }
                 () = &mut stopping => {
                     end = format.cut;
@@ -189,7 +214,7 @@ fn bursts(
     stream::poll_fn(move |context| {
         let mut burst = Burst::default();
         for _ in 0..BURST {
-            if is_over {
+            if is_over || burst.bytes.len() > BURST_BYTES {
                 break;
             }
             match events.poll_next_unpin(context) {
@@ -211,10 +236,12 @@ fn bursts(
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::Arc;
 
     use async_graphql::Value;
 
     use super::*;
+    use crate::http::in_flight::InFlight;
     use crate::http::sse;
 
     fn event(id: u64) -> Event {
@@ -239,6 +266,7 @@ mod tests {
                 stopping: CancellationToken::new(),
                 removed: CancellationToken::new(),
             },
+            Arc::new(InFlight::new(1 << 20)).hold("acme".into()),
             id,
         )
     }

@@ -4,7 +4,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use thiserror::Error;
+
+/// The largest piece of an answer that is not counted.
+const UNCOUNTED_BYTES: usize = 64 * 1024;
 
 /// Counts bytes in flight, in all and for each tenant. One tenant has at most half of them, so
 /// that none can take the server away from the others.
@@ -118,6 +122,22 @@ impl Held {
         Ok(())
     }
 
+    /// Holds room for `more` bytes next to the first `base`, where they are many.
+    ///
+    /// # Errors
+    /// Fails when there is no room for them.
+    pub(super) fn with(&mut self, base: usize, more: usize) -> Result<(), Full> {
+        match more > UNCOUNTED_BYTES {
+            true => self.resize(base + more),
+            false => self.resize(base),
+        }
+    }
+
+    /// The bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Moves the bytes held so far into a value of their own.
     pub(super) fn take(&mut self) -> Self {
         let rest = self.counted.hold(Arc::clone(&self.tenant));
@@ -128,6 +148,27 @@ impl Held {
     pub(super) fn assign(&mut self, tenant: Arc<str>) {
         *self = self.counted.hold(tenant);
     }
+}
+
+/// A piece of an answer, which is in flight until its last byte is written.
+///
+/// # Errors
+/// Fails when there is no room for it.
+pub(super) fn counted(bytes: Vec<u8>, held: &mut Held) -> Result<Bytes, Full> {
+    struct Counted(
+        Vec<u8>,
+        #[expect(dead_code, reason = "counts until it is dropped")] Held,
+    );
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    if bytes.len() <= UNCOUNTED_BYTES {
+        return Ok(bytes.into());
+    }
+    held.resize(bytes.len())?;
+    Ok(Bytes::from_owner(Counted(bytes, held.take())))
 }
 
 impl Drop for Held {

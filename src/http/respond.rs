@@ -8,7 +8,6 @@ use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
@@ -19,7 +18,7 @@ use super::Server;
 use super::accept::MediaType;
 use super::admit::{Complexity, Kind, Operation};
 use super::error::Refusal;
-use super::in_flight::Held;
+use super::in_flight::{Held, counted};
 use super::request_id::RequestId;
 use crate::graphql::loader::{in_turns, stream_in_turns};
 use crate::graphql::{self, Code, ResponseBytes, error};
@@ -125,8 +124,8 @@ pub(super) fn write(
     match body {
         Ok(body) => {
             let content_type = HeaderValue::from_static(media_type.as_str());
-            let body = match held.filter(|_| body.len() > UNCOUNTED_BYTES) {
-                Some(held) => counted(body, held)?,
+            let body = match held {
+                Some(mut held) => counted(body, &mut held)?.into(),
                 None => Body::from(body),
             };
             Ok((status, [(header::CONTENT_TYPE, content_type)], body).into_response())
@@ -136,24 +135,6 @@ pub(super) fn write(
             Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
     }
-}
-
-/// The largest response that is not counted as in flight.
-const UNCOUNTED_BYTES: usize = 65_536;
-
-/// A body that is in flight until its last byte is written.
-fn counted(body: Vec<u8>, mut held: Held) -> Result<Body, Refusal> {
-    struct Counted(
-        Vec<u8>,
-        #[expect(dead_code, reason = "counts until it is dropped")] Held,
-    );
-    impl AsRef<[u8]> for Counted {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
-        }
-    }
-    held.resize(body.len())?;
-    Ok(Body::from(Bytes::from_owner(Counted(body, held))))
 }
 
 /// A response without `data`.

@@ -59,7 +59,8 @@ pub(super) fn respond(
         stopping: server.stopping.clone(),
         removed: who.removed.clone(),
     };
-    let frames = frames(format, events, patience, ending, id);
+    let held = server.in_flight.hold(Arc::clone(&who.principal.tenant));
+    let frames = frames(format, events, patience, ending, held, id);
     // Given back when the client has read everything or has gone.
     let body = frames.map(move |frame| {
         let _place = &place;

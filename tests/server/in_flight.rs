@@ -7,6 +7,8 @@ use tokio::net::TcpStream;
 use crate::support::client::{Client, body, send};
 use crate::support::process::{program, run};
 use crate::support::server::{Setup, TestServer};
+use crate::support::talk::{chat, string};
+use crate::support::upstream::Script;
 use crate::support::wait::{eventually, soon};
 use crate::support::websocket::{Socket, client_frame};
 
@@ -158,4 +160,76 @@ async fn the_limit_has_room_for_the_largest_request() {
         "{}",
         refused.stderr
     );
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// Half of all, 24 MiB, is for each tenant, and new answers of 12 MiB are refused from 18 on.
+#[tokio::test]
+async fn answers_that_are_not_read_count_over_every_transport() {
+    let server = Setup::new()
+        .set("http.in_flight_bytes", 48 * MIB)
+        .set("runs.answer_bytes", 2 * MIB)
+        .key("ann's", "acme", "ann")
+        .key("bob's", "other", "bob")
+        .start()
+        .await;
+    let (ann, bob) = (server.client_with("ann's"), server.client_with("bob's"));
+    let piece = "word ".repeat(2_000);
+    let long = || Script::tokens(std::iter::repeat_n(&piece, MIB / piece.len()));
+    let document = |session: &str| {
+        let texts: String = (0..12).map(|n| format!("t{n}: text ")).collect();
+        format!(
+            "{{ session(id: \"{session}\") {{ messages(last: 1) {{ nodes {{ {texts} }} }} }} }}"
+        )
+    };
+    server.upstream.then(long());
+    let of_ann = document(&string(&chat(&ann, None, "Hi").await["session"]["id"]));
+    server.upstream.then(long());
+    let of_bob = document(&string(&chat(&bob, None, "Hi").await["session"]["id"]));
+
+    let content = json!({ "query": of_ann }).to_string();
+    let mut unread = TcpStream::connect(&server.address).await.unwrap();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ann's\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{content}",
+        content.len()
+    );
+    unread.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(
+        unread.read_u8().await.unwrap(),
+        b'H',
+        "the answer is on its way"
+    );
+
+    let none = json!({});
+    let (status, refusal) = body(ann.post(&of_ann, &none)).await;
+    assert_eq!(status, 503);
+    assert!(
+        refusal.to_string().contains("http.in_flight_bytes"),
+        "{refusal}"
+    );
+    let over_sse = ann
+        .post(&of_ann, &none)
+        .header("accept", "text/event-stream");
+    let over_sse = send(over_sse).await.text().await.unwrap();
+    assert!(
+        over_sse.contains("UNAVAILABLE") && over_sse.len() < 2_000,
+        "{over_sse}"
+    );
+    let mut socket = ann.socket().await;
+    socket.subscribe("1", &of_ann, &none).await;
+    let answer = socket.message().await;
+    let code = &answer["payload"]["errors"][0]["extensions"]["code"];
+    assert_eq!(code, "UNAVAILABLE", "{answer}");
+    assert_eq!(socket.message().await["type"], "complete");
+    // Small answers and other tenants go on.
+    ann.data(QUERY, &none).await;
+    bob.data(&of_bob, &none).await;
+    drop(unread);
+    eventually("room for the answer", async || {
+        let response = send(ann.post(&of_ann, &none)).await;
+        (response.status() == 200).then_some(())
+    })
+    .await;
 }

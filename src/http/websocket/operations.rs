@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::Response;
+use async_graphql::{Response, ServerError};
 use futures_util::{Stream, StreamExt};
 
 use super::outbox::Outbox;
 use super::protocol::{Protocol, ServerMessage};
 use super::running::{Refused, Running, Ticket};
 use super::writer::Frame;
+use crate::graphql::Code;
 use crate::http::Server;
 use crate::http::admit::Operation as Admitted;
-use crate::http::in_flight::Held;
+use crate::http::in_flight::{Full, Held};
 use crate::http::open::StreamToken;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
@@ -57,7 +58,7 @@ impl Operations {
                 protocol: self.protocol,
                 frames: self.frames.clone(),
                 _open: self.server.streams.stream(),
-                _request: request,
+                held: request,
             };
             tokio::spawn(watched(task, operation.run(responses))).abort_handle()
         })
@@ -85,22 +86,42 @@ struct Operation {
     protocol: Protocol,
     frames: Outbox,
     _open: StreamToken,
-    /// Its request is in memory as long as it runs.
-    _request: Held,
+    /// Its request, which is in memory as long as it runs, and the frame that waits for room.
+    held: Held,
 }
 
 impl Operation {
-    async fn run(self, mut responses: impl Stream<Item = Response> + Unpin + Send) {
-        let mut first = true;
+    async fn run(mut self, mut responses: impl Stream<Item = Response> + Unpin + Send) {
+        let (mut first, request) = (true, self.held.bytes());
         loop {
             // Not kept while it waits for its turn, nor room for it.
-            let (frame, is_last) = self.frame(responses.next().await, first);
+            let (mut frame, is_last) = self.frame(responses.next().await, first);
             first = false;
+            let bytes = frame.as_ref().map_or(0, Frame::len);
+            if let Err(full) = self.held.with(request, bytes) {
+                drop(frame.take());
+                return self.end_without_room(&full).await;
+            }
             let is_heard = match frame {
                 Some(frame) => self.frames.send(frame).await.is_ok(),
                 None => true,
             };
             if is_last || !is_heard {
+                return;
+            }
+        }
+    }
+
+    /// Ends the operation with an error, because there is no room in flight for its response.
+    async fn end_without_room(self, full: &Full) {
+        let mut error = ServerError::new(full.to_string(), None);
+        let extensions = error.extensions.get_or_insert_default();
+        extensions.set("code", Code::Unavailable.as_str());
+        let response = Response::from_errors(vec![error]);
+        for response in [Some(response), None] {
+            let (frame, _) = self.frame(response, false);
+            let Some(frame) = frame else { continue };
+            if self.frames.send(frame).await.is_err() {
                 return;
             }
         }

@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use reqwest::{Method, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::egress::{Body, BodyLimits, EgressClient, content_type, send};
@@ -31,6 +32,8 @@ const WANTED: &str =
 pub struct HttpFetch {
     client: EgressClient,
     limits: BodyLimits,
+    /// Pages that are read at one time: one core is left to everything else.
+    readers: Semaphore,
 }
 
 #[derive(Deserialize)]
@@ -60,12 +63,14 @@ impl HttpFetch {
 
     /// Reads at most `bytes` of a page as sent, `decoded_bytes` once decompressed.
     pub fn new(client: EgressClient, bytes: usize, decoded_bytes: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             client,
             limits: BodyLimits {
                 bytes,
                 decoded_bytes,
             },
+            readers: Semaphore::new(cores.saturating_sub(1).max(1)),
         }
     }
 
@@ -96,6 +101,8 @@ impl Tool for HttpFetch {
         let response = get(&self.client, url, WANTED).await?;
         let (url, kind) = (response.url().clone(), kind(&content_type(&response))?);
         let body = Body::read(response, self.limits).await?;
+        // Hostile markup takes a core for all of its time; the server keeps one.
+        let _reader = self.readers.acquire().await;
         let reading = tokio::task::spawn_blocking(move || read(&body, kind, url));
         reading.await.map_err(ToolError::internal)
     }
