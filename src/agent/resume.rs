@@ -151,6 +151,10 @@ impl Runner {
     async fn on_probation(self: Arc<Self>, taken: TakenRun) {
         let (id, node) = (taken.run.id, self.node);
         let alone_since = is_suspect(&taken).then(now);
+        // Logged before it is marked: a process that dies between the two leaves the reason.
+        if alone_since.is_some() {
+            tracing::warn!(run = %id, unclean_ends = taken.unclean_ends, "a suspect is made alone");
+        }
         let mut pauses = Pauses::new();
         // Written before anything of it is done.
         loop {
@@ -163,9 +167,6 @@ impl Runner {
             if self.draining.load(Ordering::Acquire) {
                 return;
             }
-        }
-        if alone_since.is_some() {
-            tracing::warn!(run = %id, unclean_ends = taken.unclean_ends, "a suspect is made alone");
         }
         for tries in 1.. {
             let Err(error) = self.take_up(taken.who.clone(), taken.run.clone()).await else {
