@@ -66,6 +66,8 @@ async fn a_server_that_works_for_long_grows_no_further() {
     }
     world.assert_busy();
     say(&world.summary());
+    // With its pool of connections.
+    drop(world);
     gauge.assert_handles_given_back().await;
     if time >= JUDGED {
         gauge.assert_flat();
