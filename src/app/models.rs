@@ -191,13 +191,18 @@ fn kind(kind: ProviderKind) -> llm::ProviderKind {
 }
 
 fn price(settings: &PriceSettings) -> Price {
-    let input_per_million = settings.input_per_million;
+    let usual = Price::new(settings.input_per_million, settings.output_per_million);
     Price {
-        input_per_million,
         cached_input_per_million: settings
             .cached_input_per_million
-            .unwrap_or(input_per_million),
-        output_per_million: settings.output_per_million,
+            .unwrap_or(usual.cached_input_per_million),
+        cache_write_per_million: settings
+            .cache_write_per_million
+            .unwrap_or(usual.cache_write_per_million),
+        cache_write_1h_per_million: settings
+            .cache_write_1h_per_million
+            .unwrap_or(usual.cache_write_1h_per_million),
+        ..usual
     }
 }
 
