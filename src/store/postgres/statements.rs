@@ -28,10 +28,10 @@ fn column<'r, T, V>(rows: &'r [T], value: impl FnMut(&'r T) -> V) -> Vec<V> {
 }
 
 /// One column of the rows, which may be impossible to write.
-fn written<T>(
+fn written<T, V>(
     rows: &[T],
-    value: impl FnMut(&T) -> Result<String, StoreError>,
-) -> Result<Vec<String>, StoreError> {
+    value: impl FnMut(&T) -> Result<V, StoreError>,
+) -> Result<Vec<V>, StoreError> {
     rows.iter().map(value).collect()
 }
 
@@ -159,7 +159,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| micros(row.lease)))
         .bind(column(rows, |row| row.run.created_at))
         .bind(column(rows, |row| row.run.started_at))
-        .bind(column(rows, |row| encode_options(&row.run.options)))
+        .bind(written(rows, |row| encode_options(&row.run.options))?)
         .bind(column(rows, |row| {
             row.run.parent.map(|parent| parent.run.uuid())
         }))

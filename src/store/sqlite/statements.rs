@@ -186,7 +186,7 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(Stamp(now() + stored.lease))
                 .push_bind(Stamp(run.created_at))
                 .push_bind(run.started_at.map(Stamp))
-                .push_bind(encode_options(&run.options))
+                .push_bind(encode_options(&run.options)?)
                 .push_bind(run.parent.map(|parent| parent.run.uuid()))
                 .push_bind(depth(run))
                 .push_bind(stored.before.agent.map(|agent| agent.uuid()));
