@@ -59,7 +59,7 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
     }
     if media_type.starts_with("image/") {
         let url = url_of(media_type, data);
-        return Ok(json!({ "type": "input_image", "image_url": url }));
+        return Ok(json!({ "type": "input_image", "image_url": url, "detail": "auto" }));
     }
     match data {
         _ if media_type != "application/pdf" => Err(unsupported("openai-responses", media_type)),
