@@ -20,7 +20,9 @@ use self::environment::Variables;
 use crate::domain::redact;
 
 pub(crate) use providers::ProviderEntry;
-pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, ProviderSettings};
+pub use providers::{
+    NamedProviderSettings, OpenAiProtocol, PriceSettings, ProviderKind, ProviderSettings,
+};
 pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, ArgumentSetting, AuthSettings, DocumentSettings, EgressSettings,
@@ -112,7 +114,7 @@ impl Settings {
             .build()
             .and_then(Config::try_deserialize)
             .map_err(|error| unreadable(&error))?;
-        settings.models.take_keys(&variables)?;
+        settings.models.resolve(&variables)?;
         settings.tools.resolve(&variables)?;
         settings.auth.complete(&variables)?;
         settings.check()?;

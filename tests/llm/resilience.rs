@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use talkgraph::llm::{Answering, ChatModel, LlmError, Models, Resilience};
 
-use crate::caller::{Answer, LONG, ask, collect, provider, settings};
+use crate::caller::{Answer, LONG, ask, collect, provider, rejected, settings};
 use crate::upstream::{Script, Upstream, chunk};
 
 /// So short that a test does not notice.
@@ -18,6 +18,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Three attempts with hardly a wait, no breaker, no limit.
 fn how() -> Resilience {
     Resilience {
+        loading_timeout: LONG,
         attempts: 3,
         backoff: MOMENT,
         backoff_cap: MOMENT,
@@ -384,17 +385,11 @@ async fn models_are_asked_in_their_order_until_one_answers() {
     // What is wrong with the request is wrong with it everywhere.
     upstream.then(Script::status(400));
     let (_, answer) = call_first(&models, &names).await;
-    assert_eq!(
-        answer,
-        Answer::failed("", LlmError::Rejected { status: 400 })
-    );
+    assert_eq!(answer, Answer::failed("", rejected(400)));
     // When none answers it is the last one's error.
     for status in [401, 403, 402] {
         upstream.then(Script::status(status));
     }
     let (_, answer) = call_first(&models, &names).await;
-    assert_eq!(
-        answer,
-        Answer::failed("", LlmError::Rejected { status: 402 })
-    );
+    assert_eq!(answer, Answer::failed("", LlmError::QuotaExhausted));
 }

@@ -136,7 +136,7 @@ fn an_error_ends_it() {
             "rate_limit_error",
             LlmError::RateLimited { retry_after: None },
         ),
-        ("invalid_request_error", LlmError::Rejected { status: 400 }),
+        ("invalid_request_error", LlmError::rejected(400)),
     ] {
         assert_eq!(
             parts(&[&stopped("end_turn"), &error(kind)]),
