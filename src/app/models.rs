@@ -15,8 +15,8 @@ use crate::config::{
 };
 use crate::domain::AgentSpec;
 use crate::llm::{
-    self, ChatModel, ConnectionSettings, HttpSettings, Models, ParameterMemory, Price, Provider,
-    Resilience, USUAL_MODELS,
+    self, ChatModel, ChatProtocol, ConnectionSettings, HttpSettings, Models, Origin,
+    ParameterMemory, Price, Provider, Resilience, USUAL_MODELS,
 };
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
@@ -94,6 +94,7 @@ pub(super) async fn build(
         let refused_parameters = Duration::from_secs(settings.resilience.refused_parameters_s);
         let keys = provider(entry, &client, ParameterMemory::new(refused_parameters))?;
         models.insert_resilient(&entry.name, keys, &how);
+        models.set_origin(&entry.name, origin(entry));
         models.set_window(&entry.name, entry.settings.context_tokens);
         models.set_files(&entry.name, entry.settings.files.clone());
         for (model, own) in &entry.settings.per_model {
@@ -199,14 +200,35 @@ fn kind(kind: ProviderKind) -> llm::ProviderKind {
     }
 }
 
+/// What decides on the capabilities of a provider's models.
+fn origin(entry: &ProviderEntry) -> Origin {
+    let url = reqwest::Url::parse(entry.settings.base_url.expose()).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str);
+    Origin {
+        protocol: Some(match entry.kind {
+            ProviderKind::OpenAi => ChatProtocol::ChatCompletions,
+            ProviderKind::OpenAiResponses => ChatProtocol::Responses,
+            ProviderKind::Anthropic => ChatProtocol::Messages,
+            ProviderKind::Gemini => ChatProtocol::GenerateContent,
+        }),
+        host: host.unwrap_or_default().to_owned(),
+        ..Origin::default()
+    }
+}
+
 fn price(settings: &PriceSettings) -> Price {
-    let input_per_million = settings.input_per_million;
+    let usual = Price::new(settings.input_per_million, settings.output_per_million);
     Price {
-        input_per_million,
         cached_input_per_million: settings
             .cached_input_per_million
-            .unwrap_or(input_per_million),
-        output_per_million: settings.output_per_million,
+            .unwrap_or(usual.cached_input_per_million),
+        cache_write_per_million: settings
+            .cache_write_per_million
+            .unwrap_or(usual.cache_write_per_million),
+        cache_write_1h_per_million: settings
+            .cache_write_1h_per_million
+            .unwrap_or(usual.cache_write_1h_per_million),
+        ..usual
     }
 }
 

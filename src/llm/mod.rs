@@ -7,6 +7,7 @@
 mod answer;
 mod anthropic;
 mod calls;
+pub mod capabilities;
 mod connection;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use calls::{MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS};
+pub use capabilities::{Capabilities, ChatProtocol, Origin};
 pub use connection::{ConnectionSettings, ProviderSettingsError};
 pub use error::{LlmError, Named, Unusable};
 pub use http::{HttpSettings, http_client};

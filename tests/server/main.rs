@@ -32,6 +32,7 @@ mod compression;
 mod connections;
 mod context;
 mod costs;
+mod costs_broken;
 mod crashes;
 mod csrf;
 mod deletion;
@@ -91,6 +92,7 @@ mod secret_files;
 mod secrets;
 mod session_events;
 mod sessions;
+mod shipped_models;
 mod shutdown;
 mod slow;
 mod sse;
@@ -162,6 +164,9 @@ on_both! {
     }
     costs {
         costs_are_told_and_stay,
+    }
+    costs_broken {
+        cache_writes_are_stored_with_their_price,
     }
     variables {
         instructions_take_what_a_client_gives,

@@ -15,7 +15,8 @@ pub(crate) fn run_columns<DB: Dialect>() -> String {
 
 const COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
-    r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
+    r.input_tokens, r.output_tokens, r.cached_input_tokens, r.cache_write_input_tokens, \
+    r.cache_write_1h_input_tokens, r.reasoning_tokens, \
     r.cost_nanos, r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
     r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.fence, r.tenant, r.owner";
 
@@ -143,6 +144,8 @@ struct UsageRow {
     input_tokens: i64,
     output_tokens: i64,
     cached_input_tokens: i64,
+    cache_write_input_tokens: i64,
+    cache_write_1h_input_tokens: i64,
     reasoning_tokens: i64,
 }
 
@@ -152,6 +155,8 @@ impl From<UsageRow> for Usage {
             input_tokens: row.input_tokens.cast_unsigned(),
             output_tokens: row.output_tokens.cast_unsigned(),
             cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
+            cache_write_input_tokens: row.cache_write_input_tokens.cast_unsigned(),
+            cache_write_1h_input_tokens: row.cache_write_1h_input_tokens.cast_unsigned(),
             reasoning_tokens: row.reasoning_tokens.cast_unsigned(),
         }
     }
