@@ -265,10 +265,7 @@ fn a_bad_provider_is_named() {
             "[models.providers.mine]\nkind = \"mine\"".to_owned(),
             "kind",
         ),
-        (
-            named("protocol = \"responses\""),
-            "protocol",
-        ),
+        (named("protocol = \"responses\""), "protocol"),
         (
             "[models.anthropic]\nprotocol = \"responses\"".to_owned(),
             "models.anthropic.protocol",
@@ -349,7 +346,10 @@ fn headers_of_providers_come_from_the_environment_and_are_hidden() {
         query = { code = { env = \"AZ\" } }\n";
     let settings = load_file(toml, &[("AZ", "az-secret")]).unwrap();
     let entry = settings.models.entries().pop().unwrap();
-    for value in [&entry.settings.headers["api-key"], &entry.settings.query["code"]] {
+    for value in [
+        &entry.settings.headers["api-key"],
+        &entry.settings.query["code"],
+    ] {
         let super::SecretSetting::Value(value) = value else {
             unreachable!("it is resolved");
         };

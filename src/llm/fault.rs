@@ -8,6 +8,7 @@ use tracing::Span;
 use super::error::Named;
 use super::{ChatRequest, Content, FileData, LlmError};
 
+mod past;
 mod quota;
 mod wait;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url};
@@ -21,6 +22,7 @@ use super::http::{causes, request_id_of, retry_after_of, unanswered};
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
 use super::parts::Parts;
+use super::past::{Bindings, Past, Refused, Wanted, account};
 use super::protocol::Protocol;
 use super::responses::Responses;
 use super::unsupported::{Change, Learned, MAX_REPEATS, ParameterMemory, change_for};
@@ -84,14 +86,19 @@ pub struct Provider {
     is_chat: bool,
     /// What no request has, by the settings.
     left_out: Vec<Change>,
-    refused: ParameterMemory,
+    parameters: ParameterMemory,
     limits: Limits,
     max_event_bytes: usize,
+    /// Digest of the address and the key, to which vendors bind what they sign.
+    account: Arc<str>,
+    refused: Arc<Refused>,
 }
 
 /// A request's body, and what it is sent without.
 struct Outgoing {
-    body: Vec<u8>,
+    body: Bytes,
+    /// What signatures in the answer are bound to.
+    bindings: Bindings,
     /// The changes of this call that are not known to help yet.
     tried: Vec<Change>,
 }
@@ -106,7 +113,7 @@ impl Provider {
         let host = base.host_str().ok_or(ProviderSettingsError::NotHttp)?;
         let protocol: Box<dyn Protocol> = match settings.kind {
             ProviderKind::OpenAi => Box::new(ChatCompletions::of_host(host)),
-            ProviderKind::OpenAiResponses => Box::new(Responses::of_host(host)),
+            ProviderKind::OpenAiResponses => Box::new(Responses),
             ProviderKind::Anthropic => Box::new(Messages::of_host(host)),
             ProviderKind::Gemini => Box::new(GenerateContent),
         };
@@ -115,7 +122,10 @@ impl Provider {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         let connection = settings.connection;
         connection.add_headers(&mut headers, &*protocol, settings.api_key.as_ref())?;
+        let key = settings.api_key.as_ref().map(ExposeSecret::expose_secret);
         Ok(Self {
+            account: account(base.as_str(), key),
+            refused: Arc::default(),
             client,
             name: host.into(),
             base,
@@ -128,7 +138,7 @@ impl Provider {
                 .then(|| Change::Drop(vec!["stream_options".to_owned()]))
                 .into_iter()
                 .collect(),
-            refused: settings.refused_parameters,
+            parameters: settings.refused_parameters,
             limits: Limits {
                 first_token: settings.first_token_timeout,
                 idle: settings.idle_timeout,
@@ -140,10 +150,11 @@ impl Provider {
 
     /// The body, without what the settings leave out and the model is known to refuse.
     fn outgoing(&self, request: &ChatRequest) -> Result<Outgoing, LlmError> {
-        let body = self.protocol.body(request)?;
-        let known = self.refused.of(&request.model);
+        let asked = self.protocol.body(request)?;
+        let known = self.parameters.of(&request.model);
         let outgoing = Outgoing {
-            body,
+            body: asked.json.into(),
+            bindings: asked.bindings,
             tried: Vec::new(),
         };
         outgoing.changed(self.left_out.iter().chain(&known))
@@ -162,29 +173,32 @@ impl Provider {
     async fn refused(
         &self,
         response: Response,
+        request: &ChatRequest,
         outgoing: Outgoing,
         redaction: &Redaction,
-    ) -> Result<Outgoing, LlmError> {
+    ) -> Result<Outgoing, NotBegun> {
         let status = response.status().as_u16();
         let retry_after = retry_after_of(response.headers(), SystemTime::now());
         let fault = Fault::of_body(&error_body(response).await);
         fault.log(&Span::current(), &self.name, status, redaction);
         let error = fault.with_status(status, retry_after);
-        let is_refusal = matches!(error, LlmError::Rejected { .. });
+        let past = fault.wanted_past(status);
+        let is_of_past = past.is_some_and(|wanted| wanted.differs_for(request));
+        let is_refusal = matches!(error, LlmError::Rejected { .. }) && !is_of_past;
         if !is_refusal || outgoing.tried.len() >= MAX_REPEATS {
-            return Err(error);
+            return Err(NotBegun { error, past });
         }
         let body = serde_json::from_slice(&outgoing.body).map_err(|_| LlmError::Internal)?;
         match change_for(status, &fault, &body, self.is_chat) {
-            Some(change) if !outgoing.tried.contains(&change) => outgoing.without(change),
-            _ => Err(error),
+            Some(change) if !outgoing.tried.contains(&change) => Ok(outgoing.without(change)?),
+            _ => Err(NotBegun { error, past }),
         }
     }
 
     /// Remembers what a model has answered without.
     fn learn(&self, model: &str, outgoing: &Outgoing) {
         for change in &outgoing.tried {
-            if self.refused.learn(model, change) == Learned::New {
+            if self.parameters.learn(model, change) == Learned::New {
                 tracing::warn!(
                     provider = &*self.name,
                     model,
@@ -193,6 +207,11 @@ impl Provider {
                 );
             }
         }
+    }
+
+    /// The past as this provider's account may see it.
+    fn past(&self, wanted: Wanted) -> Past {
+        Past::of(Arc::clone(&self.account), wanted, Arc::clone(&self.refused))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> LlmError {
@@ -219,7 +238,8 @@ impl Outgoing {
         for change in changes {
             change.apply(&mut body);
         }
-        self.body = serde_json::to_vec(&body).map_err(|_| LlmError::Internal)?;
+        let body = serde_json::to_vec(&body).map_err(|_| LlmError::Internal)?;
+        self.body = body.into();
         Ok(self)
     }
 
@@ -233,16 +253,53 @@ impl Outgoing {
 
 #[async_trait]
 impl ChatModel for Provider {
-    async fn stream(&self, request: ChatRequest) -> Result<PartStream, LlmError> {
+    async fn stream(&self, mut request: ChatRequest) -> Result<PartStream, LlmError> {
+        request.past = self.past(Wanted::Accepted);
+        let refused = match self.ask(&request).await {
+            Ok(parts) => return Ok(parts),
+            Err(refused) => refused,
+        };
+        let Some(wanted) = refused.past.filter(|wanted| wanted.differs_for(&request)) else {
+            return Err(refused.error);
+        };
+        tracing::warn!(
+            provider = &*self.name,
+            ?wanted,
+            "a model provider refuses the past reasoning: the call is repeated"
+        );
+        if wanted == Wanted::Nothing {
+            self.refused.add(&request);
+        }
+        request.past = self.past(wanted);
+        self.ask(&request).await.map_err(|refused| refused.error)
+    }
+}
+
+/// A call that came to no answer.
+struct NotBegun {
+    error: LlmError,
+    /// With which past reasoning it may be repeated.
+    past: Option<Wanted>,
+}
+
+impl From<LlmError> for NotBegun {
+    fn from(error: LlmError) -> Self {
+        Self { error, past: None }
+    }
+}
+
+impl Provider {
+    /// Asks once.
+    async fn ask(&self, request: &ChatRequest) -> Result<PartStream, NotBegun> {
         let mut pace = Pace::start(self.limits);
-        let redaction = Redaction::new(&request, self.secrets());
-        let mut outgoing = self.outgoing(&request)?;
+        let redaction = Redaction::new(request, self.secrets());
+        let mut outgoing = self.outgoing(request)?;
         let response = loop {
             let sent = self.client.execute(self.request(&request.model, &outgoing));
             let response = tokio::select! {
                 biased;
                 response = sent => response.map_err(|error| self.unreachable(error))?,
-                error = pace.expired() => return Err(error),
+                error = pace.expired() => return Err(error.into()),
             };
             if let Some(id) = request_id_of(response.headers()) {
                 Span::current().record("provider_request_id", id);
@@ -255,7 +312,9 @@ impl ChatModel for Provider {
             if response.status().is_success() {
                 break response;
             }
-            outgoing = self.refused(response, outgoing, &redaction).await?;
+            outgoing = self
+                .refused(response, request, outgoing, &redaction)
+                .await?;
         };
         self.learn(&request.model, &outgoing);
         let reader = Reader::new(
@@ -263,7 +322,7 @@ impl ChatModel for Provider {
             self.max_event_bytes,
             self.protocol.decoder(),
         );
-        let parts = Parts::new(Arc::clone(&self.name), redaction);
+        let parts = Parts::new(Arc::clone(&self.name), redaction, outgoing.bindings);
         Ok(Answer::new(response.bytes_stream(), reader, parts, pace).boxed())
     }
 }

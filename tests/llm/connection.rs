@@ -15,7 +15,9 @@ const KINDS: [ProviderKind; 4] = [
 
 fn connection(headers: &[(&str, &str)], query: &[(&str, &str)]) -> ConnectionSettings {
     let pairs = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).into()));
         pairs.collect()
     };
     ConnectionSettings {
@@ -32,7 +34,10 @@ async fn headers_and_parameters_go_with_each_call() {
         upstream.then(Script::status(500));
         let mut settings = settings_of(kind, format!("{}?a=1", upstream.base_url()));
         settings.connection = connection(
-            &[("X-Gateway", "g-secret"), ("anthropic-version", "2099-01-01")],
+            &[
+                ("X-Gateway", "g-secret"),
+                ("anthropic-version", "2099-01-01"),
+            ],
             &[("api-version", "2024-10-21 x")],
         );
         call(&provider(settings)).await;
@@ -41,7 +46,11 @@ async fn headers_and_parameters_go_with_each_call() {
         // The settings win.
         assert_eq!(asked.header("anthropic-version"), Some("2099-01-01"));
         assert!(asked.line.contains("?a=1"), "{}", asked.line);
-        assert!(asked.line.ends_with("api-version=2024-10-21+x"), "{}", asked.line);
+        assert!(
+            asked.line.ends_with("api-version=2024-10-21+x"),
+            "{}",
+            asked.line
+        );
         assert_eq!(asked.header("content-type"), Some("application/json"));
     }
 }
@@ -83,7 +92,15 @@ fn headers_that_would_break_the_connection_are_refused() {
         });
         Provider::new(client.unwrap(), settings).map(drop)
     };
-    for name in ["Host", "content-length", "Transfer-Encoding", "connection", "accept", "a b", ""] {
+    for name in [
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "connection",
+        "accept",
+        "a b",
+        "",
+    ] {
         let error = made(&|settings| settings.connection = connection(&[(name, "x")], &[]));
         assert_eq!(error.unwrap_err().key(), "headers", "{name}");
         let error = made(&|settings| {

@@ -440,7 +440,10 @@ async fn a_model_that_is_being_loaded_is_waited_for_within_its_budget() {
         ..how()
     };
     // It uses up no attempts, and is no failure of the model.
-    assert_eq!(call(&models(&upstream, 1, &once)).await, Answer::complete("Fine."));
+    assert_eq!(
+        call(&models(&upstream, 1, &once)).await,
+        Answer::complete("Fine.")
+    );
     assert_eq!(upstream.received().len(), 3);
 
     let upstream = Upstream::start().await;
@@ -450,14 +453,20 @@ async fn a_model_that_is_being_loaded_is_waited_for_within_its_budget() {
         ..how()
     };
     let expected = LlmError::Loading { retry_after: None };
-    assert_eq!(call(&models(&upstream, 1, &never)).await, Answer::failed("", expected));
+    assert_eq!(
+        call(&models(&upstream, 1, &never)).await,
+        Answer::failed("", expected)
+    );
     assert_eq!(upstream.received().len(), 1);
 
     // Another model can answer meanwhile.
     let upstream = Upstream::start().await;
     upstream.then(loading()).then(good());
     let (model, answer) = call_first(&models(&upstream, 1, &how()), &["up/a", "up/b"]).await;
-    assert_eq!((model.as_str(), answer), ("up/b", Answer::complete("Fine.")));
+    assert_eq!(
+        (model.as_str(), answer),
+        ("up/b", Answer::complete("Fine."))
+    );
 }
 
 #[tokio::test]
@@ -475,7 +484,10 @@ async fn every_form_of_a_wait_that_is_asked_for_is_obeyed() {
         let upstream = Upstream::start().await;
         upstream.then(script).then(good());
         let started = Instant::now();
-        assert_eq!(call(&models(&upstream, 1, &how())).await, Answer::complete("Fine."));
+        assert_eq!(
+            call(&models(&upstream, 1, &how())).await,
+            Answer::complete("Fine.")
+        );
         let waited = started.elapsed();
         assert!(waited >= Duration::from_millis(300), "{waited:?}");
         assert!(waited < LONG, "{waited:?}");

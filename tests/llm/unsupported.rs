@@ -9,7 +9,9 @@ use crate::upstream::{Received, Script, Upstream};
 /// A server that refuses the first of these parameters that a request has, in its own words.
 async fn refusing(parameters: &'static [(&'static str, &'static str)]) -> Upstream {
     let answer = |request: &Received| {
-        let refused = parameters.iter().find(|(name, _)| request.body.get(*name).is_some());
+        let refused = parameters
+            .iter()
+            .find(|(name, _)| request.body.get(*name).is_some());
         match refused {
             Some((_, message)) => Script::json(400, &json!({ "error": { "message": message } })),
             None => Script::tokens(["Fine."]),
@@ -20,7 +22,10 @@ async fn refusing(parameters: &'static [(&'static str, &'static str)]) -> Upstre
 
 fn have(upstream: &Upstream, name: &str) -> Vec<bool> {
     let received = upstream.received();
-    received.iter().map(|one| one.body.get(name).is_some()).collect()
+    received
+        .iter()
+        .map(|one| one.body.get(name).is_some())
+        .collect()
 }
 
 #[tokio::test]
@@ -102,7 +107,11 @@ async fn a_guess_that_does_not_help_is_not_remembered() {
 
 #[tokio::test]
 async fn a_server_that_refuses_everything_is_not_asked_without_end() {
-    let upstream = refusing(&[("model", "'temperature', 'stream_options', 'max_tokens', 'messages' are not supported")]).await;
+    let upstream = refusing(&[(
+        "model",
+        "'temperature', 'stream_options', 'max_tokens', 'messages' are not supported",
+    )])
+    .await;
     let provider = provider(settings(upstream.base_url()));
     assert_eq!(call(&provider).await, Answer::failed("", rejected(400)));
     let asked = upstream.received().len();
@@ -122,7 +131,11 @@ async fn each_protocol_is_asked_again() {
         upstream.then(Script::json(400, &refused));
         upstream.then(Script::status(500));
         let answer = call(&provider(settings_of(kind, upstream.base_url()))).await;
-        assert_eq!(answer, Answer::failed("", LlmError::Unavailable), "{kind:?}");
+        assert_eq!(
+            answer,
+            Answer::failed("", LlmError::Unavailable),
+            "{kind:?}"
+        );
         let has = |body: &Value| body.to_string().contains(parameter);
         let received = upstream.received();
         assert_eq!(

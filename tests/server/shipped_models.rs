@@ -48,7 +48,10 @@ fn no_shipped_text_names_a_model_that_ends() {
         }
     }
     for (_, model) in talkgraph::llm::USUAL_MODELS {
-        assert!(!ENDING.iter().any(|ending| model.contains(ending)), "{model}");
+        assert!(
+            !ENDING.iter().any(|ending| model.contains(ending)),
+            "{model}"
+        );
         for file in ["talkgraph.example.toml"] {
             let text = fs::read_to_string(repository(file)).unwrap();
             assert!(text.contains(model), "{file} does not name {model}");
