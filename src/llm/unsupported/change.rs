@@ -148,11 +148,14 @@ pub(super) fn locate(path: &str, body: &Value) -> Option<Vec<String>> {
 fn follow(segments: &[&str], mut value: &Value) -> Option<Vec<String>> {
     let mut path = Vec::new();
     let (last, _) = segments.split_last()?;
-    for segment in segments {
+    for (at, segment) in segments.iter().enumerate() {
+        let is_last = at + 1 == segments.len();
         match value {
             Value::Object(object) => {
-                // A name that is not there is the server's own.
-                let Some((key, next)) = object.iter().find(|(key, _)| same(key, segment)) else {
+                // A name that is not there, or leads nowhere, is the server's own.
+                let leads_on = |next: &Value| is_last || next.is_object() || next.is_array();
+                let mut found = object.iter().filter(|(key, _)| same(key, segment));
+                let Some((key, next)) = found.find(|(_, next)| leads_on(next)) else {
                     continue;
                 };
                 path.push(key.clone());
