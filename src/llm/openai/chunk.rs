@@ -4,8 +4,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::content::Said;
+use super::signed;
 use crate::domain::{FinishReason, Usage};
 use crate::llm::calls::CallDelta;
+use crate::llm::parts::Parts;
 
 /// What is read of a chunk, or of a completion that came in one piece. The rest, which
 /// is most of it, is skipped without being stored; the texts are made once and moved on.
@@ -58,6 +60,12 @@ pub(super) struct Delta {
     pub(super) refusal: Option<String>,
     #[serde(default)]
     pub(super) tool_calls: Option<Vec<Call>>,
+    /// OpenRouter's, to be sent back as they are.
+    #[serde(default)]
+    pub(super) reasoning_details: Option<Value>,
+    /// LiteLLM's, to be sent back as they are.
+    #[serde(default)]
+    pub(super) thinking_blocks: Option<Value>,
 }
 
 /// A piece of a tool call, or the whole of it.
@@ -69,6 +77,10 @@ pub(super) struct Call {
     id: Option<String>,
     #[serde(default)]
     function: Option<Function>,
+    #[serde(default)]
+    extra_content: Option<Value>,
+    #[serde(default)]
+    provider_specific_fields: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,9 +89,26 @@ struct Function {
     name: Option<String>,
     #[serde(default, deserialize_with = "text_or_json")]
     arguments: Option<String>,
+    #[serde(default)]
+    provider_specific_fields: Option<Value>,
 }
 
 impl Call {
+    /// Gives the signature that came with it, which goes before it.
+    pub(super) fn sign(&self, parts: &mut Parts) {
+        let function = self.function.as_ref();
+        let specific = [
+            self.provider_specific_fields.as_ref(),
+            function.and_then(|function| function.provider_specific_fields.as_ref()),
+        ];
+        signed::sign_call(
+            self.id.as_deref(),
+            self.extra_content.as_ref(),
+            specific,
+            parts,
+        );
+    }
+
     pub(super) fn into_delta(self) -> CallDelta {
         let function = self.function.unwrap_or_default();
         CallDelta {
@@ -184,6 +213,10 @@ struct Counts {
 #[serde(default)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    /// OpenAI's from GPT-5.6 on, and OpenRouter's.
+    cache_write_tokens: Option<u64>,
+    /// LiteLLM's, of Anthropic's models.
+    cache_creation_tokens: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -195,9 +228,9 @@ struct CompletionDetails {
 impl Counts {
     fn into_usage(self) -> Option<Usage> {
         self.prompt_tokens.or(self.completion_tokens)?;
-        let cached = self
-            .prompt_tokens_details
-            .and_then(|details| details.cached_tokens);
+        let prompt = self.prompt_tokens_details.unwrap_or_default();
+        let cached = prompt.cached_tokens;
+        let written = prompt.cache_write_tokens.or(prompt.cache_creation_tokens);
         let reasoning = self
             .completion_tokens_details
             .and_then(|details| details.reasoning_tokens);
@@ -205,6 +238,8 @@ impl Counts {
             input_tokens: self.prompt_tokens.unwrap_or(0),
             output_tokens: self.completion_tokens.unwrap_or(0),
             cached_input_tokens: cached.or(self.prompt_cache_hit_tokens).unwrap_or(0),
+            cache_write_input_tokens: written.unwrap_or(0),
+            cache_write_1h_input_tokens: 0,
             reasoning_tokens: reasoning.unwrap_or(0),
         })
     }
