@@ -92,7 +92,7 @@ pub(super) fn resolve<'a>(
             ConfigError::invalid(format!("{section}.{key}"), why)
         };
         let value = variables.get(env)?.ok_or_else(missing)?;
-        *secret = SecretSetting::Value(value.into_owned().into());
+        *secret = SecretSetting::Value(value.trim().to_owned().into());
     }
     Ok(())
 }
