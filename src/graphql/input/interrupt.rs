@@ -77,7 +77,8 @@ pub(crate) struct ClientToolResultInput {
     interrupt_id: ID,
     /// The result as text. What is longer than the server lets through is cut and marked.
     text: Option<String>,
-    /// The result as JSON, which the model is shown as text.
+    /// The result as JSON, which the model is shown as text, and which stays a value
+    /// (`DataPart`) in the result.
     json: Option<Json<Value>>,
     /// Whether the call failed.
     #[graphql(default)]
@@ -153,9 +154,9 @@ impl InterruptResolutionInput {
                 (id(&reject.interrupt_id)?, Resolution::Rejected { reason })
             }
             Self::Result(result) => {
-                let text = match (result.text, result.json) {
-                    (Some(text), None) => text,
-                    (None, Some(json)) => json.0.to_string(),
+                let (text, is_json) = match (result.text, result.json) {
+                    (Some(text), None) => (text, false),
+                    (None, Some(json)) => (json.0.to_string(), true),
                     _ => return Err(ApiError::bad_input(path, "give either `text` or `json`")),
                 };
                 check_text(&format!("{path}.text"), &text)?;
@@ -163,6 +164,7 @@ impl InterruptResolutionInput {
                     text,
                     is_error: result.is_error,
                     truncated: false,
+                    is_json,
                 };
                 (id(&result.interrupt_id)?, resolution)
             }
