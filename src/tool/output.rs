@@ -194,7 +194,11 @@ mod tests {
         let png = b"\x89PNG\r\n\x1a\n".as_slice();
         for (claimed, content, found) in [
             (Some("image/png"), png, "image/png"),
-            (Some("image/jpg"), b"\xff\xd8\xff\xe0".as_slice(), "image/jpeg"),
+            (
+                Some("image/jpg"),
+                b"\xff\xd8\xff\xe0".as_slice(),
+                "image/jpeg",
+            ),
             (Some("text/html"), png, "image/png"),
             (None, png, "image/png"),
             (Some("image/png"), b"<html>", UNKNOWN),

@@ -83,7 +83,11 @@ mod tests {
             (Some("text/markdown"), b"# words", "text/markdown"),
             (Some("application/json"), b"{}", "application/json"),
             (Some("image/png; a=b"), PNG, "image/png"),
-            (Some("text/markdown; charset=utf-8"), b"# words", "text/markdown"),
+            (
+                Some("text/markdown; charset=utf-8"),
+                b"# words",
+                "text/markdown",
+            ),
             (Some("text/json;charset=UTF-8"), b"{}", "application/json"),
             (Some("image/jpg"), JPEG, "image/jpeg"),
             (Some("IMAGE/PJPEG"), JPEG, "image/jpeg"),

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{
-    EventBody, Interrupt, InterruptId, InterruptKind, Resolution, Resolved, ResultPart,
-    ToolCallId, ToolResult,
+    EventBody, Interrupt, InterruptId, InterruptKind, Resolution, Resolved, ResultPart, ToolCallId,
+    ToolResult,
 };
 
 use crate::agent::ending::Ending;

@@ -157,7 +157,11 @@ mod tests {
         for (data, content, found) in [
             ("d29yZHM=", words(), None),
             ("d29y\nZHM", words(), None),
-            ("data:text/markdown;base64,d29yZHM=", words(), Some("text/markdown")),
+            (
+                "data:text/markdown;base64,d29yZHM=",
+                words(),
+                Some("text/markdown"),
+            ),
             ("DATA:image/png;base64,d29yZHM=", words(), Some("image/png")),
             ("data:;base64,d29yZHM=", words(), None),
             ("data:,two%20words", b"two words".to_vec(), None),
@@ -165,7 +169,11 @@ mod tests {
             let found = found.map(str::to_owned);
             assert_eq!(decoded(data), Ok((content, found)), "{data}");
         }
-        for data in ["d29y!", "data:image/png;base64,d29y!", "data:image/png;base64"] {
+        for data in [
+            "d29y!",
+            "data:image/png;base64,d29y!",
+            "data:image/png;base64",
+        ] {
             decoded(data).unwrap_err();
         }
     }

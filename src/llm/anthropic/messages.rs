@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{REDACTED, SIGNED};
+use crate::llm::results::{Answered, Place, answered, is_common_image, is_text};
 use crate::llm::wire::{arguments_object, call_id, signed_by, text_file, unsupported};
 use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
 
@@ -41,8 +42,17 @@ pub(super) fn messages(messages: &[Arc<ChatMessage>]) -> Result<Vec<Message>, Ll
             ChatRole::Assistant => "assistant",
         };
         let mut content = Vec::with_capacity(message.content.len());
-        for part in &message.content {
-            content.extend(block(message.role, part)?);
+        match message.role {
+            ChatRole::Tool => {
+                for answered in answered(&message.content) {
+                    content.push(result(&answered)?);
+                }
+            }
+            _ => {
+                for part in &message.content {
+                    content.extend(block(message.role, part)?);
+                }
+            }
         }
         match sent.last_mut() {
             _ if content.is_empty() => {}
@@ -80,15 +90,6 @@ fn block(role: ChatRole, part: &Content) -> Result<Option<Value>, LlmError> {
             "input": arguments_object(arguments),
         })),
         (
-            ChatRole::Tool,
-            Content::ToolResult {
-                call_id,
-                text,
-                is_error,
-                ..
-            },
-        ) => Some(result(call_id, text, *is_error)),
-        (
             ChatRole::User,
             Content::File {
                 media_type,
@@ -109,14 +110,37 @@ fn thinking(text: &str, signature: Option<&str>) -> Option<Value> {
     Some(json!({ "type": "redacted_thinking", "data": data }))
 }
 
-fn result(call_id: &str, text: &str, is_error: bool) -> Value {
+/// The place of a tool's file: a result takes text, images and documents, as a user's message.
+/// <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
+pub(super) fn place(media_type: &str, in_results: bool) -> Place {
+    let is_taken =
+        is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";
+    match (is_taken, in_results) {
+        (false, _) => Place::Nowhere,
+        (true, true) => Place::Result,
+        (true, false) => Place::User,
+    }
+}
+
+fn result(answered: &Answered<'_>) -> Result<Value, LlmError> {
     let mut result = json!({
-        "type": "tool_result", "tool_use_id": sent_id(call_id), "content": text,
+        "type": "tool_result", "tool_use_id": sent_id(answered.call_id), "content": answered.text,
     });
-    if is_error {
+    if !answered.files.is_empty() {
+        let mut blocks = Vec::new();
+        // Empty ones are refused.
+        if !answered.text.is_empty() {
+            blocks.push(json!({ "type": "text", "text": answered.text }));
+        }
+        for attached in &answered.files {
+            blocks.push(file(attached.media_type, attached.data, attached.name)?);
+        }
+        result["content"] = blocks.into();
+    }
+    if answered.is_error {
         result["is_error"] = true.into();
     }
-    result
+    Ok(result)
 }
 
 fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, LlmError> {
@@ -144,4 +168,29 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
 fn sent_id(id: &str) -> Cow<'_, str> {
     let taken = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     call_id(id, |id| !id.is_empty() && id.bytes().all(taken), ID_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::samples::{file as sample, result as given};
+
+    #[test]
+    fn image_of_a_result_is_within_it() {
+        let content = [
+            given("1", "camera", "Here.", false),
+            sample("image/png", None),
+        ];
+        assert_eq!(
+            result(&answered(&content)[0]).unwrap(),
+            json!({ "type": "tool_result", "tool_use_id": "1", "content": [
+                { "type": "text", "text": "Here." },
+                { "type": "image", "source": {
+                    "type": "base64", "media_type": "image/png", "data": "aGk=" } },
+            ] })
+        );
+        assert_eq!(place("image/png", true), Place::Result);
+        assert_eq!(place("image/png", false), Place::User);
+        assert_eq!(place("application/zip", true), Place::Nowhere);
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::messages::{Message, cached_text, messages};
+use super::messages::{Message, cached_text, messages, place};
+use crate::llm::results::placed;
 use crate::llm::schema::{instruction, is_closed};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, Content, LlmError, ToolChoice};
@@ -66,6 +67,7 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, 
     });
     // The scale ends at 1 here, and beyond it the request is refused.
     let temperature = request.sampling.temperature.map(|value| value.min(1.0));
+    let in_results = request.capabilities.images_in_tool_results;
     let body = Body {
         model: &request.model,
         max_tokens: request.max_output_tokens.unwrap_or(MAX_TOKENS),
@@ -74,7 +76,7 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, 
             .then(|| cached_text(&system))
             .into_iter()
             .collect(),
-        messages: messages(&request.messages)?,
+        messages: messages(&placed(&request.messages, |kind| place(kind, in_results)))?,
         temperature,
         // Newer models refuse both at once.
         top_p: request.sampling.top_p.filter(|_| temperature.is_none()),

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::contents::{Turn, contents};
+use super::contents::{Turn, contents, place};
+use crate::llm::results::placed;
 use crate::llm::schema::instruction;
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
@@ -57,9 +58,11 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
     }
     let system = system.join("\n\n");
     let sampling = request.sampling;
+    let in_results = request.capabilities.images_in_tool_results;
+    let shown = placed(&request.messages, |kind| place(kind, in_results));
     let body = Body {
         system_instruction: (!system.is_empty()).then(|| json!({ "parts": [{ "text": system }] })),
-        contents: contents(&request.messages, needs_signatures(&request.model)),
+        contents: contents(&shown, needs_signatures(&request.model)),
         tools: tools(request).into_iter().collect(),
         tool_config: tool_config(request),
         generation_config: Config {

@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::dialect::{CallIds, Dialect};
+use crate::domain::capabilities::CallIds as KnownIds;
+use crate::llm::results::{Place, is_common_image, is_text};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
-use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
+use crate::llm::{Capabilities, ChatMessage, ChatRole, Content, FileData, LlmError};
 
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
@@ -119,6 +121,24 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
         }
         _ => return Err(unsupported("openai", media_type)),
     })
+}
+
+/// The place of a tool's file: messages of tools are text here, and a user's message after them
+/// shows what it may have. Servers that refuse a user's message after those of tools are given
+/// words. <https://platform.openai.com/docs/api-reference/chat/create>
+pub(super) fn place(media_type: &str, capabilities: &Capabilities) -> Place {
+    let is_taken = is_common_image(media_type)
+        || is_text(media_type)
+        || matches!(
+            media_type,
+            "application/pdf" | "audio/wav" | "audio/x-wav" | "audio/mpeg" | "audio/mp3"
+        );
+    let refuses =
+        capabilities.alternates_roles || capabilities.call_ids == KnownIds::NineCharacters;
+    match is_taken && !refuses {
+        true => Place::User,
+        false => Place::Nowhere,
+    }
 }
 
 fn assistant(message: &ChatMessage, dialect: Dialect) -> Option<Message<'_>> {

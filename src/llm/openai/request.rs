@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, LimitField, SchemaMode, SeedField};
-use super::messages::{Message, messages};
+use super::messages::{Message, messages, place};
+use crate::llm::results::placed;
 use crate::llm::schema::{instruction, is_closed};
 use crate::llm::{ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 
@@ -67,7 +68,8 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, L
     };
     let seed_in = |wanted| request.sampling.seed.filter(|_| dialect.seed == wanted);
     let has_tools = !request.tools.is_empty();
-    let mut messages = messages(&request.messages, dialect)?;
+    let shown = placed(&request.messages, |kind| place(kind, &request.capabilities));
+    let mut messages = messages(&shown, dialect)?;
     let output = request.output_schema.as_ref();
     if dialect.schema != SchemaMode::Schema
         && let Some(output) = output

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::llm::results::{Answered, Place, answered, is_common_image, is_text};
 use crate::llm::wire::{arguments_text, call_id, signed_by, text_file, unsupported, url_of};
 use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
 
@@ -28,7 +29,11 @@ pub(super) fn input(messages: &[Arc<ChatMessage>], signer: &str) -> Result<Vec<V
                 }
             }
             ChatRole::Assistant => assistant(&message.content, signer, &mut items),
-            ChatRole::Tool => items.extend(message.content.iter().filter_map(result)),
+            ChatRole::Tool => {
+                for answered in answered(&message.content) {
+                    items.push(result(&answered)?);
+                }
+            }
         }
     }
     Ok(items)
@@ -103,14 +108,55 @@ fn reasoning(text: &str, signature: Option<&str>) -> Option<Value> {
     }))
 }
 
-fn result(part: &Content) -> Option<Value> {
-    let Content::ToolResult { call_id, text, .. } = part else {
-        return None;
-    };
-    let call_id = sent_id(call_id);
-    Some(json!({ "type": "function_call_output", "call_id": call_id, "output": text }))
+/// The place of a tool's file: a result takes text, images and files, as a user's message.
+/// <https://platform.openai.com/docs/api-reference/responses/create> (`function_call_output`)
+pub(super) fn place(media_type: &str, in_results: bool) -> Place {
+    let is_taken =
+        is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";
+    match (is_taken, in_results) {
+        (false, _) => Place::Nowhere,
+        (true, true) => Place::Result,
+        (true, false) => Place::User,
+    }
+}
+
+fn result(answered: &Answered<'_>) -> Result<Value, LlmError> {
+    let mut output = Value::from(answered.text);
+    if !answered.files.is_empty() {
+        let mut parts = vec![json!({ "type": "input_text", "text": answered.text })];
+        for attached in &answered.files {
+            parts.push(file(attached.media_type, attached.data, attached.name)?);
+        }
+        output = parts.into();
+    }
+    let call_id = sent_id(answered.call_id);
+    Ok(json!({ "type": "function_call_output", "call_id": call_id, "output": output }))
 }
 
 fn sent_id(id: &str) -> Cow<'_, str> {
     call_id(id, |id| (1..=ID_CHARS).contains(&id.len()), ID_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::samples::{file as sample, result as given};
+
+    #[test]
+    fn image_of_a_result_is_within_it() {
+        let content = [
+            given("1", "camera", "Here.", false),
+            sample("image/png", None),
+        ];
+        assert_eq!(
+            result(&answered(&content)[0]).unwrap(),
+            json!({ "type": "function_call_output", "call_id": "1", "output": [
+                { "type": "input_text", "text": "Here." },
+                { "type": "input_image", "image_url": "data:image/png;base64,aGk=" },
+            ] })
+        );
+        assert_eq!(place("image/png", true), Place::Result);
+        assert_eq!(place("image/png", false), Place::User);
+        assert_eq!(place("application/zip", true), Place::Nowhere);
+    }
 }

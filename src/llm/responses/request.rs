@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::input::input;
+use super::input::{input, place};
+use crate::llm::results::placed;
 use crate::llm::schema::is_closed;
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
@@ -65,12 +66,14 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
             "strict": is_closed(&output.schema),
         } })
     });
+    let in_results = request.capabilities.images_in_tool_results;
+    let shown = placed(&request.messages, |kind| place(kind, in_results));
     let body = Body {
         model: &request.model,
         stream: true,
         store: false,
         instructions: instructions(&request.messages).join("\n\n"),
-        input: input(&request.messages, signer)?,
+        input: input(&shown, signer)?,
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
         max_output_tokens: request.max_output_tokens,

@@ -95,7 +95,11 @@ pub(crate) fn messages_with_files<DB: Dialect>(
     let mut query = QueryBuilder::new("SELECT ");
     query.push(MESSAGE_COLUMNS).push(" FROM messages m WHERE ");
     query.push(may_have_files::<DB>(role));
-    push(&mut query, " AND m.session_id = ", Value::Id(session.uuid()));
+    push(
+        &mut query,
+        " AND m.session_id = ",
+        Value::Id(session.uuid()),
+    );
     push_limit(&mut query, limit.into());
     query
 }

@@ -210,7 +210,9 @@ impl Tool for HttpTool {
 /// True for types of responses that are files and no text.
 fn is_file(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let is_kind = ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind));
+    let is_kind = ["image/", "audio/", "video/"]
+        .iter()
+        .any(|kind| essence.starts_with(kind));
     (is_kind && essence != "image/svg+xml") || essence == "application/pdf"
 }
 
@@ -262,7 +264,11 @@ impl HttpTool {
             }
             let content_type = body.content_type.clone();
             let content = body.into_bytes();
-            return Ok(ToolOutput::file(new_file(None, Some(&content_type), content)));
+            return Ok(ToolOutput::file(new_file(
+                None,
+                Some(&content_type),
+                content,
+            )));
         };
         if body.cut {
             return Err(too_large());

@@ -73,11 +73,7 @@ impl Reading {
     }
 
     fn link(&mut self, link: &Resource) {
-        let mut told = format!(
-            "[resource: {} ({})]",
-            label(&link.name),
-            label(&link.uri)
-        );
+        let mut told = format!("[resource: {} ({})]", label(&link.name), label(&link.uri));
         if let Some(description) = &link.description {
             told = format!("{told} {}", label(description));
         }
@@ -98,9 +94,13 @@ impl Reading {
     fn embedded(&mut self, contents: ResourceContents) {
         match contents {
             ResourceContents::TextResourceContents {
-                uri, mime_type, text, ..
+                uri,
+                mime_type,
+                text,
+                ..
             } => {
-                self.texts.push(format!("[resource: {}]\n{text}", label(&uri)));
+                self.texts
+                    .push(format!("[resource: {}]\n{text}", label(&uri)));
                 let resource = ResultResource {
                     bytes: Some(text.len() as u64),
                     text: Some(text),
@@ -109,7 +109,10 @@ impl Reading {
                 self.parts.push(ResultPart::Resource(Box::new(resource)));
             }
             ResourceContents::BlobResourceContents {
-                uri, mime_type, blob, ..
+                uri,
+                mime_type,
+                blob,
+                ..
             } => self.blob(&uri, mime_type.as_deref(), &blob),
             _ => self.text("[resource of an unknown type]".to_owned()),
         }
@@ -120,7 +123,8 @@ impl Reading {
         let shown = label(uri);
         match decoded(name_of(uri), mime_type, base64) {
             Some(file) => {
-                self.texts.push(format!("{} {shown}", described("resource", &file)));
+                self.texts
+                    .push(format!("{} {shown}", described("resource", &file)));
                 resource.mime_type = Some(file.mime_type.clone());
                 resource.bytes = Some(file.content.len() as u64);
                 resource.file = Some(reference(&file));

@@ -169,7 +169,11 @@ mod tests {
         assert_eq!(output.files.len(), 1);
         assert_eq!(output.parts.len(), 5);
         assert!(output.truncated);
-        assert!(output.text.contains("11 bytes is left out"), "{}", output.text);
+        assert!(
+            output.text.contains("11 bytes is left out"),
+            "{}",
+            output.text
+        );
         assert!(output.text.contains("at most 1 files"), "{}", output.text);
         assert!(output.text.contains("1 more parts"), "{}", output.text);
     }
