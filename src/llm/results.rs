@@ -1,8 +1,8 @@
 //! Files of tool results, for models that take them there and for those that do not.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::turns::AfterResults;
 use super::{ChatMessage, ChatRole, Content, FileData};
 
 /// The result of a call with its files, which follow it in a message of tools.
@@ -21,10 +21,10 @@ pub(super) struct Attached<'a> {
     pub(super) name: Option<&'a str>,
 }
 
-/// The results of a message of tools.
-pub(super) fn answered(content: &[Content]) -> Vec<Answered<'_>> {
+/// The results of a message of tools; none of another.
+pub(super) fn answered(message: &ChatMessage) -> Vec<Answered<'_>> {
     let mut all = Vec::<Answered<'_>>::new();
-    for part in content {
+    for part in &message.content {
         match part {
             Content::ToolResult {
                 call_id,
@@ -69,12 +69,16 @@ pub(super) enum Place {
     Nowhere,
 }
 
-/// The messages with each file of a tool's result at its place. No file makes a request fail: it
-/// would do so again with each later message of the session.
+/// The answer between results and their files, where the model has to speak first.
+const LOOKS: &str = "Let me look at the files.";
+
+/// A conversation with each file of a tool's result at its place. No file makes a request fail:
+/// it would do so again with each later message of the session.
 pub(super) fn placed(
-    messages: &[Arc<ChatMessage>],
+    turns: Vec<Arc<ChatMessage>>,
+    after_results: AfterResults,
     place: impl Fn(&str) -> Place,
-) -> Cow<'_, [Arc<ChatMessage>]> {
+) -> Vec<Arc<ChatMessage>> {
     let moves = |message: &Arc<ChatMessage>| {
         let mut content = message.content.iter();
         message.role == ChatRole::Tool
@@ -83,20 +87,25 @@ pub(super) fn placed(
                 _ => false,
             })
     };
-    if !messages.iter().any(moves) {
-        return Cow::Borrowed(messages);
+    if !turns.iter().any(moves) {
+        return turns;
     }
-    let mut all = Vec::with_capacity(messages.len() + 1);
-    for message in messages {
-        if !moves(message) {
-            all.push(Arc::clone(message));
+    let mut all = Vec::with_capacity(turns.len() + 2);
+    for message in turns {
+        if !moves(&message) {
+            all.push(message);
             continue;
         }
-        let (results, shown) = split(message, &place);
+        let (results, shown) = split(&message, &place);
         all.push(Arc::new(results));
-        all.extend(shown.map(Arc::new));
+        if let Some(shown) = shown {
+            if after_results == AfterResults::Answer {
+                all.push(Arc::new(ChatMessage::assistant(LOOKS)));
+            }
+            all.push(Arc::new(shown));
+        }
     }
-    Cow::Owned(all)
+    all
 }
 
 /// The results, and the message of the user's that shows their files.
@@ -179,16 +188,19 @@ mod tests {
                 result("2", "clock", "Noon.", false),
             ],
         );
-        let messages = [Arc::new(ChatMessage::user("Look.")), Arc::new(tools)];
-        let whole = placed(&messages, |_| Place::Result);
-        assert!(matches!(whole, Cow::Borrowed(_)));
+        let messages = vec![Arc::new(ChatMessage::user("Look.")), Arc::new(tools)];
+        let whole = placed(messages.clone(), AfterResults::Anything, |_| Place::Result);
+        assert_eq!(whole, messages);
+        assert_eq!(answered(&whole[1])[0].files.len(), 2);
         let place = |kind: &str| match kind {
             "image/png" => Place::User,
             _ => Place::Nowhere,
         };
-        let moved = placed(&messages, place);
+        let strict = placed(messages.clone(), AfterResults::Answer, place);
+        assert_eq!(strict[2].role, ChatRole::Assistant);
+        let moved = placed(messages, AfterResults::Anything, place);
         assert_eq!(moved.len(), 3);
-        let results = answered(&moved[1].content);
+        let results = answered(&moved[1]);
         assert_eq!(
             results[0].text,
             "Here.\n[the file of type image/png is in the next message]\n\
@@ -197,6 +209,5 @@ mod tests {
         assert_eq!(results[1].text, "Noon.");
         assert_eq!(moved[2].role, ChatRole::User);
         assert_eq!(moved[2].content.len(), 2);
-        assert_eq!(answered(&messages[1].content)[0].files.len(), 2);
     }
 }

@@ -119,7 +119,7 @@ pub(crate) async fn a_result_keeps_its_shape(db: Arc<Database>) {
     let last = &step[step.len() - 1];
     assert_eq!(last["role"], "user");
     assert_eq!(last["content"][1], image, "{last}");
-    let tool = &step[step.len() - 2];
+    let tool = &step[step.len() - 3];
     assert_eq!(tool["role"], "tool");
     assert!(string(&tool["content"]).starts_with(&text), "{tool}");
     let last = format!("canary{:016x}", fastrand::u64(..));

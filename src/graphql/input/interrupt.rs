@@ -1,6 +1,6 @@
 //! What clients answer to interrupts, and the tools that they bring along.
 
-use async_graphql::{ID, InputObject, Json, OneofObject};
+use async_graphql::{ID, InputObject, Json, MaybeUndefined, OneofObject};
 use serde_json::Value;
 
 use crate::agent::ResolveError;
@@ -79,7 +79,7 @@ pub(crate) struct ClientToolResultInput {
     text: Option<String>,
     /// The result as JSON, which the model is shown as text, and which stays a value
     /// (`DataPart`) in the result.
-    json: Option<Json<Value>>,
+    json: MaybeUndefined<Json<Value>>,
     /// Whether the call failed.
     #[graphql(default)]
     is_error: bool,
@@ -155,8 +155,10 @@ impl InterruptResolutionInput {
             }
             Self::Result(result) => {
                 let (text, is_json) = match (result.text, result.json) {
-                    (Some(text), None) => (text, false),
-                    (None, Some(json)) => (json.0.to_string(), true),
+                    (Some(text), MaybeUndefined::Undefined | MaybeUndefined::Null) => (text, false),
+                    (None, MaybeUndefined::Value(json)) => (json.0.to_string(), true),
+                    // A result, as any other JSON.
+                    (None, MaybeUndefined::Null) => (Value::Null.to_string(), true),
                     _ => return Err(ApiError::bad_input(path, "give either `text` or `json`")),
                 };
                 check_text(&format!("{path}.text"), &text)?;

@@ -1,14 +1,14 @@
 //! The conversation of a `generateContent` request.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{SIGNED_CALL, SIGNED_TEXT};
-use crate::llm::results::{Answered, Place, answered};
-use crate::llm::wire::{arguments_object, signed_by};
-use crate::llm::{ChatMessage, ChatRole, Content, FileData};
+use crate::llm::past::{Bindings, Signer};
+use crate::llm::results::{Answered, Place, answered, placed};
+use crate::llm::turns::{AfterResults, turns};
+use crate::llm::wire::arguments_object;
+use crate::llm::{ChatRequest, ChatRole, Content, FileData};
 
 /// Stands for the signature of a call that another vendor's model has made, as the vendor
 /// says in its questions and answers on thought signatures.
@@ -21,17 +21,27 @@ pub(super) struct Turn {
 }
 
 /// The turns; instructions have a place of their own. The results of tools are the user's.
-pub(super) fn contents(messages: &[Arc<ChatMessage>], needs_signatures: bool) -> Vec<Turn> {
+pub(super) fn contents(
+    request: &ChatRequest,
+    needs_signatures: bool,
+    bindings: &Bindings,
+) -> Vec<Turn> {
+    let messages = turns(&request.messages, AfterResults::Answer);
+    let in_results = request.capabilities.images_in_tool_results;
+    let messages = placed(messages, AfterResults::Answer, |kind| {
+        place(kind, in_results)
+    });
+    let proof = |signer, signature: &Option<String>| {
+        let proof = request.past.proof(signer, bindings, signature.as_deref());
+        proof.map(str::to_owned)
+    };
     let mut turns = Vec::<Turn>::with_capacity(messages.len());
-    for message in messages {
+    for message in &messages {
         let (role, mut parts) = match message.role {
             ChatRole::System => continue,
             ChatRole::User => ("user", message.content.iter().filter_map(user).collect()),
-            ChatRole::Tool => {
-                let answered = answered(&message.content);
-                ("user", answered.iter().map(result).collect())
-            }
-            ChatRole::Assistant => ("model", model(&message.content, needs_signatures)),
+            ChatRole::Tool => ("user", answered(message).iter().map(result).collect()),
+            ChatRole::Assistant => ("model", model(&message.content, needs_signatures, &proof)),
         };
         match turns.last_mut() {
             _ if parts.is_empty() => {}
@@ -62,9 +72,9 @@ fn user(part: &Content) -> Option<Value> {
 }
 
 /// The place of a tool's file. From Gemini 3 on a function's response takes images, PDF and plain
-/// text; next to the responses there is room for whatever a user may send.
+/// text; a message of the user's may have whatever is configured.
 /// <https://ai.google.dev/gemini-api/docs/function-calling> (multimodal function responses)
-pub(super) fn place(media_type: &str, in_results: bool) -> Place {
+fn place(media_type: &str, in_results: bool) -> Place {
     let in_response = matches!(
         media_type,
         "image/png" | "image/jpeg" | "image/webp" | "application/pdf" | "text/plain"
@@ -98,7 +108,11 @@ fn result(answered: &Answered<'_>) -> Value {
     response
 }
 
-fn model(content: &[Content], needs_signatures: bool) -> Vec<Value> {
+fn model(
+    content: &[Content],
+    needs_signatures: bool,
+    proof: &impl Fn(Signer, &Option<String>) -> Option<String>,
+) -> Vec<Value> {
     let mut parts = Vec::with_capacity(content.len());
     let mut signature = None;
     let mut is_first = true;
@@ -114,7 +128,7 @@ fn model(content: &[Content], needs_signatures: bool) -> Vec<Value> {
                     "id": id, "name": name, "args": arguments_object(arguments),
                 } });
                 // Of calls made at once, only the first has one.
-                let missing = (needs_signatures && is_first).then_some(UNSIGNED);
+                let missing = (needs_signatures && is_first).then(|| UNSIGNED.to_owned());
                 if let Some(signature) = signature.take().or(missing) {
                     call["thoughtSignature"] = signature.into();
                 }
@@ -124,9 +138,8 @@ fn model(content: &[Content], needs_signatures: bool) -> Vec<Value> {
             Content::Reasoning {
                 signature: signed, ..
             } => {
-                let signed = signed.as_deref();
-                signature = signed_by(SIGNED_CALL, signed).or(signature);
-                if let Some(signature) = signed_by(SIGNED_TEXT, signed) {
+                signature = proof(SIGNED_CALL, signed).or(signature);
+                if let Some(signature) = proof(SIGNED_TEXT, signed) {
                     parts.push(json!({ "text": "", "thoughtSignature": signature }));
                 }
             }
@@ -139,16 +152,17 @@ fn model(content: &[Content], needs_signatures: bool) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::samples::{file as sample, result as given};
+    use crate::llm::samples::{file as sample, result as given, says};
 
     #[test]
     fn image_of_a_result_is_within_it() {
-        let content = [
+        let content = vec![
             given("1", "camera", "Here.", false),
             sample("image/png", None),
         ];
+        let message = says(ChatRole::Tool, content);
         assert_eq!(
-            result(&answered(&content)[0]),
+            result(&answered(&message)[0]),
             json!({ "functionResponse": {
                 "id": "1", "name": "camera", "response": { "output": "Here." },
                 "parts": [{ "inlineData": { "mimeType": "image/png", "data": "aGk=" } }],

@@ -1,21 +1,32 @@
 //! The conversation of a Responses request, as items.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::llm::results::{Answered, Place, answered, is_common_image, is_text};
-use crate::llm::wire::{arguments_text, call_id, signed_by, text_file, unsupported, url_of};
-use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
+use super::SIGNED;
+use crate::llm::past::Bindings;
+use crate::llm::results::{Answered, Place, answered, is_common_image, is_text, placed};
+use crate::llm::turns::{AfterResults, turns};
+use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
+use crate::llm::{ChatRequest, ChatRole, Content, FileData, LlmError};
 
 /// How many characters an id may have, and how many stand for one that has more.
 const ID_CHARS: usize = 64;
 
 /// The items; instructions have a place of their own.
-pub(super) fn input(messages: &[Arc<ChatMessage>], signer: &str) -> Result<Vec<Value>, LlmError> {
-    let mut items = Vec::with_capacity(messages.len());
-    for message in messages {
+pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Value>, LlmError> {
+    let turns = turns(&request.messages, AfterResults::Anything);
+    let in_results = request.capabilities.images_in_tool_results;
+    let turns = placed(turns, AfterResults::Anything, |kind| {
+        place(kind, in_results)
+    });
+    let proof = |signature: &Option<String>| {
+        let proof = request.past.proof(SIGNED, bindings, signature.as_deref());
+        proof.map(str::to_owned)
+    };
+    let mut items = Vec::with_capacity(turns.len());
+    for message in &turns {
         match message.role {
             ChatRole::System => {}
             ChatRole::User => {
@@ -28,9 +39,9 @@ pub(super) fn input(messages: &[Arc<ChatMessage>], signer: &str) -> Result<Vec<V
                     items.push(json!({ "role": "user", "content": parts }));
                 }
             }
-            ChatRole::Assistant => assistant(&message.content, signer, &mut items),
+            ChatRole::Assistant => assistant(&message.content, &proof, &mut items),
             ChatRole::Tool => {
-                for answered in answered(&message.content) {
+                for answered in answered(message) {
                     items.push(result(&answered)?);
                 }
             }
@@ -71,7 +82,11 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
 }
 
 /// An assistant's items, in the order in which they were made.
-fn assistant(content: &[Content], signer: &str, items: &mut Vec<Value>) {
+fn assistant(
+    content: &[Content],
+    proof: &impl Fn(&Option<String>) -> Option<String>,
+    items: &mut Vec<Value>,
+) {
     // A reasoning goes with what follows it, and is refused alone.
     let mut thoughts = Vec::new();
     for part in content {
@@ -88,7 +103,7 @@ fn assistant(content: &[Content], signer: &str, items: &mut Vec<Value>) {
                 "arguments": arguments_text(arguments),
             }),
             Content::Reasoning { text, signature } => {
-                thoughts.extend(reasoning(text, signed_by(signer, signature.as_deref())));
+                thoughts.extend(reasoning(text, proof(signature).as_deref()));
                 continue;
             }
             _ => continue,
@@ -110,7 +125,7 @@ fn reasoning(text: &str, signature: Option<&str>) -> Option<Value> {
 
 /// The place of a tool's file: a result takes text, images and files, as a user's message.
 /// <https://platform.openai.com/docs/api-reference/responses/create> (`function_call_output`)
-pub(super) fn place(media_type: &str, in_results: bool) -> Place {
+fn place(media_type: &str, in_results: bool) -> Place {
     let is_taken =
         is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";
     match (is_taken, in_results) {
@@ -140,16 +155,17 @@ fn sent_id(id: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::samples::{file as sample, result as given};
+    use crate::llm::samples::{file as sample, result as given, says};
 
     #[test]
     fn image_of_a_result_is_within_it() {
-        let content = [
+        let content = vec![
             given("1", "camera", "Here.", false),
             sample("image/png", None),
         ];
+        let message = says(ChatRole::Tool, content);
         assert_eq!(
-            result(&answered(&content)[0]).unwrap(),
+            result(&answered(&message)[0]).unwrap(),
             json!({ "type": "function_call_output", "call_id": "1", "output": [
                 { "type": "input_text", "text": "Here." },
                 { "type": "input_image", "image_url": "data:image/png;base64,aGk=" },

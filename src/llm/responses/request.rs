@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::input::{input, place};
-use crate::llm::results::placed;
+use super::input::input;
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::is_closed;
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
@@ -49,7 +50,8 @@ struct Tool<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
+    let bindings = Prefix::new(&request.past, &request.model).bindings();
     let tools = request.tools.iter().map(|tool| Tool {
         r#type: "function",
         name: &tool.name,
@@ -66,14 +68,12 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
             "strict": is_closed(&output.schema),
         } })
     });
-    let in_results = request.capabilities.images_in_tool_results;
-    let shown = placed(&request.messages, |kind| place(kind, in_results));
     let body = Body {
         model: &request.model,
         stream: true,
         store: false,
         instructions: instructions(&request.messages).join("\n\n"),
-        input: input(&shown, signer)?,
+        input: input(request, &bindings)?,
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
         max_output_tokens: request.max_output_tokens,
@@ -86,7 +86,7 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
             .into_iter()
             .collect(),
     };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+    Asked::new(&body, bindings)
 }
 
 fn tool_choice(choice: &ToolChoice) -> Option<Value> {
