@@ -267,7 +267,13 @@ mod tests {
             { "type": "resource", "resource": {
                 "uri": "demo://x/c.png", "mimeType": "image/png", "blob": png } },
         ] }));
-        insta::assert_snapshot!(output.text, @"");
+        assert_eq!(
+            output.text,
+            "Here:\n\n[image: image/png, 8 bytes]\n\n\
+             [audio: audio/wav, its content cannot be read]\n\n\
+             [resource: a (file:///a.md)] All.\n\n[resource: demo://b]\nwords\n\n\
+             [resource: image/png, 8 bytes] demo://x/c.png"
+        );
         assert_eq!(output.parts.len(), 6);
         assert_eq!(output.files.len(), 2);
         assert_eq!(output.files[1].name.as_deref(), Some("c.png"));
