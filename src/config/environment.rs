@@ -1,6 +1,8 @@
 //! The environment as a layer of settings: `TALKGRAPH_SECTION__KEY`, and the few names
 //! that everybody uses already. A variable's name with `_FILE` names a file with its value.
 
+mod dotenv;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +12,6 @@ use config::{ConfigBuilder, Environment};
 
 use super::limited::{self, ReadError};
 use super::{ConfigError, Sources};
-use crate::domain::redact;
 
 const PREFIX: &str = "TALKGRAPH_";
 
@@ -39,12 +40,15 @@ const USUAL_NAMES: [(&str, &str); 6] = [
     ("PORT", "TALKGRAPH_HTTP__PORT"),
 ];
 
+/// Between a section and a key of a setting's name.
+const SEPARATOR: &str = "__";
+
 /// All variables: those of the `.env` file under those of the environment.
 pub(super) struct Variables(HashMap<String, String>);
 
 impl Variables {
     pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
-        let mut variables = dotenv(sources)?;
+        let mut variables = dotenv::read(sources)?;
         variables.extend(sources.environment.iter().cloned());
         // An empty variable is how a shell unsets one for a single command.
         variables.retain(|_, value| !value.is_empty());
@@ -76,7 +80,8 @@ impl Variables {
                 settings.insert(ours.to_owned(), value.into_owned());
             }
         }
-        for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
+        let names = self.0.keys().filter(|name| is_setting(name));
+        for name in names {
             let is_file = name.ends_with(FILE) && !FILE_SETTINGS.contains(&name.as_str());
             let name = match is_file {
                 true => name.trim_end_matches(FILE),
@@ -96,10 +101,42 @@ impl Variables {
         Ok(settings)
     }
 
+    /// The variables that look like settings and are none, sorted.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        let is_ignored = |name: &&String| {
+            name.starts_with(PREFIX)
+                && !is_setting(name)
+                && !NOT_SETTINGS.contains(&name.as_str())
+                && !is_of_kubernetes(name)
+        };
+        let mut names: Vec<_> = self.0.keys().filter(is_ignored).cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The API keys, as JSON.
     pub(super) fn keys(&self) -> Option<&str> {
         self.0.get(KEYS).map(String::as_str)
     }
+}
+
+/// Every setting is in a section.
+fn is_setting(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX);
+    rest.is_some_and(|rest| rest.contains(SEPARATOR))
+}
+
+/// Tells if a variable is one that Kubernetes gives each pod of a namespace with a service called
+/// `talkgraph`, or `talkgraph-` and more.
+/// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
+fn is_of_kubernetes(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| {
+            let after = name.split_once("_PORT_").map(|(_, after)| after);
+            after.is_some_and(|after| after.contains(protocol))
+        })
 }
 
 /// The value in a file, without the end of its line.
@@ -152,32 +189,6 @@ pub(super) fn add(
                 .try_parsing(true)
                 .source(Some(parsed)),
         )
-}
-
-fn dotenv(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
-    let Some(path) = sources.dotenv.as_ref().filter(|path| path.exists()) else {
-        return Ok(HashMap::new());
-    };
-    let unreadable = |error: dotenvy::Error| {
-        let why = match &error {
-            // The error repeats the line, which may have a secret.
-            dotenvy::Error::LineParse(line, at) => {
-                let name = line.split_once('=').map_or("", |(name, _)| name.trim());
-                let name = if name.is_empty() {
-                    redact::HIDDEN
-                } else {
-                    redact::name(name)
-                };
-                format!("the line of {name} cannot be read at character {at}: quote its value")
-            }
-            error => error.to_string(),
-        };
-        ConfigError::Unreadable(format!("{}: {why}", path.display()))
-    };
-    dotenvy::from_path_iter(path)
-        .map_err(unreadable)?
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)
 }
 
 #[cfg(test)]
