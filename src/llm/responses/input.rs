@@ -168,7 +168,8 @@ mod tests {
             result(&answered(&message)[0]).unwrap(),
             json!({ "type": "function_call_output", "call_id": "1", "output": [
                 { "type": "input_text", "text": "Here." },
-                { "type": "input_image", "image_url": "data:image/png;base64,aGk=" },
+                { "type": "input_image", "image_url": "data:image/png;base64,aGk=",
+                    "detail": "auto" },
             ] })
         );
         assert_eq!(place("image/png", true), Place::Result);
