@@ -109,6 +109,12 @@ pub struct Server {
     pub store: SharedStore,
     /// Asked for readiness.
     pub models: Models,
+    /// Its MCP servers count for readiness.
+    pub tools: Arc<ToolRegistry>,
+    /// The longest time for which MCP servers that are starting keep the server from being ready.
+    pub tools_wait: Duration,
+    /// The time at which the server has started.
+    pub started: Instant,
     /// The state of the database at the last check.
     pub readiness: Readiness,
     /// What is open.
