@@ -27,7 +27,7 @@ mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -47,6 +47,7 @@ use crate::graphql::ApiSchema;
 use crate::guard::{Guard, Persisted};
 use crate::llm::Models;
 use crate::store::SharedStore;
+use crate::tool::ToolRegistry;
 
 /// Bounds of the transports.
 #[derive(Debug, Clone)]

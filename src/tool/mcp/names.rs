@@ -72,11 +72,11 @@ pub(super) fn assign(
     }
     let free = |name: &str| !exact.contains(name) && !plain.contains_key(name);
     let mut seen = HashSet::new();
-    let name = |tool: &&str| {
+    let mut name = |tool: &str| {
         if tool.is_empty() {
             return Err("its name is empty");
         }
-        if !seen.insert(*tool) {
+        if !seen.insert(tool.to_owned()) {
             return Err("the server lists another tool of the same name");
         }
         if let Some(name) = of.exact(tool) {
@@ -94,7 +94,7 @@ pub(super) fn assign(
         let name = unique.next().ok_or("its name is taken")?;
         Ok(Name { name, plain: short })
     };
-    tools.iter().map(name).collect()
+    tools.iter().map(|tool| name(tool)).collect()
 }
 
 struct Server<'a> {
