@@ -50,8 +50,15 @@ impl StartRequest {
                 .map(fingerprint_of_sent)
                 .collect::<Vec<_>>(),
         ]);
-        Sha256::digest(canonical.to_string()).into()
+        digest_of(canonical)
     }
+}
+
+/// A digest of what is asked. Objects are equal whatever the order of their keys, and so are
+/// their digests.
+fn digest_of(mut canonical: serde_json::Value) -> [u8; 32] {
+    canonical.sort_all_objects();
+    Sha256::digest(canonical.to_string()).into()
 }
 
 /// Of a file that is fetched, its URL counts: what is there may be another content by then.
@@ -79,7 +86,7 @@ impl Runner {
         let canonical = json!(["cancelRun", run.to_string()]);
         let key = NewKey {
             key,
-            fingerprint: Sha256::digest(canonical.to_string()).into(),
+            fingerprint: digest_of(canonical),
             lifetime: span(self.limits.idempotency_ttl),
         };
         let kept = self.store.keep_key(who, &key, run).await?;
@@ -103,7 +110,7 @@ impl Runner {
         let canonical = json!(["resolveInterrupts", run.to_string(), answers]);
         NewKey {
             key,
-            fingerprint: Sha256::digest(canonical.to_string()).into(),
+            fingerprint: digest_of(canonical),
             lifetime: span(self.limits.idempotency_ttl),
         }
     }

@@ -29,9 +29,11 @@ impl Spending {
         self.before
     }
 
-    /// A model answers that has this price.
-    pub(super) fn at(&mut self, price: Option<Price>) {
+    /// A model answers that has this price. Until it reports its usage the cost of the run is
+    /// unknown, and stays so if the answer breaks off or is cancelled before.
+    pub(super) fn at(&mut self, price: Option<Price>, run: &mut Run) {
         self.price = price;
+        self.settle(run);
     }
 
     /// What it has cost, where that is known.

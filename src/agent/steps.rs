@@ -197,7 +197,7 @@ impl Execution {
             lost = self.ending.log.refused() => return Err(lost.into()),
         };
         let price = runner.models.price(&answering.model);
-        taking.spending.at(price.copied());
+        taking.spending.at(price.copied(), &mut self.ending.run);
         self.ending.run.model = answering.model;
         let mut parts = answering.parts;
         loop {

@@ -12,7 +12,9 @@ use crate::config::{
     ResilienceSettings, ms,
 };
 use crate::domain::AgentSpec;
-use crate::llm::{self, ChatModel, HttpSettings, Models, Price, Provider, Resilience};
+use crate::llm::{
+    self, ChatModel, ChatProtocol, HttpSettings, Models, Origin, Price, Provider, Resilience,
+};
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
 
@@ -106,6 +108,7 @@ pub(super) async fn build(
         let how = resilience(&settings.resilience, &entry.settings);
         let client = clients.with(entry.settings.connect_timeout_ms)?;
         models.insert_resilient(&entry.name, provider(entry, &client)?, &how);
+        models.set_origin(&entry.name, origin(entry));
         models.set_window(&entry.name, entry.settings.context_tokens);
         models.set_files(&entry.name, entry.settings.files.clone());
         for (model, own) in &entry.settings.per_model {
@@ -190,14 +193,35 @@ fn kind(kind: ProviderKind) -> llm::ProviderKind {
     }
 }
 
+/// What decides on the capabilities of a provider's models.
+fn origin(entry: &ProviderEntry) -> Origin {
+    let url = reqwest::Url::parse(entry.settings.base_url.expose()).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str);
+    Origin {
+        protocol: Some(match entry.kind {
+            ProviderKind::OpenAi => ChatProtocol::ChatCompletions,
+            ProviderKind::OpenAiResponses => ChatProtocol::Responses,
+            ProviderKind::Anthropic => ChatProtocol::Messages,
+            ProviderKind::Gemini => ChatProtocol::GenerateContent,
+        }),
+        host: host.unwrap_or_default().to_owned(),
+        ..Origin::default()
+    }
+}
+
 fn price(settings: &PriceSettings) -> Price {
-    let input_per_million = settings.input_per_million;
+    let usual = Price::new(settings.input_per_million, settings.output_per_million);
     Price {
-        input_per_million,
         cached_input_per_million: settings
             .cached_input_per_million
-            .unwrap_or(input_per_million),
-        output_per_million: settings.output_per_million,
+            .unwrap_or(usual.cached_input_per_million),
+        cache_write_per_million: settings
+            .cache_write_per_million
+            .unwrap_or(usual.cache_write_per_million),
+        cache_write_1h_per_million: settings
+            .cache_write_1h_per_million
+            .unwrap_or(usual.cache_write_1h_per_million),
+        ..usual
     }
 }
 

@@ -127,7 +127,7 @@ pub(super) fn add(
     settings: HashMap<String, String>,
 ) -> ConfigBuilder<DefaultState> {
     // A key or a password that looks like a number is none: 0042 is not 42.
-    let (texts, parsed): (HashMap<_, _>, HashMap<_, _>) = settings
+    let (texts, parsed): (config::Map<_, _>, config::Map<_, _>) = settings
         .into_iter()
         .partition(|(name, _)| name.ends_with("__API_KEY") || name == "TALKGRAPH_STORE__URL");
     let environment = || {

@@ -131,6 +131,10 @@ pub struct PriceSettings {
     pub input_per_million: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input_per_million: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_per_million: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_per_million: Option<f64>,
     pub output_per_million: f64,
 }
 
@@ -285,8 +289,13 @@ impl ProviderEntry {
             return refused("api_keys", format!("must be at most {MAX_KEYS} keys"));
         }
         for (model, price) in &settings.prices {
-            let cached = price.cached_input_per_million.unwrap_or(0.0);
-            let all = [price.input_per_million, cached, price.output_per_million];
+            let all = [
+                price.input_per_million,
+                price.cached_input_per_million.unwrap_or(0.0),
+                price.cache_write_per_million.unwrap_or(0.0),
+                price.cache_write_1h_per_million.unwrap_or(0.0),
+                price.output_per_million,
+            ];
             if !all.iter().all(|price| price.is_finite() && *price >= 0.0) {
                 let why = "a price must be 0 or more".to_owned();
                 return refused(&format!("prices.{model:?}"), why);

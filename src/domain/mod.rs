@@ -3,6 +3,7 @@
 //! Every other room speaks in these words, and none of them may be imported here.
 
 pub mod agent;
+pub mod capabilities;
 pub mod client_tool;
 pub mod cost;
 pub mod event;

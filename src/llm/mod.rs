@@ -7,6 +7,7 @@
 mod answer;
 mod anthropic;
 mod calls;
+pub mod capabilities;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
 pub(crate) mod error;
@@ -35,6 +36,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use calls::{MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS};
+pub use capabilities::{Capabilities, ChatProtocol, Origin};
 pub use error::{LlmError, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};

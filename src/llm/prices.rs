@@ -10,17 +10,47 @@ pub struct Price {
     pub input_per_million: f64,
     /// Of what it reads from a cache.
     pub cached_input_per_million: f64,
+    /// Of what is written to a cache for some minutes.
+    pub cache_write_per_million: f64,
+    /// Of what is written to a cache for an hour.
+    pub cache_write_1h_per_million: f64,
     /// Of what it writes, reasoning included.
     pub output_per_million: f64,
 }
 
+/// The price of a cache write as a multiple of the input price, where no price is set: of a
+/// model that reports writes, as both vendors that do charge them.
+/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing> (1.25 for five
+/// minutes, 2 for an hour), <https://developers.openai.com/api/docs/guides/prompt-caching> (1.25
+/// from GPT-5.6 on; earlier models report none).
+const CACHE_WRITE: f64 = 1.25;
+const CACHE_WRITE_1H: f64 = 2.0;
+
 impl Price {
-    /// What this usage costs, in US dollars.
+    /// A price in which what is read from a cache costs the same as other input, and cache
+    /// writes cost what vendors usually charge.
+    pub fn new(input_per_million: f64, output_per_million: f64) -> Self {
+        Self {
+            input_per_million,
+            cached_input_per_million: input_per_million,
+            cache_write_per_million: input_per_million * CACHE_WRITE,
+            cache_write_1h_per_million: input_per_million * CACHE_WRITE_1H,
+            output_per_million,
+        }
+    }
+
+    /// The cost of this usage, in US dollars.
     pub fn of(&self, usage: &Usage) -> f64 {
+        // A vendor that counts the parts apart is not billed below nothing.
         let cached = usage.cached_input_tokens.min(usage.input_tokens);
+        let uncached = usage.input_tokens - cached;
+        let written = usage.cache_write_input_tokens.min(uncached);
+        let written_1h = usage.cache_write_1h_input_tokens.min(written);
         let counted = [
-            (usage.input_tokens - cached, self.input_per_million),
+            (uncached - written, self.input_per_million),
             (cached, self.cached_input_per_million),
+            (written - written_1h, self.cache_write_per_million),
+            (written_1h, self.cache_write_1h_per_million),
             (usage.output_tokens, self.output_per_million),
         ];
         let dollars = counted
@@ -51,6 +81,8 @@ mod tests {
     const PRICE: Price = Price {
         input_per_million: 2.0,
         cached_input_per_million: 0.5,
+        cache_write_per_million: 2.5,
+        cache_write_1h_per_million: 4.0,
         output_per_million: 8.0,
     };
 
@@ -61,6 +93,7 @@ mod tests {
             cached_input_tokens: 400_000,
             output_tokens: 250_000,
             reasoning_tokens: 200_000,
+            ..Usage::default()
         };
         assert!((PRICE.of(&usage) - (1.2 + 0.2 + 2.0)).abs() < 1e-9);
         // A provider that counts the cached ones apart is not billed below nothing.
@@ -69,6 +102,26 @@ mod tests {
             ..Usage::default()
         };
         assert!(PRICE.of(&odd).abs() < 1e-9);
+    }
+
+    #[test]
+    fn cache_writes_have_their_own_prices() {
+        let mut usage = Usage {
+            input_tokens: 1_000_000,
+            cached_input_tokens: 400_000,
+            cache_write_input_tokens: 300_000,
+            cache_write_1h_input_tokens: 100_000,
+            ..Usage::default()
+        };
+        let expected = 0.3 * 2.0 + 0.4 * 0.5 + 0.2 * 2.5 + 0.1 * 4.0;
+        assert!((PRICE.of(&usage) - expected).abs() < 1e-9);
+        // More than there was to write is not billed.
+        usage.cache_write_input_tokens = u64::MAX;
+        usage.cache_write_1h_input_tokens = u64::MAX;
+        assert!((PRICE.of(&usage) - (0.4 * 0.5 + 0.6 * 4.0)).abs() < 1e-9);
+        let usual = Price::new(2.0, 8.0);
+        assert!((usual.cache_write_per_million - 2.5).abs() < 1e-9);
+        assert!((usual.cache_write_1h_per_million - 4.0).abs() < 1e-9);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::resilient::{Patience, Resilience, Resilient};
 use super::tokens::Factors;
 use crate::domain::file::is_mime_type_of;
 
+use super::capabilities::{Capabilities, Known, Origin};
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// Every provider of the server. A model is named `provider/model`.
@@ -24,6 +25,8 @@ pub struct Models {
     /// Which types of files each takes, by the same names.
     files: BTreeMap<String, Vec<String>>,
     pub(super) factors: Arc<Factors>,
+    /// Shared by all clones, and complete before there is one.
+    known: Arc<Known>,
 }
 
 /// What models are asked: each may need it in another size.
@@ -102,6 +105,17 @@ impl Models {
         taken.is_some_and(|patterns| is_mime_type_of(mime_type, patterns))
     }
 
+    /// Sets the origin of a provider's models, which decides on their capabilities. Without one
+    /// they are the permissive ones.
+    pub fn set_origin(&mut self, provider: &str, origin: Origin) {
+        Arc::make_mut(&mut self.known).insert(provider, origin);
+    }
+
+    /// The capabilities of `provider/model`.
+    pub fn capabilities(&self, model: &str) -> Arc<Capabilities> {
+        self.known.of(model)
+    }
+
     /// Whether every provider could be called now.
     pub fn are_ready(&self) -> bool {
         self.providers.values().all(|provider| provider.is_ready())
@@ -153,6 +167,7 @@ impl Models {
         let (provider, name) = self.find(model)?;
         let mut request = prompt.request_for(model).await?;
         name.clone_into(&mut request.model);
+        request.capabilities = self.capabilities(model);
         let span = tracing::error_span!("provider_call", model);
         let called = provider.call(&request, patience).instrument(span).await;
         called.map_err(|error| error.of(model))

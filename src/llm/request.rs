@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::ChatMessage;
+use super::{Capabilities, ChatMessage};
 use crate::domain::ToolChoice;
 
 /// One model call.
@@ -29,6 +29,9 @@ pub struct ChatRequest {
     /// The form of the answer. Providers that can hold a model to it do; the others are
     /// told in words, so whoever needs it must check what comes.
     pub output_schema: Option<OutputSchema>,
+    /// The parameters that the model takes, as [`super::Models`] knows them. The request's form
+    /// on the wire depends on nothing else.
+    pub capabilities: Arc<Capabilities>,
 }
 
 impl ChatRequest {
@@ -44,6 +47,7 @@ impl ChatRequest {
             tool_choice: ToolChoice::Auto,
             parallel_tool_calls: true,
             output_schema: None,
+            capabilities: Arc::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ fn said(calls: [(&str, &str); 2], signatures: &[&str]) -> Answer {
             output_tokens: 34,
             cached_input_tokens: 64,
             reasoning_tokens: 4,
+            ..Usage::default()
         }),
         finish: Some(FinishReason::ToolCalls),
         error: None,

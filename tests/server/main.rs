@@ -32,6 +32,7 @@ mod compression;
 mod connections;
 mod context;
 mod costs;
+mod costs_broken;
 mod crashes;
 mod csrf;
 mod deletion;
@@ -162,6 +163,9 @@ on_both! {
     }
     costs {
         costs_are_told_and_stay,
+    }
+    costs_broken {
+        cache_writes_are_stored_with_their_price,
     }
     variables {
         instructions_take_what_a_client_gives,

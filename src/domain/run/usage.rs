@@ -11,6 +11,12 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Input tokens that came from a cache.
     pub cached_input_tokens: u64,
+    /// Input tokens that were written to a cache, whatever their lifetime there.
+    #[serde(default)]
+    pub cache_write_input_tokens: u64,
+    /// The part of `cache_write_input_tokens` that is kept for an hour.
+    #[serde(default)]
+    pub cache_write_1h_input_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
 }
@@ -25,6 +31,12 @@ impl Usage {
             cached_input_tokens: self
                 .cached_input_tokens
                 .saturating_add(more.cached_input_tokens),
+            cache_write_input_tokens: self
+                .cache_write_input_tokens
+                .saturating_add(more.cache_write_input_tokens),
+            cache_write_1h_input_tokens: self
+                .cache_write_1h_input_tokens
+                .saturating_add(more.cache_write_1h_input_tokens),
             reasoning_tokens: self.reasoning_tokens.saturating_add(more.reasoning_tokens),
         }
     }

@@ -128,6 +128,8 @@ pub(super) struct Counts {
     /// Without what is read from the cache or written to it.
     input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    /// The written tokens by their lifetime.
+    cache_creation: Option<Creation>,
     cache_read_input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     output_tokens_details: Option<Details>,
@@ -139,6 +141,13 @@ struct Details {
     thinking_tokens: Option<u64>,
 }
 
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Creation {
+    ephemeral_5m_input_tokens: Option<u64>,
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
 impl Counts {
     /// These where there are some, and else what was known.
     pub(super) fn or(self, known: Self) -> Self {
@@ -147,6 +156,7 @@ impl Counts {
             cache_creation_input_tokens: self
                 .cache_creation_input_tokens
                 .or(known.cache_creation_input_tokens),
+            cache_creation: self.cache_creation.or(known.cache_creation),
             cache_read_input_tokens: self
                 .cache_read_input_tokens
                 .or(known.cache_read_input_tokens),
@@ -157,7 +167,12 @@ impl Counts {
 
     pub(super) fn usage(self) -> Usage {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
-        let written = self.cache_creation_input_tokens.unwrap_or(0);
+        let creation = self.cache_creation.unwrap_or_default();
+        let written_1h = creation.ephemeral_1h_input_tokens.unwrap_or(0);
+        let written = self.cache_creation_input_tokens.unwrap_or_else(|| {
+            let written_5m = creation.ephemeral_5m_input_tokens.unwrap_or(0);
+            written_5m.saturating_add(written_1h)
+        });
         let details = self.output_tokens_details.unwrap_or_default();
         Usage {
             input_tokens: self
@@ -167,6 +182,8 @@ impl Counts {
                 .saturating_add(cached),
             output_tokens: self.output_tokens.unwrap_or(0),
             cached_input_tokens: cached,
+            cache_write_input_tokens: written,
+            cache_write_1h_input_tokens: written_1h.min(written),
             reasoning_tokens: details.thinking_tokens.unwrap_or(0),
         }
     }

@@ -141,6 +141,9 @@ impl Counts {
                 .unwrap_or(0)
                 .saturating_add(thoughts),
             cached_input_tokens: self.cached_content_token_count.unwrap_or(0),
+            // Written implicitly, and not charged: https://ai.google.dev/gemini-api/docs/caching
+            cache_write_input_tokens: 0,
+            cache_write_1h_input_tokens: 0,
             reasoning_tokens: thoughts,
         }
     }

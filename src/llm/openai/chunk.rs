@@ -184,6 +184,10 @@ struct Counts {
 #[serde(default)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    /// OpenAI's from GPT-5.6 on, and OpenRouter's.
+    cache_write_tokens: Option<u64>,
+    /// LiteLLM's, of Anthropic's models.
+    cache_creation_tokens: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -195,9 +199,9 @@ struct CompletionDetails {
 impl Counts {
     fn into_usage(self) -> Option<Usage> {
         self.prompt_tokens.or(self.completion_tokens)?;
-        let cached = self
-            .prompt_tokens_details
-            .and_then(|details| details.cached_tokens);
+        let prompt = self.prompt_tokens_details.unwrap_or_default();
+        let cached = prompt.cached_tokens;
+        let written = prompt.cache_write_tokens.or(prompt.cache_creation_tokens);
         let reasoning = self
             .completion_tokens_details
             .and_then(|details| details.reasoning_tokens);
@@ -205,6 +209,8 @@ impl Counts {
             input_tokens: self.prompt_tokens.unwrap_or(0),
             output_tokens: self.completion_tokens.unwrap_or(0),
             cached_input_tokens: cached.or(self.prompt_cache_hit_tokens).unwrap_or(0),
+            cache_write_input_tokens: written.unwrap_or(0),
+            cache_write_1h_input_tokens: 0,
             reasoning_tokens: reasoning.unwrap_or(0),
         })
     }

@@ -170,6 +170,8 @@ pub(super) struct Counts {
 #[serde(default)]
 struct InputDetails {
     cached_tokens: Option<u64>,
+    /// From GPT-5.6 on, which charge for writing to the cache.
+    cache_write_tokens: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -186,6 +188,8 @@ impl Counts {
             input_tokens: self.input_tokens.unwrap_or(0),
             output_tokens: self.output_tokens.unwrap_or(0),
             cached_input_tokens: input.cached_tokens.unwrap_or(0),
+            cache_write_input_tokens: input.cache_write_tokens.unwrap_or(0),
+            cache_write_1h_input_tokens: 0,
             reasoning_tokens: output.reasoning_tokens.unwrap_or(0),
         }
     }

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::domain::time::now;
 use crate::domain::{Agent, AgentId, AgentSource, AgentSpec, AgentVersion, Principal};
 
-use super::files::{encode_spec, new_agent, version};
+use super::files::{encode_spec, is_same, new_agent, version};
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, first, one};
 use crate::store::queries;
@@ -100,7 +100,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
             } => {
                 let agent = self.own(who, *id).await?;
                 // Whoever hears nothing and sends it again has seen the version before.
-                let is_done = agent.current.spec == **spec
+                let is_done = is_same(&agent.current.spec, spec)
                     && [agent.current.number, agent.current.number - 1].contains(expected);
                 match is_done {
                     true => Ok(agent),
@@ -134,7 +134,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
             // Sent once more by whoever has made it, most likely.
             let is_done = there.source == AgentSource::Api
                 && there.current.number == 1
-                && there.current.spec == *spec;
+                && is_same(&there.current.spec, spec);
             return is_done
                 .then_some(there)
                 .ok_or_else(|| AgentRefusal::NameTaken.into());

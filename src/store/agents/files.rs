@@ -45,7 +45,7 @@ impl<DB: Dialect> FileAgents<'_, DB> {
             return self.add(spec).await;
         };
         agent.archived_at = None;
-        if agent.current.spec != *spec {
+        if !is_same(&agent.current.spec, spec) {
             agent.updated_at = now();
             agent.current = version(agent.id, agent.current.number + 1, spec, agent.updated_at);
             self.insert_version(&agent.current).await?;
@@ -89,10 +89,21 @@ pub(super) fn new_agent(source: AgentSource, spec: &AgentSpec) -> Agent {
     }
 }
 
-/// A configuration as its row keeps it.
+/// A configuration as its row keeps it. The schema of its answers is a text: PostgreSQL's `jsonb`
+/// would sort its keys, and a model answers in their order.
 pub(super) fn encode_spec(spec: &AgentSpec) -> Result<JsonValue, StoreError> {
-    serde_json::to_value(spec)
-        .map_err(|error| StoreError::Internal(format!("an agent cannot be written: {error}")))
+    let mut row = serde_json::to_value(spec)
+        .map_err(|error| StoreError::Internal(format!("an agent cannot be written: {error}")))?;
+    if let (Some(schema), Some(fields)) = (&spec.output_schema, row.as_object_mut()) {
+        fields.insert("output_schema".to_owned(), schema.to_string().into());
+    }
+    Ok(row)
+}
+
+/// True for two configurations that say the same, in the same order of an answer's properties.
+pub(super) fn is_same(one: &AgentSpec, other: &AgentSpec) -> bool {
+    let schema = |spec: &AgentSpec| spec.output_schema.as_ref().map(ToString::to_string);
+    one == other && schema(one) == schema(other)
 }
 
 pub(super) fn version(

@@ -28,10 +28,10 @@ fn column<'r, T, V>(rows: &'r [T], value: impl FnMut(&'r T) -> V) -> Vec<V> {
 }
 
 /// One column of the rows, which may be impossible to write.
-fn written<T>(
+fn written<T, V>(
     rows: &[T],
-    value: impl FnMut(&T) -> Result<String, StoreError>,
-) -> Result<Vec<String>, StoreError> {
+    value: impl FnMut(&T) -> Result<V, StoreError>,
+) -> Result<Vec<V>, StoreError> {
     rows.iter().map(value).collect()
 }
 
@@ -159,7 +159,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| micros(row.lease)))
         .bind(column(rows, |row| row.run.created_at))
         .bind(column(rows, |row| row.run.started_at))
-        .bind(column(rows, |row| encode_options(&row.run.options)))
+        .bind(written(rows, |row| encode_options(&row.run.options))?)
         .bind(column(rows, |row| {
             row.run.parent.map(|parent| parent.run.uuid())
         }))
@@ -299,12 +299,13 @@ impl Statements for PostgresStatements<'_> {
                error_code = v.code, error_message = v.message, error_retryable = v.retryable,
                input_tokens = v.input, output_tokens = v.output,
                cached_input_tokens = v.cached, reasoning_tokens = v.reasoning,
-               finished_at = v.at, model = v.model, cost_nanos = v.cost
+               finished_at = v.at, model = v.model, cost_nanos = v.cost,
+               cache_write_input_tokens = v.written, cache_write_1h_input_tokens = v.written_1h
              FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-               $12::timestamptz[], $13::text[], $14::bigint[])
+               $12::timestamptz[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[])
                AS v (id, node, status, reason, code, message, retryable, input, output, cached,
-                 reasoning, at, model, cost)
+                 reasoning, at, model, cost, written, written_1h)
              WHERE runs.id = v.id AND runs.node_id = v.node
                AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
              RETURNING runs.id",
@@ -335,6 +336,12 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| row.run.finished_at))
         .bind(column(rows, |row| row.run.model.as_str()))
         .bind(column(rows, |row| row.run.cost.map(Cost::nanos)))
+        .bind(column(rows, |row| {
+            row.run.usage.cache_write_input_tokens.cast_signed()
+        }))
+        .bind(column(rows, |row| {
+            row.run.usage.cache_write_1h_input_tokens.cast_signed()
+        }))
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(ended))

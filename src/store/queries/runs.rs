@@ -56,6 +56,8 @@ pub(crate) fn usage_of_sessions<DB: Dialect>(
         "SELECT session_id, CAST(sum(input_tokens) AS bigint) AS input_tokens, \
          CAST(sum(output_tokens) AS bigint) AS output_tokens, \
          CAST(sum(cached_input_tokens) AS bigint) AS cached_input_tokens, \
+         CAST(sum(cache_write_input_tokens) AS bigint) AS cache_write_input_tokens, \
+         CAST(sum(cache_write_1h_input_tokens) AS bigint) AS cache_write_1h_input_tokens, \
          CAST(sum(reasoning_tokens) AS bigint) AS reasoning_tokens, \
          CASE WHEN count(*) = count(cost_nanos) THEN CAST(sum(cost_nanos) AS bigint) END \
          AS cost_nanos FROM runs WHERE finished_at IS NOT NULL",

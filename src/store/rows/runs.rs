@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use sqlx::types::{Json, Uuid};
 
@@ -5,7 +6,7 @@ use crate::domain::{Cost, ParentRun, Principal, Run, RunError, RunOptions, Usage
 use crate::store::dialect::Dialect;
 use crate::store::{SessionUsage, StoreError, TakenRun};
 
-use super::{Owned, Stamp, known, known_option};
+use super::{Owned, Stamp, corrupt, known, known_option};
 
 /// Columns of [`RunRow`], from `runs r`.
 pub(crate) fn run_columns<DB: Dialect>() -> String {
@@ -14,7 +15,8 @@ pub(crate) fn run_columns<DB: Dialect>() -> String {
 
 const COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
     r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
-    r.input_tokens, r.output_tokens, r.cached_input_tokens, r.reasoning_tokens, \
+    r.input_tokens, r.output_tokens, r.cached_input_tokens, r.cache_write_input_tokens, \
+    r.cache_write_1h_input_tokens, r.reasoning_tokens, \
     r.cost_nanos, r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
     r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.fence, r.tenant, r.owner";
 
@@ -73,7 +75,7 @@ pub(crate) struct RunRow {
     log_compacted_at: Option<Stamp>,
     enqueued: bool,
     turn: Option<i32>,
-    options: Option<Json<RunOptions>>,
+    options: Option<Json<StoredOptions>>,
     parent_run_id: Option<Uuid>,
     depth: i32,
     fence: i64,
@@ -120,7 +122,10 @@ impl TryFrom<RunRow> for Run {
                 None => Some(Cost::ZERO),
                 Some(_) => row.cost_nanos.map(Cost::from_nanos),
             },
-            options: row.options.map(|options| options.0).unwrap_or_default(),
+            options: match row.options {
+                Some(Json(options)) => options.decode()?,
+                None => RunOptions::default(),
+            },
             input_message_id: row.input_message_id.into(),
             output_message_id: row.output_message_id.into(),
             last_sequence: row.last_sequence.unwrap_or(0).cast_unsigned(),
@@ -139,6 +144,8 @@ struct UsageRow {
     input_tokens: i64,
     output_tokens: i64,
     cached_input_tokens: i64,
+    cache_write_input_tokens: i64,
+    cache_write_1h_input_tokens: i64,
     reasoning_tokens: i64,
 }
 
@@ -148,6 +155,8 @@ impl From<UsageRow> for Usage {
             input_tokens: row.input_tokens.cast_unsigned(),
             output_tokens: row.output_tokens.cast_unsigned(),
             cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
+            cache_write_input_tokens: row.cache_write_input_tokens.cast_unsigned(),
+            cache_write_1h_input_tokens: row.cache_write_1h_input_tokens.cast_unsigned(),
             reasoning_tokens: row.reasoning_tokens.cast_unsigned(),
         }
     }
@@ -172,7 +181,42 @@ impl From<SessionUsageRow> for SessionUsage {
     }
 }
 
+/// A run's options as its row keeps them.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredOptions {
+    #[serde(flatten)]
+    options: RunOptions,
+    /// The options once more, as text: PostgreSQL's `jsonb` sorts the keys of the schemas in
+    /// them, and a model answers in their order. Earlier releases read the fields above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ordered: Option<String>,
+}
+
+impl StoredOptions {
+    fn decode(self) -> Result<RunOptions, StoreError> {
+        match self.ordered {
+            None => Ok(self.options),
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|error| corrupt("runs.options", &error.to_string())),
+        }
+    }
+}
+
 /// Writes a run's options as its row keeps them: most have none.
-pub(crate) fn encode_options(options: &RunOptions) -> Option<Json<&RunOptions>> {
-    (*options != RunOptions::default()).then_some(Json(options))
+pub(crate) fn encode_options(
+    options: &RunOptions,
+) -> Result<Option<Json<StoredOptions>>, StoreError> {
+    if *options == RunOptions::default() {
+        return Ok(None);
+    }
+    let has_order = options.output_schema.is_some()
+        || !options.client_tools.is_empty()
+        || !options.variables.is_empty();
+    let text = has_order
+        .then(|| serde_json::to_string(options))
+        .transpose();
+    Ok(Some(Json(StoredOptions {
+        options: options.clone(),
+        ordered: text.map_err(|error| corrupt("runs.options", &error.to_string()))?,
+    })))
 }

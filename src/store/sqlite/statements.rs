@@ -186,7 +186,7 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(Stamp(now() + stored.lease))
                 .push_bind(Stamp(run.created_at))
                 .push_bind(run.started_at.map(Stamp))
-                .push_bind(encode_options(&run.options))
+                .push_bind(encode_options(&run.options)?)
                 .push_bind(run.parent.map(|parent| parent.run.uuid()))
                 .push_bind(depth(run))
                 .push_bind(stored.before.agent.map(|agent| agent.uuid()));
@@ -299,12 +299,14 @@ impl Statements for SqliteStatements<'_> {
 
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError> {
         let head = "WITH v (id, node, status, reason, code, message, retryable, input, output, \
-                    cached, reasoning, at, model, cost) AS (";
+                    cached, reasoning, at, model, cost, written, written_1h) AS (";
         let tail = ") UPDATE runs SET status = v.status, finish_reason = v.reason, \
                     error_code = v.code, error_message = v.message, error_retryable = v.retryable, \
                     input_tokens = v.input, output_tokens = v.output, \
                     cached_input_tokens = v.cached, reasoning_tokens = v.reasoning, \
-                    finished_at = v.at, model = v.model, cost_nanos = v.cost FROM v \
+                    finished_at = v.at, model = v.model, cost_nanos = v.cost, \
+                    cache_write_input_tokens = v.written, \
+                    cache_write_1h_input_tokens = v.written_1h FROM v \
                     WHERE runs.id = v.id AND runs.node_id = v.node \
                     AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') RETURNING id";
         let ended = insert(self.connection, head, rows, tail, |row, finish| {
@@ -322,7 +324,9 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(run.usage.reasoning_tokens.cast_signed())
                 .push_bind(run.finished_at.map(Stamp))
                 .push_bind(run.model.as_str())
-                .push_bind(run.cost.map(Cost::nanos));
+                .push_bind(run.cost.map(Cost::nanos))
+                .push_bind(run.usage.cache_write_input_tokens.cast_signed())
+                .push_bind(run.usage.cache_write_1h_input_tokens.cast_signed());
             Ok(())
         })
         .await?;

@@ -45,7 +45,7 @@ fn reasons_are_mapped() {
 #[test]
 fn counts_are_added_up_and_the_later_ones_count() {
     let begun = r#"{"type":"message_start","message":{"usage":{"input_tokens":5,
-        "cache_creation_input_tokens":7,"cache_read_input_tokens":11,"output_tokens":1}}}"#;
+        "cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4},"cache_read_input_tokens":11,"output_tokens":1}}}"#;
     let ended = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{
         "output_tokens":20,"output_tokens_details":{"thinking_tokens":9}}}"#;
     let (parts, _) = parts(&[begun, ended, STOP]);
@@ -53,6 +53,8 @@ fn counts_are_added_up_and_the_later_ones_count() {
         StreamPart::Usage(Usage {
             input_tokens: 23,
             cached_input_tokens: 11,
+            cache_write_input_tokens: 7,
+            cache_write_1h_input_tokens: 4,
             output_tokens,
             reasoning_tokens,
         })

@@ -93,7 +93,7 @@ fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
         assert_eq!(body.get("output_config"), None);
         let system = body["system"][0]["text"].as_str().unwrap();
         let told = system.contains("JSON Schema:\n{\"properties\"")
-            || system.contains("JSON Schema:\n{\"additionalProperties\"");
+            || system.contains("JSON Schema:\n{\"type\"");
         assert!(
             system.starts_with("Be brief.\n\nAnswer") && told,
             "{system}"

@@ -1,0 +1,108 @@
+//! The capabilities of the models of this server's providers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Capabilities, ChatProtocol, table};
+use crate::domain::capabilities::CapabilityOverrides;
+
+/// Models whose capabilities are remembered; those of further ones are put together each time.
+const REMEMBERED_MODELS: usize = 1_024;
+
+/// The origin of a provider's models: what decides which rules of the table are theirs, and what
+/// the settings say about them.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// What the provider speaks; none for a model in this process.
+    pub protocol: Option<ChatProtocol>,
+    /// Its host.
+    pub host: String,
+    /// The settings' entries for all of its models.
+    pub entries: CapabilityOverrides,
+    /// The settings' entries for single models, by their names at the provider.
+    pub per_model: BTreeMap<String, CapabilityOverrides>,
+    /// The model whose rules another one has: a deployment may have any name.
+    pub same_as: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// The capabilities of a model, by its name at the provider.
+    pub fn capabilities(&self, model: &str) -> Capabilities {
+        let mut capabilities = self.by_table(model);
+        capabilities.apply(&self.entries);
+        if let Some(own) = self.per_model.get(model) {
+            capabilities.apply(own);
+        }
+        capabilities
+    }
+
+    fn by_table(&self, model: &str) -> Capabilities {
+        if self.protocol.is_none() {
+            return Capabilities::default();
+        }
+        Capabilities::of(self.protocol, &self.host, self.named(model))
+    }
+
+    /// The rules of the table that are in force for a model.
+    pub fn rules(&self, model: &str) -> Vec<&'static table::Rule> {
+        match self.protocol {
+            None => Vec::new(),
+            protocol => table::rules_for(protocol, &self.host, self.named(model)).collect(),
+        }
+    }
+
+    fn named<'a>(&'a self, model: &'a str) -> &'a str {
+        self.same_as.get(model).map_or(model, String::as_str)
+    }
+}
+
+/// The capabilities of all models, by `provider/model`.
+#[derive(Debug, Default)]
+pub struct Known {
+    origins: BTreeMap<String, Origin>,
+    remembered: Mutex<HashMap<String, Arc<Capabilities>>>,
+}
+
+impl Clone for Known {
+    fn clone(&self) -> Self {
+        Self {
+            origins: self.origins.clone(),
+            remembered: Mutex::default(),
+        }
+    }
+}
+
+impl Known {
+    /// Adds a provider, or replaces it.
+    pub fn insert(&mut self, provider: &str, origin: Origin) {
+        self.origins.insert(provider.to_owned(), origin);
+        let remembered = self.remembered.get_mut();
+        remembered.unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The origin of a provider's models.
+    pub fn origin(&self, provider: &str) -> Option<&Origin> {
+        self.origins.get(provider)
+    }
+
+    /// The capabilities of `provider/model`; the permissive ones where nothing is known.
+    pub fn of(&self, model: &str) -> Arc<Capabilities> {
+        let lock = || {
+            self.remembered
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(model) {
+            return Arc::clone(known);
+        }
+        let found = model
+            .split_once('/')
+            .and_then(|(provider, name)| Some(self.origins.get(provider)?.capabilities(name)));
+        let found = Arc::new(found.unwrap_or_default());
+        let mut remembered = lock();
+        if remembered.len() < REMEMBERED_MODELS {
+            remembered.insert(model.to_owned(), Arc::clone(&found));
+        }
+        found
+    }
+}
