@@ -8,9 +8,7 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use crate::domain::{
-    InterruptKind, Principal, Run, RunId, ToolCallId, ToolProgress, ToolResult,
-};
+use crate::domain::{InterruptKind, Principal, Run, RunId, ToolCallId, ToolProgress, ToolResult};
 use crate::llm::ToolSpec;
 use crate::tool::{
     CallerHeaders, ClientTool, Progress, RegisteredTool, ToolContext, ToolError, ToolRegistry,
@@ -152,7 +150,11 @@ impl Toolbox {
 
     /// Makes a call. Of several reports of progress within an interval the latest counts, and the
     /// last one of a call always does.
-    fn hear(self, call: Call, interval: Duration) -> impl futures_util::Stream<Item = Heard> + Send {
+    fn hear(
+        self,
+        call: Call,
+        interval: Duration,
+    ) -> impl futures_util::Stream<Item = Heard> + Send {
         async_stream::stream! {
             let (id, progress) = (call.id, Progress::default());
             let mut reports = progress.watch();

@@ -32,9 +32,10 @@ impl AgentsCheck {
     pub(super) fn new(specs: Vec<AgentSpec>, tools: &ToolRegistry) -> Self {
         let servers = tools.servers();
         let lacks = |spec: &AgentSpec| {
-            let lacks = spec.tools.iter().filter(|tool| {
-                servers.has_server_of(tool) && tools.get(tool).is_none()
-            });
+            let lacks = spec
+                .tools
+                .iter()
+                .filter(|tool| servers.has_server_of(tool) && tools.get(tool).is_none());
             let lacks = lacks.map(|tool| (tool.clone(), servers.why_unavailable(tool)));
             lacks.collect()
         };

@@ -39,9 +39,7 @@ pub use error::ToolError;
 pub use fetch::{Fetched, FileFetch, HttpFetch};
 pub(crate) use http::headers as http_headers;
 pub use http::{HttpTool, HttpToolError, HttpToolKey, HttpToolSpec};
-pub use mcp::{
-    McpGuard, McpKeepers, McpServerSpec, McpTransport, ServerNameError, guard_programs,
-};
+pub use mcp::{McpGuard, McpKeepers, McpServerSpec, McpTransport, ServerNameError, guard_programs};
 pub use memory::{Memories, MemorySave, MemorySearch};
 pub use output::ToolOutput;
 pub use progress::{Progress, Reported};

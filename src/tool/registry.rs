@@ -97,7 +97,10 @@ impl ToolRegistry {
     /// Waits until the servers of these tools are there or cannot be reached, and at most
     /// [`RegistryLimits::server_wait`].
     pub async fn settled(&self, tools: &[&str]) {
-        let missing = tools.iter().copied().filter(|tool| self.get(tool).is_none());
+        let missing = tools
+            .iter()
+            .copied()
+            .filter(|tool| self.get(tool).is_none());
         let missing: Vec<&str> = missing.collect();
         if !missing.is_empty() {
             self.servers.settled(&missing, self.server_wait).await;

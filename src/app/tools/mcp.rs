@@ -21,7 +21,8 @@ pub(super) fn specs(
         checked.map_err(|error| ConfigError::invalid("tools.mcp.name", error.to_string()))?;
         // Also one whose tools would have the same names.
         if !names.insert(McpKeepers::prefix(name)) {
-            let why = format!("there is another server {name:?}, or one whose tools have its names");
+            let why =
+                format!("there is another server {name:?}, or one whose tools have its names");
             return Err(ConfigError::invalid("tools.mcp.name", why));
         }
         // Of several names that a tool's begins with, the longest is its server's.

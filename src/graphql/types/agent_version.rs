@@ -109,7 +109,10 @@ pub(super) fn unavailable_tools_of(
 ) -> Result<Vec<UnavailableTool>> {
     let registry = &api(ctx)?.tools;
     charge_items(ctx, spec.tools.len())?;
-    let missing = spec.tools.iter().filter(|name| registry.get(name).is_none());
+    let missing = spec
+        .tools
+        .iter()
+        .filter(|name| registry.get(name).is_none());
     let unavailable = missing.map(|name| tool::UnavailableTool {
         name: name.clone(),
         reason: registry.servers().why_unavailable(name),

@@ -41,19 +41,21 @@ impl Asked {
             return answer;
         };
         match answer {
-            Ok(StreamableHttpPostResponse::Accepted) => {
-                Err(no_answer("there is none, although the request was accepted"))
-            }
+            Ok(StreamableHttpPostResponse::Accepted) => Err(no_answer(
+                "there is none, although the request was accepted",
+            )),
             Ok(StreamableHttpPostResponse::Json(message, session)) => {
                 let message = of_request(message, id, self.in_session)?;
                 Ok(StreamableHttpPostResponse::Json(message, session))
             }
-            Ok(StreamableHttpPostResponse::Sse(events, session)) => {
-                Ok(StreamableHttpPostResponse::Sse(readable(events, id), session))
-            }
+            Ok(StreamableHttpPostResponse::Sse(events, session)) => Ok(
+                StreamableHttpPostResponse::Sse(readable(events, id), session),
+            ),
             Err(StreamableHttpError::UnexpectedServerResponse(why))
                 if self.in_session
-                    && SESSION_STATUSES.iter().any(|status| why.starts_with(status))
+                    && SESSION_STATUSES
+                        .iter()
+                        .any(|status| why.starts_with(status))
                     && names_lost_session(&why) =>
             {
                 Err(StreamableHttpError::SessionExpired)

@@ -54,9 +54,7 @@ impl Failure {
         let shown = |words: &str| failed(&secrets.hide(words));
         match error {
             ServiceError::McpError(error) if says_session_lost(&error) => Self::SessionLost,
-            ServiceError::McpError(error) => {
-                Self::OfCall(ToolError::Failed(shown(&error.message)))
-            }
+            ServiceError::McpError(error) => Self::OfCall(ToolError::Failed(shown(&error.message))),
             ServiceError::UnexpectedResponse => {
                 Self::OfCall(unreadable("it is no result of a tool"))
             }
@@ -65,7 +63,9 @@ impl Failure {
                 cause: "the stream or connection has ended".to_owned(),
             }),
             ServiceError::TransportSend(error) => {
-                let http = error.error.downcast_ref::<StreamableHttpError<reqwest::Error>>();
+                let http = error
+                    .error
+                    .downcast_ref::<StreamableHttpError<reqwest::Error>>();
                 let of_http = http.and_then(|http| Self::of_http(http, &shown));
                 of_http.unwrap_or_else(|| Self::Dead(unreachable(shown(&error.to_string()))))
             }

@@ -39,7 +39,9 @@ impl Group {
     /// does not reach it.
     pub(super) fn start(mut command: Command, guard: &Arc<Guard>) -> io::Result<(Self, Pipes)> {
         let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
-        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let id = id.ok_or_else(|| io::Error::other("it has no process id"))?;
         guard.watch(id);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());

@@ -117,7 +117,10 @@ pub fn serve() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-#[expect(clippy::disallowed_methods, reason = "this process has no runtime, and nothing else to do")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this process has no runtime, and nothing else to do"
+)]
 fn pause() {
     std::thread::sleep(LOOK);
 }

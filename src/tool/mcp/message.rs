@@ -212,7 +212,10 @@ mod tests {
         }
         let lost = r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"no"},"id":null}"#;
         assert_eq!(answers(lost, &[7, 8]), None);
-        assert_eq!(answers(r#"{"jsonrpc":"2.0","id":null,"result":3"#, &[7, 8]), None);
+        assert_eq!(
+            answers(r#"{"jsonrpc":"2.0","id":null,"result":3"#, &[7, 8]),
+            None
+        );
     }
 
     proptest! {

@@ -162,8 +162,14 @@ mod tests {
 
     #[test]
     fn allowed_names_stay_and_others_are_mapped() {
-        assert_eq!(names("srv", &["file.read", "a-b_C"]), ["srv__file_read", "srv__a-b_C"]);
-        assert_eq!(names("srv", &["a name with spaces"]), ["srv__a_name_with_spaces"]);
+        assert_eq!(
+            names("srv", &["file.read", "a-b_C"]),
+            ["srv__file_read", "srv__a-b_C"]
+        );
+        assert_eq!(
+            names("srv", &["a name with spaces"]),
+            ["srv__a_name_with_spaces"]
+        );
         assert_eq!(names("21st", &["magic"]), ["_21st__magic"]);
         assert_eq!(names("srv", &["", "x", "x"])[0], "its name is empty");
         assert!(names("srv", &["x", "x"])[1].contains("another tool"));
@@ -176,7 +182,10 @@ mod tests {
         other.reverse();
         assert_eq!(one, other);
         assert_eq!(one[2], "srv__a_b");
-        assert!(one[0].starts_with("srv__a_b_") && one[0] != one[1], "{one:?}");
+        assert!(
+            one[0].starts_with("srv__a_b_") && one[0] != one[1],
+            "{one:?}"
+        );
     }
 
     #[test]

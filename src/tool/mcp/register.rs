@@ -128,7 +128,9 @@ impl Keeper {
 /// A description for models, with the name on the server where that is another one.
 fn described(description: &str, name: &str, original: &str) -> String {
     let mut text = visible(&shortened(description, DESCRIPTION_BYTES)).into_owned();
-    let is_same = name.split_once(SEPARATOR).is_some_and(|(_, own)| own == original);
+    let is_same = name
+        .split_once(SEPARATOR)
+        .is_some_and(|(_, own)| own == original);
     if !is_same {
         let space = if text.is_empty() { "" } else { "\n\n" };
         text += &format!("{space}Its name on the server: {}", shown(original));

@@ -71,7 +71,9 @@ impl Waiting {
             let shown = crate::tool::visible::visible(&hidden);
             crate::tool::output::shortened(&shown, reports.message_bytes)
         });
-        reports.progress.report(report.progress, report.total, message);
+        reports
+            .progress
+            .report(report.progress, report.total, message);
     }
 
     fn with<T>(
@@ -104,7 +106,19 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         // Before it is sent: the server may be quicker than this task.
         self.waiting.sent(&item);
-        self.transport.send(item)
+        let request = match &item {
+            ClientJsonRpcMessage::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        let (waiting, sent) = (self.waiting.clone(), self.transport.send(item));
+        async move {
+            let sent = sent.await;
+            // What was not sent has no answer.
+            if let (Err(_), Some(id)) = (&sent, request) {
+                waiting.answered(&id);
+            }
+            sent
+        }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
