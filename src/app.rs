@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -27,15 +27,14 @@ use crate::bus::Bus;
 use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
-use crate::domain::Principal;
-use crate::domain::{AgentSpec, Principal, redact};
+use crate::domain::{Principal, redact};
 use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, InFlight, Readiness, Server};
+use crate::http::{self, Connections, InFlight, Readiness, Server, ToolReadiness};
 use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
-use crate::tool::{EgressClient, FileFetch, McpGuard, McpKeepers, ToolRegistry};
+use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
 use crate::watchdog::{Task, watched};
 
 pub use check::AgentsCheck;
@@ -158,9 +157,7 @@ impl App {
             authenticator,
             store: Arc::clone(&store),
             models,
-            tools: Arc::clone(&tools.registry),
-            tools_wait: ms(settings.tools.mcp_wait_ms),
-            started: Instant::now(),
+            tools: ToolReadiness::new(tools.registry, ms(settings.tools.mcp_wait_ms)),
             readiness: Readiness::default(),
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
@@ -366,8 +363,7 @@ pub async fn check_agents(settings: &Settings, offline: bool) -> Result<AgentsCh
     if offline || settings.tools.mcp.is_empty() {
         return Ok(AgentsCheck::offline(specs));
     }
-    let guard = McpGuard::new(settings.evaluation.program.clone());
-    let tools = tools::reach(&settings.tools, guard, &evaluator).await?;
+    let tools = tools::reach(settings, &evaluator).await?;
     let checked = AgentsCheck::new(specs, &tools.registry);
     tools.keepers.end().await;
     Ok(checked)
