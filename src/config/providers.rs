@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::Variables;
 use super::sections::{UrlSetting, hide, hide_all};
 use super::{ConfigError, ModelsSettings};
-use crate::domain::redact;
+use crate::domain::{CacheTtl, redact};
 
 /// Each may be tried in turn at the limit of a rate.
 const MAX_KEYS: usize = 64;
@@ -58,6 +58,8 @@ pub struct ProviderSettings {
     pub event_limit_bytes: usize,
     pub context_tokens: u64,
     pub files: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -106,6 +108,8 @@ pub struct NamedProviderSettings {
     pub context_tokens: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -245,6 +249,7 @@ impl NamedProviderSettings {
             event_limit_bytes: own.event_limit_bytes.unwrap_or(kin.event_limit_bytes),
             context_tokens: own.context_tokens.unwrap_or(kin.context_tokens),
             files: own.files.unwrap_or(kin.files),
+            cache_ttl: own.cache_ttl.or(kin.cache_ttl),
             per_model: own.per_model,
             prices: own.prices,
         }
@@ -271,6 +276,10 @@ impl ProviderEntry {
                 "context_tokens",
                 format!("at least {FEWEST_CONTEXT_TOKENS}"),
             );
+        }
+        if settings.cache_ttl.is_some() && self.kind != ProviderKind::Anthropic {
+            let why = "only providers of the kind \"anthropic\" are asked to cache".to_owned();
+            return refused("cache_ttl", why);
         }
         for (model, own) in &settings.per_model {
             if own

@@ -10,6 +10,7 @@
 mod answers;
 mod caller;
 mod faults;
+mod history;
 mod recorded;
 mod resilience;
 mod shapes;

@@ -50,6 +50,7 @@ mod graphql_over_http;
 mod guard;
 mod handoffs;
 mod handoffs_rollback;
+mod history;
 mod hostile;
 mod hosts;
 mod http_tools;
