@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::SIGNED;
 use crate::llm::past::Bindings;
+use crate::llm::results::{Answered, Place, answered, is_common_image, is_text, placed};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::llm::{ChatRequest, ChatRole, Content, FileData, LlmError};
@@ -17,6 +18,10 @@ const ID_CHARS: usize = 64;
 /// The items; instructions have a place of their own.
 pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Value>, LlmError> {
     let turns = turns(&request.messages, AfterResults::Anything);
+    let in_results = request.capabilities.images_in_tool_results;
+    let turns = placed(turns, AfterResults::Anything, |kind| {
+        place(kind, in_results)
+    });
     let mut sent = Sent {
         request,
         bindings,
@@ -32,13 +37,51 @@ pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Va
                     .iter()
                     .filter_map(user)
                     .collect::<Result<Vec<_>, _>>()?;
-                sent.items.push(json!({ "role": "user", "content": parts }));
+                if !parts.is_empty() {
+                    sent.items.push(json!({ "role": "user", "content": parts }));
+                }
             }
             ChatRole::Assistant => sent.assistant(&message.content),
-            ChatRole::Tool => sent.results(&message.content),
+            ChatRole::Tool => {
+                for answered in answered(message) {
+                    let result = result(sent.id(answered.call_id), &answered)?;
+                    sent.items.push(result);
+                }
+            }
         }
     }
     Ok(sent.items)
+}
+
+fn user(part: &Content) -> Option<Result<Value, LlmError>> {
+    match part {
+        Content::Text(text) => Some(Ok(json!({ "type": "input_text", "text": text }))),
+        Content::File {
+            media_type,
+            data,
+            name,
+        } => Some(file(media_type, data, name.as_deref())),
+        Content::Reasoning { .. } | Content::ToolCall { .. } | Content::ToolResult { .. } => None,
+    }
+}
+
+fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, LlmError> {
+    if let Some(text) = text_file(media_type, data, name) {
+        return Ok(json!({ "type": "input_text", "text": text }));
+    }
+    if media_type.starts_with("image/") {
+        let url = url_of(media_type, data);
+        return Ok(json!({ "type": "input_image", "image_url": url }));
+    }
+    match data {
+        _ if media_type != "application/pdf" => Err(unsupported("openai-responses", media_type)),
+        FileData::Url(url) => Ok(json!({ "type": "input_file", "file_url": url })),
+        FileData::Base64(_) => Ok(json!({
+            "type": "input_file",
+            "filename": name.unwrap_or("document.pdf"),
+            "file_data": url_of(media_type, data),
+        })),
+    }
 }
 
 /// The items as far as they are put together.
@@ -90,17 +133,6 @@ impl Sent<'_> {
         }
     }
 
-    fn results(&mut self, content: &[Content]) {
-        for part in content {
-            if let Content::ToolResult { call_id, text, .. } = part {
-                let call_id = self.id(call_id);
-                let result =
-                    json!({ "type": "function_call_output", "call_id": call_id, "output": text });
-                self.items.push(result);
-            }
-        }
-    }
-
     /// The id of a call as it is sent.
     fn id<'b>(&'b self, id: &'b str) -> Cow<'b, str> {
         match self.ids.get(id) {
@@ -126,33 +158,51 @@ fn reasoning<'a>(text: &str, proof: &'a str) -> Option<(Value, Option<&'a str>)>
     Some((thought, call))
 }
 
-fn user(part: &Content) -> Option<Result<Value, LlmError>> {
-    match part {
-        Content::Text(text) => Some(Ok(json!({ "type": "input_text", "text": text }))),
-        Content::File {
-            media_type,
-            data,
-            name,
-        } => Some(file(media_type, data, name.as_deref())),
-        Content::Reasoning { .. } | Content::ToolCall { .. } | Content::ToolResult { .. } => None,
+/// The place of a tool's file: a result takes text, images and files, as a user's message.
+/// <https://platform.openai.com/docs/api-reference/responses/create> (`function_call_output`)
+fn place(media_type: &str, in_results: bool) -> Place {
+    let is_taken =
+        is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";
+    match (is_taken, in_results) {
+        (false, _) => Place::Nowhere,
+        (true, true) => Place::Result,
+        (true, false) => Place::User,
     }
 }
 
-fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, LlmError> {
-    if let Some(text) = text_file(media_type, data, name) {
-        return Ok(json!({ "type": "input_text", "text": text }));
+fn result(call_id: Cow<'_, str>, answered: &Answered<'_>) -> Result<Value, LlmError> {
+    let mut output = Value::from(answered.text);
+    if !answered.files.is_empty() {
+        let mut parts = vec![json!({ "type": "input_text", "text": answered.text })];
+        for attached in &answered.files {
+            parts.push(file(attached.media_type, attached.data, attached.name)?);
+        }
+        output = parts.into();
     }
-    if media_type.starts_with("image/") {
-        let url = url_of(media_type, data);
-        return Ok(json!({ "type": "input_image", "image_url": url }));
-    }
-    match data {
-        _ if media_type != "application/pdf" => Err(unsupported("openai-responses", media_type)),
-        FileData::Url(url) => Ok(json!({ "type": "input_file", "file_url": url })),
-        FileData::Base64(_) => Ok(json!({
-            "type": "input_file",
-            "filename": name.unwrap_or("document.pdf"),
-            "file_data": url_of(media_type, data),
-        })),
+    Ok(json!({ "type": "function_call_output", "call_id": call_id, "output": output }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::samples::{file as sample, result as given, says};
+
+    #[test]
+    fn image_of_a_result_is_within_it() {
+        let content = vec![
+            given("1", "camera", "Here.", false),
+            sample("image/png", None),
+        ];
+        let message = says(ChatRole::Tool, content);
+        assert_eq!(
+            result("1".into(), &answered(&message)[0]).unwrap(),
+            json!({ "type": "function_call_output", "call_id": "1", "output": [
+                { "type": "input_text", "text": "Here." },
+                { "type": "input_image", "image_url": "data:image/png;base64,aGk=" },
+            ] })
+        );
+        assert_eq!(place("image/png", true), Place::Result);
+        assert_eq!(place("image/png", false), Place::User);
+        assert_eq!(place("application/zip", true), Place::Nowhere);
     }
 }
