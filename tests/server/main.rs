@@ -97,6 +97,7 @@ mod secret_files;
 mod secrets;
 mod session_events;
 mod sessions;
+mod shipped_models;
 mod shutdown;
 mod slow;
 mod sse;
