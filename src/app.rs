@@ -117,10 +117,7 @@ impl App {
             trusted: &persisted,
             sdl: &sdl,
         };
-        let program = settings.evaluation.program.clone();
-        let mcp_guard = McpGuard::new(program);
-        let tools =
-            tools::build(&settings.tools, mcp_guard, &store, &documents, &evaluator).await?;
+        let tools = tools::build(settings, &store, &documents, &evaluator).await?;
         let rules = rules(settings, &models, &tools.registry, evaluator);
         let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;

@@ -14,6 +14,8 @@ use crate::tool::{
     CallerHeaders, ClientTool, Progress, RegisteredTool, ToolContext, ToolError, ToolRegistry,
 };
 
+use super::files::ResultFiles;
+
 /// A call that a model has asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
@@ -52,6 +54,7 @@ pub(super) struct Toolbox {
     /// Whether somebody can be asked.
     asks: bool,
     headers: CallerHeaders,
+    files: ResultFiles,
 }
 
 impl Toolbox {
@@ -64,6 +67,7 @@ impl Toolbox {
         run: &Run,
         cancel: tokio_util::sync::CancellationToken,
         headers: CallerHeaders,
+        files: ResultFiles,
     ) -> Self {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         registry.settled(&wanted).await;
@@ -85,6 +89,7 @@ impl Toolbox {
             // Nobody waits for the answers of a run that an agent has asked for.
             asks: run.parent.is_none(),
             headers,
+            files,
         }
     }
 
@@ -191,17 +196,12 @@ impl Toolbox {
             called,
             Err(ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::NotJson(_))
         );
-        let (text, is_error, truncated) = match called {
-            Ok(output) => (output.text, false, output.truncated),
-            Err(error) => (error.told(), true, false),
+        let result = match called {
+            Ok(output) => self.files.keep(&self.who, call.id, output).await,
+            Err(error) => ToolResult::of_text(call.id, error.told(), true),
         };
         Called {
-            result: ToolResult {
-                tool_call_id: call.id,
-                text,
-                is_error,
-                truncated,
-            },
+            result,
             is_models_fault,
         }
     }
@@ -242,13 +242,8 @@ impl Toolbox {
         let idempotent = self
             .find(&call.name)
             .is_none_or(|tool| tool.definition().idempotent);
-        (!idempotent).then(|| ToolResult {
-            tool_call_id: call.id,
-            text: "The server stopped while this call was under way. Whether it took effect is \
-                   not known, and it was not made again."
-                .to_owned(),
-            is_error: true,
-            truncated: false,
-        })
+        let told = "The server stopped while this call was under way. Whether it took effect is \
+                    not known, and it was not made again.";
+        (!idempotent).then(|| ToolResult::of_text(call.id, told, true))
     }
 }

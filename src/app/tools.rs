@@ -17,8 +17,8 @@ use crate::config::{ConfigError, SecretSetting, Settings, ToolSettings, ms};
 use crate::evaluation::Evaluator;
 use crate::store::SharedStore;
 use crate::tool::{
-    Approval, EgressClient, McpGuard, McpKeepers, McpServerSpec, Memories, RegistryLimits,
-    ToolRegistry,
+    Approval, EgressClient, McpGuard, McpKeepers, McpServerSpec, Memories, OutputLimits,
+    RegistryLimits, ToolRegistry,
 };
 
 use egress::Egress;
@@ -86,6 +86,11 @@ fn registry(settings: &ToolSettings, evaluator: &Evaluator) -> Arc<ToolRegistry>
         calls: settings.calls,
         argument_bytes: settings.argument_bytes,
         server_wait: ms(settings.mcp_wait_ms),
+        output: OutputLimits {
+            parts: settings.output_parts,
+            files: settings.output_files,
+            file_bytes: settings.output_file_bytes,
+        },
     };
     Arc::new(ToolRegistry::new(&limits, evaluator.clone()))
 }
@@ -176,7 +181,7 @@ fn header_names(
 }
 
 /// Named secrets. Those in the environment were found when the settings were read.
-fn secrets(settings: &BTreeMap<String, SecretSetting>) -> Vec<(String, SecretString)> {
+pub(super) fn secrets(settings: &BTreeMap<String, SecretSetting>) -> Vec<(String, SecretString)> {
     let found = settings.iter().filter_map(|(name, secret)| match secret {
         SecretSetting::Value(value) => Some((name.clone(), value.clone())),
         SecretSetting::Environment { .. } => None,

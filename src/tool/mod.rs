@@ -41,7 +41,7 @@ pub(crate) use http::headers as http_headers;
 pub use http::{HttpTool, HttpToolError, HttpToolKey, HttpToolSpec};
 pub use mcp::{McpGuard, McpKeepers, McpServerSpec, McpTransport, ServerNameError, guard_programs};
 pub use memory::{Memories, MemorySave, MemorySearch};
-pub use output::ToolOutput;
+pub use output::{OutputLimits, ToolOutput};
 pub use progress::{Progress, Reported};
 pub use registry::{RegisterError, RegisteredTool, RegistryLimits, ToolRegistry};
 pub use schema::{ArgumentError, SchemaError};

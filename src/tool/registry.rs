@@ -18,7 +18,10 @@ use crate::evaluation::{Evaluator, Whom};
 use super::progress::Progress;
 use super::schema::{ArgumentError, Schema, SchemaError, check_size};
 use super::servers::{Servers, UnavailableTool};
-use super::{ClientTool, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, is_valid_name};
+use super::{
+    ClientTool, OutputLimits, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput,
+    is_valid_name,
+};
 
 /// Bounds of all calls together.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct RegistryLimits {
     pub argument_bytes: usize,
     /// The longest time for which a tool of a server that is starting is waited for.
     pub server_wait: Duration,
+    /// Bounds on the parts of an output.
+    pub output: OutputLimits,
 }
 
 /// A tool that cannot be had.
@@ -59,6 +64,7 @@ pub struct ToolRegistry {
     tools: RwLock<Arc<Tools>>,
     calls: Arc<Semaphore>,
     argument_bytes: usize,
+    output: OutputLimits,
     evaluator: Evaluator,
     servers: Servers,
     /// The longest time for which a tool of a server that is starting is waited for.
@@ -74,6 +80,7 @@ pub struct RegisteredTool {
     tool: Arc<dyn Tool>,
     calls: Arc<Semaphore>,
     argument_bytes: usize,
+    output: OutputLimits,
 }
 
 impl ToolRegistry {
@@ -83,6 +90,7 @@ impl ToolRegistry {
             tools: RwLock::default(),
             calls: Arc::new(Semaphore::new(limits.calls)),
             argument_bytes: limits.argument_bytes,
+            output: limits.output,
             evaluator,
             servers: Servers::default(),
             server_wait: limits.server_wait,
@@ -217,6 +225,7 @@ impl ToolRegistry {
             tool,
             calls: Arc::clone(&self.calls),
             argument_bytes: self.argument_bytes,
+            output: self.output,
         })
     }
 
@@ -300,7 +309,7 @@ impl RegisteredTool {
             () = context.cancel.cancelled() => return Err(ToolError::Cancelled),
         };
         match called {
-            Ok(output) => Ok(output?.capped(self.definition.output_bytes)),
+            Ok(output) => Ok(output?.within(self.definition.output_bytes, self.output)),
             Err(_) => Err(ToolError::internal("it panicked")),
         }
     }

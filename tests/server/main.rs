@@ -51,6 +51,7 @@ mod graphql_over_http;
 mod guard;
 mod handoffs;
 mod handoffs_rollback;
+mod history;
 mod hostile;
 mod hosts;
 mod http_tools;
@@ -102,6 +103,7 @@ mod secret_files;
 mod secrets;
 mod session_events;
 mod sessions;
+mod shipped_models;
 mod shutdown;
 mod slow;
 mod sse;
@@ -113,6 +115,7 @@ mod summaries_bounds;
 mod summaries_outlast;
 mod tenants;
 mod timeouts;
+mod tool_results;
 mod tools;
 mod upgrading;
 mod variables;
@@ -199,6 +202,9 @@ on_both! {
     }
     agent_tools {
         tools_are_called_until_there_is_an_answer,
+    }
+    tool_results {
+        a_result_keeps_its_shape,
     }
     structured {
         an_answer_has_data,

@@ -11,7 +11,7 @@ use talkgraph::bus::Bus;
 use talkgraph::domain::{EventBody, OnRestart, RunEvent, RunId};
 use talkgraph::evaluation::{EvaluationLimits, Evaluator};
 use talkgraph::llm::Models;
-use talkgraph::tool::{RegistryLimits, ToolRegistry};
+use talkgraph::tool::{OutputLimits, RegistryLimits, ToolRegistry};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -72,6 +72,7 @@ fn limits(tail_events: usize) -> RunLimits {
         interrupts: 1,
         client_output_bytes: 1,
         progress_interval: Duration::ZERO,
+        result_file_bytes: 1,
         behind_events: u64::MAX,
         lag_events: u64::MAX,
     }
@@ -135,6 +136,11 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
         calls: 1,
         argument_bytes: 1,
         server_wait: Duration::ZERO,
+        output: OutputLimits {
+            parts: 1,
+            files: 1,
+            file_bytes: 1,
+        },
     };
     let evaluator = evaluator();
     let tools = Arc::new(ToolRegistry::new(&registry, evaluator.clone()));

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 
-use super::content::flat;
+use super::content::output;
 use super::failure::{Failure, NOT_THERE, failed};
 use super::forward::Forwarded;
 use super::watched::Reports;
@@ -93,11 +93,11 @@ pub(super) struct McpTool {
 impl Tool for McpTool {
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
         let result = self.result(context, arguments).await?;
-        let text = flat(&result);
-
-        match result.is_error {
-            Some(true) => Err(ToolError::Failed(failed(&self.secrets.hide(&text)))),
-            _ => Ok(ToolOutput::new(text)),
+        let is_error = result.is_error == Some(true);
+        let output = output(result);
+        match is_error {
+            true => Err(ToolError::Failed(failed(&self.secrets.hide(&output.text)))),
+            false => Ok(output),
         }
     }
 

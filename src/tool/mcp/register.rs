@@ -64,10 +64,7 @@ impl Keeper {
     }
 
     /// The tools under their names here, and those that have none or cannot be shown.
-    fn tools(
-        &self,
-        listed: Vec<Listed>,
-    ) -> (Vec<Offered>, Vec<UnavailableTool>) {
+    fn tools(&self, listed: Vec<Listed>) -> (Vec<Offered>, Vec<UnavailableTool>) {
         let server = &*self.spec.name;
         let servers: Vec<_> = self.spec.others.iter().map(String::as_str).collect();
         let originals: Vec<_> = listed.iter().map(|tool| &*tool.name).collect();
