@@ -1,5 +1,7 @@
 //! The model providers: three with a section of their own, and as many as are named.
 
+mod connection;
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -7,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::Variables;
 use super::sections::{UrlSetting, hide, hide_all};
-use super::{ConfigError, ModelsSettings};
-use crate::domain::redact;
+use super::{ConfigError, ModelsSettings, SecretSetting};
+use crate::domain::{CacheTtl, redact};
+
+pub use connection::OpenAiProtocol;
 
 /// Each may be tried in turn at the limit of a rate.
 const MAX_KEYS: usize = 64;
@@ -34,12 +38,34 @@ pub enum ProviderKind {
     Gemini,
 }
 
+impl ProviderKind {
+    /// The kind as the settings have it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "\"openai\" (Chat Completions)",
+            Self::OpenAiResponses => "\"openai-responses\"",
+            Self::Anthropic => "\"anthropic\"",
+            Self::Gemini => "\"gemini\"",
+        }
+    }
+}
+
 /// A provider.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
 pub struct ProviderSettings {
     pub base_url: UrlSetting,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<OpenAiProtocol>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<bool>,
     #[serde(
         default,
         serialize_with = "hide",
@@ -58,6 +84,8 @@ pub struct ProviderSettings {
     pub event_limit_bytes: usize,
     pub context_tokens: u64,
     pub files: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -72,6 +100,14 @@ pub struct NamedProviderSettings {
     pub kind: ProviderKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<UrlSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<bool>,
     #[serde(
         default,
         serialize_with = "hide",
@@ -106,6 +142,8 @@ pub struct NamedProviderSettings {
     pub context_tokens: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -154,7 +192,11 @@ impl ModelsSettings {
     /// Every provider with a protocol, those that nobody has configured included.
     pub(crate) fn entries(&self) -> Vec<ProviderEntry> {
         let own = [
-            ("openai", ProviderKind::OpenAi, &self.openai),
+            (
+                "openai",
+                connection::openai_kind(&self.openai),
+                &self.openai,
+            ),
             ("anthropic", ProviderKind::Anthropic, &self.anthropic),
             ("gemini", ProviderKind::Gemini, &self.gemini),
         ];
@@ -183,8 +225,26 @@ impl ModelsSettings {
         }
     }
 
-    /// Puts the keys in place that are in variables of the environment.
-    pub(super) fn take_keys(&mut self, variables: &Variables) -> Result<(), ConfigError> {
+    /// Puts the secrets in place that are in variables of the environment.
+    pub(super) fn resolve(&mut self, variables: &Variables) -> Result<(), ConfigError> {
+        self.take_keys(variables)?;
+        let own = [
+            ("models.openai", &mut self.openai),
+            ("models.anthropic", &mut self.anthropic),
+            ("models.gemini", &mut self.gemini),
+        ];
+        for (section, provider) in own {
+            let pairs = secrets_of(&mut provider.headers, &mut provider.query);
+            connection::resolve(section, pairs, variables)?;
+        }
+        for (name, provider) in &mut self.providers {
+            let pairs = secrets_of(&mut provider.headers, &mut provider.query);
+            connection::resolve(&section_of(name), pairs, variables)?;
+        }
+        Ok(())
+    }
+
+    fn take_keys(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         for (name, provider) in &mut self.providers {
             let Some(variable) = &provider.api_key_env else {
                 continue;
@@ -230,6 +290,12 @@ impl NamedProviderSettings {
         let own = self.clone();
         ProviderSettings {
             base_url: own.base_url.unwrap_or(kin.base_url),
+            protocol: None,
+            // As a key, they are for the host they were given for.
+            headers: own.headers,
+            query: own.query,
+            api_key_header: own.api_key_header,
+            stream_options: own.stream_options,
             // A key is for the host it was given for.
             api_key: own.api_key,
             api_keys: own.api_keys,
@@ -245,6 +311,7 @@ impl NamedProviderSettings {
             event_limit_bytes: own.event_limit_bytes.unwrap_or(kin.event_limit_bytes),
             context_tokens: own.context_tokens.unwrap_or(kin.context_tokens),
             files: own.files.unwrap_or(kin.files),
+            cache_ttl: own.cache_ttl.or(kin.cache_ttl),
             per_model: own.per_model,
             prices: own.prices,
         }
@@ -253,6 +320,7 @@ impl NamedProviderSettings {
 
 impl ProviderEntry {
     fn check(&self) -> Result<(), ConfigError> {
+        self.check_connection()?;
         let settings = &self.settings;
         let refused = |key: &str, why: String| {
             let key = format!("{}.{key}", self.section);
@@ -271,6 +339,10 @@ impl ProviderEntry {
                 "context_tokens",
                 format!("at least {FEWEST_CONTEXT_TOKENS}"),
             );
+        }
+        if settings.cache_ttl.is_some() && self.kind != ProviderKind::Anthropic {
+            let why = "only providers of the kind \"anthropic\" are asked to cache".to_owned();
+            return refused("cache_ttl", why);
         }
         for (model, own) in &settings.per_model {
             if own
@@ -303,6 +375,14 @@ impl ProviderEntry {
         }
         Ok(())
     }
+}
+
+fn secrets_of<'a>(
+    headers: &'a mut BTreeMap<String, SecretSetting>,
+    query: &'a mut BTreeMap<String, SecretSetting>,
+) -> impl Iterator<Item = (&'static str, &'a mut SecretSetting)> {
+    let headers = headers.values_mut().map(|value| ("headers", value));
+    headers.chain(query.values_mut().map(|value| ("query", value)))
 }
 
 fn section_of(name: &str) -> String {

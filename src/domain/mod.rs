@@ -3,6 +3,7 @@
 //! Every other room speaks in these words, and none of them may be imported here.
 
 pub mod agent;
+pub mod cache;
 pub mod capabilities;
 pub mod client_tool;
 pub mod cost;
@@ -24,7 +25,9 @@ pub mod session;
 pub mod summary;
 pub mod time;
 
+pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion, WRAPPED_ANSWER};
+pub use cache::CacheTtl;
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 pub use cost::Cost;
 pub use event::{EventBody, RunEvent, StepPurpose};

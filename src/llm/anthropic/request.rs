@@ -78,7 +78,7 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Asked, Ll
         max_tokens: request.max_output_tokens.unwrap_or(MAX_TOKENS),
         stream: true,
         system: (!system.is_empty())
-            .then(|| cached_text(&system))
+            .then(|| cached_text(&system, request.cache_ttl))
             .into_iter()
             .collect(),
         messages,

@@ -35,6 +35,8 @@ struct Body<'a> {
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     include: Vec<&'static str>,
 }
@@ -82,6 +84,9 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
         text,
+        // Without a summary nothing is seen of the reasoning.
+        // https://developers.openai.com/api/docs/guides/reasoning#reasoning-summaries
+        reasoning: reasons(&request.model).then(|| json!({ "summary": "auto" })),
         include: reasons(&request.model)
             .then_some("reasoning.encrypted_content")
             .into_iter()
