@@ -25,7 +25,6 @@ pub mod session;
 pub mod summary;
 pub mod time;
 
-pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion, WRAPPED_ANSWER};
 pub use cache::CacheTtl;
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
