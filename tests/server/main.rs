@@ -72,6 +72,7 @@ mod mcp;
 mod mcp_hostile;
 mod multipart;
 mod nothing_stored;
+mod odd_schemas;
 mod on_active_run;
 mod operations;
 mod operator;
@@ -93,6 +94,7 @@ mod response_bytes;
 mod resume;
 mod rolling;
 mod schema;
+mod schema_order;
 mod secret_files;
 mod secrets;
 mod session_events;
@@ -196,6 +198,10 @@ on_both! {
     }
     agent_tools {
         tools_are_called_until_there_is_an_answer,
+    }
+    schema_order {
+        properties_reach_the_model_as_they_were_given,
+        another_order_is_another_agent_and_the_same_request,
     }
     tool_results {
         a_result_keeps_its_shape,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::input::input;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
-use crate::llm::schema::is_closed;
+use crate::llm::schema::{arguments, compatible, json_schema};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
 
@@ -46,7 +46,7 @@ struct Tool<'a> {
     r#type: &'static str,
     name: &'a str,
     description: &'a str,
-    parameters: &'a Value,
+    parameters: Value,
     /// Left out it means true, which refuses most schemas.
     strict: bool,
 }
@@ -58,16 +58,17 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         r#type: "function",
         name: &tool.name,
         description: &tool.description,
-        parameters: &tool.parameters,
+        parameters: arguments(&tool.parameters, &compatible::TOOL),
         strict: false,
     });
     let has_tools = !request.tools.is_empty();
     let text = request.output_schema.as_ref().map(|output| {
+        let (schema, strict) = json_schema(&output.schema);
         json!({ "format": {
             "type": "json_schema",
             "name": output.name,
-            "schema": output.schema,
-            "strict": is_closed(&output.schema),
+            "schema": schema,
+            "strict": strict,
         } })
     });
     let body = Body {
