@@ -13,6 +13,7 @@
 mod support;
 
 mod agents;
+mod history;
 mod house;
 mod long;
 mod refusals;
