@@ -43,7 +43,7 @@ pub use message::{ChatMessage, ChatRole, Content, FileData};
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
 pub use registry::{Answering, Models, Prompt};
-pub use request::{ChatRequest, OutputSchema, Sampling, ToolSpec};
+pub use request::{ChatRequest, OutputSchema, Reasoning, Sampling, ToolSpec};
 pub use resilient::Resilience;
 pub use tokens::most_tokens;
 

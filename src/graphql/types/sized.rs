@@ -12,11 +12,12 @@ use serde::Serialize;
 use crate::graphql::ResponseBytes;
 
 /// The fields whose values have any length.
-pub(crate) const LARGE: [&str; 11] = [
+pub(crate) const LARGE: [&str; 12] = [
     "arguments",
     "data",
     "delta",
     "description",
+    "extraBody",
     "instructions",
     "message",
     "metadata",
@@ -123,7 +124,7 @@ mod tests {
     use super::LARGE;
 
     /// Fields with a short limit of their own, or of the server's settings alone.
-    const SMALL: [&str; 21] = [
+    const SMALL: [&str; 22] = [
         "agentsAsTools",
         "cost",
         "cursor",
@@ -139,6 +140,7 @@ mod tests {
         "specifiedByURL",
         "startCursor",
         "tenant",
+        "timeZone",
         "title",
         "toolName",
         "toolNames",

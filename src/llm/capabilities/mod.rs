@@ -4,6 +4,7 @@
 //! names of models, in the order in which they are applied. Settings come last. The protocols
 //! read the result ([`Capabilities`]) from the request and adapt to nothing else.
 
+mod adapt;
 mod known;
 mod name;
 mod table;
@@ -13,6 +14,8 @@ use crate::domain::capabilities::{
     StructuredOutput, TablePrice, ThinkingForm, ThinkingOff, ToolsOverChat,
 };
 
+pub use adapt::LeftOut;
+pub(crate) use adapt::{adapt, form, thinks};
 pub use known::{Known, Origin};
 pub use table::{ChatProtocol, Rule, rules};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::dialect::{CallIds, Dialect};
+use crate::domain::capabilities::CallIds;
+use crate::llm::Capabilities;
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
 
@@ -54,22 +55,22 @@ impl Message<'_> {
 }
 
 /// The messages as they are sent; those with nothing to say are left out.
-pub(super) fn messages(
-    messages: &[Arc<ChatMessage>],
-    dialect: Dialect,
-) -> Result<Vec<Message<'_>>, LlmError> {
+pub(super) fn messages<'a>(
+    messages: &'a [Arc<ChatMessage>],
+    capabilities: &Capabilities,
+) -> Result<Vec<Message<'a>>, LlmError> {
     let mut sent = Vec::with_capacity(messages.len());
     for message in messages {
         match message.role {
             ChatRole::System => sent.push(Message::system(message.all_text())),
             ChatRole::User => sent.push(Message::new("user", user(&message.content)?)),
-            ChatRole::Assistant => sent.extend(assistant(message, dialect)),
+            ChatRole::Assistant => sent.extend(assistant(message, capabilities)),
             ChatRole::Tool => {
                 sent.extend(
                     message
                         .content
                         .iter()
-                        .filter_map(|part| result(part, dialect)),
+                        .filter_map(|part| result(part, capabilities)),
                 );
             }
         }
@@ -121,14 +122,14 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
     })
 }
 
-fn assistant(message: &ChatMessage, dialect: Dialect) -> Option<Message<'_>> {
+fn assistant<'a>(message: &'a ChatMessage, capabilities: &Capabilities) -> Option<Message<'a>> {
     let calls = message.content.iter().filter_map(|part| match part {
         Content::ToolCall {
             id,
             name,
             arguments,
         } => Some(ToolCall {
-            id: sent_id(id, dialect),
+            id: sent_id(id, capabilities),
             r#type: "function",
             function: Function {
                 name,
@@ -147,7 +148,7 @@ fn assistant(message: &ChatMessage, dialect: Dialect) -> Option<Message<'_>> {
     } else {
         text.into()
     };
-    let takes_reasoning = dialect.takes_reasoning && !tool_calls.is_empty();
+    let takes_reasoning = capabilities.reasoning_in_history && !tool_calls.is_empty();
     Some(Message {
         reasoning_content: reasoning(&message.content).filter(|_| takes_reasoning),
         tool_calls,
@@ -167,21 +168,21 @@ fn reasoning(content: &[Content]) -> Option<String> {
     Some(texts.collect::<String>()).filter(|text| !text.is_empty())
 }
 
-fn result(part: &Content, dialect: Dialect) -> Option<Message<'_>> {
+fn result<'a>(part: &'a Content, capabilities: &Capabilities) -> Option<Message<'a>> {
     let Content::ToolResult { call_id, text, .. } = part else {
         return None;
     };
     Some(Message {
-        tool_call_id: Some(sent_id(call_id, dialect)),
+        tool_call_id: Some(sent_id(call_id, capabilities)),
         ..Message::new("tool", text.as_str().into())
     })
 }
 
-fn sent_id(id: &str, dialect: Dialect) -> Cow<'_, str> {
+fn sent_id<'a>(id: &'a str, capabilities: &Capabilities) -> Cow<'a, str> {
     const NINE: usize = 9;
-    match dialect.call_ids {
+    match capabilities.call_ids {
         CallIds::Any => Cow::Borrowed(id),
-        CallIds::Nine => call_id(
+        CallIds::NineCharacters => call_id(
             id,
             |id| id.len() == NINE && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
             NINE,

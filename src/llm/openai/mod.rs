@@ -4,7 +4,6 @@
 mod chunk;
 mod content;
 mod decoder;
-mod dialect;
 mod messages;
 mod request;
 
@@ -12,22 +11,11 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use self::dialect::Dialect;
 use super::protocol::{Decode, Protocol, bearer, extended};
 use super::{ChatRequest, LlmError};
 
-/// The protocol, as one server speaks it.
-pub(super) struct ChatCompletions {
-    dialect: Dialect,
-}
-
-impl ChatCompletions {
-    pub(super) fn of_host(host: &str) -> Self {
-        Self {
-            dialect: Dialect::of_host(host),
-        }
-    }
-}
+/// The protocol.
+pub(super) struct ChatCompletions;
 
 impl Protocol for ChatCompletions {
     fn url(&self, base: &Url, _model: &str) -> Url {
@@ -35,7 +23,7 @@ impl Protocol for ChatCompletions {
     }
 
     fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
-        request::body(request, self.dialect)
+        request::body(request)
     }
 
     fn headers(

@@ -3,10 +3,14 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::dialect::{Dialect, LimitField, SchemaMode, SeedField};
 use super::messages::{Message, messages};
+use crate::domain::capabilities::{
+    Effort, LimitField, SeedField, StructuredOutput, ThinkingForm, Verbosity,
+};
+use crate::llm::capabilities::form;
 use crate::llm::schema::{instruction, is_closed};
-use crate::llm::{ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
+use crate::llm::wire::body_bytes;
+use crate::llm::{ChatProtocol, ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +42,12 @@ struct Body<'a> {
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<Effort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<Verbosity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -59,18 +69,26 @@ struct Function<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+    let capabilities = &*request.capabilities;
     let limit_in = |wanted| {
         request
             .max_output_tokens
-            .filter(|_| dialect.limit == wanted)
+            .filter(|_| capabilities.limit_field == wanted)
     };
-    let seed_in = |wanted| request.sampling.seed.filter(|_| dialect.seed == wanted);
+    let seed = request.sampling.seed;
+    let seed_in = |wanted| seed.filter(|_| capabilities.seed_field == wanted);
     let has_tools = !request.tools.is_empty();
-    let mut messages = messages(&request.messages, dialect)?;
+    let mut messages = messages(&request.messages, capabilities)?;
     let output = request.output_schema.as_ref();
-    if dialect.schema != SchemaMode::Schema
-        && let Some(output) = output
+    let form_of_answer = match capabilities.structured_output {
+        StructuredOutput::NativeWithoutTools if has_tools => StructuredOutput::Words,
+        form => form,
+    };
+    if matches!(
+        form_of_answer,
+        StructuredOutput::Object | StructuredOutput::Words
+    ) && let Some(output) = output
     {
         messages.insert(0, Message::system(instruction(output)));
     }
@@ -78,7 +96,7 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, L
         model: &request.model,
         messages,
         stream: true,
-        stream_options: dialect.asks_for_usage.then_some(StreamOptions {
+        stream_options: capabilities.stream_options.then_some(StreamOptions {
             include_usage: true,
         }),
         temperature: request.sampling.temperature,
@@ -91,9 +109,23 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, L
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         // It is the default, which servers without the field have too.
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
-        response_format: output.and_then(|output| response_format(output, dialect.schema)),
+        response_format: output.and_then(|output| response_format(output, form_of_answer)),
+        reasoning_effort: request.reasoning.effort,
+        verbosity: request.reasoning.verbosity,
+        thinking: thinking(request),
     };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+    body_bytes(&body, &request.extra_body)
+}
+
+/// The switch of models that have one over this protocol.
+fn thinking(request: &ChatRequest) -> Option<Value> {
+    let form = form(&request.capabilities, ChatProtocol::ChatCompletions);
+    let is_on = request
+        .reasoning
+        .thinking
+        .filter(|_| form == ThinkingForm::Switch)?;
+    let kind = if is_on { "enabled" } else { "disabled" };
+    Some(json!({ "type": kind }))
 }
 
 fn tool(tool: &ToolSpec) -> Tool<'_> {
@@ -118,9 +150,9 @@ fn tool_choice(choice: &ToolChoice) -> Option<Value> {
     }
 }
 
-fn response_format(output: &OutputSchema, mode: SchemaMode) -> Option<Value> {
+fn response_format(output: &OutputSchema, mode: StructuredOutput) -> Option<Value> {
     match mode {
-        SchemaMode::Schema => Some(json!({
+        StructuredOutput::Native | StructuredOutput::NativeWithoutTools => Some(json!({
             "type": "json_schema",
             "json_schema": {
                 "name": output.name,
@@ -128,7 +160,7 @@ fn response_format(output: &OutputSchema, mode: SchemaMode) -> Option<Value> {
                 "strict": is_closed(&output.schema),
             },
         })),
-        SchemaMode::Object => Some(json!({ "type": "json_object" })),
-        SchemaMode::Words => None,
+        StructuredOutput::Object => Some(json!({ "type": "json_object" })),
+        StructuredOutput::Words => None,
     }
 }

@@ -1,11 +1,11 @@
 //! The body of a Responses request.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::input::input;
 use crate::llm::schema::is_closed;
-use crate::llm::wire::instructions;
+use crate::llm::wire::{body_bytes, instructions};
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
 
 #[cfg(test)]
@@ -33,6 +33,8 @@ struct Body<'a> {
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     include: Vec<&'static str>,
 }
@@ -57,14 +59,6 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
         strict: false,
     });
     let has_tools = !request.tools.is_empty();
-    let text = request.output_schema.as_ref().map(|output| {
-        json!({ "format": {
-            "type": "json_schema",
-            "name": output.name,
-            "schema": output.schema,
-            "strict": is_closed(&output.schema),
-        } })
-    });
     let body = Body {
         model: &request.model,
         stream: true,
@@ -77,13 +71,36 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
         tools: tools.collect(),
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
-        text,
-        include: reasons(&request.model)
+        text: text(request),
+        reasoning: request
+            .reasoning
+            .effort
+            .map(|effort| json!({ "effort": effort })),
+        include: request
+            .capabilities
+            .reasons
             .then_some("reasoning.encrypted_content")
             .into_iter()
             .collect(),
     };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+    body_bytes(&body, &request.extra_body)
+}
+
+/// The form of the answer and its length.
+fn text(request: &ChatRequest) -> Option<Value> {
+    let format = request.output_schema.as_ref().map(|output| {
+        json!({
+            "type": "json_schema",
+            "name": output.name,
+            "schema": output.schema,
+            "strict": is_closed(&output.schema),
+        })
+    });
+    let mut text = Map::new();
+    text.extend(format.map(|format| ("format".to_owned(), format)));
+    let verbosity = request.reasoning.verbosity;
+    text.extend(verbosity.map(|verbosity| ("verbosity".to_owned(), json!(verbosity))));
+    (!text.is_empty()).then(|| text.into())
 }
 
 fn tool_choice(choice: &ToolChoice) -> Option<Value> {
@@ -93,18 +110,4 @@ fn tool_choice(choice: &ToolChoice) -> Option<Value> {
         ToolChoice::Required => Some(json!("required")),
         ToolChoice::Named(name) => Some(json!({ "type": "function", "name": name })),
     }
-}
-
-/// Whether a model reasons: those that do not refuse to be asked for their reasoning. The
-/// `o` models do, and every GPT from 5 on but those for chats.
-fn reasons(model: &str) -> bool {
-    let model = model.rsplit_once('/').map_or(model, |(_, name)| name);
-    let number = |rest: &str| -> Option<u32> {
-        let end = rest.find(|c: char| !c.is_ascii_digit());
-        rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
-    };
-    if let Some(rest) = model.strip_prefix("gpt-") {
-        return number(rest).is_some_and(|version| version >= 5) && !model.contains("-chat");
-    }
-    model.strip_prefix('o').and_then(number).is_some() || model.starts_with("codex-")
 }

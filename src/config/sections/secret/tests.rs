@@ -6,7 +6,7 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 40] = [
+const SHOWN: [&str; 41] = [
     "agents.default",
     "agents.folder",
     "auth.keys.name",
@@ -24,6 +24,7 @@ const SHOWN: [&str; 40] = [
     "models.default",
     "models.embedded.path",
     "models.gemini.files",
+    "models.openai.capabilities.limit_field",
     "models.openai.files",
     "models.providers.groq.api_key_env",
     "models.providers.groq.kind",

@@ -3,12 +3,23 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use super::{body, needs_signatures, thinks};
+use std::sync::Arc;
+
+use super::body;
 use crate::llm::samples::{call, closed, everything, reasoning, says, tools};
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, ToolChoice};
+use crate::llm::{
+    Capabilities, ChatMessage, ChatProtocol, ChatRequest, ChatRole, Content, ToolChoice,
+};
+
+const HOST: &str = "generativelanguage.googleapis.com";
 
 fn sent(request: &ChatRequest) -> Value {
-    serde_json::from_slice(&body(request).unwrap()).unwrap()
+    let protocol = Some(ChatProtocol::GenerateContent);
+    let request = ChatRequest {
+        capabilities: Arc::new(Capabilities::of(protocol, HOST, &request.model)),
+        ..request.clone()
+    };
+    serde_json::from_slice(&body(&request).unwrap()).unwrap()
 }
 
 #[test]
@@ -37,8 +48,9 @@ fn models_differ() {
         ("gemini-flash-latest", true, true),
         ("gemma-3", false, false),
     ] {
-        assert_eq!(thinks(model), has_thoughts, "{model}");
-        assert_eq!(needs_signatures(model), is_strict, "{model}");
+        let capabilities = Capabilities::of(Some(ChatProtocol::GenerateContent), HOST, model);
+        assert_eq!(capabilities.reasons, has_thoughts, "{model}");
+        assert_eq!(capabilities.needs_signatures, is_strict, "{model}");
     }
     let asked = sent(&ChatRequest::new("gemini-3-pro", Vec::new()));
     let config = json!({ "thinkingConfig": { "includeThoughts": true } });
