@@ -18,6 +18,7 @@ mod message;
 mod openai;
 mod pace;
 mod parts;
+mod past;
 mod prices;
 mod protocol;
 mod provider;
@@ -30,6 +31,7 @@ mod samples;
 mod schema;
 pub(crate) mod sse;
 mod tokens;
+mod turns;
 mod wire;
 
 use async_trait::async_trait;
@@ -40,6 +42,7 @@ pub use capabilities::{Capabilities, ChatProtocol, Origin};
 pub use error::{LlmError, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
+pub use past::Past;
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
 pub use registry::{Answering, Models, Prompt};
@@ -63,7 +66,7 @@ pub enum StreamPart {
     Text(String),
     /// Text of the model's reasoning.
     Reasoning(String),
-    /// What belongs into [`Content::Reasoning`]'s `signature`. It ends the reasoning before
+    /// What belongs into [`Content::Reasoning`]'s `signature`, with what binds it. It ends the reasoning before
     /// it: reasoning that follows is a part of its own. Where nothing but a signature came
     /// (the vendor keeps the text to itself), it makes a reasoning without text.
     ReasoningSignature(String),

@@ -8,6 +8,7 @@ use tracing::Span;
 use super::calls::{CallDelta, ToolCalls};
 use super::error::Unusable;
 use super::fault::{Fault, Redaction};
+use super::past::{Bindings, Signer};
 use super::sse::SseError;
 use super::{LlmError, StreamPart};
 use crate::domain::{FinishReason, Usage};
@@ -34,6 +35,8 @@ pub(super) struct Parts {
     /// than most parts do.
     span: Span,
     redaction: Redaction,
+    /// Of the request that is answered.
+    bindings: Bindings,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
     /// Held back to the end, as some providers give a reason with every chunk and others
@@ -45,12 +48,13 @@ pub(super) struct Parts {
 
 impl Parts {
     /// No parts yet, within the span of the attempt. The name of the provider and the redaction
-    /// are for the log.
-    pub(super) fn new(provider: Arc<str>, redaction: Redaction) -> Self {
+    /// are for the log, the bindings for what the provider signs.
+    pub(super) fn new(provider: Arc<str>, redaction: Redaction, bindings: Bindings) -> Self {
         Self {
             provider,
             span: Span::current(),
             redaction,
+            bindings,
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
             finish: None,
@@ -93,12 +97,10 @@ impl Parts {
         self.push(text, StreamPart::Reasoning);
     }
 
-    /// The end of a reasoning, with the vendor's name before its proof.
-    pub(super) fn signature(&mut self, vendor: &str, proof: &str) {
-        self.push(
-            Some(format!("{vendor}:{proof}")),
-            StreamPart::ReasoningSignature,
-        );
+    /// The end of a reasoning, with its signer and what binds it before its proof.
+    pub(super) fn signature(&mut self, signer: Signer, proof: &str) {
+        let signature = self.bindings.signature(signer, proof);
+        self.push(Some(signature), StreamPart::ReasoningSignature);
     }
 
     fn push(&mut self, text: Option<String>, part: fn(String) -> StreamPart) {
@@ -216,6 +218,7 @@ fn without_nul(text: String) -> String {
 pub(super) mod tests {
     use super::{Parts, ReadError};
     use crate::llm::fault::Redaction;
+    use crate::llm::past::Bindings;
     use crate::llm::protocol::Decode;
     use crate::llm::sse::SseEvent;
     use crate::llm::{LlmError, StreamPart};
@@ -225,7 +228,7 @@ pub(super) mod tests {
         decoder: &mut impl Decode,
         events: &[&str],
     ) -> (Vec<StreamPart>, Option<LlmError>) {
-        let mut parts = Parts::new("test".into(), Redaction::default());
+        let mut parts = Parts::new("test".into(), Redaction::default(), Bindings::default());
         let name = "message";
         let mut read = events.iter().map(|data| {
             if parts.is_done() || data.trim().is_empty() {

@@ -2,9 +2,12 @@
 
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue};
+use serde::Serialize;
 
 use super::parts::{Parts, ReadError};
+use super::past::Bindings;
 use super::sse::SseEvent;
+use super::wire::body_bytes;
 use super::{ChatRequest, LlmError};
 
 /// How a vendor is asked.
@@ -12,8 +15,8 @@ pub(super) trait Protocol: Send + Sync {
     /// Where a call goes.
     fn url(&self, base: &Url, model: &str) -> Url;
 
-    /// The call's body, as JSON.
-    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError>;
+    /// The call's body.
+    fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError>;
 
     /// Adds what goes with every call, the key included.
     fn headers(&self, headers: &mut HeaderMap, key: Option<&str>)
@@ -21,6 +24,27 @@ pub(super) trait Protocol: Send + Sync {
 
     /// Reads one answer.
     fn decoder(&self) -> Box<dyn Decode>;
+}
+
+/// A call's body, and what it binds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    /// JSON.
+    pub(super) json: Vec<u8>,
+    /// What signatures in the answer are bound to.
+    pub(super) bindings: Bindings,
+}
+
+impl Asked {
+    /// Writes a body, with the fields that the request adds to it.
+    pub(super) fn new(
+        body: &impl Serialize,
+        request: &ChatRequest,
+        bindings: Bindings,
+    ) -> Result<Self, LlmError> {
+        let json = body_bytes(body, &request.extra_body)?;
+        Ok(Self { json, bindings })
+    }
 }
 
 /// How a vendor answers.

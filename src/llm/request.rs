@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Capabilities, ChatMessage};
+use super::{Capabilities, ChatMessage, Past};
 use crate::domain::ToolChoice;
 use crate::domain::capabilities::{Effort, Verbosity};
 
@@ -41,6 +41,8 @@ pub struct ChatRequest {
     /// The parameters that the model takes, as [`super::Models`] knows them. The request's form
     /// on the wire depends on nothing else.
     pub capabilities: Arc<Capabilities>,
+    /// Which signed reasoning goes back; each provider sets its own.
+    pub past: Past,
 }
 
 impl ChatRequest {
@@ -60,6 +62,7 @@ impl ChatRequest {
             reasoning: Reasoning::default(),
             extra_body: Arc::default(),
             capabilities: Arc::default(),
+            past: Past::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod sse;
+pub(crate) mod strict;
 pub(crate) mod talk;
 pub(crate) mod upstream;
 pub(crate) mod wait;

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 use super::messages::{Message, cached_text, messages};
 use crate::domain::capabilities::{StructuredOutput, ThinkingForm, ThinkingOff};
 use crate::llm::capabilities::{form, thinks};
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::{instruction, is_closed};
-use crate::llm::wire::{body_bytes, instructions};
+use crate::llm::wire::instructions;
 use crate::llm::{ChatProtocol, ChatRequest, Content, LlmError, OutputSchema, ToolChoice};
 
 #[cfg(test)]
@@ -55,7 +57,7 @@ struct Tool<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     let mut system = instructions(&request.messages);
     let output = request.output_schema.as_ref();
     let has_schemas = match request.capabilities.structured_output {
@@ -80,6 +82,11 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
         input_schema: &any_object,
     });
     let max_tokens = max_tokens(request);
+    let tools: Vec<_> = tools.chain(gone).collect();
+    let mut prefix = Prefix::new(&request.past, &request.model);
+    prefix.add(&system);
+    prefix.add(&tools);
+    let (messages, bindings) = messages(request, prefix)?;
     let body = Body {
         model: &request.model,
         max_tokens,
@@ -88,15 +95,15 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
             .then(|| cached_text(&system))
             .into_iter()
             .collect(),
-        messages: messages(&request.messages)?,
+        messages,
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
-        tools: tools.chain(gone).collect(),
+        tools,
         tool_choice: tool_choice(request),
         output_config: output_config(request, native),
         thinking: thinking(request, max_tokens),
     };
-    body_bytes(&body, &request.extra_body)
+    Asked::new(&body, request, bindings)
 }
 
 /// The limit of the answer, thinking included.

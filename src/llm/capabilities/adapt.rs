@@ -185,8 +185,13 @@ fn tools(
     }
     if protocol == ChatProtocol::ChatCompletions {
         let effort = &mut request.reasoning.effort;
+        // A model that always reasons refuses tools here whatever is asked; its provider says so.
+        let takes_none = capabilities
+            .efforts
+            .as_ref()
+            .is_none_or(|efforts| efforts.contains(&Effort::None));
         match capabilities.tools_over_chat_completions {
-            ToolsOverChat::WithEffortNone if *effort != Some(Effort::None) => {
+            ToolsOverChat::WithEffortNone if takes_none && *effort != Some(Effort::None) => {
                 *effort = Some(Effort::None);
                 left_out.push(LeftOut::ReasoningWithTools);
             }

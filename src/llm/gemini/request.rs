@@ -6,8 +6,10 @@ use serde_json::{Map, Value, json};
 use super::contents::{Turn, contents};
 use crate::domain::capabilities::{Effort, StructuredOutput, ThinkingForm};
 use crate::llm::capabilities::form;
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::instruction;
-use crate::llm::wire::{body_bytes, instructions};
+use crate::llm::wire::instructions;
 use crate::llm::{ChatProtocol, ChatRequest, LlmError, ToolChoice};
 
 #[cfg(test)]
@@ -49,7 +51,8 @@ struct Config {
 const SEED_BITS: u64 = 0x7fff_ffff;
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
+    let bindings = Prefix::new(&request.past, &request.model).bindings();
     let mut system = instructions(&request.messages);
     let output = request.output_schema.as_ref();
     let native = output.filter(|_| match request.capabilities.structured_output {
@@ -64,7 +67,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
     let sampling = request.sampling;
     let body = Body {
         system_instruction: (!system.is_empty()).then(|| json!({ "parts": [{ "text": system }] })),
-        contents: contents(&request.messages, request.capabilities.needs_signatures),
+        contents: contents(request, request.capabilities.needs_signatures, &bindings),
         tools: tools(request).into_iter().collect(),
         tool_config: tool_config(request),
         generation_config: Config {
@@ -77,7 +80,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
             thinking_config: thinking_config(request),
         },
     };
-    body_bytes(&body, &request.extra_body)
+    Asked::new(&body, request, bindings)
 }
 
 fn tools(request: &ChatRequest) -> Option<Value> {

@@ -4,8 +4,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::content::Said;
+use super::signed;
 use crate::domain::{FinishReason, Usage};
 use crate::llm::calls::CallDelta;
+use crate::llm::parts::Parts;
 
 /// What is read of a chunk, or of a completion that came in one piece. The rest, which
 /// is most of it, is skipped without being stored; the texts are made once and moved on.
@@ -58,6 +60,12 @@ pub(super) struct Delta {
     pub(super) refusal: Option<String>,
     #[serde(default)]
     pub(super) tool_calls: Option<Vec<Call>>,
+    /// OpenRouter's, to be sent back as they are.
+    #[serde(default)]
+    pub(super) reasoning_details: Option<Value>,
+    /// LiteLLM's, to be sent back as they are.
+    #[serde(default)]
+    pub(super) thinking_blocks: Option<Value>,
 }
 
 /// A piece of a tool call, or the whole of it.
@@ -69,6 +77,10 @@ pub(super) struct Call {
     id: Option<String>,
     #[serde(default)]
     function: Option<Function>,
+    #[serde(default)]
+    extra_content: Option<Value>,
+    #[serde(default)]
+    provider_specific_fields: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,9 +89,26 @@ struct Function {
     name: Option<String>,
     #[serde(default, deserialize_with = "text_or_json")]
     arguments: Option<String>,
+    #[serde(default)]
+    provider_specific_fields: Option<Value>,
 }
 
 impl Call {
+    /// Gives the signature that came with it, which goes before it.
+    pub(super) fn sign(&self, parts: &mut Parts) {
+        let function = self.function.as_ref();
+        let specific = [
+            self.provider_specific_fields.as_ref(),
+            function.and_then(|function| function.provider_specific_fields.as_ref()),
+        ];
+        signed::sign_call(
+            self.id.as_deref(),
+            self.extra_content.as_ref(),
+            specific,
+            parts,
+        );
+    }
+
     pub(super) fn into_delta(self) -> CallDelta {
         let function = self.function.unwrap_or_default();
         CallDelta {

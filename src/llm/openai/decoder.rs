@@ -1,6 +1,7 @@
 //! From a stream's chunks to parts.
 
 use super::chunk::{Chunk, End};
+use super::signed::Gathered;
 use crate::domain::FinishReason;
 use crate::llm::fault::Fault;
 use crate::llm::parts::{Parts, ReadError};
@@ -15,12 +16,14 @@ mod tests;
 pub(super) struct Decoder {
     /// The model would not answer.
     refused: bool,
+    gathered: Gathered,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: SseEvent<'_>, parts: &mut Parts) -> Result<(), ReadError> {
         let data = event.data.trim_ascii();
         if data == "[DONE]" {
+            self.gathered.sign(parts);
             return parts.end();
         }
         if event.name == "error" {
@@ -61,8 +64,14 @@ impl Decoder {
             let refusal = delta.refusal.filter(|text| !text.is_empty());
             self.refused |= refusal.is_some();
             parts.text(refusal);
+            self.gathered
+                .add(delta.reasoning_details, delta.thinking_blocks);
             for call in delta.tool_calls.unwrap_or_default() {
+                call.sign(parts);
                 parts.call(call.into_delta())?;
+            }
+            if ended.is_some() {
+                self.gathered.sign(parts);
             }
             end = ended;
         }

@@ -6,12 +6,13 @@ mod content;
 mod decoder;
 mod messages;
 mod request;
+mod signed;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::protocol::{Decode, Protocol, bearer, extended};
+use super::protocol::{Asked, Decode, Protocol, bearer, extended};
 use super::{ChatRequest, LlmError};
 
 /// The protocol.
@@ -22,7 +23,7 @@ impl Protocol for ChatCompletions {
         extended(base, ["chat", "completions"])
     }
 
-    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+    fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError> {
         request::body(request)
     }
 

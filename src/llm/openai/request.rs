@@ -8,8 +8,11 @@ use crate::domain::capabilities::{
     Effort, LimitField, SeedField, StructuredOutput, ThinkingForm, Verbosity,
 };
 use crate::llm::capabilities::form;
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::{instruction, is_closed};
-use crate::llm::wire::body_bytes;
+use crate::llm::turns::{AfterResults, turns};
+use crate::llm::wire::instructions;
 use crate::llm::{ChatProtocol, ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 
 #[cfg(test)]
@@ -69,7 +72,7 @@ struct Function<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     let capabilities = &*request.capabilities;
     let limit_in = |wanted| {
         request
@@ -79,8 +82,8 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
     let seed = request.sampling.seed;
     let seed_in = |wanted| seed.filter(|_| capabilities.seed_field == wanted);
     let has_tools = !request.tools.is_empty();
-    let mut messages = messages(&request.messages, capabilities)?;
     let output = request.output_schema.as_ref();
+    let mut system = instructions(&request.messages);
     let form_of_answer = match capabilities.structured_output {
         StructuredOutput::NativeWithoutTools if has_tools => StructuredOutput::Words,
         form => form,
@@ -90,8 +93,14 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
         StructuredOutput::Object | StructuredOutput::Words
     ) && let Some(output) = output
     {
-        messages.insert(0, Message::system(instruction(output)));
+        system.push(instruction(output));
     }
+    let system = (!system.is_empty()).then(|| system.join("\n\n"));
+    let tools: Vec<_> = request.tools.iter().map(tool).collect();
+    let mut prefix = Prefix::new(&request.past, &request.model);
+    prefix.add(&tools);
+    let turns = turns(&request.messages, AfterResults::Answer);
+    let (messages, bindings) = messages(request, system, &turns, prefix)?;
     let body = Body {
         model: &request.model,
         messages,
@@ -105,7 +114,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
         random_seed: seed_in(SeedField::RandomSeed),
         max_tokens: limit_in(LimitField::MaxTokens),
         max_completion_tokens: limit_in(LimitField::MaxCompletionTokens),
-        tools: request.tools.iter().map(tool).collect(),
+        tools,
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         // It is the default, which servers without the field have too.
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
@@ -114,7 +123,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
         verbosity: request.reasoning.verbosity,
         thinking: thinking(request),
     };
-    body_bytes(&body, &request.extra_body)
+    Asked::new(&body, request, bindings)
 }
 
 /// The switch of models that have one over this protocol.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::SIGNED;
 use super::event::{Event, Head, Incomplete, Item, ItemKind, Kind, Piece, Response, Status};
 use crate::domain::FinishReason;
 use crate::llm::calls::CallDelta;
@@ -15,8 +16,8 @@ use crate::llm::sse::SseEvent;
 mod tests;
 
 /// What has to be remembered between two events.
+#[derive(Default)]
 pub(super) struct Decoder {
-    signer: String,
     /// The last item of which a text or a reasoning has been streamed.
     streamed: Option<u64>,
     /// The model would not answer.
@@ -61,14 +62,6 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(signer: String) -> Self {
-        Self {
-            signer,
-            streamed: None,
-            refused: false,
-        }
-    }
-
     fn read(&mut self, kind: Kind, event: Event, parts: &mut Parts) -> Result<(), ReadError> {
         let index = event.output_index;
         match kind {
@@ -137,7 +130,7 @@ impl Decoder {
                     parts.reasoning(Some(texts.join("\n\n")));
                 }
                 if let (Some(id), Some(encrypted)) = (item.id, item.encrypted_content) {
-                    parts.signature(&self.signer, &format!("{id}:{encrypted}"));
+                    parts.signature(SIGNED, &format!("{id}:{encrypted}"));
                 }
             }
             ItemKind::FunctionCall => {

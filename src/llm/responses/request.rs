@@ -4,8 +4,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::input::input;
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::is_closed;
-use crate::llm::wire::{body_bytes, instructions};
+use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
 
 #[cfg(test)]
@@ -50,7 +52,8 @@ struct Tool<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
+    let bindings = Prefix::new(&request.past, &request.model).bindings();
     let tools = request.tools.iter().map(|tool| Tool {
         r#type: "function",
         name: &tool.name,
@@ -64,7 +67,7 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
         stream: true,
         store: false,
         instructions: instructions(&request.messages).join("\n\n"),
-        input: input(&request.messages, signer)?,
+        input: input(request, &bindings)?,
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
         max_output_tokens: request.max_output_tokens,
@@ -83,7 +86,7 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
             .into_iter()
             .collect(),
     };
-    body_bytes(&body, &request.extra_body)
+    Asked::new(&body, request, bindings)
 }
 
 /// The form of the answer and its length.

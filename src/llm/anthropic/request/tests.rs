@@ -7,11 +7,21 @@ use serde_json::{Value, json};
 
 use super::body;
 use crate::domain::capabilities::StructuredOutput;
+use crate::llm::capabilities::adapt;
 use crate::llm::samples::{closed, everything, file, open, says, tools};
-use crate::llm::{Capabilities, ChatMessage, ChatRequest, ChatRole, Content, LlmError, ToolChoice};
+use crate::llm::{
+    Capabilities, ChatMessage, ChatProtocol, ChatRequest, ChatRole, Content, LlmError, ToolChoice,
+};
 
 fn sent(request: &ChatRequest) -> Value {
-    serde_json::from_slice(&body(request).unwrap()).unwrap()
+    let mut request = request.clone();
+    if *request.capabilities == Capabilities::default() {
+        let host = "api.anthropic.com";
+        let capabilities = Capabilities::of(Some(ChatProtocol::Messages), host, &request.model);
+        request.capabilities = Arc::new(capabilities);
+    }
+    adapt(&mut request, ChatProtocol::Messages);
+    serde_json::from_slice(&body(&request).unwrap().json).unwrap()
 }
 
 #[test]
@@ -93,7 +103,7 @@ fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
             structured_output: StructuredOutput::Words,
             ..Capabilities::default()
         });
-        serde_json::from_slice(&body(&request).unwrap()).unwrap()
+        serde_json::from_slice(&body(&request).unwrap().json).unwrap()
     };
     request.output_schema = Some(open());
     for body in [imitation, sent(&request)] {

@@ -14,11 +14,11 @@ use crate::llm::{
 
 fn sent(request: &ChatRequest, host: &str) -> Value {
     let protocol = Some(ChatProtocol::ChatCompletions);
-    let request = ChatRequest {
-        capabilities: Arc::new(Capabilities::of(protocol, host, &request.model)),
-        ..request.clone()
-    };
-    serde_json::from_slice(&body(&request).unwrap()).unwrap()
+    let mut request = request.clone();
+    if *request.capabilities == Capabilities::default() {
+        request.capabilities = Arc::new(Capabilities::of(protocol, host, &request.model));
+    }
+    serde_json::from_slice(&body(&request).unwrap().json).unwrap()
 }
 
 #[test]
