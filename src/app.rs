@@ -3,6 +3,7 @@
 mod error;
 mod guard;
 mod keys;
+mod known;
 mod limits;
 mod models;
 mod reload;
@@ -333,6 +334,12 @@ fn rules(
         &default_models,
         evaluator,
     )
+}
+
+/// What is known of each model that the settings or an agent file name, as TOML.
+pub async fn known_models(settings: &Settings) -> Result<String, StartError> {
+    let specs = check_agents(settings).await?;
+    Ok(known::known(&settings.models, &specs))
 }
 
 /// Reads and checks the agent files as the server would at start.

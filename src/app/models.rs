@@ -76,7 +76,7 @@ pub(super) fn default_models(settings: &ModelsSettings) -> Vec<String> {
 }
 
 /// Whether somebody wants this provider: it has a name, a key, or an address of its own.
-fn is_configured(entry: &ProviderEntry) -> bool {
+pub(super) fn is_configured(entry: &ProviderEntry) -> bool {
     let usual_url = match entry.kind {
         ProviderKind::OpenAi | ProviderKind::OpenAiResponses => "https://api.openai.com/v1",
         ProviderKind::Anthropic => "https://api.anthropic.com/v1",
@@ -191,7 +191,7 @@ fn kind(kind: ProviderKind) -> llm::ProviderKind {
 }
 
 /// The origin of a provider's models, which decides on their capabilities.
-fn origin(entry: &ProviderEntry) -> Origin {
+pub(super) fn origin(entry: &ProviderEntry) -> Origin {
     let settings = &entry.settings;
     let with_window = |entries: &CapabilityOverrides, context_tokens| CapabilityOverrides {
         context_tokens,

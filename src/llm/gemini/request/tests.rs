@@ -5,8 +5,6 @@ use std::sync::Arc;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use std::sync::Arc;
-
 use super::body;
 use crate::llm::samples::{
     MODEL, call, closed, everything, reasoning, result, says, signed, tools,
