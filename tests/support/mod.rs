@@ -13,6 +13,7 @@ pub(crate) mod logs;
 pub(crate) mod multipart;
 pub(crate) mod outage;
 pub(crate) mod pages;
+pub(crate) mod pooler;
 pub(crate) mod process;
 pub(crate) mod scene;
 pub(crate) mod server;
