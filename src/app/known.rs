@@ -31,7 +31,10 @@ struct Unknown {
 /// What is known of each model that the settings or an agent file name, as TOML.
 pub(super) fn known(settings: &ModelsSettings, specs: &[AgentSpec]) -> String {
     let entries = settings.entries();
-    let configured: Vec<_> = entries.iter().filter(|entry| is_configured(entry)).collect();
+    let configured: Vec<_> = entries
+        .iter()
+        .filter(|entry| is_configured(entry))
+        .collect();
     let mut printed = String::new();
     for model in named(settings, specs, &configured) {
         let found = model.split_once('/').and_then(|(provider, name)| {
@@ -65,7 +68,11 @@ fn named(
     let mut names: BTreeSet<_> = default_models(settings).into_iter().collect();
     for spec in specs {
         names.extend(spec.models.iter().cloned());
-        names.extend(spec.summary.iter().flat_map(|summary| summary.models.clone()));
+        names.extend(
+            spec.summary
+                .iter()
+                .flat_map(|summary| summary.models.clone()),
+        );
     }
     for entry in configured {
         let own = entry.settings.per_model.keys();
@@ -86,7 +93,9 @@ fn shown(entry: &ProviderEntry, name: &str) -> Shown {
     let rules = origin.rules(name);
     let sources = rules.iter().flat_map(|rule| {
         let vendor = rule.vendor.as_str();
-        rule.source.iter().map(move |source| format!("{vendor}: {source}"))
+        rule.source
+            .iter()
+            .map(move |source| format!("{vendor}: {source}"))
     });
     Shown {
         protocol: origin.protocol.map_or("", Into::into),

@@ -309,8 +309,14 @@ fn capabilities_are_read_for_any_provider_and_name_what_is_wrong() {
     assert!(shown.contains("max_completion_tokens"), "{shown}");
 
     for (wrong, named) in [
-        ("[models.openai.capabilities]\nsampling = \"maybe\"", "sampling"),
-        ("[models.openai.capabilities]\nefforts = [\"huge\"]", "efforts"),
+        (
+            "[models.openai.capabilities]\nsampling = \"maybe\"",
+            "sampling",
+        ),
+        (
+            "[models.openai.capabilities]\nefforts = [\"huge\"]",
+            "efforts",
+        ),
         ("[models.openai.capabilities]\nunknown = 1", "unknown"),
         (
             "[models.openai.capabilities]\ntemperature_max = 3.0",

@@ -7,6 +7,8 @@ use crate::support::client::Client;
 use crate::support::process::{program, run};
 use crate::support::server::{Setup, TestServer};
 use crate::support::talk::string;
+use crate::support::upstream::{Script, Upstream};
+use crate::vendors::answer;
 
 /// An agent with parameters.
 fn agent(name: &str, model: &str, parameters: Value) -> Value {
@@ -49,7 +51,12 @@ async fn the_limit_has_the_field_of_the_model_on_any_host() {
     .enumerate()
     {
         let parameters = json!({ "maxOutputTokens": 500 });
-        let body = asked(&server, agent(&format!("a{at}"), model, parameters), json!({})).await;
+        let body = asked(
+            &server,
+            agent(&format!("a{at}"), model, parameters),
+            json!({}),
+        )
+        .await;
         assert_eq!(body[field], 500, "{model}: {body}");
         let others = ["max_tokens", "max_completion_tokens"];
         let other = others.into_iter().find(|one| *one != field).unwrap();
@@ -71,7 +78,10 @@ async fn parameters_reach_the_models_that_take_them() {
     )
     .await;
     assert_eq!(body["reasoning_effort"], "high");
-    assert_eq!((&body["verbosity"], &body["top_k"]), (&json!("low"), &json!(5)));
+    assert_eq!(
+        (&body["verbosity"], &body["top_k"]),
+        (&json!("low"), &json!(5))
+    );
     assert_eq!(body["metadata"], json!({ "a": "b" }));
     assert_eq!(body["temperature"].to_string(), "0.3");
 
@@ -83,7 +93,12 @@ async fn parameters_reach_the_models_that_take_them() {
     .await;
     assert_eq!(body["reasoning_effort"], "high");
     assert_eq!(body.get("temperature"), None);
-    let body = asked(&server, agent("old", "openai/gpt-4.1", parameters), json!({})).await;
+    let body = asked(
+        &server,
+        agent("old", "openai/gpt-4.1", parameters),
+        json!({}),
+    )
+    .await;
     assert_eq!(body["temperature"].to_string(), "0.3");
     for refused in ["reasoning_effort", "verbosity"] {
         assert_eq!(body.get(refused), None, "{refused}");
@@ -95,6 +110,87 @@ async fn parameters_reach_the_models_that_take_them() {
     let body = asked(&server, with_tools, json!({})).await;
     assert_eq!(body["reasoning_effort"], "none");
     assert_eq!(body["temperature"].to_string(), "0.3");
+}
+
+/// The body of a request over another protocol, to an agent with a tool.
+async fn asked_over(kind: &str, model: &str, parameters: Value, more: Value) -> Value {
+    let upstream = Upstream::start().await;
+    let script = answer(kind)
+        .into_iter()
+        .fold(Script::stream(), Script::event);
+    upstream.then(script);
+    let url = upstream.base_url();
+    let server = Setup::new()
+        .set("models.default", "mine/m")
+        .set("models.providers.mine.kind", kind)
+        .set("models.providers.mine.base_url", &url)
+        .start_with(upstream, "http://127.0.0.1:9/v1")
+        .await;
+    let mut agent = agent("tester", &format!("mine/{model}"), parameters);
+    agent["tools"] = json!(["calculator"]);
+    asked(&server, agent, more).await
+}
+
+#[tokio::test]
+async fn claude_is_asked_as_each_generation_takes_it() {
+    let off = json!({ "temperature": 0.3, "thinking": false });
+    let forced = json!({ "toolChoice": { "tool": "calculator" } });
+    let body = asked_over("anthropic", "claude-opus-5-5", off.clone(), forced).await;
+    assert_eq!(
+        body["thinking"],
+        json!({ "type": "adaptive", "display": "summarized" })
+    );
+    assert_eq!(body["output_config"], json!({ "effort": "low" }));
+    for left_out in ["temperature", "tool_choice"] {
+        assert_eq!(body.get(left_out), None, "{left_out}");
+    }
+    let instructions = string(&body["system"][0]["text"]);
+    assert!(
+        instructions.contains("Call the tool \"calculator\""),
+        "{instructions}"
+    );
+
+    let body = asked_over("anthropic", "claude-haiku-5-5", off.clone(), json!({})).await;
+    assert_eq!(body["thinking"], json!({ "type": "disabled" }));
+    let body = asked_over("anthropic", "claude-sonnet-5-5", off.clone(), json!({})).await;
+    assert_eq!(body["thinking"], json!({ "type": "between_tools" }));
+    let body = asked_over("anthropic", "claude-haiku-4-5", off, json!({})).await;
+    assert_eq!(body.get("thinking"), None);
+    assert_eq!(body["temperature"].to_string(), "0.3");
+
+    let budget = json!({
+        "temperature": 0.3, "thinkingBudgetTokens": 2_000, "maxOutputTokens": 4_000,
+    });
+    let body = asked_over("anthropic", "claude-haiku-4-5", budget, json!({})).await;
+    assert_eq!(
+        body["thinking"],
+        json!({ "type": "enabled", "budget_tokens": 2_000 })
+    );
+    assert_eq!(body.get("temperature"), None);
+}
+
+#[tokio::test]
+async fn gemini_and_responses_have_fields_of_their_own() {
+    let minimal = json!({ "reasoningEffort": "MINIMAL" });
+    let body = asked_over("gemini", "gemini-3.8-flash", minimal, json!({})).await;
+    assert_eq!(
+        body["generationConfig"]["thinkingConfig"],
+        json!({ "includeThoughts": true, "thinkingLevel": "low" })
+    );
+    let budget = json!({ "thinkingBudgetTokens": 500 });
+    let body = asked_over("gemini", "gemini-2.5-flash", budget, json!({})).await;
+    let config = &body["generationConfig"]["thinkingConfig"];
+    assert_eq!(config["thinkingBudget"], 500);
+
+    let fast = json!({ "reasoningEffort": "NONE", "temperature": 0.3, "verbosity": "LOW" });
+    let body = asked_over("openai-responses", "gpt-6-luna", fast, json!({})).await;
+    assert_eq!(body["reasoning"]["effort"], "none");
+    assert_eq!(body["temperature"].to_string(), "0.3");
+    assert_eq!(body["text"]["verbosity"], "low");
+    let deep = json!({ "reasoningEffort": "MAX", "temperature": 0.3 });
+    let body = asked_over("openai-responses", "gpt-6-luna", deep, json!({})).await;
+    assert_eq!(body["reasoning"]["effort"], "max");
+    assert_eq!(body.get("temperature"), None);
 }
 
 #[tokio::test]
@@ -109,7 +205,8 @@ async fn parameters_are_kept_shown_and_replaced() {
     let mut input = agent("thinker", "openai/m", parameters.clone());
     input["timeZone"] = "Europe/Zurich".into();
     let made = changed(&client, "createAgent", input).await;
-    let shown = "query { agent(name: \"thinker\") { timeZone currentVersion { timeZone } parameters {
+    let shown =
+        "query { agent(name: \"thinker\") { timeZone currentVersion { timeZone } parameters {
         reasoningEffort verbosity thinking thinkingBudgetTokens maxOutputTokens extraBody } } }";
     let agent = client.data(shown, &json!({})).await["agent"].take();
     assert_eq!(agent["parameters"], parameters);
@@ -220,7 +317,15 @@ async fn the_date_is_that_of_the_runs_or_the_agents_time_zone() {
         chrono::NaiveDate::parse_from_str(&told, "%Y-%m-%d").unwrap()
     };
     let own = date(said(&server, &client, "dated".into(), json!({})).await);
-    let run = date(said(&server, &client, "dated".into(), json!({ "timeZone": early })).await);
+    let run = date(
+        said(
+            &server,
+            &client,
+            "dated".into(),
+            json!({ "timeZone": early }),
+        )
+        .await,
+    );
     let days = (own - run).num_days();
     assert!((1..=2).contains(&days), "{own} {run}");
 

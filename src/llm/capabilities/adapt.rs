@@ -7,7 +7,7 @@ use super::{Capabilities, ChatProtocol};
 use crate::domain::capabilities::{
     Effort, ForcedTools, SamplingRule, SeedField, ThinkingForm, ThinkingOff, ToolsOverChat,
 };
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, ToolChoice};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Reasoning, ToolChoice};
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +69,21 @@ pub(crate) fn adapt(request: &mut ChatRequest, protocol: ChatProtocol) -> Vec<Le
         left_out.push(LeftOut::MaxOutputTokens);
     }
     left_out
+}
+
+/// The wish for as little reasoning as a model can do.
+pub(crate) fn least_reasoning(capabilities: &Capabilities) -> Reasoning {
+    match capabilities.thinking_off {
+        _ if !capabilities.reasons => Reasoning::default(),
+        ThinkingOff::Never => Reasoning {
+            effort: lowest(capabilities),
+            ..Reasoning::default()
+        },
+        ThinkingOff::Disabled | ThinkingOff::BetweenTools => Reasoning {
+            thinking: Some(false),
+            ..Reasoning::default()
+        },
+    }
 }
 
 /// The form of thinking over a protocol: the two of OpenAI's have the effort for it, whatever

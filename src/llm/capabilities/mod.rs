@@ -11,6 +11,7 @@ mod table;
 
 use serde::Serialize;
 
+use super::Reasoning;
 use crate::domain::capabilities::{
     CallIds, CapabilityOverrides, Effort, ForcedTools, LimitField, SamplingRule, SeedField,
     StructuredOutput, TablePrice, ThinkingForm, ThinkingOff, ToolsOverChat,
@@ -133,6 +134,11 @@ impl Capabilities {
             capabilities.apply(&rule.entries);
         }
         capabilities
+    }
+
+    /// The wish for as little reasoning as the model can do.
+    pub fn least_reasoning(&self) -> Reasoning {
+        adapt::least_reasoning(self)
     }
 
     /// Replaces the entries that are there.
