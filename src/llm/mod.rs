@@ -26,6 +26,7 @@ pub(crate) mod registry;
 mod request;
 pub(crate) mod resilient;
 mod responses;
+mod results;
 #[cfg(test)]
 mod samples;
 mod schema;

@@ -12,12 +12,13 @@ use serde::Serialize;
 use crate::graphql::ResponseBytes;
 
 /// The fields whose values have any length.
-pub(crate) const LARGE: [&str; 12] = [
+pub(crate) const LARGE: [&str; 14] = [
     "arguments",
     "data",
     "delta",
     "description",
     "extraBody",
+    "input",
     "instructions",
     "message",
     "metadata",
@@ -25,6 +26,7 @@ pub(crate) const LARGE: [&str; 12] = [
     "parameters",
     "reason",
     "text",
+    "uri",
 ];
 
 /// A `String` of any length.

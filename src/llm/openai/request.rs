@@ -3,13 +3,14 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::messages::{Message, messages};
+use super::messages::{Message, messages, place};
 use crate::domain::capabilities::{
     Effort, LimitField, SeedField, StructuredOutput, ThinkingForm, Verbosity,
 };
 use crate::llm::capabilities::form;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
+use crate::llm::results::placed;
 use crate::llm::schema::{instruction, is_closed};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::instructions;
@@ -100,6 +101,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     let mut prefix = Prefix::new(&request.past, &request.model);
     prefix.add(&tools);
     let turns = turns(&request.messages, AfterResults::Answer);
+    let turns = placed(turns, AfterResults::Answer, place);
     let (messages, bindings) = messages(request, system, &turns, prefix)?;
     let body = Body {
         model: &request.model,

@@ -6,7 +6,8 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 41] = [
+const SHOWN: [&str; 42] = [
+    "store.pooler",
     "agents.default",
     "agents.folder",
     "auth.keys.name",
