@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::models::{default_models, is_configured, origin};
+use super::models::{default_models, origin};
 use crate::config::{ModelsSettings, PriceSettings, ProviderEntry};
 use crate::domain::AgentSpec;
 use crate::domain::capabilities::TablePrice;
@@ -33,7 +33,7 @@ pub(super) fn known(settings: &ModelsSettings, specs: &[AgentSpec]) -> String {
     let entries = settings.entries();
     let configured: Vec<_> = entries
         .iter()
-        .filter(|entry| is_configured(entry))
+        .filter(|entry| entry.is_configured())
         .collect();
     let mut printed = String::new();
     for model in named(settings, specs, &configured) {

@@ -1,5 +1,7 @@
 //! The model providers: three with a section of their own, and as many as are named.
 
+mod connection;
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -8,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::capabilities::{ExtraBody, check_capabilities};
 use super::environment::Variables;
 use super::sections::{UrlSetting, hide, hide_all};
-use super::{ConfigError, ModelsSettings};
+use super::{ConfigError, ModelsSettings, SecretSetting};
 use crate::domain::capabilities::CapabilityOverrides;
-use crate::domain::redact;
+use crate::domain::{CacheTtl, redact};
+
+pub use connection::OpenAiProtocol;
 
 /// Each may be tried in turn at the limit of a rate.
 const MAX_KEYS: usize = 64;
@@ -36,12 +40,34 @@ pub enum ProviderKind {
     Gemini,
 }
 
+impl ProviderKind {
+    /// The kind as the settings have it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "\"openai\" (Chat Completions)",
+            Self::OpenAiResponses => "\"openai-responses\"",
+            Self::Anthropic => "\"anthropic\"",
+            Self::Gemini => "\"gemini\"",
+        }
+    }
+}
+
 /// A provider.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
 pub struct ProviderSettings {
     pub base_url: UrlSetting,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<OpenAiProtocol>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<bool>,
     #[serde(
         default,
         serialize_with = "hide",
@@ -65,6 +91,8 @@ pub struct ProviderSettings {
     #[serde(default, skip_serializing_if = "ExtraBody::is_empty")]
     pub extra_body: ExtraBody,
     pub files: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -79,6 +107,14 @@ pub struct NamedProviderSettings {
     pub kind: ProviderKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<UrlSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<bool>,
     #[serde(
         default,
         serialize_with = "hide",
@@ -117,6 +153,8 @@ pub struct NamedProviderSettings {
     pub extra_body: ExtraBody,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -175,7 +213,11 @@ impl ModelsSettings {
     /// Every provider with a protocol, those that nobody has configured included.
     pub(crate) fn entries(&self) -> Vec<ProviderEntry> {
         let own = [
-            ("openai", ProviderKind::OpenAi, &self.openai),
+            (
+                "openai",
+                connection::openai_kind(&self.openai),
+                &self.openai,
+            ),
             ("anthropic", ProviderKind::Anthropic, &self.anthropic),
             ("gemini", ProviderKind::Gemini, &self.gemini),
         ];
@@ -204,8 +246,26 @@ impl ModelsSettings {
         }
     }
 
-    /// Puts the keys in place that are in variables of the environment.
-    pub(super) fn take_keys(&mut self, variables: &Variables) -> Result<(), ConfigError> {
+    /// Puts the secrets in place that are in variables of the environment.
+    pub(super) fn resolve(&mut self, variables: &Variables) -> Result<(), ConfigError> {
+        self.take_keys(variables)?;
+        let own = [
+            ("models.openai", &mut self.openai),
+            ("models.anthropic", &mut self.anthropic),
+            ("models.gemini", &mut self.gemini),
+        ];
+        for (section, provider) in own {
+            let pairs = secrets_of(&mut provider.headers, &mut provider.query);
+            connection::resolve(section, pairs, variables)?;
+        }
+        for (name, provider) in &mut self.providers {
+            let pairs = secrets_of(&mut provider.headers, &mut provider.query);
+            connection::resolve(&section_of(name), pairs, variables)?;
+        }
+        Ok(())
+    }
+
+    fn take_keys(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         for (name, provider) in &mut self.providers {
             let Some(variable) = &provider.api_key_env else {
                 continue;
@@ -251,6 +311,12 @@ impl NamedProviderSettings {
         let own = self.clone();
         ProviderSettings {
             base_url: own.base_url.unwrap_or(kin.base_url),
+            protocol: None,
+            // As a key, they are for the host they were given for.
+            headers: own.headers,
+            query: own.query,
+            api_key_header: own.api_key_header,
+            stream_options: own.stream_options,
             // A key is for the host it was given for.
             api_key: own.api_key,
             api_keys: own.api_keys,
@@ -269,6 +335,7 @@ impl NamedProviderSettings {
             capabilities: own.capabilities,
             extra_body: own.extra_body,
             files: own.files.unwrap_or(kin.files),
+            cache_ttl: own.cache_ttl.or(kin.cache_ttl),
             per_model: own.per_model,
             prices: own.prices,
         }
@@ -277,6 +344,7 @@ impl NamedProviderSettings {
 
 impl ProviderEntry {
     fn check(&self) -> Result<(), ConfigError> {
+        self.check_connection()?;
         let settings = &self.settings;
         let refused = |key: &str, why: String| {
             let key = format!("{}.{key}", self.section);
@@ -289,6 +357,10 @@ impl ProviderEntry {
             if value == 0 {
                 return refused(key, "must be at least 1".to_owned());
             }
+        }
+        if settings.cache_ttl.is_some() && self.kind != ProviderKind::Anthropic {
+            let why = "only providers of the kind \"anthropic\" are asked to cache".to_owned();
+            return refused("cache_ttl", why);
         }
         self.check_models()?;
         let keys = &settings.api_keys;
@@ -348,6 +420,14 @@ impl ProviderEntry {
             )
         })
     }
+}
+
+fn secrets_of<'a>(
+    headers: &'a mut BTreeMap<String, SecretSetting>,
+    query: &'a mut BTreeMap<String, SecretSetting>,
+) -> impl Iterator<Item = (&'static str, &'a mut SecretSetting)> {
+    let headers = headers.values_mut().map(|value| ("headers", value));
+    headers.chain(query.values_mut().map(|value| ("query", value)))
 }
 
 fn section_of(name: &str) -> String {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Capabilities, ChatMessage, Past};
-use crate::domain::ToolChoice;
 use crate::domain::capabilities::{Effort, Verbosity};
+use crate::domain::{CacheTtl, ToolChoice};
 
 /// One model call.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub struct ChatRequest {
     pub capabilities: Arc<Capabilities>,
     /// Which signed reasoning goes back; each provider sets its own.
     pub past: Past,
+    /// How long the provider keeps the prompt in its cache; each provider sets its own.
+    pub cache_ttl: CacheTtl,
 }
 
 impl ChatRequest {
@@ -63,6 +65,7 @@ impl ChatRequest {
             extra_body: Arc::default(),
             capabilities: Arc::default(),
             past: Past::default(),
+            cache_ttl: CacheTtl::default(),
         }
     }
 }

@@ -52,6 +52,7 @@ mod graphql_over_http;
 mod guard;
 mod handoffs;
 mod handoffs_rollback;
+mod history;
 mod hostile;
 mod hosts;
 mod http_tools;
@@ -72,6 +73,7 @@ mod mcp;
 mod mcp_hostile;
 mod multipart;
 mod nothing_stored;
+mod odd_schemas;
 mod on_active_run;
 mod operations;
 mod operator;
@@ -93,10 +95,12 @@ mod response_bytes;
 mod resume;
 mod rolling;
 mod schema;
+mod schema_order;
 mod secret_files;
 mod secrets;
 mod session_events;
 mod sessions;
+mod shipped_models;
 mod shutdown;
 mod slow;
 mod sse;
@@ -195,6 +199,10 @@ on_both! {
     }
     agent_tools {
         tools_are_called_until_there_is_an_answer,
+    }
+    schema_order {
+        properties_reach_the_model_as_they_were_given,
+        another_order_is_another_agent_and_the_same_request,
     }
     tool_results {
         a_result_keeps_its_shape,

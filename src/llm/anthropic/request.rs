@@ -10,9 +10,9 @@ use crate::domain::capabilities::{StructuredOutput, ThinkingForm, ThinkingOff};
 use crate::llm::capabilities::{form, thinks};
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
-use crate::llm::schema::{instruction, is_closed};
+use crate::llm::schema::{self, anthropic, instruction};
 use crate::llm::wire::instructions;
-use crate::llm::{ChatProtocol, ChatRequest, Content, LlmError, OutputSchema, ToolChoice};
+use crate::llm::{ChatProtocol, ChatRequest, Content, LlmError, ToolChoice};
 
 #[cfg(test)]
 mod tests;
@@ -53,7 +53,7 @@ struct Body<'a> {
 struct Tool<'a> {
     name: &'a str,
     description: &'a str,
-    input_schema: &'a Value,
+    input_schema: Value,
 }
 
 /// The body as JSON.
@@ -65,21 +65,21 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         StructuredOutput::NativeWithoutTools => request.tools.is_empty(),
         StructuredOutput::Object | StructuredOutput::Words => false,
     };
-    let native = output.filter(|output| has_schemas && is_closed(&output.schema));
-    if let (Some(output), None) = (output, native) {
+    let native = output.filter(|_| has_schemas);
+    let native = native.and_then(|output| schema::answer(&output.schema, &anthropic::ANSWER));
+    if let (Some(output), None) = (output, &native) {
         system.push(instruction(output));
     }
     let system = system.join("\n\n");
     let tools = request.tools.iter().map(|tool| Tool {
         name: &tool.name,
         description: &tool.description,
-        input_schema: &tool.parameters,
+        input_schema: schema::arguments(&tool.parameters, &anthropic::TOOL),
     });
-    let any_object = json!({ "type": "object" });
     let gone = gone(request).into_iter().map(|name| Tool {
         name,
         description: "Not there any more.",
-        input_schema: &any_object,
+        input_schema: json!({ "type": "object", "properties": {} }),
     });
     let max_tokens = max_tokens(request);
     let tools: Vec<_> = tools.chain(gone).collect();
@@ -92,7 +92,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         max_tokens,
         stream: true,
         system: (!system.is_empty())
-            .then(|| cached_text(&system))
+            .then(|| cached_text(&system, request.cache_ttl))
             .into_iter()
             .collect(),
         messages,
@@ -118,10 +118,10 @@ fn max_tokens(request: &ChatRequest) -> u32 {
 }
 
 /// The form of the answer and the effort.
-fn output_config(request: &ChatRequest, native: Option<&OutputSchema>) -> Option<Value> {
+fn output_config(request: &ChatRequest, native: Option<Value>) -> Option<Value> {
     let mut config = Map::new();
-    if let Some(output) = native {
-        let format = json!({ "type": "json_schema", "schema": output.schema });
+    if let Some(schema) = native {
+        let format = json!({ "type": "json_schema", "schema": schema });
         config.insert("format".to_owned(), format);
     }
     if let Some(effort) = request.reasoning.effort {

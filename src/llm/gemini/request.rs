@@ -8,7 +8,7 @@ use crate::domain::capabilities::{Effort, StructuredOutput, ThinkingForm};
 use crate::llm::capabilities::form;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
-use crate::llm::schema::instruction;
+use crate::llm::schema::{self, gemini as rules, instruction};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatProtocol, ChatRequest, LlmError, ToolChoice};
 
@@ -76,7 +76,8 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
             seed: sampling.seed.map(|seed| seed & SEED_BITS),
             max_output_tokens: request.max_output_tokens,
             response_mime_type: native.map(|_| "application/json"),
-            response_json_schema: native.map(|output| output.schema.clone()),
+            response_json_schema: native
+                .and_then(|output| schema::answer(&output.schema, &rules::ANSWER)),
             thinking_config: thinking_config(request),
         },
     };
@@ -91,7 +92,7 @@ fn tools(request: &ChatRequest) -> Option<Value> {
             json!({
                 "name": tool.name,
                 "description": tool.description,
-                "parametersJsonSchema": tool.parameters,
+                "parametersJsonSchema": schema::arguments(&tool.parameters, &rules::TOOL),
             })
         })
         .collect();

@@ -11,7 +11,7 @@ use crate::llm::capabilities::form;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
 use crate::llm::results::placed;
-use crate::llm::schema::{instruction, is_closed};
+use crate::llm::schema::{arguments, compatible, instruction, json_schema};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatProtocol, ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
@@ -69,7 +69,7 @@ struct Tool<'a> {
 struct Function<'a> {
     name: &'a str,
     description: &'a str,
-    parameters: &'a Value,
+    parameters: Value,
 }
 
 /// The body as JSON.
@@ -145,7 +145,7 @@ fn tool(tool: &ToolSpec) -> Tool<'_> {
         function: Function {
             name: &tool.name,
             description: &tool.description,
-            parameters: &tool.parameters,
+            parameters: arguments(&tool.parameters, &compatible::TOOL),
         },
     }
 }
@@ -163,14 +163,13 @@ fn tool_choice(choice: &ToolChoice) -> Option<Value> {
 
 fn response_format(output: &OutputSchema, mode: StructuredOutput) -> Option<Value> {
     match mode {
-        StructuredOutput::Native | StructuredOutput::NativeWithoutTools => Some(json!({
-            "type": "json_schema",
-            "json_schema": {
-                "name": output.name,
-                "schema": output.schema,
-                "strict": is_closed(&output.schema),
-            },
-        })),
+        StructuredOutput::Native | StructuredOutput::NativeWithoutTools => {
+            let (schema, strict) = json_schema(&output.schema);
+            Some(json!({
+                "type": "json_schema",
+                "json_schema": { "name": output.name, "schema": schema, "strict": strict },
+            }))
+        }
         StructuredOutput::Object => Some(json!({ "type": "json_object" })),
         StructuredOutput::Words => None,
     }

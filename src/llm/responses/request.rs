@@ -4,9 +4,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::input::input;
+use crate::domain::capabilities::Effort;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
-use crate::llm::schema::is_closed;
+use crate::llm::schema::{arguments, compatible, json_schema};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
 
@@ -46,7 +47,7 @@ struct Tool<'a> {
     r#type: &'static str,
     name: &'a str,
     description: &'a str,
-    parameters: &'a Value,
+    parameters: Value,
     /// Left out it means true, which refuses most schemas.
     strict: bool,
 }
@@ -58,7 +59,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         r#type: "function",
         name: &tool.name,
         description: &tool.description,
-        parameters: &tool.parameters,
+        parameters: arguments(&tool.parameters, &compatible::TOOL),
         strict: false,
     });
     let has_tools = !request.tools.is_empty();
@@ -75,10 +76,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
         text: text(request),
-        reasoning: request
-            .reasoning
-            .effort
-            .map(|effort| json!({ "effort": effort })),
+        reasoning: reasoning(request),
         include: request
             .capabilities
             .reasons
@@ -89,14 +87,28 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     Asked::new(&body, request, bindings)
 }
 
+/// The effort, and the wish for a summary, without which nothing is seen of the reasoning.
+/// <https://developers.openai.com/api/docs/guides/reasoning#reasoning-summaries>
+fn reasoning(request: &ChatRequest) -> Option<Value> {
+    let effort = request.reasoning.effort;
+    let is_off = effort == Some(Effort::None);
+    let mut reasoning = Map::new();
+    reasoning.extend(effort.map(|effort| ("effort".to_owned(), json!(effort))));
+    if request.capabilities.reasons && !is_off {
+        reasoning.insert("summary".to_owned(), "auto".into());
+    }
+    (!reasoning.is_empty()).then(|| reasoning.into())
+}
+
 /// The form of the answer and its length.
 fn text(request: &ChatRequest) -> Option<Value> {
     let format = request.output_schema.as_ref().map(|output| {
+        let (schema, strict) = json_schema(&output.schema);
         json!({
             "type": "json_schema",
             "name": output.name,
-            "schema": output.schema,
-            "strict": is_closed(&output.schema),
+            "schema": schema,
+            "strict": strict,
         })
     });
     let mut text = Map::new();
