@@ -95,9 +95,8 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
             .then(|| cached_text(&system, request.cache_ttl))
             .into_iter()
             .collect(),
-        thinking: thinking(request, max_tokens).filter(|thinking| {
-            thinking["type"] != "enabled" || !lacks_thinking(&messages)
-        }),
+        thinking: thinking(request, max_tokens)
+            .filter(|thinking| thinking["type"] != "enabled" || !lacks_thinking(&messages)),
         messages,
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
