@@ -14,6 +14,10 @@ use crate::llm::results::{Place, is_common_image, is_text};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, FileData, LlmError};
 
+/// In place of reasoning that there was none of: some take an empty text for a missing one.
+/// <https://github.com/anomalyco/opencode/issues/10996>
+const NO_REASONING: &str = " ";
+
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
     role: &'static str,
@@ -221,7 +225,9 @@ fn assistant<'a>(message: &'a ChatMessage, thoughts: Thoughts<'_>) -> Option<Mes
     if sent.content.is_null() && sent.tool_calls.is_empty() {
         return None;
     }
-    sent.reasoning_content = reasoning(&message.content, request.past.wanted())
+    let is_required = request.capabilities.reasoning_required && !sent.tool_calls.is_empty();
+    let is_wanted = is_required || request.past.wanted() == Wanted::Everything;
+    sent.reasoning_content = reasoning(&message.content, is_wanted)
         .filter(|_| goes_back(request, !sent.tool_calls.is_empty()));
     Some(sent)
 }
@@ -237,12 +243,16 @@ fn goes_back(request: &ChatRequest, has_calls: bool) -> bool {
     match request.past.wanted() {
         Wanted::Nothing => false,
         Wanted::Everything => true,
-        Wanted::Accepted => request.capabilities.reasoning_in_history && has_calls,
+        Wanted::Accepted => {
+            let known = &request.capabilities;
+            known.reasoning_required || (known.reasoning_in_history && has_calls)
+        }
     }
 }
 
-/// The reasoning that has no signature, which is how these servers write it.
-fn reasoning(content: &[Content], wanted: Wanted) -> Option<String> {
+/// The reasoning that has no signature, which is how these servers write it; a blank text where
+/// there must be one.
+fn reasoning(content: &[Content], is_wanted: bool) -> Option<String> {
     let texts = content.iter().filter_map(|part| match part {
         Content::Reasoning {
             text,
@@ -251,7 +261,10 @@ fn reasoning(content: &[Content], wanted: Wanted) -> Option<String> {
         _ => None,
     });
     let text: String = texts.collect();
-    (!text.is_empty() || wanted == Wanted::Everything).then_some(text)
+    match text.is_empty() {
+        true => is_wanted.then(|| NO_REASONING.to_owned()),
+        false => Some(text),
+    }
 }
 
 fn result<'a>(part: &'a Content, capabilities: &Capabilities) -> Option<Message<'a>> {
