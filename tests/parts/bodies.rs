@@ -26,7 +26,7 @@ async fn request_bodies_fit_the_vendors_types_and_descriptions() {
         ("responses", "openai-responses", "gpt-6-luna", true),
         ("responses", "openai-responses", "gpt-6.1-sol", true),
         ("chat", "openai", "gpt-6-luna", true),
-        ("anthropic", "anthropic", "claude-haiku-5-5", true),
+        ("anthropic", "anthropic", "claude-haiku-5-5", false),
         ("anthropic", "anthropic", "claude-opus-5-5", false),
         ("gemini", "gemini", "gemini-4-argon", true),
     ] {

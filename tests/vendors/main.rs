@@ -43,7 +43,8 @@ models! {
     // without it, takes no tools there.
     openai_chat_small: "openai", "gpt-6-luna", forced: true, thinks: false;
     openai_chat_large: "openai", "gpt-6-sol", forced: true, thinks: false;
-    anthropic_small: "anthropic", "claude-haiku-5-5", forced: true, thinks: true;
+    // A Claude that thinks is never forced.
+    anthropic_small: "anthropic", "claude-haiku-5-5", forced: false, thinks: true;
     anthropic_large: "anthropic", "claude-opus-5-5", forced: false, thinks: true;
     gemini_small: "gemini", "gemini-3.8-flash", forced: true, thinks: true;
     gemini_large: "gemini", "gemini-4-argon", forced: true, thinks: true;
