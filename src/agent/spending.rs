@@ -49,6 +49,13 @@ impl Spending {
         self.settle(run);
     }
 
+    /// What the provider has reported is void: its last numbers are none.
+    pub(super) fn forget(&mut self, run: &mut Run) {
+        self.usage = None;
+        run.usage = self.before;
+        self.settle(run);
+    }
+
     /// Adds it to what the run has cost, known or not.
     pub(super) fn settle(&self, run: &mut Run) {
         run.cost = Cost::sum(self.cost_before, self.cost());

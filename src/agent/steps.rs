@@ -183,10 +183,13 @@ impl Execution {
         let mut taking = Taking {
             spending: Spending::new(&self.ending.run),
             calls: Vec::new(),
+            step,
+            started: 0,
         };
         self.ending.finish_reason = None;
         // That the step has begun is told before its first token.
         self.flush().await?;
+        taking.started = self.ending.log.last_sequence();
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
         let fitted = Fitted::new(Arc::clone(&runner), shown);
@@ -239,6 +242,7 @@ impl Execution {
         let ending = &mut self.ending;
         let event = match part {
             StreamPart::Text(text) => Some(ending.answer.add_text(text)),
+            StreamPart::TextWasReasoning => return self.take_back_text(taking),
             StreamPart::Reasoning(text) => Some(ending.answer.add_reasoning(text, None)),
             StreamPart::ReasoningSignature(signature) => {
                 let event = ending.answer.add_reasoning(String::new(), Some(signature));
@@ -258,6 +262,10 @@ impl Execution {
                 taking.spending.tell(usage, &mut ending.run);
                 None
             }
+            StreamPart::UsageUnknown => {
+                taking.spending.forget(&mut ending.run);
+                None
+            }
             StreamPart::Finish(reason) => {
                 ending.finish_reason = Some(reason);
                 None
@@ -272,6 +280,20 @@ impl Execution {
                 retryable: false,
             }));
         }
+        Ok(())
+    }
+
+    /// Says that the text of the step was its reasoning, and gives it as that.
+    fn take_back_text(&mut self, taking: &Taking) -> Result<(), Stop> {
+        let answer = &mut self.ending.answer;
+        let reasoning = answer.step_text();
+        answer.restart_step();
+        let restarted = EventBody::StepRestarted {
+            step: taking.step,
+            discard_after: taking.started,
+        };
+        let reasoning = answer.add_reasoning(reasoning, None);
+        self.ending.pending.extend([restarted, reasoning]);
         Ok(())
     }
 
@@ -369,6 +391,9 @@ struct Taking {
     spending: Spending,
     /// The provider's number of each call, and our id for it.
     calls: Vec<(u32, ToolCallId)>,
+    step: u32,
+    /// The sequence of the last event before the step's first token.
+    started: u64,
 }
 
 impl Taking {

@@ -6,14 +6,19 @@
 
 mod answer;
 mod anthropic;
+mod arguments;
 mod calls;
 pub mod capabilities;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
+mod encoding;
 pub(crate) mod error;
 mod fault;
 mod gemini;
+mod halves;
 pub(crate) mod http;
+mod lenient;
+mod mend;
 mod message;
 mod openai;
 mod pace;
@@ -21,6 +26,7 @@ mod parts;
 mod prices;
 mod protocol;
 mod provider;
+mod reader;
 pub(crate) mod registry;
 mod request;
 pub(crate) mod resilient;
@@ -29,6 +35,7 @@ mod responses;
 mod samples;
 mod schema;
 pub(crate) mod sse;
+mod think;
 mod tokens;
 mod wire;
 
@@ -61,6 +68,9 @@ use crate::domain::{FinishReason, Usage};
 pub enum StreamPart {
     /// Text of the answer.
     Text(String),
+    /// All text of this answer so far was the model's reasoning: only now has the tag come that
+    /// ends it. No call, reasoning or signature has come before.
+    TextWasReasoning,
     /// Text of the model's reasoning.
     Reasoning(String),
     /// What belongs into [`Content::Reasoning`]'s `signature`. It ends the reasoning before
@@ -92,8 +102,12 @@ pub enum StreamPart {
     },
     /// What the call used; the last one counts.
     Usage(Usage),
-    /// Why the answer ended; [`FinishReason::ToolCalls`] when it is the tools' turn.
-    /// Nothing but usage follows.
+    /// What the call used is not known, whatever came before: the provider's numbers are none
+    /// that can be counted with.
+    UsageUnknown,
+    /// Why the answer ended; [`FinishReason::ToolCalls`] when it is the tools' turn. Without a
+    /// call it says that the model has tried to call a tool in a way that its provider could
+    /// not read. Nothing but usage follows.
     Finish(FinishReason),
 }
 

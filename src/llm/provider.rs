@@ -12,14 +12,16 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tracing::Span;
 
-use super::answer::{Answer, Reader};
+use super::answer::Answer;
 use super::anthropic::Messages;
+use super::encoding;
 use super::fault::{Fault, Redaction};
 use super::gemini::GenerateContent;
 use super::http::{request_id_of, retry_after_of, unanswered};
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
 use super::parts::Parts;
+use super::reader::Reader;
 use super::protocol::Protocol;
 use super::responses::Responses;
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
@@ -180,13 +182,10 @@ impl ChatModel for Provider {
         if !response.status().is_success() {
             return Err(self.refused(response, &redaction).await);
         }
-        let reader = Reader::new(
-            is_json(&response),
-            self.max_event_bytes,
-            self.protocol.decoder(),
-        );
+        let reader = Reader::new(self.max_event_bytes, self.protocol.decoder());
         let parts = Parts::new(Arc::clone(&self.name), redaction);
-        Ok(Answer::new(response.bytes_stream(), reader, parts, pace).boxed())
+        let body = encoding::body(response, self.max_event_bytes);
+        Ok(Answer::new(body, reader, parts, pace).boxed())
     }
 }
 
@@ -200,11 +199,6 @@ fn base_url(base: &str) -> Result<Url, ProviderSettingsError> {
         return Err(ProviderSettingsError::NotHttp);
     }
     Ok(url)
-}
-
-fn is_json(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
 /// The start of the body; what cannot be had in time is left out.

@@ -125,6 +125,9 @@ pub async fn collect(mut stream: PartStream) -> Answer {
         assert_eq!(answer.error, None, "an error is the last thing");
         match part {
             Ok(StreamPart::Text(text)) => answer.text += &text,
+            Ok(StreamPart::TextWasReasoning) => {
+                answer.reasoning = std::mem::take(&mut answer.text);
+            }
             Ok(StreamPart::Reasoning(text)) => answer.reasoning += &text,
             Ok(StreamPart::ReasoningSignature(text)) => answer.signatures.push(text),
             Ok(StreamPart::ToolCallStarted { index, id, name }) => {
@@ -142,6 +145,7 @@ pub async fn collect(mut stream: PartStream) -> Answer {
                 answer.calls[index as usize].completed = true;
             }
             Ok(StreamPart::Usage(usage)) => answer.usage = Some(usage),
+            Ok(StreamPart::UsageUnknown) => answer.usage = None,
             Ok(StreamPart::Finish(reason)) => assert_eq!(answer.finish.replace(reason), None),
             Err(error) => answer.error = Some(error),
         }

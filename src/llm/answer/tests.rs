@@ -40,7 +40,7 @@ fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Bod
         .boxed();
     let parts = Parts::new("test".into(), Redaction::default());
     let decoder = ChatCompletions::of_host("localhost").decoder();
-    Answer::new(body, Reader::new(false, 1024, decoder), parts, pace)
+    Answer::new(body, Reader::new(1024, decoder), parts, pace)
 }
 
 /// Chunks that come after a time, in seconds since the one before; then silence.
