@@ -1,5 +1,6 @@
 //! The composition root: makes everything expensive once, in order, and takes it down again.
 
+mod descriptors;
 mod error;
 mod guard;
 mod keys;
@@ -25,7 +26,7 @@ use crate::bus::Bus;
 use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
-use crate::domain::{AgentSpec, Principal};
+use crate::domain::{AgentSpec, Principal, redact};
 use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, InFlight, Readiness, Server};
@@ -95,6 +96,8 @@ impl App {
         settings: &Settings,
         around: impl FnOnce(SharedStore) -> SharedStore,
     ) -> Result<Self, StartError> {
+        warn_of_ignored(settings);
+        descriptors::raise(settings.http.connections);
         let evaluator = evaluator(&settings.evaluation);
         let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
         let authenticator = authenticator(&settings.auth);
@@ -284,6 +287,17 @@ fn flat(ended: Result<(), tokio::task::JoinError>) -> std::io::Error {
     match ended {
         Ok(()) => std::io::Error::other("it ended by itself"),
         Err(error) => std::io::Error::other(error),
+    }
+}
+
+fn warn_of_ignored(settings: &Settings) {
+    for variable in &settings.ignored_variables {
+        let variable = redact::name(variable);
+        tracing::warn!(
+            variable,
+            "a variable is no setting: those have __ between section and key, as in \
+             TALKGRAPH_HTTP__PORT"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ mod limited;
 mod models;
 mod providers;
 mod sections;
+mod trim;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,8 @@ pub use sections::{
     AgentsSettings, ArgumentSetting, AuthSettings, DocumentSettings, EgressSettings,
     EmbeddedSettings, EvaluationSettings, HiddenSetting, HttpFetchSettings, HttpSettings,
     HttpToolSettings, KeySettings, LimitSettings, LogFormat, McpServerSettings, ModelsSettings,
-    OperationToolSettings, ResilienceSettings, RunSettings, SecretSetting, Settings, StoreSettings,
-    TelemetrySettings, ToolSettings, UrlSetting,
+    OperationToolSettings, PoolerSetting, ResilienceSettings, RunSettings, SecretSetting, Settings,
+    StoreSettings, TelemetrySettings, ToolSettings, UrlSetting,
 };
 
 /// The documented defaults.
@@ -112,7 +113,9 @@ impl Settings {
             .build()
             .and_then(Config::try_deserialize)
             .map_err(|error| unreadable(&error))?;
+        settings.ignored_variables = variables.ignored();
         settings.models.take_keys(&variables)?;
+        settings.models.trim_keys();
         settings.tools.resolve(&variables)?;
         settings.auth.complete(&variables)?;
         settings.check()?;

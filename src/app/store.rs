@@ -7,9 +7,9 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::StartError;
-use crate::config::{ConfigError, StoreSettings, ms};
+use crate::config::{ConfigError, PoolerSetting, StoreSettings, ms};
 use crate::domain::{Agent, AgentSpec};
-use crate::store::postgres::{PostgresSettings, PostgresStore};
+use crate::store::postgres::{Pooler, PostgresSettings, PostgresStore};
 use crate::store::sqlite::{self, SqliteSettings, SqliteStore};
 use crate::store::{SharedStore, StoreError, WriterSettings};
 
@@ -103,6 +103,11 @@ fn postgres(settings: &StoreSettings) -> PostgresSettings {
         connect_timeout: ms(settings.connect_timeout_ms),
         acquire_timeout: ms(settings.acquire_timeout_ms),
         statement_timeout: ms(settings.statement_timeout_ms),
+        pooler: match settings.pooler {
+            PoolerSetting::Auto => Pooler::Auto,
+            PoolerSetting::Transaction => Pooler::Transaction,
+            PoolerSetting::None => Pooler::None,
+        },
         writer: writer(settings),
     }
 }

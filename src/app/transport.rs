@@ -34,6 +34,7 @@ pub(super) fn transport(all: &Settings) -> Result<Transport, ConfigError> {
         keep_alive: ms(settings.keep_alive_ms),
         stream_stall_timeout: ms(settings.stream_stall_timeout_ms),
         streams: settings.streams,
+        streams_total: settings.streams_total,
         websocket_init_timeout: ms(settings.websocket_init_timeout_ms),
         websocket_message_bytes: settings.websocket_message_bytes,
         websocket_queue_bytes: settings.websocket_queue_bytes,

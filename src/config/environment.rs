@@ -20,6 +20,9 @@ const FILE: &str = "_FILE";
 /// The largest value in a file, in bytes.
 const MAX_VALUE_BYTES: u64 = 64 * 1024;
 
+/// The largest `.env` file, in bytes.
+const MAX_DOTENV_BYTES: u64 = 1024 * 1024;
+
 /// Variables that say where the settings are, and so are none themselves.
 const NOT_SETTINGS: [&str; 1] = ["TALKGRAPH_CONFIG"];
 
@@ -38,6 +41,9 @@ const USUAL_NAMES: [(&str, &str); 6] = [
     ("DATABASE_URL", "TALKGRAPH_STORE__URL"),
     ("PORT", "TALKGRAPH_HTTP__PORT"),
 ];
+
+/// Between a section and a key of a setting's name.
+const SEPARATOR: &str = "__";
 
 /// All variables: those of the `.env` file under those of the environment.
 pub(super) struct Variables(HashMap<String, String>);
@@ -76,7 +82,8 @@ impl Variables {
                 settings.insert(ours.to_owned(), value.into_owned());
             }
         }
-        for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
+        let names = self.0.keys().filter(|name| is_setting(name));
+        for name in names {
             let is_file = name.ends_with(FILE) && !FILE_SETTINGS.contains(&name.as_str());
             let name = match is_file {
                 true => name.trim_end_matches(FILE),
@@ -96,10 +103,42 @@ impl Variables {
         Ok(settings)
     }
 
+    /// The variables that look like settings and are none, sorted.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        let is_ignored = |name: &&String| {
+            name.starts_with(PREFIX)
+                && !is_setting(name)
+                && !NOT_SETTINGS.contains(&name.as_str())
+                && !is_of_kubernetes(name)
+        };
+        let mut names: Vec<_> = self.0.keys().filter(is_ignored).cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The API keys, as JSON.
     pub(super) fn keys(&self) -> Option<&str> {
         self.0.get(KEYS).map(String::as_str)
     }
+}
+
+/// Every setting is in a section.
+fn is_setting(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX);
+    rest.is_some_and(|rest| rest.contains(SEPARATOR))
+}
+
+/// Tells if a variable is one that Kubernetes gives each pod of a namespace with a service called
+/// `talkgraph`, or `talkgraph-` and more.
+/// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
+fn is_of_kubernetes(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| {
+            let after = name.split_once("_PORT_").map(|(_, after)| after);
+            after.is_some_and(|after| after.contains(protocol))
+        })
 }
 
 /// The value in a file, without the end of its line.
@@ -158,6 +197,14 @@ fn dotenv(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
     let Some(path) = sources.dotenv.as_ref().filter(|path| path.exists()) else {
         return Ok(HashMap::new());
     };
+    let text = limited::read_text(path, MAX_DOTENV_BYTES).map_err(|error| {
+        let why = match error {
+            ReadError::File(error) => error.to_string(),
+            ReadError::TooLarge => format!("it has more than {MAX_DOTENV_BYTES} bytes"),
+            ReadError::NotText => "it is not UTF-8".to_owned(),
+        };
+        ConfigError::Unreadable(format!("{}: {why}", path.display()))
+    })?;
     let unreadable = |error: dotenvy::Error| {
         let why = match &error {
             // The error repeats the line, which may have a secret.
@@ -168,16 +215,26 @@ fn dotenv(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
                 } else {
                     redact::name(name)
                 };
-                format!("the line of {name} cannot be read at character {at}: quote its value")
+                let number = line_number(&text, line);
+                format!(
+                    "line {number}, of {name}, cannot be read at character {at}: write NAME=VALUE, \
+                     and quote a value that has blanks or signs"
+                )
             }
             error => error.to_string(),
         };
         ConfigError::Unreadable(format!("{}: {why}", path.display()))
     };
-    dotenvy::from_path_iter(path)
-        .map_err(unreadable)?
+    dotenvy::from_read_iter(text.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(unreadable)
+}
+
+/// The number, from 1, of the first line of a text that begins as `part` does.
+fn line_number(text: &str, part: &str) -> usize {
+    let first = part.lines().next().unwrap_or_default().trim();
+    let at = text.lines().position(|line| line.trim() == first);
+    at.map_or(1, |at| at + 1)
 }
 
 #[cfg(test)]

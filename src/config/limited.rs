@@ -22,5 +22,10 @@ pub(super) fn read_text(path: &Path, max_bytes: u64) -> Result<String, ReadError
     if bytes.len() as u64 > max_bytes {
         return Err(ReadError::TooLarge);
     }
-    String::from_utf8(bytes).map_err(|_| ReadError::NotText)
+    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText)?;
+    // Some editors begin a file with a mark of its byte order, which is no text.
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(text) => text.to_owned(),
+        None => text,
+    })
 }

@@ -12,6 +12,18 @@ use super::providers::{NamedProviderSettings, ProviderSettings};
 use crate::domain::{OnRestart, Scope, one_or_many};
 use crate::guard::Trust;
 
+/// The pooler in front of PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PoolerSetting {
+    /// Found out at start.
+    Auto,
+    /// A pooler in transaction mode.
+    Transaction,
+    /// None, or one in session mode.
+    None,
+}
+
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $key:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
@@ -36,6 +48,9 @@ sections! {
         evaluation: EvaluationSettings,
         auth: AuthSettings,
         telemetry: TelemetrySettings,
+        // Names of variables that look like settings and are none.
+        #[serde(skip)]
+        ignored_variables: Vec<String>,
     }
 
     /// The listener and the transports.
@@ -56,6 +71,7 @@ sections! {
         introspection: bool,
         keep_alive_ms: u64,
         streams: usize,
+        streams_total: usize,
         websocket_init_timeout_ms: u64,
         websocket_message_bytes: usize,
         websocket_queue_bytes: usize,
@@ -79,6 +95,7 @@ sections! {
         acquire_timeout_ms: u64,
         connect_timeout_ms: u64,
         statement_timeout_ms: u64,
+        pooler: PoolerSetting,
         sqlite_busy_timeout_ms: u64,
         sqlite_synchronous_full: bool,
         sqlite_recent_groups: u32,

@@ -1,12 +1,16 @@
 //! The first look at a document: its length, its tokens and how deep they nest. After it, a
 //! recursive parser is safe.
 
+use std::borrow::Cow;
+
 use apollo_parser::{Lexer, TokenKind};
 use async_graphql::Pos;
 
+use super::escapes::Rewritten;
 use super::{GuardError, GuardLimits};
 
-pub(super) fn check(text: &str, limits: &GuardLimits) -> Result<(), GuardError> {
+/// Checks a document. Returns it as the parser can read it.
+pub(super) fn check<'t>(text: &'t str, limits: &GuardLimits) -> Result<Cow<'t, str>, GuardError> {
     if text.len() > limits.query_bytes {
         return Err(GuardError::over("bytes of query", limits.query_bytes));
     }
@@ -17,6 +21,7 @@ pub(super) fn check(text: &str, limits: &GuardLimits) -> Result<(), GuardError> 
             at: vec![position(text, index)],
         });
     }
+    let mut rewritten = Rewritten::new(text);
     let mut tokens = 0;
     let mut nesting = 0_usize;
     for token in Lexer::new(text) {
@@ -35,6 +40,7 @@ pub(super) fn check(text: &str, limits: &GuardLimits) -> Result<(), GuardError> 
             }
             _ => {}
         }
+        rewritten.read(&token);
         tokens += 1;
         if tokens > limits.query_tokens {
             return Err(GuardError::over("tokens", limits.query_tokens));
@@ -43,7 +49,7 @@ pub(super) fn check(text: &str, limits: &GuardLimits) -> Result<(), GuardError> 
             return Err(GuardError::over("levels of nesting", limits.query_nesting));
         }
     }
-    Ok(())
+    Ok(rewritten.finish())
 }
 
 /// Line and column of a byte, from 1.

@@ -7,6 +7,7 @@
 
 mod complexity;
 mod error;
+mod escapes;
 mod generations;
 mod inputs;
 mod lex;
@@ -117,8 +118,8 @@ impl Guard {
     }
 
     fn read_anew(&self, text: &str) -> Result<Document, GuardError> {
-        lex::check(text, &self.limits)?;
-        let mut parsed = parse_query(text).map_err(GuardError::from)?;
+        let text = lex::check(text, &self.limits)?;
+        let mut parsed = parse_query(&text).map_err(GuardError::from)?;
         let measured = measure::check(&parsed, &self.limits)?;
         subscription::put_in_place(&mut parsed);
         let has_pages = self.pages.are_in(&parsed);

@@ -1,7 +1,10 @@
 //! Reading a request's body within its size and time.
 
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder};
 use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::Transport;
@@ -12,12 +15,71 @@ use super::in_flight::Held;
 /// read, and a connection closed on what they write can take the answer with it.
 const DRAINED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Reads a body; what is in memory of it is counted in `held`.
+/// Reads a body and decompresses it; what is in memory of it is counted in `held`.
 pub(super) async fn read(
     body: Body,
+    headers: &HeaderMap,
     transport: &Transport,
     held: &mut Held,
 ) -> Result<Bytes, Refusal> {
+    let coding = Coding::of(headers)?;
+    let bytes = read_sent(body, transport, held).await?;
+    match coding {
+        Coding::Identity => Ok(bytes),
+        Coding::Gzip => {
+            // A body may be of several members (RFC 1952, section 2.2).
+            let mut decoder = GzipDecoder::new(&*bytes);
+            decoder.multiple_members(true);
+            decoded(decoder, bytes.len(), transport, held).await
+        }
+        Coding::Deflate => decoded(ZlibDecoder::new(&*bytes), bytes.len(), transport, held).await,
+        Coding::Brotli => decoded(BrotliDecoder::new(&*bytes), bytes.len(), transport, held).await,
+    }
+}
+
+/// The coding of a body (RFC 9110, section 8.4.1).
+enum Coding {
+    Identity,
+    Gzip,
+    Deflate,
+    Brotli,
+}
+
+impl Coding {
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let value = headers.get(header::CONTENT_ENCODING);
+        let value = value.map_or(&b""[..], |value| value.as_bytes());
+        match value.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => Ok(Self::Identity),
+            b"gzip" | b"x-gzip" => Ok(Self::Gzip),
+            b"deflate" => Ok(Self::Deflate),
+            b"br" => Ok(Self::Brotli),
+            _ => Err(Refusal::UnsupportedCoding),
+        }
+    }
+}
+
+/// Decompresses no further than one byte past the limit, whatever the rest would become.
+async fn decoded(
+    decoder: impl AsyncRead + Unpin,
+    sent: usize,
+    transport: &Transport,
+    held: &mut Held,
+) -> Result<Bytes, Refusal> {
+    let limit = transport.body_limit;
+    held.resize(sent + limit)?;
+    let mut bytes = Vec::new();
+    let mut decoder = decoder.take(limit as u64 + 1);
+    let read = decoder.read_to_end(&mut bytes).await;
+    if bytes.len() > limit {
+        return Err(Refusal::TooLarge { limit });
+    }
+    read.map_err(|_| Refusal::BadRequest("the body cannot be decompressed".to_owned()))?;
+    held.resize(bytes.len())?;
+    Ok(bytes.into())
+}
+
+async fn read_sent(body: Body, transport: &Transport, held: &mut Held) -> Result<Bytes, Refusal> {
     let mut chunks = body.into_data_stream();
     let limit = transport.body_limit;
     let deadline = Instant::now() + transport.body_timeout;

@@ -36,6 +36,8 @@ pub(super) enum Refusal {
     TooSlow { limit_ms: u128 },
     #[error("send the request as application/json in UTF-8")]
     UnsupportedMediaType,
+    #[error("the body's Content-Encoding must be gzip, deflate or br")]
+    UnsupportedCoding,
     #[error(
         "this operation starts a run, which a reconnect must not do again; follow the run \
              with `runEvents(runId, after)`"
@@ -43,6 +45,8 @@ pub(super) enum Refusal {
     NotResumable,
     #[error("{limit} of your event streams are open; close one first")]
     TooManyStreams { limit: usize },
+    #[error("{limit} event streams are open, which is all that this server serves")]
+    TooManyStreamsInAll { limit: usize },
     #[error(transparent)]
     Full(#[from] Full),
     #[error(transparent)]
@@ -72,14 +76,14 @@ impl Refusal {
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "LIMIT_EXCEEDED"),
             Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "LIMIT_EXCEEDED"),
-            Self::UnsupportedMediaType => {
+            Self::UnsupportedMediaType | Self::UnsupportedCoding => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
             }
             Self::NotResumable => (StatusCode::CONFLICT, "CONFLICT"),
             Self::TooManyStreams { .. } => (StatusCode::TOO_MANY_REQUESTS, "LIMIT_EXCEEDED"),
             Self::Document(error) => (StatusCode::BAD_REQUEST, error.code()),
             Self::Persisted(error) => (StatusCode::BAD_REQUEST, error.code()),
-            Self::Unavailable(_) | Self::Full(_) => {
+            Self::Unavailable(_) | Self::Full(_) | Self::TooManyStreamsInAll { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
             }
         }
@@ -116,6 +120,7 @@ impl Refusal {
             Self::Document(GuardError::Limit { most, .. }) => extensions.set("limit", *most),
             Self::TooLarge { limit }
             | Self::TooManyStreams { limit }
+            | Self::TooManyStreamsInAll { limit }
             | Self::Full(Full { limit }) => {
                 extensions.set("limit", *limit);
             }
@@ -144,7 +149,9 @@ impl Refusal {
         let mut response = (status, content_type, body).into_response();
         let header: Option<(HeaderName, &'static str)> = match self {
             Self::MethodNotAllowed { allow } => Some((header::ALLOW, allow)),
-            Self::Full(_) => Some((header::RETRY_AFTER, "1")),
+            Self::Full(_) | Self::TooManyStreamsInAll { .. } => Some((header::RETRY_AFTER, "1")),
+            // RFC 9110, section 15.5.16.
+            Self::UnsupportedCoding => Some((header::ACCEPT_ENCODING, "gzip, deflate, br")),
             Self::Unauthenticated(_) => Some((header::WWW_AUTHENTICATE, "Bearer")),
             _ => None,
         };

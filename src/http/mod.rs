@@ -77,6 +77,8 @@ pub struct Transport {
     pub stream_stall_timeout: Duration,
     /// How many event streams one caller may have open.
     pub streams: usize,
+    /// How many event streams may be open in all.
+    pub streams_total: usize,
     /// How long a WebSocket may take to send `connection_init`.
     pub websocket_init_timeout: Duration,
     /// The largest WebSocket message from a client, in bytes.

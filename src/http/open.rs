@@ -72,6 +72,11 @@ impl OpenStreams {
         })
     }
 
+    /// Event streams, operations of sockets left out.
+    pub(super) fn event_streams(&self) -> usize {
+        lock(&self.streams_of).values().sum()
+    }
+
     pub(super) fn sockets(&self) -> usize {
         *self.sockets.borrow()
     }

@@ -29,7 +29,7 @@ pub(super) async fn post(
     let accepted = negotiate(&headers)?;
     csrf::check_post(&headers)?;
     let mut held = server.in_flight.hold(Arc::clone(&who.principal.tenant));
-    let body = body::read(body, &server.transport, &mut held).await?;
+    let body = body::read(body, &headers, &server.transport, &mut held).await?;
     let parameters = Parameters::from_json(&body)?;
     let asked = Asked {
         parameters,

@@ -39,6 +39,10 @@ pub(super) fn respond(
         operation.request = operation.request.data(resume);
     }
     operation.request = operation.request.data(progress.clone());
+    let limit = server.transport.streams_total;
+    if server.streams.event_streams() >= limit {
+        return Err(Refusal::TooManyStreamsInAll { limit });
+    }
     let limit = server.transport.streams;
     let place = server.streams.stream_of(&who.principal, limit);
     let place = place.ok_or(Refusal::TooManyStreams { limit })?;
@@ -88,7 +92,9 @@ pub(super) fn respond(
 /// Where a reconnecting client wants to go on. Browsers send the header by themselves when
 /// they reconnect, so it must never make anything happen twice.
 fn resume(headers: &HeaderMap, kind: Kind) -> Result<Option<ResumeAfter>, Refusal> {
-    let Some(value) = headers.get(LAST_EVENT_ID) else {
+    // Browsers send an empty one for a stream whose last id was empty.
+    let value = headers.get(LAST_EVENT_ID);
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
     match kind {

@@ -7,6 +7,8 @@ use tracing::Span;
 
 use super::{ChatRequest, Content, FileData, LlmError};
 
+mod past;
+
 /// An error object, or as much of one as the provider wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fault {

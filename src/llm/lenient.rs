@@ -262,6 +262,15 @@ fn unquoted(raw: &str) -> String {
     })
 }
 
+/// Any value but null.
+impl Loose for Value {
+    fn of_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Self>, A::Error> {
+        let raw = map.next_value::<&RawValue>()?.get();
+        let value = serde_json::from_str::<Self>(raw).ok();
+        Ok(value.filter(|value| !value.is_null()))
+    }
+}
+
 /// An error, unless it says nothing: some servers write `""`, `{}` or `false` for none.
 #[derive(Debug)]
 pub(super) struct Problem(pub(super) Value);

@@ -36,7 +36,7 @@ pub enum Content {
         /// The text; empty where the vendor keeps it to itself.
         text: String,
         /// The vendor's proof that it wrote this, as [`super::StreamPart`] gave it: to be
-        /// kept and sent back as it is. It begins with the vendor's name.
+        /// kept and sent back as it is. It begins with the vendor's name and what binds it.
         signature: Option<String>,
     },
     /// A call of a tool.

@@ -23,6 +23,7 @@ mod message;
 mod openai;
 mod pace;
 mod parts;
+mod past;
 mod prices;
 mod protocol;
 mod provider;
@@ -37,6 +38,7 @@ mod schema;
 pub(crate) mod sse;
 mod think;
 mod tokens;
+mod turns;
 mod wire;
 
 use async_trait::async_trait;
@@ -47,6 +49,7 @@ pub use capabilities::{Capabilities, ChatProtocol, Origin};
 pub use error::{LlmError, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
+pub use past::Past;
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
 pub use registry::{Answering, Models, Prompt};
@@ -73,7 +76,7 @@ pub enum StreamPart {
     TextWasReasoning,
     /// Text of the model's reasoning.
     Reasoning(String),
-    /// What belongs into [`Content::Reasoning`]'s `signature`. It ends the reasoning before
+    /// What belongs into [`Content::Reasoning`]'s `signature`, with what binds it. It ends the reasoning before
     /// it: reasoning that follows is a part of its own. Where nothing but a signature came
     /// (the vendor keeps the text to itself), it makes a reasoning without text.
     ReasoningSignature(String),

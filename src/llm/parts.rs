@@ -10,6 +10,7 @@ use super::error::Unusable;
 use super::fault::{Fault, Redaction};
 use super::halves::{Halves, whole};
 use super::lenient::OddCount;
+use super::past::{Bindings, Signer};
 use super::sse::SseError;
 use super::think::{Said, Thinking};
 use super::{LlmError, StreamPart};
@@ -37,6 +38,8 @@ pub(super) struct Parts {
     /// than most parts do.
     span: Span,
     redaction: Redaction,
+    /// Of the request that is answered.
+    bindings: Bindings,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
     /// What has been said as text: some of it may be reasoning.
@@ -57,12 +60,13 @@ pub(super) struct Parts {
 
 impl Parts {
     /// No parts yet, within the span of the attempt. The name of the provider and the redaction
-    /// are for the log.
-    pub(super) fn new(provider: Arc<str>, redaction: Redaction) -> Self {
+    /// are for the log, the bindings for what the provider signs.
+    pub(super) fn new(provider: Arc<str>, redaction: Redaction, bindings: Bindings) -> Self {
         Self {
             provider,
             span: Span::current(),
             redaction,
+            bindings,
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
             thinking: Thinking::default(),
@@ -162,10 +166,10 @@ impl Parts {
         self.thinking.flush(&mut |said| give(ready, said));
     }
 
-    /// The end of a reasoning, with the vendor's name before its proof.
-    pub(super) fn signature(&mut self, vendor: &str, proof: &str) {
+    /// The end of a reasoning, with its signer and what binds it before its proof.
+    pub(super) fn signature(&mut self, signer: Signer, proof: &str) {
         self.interrupt_text();
-        let signature = whole(format!("{vendor}:{proof}"));
+        let signature = whole(self.bindings.signature(signer, proof));
         self.ready.push_back(StreamPart::ReasoningSignature(signature));
         self.seen += 1;
     }
@@ -306,6 +310,7 @@ fn give(ready: &mut VecDeque<StreamPart>, said: Said) {
 pub(super) mod tests {
     use super::{Parts, ReadError};
     use crate::llm::fault::Redaction;
+    use crate::llm::past::Bindings;
     use crate::llm::protocol::Decode;
     use crate::llm::sse::SseEvent;
     use crate::llm::{LlmError, StreamPart};
@@ -315,7 +320,7 @@ pub(super) mod tests {
         decoder: &mut impl Decode,
         events: &[&str],
     ) -> (Vec<StreamPart>, Option<LlmError>) {
-        let mut parts = Parts::new("test".into(), Redaction::default());
+        let mut parts = Parts::new("test".into(), Redaction::default(), Bindings::default());
         let name = "message";
         let mut read = events.iter().map(|data| {
             if parts.is_done() || data.trim().is_empty() {

@@ -2,8 +2,10 @@
 
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue};
+use serde::Serialize;
 
 use super::parts::{Parts, ReadError};
+use super::past::Bindings;
 use super::sse::SseEvent;
 use super::{ChatRequest, LlmError};
 
@@ -12,8 +14,8 @@ pub(super) trait Protocol: Send + Sync {
     /// Where a call goes.
     fn url(&self, base: &Url, model: &str) -> Url;
 
-    /// The call's body, as JSON.
-    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError>;
+    /// The call's body.
+    fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError>;
 
     /// Adds what goes with every call, the key included.
     fn headers(&self, headers: &mut HeaderMap, key: Option<&str>)
@@ -21,6 +23,23 @@ pub(super) trait Protocol: Send + Sync {
 
     /// Reads one answer.
     fn decoder(&self) -> Box<dyn Decode>;
+}
+
+/// A call's body, and what it binds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    /// JSON.
+    pub(super) json: Vec<u8>,
+    /// What signatures in the answer are bound to.
+    pub(super) bindings: Bindings,
+}
+
+impl Asked {
+    /// Writes a body.
+    pub(super) fn new(body: &impl Serialize, bindings: Bindings) -> Result<Self, LlmError> {
+        let json = serde_json::to_vec(body).map_err(|_| LlmError::Internal)?;
+        Ok(Self { json, bindings })
+    }
 }
 
 /// How a vendor answers.

@@ -21,8 +21,9 @@ use super::http::{request_id_of, retry_after_of, unanswered};
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
 use super::parts::Parts;
-use super::reader::Reader;
+use super::past::{Bindings, Past, Refused, Wanted, account};
 use super::protocol::Protocol;
+use super::reader::Reader;
 use super::responses::Responses;
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
@@ -93,6 +94,9 @@ pub struct Provider {
     protocol: Box<dyn Protocol>,
     limits: Limits,
     max_event_bytes: usize,
+    /// Digest of the address and the key, to which vendors bind what they sign.
+    account: Arc<str>,
+    refused: Arc<Refused>,
 }
 
 impl Provider {
@@ -105,7 +109,7 @@ impl Provider {
         let host = base.host_str().ok_or(ProviderSettingsError::NotHttp)?;
         let protocol: Box<dyn Protocol> = match settings.kind {
             ProviderKind::OpenAi => Box::new(ChatCompletions::of_host(host)),
-            ProviderKind::OpenAiResponses => Box::new(Responses::of_host(host)),
+            ProviderKind::OpenAiResponses => Box::new(Responses),
             ProviderKind::Anthropic => Box::new(Messages::of_host(host)),
             ProviderKind::Gemini => Box::new(GenerateContent),
         };
@@ -116,7 +120,10 @@ impl Provider {
         protocol
             .headers(&mut headers, key)
             .map_err(|_| ProviderSettingsError::Key)?;
+        let key = settings.api_key.as_ref().map(ExposeSecret::expose_secret);
         Ok(Self {
+            account: account(base.as_str(), key),
+            refused: Arc::default(),
             client,
             name: host.into(),
             base,
@@ -132,22 +139,30 @@ impl Provider {
         })
     }
 
-    fn request(&self, request: &ChatRequest) -> Result<Request, LlmError> {
-        let body = self.protocol.body(request)?;
+    fn request(&self, request: &ChatRequest) -> Result<(Request, Bindings), LlmError> {
+        let asked = self.protocol.body(request)?;
         let url = self.protocol.url(&self.base, &request.model);
         let mut http = Request::new(Method::POST, url);
         *http.headers_mut() = self.headers.clone();
-        *http.body_mut() = Some(body.into());
-        Ok(http)
+        *http.body_mut() = Some(asked.json.into());
+        Ok((http, asked.bindings))
     }
 
     /// The error that an answer with an error status stands for.
-    async fn refused(&self, response: Response, redaction: &Redaction) -> LlmError {
+    async fn refused(&self, response: Response, redaction: &Redaction) -> NotBegun {
         let status = response.status().as_u16();
         let retry_after = retry_after_of(response.headers());
         let fault = Fault::of_body(&error_body(response).await);
         fault.log(&Span::current(), &self.name, status, redaction);
-        fault.with_status(status, retry_after)
+        NotBegun {
+            error: fault.with_status(status, retry_after),
+            past: fault.wanted_past(status),
+        }
+    }
+
+    /// The past as this provider's account may see it.
+    fn past(&self, wanted: Wanted) -> Past {
+        Past::of(Arc::clone(&self.account), wanted, Arc::clone(&self.refused))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> LlmError {
@@ -160,13 +175,51 @@ impl Provider {
 
 #[async_trait]
 impl ChatModel for Provider {
-    async fn stream(&self, request: ChatRequest) -> Result<PartStream, LlmError> {
+    async fn stream(&self, mut request: ChatRequest) -> Result<PartStream, LlmError> {
+        request.past = self.past(Wanted::Accepted);
+        let refused = match self.ask(&request).await {
+            Ok(parts) => return Ok(parts),
+            Err(refused) => refused,
+        };
+        let Some(wanted) = refused.past.filter(|wanted| wanted.differs_for(&request)) else {
+            return Err(refused.error);
+        };
+        tracing::warn!(
+            provider = &*self.name,
+            ?wanted,
+            "a model provider refuses the past reasoning: the call is repeated"
+        );
+        if wanted == Wanted::Nothing {
+            self.refused.add(&request);
+        }
+        request.past = self.past(wanted);
+        self.ask(&request).await.map_err(|refused| refused.error)
+    }
+}
+
+/// A call that came to no answer.
+struct NotBegun {
+    error: LlmError,
+    /// With which past reasoning it may be repeated.
+    past: Option<Wanted>,
+}
+
+impl From<LlmError> for NotBegun {
+    fn from(error: LlmError) -> Self {
+        Self { error, past: None }
+    }
+}
+
+impl Provider {
+    /// Asks once.
+    async fn ask(&self, request: &ChatRequest) -> Result<PartStream, NotBegun> {
         let mut pace = Pace::start(self.limits);
-        let sent = self.client.execute(self.request(&request)?);
+        let (http, bindings) = self.request(request)?;
+        let sent = self.client.execute(http);
         let response = tokio::select! {
             biased;
             response = sent => response.map_err(|error| self.unreachable(error))?,
-            error = pace.expired() => return Err(error),
+            error = pace.expired() => return Err(error.into()),
         };
         if let Some(id) = request_id_of(response.headers()) {
             Span::current().record("provider_request_id", id);
@@ -178,12 +231,12 @@ impl ChatModel for Provider {
             "a model provider answers"
         );
         let key = self.api_key.as_ref().map(ExposeSecret::expose_secret);
-        let redaction = Redaction::new(&request, key);
+        let redaction = Redaction::new(request, key);
         if !response.status().is_success() {
             return Err(self.refused(response, &redaction).await);
         }
         let reader = Reader::new(self.max_event_bytes, self.protocol.decoder());
-        let parts = Parts::new(Arc::clone(&self.name), redaction);
+        let parts = Parts::new(Arc::clone(&self.name), redaction, bindings);
         let body = encoding::body(response, self.max_event_bytes);
         Ok(Answer::new(body, reader, parts, pace).boxed())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Capabilities, ChatMessage};
+use super::{Capabilities, ChatMessage, Past};
 use crate::domain::ToolChoice;
 
 /// One model call.
@@ -32,6 +32,8 @@ pub struct ChatRequest {
     /// The parameters that the model takes, as [`super::Models`] knows them. The request's form
     /// on the wire depends on nothing else.
     pub capabilities: Arc<Capabilities>,
+    /// Which signed reasoning goes back; each provider sets its own.
+    pub past: Past,
 }
 
 impl ChatRequest {
@@ -48,6 +50,7 @@ impl ChatRequest {
             parallel_tool_calls: true,
             output_schema: None,
             capabilities: Arc::default(),
+            past: Past::default(),
         }
     }
 }

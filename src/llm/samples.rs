@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::past::{Past, Prefix, Signer};
 use super::{
     ChatMessage, ChatRequest, ChatRole, Content, FileData, OutputSchema, Sampling, ToolChoice,
     ToolSpec,
@@ -16,6 +17,16 @@ pub(super) fn reasoning(text: &str, signature: Option<&str>) -> Content {
         text: text.to_owned(),
         signature: signature.map(str::to_owned),
     }
+}
+
+/// The model of [`everything`].
+pub(super) const MODEL: &str = "model-1";
+
+/// A reasoning that goes back with requests of [`MODEL`].
+pub(super) fn signed(text: &str, signer: &'static str, proof: &str) -> Content {
+    let bindings = Prefix::new(&Past::default(), MODEL).bindings();
+    let signature = bindings.signature(Signer::of_account(signer), proof);
+    reasoning(text, Some(&signature))
 }
 
 pub(super) fn call(id: &str, name: &str, arguments: &str) -> Content {
@@ -103,11 +114,11 @@ pub(super) fn everything() -> ChatRequest {
     ];
     let step = vec![
         reasoning("Unsigned thought.", None),
-        reasoning("Claude's thought.", Some("anthropic:c2ln")),
-        reasoning("", Some("anthropic-redacted:aGlkZGVu")),
-        reasoning("GPT's thought.", Some("responses@api.openai.com:rs_1:ZW5j")),
+        signed("Claude's thought.", "anthropic", "c2ln"),
+        signed("", "anthropic-redacted", "aGlkZGVu"),
+        signed("GPT's thought.", "responses", "rs_1:ZW5j"),
         reasoning("Gemini's thought.", None),
-        reasoning("", Some("gemini:dGhvdWdodA==")),
+        signed("", "gemini", "dGhvdWdodA=="),
         Content::Text("I will look.".to_owned()),
         call("functions.weather:0", "weather", r#"{"city":"Ulm"}"#),
         call("call_2", "time", ""),
@@ -127,7 +138,7 @@ pub(super) fn everything() -> ChatRequest {
         tool_choice: ToolChoice::Required,
         parallel_tool_calls: false,
         ..ChatRequest::new(
-            "model-1",
+            MODEL,
             vec![
                 ChatMessage::system("Be brief."),
                 says(ChatRole::User, question),

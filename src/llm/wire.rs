@@ -23,11 +23,6 @@ pub(super) fn arguments_text(arguments: &str) -> &str {
     }
 }
 
-/// What the vendor of that name has signed a reasoning with.
-pub(super) fn signed_by<'a>(vendor: &str, signature: Option<&'a str>) -> Option<&'a str> {
-    signature?.strip_prefix(vendor)?.strip_prefix(':')
-}
-
 /// A call's id, for vendors that refuse ids of another form. A history may have calls that
 /// another vendor's model has made; call and result must still have the same id.
 pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> Cow<'_, str> {
@@ -39,13 +34,14 @@ pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> 
     Cow::Owned(hex.collect::<String>().chars().take(len).collect())
 }
 
-/// All instructions, for vendors that have one place for them outside the conversation.
+/// All instructions that are not blank: vendors have one place for them, and the templates of
+/// open models take one message at most, at the beginning.
 pub(super) fn instructions(messages: &[Arc<ChatMessage>]) -> Vec<String> {
     let system = messages
         .iter()
         .filter(|message| message.role == ChatRole::System);
     let texts = system.map(|message| message.all_text());
-    texts.filter(|text| !text.is_empty()).collect()
+    texts.filter(|text| !text.trim().is_empty()).collect()
 }
 
 /// The address that has the file itself in it (RFC 2397), or where it is.

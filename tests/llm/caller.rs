@@ -118,6 +118,13 @@ pub fn tokens(input_tokens: u64, output_tokens: u64) -> Usage {
     }
 }
 
+/// A signature without what it is bound to.
+fn unbound(signature: &str) -> String {
+    let (signer, rest) = signature.split_once('#').unwrap();
+    let (_, proof) = rest.split_once(':').unwrap();
+    format!("{signer}:{proof}")
+}
+
 /// Reads a stream to its end.
 pub async fn collect(mut stream: PartStream) -> Answer {
     let mut answer = Answer::default();
@@ -129,7 +136,7 @@ pub async fn collect(mut stream: PartStream) -> Answer {
                 answer.reasoning = std::mem::take(&mut answer.text);
             }
             Ok(StreamPart::Reasoning(text)) => answer.reasoning += &text,
-            Ok(StreamPart::ReasoningSignature(text)) => answer.signatures.push(text),
+            Ok(StreamPart::ReasoningSignature(text)) => answer.signatures.push(unbound(&text)),
             Ok(StreamPart::ToolCallStarted { index, id, name }) => {
                 assert_eq!(index as usize, answer.calls.len());
                 answer.calls.push(Call {

@@ -50,7 +50,7 @@ async fn the_stream_of_responses_is_read_however_it_is_cut() {
         ("call_iR7R", r#"{"city":"Zürich 🦀"}"#),
         ("call_iR7S", "{}"),
     ];
-    let expected = said(calls, &["responses@127.0.0.1:rs_68af:gAAAAABo1f9f2Q=="]);
+    let expected = said(calls, &["responses:rs_68af:gAAAAABo1f9f2Q=="]);
     replay(ProviderKind::OpenAiResponses, "responses", &expected).await;
 }
 

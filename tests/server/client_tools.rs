@@ -44,6 +44,7 @@ pub(crate) async fn the_client_makes_its_own_calls(db: Arc<Database>) {
     let contents = [
         (json!({ "text": "shown" }), "shown"),
         (json!({ "json": { "zoom": 12 } }), "{\"zoom\":12}"),
+        (json!({ "json": null }), "null"),
         (json!({ "text": "no map", "isError": true }), "no map"),
     ];
     for (content, expected) in contents {

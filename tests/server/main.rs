@@ -39,6 +39,7 @@ mod deletion;
 mod disconnect;
 mod egress;
 mod enqueue;
+mod escapes;
 mod evaluation;
 mod evaluators;
 mod fallback;
@@ -65,6 +66,7 @@ mod last_event_id;
 mod layers;
 mod log_bytes;
 mod logs;
+mod many_clients;
 mod mcp;
 mod mcp_hostile;
 mod multipart;
@@ -75,6 +77,7 @@ mod operator;
 mod outage;
 mod panics;
 mod persisted;
+mod pooler;
 mod private_files;
 mod protocol;
 mod providers;
@@ -84,6 +87,7 @@ mod recovered;
 mod recovery;
 mod reload;
 mod removed_keys;
+mod request_coding;
 mod response_bytes;
 mod resume;
 mod rolling;
@@ -385,5 +389,34 @@ mod only_postgres {
     #[test]
     fn a_role_that_may_not_migrate_is_told_so() {
         on_empty_postgres(crate::upgrading::a_role_that_may_not_migrate_is_told_so);
+    }
+}
+
+/// Behind a pooler in transaction mode.
+mod pooled_postgres {
+    use crate::support::database::on_pooled_postgres;
+    use crate::support::pooler::IGNORED;
+
+    #[test]
+    fn servers_share_a_pooler() {
+        on_pooled_postgres("", crate::pooler::servers_share_a_pooler);
+    }
+
+    macro_rules! tests {
+        ($($module:ident::$name:ident),* $(,)?) => {$(
+            #[test]
+            fn $name() {
+                on_pooled_postgres(IGNORED, crate::$module::$name);
+            }
+        )*};
+    }
+
+    tests! {
+        chat::a_question_is_answered,
+        chat::the_second_turn_remembers_the_first,
+        chat::an_answer_streams_as_it_is_made,
+        crashes::a_run_that_kills_servers_is_failed_and_all_others_are_made,
+        deletion::a_session_is_deleted_once_its_run_is_cancelled,
+        tenants::nobody_sees_what_belongs_to_others,
     }
 }

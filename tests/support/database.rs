@@ -13,12 +13,13 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
-use talkgraph::store::postgres::{PostgresSettings, PostgresStore};
+use talkgraph::store::postgres::{Pooler as PoolerKind, PostgresSettings, PostgresStore};
 use talkgraph::store::sqlite::{SqliteSettings, SqliteStore};
 use talkgraph::store::{SharedStore, StoreError, WriterSettings};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use super::pooler::Pooler;
 use super::server::repository;
 
 /// Bounds that no test reaches by accident.
@@ -35,7 +36,12 @@ const RECENT: u32 = 2;
 /// A database that lasts as long as its test.
 pub(crate) enum Database {
     Sqlite(TempDir),
-    Postgres { url: String, admin: String },
+    Postgres {
+        url: String,
+        admin: String,
+        /// In front of the server, if the URL is of one.
+        pooler: Option<Pooler>,
+    },
 }
 
 /// Runs a test on a SQLite database.
@@ -61,6 +67,18 @@ where
     F: Future<Output = ()>,
 {
     run(Database::postgres(false), test);
+}
+
+/// Runs a test on a PostgreSQL database without tables behind a pooler, which has a line more in
+/// its settings.
+pub(crate) fn on_pooled_postgres<F>(line: &str, test: impl FnOnce(Arc<Database>) -> F)
+where
+    F: Future<Output = ()>,
+{
+    run(
+        async { Database::postgres(false).await.pooled(line).await },
+        test,
+    );
 }
 
 fn run<F>(database: impl Future<Output = Database>, test: impl FnOnce(Arc<Database>) -> F)
@@ -110,6 +128,20 @@ impl Database {
         Self::Postgres {
             url: url_of(&admin, &name),
             admin,
+            pooler: None,
+        }
+    }
+
+    /// The same database through a pooler in transaction mode, with a line more in its settings.
+    async fn pooled(self, line: &str) -> Self {
+        let Self::Postgres { url, admin, .. } = self else {
+            panic!("a pooler is for PostgreSQL");
+        };
+        let pooler = Pooler::start(&admin, line).await;
+        Self::Postgres {
+            url: pooler.url(&url),
+            admin,
+            pooler: Some(pooler),
         }
     }
 
@@ -292,7 +324,7 @@ impl Database {
     }
 
     async fn remove(&self) {
-        if let Self::Postgres { url, admin } = self {
+        if let Self::Postgres { url, admin, .. } = self {
             let name = url.rsplit('/').next().and_then(|end| end.split('?').next());
             let name = name.expect("a URL with a database");
             let mut connection = connect(admin).await;
@@ -331,6 +363,7 @@ fn postgres_settings(url: &str, writer: WriterSettings) -> PostgresSettings {
         connect_timeout: Duration::from_secs(30),
         acquire_timeout: Duration::from_secs(30),
         statement_timeout: Duration::from_secs(30),
+        pooler: PoolerKind::Auto,
         writer,
     }
 }

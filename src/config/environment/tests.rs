@@ -136,3 +136,79 @@ fn no_error_shows_a_value() {
         assert!(!error.contains("Canary"), "{toml}: {error}");
     }
 }
+
+#[test]
+fn variables_that_an_orchestrator_makes_stop_nothing() {
+    let variables = [
+        ("TALKGRAPH_PORT", "tcp://10.0.0.1:8080"),
+        ("TALKGRAPH_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("TALKGRAPH_PORT_8080_TCP_PROTO", "tcp"),
+        ("TALKGRAPH_PORT_8080_TCP_PORT", "8080"),
+        ("TALKGRAPH_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("TALKGRAPH_SERVICE_HOST", "10.0.0.1"),
+        ("TALKGRAPH_SERVICE_PORT", "8080"),
+        ("TALKGRAPH_SERVICE_PORT_HTTP", "8080"),
+        ("TALKGRAPH_CANARY_SERVICE_HOST", "10.0.0.2"),
+        ("TALKGRAPH_HTTP__PORT", "9000"),
+    ];
+    let settings = load(&variables, "").unwrap();
+    assert_eq!(settings.http.port, 9000);
+    assert!(settings.ignored_variables.is_empty());
+    // What no one makes may be a slip: it is named.
+    let settings = load(
+        &[("TALKGRAPH_HTTP_PROT", "1"), ("TALKGRAPH_CONFIG", "x")],
+        "",
+    )
+    .unwrap();
+    assert_eq!(settings.ignored_variables, ["TALKGRAPH_HTTP_PROT"]);
+    let unknown = load(&[("TALKGRAPH_HTTP__PROT", "1")], "").unwrap_err();
+    assert!(unknown.contains("prot"), "{unknown}");
+}
+
+fn load_dotenv(text: &[u8]) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let dotenv = folder.path().join(".env");
+    std::fs::write(&dotenv, text).unwrap();
+    let sources = Sources {
+        dotenv: Some(dotenv),
+        ..Sources::default()
+    };
+    Settings::load(&sources).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_wrong_line_is_named_by_its_number() {
+    for (text, number) in [
+        ("OPENAI_API_KEY=sk-Canary is it", 1),
+        ("# keys\n\nPORT=80\nOPENAI_API_KEY=sk-Canary is it\n", 4),
+        ("PORT=80\r\nOPENAI_API_KEY='sk-Canary\r\n", 2),
+        ("PORT=80\nsk-Canary\n", 2),
+    ] {
+        let error = load_dotenv(text.as_bytes()).unwrap_err();
+        assert!(error.contains(".env: line "), "{error}");
+        assert!(
+            error.contains(&format!("line {number},")),
+            "{text}: {error}"
+        );
+        assert!(!error.contains("Canary"), "{error}");
+    }
+    let binary = load_dotenv(b"PORT=80\n\xff").unwrap_err();
+    assert!(binary.contains("UTF-8"), "{binary}");
+}
+
+#[test]
+fn what_editors_and_copies_leave_is_no_part_of_a_value() {
+    let text =
+        "\u{feff}OPENAI_API_KEY=\" sk-a \"\r\n ANTHROPIC_API_KEY = sk-b \r\nexport PORT=81\r\n";
+    let settings = load_dotenv(text.as_bytes()).unwrap();
+    let key =
+        |key: &Option<secrecy::SecretString>| key.as_ref().unwrap().expose_secret().to_owned();
+    assert_eq!(key(&settings.models.openai.api_key), "sk-a");
+    assert_eq!(key(&settings.models.anthropic.api_key), "sk-b");
+    assert_eq!(settings.http.port, 81);
+    let toml = "\u{feff}[models.gemini]\napi_key = \" sk-c\\n\"\napi_keys = [\"sk-d \"]\n";
+    let settings = load(&[("OPENAI_API_KEY", "\tsk-e\n")], toml).unwrap();
+    assert_eq!(key(&settings.models.gemini.api_key), "sk-c");
+    assert_eq!(settings.models.gemini.api_keys[0].expose_secret(), "sk-d");
+    assert_eq!(key(&settings.models.openai.api_key), "sk-e");
+}

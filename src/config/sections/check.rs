@@ -126,7 +126,7 @@ impl Settings {
     }
 
     fn check_positive(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 38] = [
+        let positive: [(&'static str, u64); 39] = [
             ("agents.versions", u64::from(self.agents.versions)),
             ("http.connections", self.http.connections as u64),
             ("http.head_timeout_ms", self.http.head_timeout_ms),
@@ -137,6 +137,7 @@ impl Settings {
             ("http.request_timeout_ms", self.http.request_timeout_ms),
             ("http.keep_alive_ms", self.http.keep_alive_ms),
             ("http.streams", self.http.streams as u64),
+            ("http.streams_total", self.http.streams_total as u64),
             (
                 "http.websocket_init_timeout_ms",
                 self.http.websocket_init_timeout_ms,

@@ -1,6 +1,6 @@
 //! What clients answer to interrupts, and the tools that they bring along.
 
-use async_graphql::{ID, InputObject, Json, OneofObject};
+use async_graphql::{ID, InputObject, Json, MaybeUndefined, OneofObject};
 use serde_json::Value;
 
 use crate::agent::ResolveError;
@@ -78,7 +78,7 @@ pub(crate) struct ClientToolResultInput {
     /// The result as text. What is longer than the server lets through is cut and marked.
     text: Option<String>,
     /// The result as JSON, which the model is shown as text.
-    json: Option<Json<Value>>,
+    json: MaybeUndefined<Json<Value>>,
     /// Whether the call failed.
     #[graphql(default)]
     is_error: bool,
@@ -154,8 +154,10 @@ impl InterruptResolutionInput {
             }
             Self::Result(result) => {
                 let text = match (result.text, result.json) {
-                    (Some(text), None) => text,
-                    (None, Some(json)) => json.0.to_string(),
+                    (Some(text), MaybeUndefined::Undefined | MaybeUndefined::Null) => text,
+                    (None, MaybeUndefined::Value(json)) => json.0.to_string(),
+                    // A result, as any other JSON.
+                    (None, MaybeUndefined::Null) => Value::Null.to_string(),
                     _ => return Err(ApiError::bad_input(path, "give either `text` or `json`")),
                 };
                 check_text(&format!("{path}.text"), &text)?;

@@ -14,6 +14,7 @@ use crate::llm::fault::Redaction;
 use crate::llm::openai::ChatCompletions;
 use crate::llm::pace::{Limits, Pace};
 use crate::llm::parts::Parts;
+use crate::llm::past::Bindings;
 use crate::llm::protocol::Protocol;
 use crate::llm::{LlmError, StreamPart};
 
@@ -38,7 +39,7 @@ fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Bod
     let body = body
         .map(|text| Ok(Bytes::from_static(text.as_bytes())))
         .boxed();
-    let parts = Parts::new("test".into(), Redaction::default());
+    let parts = Parts::new("test".into(), Redaction::default(), Bindings::default());
     let decoder = ChatCompletions::of_host("localhost").decoder();
     Answer::new(body, Reader::new(1024, decoder), parts, pace)
 }

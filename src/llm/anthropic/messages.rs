@@ -1,14 +1,15 @@
 //! The messages of a Messages request.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{REDACTED, SIGNED};
-use crate::llm::wire::{arguments_object, call_id, signed_by, text_file, unsupported};
-use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
+use crate::llm::past::{Bindings, Prefix, Signer, Wanted};
+use crate::llm::turns::{AfterResults, turns};
+use crate::llm::wire::{arguments_object, call_id, text_file, unsupported};
+use crate::llm::{ChatRequest, ChatRole, Content, FileData, LlmError};
 
 /// How many characters stand for an id that is not taken as it is.
 const ID_CHARS: usize = 32;
@@ -30,19 +31,37 @@ fn cache(block: &mut Value) {
     block["cache_control"] = json!({ "type": "ephemeral" });
 }
 
-/// The conversation: two roles by turns, as the results of tools come from the user here.
-pub(super) fn messages(messages: &[Arc<ChatMessage>]) -> Result<Vec<Message>, LlmError> {
-    let mut sent = Vec::<Message>::with_capacity(messages.len());
-    for message in messages {
+/// The conversation: two roles by turns, as the results of tools come from the user here. What
+/// comes before each answer is added to `prefix`, and decides which of its thinking goes back.
+pub(super) fn messages(
+    request: &ChatRequest,
+    mut prefix: Prefix,
+) -> Result<(Vec<Message>, Bindings), LlmError> {
+    let turns = turns(&request.messages, AfterResults::Anything);
+    let mut sent = Vec::<Message>::with_capacity(turns.len());
+    let (mut known, mut bindings) = (0, prefix.bindings());
+    for message in &turns {
         let role = match message.role {
             // They have a place of their own.
             ChatRole::System => continue,
             ChatRole::User | ChatRole::Tool => "user",
             ChatRole::Assistant => "assistant",
         };
+        if message.role == ChatRole::Assistant {
+            sent.iter().skip(known).for_each(|one| prefix.add(one));
+            (known, bindings) = (sent.len(), prefix.bindings());
+        }
+        let thoughts = Thoughts {
+            request,
+            bindings: &bindings,
+        };
         let mut content = Vec::with_capacity(message.content.len());
         for part in &message.content {
-            content.extend(block(message.role, part)?);
+            content.extend(block(message.role, part, thoughts)?);
+        }
+        // No answer may end with thinking, as one does that was cut there.
+        while content.last().is_some_and(is_thinking) {
+            content.pop();
         }
         match sent.last_mut() {
             _ if content.is_empty() => {}
@@ -50,23 +69,48 @@ pub(super) fn messages(messages: &[Arc<ChatMessage>]) -> Result<Vec<Message>, Ll
             _ => sent.push(Message { role, content }),
         }
     }
+    sent.iter().skip(known).for_each(|one| prefix.add(one));
     // The last one is the user's: an assistant's may end with thinking, which cannot be
     // marked.
     if let Some(block) = sent.last_mut().and_then(|last| last.content.last_mut()) {
         cache(block);
     }
-    Ok(sent)
+    Ok((sent, prefix.bindings()))
+}
+
+fn is_thinking(block: &Value) -> bool {
+    matches!(
+        block["type"].as_str(),
+        Some("thinking" | "redacted_thinking")
+    )
+}
+
+/// What decides whether thinking goes back.
+#[derive(Clone, Copy)]
+struct Thoughts<'a> {
+    request: &'a ChatRequest,
+    bindings: &'a Bindings,
+}
+
+impl Thoughts<'_> {
+    fn proof<'a>(&self, signer: Signer, signature: Option<&'a str>) -> Option<&'a str> {
+        let signer = signer.unless(self.request.capabilities.thinking_bound);
+        self.request.past.proof(signer, self.bindings, signature)
+    }
 }
 
 /// A content as this role says it; none if it cannot.
-fn block(role: ChatRole, part: &Content) -> Result<Option<Value>, LlmError> {
+fn block(
+    role: ChatRole,
+    part: &Content,
+    thoughts: Thoughts<'_>,
+) -> Result<Option<Value>, LlmError> {
     Ok(match (role, part) {
-        // Empty ones are refused.
         (ChatRole::User | ChatRole::Assistant, Content::Text(text)) => {
-            (!text.is_empty()).then(|| json!({ "type": "text", "text": text }))
+            Some(json!({ "type": "text", "text": text }))
         }
         (ChatRole::Assistant, Content::Reasoning { text, signature }) => {
-            thinking(text, signature.as_deref())
+            thinking(text, signature.as_deref(), thoughts)
         }
         (
             ChatRole::Assistant,
@@ -100,13 +144,18 @@ fn block(role: ChatRole, part: &Content) -> Result<Option<Value>, LlmError> {
     })
 }
 
-/// Thinking that this vendor has signed.
-fn thinking(text: &str, signature: Option<&str>) -> Option<Value> {
-    if let Some(signature) = signed_by(SIGNED, signature) {
+/// Thinking that this vendor has signed and takes back.
+fn thinking(text: &str, signature: Option<&str>, thoughts: Thoughts<'_>) -> Option<Value> {
+    if let Some(signature) = thoughts.proof(SIGNED, signature) {
         return Some(json!({ "type": "thinking", "thinking": text, "signature": signature }));
     }
-    let data = signed_by(REDACTED, signature)?;
-    Some(json!({ "type": "redacted_thinking", "data": data }))
+    if let Some(data) = thoughts.proof(REDACTED, signature) {
+        return Some(json!({ "type": "redacted_thinking", "data": data }));
+    }
+    // Imitations want their models' thinking back, signed or not:
+    // https://github.com/anomalyco/opencode/issues/24122
+    let is_missed = thoughts.request.past.wanted() == Wanted::Everything && !text.is_empty();
+    is_missed.then(|| json!({ "type": "thinking", "thinking": text, "signature": "" }))
 }
 
 fn result(call_id: &str, text: &str, is_error: bool) -> Value {

@@ -13,13 +13,14 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::protocol::{Decode, Protocol, extended, secret_header};
+use super::past::Signer;
+use super::protocol::{Asked, Decode, Protocol, extended, secret_header};
 use super::{ChatRequest, LlmError};
 
-/// Begins the signature of a thinking block.
-const SIGNED: &str = "anthropic";
-/// Begins what stands for a block whose thinking is withheld.
-const REDACTED: &str = "anthropic-redacted";
+/// Signs thinking blocks.
+const SIGNED: Signer = Signer::of_prefix("anthropic");
+/// Signs blocks whose thinking is withheld.
+const REDACTED: Signer = Signer::of_prefix("anthropic-redacted");
 
 /// The protocol, as one server speaks it.
 pub(super) struct Messages {
@@ -40,7 +41,7 @@ impl Protocol for Messages {
         extended(base, ["messages"])
     }
 
-    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+    fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError> {
         request::body(request, self.has_schemas)
     }
 

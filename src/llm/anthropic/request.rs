@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::messages::{Message, cached_text, messages};
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::{instruction, is_closed};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, Content, LlmError, ToolChoice};
@@ -45,7 +47,7 @@ struct Tool<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Asked, LlmError> {
     let mut system = instructions(&request.messages);
     let output = request.output_schema.as_ref();
     let native = output.filter(|output| has_schemas && is_closed(&output.schema));
@@ -64,6 +66,11 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, 
         description: "Not there any more.",
         input_schema: &any_object,
     });
+    let tools: Vec<_> = tools.chain(gone).collect();
+    let mut prefix = Prefix::new(&request.past, &request.model);
+    prefix.add(&system);
+    prefix.add(&tools);
+    let (messages, bindings) = messages(request, prefix)?;
     // The scale ends at 1 here, and beyond it the request is refused.
     let temperature = request.sampling.temperature.map(|value| value.min(1.0));
     let body = Body {
@@ -74,16 +81,16 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Vec<u8>, 
             .then(|| cached_text(&system))
             .into_iter()
             .collect(),
-        messages: messages(&request.messages)?,
+        messages,
         temperature,
         // Newer models refuse both at once.
         top_p: request.sampling.top_p.filter(|_| temperature.is_none()),
-        tools: tools.chain(gone).collect(),
+        tools,
         tool_choice: tool_choice(request),
         output_config: native
             .map(|output| json!({ "format": { "type": "json_schema", "schema": output.schema } })),
     };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+    Asked::new(&body, bindings)
 }
 
 /// The tools that were called earlier, where none is told of now: an agent without tools may go

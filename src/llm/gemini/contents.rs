@@ -1,13 +1,13 @@
 //! The conversation of a `generateContent` request.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{SIGNED_CALL, SIGNED_TEXT};
-use crate::llm::wire::{arguments_object, signed_by};
-use crate::llm::{ChatMessage, ChatRole, Content, FileData};
+use crate::llm::past::{Bindings, Signer};
+use crate::llm::turns::{AfterResults, turns};
+use crate::llm::wire::arguments_object;
+use crate::llm::{ChatRequest, ChatRole, Content, FileData};
 
 /// Stands for the signature of a call that another vendor's model has made, as the vendor
 /// says in its questions and answers on thought signatures.
@@ -20,14 +20,23 @@ pub(super) struct Turn {
 }
 
 /// The turns; instructions have a place of their own. The results of tools are the user's.
-pub(super) fn contents(messages: &[Arc<ChatMessage>], needs_signatures: bool) -> Vec<Turn> {
+pub(super) fn contents(
+    request: &ChatRequest,
+    needs_signatures: bool,
+    bindings: &Bindings,
+) -> Vec<Turn> {
+    let messages = turns(&request.messages, AfterResults::Answer);
+    let proof = |signer, signature: &Option<String>| {
+        let proof = request.past.proof(signer, bindings, signature.as_deref());
+        proof.map(str::to_owned)
+    };
     let mut turns = Vec::<Turn>::with_capacity(messages.len());
-    for message in messages {
+    for message in &messages {
         let (role, mut parts) = match message.role {
             ChatRole::System => continue,
             ChatRole::User => ("user", message.content.iter().filter_map(user).collect()),
             ChatRole::Tool => ("user", message.content.iter().filter_map(result).collect()),
-            ChatRole::Assistant => ("model", model(&message.content, needs_signatures)),
+            ChatRole::Assistant => ("model", model(&message.content, needs_signatures, &proof)),
         };
         match turns.last_mut() {
             _ if parts.is_empty() => {}
@@ -73,7 +82,11 @@ fn result(part: &Content) -> Option<Value> {
     } }))
 }
 
-fn model(content: &[Content], needs_signatures: bool) -> Vec<Value> {
+fn model(
+    content: &[Content],
+    needs_signatures: bool,
+    proof: &impl Fn(Signer, &Option<String>) -> Option<String>,
+) -> Vec<Value> {
     let mut parts = Vec::with_capacity(content.len());
     let mut signature = None;
     let mut is_first = true;
@@ -89,7 +102,7 @@ fn model(content: &[Content], needs_signatures: bool) -> Vec<Value> {
                     "id": id, "name": name, "args": arguments_object(arguments),
                 } });
                 // Of calls made at once, only the first has one.
-                let missing = (needs_signatures && is_first).then_some(UNSIGNED);
+                let missing = (needs_signatures && is_first).then(|| UNSIGNED.to_owned());
                 if let Some(signature) = signature.take().or(missing) {
                     call["thoughtSignature"] = signature.into();
                 }
@@ -99,9 +112,8 @@ fn model(content: &[Content], needs_signatures: bool) -> Vec<Value> {
             Content::Reasoning {
                 signature: signed, ..
             } => {
-                let signed = signed.as_deref();
-                signature = signed_by(SIGNED_CALL, signed).or(signature);
-                if let Some(signature) = signed_by(SIGNED_TEXT, signed) {
+                signature = proof(SIGNED_CALL, signed).or(signature);
+                if let Some(signature) = proof(SIGNED_TEXT, signed) {
                     parts.push(json!({ "text": "", "thoughtSignature": signature }));
                 }
             }

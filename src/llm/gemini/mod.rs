@@ -13,13 +13,14 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::protocol::{Decode, Protocol, extended, secret_header};
+use super::past::Signer;
+use super::protocol::{Asked, Decode, Protocol, extended, secret_header};
 use super::{ChatRequest, LlmError};
 
-/// Begins the signature that belongs to the call after it.
-const SIGNED_CALL: &str = "gemini";
-/// Begins the signature that came with a text, and goes back as a part of its own.
-const SIGNED_TEXT: &str = "gemini-text";
+/// Signs the call that comes next.
+const SIGNED_CALL: Signer = Signer::of_account("gemini");
+/// Signs a text; the signature goes back as a part of its own.
+const SIGNED_TEXT: Signer = Signer::of_account("gemini-text");
 
 /// The protocol.
 pub(super) struct GenerateContent;
@@ -35,7 +36,7 @@ impl Protocol for GenerateContent {
         url
     }
 
-    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+    fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError> {
         request::body(request)
     }
 

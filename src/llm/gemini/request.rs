@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::contents::{Turn, contents};
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::instruction;
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
@@ -47,7 +49,8 @@ struct Config {
 const SEED_BITS: u64 = 0x7fff_ffff;
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
+    let bindings = Prefix::new(&request.past, &request.model).bindings();
     let mut system = instructions(&request.messages);
     let output = request.output_schema.as_ref();
     // Not together with tools: models before Gemini 3 refuse it.
@@ -59,7 +62,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
     let sampling = request.sampling;
     let body = Body {
         system_instruction: (!system.is_empty()).then(|| json!({ "parts": [{ "text": system }] })),
-        contents: contents(&request.messages, needs_signatures(&request.model)),
+        contents: contents(request, needs_signatures(request), &bindings),
         tools: tools(request).into_iter().collect(),
         tool_config: tool_config(request),
         generation_config: Config {
@@ -72,7 +75,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
             thinking_config: thinks(&request.model).then(|| json!({ "includeThoughts": true })),
         },
     };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+    Asked::new(&body, bindings)
 }
 
 fn tools(request: &ChatRequest) -> Option<Value> {
@@ -116,6 +119,8 @@ fn thinks(model: &str) -> bool {
 }
 
 /// Whether a model refuses calls without the signature of its thoughts.
-fn needs_signatures(model: &str) -> bool {
-    gemini(model).is_some_and(|rest| !rest.starts_with("1.") && !rest.starts_with("2."))
+fn needs_signatures(request: &ChatRequest) -> bool {
+    request.capabilities.needs_signatures
+        || gemini(&request.model)
+            .is_some_and(|rest| !rest.starts_with("1.") && !rest.starts_with("2."))
 }

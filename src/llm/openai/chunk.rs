@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::content::Said;
+use super::signed;
 use crate::domain::{FinishReason, Usage};
 use crate::llm::calls::CallDelta;
+use crate::llm::parts::Parts;
 use crate::llm::lenient::{Count, Id, Json, Loose, OddCount, Problem, object, or_zero, required};
 
 object! {
@@ -51,6 +53,10 @@ object! {
         pub(super) tool_calls: Vec<Call> = "tool_calls",
         /// What tool calls once were: one for each answer, without an id.
         pub(super) function_call: Function = "function_call",
+        /// OpenRouter's, to be sent back as they are.
+        pub(super) reasoning_details: Value = "reasoning_details",
+        /// LiteLLM's, to be sent back as they are.
+        pub(super) thinking_blocks: Value = "thinking_blocks",
     }
 }
 
@@ -60,6 +66,8 @@ object! {
         index: u64 = "index",
         id: Id = "id",
         function: Function = "function",
+        extra_content: Value = "extra_content",
+        provider_specific_fields: Value = "provider_specific_fields",
     }
 }
 
@@ -68,6 +76,7 @@ object! {
         name: String = "name",
         /// A text with JSON in it; some servers write the JSON itself.
         arguments: Json = "arguments",
+        provider_specific_fields: Value = "provider_specific_fields",
     }
 }
 
@@ -81,10 +90,23 @@ impl Delta {
             && is_empty(&self.refusal)
             && self.tool_calls.as_ref().is_none_or(Vec::is_empty)
             && self.function_call.is_none()
+            && self.reasoning_details.is_none()
+            && self.thinking_blocks.is_none()
     }
 }
 
 impl Call {
+    /// Gives the signature that came with it, which goes before it.
+    pub(super) fn sign(&self, parts: &mut Parts) {
+        let function = self.function.as_ref();
+        let specific = [
+            self.provider_specific_fields.as_ref(),
+            function.and_then(|function| function.provider_specific_fields.as_ref()),
+        ];
+        let id = self.id.as_ref().map(|Id(id)| id.as_str());
+        signed::sign_call(id, self.extra_content.as_ref(), specific, parts);
+    }
+
     pub(super) fn into_delta(self) -> CallDelta {
         let function = self.function.unwrap_or_default();
         CallDelta {

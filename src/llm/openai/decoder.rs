@@ -1,6 +1,7 @@
 //! From a stream's chunks to parts.
 
 use super::chunk::{Choice, Chunk, Delta, Reason};
+use super::signed::Gathered;
 use crate::domain::FinishReason;
 use crate::llm::fault::Fault;
 use crate::llm::lenient::parse;
@@ -23,12 +24,14 @@ pub(super) struct Decoder {
     has_deltas: bool,
     /// Tool calls have come by that name.
     has_tool_calls: bool,
+    gathered: Gathered,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: SseEvent<'_>, parts: &mut Parts) -> Result<(), ReadError> {
         let data = event.data.trim_ascii();
         if data == "[DONE]" {
+            self.gathered.sign(parts);
             return parts.end();
         }
         if event.name == "error" {
@@ -59,6 +62,9 @@ impl Decoder {
         if let Some(choice) = choice {
             let delta = self.new_of(choice, parts);
             self.say(delta, parts)?;
+            if end.is_some() {
+                self.gathered.sign(parts);
+            }
         }
         if let Some(usage) = usage {
             parts.usage(usage);
@@ -102,8 +108,11 @@ impl Decoder {
         let refusal = delta.refusal.filter(|text| !text.is_empty());
         self.refused |= refusal.is_some();
         parts.text(refusal);
+        self.gathered
+            .add(delta.reasoning_details, delta.thinking_blocks);
         for call in delta.tool_calls.unwrap_or_default() {
             self.has_tool_calls = true;
+            call.sign(parts);
             parts.call(call.into_delta())?;
         }
         // Some give the same call under both names.
@@ -122,6 +131,7 @@ impl Delta {
         }
         if parts.has_text() || parts.has_reasoning() {
             (self.reasoning, self.reasoning_content) = (None, None);
+            (self.reasoning_details, self.thinking_blocks) = (None, None);
             if let Some(content) = &mut self.content {
                 content.reasoning = None;
             }

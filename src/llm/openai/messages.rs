@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::dialect::{CallIds, Dialect};
+use super::signed::{BLOCKS, DETAILS, GOOGLE, LITELLM, extra_content, specific_fields};
+use crate::llm::past::{Bindings, Prefix, Signer, Wanted};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
-use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, FileData, LlmError};
 
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
@@ -21,6 +23,10 @@ pub(super) struct Message<'a> {
     tool_calls: Vec<ToolCall<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_blocks: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -28,6 +34,10 @@ struct ToolCall<'a> {
     id: Cow<'a, str>,
     r#type: &'static str,
     function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_specific_fields: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -49,32 +59,43 @@ impl Message<'_> {
             reasoning_content: None,
             tool_calls: Vec::new(),
             tool_call_id: None,
+            reasoning_details: None,
+            thinking_blocks: None,
         }
     }
 }
 
-/// The messages as they are sent; those with nothing to say are left out.
-pub(super) fn messages(
-    messages: &[Arc<ChatMessage>],
+/// The messages as they are sent: the instructions first, as one, and then the conversation.
+/// What comes before each answer is added to `prefix`, and decides which of its signed reasoning
+/// goes back.
+pub(super) fn messages<'a>(
+    request: &ChatRequest,
+    system: Option<String>,
+    turns: &'a [Arc<ChatMessage>],
     dialect: Dialect,
-) -> Result<Vec<Message<'_>>, LlmError> {
-    let mut sent = Vec::with_capacity(messages.len());
-    for message in messages {
+    mut prefix: Prefix,
+) -> Result<(Vec<Message<'a>>, Bindings), LlmError> {
+    let mut sent = Vec::with_capacity(turns.len() + 1);
+    sent.extend(system.map(Message::system));
+    let mut known = 0;
+    for message in turns {
         match message.role {
-            ChatRole::System => sent.push(Message::system(message.all_text())),
+            ChatRole::System => {}
             ChatRole::User => sent.push(Message::new("user", user(&message.content)?)),
-            ChatRole::Assistant => sent.extend(assistant(message, dialect)),
+            ChatRole::Assistant => {
+                sent.iter().skip(known).for_each(|one| prefix.add(one));
+                known = sent.len();
+                let bindings = prefix.bindings();
+                sent.extend(assistant(message, dialect, Thoughts { request, bindings }));
+            }
             ChatRole::Tool => {
-                sent.extend(
-                    message
-                        .content
-                        .iter()
-                        .filter_map(|part| result(part, dialect)),
-                );
+                let results = message.content.iter();
+                sent.extend(results.filter_map(|part| result(part, dialect)));
             }
         }
     }
-    Ok(sent)
+    sent.iter().skip(known).for_each(|one| prefix.add(one));
+    Ok((sent, prefix.bindings()))
 }
 
 /// A text wherever that will do: not every server takes parts.
@@ -121,42 +142,94 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
     })
 }
 
-fn assistant(message: &ChatMessage, dialect: Dialect) -> Option<Message<'_>> {
-    let calls = message.content.iter().filter_map(|part| match part {
-        Content::ToolCall {
-            id,
-            name,
-            arguments,
-        } => Some(ToolCall {
-            id: sent_id(id, dialect),
-            r#type: "function",
-            function: Function {
-                name,
-                arguments: arguments_text(arguments),
-            },
-        }),
-        _ => None,
-    });
-    let tool_calls: Vec<_> = calls.collect();
+/// What decides which reasoning goes back with an answer.
+struct Thoughts<'a> {
+    request: &'a ChatRequest,
+    bindings: Bindings,
+}
+
+impl Thoughts<'_> {
+    fn proof<'a>(&self, signer: Signer, signature: &'a Option<String>) -> Option<&'a str> {
+        let past = &self.request.past;
+        past.proof(signer, &self.bindings, signature.as_deref())
+    }
+
+    /// A list that came signed.
+    fn list(&self, signer: Signer, signature: &Option<String>) -> Option<Value> {
+        let signer = signer.unless(self.request.capabilities.thinking_bound);
+        serde_json::from_str(self.proof(signer, signature)?).ok()
+    }
+}
+
+fn assistant<'a>(
+    message: &'a ChatMessage,
+    dialect: Dialect,
+    thoughts: Thoughts<'_>,
+) -> Option<Message<'a>> {
+    let request = thoughts.request;
     let text = message.all_text();
-    if text.is_empty() && tool_calls.is_empty() {
+    let content = match text.is_empty() {
+        true => Value::Null,
+        false => text.into(),
+    };
+    let mut sent = Message::new("assistant", content);
+    let (mut google, mut litellm) = (None, None);
+    for part in &message.content {
+        match part {
+            Content::Reasoning { signature, .. } => {
+                google = thoughts.proof(GOOGLE, signature).or(google);
+                litellm = thoughts.proof(LITELLM, signature).or(litellm);
+                sent.reasoning_details =
+                    thoughts.list(DETAILS, signature).or(sent.reasoning_details);
+                sent.thinking_blocks = thoughts.list(BLOCKS, signature).or(sent.thinking_blocks);
+            }
+            Content::ToolCall {
+                id,
+                name,
+                arguments,
+            } => {
+                // Of calls at the same time only the first has one.
+                let is_missed = sent.tool_calls.is_empty() && needs_signature(request, litellm);
+                let google = google.take();
+                sent.tool_calls.push(ToolCall {
+                    id: sent_id(id, dialect),
+                    r#type: "function",
+                    function: Function {
+                        name,
+                        arguments: arguments_text(arguments),
+                    },
+                    extra_content: (google.is_some() || is_missed).then(|| extra_content(google)),
+                    provider_specific_fields: litellm.take().map(specific_fields),
+                });
+            }
+            _ => {}
+        }
+    }
+    if sent.content.is_null() && sent.tool_calls.is_empty() {
         return None;
     }
-    let content = if text.is_empty() {
-        Value::Null
-    } else {
-        text.into()
-    };
-    let takes_reasoning = dialect.takes_reasoning && !tool_calls.is_empty();
-    Some(Message {
-        reasoning_content: reasoning(&message.content).filter(|_| takes_reasoning),
-        tool_calls,
-        ..Message::new("assistant", content)
-    })
+    sent.reasoning_content = reasoning(&message.content, request.past.wanted())
+        .filter(|_| goes_back(request, dialect, !sent.tool_calls.is_empty()));
+    Some(sent)
+}
+
+/// Whether a call without a signature is refused.
+fn needs_signature(request: &ChatRequest, other: Option<&str>) -> bool {
+    let is_missed = request.past.wanted() == Wanted::Everything;
+    other.is_none() && (is_missed || request.capabilities.needs_signatures)
+}
+
+/// Whether reasoning without a signature goes back with an answer.
+fn goes_back(request: &ChatRequest, dialect: Dialect, has_calls: bool) -> bool {
+    match request.past.wanted() {
+        Wanted::Nothing => false,
+        Wanted::Everything => true,
+        Wanted::Accepted => dialect.takes_reasoning && has_calls,
+    }
 }
 
 /// The reasoning that has no signature, which is how these servers write it.
-fn reasoning(content: &[Content]) -> Option<String> {
+fn reasoning(content: &[Content], wanted: Wanted) -> Option<String> {
     let texts = content.iter().filter_map(|part| match part {
         Content::Reasoning {
             text,
@@ -164,7 +237,8 @@ fn reasoning(content: &[Content]) -> Option<String> {
         } => Some(text.as_str()),
         _ => None,
     });
-    Some(texts.collect::<String>()).filter(|text| !text.is_empty())
+    let text: String = texts.collect();
+    (!text.is_empty() || wanted == Wanted::Everything).then_some(text)
 }
 
 fn result(part: &Content, dialect: Dialect) -> Option<Message<'_>> {

@@ -7,13 +7,14 @@ mod decoder;
 mod dialect;
 mod messages;
 mod request;
+mod signed;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
 use self::dialect::Dialect;
-use super::protocol::{Decode, Protocol, bearer, extended};
+use super::protocol::{Asked, Decode, Protocol, bearer, extended};
 use super::{ChatRequest, LlmError};
 
 /// The protocol, as one server speaks it.
@@ -34,7 +35,7 @@ impl Protocol for ChatCompletions {
         extended(base, ["chat", "completions"])
     }
 
-    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
+    fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError> {
         request::body(request, self.dialect)
     }
 

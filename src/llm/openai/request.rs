@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 
 use super::dialect::{Dialect, LimitField, SchemaMode, SeedField};
 use super::messages::{Message, messages};
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::{instruction, is_closed};
+use crate::llm::turns::{AfterResults, turns};
+use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 
 #[cfg(test)]
@@ -59,7 +63,7 @@ struct Function<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Asked, LlmError> {
     let limit_in = |wanted| {
         request
             .max_output_tokens
@@ -67,13 +71,19 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, L
     };
     let seed_in = |wanted| request.sampling.seed.filter(|_| dialect.seed == wanted);
     let has_tools = !request.tools.is_empty();
-    let mut messages = messages(&request.messages, dialect)?;
     let output = request.output_schema.as_ref();
+    let mut system = instructions(&request.messages);
     if dialect.schema != SchemaMode::Schema
         && let Some(output) = output
     {
-        messages.insert(0, Message::system(instruction(output)));
+        system.push(instruction(output));
     }
+    let system = (!system.is_empty()).then(|| system.join("\n\n"));
+    let tools: Vec<_> = request.tools.iter().map(tool).collect();
+    let mut prefix = Prefix::new(&request.past, &request.model);
+    prefix.add(&tools);
+    let turns = turns(&request.messages, AfterResults::Answer);
+    let (messages, bindings) = messages(request, system, &turns, dialect, prefix)?;
     let body = Body {
         model: &request.model,
         messages,
@@ -87,13 +97,13 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Vec<u8>, L
         random_seed: seed_in(SeedField::RandomSeed),
         max_tokens: limit_in(LimitField::MaxTokens),
         max_completion_tokens: limit_in(LimitField::MaxCompletionTokens),
-        tools: request.tools.iter().map(tool).collect(),
+        tools,
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         // It is the default, which servers without the field have too.
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
         response_format: output.and_then(|output| response_format(output, dialect.schema)),
     };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+    Asked::new(&body, bindings)
 }
 
 fn tool(tool: &ToolSpec) -> Tool<'_> {

@@ -2,6 +2,7 @@
 
 use super::event::{Event, Incomplete, Item, ItemKind, Kind, Piece, Response, Status};
 use super::items::{ItemIds, Items};
+use super::SIGNED;
 use crate::domain::FinishReason;
 use crate::llm::calls::CallDelta;
 use crate::llm::fault::Fault;
@@ -14,8 +15,8 @@ use crate::llm::sse::SseEvent;
 mod tests;
 
 /// What has to be remembered between two events.
+#[derive(Default)]
 pub(super) struct Decoder {
-    signer: String,
     items: Items,
     /// The model would not answer.
     refused: bool,
@@ -55,14 +56,6 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(signer: String) -> Self {
-        Self {
-            signer,
-            items: Items::default(),
-            refused: false,
-        }
-    }
-
     /// A response by itself; something else altogether has no output and no error.
     fn bare(&mut self, event: Event, parts: &mut Parts) -> Result<(), ReadError> {
         if event.output.is_none() && event.error.is_none() {
@@ -219,7 +212,7 @@ impl Decoder {
         if let (Some(Id(id)), Some(encrypted)) = (item.id, item.encrypted_content)
             && !std::mem::replace(&mut known.is_signed, true)
         {
-            parts.signature(&self.signer, &format!("{id}:{encrypted}"));
+            parts.signature(SIGNED, &format!("{id}:{encrypted}"));
         }
     }
 

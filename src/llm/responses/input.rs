@@ -1,20 +1,27 @@
 //! The conversation of a Responses request, as items.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::llm::wire::{arguments_text, call_id, signed_by, text_file, unsupported, url_of};
-use crate::llm::{ChatMessage, ChatRole, Content, FileData, LlmError};
+use super::SIGNED;
+use crate::llm::past::Bindings;
+use crate::llm::turns::{AfterResults, turns};
+use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
+use crate::llm::{ChatRequest, ChatRole, Content, FileData, LlmError};
 
 /// How many characters an id may have, and how many stand for one that has more.
 const ID_CHARS: usize = 64;
 
 /// The items; instructions have a place of their own.
-pub(super) fn input(messages: &[Arc<ChatMessage>], signer: &str) -> Result<Vec<Value>, LlmError> {
-    let mut items = Vec::with_capacity(messages.len());
-    for message in messages {
+pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Value>, LlmError> {
+    let turns = turns(&request.messages, AfterResults::Anything);
+    let proof = |signature: &Option<String>| {
+        let proof = request.past.proof(SIGNED, bindings, signature.as_deref());
+        proof.map(str::to_owned)
+    };
+    let mut items = Vec::with_capacity(turns.len());
+    for message in &turns {
         match message.role {
             ChatRole::System => {}
             ChatRole::User => {
@@ -27,7 +34,7 @@ pub(super) fn input(messages: &[Arc<ChatMessage>], signer: &str) -> Result<Vec<V
                     items.push(json!({ "role": "user", "content": parts }));
                 }
             }
-            ChatRole::Assistant => assistant(&message.content, signer, &mut items),
+            ChatRole::Assistant => assistant(&message.content, &proof, &mut items),
             ChatRole::Tool => items.extend(message.content.iter().filter_map(result)),
         }
     }
@@ -66,7 +73,11 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
 }
 
 /// An assistant's items, in the order in which they were made.
-fn assistant(content: &[Content], signer: &str, items: &mut Vec<Value>) {
+fn assistant(
+    content: &[Content],
+    proof: &impl Fn(&Option<String>) -> Option<String>,
+    items: &mut Vec<Value>,
+) {
     // A reasoning goes with what follows it, and is refused alone.
     let mut thoughts = Vec::new();
     for part in content {
@@ -83,7 +94,7 @@ fn assistant(content: &[Content], signer: &str, items: &mut Vec<Value>) {
                 "arguments": arguments_text(arguments),
             }),
             Content::Reasoning { text, signature } => {
-                thoughts.extend(reasoning(text, signed_by(signer, signature.as_deref())));
+                thoughts.extend(reasoning(text, proof(signature).as_deref()));
                 continue;
             }
             _ => continue,

@@ -14,31 +14,24 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::protocol::{Decode, Protocol, bearer, extended};
+use super::past::Signer;
+use super::protocol::{Asked, Decode, Protocol, bearer, extended};
 use super::{ChatRequest, LlmError};
 
-/// The protocol, as one server speaks it.
-pub(super) struct Responses {
-    /// Begins the signature of a reasoning. It has the host's name, as no host can read
-    /// what another has encrypted.
-    signer: String,
-}
+/// Encrypts reasoning: an organisation's, by one model. Another's is refused with
+/// `invalid_encrypted_content`.
+const SIGNED: Signer = Signer::of_account("responses");
 
-impl Responses {
-    pub(super) fn of_host(host: &str) -> Self {
-        Self {
-            signer: format!("responses@{host}"),
-        }
-    }
-}
+/// The protocol.
+pub(super) struct Responses;
 
 impl Protocol for Responses {
     fn url(&self, base: &Url, _model: &str) -> Url {
         extended(base, ["responses"])
     }
 
-    fn body(&self, request: &ChatRequest) -> Result<Vec<u8>, LlmError> {
-        request::body(request, &self.signer)
+    fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError> {
+        request::body(request)
     }
 
     fn headers(
@@ -50,6 +43,6 @@ impl Protocol for Responses {
     }
 
     fn decoder(&self) -> Box<dyn Decode> {
-        Box::new(Decoder::new(self.signer.clone()))
+        Box::new(Decoder::default())
     }
 }

@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::input::input;
+use crate::llm::past::Prefix;
+use crate::llm::protocol::Asked;
 use crate::llm::schema::is_closed;
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
@@ -48,7 +50,8 @@ struct Tool<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
+    let bindings = Prefix::new(&request.past, &request.model).bindings();
     let tools = request.tools.iter().map(|tool| Tool {
         r#type: "function",
         name: &tool.name,
@@ -70,7 +73,7 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
         stream: true,
         store: false,
         instructions: instructions(&request.messages).join("\n\n"),
-        input: input(&request.messages, signer)?,
+        input: input(request, &bindings)?,
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
         max_output_tokens: request.max_output_tokens,
@@ -83,7 +86,7 @@ pub(super) fn body(request: &ChatRequest, signer: &str) -> Result<Vec<u8>, LlmEr
             .into_iter()
             .collect(),
     };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Internal)
+    Asked::new(&body, bindings)
 }
 
 fn tool_choice(choice: &ToolChoice) -> Option<Value> {

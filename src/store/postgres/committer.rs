@@ -15,6 +15,7 @@ use crate::store::queries;
 use crate::store::writer::Committer;
 
 use super::patience::CALL_TIMEOUT_FACTOR;
+use super::pooler::Way;
 use super::statements::PostgresStatements;
 use super::{PostgresSettings, TRUSTED_IDLE_TIME};
 
@@ -24,6 +25,7 @@ pub(super) struct PostgresCommitter {
     options: PgConnectOptions,
     connect_timeout: Duration,
     statement_timeout: Duration,
+    way: Way,
     connection: Option<(PgConnection, Instant)>,
 }
 
@@ -31,11 +33,13 @@ impl PostgresCommitter {
     pub(super) async fn connect(
         options: PgConnectOptions,
         settings: &PostgresSettings,
+        way: Way,
     ) -> Result<Self, StoreError> {
         let mut committer = Self {
             options,
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
+            way,
             connection: None,
         };
         let connection = committer.connection().await?;
@@ -61,7 +65,7 @@ impl PostgresCommitter {
         StoreError: From<E>,
     {
         let timeout = self.statement_timeout * CALL_TIMEOUT_FACTOR;
-        match tokio::time::timeout(timeout, work).await {
+        match tokio::time::timeout(timeout, self.way.call(work)).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => Err(StoreError::Unavailable(format!(
                 "PostgreSQL did not answer within {timeout:?}"
@@ -74,7 +78,9 @@ impl PostgresCommitter {
 impl Committer for PostgresCommitter {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError> {
         let mut connection = self.connection().await?;
-        let outcome = self.in_time(commit(&mut connection, group)).await;
+        let outcome = self
+            .in_time(commit(&self.way, &mut connection, group))
+            .await;
         // After an outage, whatever it was, a new connection is the safe beginning.
         if !matches!(outcome, Err(StoreError::Unavailable(_))) {
             self.connection = Some((connection, Instant::now()));
@@ -84,7 +90,7 @@ impl Committer for PostgresCommitter {
 
     async fn heartbeat(&mut self) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        let outcome = self.in_time(beat(&mut connection)).await;
+        let outcome = self.in_time(beat(&self.way, &mut connection)).await;
         if outcome.is_ok() {
             self.connection = Some((connection, Instant::now()));
         }
@@ -92,8 +98,8 @@ impl Committer for PostgresCommitter {
     }
 }
 
-async fn beat(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let mut transaction = connection.begin().await?;
+async fn beat(way: &Way, connection: &mut PgConnection) -> Result<(), StoreError> {
+    let mut transaction = way.begin_on(connection).await?;
     for statement in queries::heartbeat() {
         Postgres::execute(&mut transaction, statement).await?;
     }
@@ -101,13 +107,17 @@ async fn beat(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn commit(connection: &mut PgConnection, group: &Group) -> Result<GroupOutcome, StoreError> {
-    if group.only_appends() {
+async fn commit(
+    way: &Way,
+    connection: &mut PgConnection,
+    group: &Group,
+) -> Result<GroupOutcome, StoreError> {
+    if group.only_appends() && !way.is_pooled() {
         // A single statement is a transaction by itself: one round trip instead of three
         // for what most groups are.
         return commit_group(&mut PostgresStatements(connection), group).await;
     }
-    let mut transaction = connection.begin().await?;
+    let mut transaction = way.begin_on(connection).await?;
     let outcome = commit_group(&mut PostgresStatements(&mut transaction), group).await?;
     transaction.commit().await?;
     Ok(outcome)

@@ -6,6 +6,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use super::pooler::has_names;
 use crate::domain::NodeId;
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, Fetches, Value};
@@ -106,7 +107,8 @@ impl Dialect for Postgres {
         connection: &mut PgConnection,
         mut query: QueryBuilder<Self>,
     ) -> Result<u64, StoreError> {
-        Ok(query.build().execute(connection).await?.rows_affected())
+        let query = query.build().persistent(has_names());
+        Ok(query.execute(connection).await?.rows_affected())
     }
 }
 
@@ -123,6 +125,7 @@ where
         connection: &mut PgConnection,
         mut query: QueryBuilder<Self>,
     ) -> Result<Vec<R>, StoreError> {
-        Ok(query.build_query_as().fetch_all(connection).await?)
+        let query = query.build_query_as().persistent(has_names());
+        Ok(query.fetch_all(connection).await?)
     }
 }

@@ -1,8 +1,9 @@
 //! Stretches of branches.
 
 use futures_util::TryStreamExt;
-use sqlx::{FromRow, PgPool, Postgres, QueryBuilder, Row};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row};
 
+use super::pooler::has_names;
 use crate::domain::Principal;
 use crate::store::rows::{BranchRow, MESSAGE_COLUMNS};
 use crate::store::{BranchRange, StoreError, UNCOUNTED, queries, wanted};
@@ -10,7 +11,7 @@ use crate::store::{BranchRange, StoreError, UNCOUNTED, queries, wanted};
 /// Reads stretches of branches row by row, and stops when their parts have more than `most`
 /// bytes.
 pub(super) async fn read_branches(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     who: &Principal,
     ranges: &[BranchRange],
     most: u64,
@@ -21,7 +22,7 @@ pub(super) async fn read_branches(
         false => u64::MAX,
     };
     let (mut read, mut bytes) = (Vec::new(), 0_u64);
-    let mut rows = query.build().fetch(pool);
+    let mut rows = query.build().persistent(has_names()).fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let parts = row.try_get_raw("parts")?.as_bytes();
         bytes += parts.map_or(0, |parts| parts.len() as u64);

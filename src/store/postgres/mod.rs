@@ -6,6 +6,7 @@ mod dialect;
 mod messages;
 mod parameters;
 mod patience;
+mod pooler;
 mod statements;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use sqlx::{Connection, PgConnection, Postgres, QueryBuilder, Transaction};
 
 use committer::PostgresCommitter;
 use patience::Patience;
+pub use pooler::Pooler;
+use pooler::{Way, has_names};
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
@@ -40,6 +43,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// How long a connection may have been idle before it is asked whether it still works. Short,
 /// so that those which an outage has left behind are found before they fail somebody.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
+
+/// Removes the prepared statements of a session.
+const NO_STATEMENTS: &str = "DEALLOCATE ALL";
 
 /// The locks that a group takes at most, of all tables that runs are written to. They do not
 /// keep other writers out, nor wait for long; a group would, with all that wait for it.
@@ -65,6 +71,8 @@ pub struct PostgresSettings {
     pub acquire_timeout: Duration,
     /// How long the server works on one statement before it gives up.
     pub statement_timeout: Duration,
+    /// The pooler in front of the server, if there is one.
+    pub pooler: Pooler,
     /// The writer's bounds.
     pub writer: WriterSettings,
 }
@@ -72,6 +80,7 @@ pub struct PostgresSettings {
 /// The store on PostgreSQL.
 pub struct PostgresStore {
     pool: PgPool,
+    way: Way,
     patience: Patience,
     writer: Writer,
 }
@@ -82,18 +91,19 @@ impl PostgresStore {
     pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
         let options = parameters::options(settings.url.expose_secret())?;
         let options = options.application_name("talkgraph");
-        prepare(&options, settings).await?;
-        let statement_timeout = settings.statement_timeout.as_millis();
-        let options = options.options([("statement_timeout", statement_timeout)]);
-        let patience = Patience::new(settings.statement_timeout);
+        let way = Way::find(&options, settings).await?;
+        prepare(&way, &options, settings).await?;
+        let options = way.options(options, settings.statement_timeout);
+        let patience = Patience::new(settings.statement_timeout, way.clone());
         let pool = pool(settings, patience.clone())
             .connect_with(options.clone())
             .await?;
-        let committer = PostgresCommitter::connect(options, settings).await?;
+        let committer = PostgresCommitter::connect(options, settings, way.clone()).await?;
         let health = Arc::new(StoreHealth::default());
         let writer = Writer::spawn(&settings.writer, committer, health);
         Ok(Self {
             pool,
+            way,
             patience,
             writer,
         })
@@ -104,21 +114,45 @@ async fn connect(
     options: &PgConnectOptions,
     timeout: Duration,
 ) -> Result<PgConnection, StoreError> {
-    match tokio::time::timeout(timeout, PgConnection::connect_with(options)).await {
-        Ok(connection) => Ok(connection?),
-        Err(_) => Err(StoreError::Unavailable(format!(
-            "PostgreSQL did not answer within {timeout:?}"
-        ))),
-    }
+    Ok(connect_once(options, timeout).await??)
+}
+
+/// Connects, or returns the reason of the server.
+async fn connect_once(
+    options: &PgConnectOptions,
+    timeout: Duration,
+) -> Result<Result<PgConnection, sqlx::Error>, StoreError> {
+    let connecting = PgConnection::connect_with(options);
+    let connected = tokio::time::timeout(timeout, connecting).await;
+    connected.map_err(|_| {
+        StoreError::Unavailable(format!("PostgreSQL did not answer within {timeout:?}"))
+    })
 }
 
 /// On a connection of its own, because a migration may take longer than a statement.
 async fn prepare(
+    way: &Way,
     options: &PgConnectOptions,
     settings: &PostgresSettings,
 ) -> Result<(), StoreError> {
-    let mut connection = connect(options, settings.connect_timeout).await?;
-    schema::prepare::<Postgres>(&mut connection, &MIGRATIONS, settings.migrate).await?;
+    let options = way.patient_options(options.clone());
+    let mut connection = connect(&options, settings.connect_timeout).await?;
+    if !way.is_pooled() {
+        schema::prepare::<Postgres>(&mut connection, &MIGRATIONS, settings.migrate).await?;
+        connection.close().await?;
+        return Ok(());
+    }
+    // One transaction has one of the pooler's connections, so that a lock of the session and the
+    // named statements of sqlx's migrator, of which another client may have left some, are sound.
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql(NO_STATEMENTS)
+        .execute(&mut *transaction)
+        .await?;
+    schema::prepare::<Postgres>(&mut transaction, &MIGRATIONS, settings.migrate).await?;
+    sqlx::raw_sql(NO_STATEMENTS)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
     connection.close().await?;
     Ok(())
 }
@@ -159,7 +193,12 @@ impl Pools for PostgresStore {
     where
         Postgres: Fetches<R>,
     {
-        let read = async { fetch(&mut *self.pool.acquire().await?, query).await };
+        let read = async {
+            let mut lent = self.way.lend(&self.pool).await?;
+            let rows = fetch(lent.connection(), query).await?;
+            lent.end().await?;
+            Ok::<_, StoreError>(rows)
+        };
         self.patience.wait(read).await
     }
 
@@ -171,7 +210,12 @@ impl Pools for PostgresStore {
     }
 
     async fn execute(&self, query: QueryBuilder<Postgres>) -> Result<u64, StoreError> {
-        let done = async { Postgres::execute(&mut *self.pool.acquire().await?, query).await };
+        let done = async {
+            let mut lent = self.way.lend(&self.pool).await?;
+            let changed = Postgres::execute(lent.connection(), query).await?;
+            lent.end().await?;
+            Ok::<_, StoreError>(changed)
+        };
         self.patience.wait(done).await
     }
 
@@ -190,12 +234,17 @@ impl Pools for PostgresStore {
         ranges: &[BranchRange],
         most: u64,
     ) -> Result<Vec<Vec<Message>>, StoreError> {
-        let read = messages::read_branches(&self.pool, who, ranges, most);
+        let read = async {
+            let mut lent = self.way.lend(&self.pool).await?;
+            let rows = messages::read_branches(lent.connection(), who, ranges, most).await?;
+            lent.end().await?;
+            Ok::<_, StoreError>(rows)
+        };
         by_branch(self.patience.wait(read).await?, ranges.len())
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.pool.begin().await?)
+        Ok(self.way.begin(&self.pool).await?)
     }
 
     async fn in_time<T: Send>(
@@ -213,7 +262,7 @@ impl Pools for PostgresStore {
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        let asked = sqlx::query("SELECT 1").execute(&self.pool);
+        let asked = sqlx::raw_sql("SELECT 1").execute(&self.pool);
         self.patience.wait(asked).await?;
         Ok(())
     }
@@ -224,9 +273,9 @@ impl Maintenance for PostgresStore {
 
     async fn check_tables(&self) -> Result<(), StoreError> {
         let locked = async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.way.begin(&self.pool).await?;
             for statement in LOCKS {
-                sqlx::query(statement).execute(&mut *transaction).await?;
+                sqlx::raw_sql(statement).execute(&mut *transaction).await?;
             }
             transaction.rollback().await
         };
@@ -240,11 +289,13 @@ impl Maintenance for PostgresStore {
     async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError> {
         let measured = async {
             // The wait for a connection is not measured.
-            let mut connection = self.pool.acquire().await?;
+            let mut lent = self.way.lend(&self.pool).await?;
             let asked_at = now();
-            let theirs = sqlx::query_scalar("SELECT clock_timestamp()");
-            let theirs: Timestamp = theirs.fetch_one(&mut *connection).await?;
-            Ok::<_, StoreError>((asked_at, theirs, now()))
+            let theirs = sqlx::query_scalar("SELECT clock_timestamp()").persistent(has_names());
+            let theirs: Timestamp = theirs.fetch_one(lent.connection()).await?;
+            let answered_at = now();
+            lent.end().await?;
+            Ok::<_, StoreError>((asked_at, theirs, answered_at))
         };
         let (asked_at, theirs, answered_at) = self.patience.wait(measured).await?;
         let way = answered_at - asked_at;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
+use super::pooler::Way;
 use crate::store::StoreError;
 
 /// A whole call, which may be a transaction, may take this many times what one statement may.
@@ -30,6 +31,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Patience {
     timeout: Duration,
+    way: Way,
     doubt: Arc<Doubt>,
 }
 
@@ -41,9 +43,10 @@ struct Doubt {
 }
 
 impl Patience {
-    pub(super) fn new(statement_timeout: Duration) -> Self {
+    pub(super) fn new(statement_timeout: Duration, way: Way) -> Self {
         Self {
             timeout: statement_timeout * CALL_TIMEOUT_FACTOR,
+            way,
             doubt: Arc::new(Doubt {
                 begun: Instant::now(),
                 until: AtomicU64::new(0),
@@ -59,7 +62,7 @@ impl Patience {
     where
         StoreError: From<E>,
     {
-        let mut call = pin!(call);
+        let mut call = pin!(self.way.call(call));
         // Dropped before the call is, whose connection comes back then. Whoever waits may
         // also be the one who gives up.
         let given_up = GivenUp(Some(&self.doubt));
@@ -87,7 +90,8 @@ impl Patience {
     /// not of a time in which the database was read-only, which it would be for ever. The pool itself
     /// would wait for its answer without an end, and have one connection less meanwhile.
     pub(super) async fn trusts(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if !self.is_in_doubt() {
+        // A pooler's connection is not bound to one of the server's.
+        if !self.is_in_doubt() || self.way.is_pooled() {
             return Ok(());
         }
         let asked = sqlx::query_scalar(IS_READ_ONLY).fetch_one(connection);

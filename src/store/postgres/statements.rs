@@ -18,6 +18,7 @@ use crate::store::rows::{encode_options, encode_parts, encode_resolution};
 use crate::store::{NewRun, StoreError};
 
 use super::dialect::micros;
+use super::pooler::has_names;
 
 /// A transaction.
 pub(super) struct PostgresStatements<'c>(pub(super) &'c mut PgConnection);
@@ -72,6 +73,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |(_, session)| {
             session.parent_run.map(|run| run.uuid())
         }))
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -100,6 +102,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(&rows, |(start, _)| start.run.id.uuid()))
         .bind(column(&rows, |(start, _)| start.run.created_at))
         .bind(column(&rows, |(_, key)| micros(key.lifetime)))
+        .persistent(has_names())
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(claimed))
@@ -115,6 +118,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(&rows, |(start, _)| start.who.owner.as_ref()))
         .bind(column(&rows, |(_, key)| key.key.as_str()))
         .bind(column(&rows, |(start, _)| start.run.id.uuid()))
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -165,6 +169,7 @@ impl Statements for PostgresStatements<'_> {
         }))
         .bind(column(rows, |row| depth(row.run)))
         .bind(column(rows, |row| row.before.agent.map(|id| id.uuid())))
+        .persistent(has_names())
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(inserted))
@@ -196,6 +201,7 @@ impl Statements for PostgresStatements<'_> {
             message.finish_reason.map(<&str>::from)
         }))
         .bind(column(rows, |(_, message)| message.created_at))
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -217,6 +223,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |new| new.title.as_deref()))
         .bind(column(rows, |new| new.previous.map(|id| id.uuid())))
         .bind(column(rows, |new| new.turns))
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -230,6 +237,7 @@ impl Statements for PostgresStatements<'_> {
         )
         .bind(column(rows, |(run, _)| run.uuid()))
         .bind(column(rows, |(_, at)| *at))
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -243,6 +251,7 @@ impl Statements for PostgresStatements<'_> {
         )
         .bind(column(rows, |(run, _)| run.uuid()))
         .bind(column(rows, |(_, node)| node.uuid()))
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -275,6 +284,7 @@ impl Statements for PostgresStatements<'_> {
         }))
         .bind(column(rows, |(_, interrupt)| interrupt.created_at))
         .bind(column(rows, |(_, interrupt)| interrupt.expires_at))
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -288,6 +298,7 @@ impl Statements for PostgresStatements<'_> {
         )
         .bind(column(rows, |interrupt| interrupt.id.uuid()))
         .bind(written(rows, |interrupt| encode_resolution(interrupt))?)
+        .persistent(has_names())
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -342,6 +353,7 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |row| {
             row.run.usage.cache_write_1h_input_tokens.cast_signed()
         }))
+        .persistent(has_names())
         .fetch_all(&mut *self.0)
         .await?;
         Ok(ids(ended))
@@ -368,6 +380,7 @@ impl Statements for PostgresStatements<'_> {
             .bind(written(rows, |row| encode_events(&row.events))?)
             .bind(column(rows, |row| row.node.uuid()))
             .bind(column(rows, |row| row.fence))
+            .persistent(has_names())
             .fetch_all(&mut *self.0)
             .await?;
         Ok(ids(inserted))

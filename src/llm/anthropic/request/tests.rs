@@ -10,7 +10,7 @@ use crate::llm::samples::{closed, everything, file, open, says, tools};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, LlmError, ToolChoice};
 
 fn sent(request: &ChatRequest) -> Value {
-    serde_json::from_slice(&body(request, true).unwrap()).unwrap()
+    serde_json::from_slice(&body(request, true).unwrap().json).unwrap()
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
     assert_eq!(enforced["output_config"], json!({ "format": format }));
     assert_eq!(enforced["system"][0]["text"], "Be brief.");
 
-    let imitation = serde_json::from_slice(&body(&request, false).unwrap()).unwrap();
+    let imitation = serde_json::from_slice(&body(&request, false).unwrap().json).unwrap();
     request.output_schema = Some(open());
     for body in [imitation, sent(&request)] {
         assert_eq!(body.get("output_config"), None);

@@ -1,14 +1,18 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
 use super::{body, needs_signatures, thinks};
-use crate::llm::samples::{call, closed, everything, reasoning, says, tools};
+use crate::llm::samples::{
+    MODEL, call, closed, everything, reasoning, result, says, signed, tools,
+};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, ToolChoice};
 
 fn sent(request: &ChatRequest) -> Value {
-    serde_json::from_slice(&body(request).unwrap()).unwrap()
+    serde_json::from_slice(&body(request).unwrap().json).unwrap()
 }
 
 #[test]
@@ -38,7 +42,8 @@ fn models_differ() {
         ("gemma-3", false, false),
     ] {
         assert_eq!(thinks(model), has_thoughts, "{model}");
-        assert_eq!(needs_signatures(model), is_strict, "{model}");
+        let request = ChatRequest::new(model, Vec::new());
+        assert_eq!(needs_signatures(&request), is_strict, "{model}");
     }
     let asked = sent(&ChatRequest::new("gemini-3-pro", Vec::new()));
     let config = json!({ "thinkingConfig": { "includeThoughts": true } });
@@ -49,16 +54,28 @@ fn models_differ() {
 fn each_signature_is_where_it_came() {
     let step = vec![
         Content::Text("I will".to_owned()),
-        reasoning("", Some("gemini-text:VA==")),
+        signed("", "gemini-text", "VA=="),
         reasoning("A thought.", None),
-        reasoning("", Some("gemini:Qw==")),
+        signed("", "gemini", "Qw=="),
         call("c1", "time", "{}"),
         call("c2", "time", "{}"),
     ];
     let foreign = vec![call("c3", "time", "{}"), call("c4", "time", "{}")];
     let parts = |model: &str, content: &[Content]| {
-        let messages = vec![says(ChatRole::Assistant, content.to_vec())];
-        sent(&ChatRequest::new(model, messages))["contents"][0]["parts"].clone()
+        let calls = content.iter().filter_map(|content| match content {
+            Content::ToolCall { id, name, .. } => Some(result(id, name, "12", false)),
+            _ => None,
+        });
+        let results = calls.collect();
+        let messages = vec![
+            ChatMessage::user("Now?"),
+            says(ChatRole::Assistant, content.to_vec()),
+            says(ChatRole::Tool, results),
+        ];
+        let mut request = ChatRequest::new(MODEL, messages);
+        let capabilities = Arc::make_mut(&mut request.capabilities);
+        capabilities.needs_signatures = model == "gemini-3-pro";
+        sent(&request)["contents"][1]["parts"].clone()
     };
     let function = |id: &str| json!({ "id": id, "name": "time", "args": {} });
     let expected = json!([

@@ -11,7 +11,7 @@ use crate::llm::{
 
 fn sent(request: &ChatRequest, host: &str) -> Value {
     let body = body(request, Dialect::of_host(host)).unwrap();
-    serde_json::from_slice(&body).unwrap()
+    serde_json::from_slice(&body.json).unwrap()
 }
 
 #[test]

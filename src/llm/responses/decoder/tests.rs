@@ -6,7 +6,7 @@ use crate::llm::parts::tests::read;
 use crate::llm::{LlmError, StreamPart};
 
 fn parts(events: &[&str]) -> (Vec<StreamPart>, Option<LlmError>) {
-    read(&mut Decoder::new("responses@test".to_owned()), events)
+    read(&mut Decoder::default(), events)
 }
 
 const COMPLETED: &str = r#"{"type":"response.completed","response":{"status":"completed"}}"#;

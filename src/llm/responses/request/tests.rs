@@ -4,13 +4,13 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
 use super::{body, reasons};
-use crate::llm::samples::{closed, everything, file, linked, open, reasoning, says, tools};
+use crate::llm::samples::{
+    MODEL, closed, everything, file, linked, open, reasoning, says, signed, tools,
+};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, LlmError, ToolChoice};
 
-const SIGNER: &str = "responses@api.openai.com";
-
 fn sent(request: &ChatRequest) -> Value {
-    serde_json::from_slice(&body(request, SIGNER).unwrap()).unwrap()
+    serde_json::from_slice(&body(request).unwrap().json).unwrap()
 }
 
 #[test]
@@ -56,20 +56,31 @@ fn only_models_that_reason_are_asked_for_it() {
 
 #[test]
 fn a_thought_without_anything_after_it_is_left_out() {
-    let signature = Some("responses@api.openai.com:rs_1:ZW5j");
     let content = vec![
-        reasoning("First.", signature),
-        reasoning("Other host's.", Some("responses@localhost:rs_1:ZW5j")),
+        signed("First.", "responses", "rs_1:ZW5j"),
+        reasoning("Other account's.", Some("responses#other.x:rs_1:ZW5j")),
         Content::Text("Hi".to_owned()),
-        reasoning("Last.", signature),
+        signed("Last.", "responses", "rs_1:ZW5j"),
     ];
-    let request = ChatRequest::new("m", vec![says(ChatRole::Assistant, content)]);
+    let messages = vec![
+        ChatMessage::user("Hello"),
+        says(ChatRole::Assistant, content),
+        ChatMessage::user("And?"),
+    ];
+    let mut request = ChatRequest::new(MODEL, messages);
     let thought = json!({
         "type": "reasoning", "id": "rs_1", "encrypted_content": "ZW5j",
         "summary": [{ "type": "summary_text", "text": "First." }],
     });
     let text = json!({ "role": "assistant", "content": "Hi" });
-    assert_eq!(sent(&request)["input"], json!([thought, text]));
+    let said = |request: &ChatRequest| {
+        let input = sent(request)["input"].as_array().unwrap().clone();
+        json!(input[1..input.len() - 1])
+    };
+    assert_eq!(said(&request), json!([thought, text]));
+    // No other model can read it.
+    request.model = "model-2".to_owned();
+    assert_eq!(said(&request), json!([text]));
 }
 
 #[test]
@@ -106,6 +117,6 @@ fn files_take_the_form_of_their_kind() {
     ]);
     assert_eq!(sent(&request)["input"][0]["content"], expected);
     let messages = vec![says(ChatRole::User, vec![file("audio/wav", None)])];
-    let refused = body(&ChatRequest::new("m", messages), SIGNER);
+    let refused = body(&ChatRequest::new("m", messages));
     assert_eq!(refused, Err(LlmError::Rejected { status: 415 }));
 }
