@@ -20,6 +20,7 @@ mod lease;
 mod limits;
 mod log;
 mod once;
+mod nothing;
 mod outage;
 mod prompt;
 mod recover;
@@ -122,6 +123,8 @@ pub struct RunLimits {
     pub max_depth: u32,
     /// How many answers of a run are made anew that are not of the form that was asked for.
     pub output_repairs: u32,
+    /// How many empty answers of a run are asked for again.
+    pub empty_answers: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.

@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use crate::domain::time::now;
 use crate::domain::{
-    AgentVersionId, Cost, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose,
+    AgentVersionId, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose,
     Summary, ToolCallId,
 };
 use crate::llm::{ChatMessage, StreamPart, ToolSpec};
@@ -78,8 +78,7 @@ impl Execution {
                 Next::Step(step) => {
                     self.make_step(step, &prompt).await?;
                     // A call that a limit has cut is not made.
-                    let calls = self.ending.finish_reason == Some(FinishReason::ToolCalls);
-                    match calls && !self.ending.answer.open_calls().is_empty() {
+                    match self.ending.finish_reason == Some(FinishReason::ToolCalls) {
                         true => {
                             self.check_cost()?;
                             Next::Tools(step)
@@ -87,13 +86,19 @@ impl Execution {
                         false => Next::Conclude(step),
                     }
                 }
-                Next::Conclude(step) => match self.conclude(step).await? {
-                    Some(repair) => Next::Step(repair),
-                    None => return Ok(()),
+                Next::Conclude(step) => match self.ask_again(step)? {
+                    Some(again) => Next::Step(again),
+                    None => match self.conclude(step).await? {
+                        Some(repair) => Next::Step(repair),
+                        None => return Ok(()),
+                    },
                 },
                 Next::Tools(step) | Next::ToolsInDoubt(step) => {
                     let in_doubt = matches!(next, Next::ToolsInDoubt(_));
-                    mistakes += self.call_tools(&prompt, in_doubt).await?;
+                    mistakes += match self.ending.answer.is_unread() {
+                        true => 1,
+                        false => self.call_tools(&prompt, in_doubt).await?,
+                    };
                     if mistakes > self.ending.runner.limits.tool_mistakes {
                         return Err(Stop::Failed(RunError {
                             code: RunErrorCode::ToolArguments,
@@ -192,12 +197,17 @@ impl Execution {
         taking.started = self.ending.log.last_sequence();
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
+        let models = self.models_left(models);
         let fitted = Fitted::new(Arc::clone(&runner), shown);
         let answering = tokio::select! {
             biased;
-            answering = runner.models.stream(models, &fitted) => answering?,
+            answering = runner.models.stream(models, &fitted) => answering,
             // Who has the run no longer asks no model.
             lost = self.ending.log.refused() => return Err(lost.into()),
+        };
+        let answering = match answering {
+            Ok(answering) => answering,
+            Err(error) => return self.end_in_silence(step, error),
         };
         let price = runner.models.price(&answering.model);
         taking.spending.at(price.copied(), &mut self.ending.run);
@@ -227,9 +237,11 @@ impl Execution {
             usage: self.ending.run.usage,
             cost: self.ending.run.cost,
         });
+        let finish_reason = self.ending.finish_reason.unwrap_or(FinishReason::Stop);
+        self.ending.answer.end_step(finish_reason);
         self.ending.pending.push(EventBody::StepFinished {
             step,
-            finish_reason: self.ending.finish_reason.unwrap_or(FinishReason::Stop),
+            finish_reason,
             model: Some(self.ending.run.model.clone()),
             usage: spending.usage,
             cost: spending.cost(),
@@ -365,24 +377,6 @@ impl Execution {
             model,
             purpose,
         });
-    }
-
-    /// Whether the run may go on after a step, as far as its agent limits what it costs.
-    pub(super) fn check_cost(&self) -> Result<(), Stop> {
-        let Some(most) = self.limits().max_cost_usd else {
-            return Ok(());
-        };
-        let message = match self.ending.run.cost {
-            Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
-            Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
-            // Whoever sets a limit does not want it to be passed unseen.
-            None => "what the run costs is not known, and its agent limits it".to_owned(),
-        };
-        Err(Stop::Failed(RunError {
-            code: RunErrorCode::CostLimit,
-            message,
-            retryable: false,
-        }))
     }
 }
 

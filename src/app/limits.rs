@@ -26,6 +26,7 @@ pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimi
         max_handoffs: settings.max_handoffs,
         max_depth: settings.max_depth,
         output_repairs: settings.output_repairs,
+        empty_answers: settings.empty_answers,
         max_output_tokens: settings.max_output_tokens,
         store_outage: Duration::from_secs(settings.store_outage_s),
         on_restart: settings.on_restart,

@@ -169,6 +169,7 @@ sections! {
         max_handoffs: u32,
         max_depth: u32,
         output_repairs: u32,
+        empty_answers: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,

@@ -95,6 +95,7 @@ impl ToolCalls {
                 return Err(Unusable::TooManyCalls);
             }
             Place::New { may_repeat } => {
+                self.settle_repetitions(&mut give);
                 self.calls.push(Call {
                     key: delta.key,
                     may_repeat,
@@ -169,6 +170,16 @@ impl ToolCalls {
         call.complete(give);
     }
 
+    /// Decides on what may be repetitions and is whole, so that calls keep their order.
+    fn settle_repetitions(&mut self, mut give: impl FnMut(StreamPart)) {
+        for at in 0..self.calls.len() {
+            let call = self.calls.get(at);
+            if call.is_some_and(|call| call.may_repeat && call.arguments.is_whole()) {
+                self.complete_at(at, &mut give);
+            }
+        }
+    }
+
     /// How many calls are no repetitions.
     fn originals(&self) -> usize {
         self.calls.iter().filter(|call| !call.may_repeat).count()
@@ -236,7 +247,7 @@ impl ToolCalls {
             // Named once more after whole arguments: it is the next call. Before that, the
             // name is only repeated.
             (Some(name), id, _) if call.name.is_some() && call.is_over(name) => Place::New {
-                may_repeat: id.is_none(),
+                may_repeat: id.is_none() && call.name.as_deref() == Some(name),
             },
             _ => Place::Known(at),
         }

@@ -20,6 +20,7 @@ pub(crate) mod http;
 mod lenient;
 mod mend;
 mod message;
+mod offline;
 mod openai;
 mod pace;
 mod parts;
@@ -49,6 +50,8 @@ pub use capabilities::{Capabilities, ChatProtocol, Origin};
 pub use error::{LlmError, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
+#[doc(hidden)]
+pub use offline::read_answer;
 pub use past::Past;
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};

@@ -126,7 +126,7 @@ async fn a_trickle_of_bytes_is_no_progress() {
         "data: {}\n\n",
         chunk(&json!({ "content": "b".repeat(10_000) }))
     );
-    for trickle in [": still here\n\n".repeat(1_000), event] {
+    for trickle in [": still here, if not for long\n\n".repeat(1_000), event] {
         let pieces = 0..trickle.len();
         let script = Script::stream()
             .bytes(trickle)

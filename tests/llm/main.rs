@@ -10,6 +10,7 @@
 mod answers;
 mod caller;
 mod faults;
+mod odd;
 mod recorded;
 mod resilience;
 mod shapes;

@@ -71,6 +71,7 @@ mod mcp;
 mod mcp_hostile;
 mod multipart;
 mod nothing_stored;
+mod odd_answers;
 mod on_active_run;
 mod operations;
 mod operator;
@@ -197,6 +198,10 @@ on_both! {
     structured {
         an_answer_has_data,
         an_invalid_answer_is_made_anew,
+    }
+    odd_answers {
+        reasoning_alone_is_no_answer,
+        text_that_was_reasoning_is_taken_back,
     }
     files {
         a_file_reaches_the_model_and_comes_back,

@@ -60,6 +60,7 @@ fn limits(tail_events: usize) -> RunLimits {
         max_handoffs: 1,
         max_depth: 1,
         output_repairs: 1,
+        empty_answers: 1,
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,

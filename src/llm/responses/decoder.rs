@@ -46,12 +46,8 @@ impl Decode for Decoder {
     }
 
     fn whole(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError> {
-        let event: Event = parse(body).map_err(|error| parts.unreadable(&error))?;
-        match event.r#type {
-            // A stream of one event.
-            Some(kind) if kind != Kind::Other => self.read(kind, event, parts),
-            _ => self.bare(event, parts),
-        }
+        let name = "message";
+        self.event(SseEvent { name, data: body }, parts)
     }
 }
 
