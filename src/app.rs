@@ -124,7 +124,7 @@ impl App {
             ConfigError::invalid("agents.default", "names no agent of agents.folder")
         })?;
         let bus = Arc::new(Bus::default());
-        let limits = run_limits(&settings.runs, settings.tools.output_bytes);
+        let limits = run_limits(&settings.runs, &settings.tools);
         let runner = Runner::new(
             Arc::clone(&store),
             bus,

@@ -394,9 +394,9 @@ mod tests {
                         answer.start_call(call, name)
                     }
                     Act::Arguments(text) => answer.add_arguments(call, text),
-                    Act::Complete(text) => answer.complete_call(ToolResult {
-                        tool_call_id: call, text, is_error: false, truncated: false,
-                    }),
+                    Act::Complete(text) => {
+                        answer.complete_call(ToolResult::of_text(call, text, false))
+                    }
                     Act::Edit(text) => {
                         let interrupt = approved_with(call, serde_json::json!({ "text": text }));
                         answer.edit_arguments(call, serde_json::json!({ "text": text }).to_string());

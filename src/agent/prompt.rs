@@ -42,7 +42,7 @@ impl Conversation {
                     let role = ChatRole::User;
                     conversation.say(ChatMessage { role, content });
                 }
-                Role::Assistant => spoken(&message.parts)
+                Role::Assistant => spoken(&message.parts, files)
                     .into_iter()
                     .for_each(|said| conversation.say(said)),
             }
@@ -72,8 +72,8 @@ impl Conversation {
 
 /// An answer as its model has to be shown it: what it said and called, the results of its
 /// calls, what it said then, and so on. A call without a result is left out, because no
-/// provider takes one.
-pub(super) fn spoken(parts: &[Part]) -> Vec<ChatMessage> {
+/// provider takes one. A result is followed by its files, as far as `files` has them.
+pub(super) fn spoken(parts: &[Part], files: &Contents) -> Vec<ChatMessage> {
     let mut messages: Vec<ChatMessage> = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let (role, content) = match part {
@@ -81,13 +81,13 @@ pub(super) fn spoken(parts: &[Part]) -> Vec<ChatMessage> {
             // The text says the same, in the model's own words.
             // Only people send files.
             Part::Data { .. } | Part::File { .. } => continue,
-            Part::Text { text } => (ChatRole::Assistant, Content::Text(text.clone())),
+            Part::Text { text } => (ChatRole::Assistant, vec![Content::Text(text.clone())]),
             Part::Reasoning { text, signature } => (
                 ChatRole::Assistant,
-                Content::Reasoning {
+                vec![Content::Reasoning {
                     text: text.clone(),
                     signature: signature.clone(),
-                },
+                }],
             ),
             Part::ToolCall {
                 id,
@@ -102,27 +102,18 @@ pub(super) fn spoken(parts: &[Part]) -> Vec<ChatMessage> {
                     name: name.clone(),
                     arguments: arguments.clone(),
                 };
-                (ChatRole::Assistant, call)
+                (ChatRole::Assistant, vec![call])
             }
             Part::ToolResult(result) => {
                 let Some(name) = name_of(result.tool_call_id, parts.get(..at)) else {
                     continue;
                 };
-                let result = Content::ToolResult {
-                    call_id: result.tool_call_id.to_string(),
-                    name,
-                    text: result.text.clone(),
-                    is_error: result.is_error,
-                };
-                (ChatRole::Tool, result)
+                (ChatRole::Tool, files::given(result, name, files))
             }
         };
         match messages.last_mut() {
-            Some(last) if last.role == role => last.content.push(content),
-            _ => messages.push(ChatMessage {
-                role,
-                content: vec![content],
-            }),
+            Some(last) if last.role == role => last.content.extend(content),
+            _ => messages.push(ChatMessage { role, content }),
         }
     }
     // Thoughts alone are no answer.
@@ -178,12 +169,7 @@ mod tests {
     }
 
     fn result(id: ToolCallId) -> Part {
-        Part::ToolResult(ToolResult {
-            tool_call_id: id,
-            text: "done".into(),
-            is_error: false,
-            truncated: false,
-        })
+        Part::ToolResult(ToolResult::of_text(id, "done", false))
     }
 
     fn text(text: &str) -> Part {
@@ -202,7 +188,7 @@ mod tests {
             text("And now"),
             call(cut, "three"),
         ];
-        let spoken = spoken(&parts);
+        let spoken = spoken(&parts, &Contents::new());
         let roles: Vec<_> = spoken.iter().map(|message| message.role).collect();
         assert_eq!(
             roles,
@@ -219,7 +205,8 @@ mod tests {
             text: "Hm.".into(),
             signature: None,
         };
-        assert!(spoken(std::slice::from_ref(&thought)).is_empty());
-        assert_eq!(spoken(&[thought, text("Yes.")])[0].content.len(), 2);
+        let none = Contents::new();
+        assert!(spoken(std::slice::from_ref(&thought), &none).is_empty());
+        assert_eq!(spoken(&[thought, text("Yes.")], &none)[0].content.len(), 2);
     }
 }

@@ -15,6 +15,7 @@ use crate::llm::{ChatMessage, StreamPart, ToolSpec};
 
 use super::context::{Fitted, Shown};
 use super::execute::{Execution, Stop, internal, too_long};
+use super::files::{Contents, ResultFiles};
 use super::prompt::Conversation;
 use super::spending::Spending;
 use super::team::{Team, Told};
@@ -52,6 +53,8 @@ pub(super) struct Prompt {
     /// only of an agent that has summaries.
     pub(super) history: Vec<Message>,
     pub(super) conversation: Conversation,
+    /// The contents of its files, and of those of the answer so far.
+    files: Contents,
     /// What is known of the branch before that.
     pub(super) summary: Option<Summary>,
     tools: Arc<[ToolSpec]>,
@@ -76,6 +79,7 @@ impl Execution {
                     Next::Step(self.begin_step(step, StepPurpose::Answer)?)
                 }
                 Next::Step(step) => {
+                    self.show_results(&mut prompt).await?;
                     self.make_step(step, &prompt).await?;
                     // A call that a limit has cut is not made.
                     match self.ending.finish_reason == Some(FinishReason::ToolCalls) {
@@ -136,12 +140,14 @@ impl Execution {
             &ending.run,
             ending.live.cancel_token().clone(),
             self.headers.clone(),
+            ResultFiles::new(&ending.runner, ending.run.id, ending.answer.parts()),
         )
         .await;
         Ok(Prompt {
             version: self.agent.current.id,
             instructions: Arc::new(ChatMessage::system(instructions)),
             conversation: Conversation::new(&history, &files),
+            files,
             // Nobody else needs it twice.
             history: spec.summary.as_ref().map_or_else(Vec::new, |_| history),
             summary,
@@ -151,6 +157,22 @@ impl Execution {
         })
     }
 
+    /// Reads the files that calls of this run have given, as far as they are shown.
+    async fn show_results(&self, prompt: &mut Prompt) -> Result<(), Stop> {
+        let (ending, agent) = (&self.ending, &self.agent);
+        let read = || async {
+            let mut files = prompt.files.clone();
+            let newest_first = ending.answer.parts().iter().rev();
+            let runner = &ending.runner;
+            runner
+                .show_files(&ending.who, agent, newest_first, &mut files)
+                .await?;
+            Ok(files)
+        };
+        prompt.files = self.read(read).await?;
+        Ok(())
+    }
+
     pub(super) async fn shown(&self, prompt: &Prompt) -> Shown {
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let told = prompt.summary.as_ref().map(summary::told).map(Arc::new);
@@ -158,7 +180,7 @@ impl Execution {
         messages.extend(told);
         let head = messages.len();
         messages.extend_from_slice(&prompt.conversation.messages);
-        let said = prompt::spoken(ending.answer.parts()).into_iter();
+        let said = prompt::spoken(ending.answer.parts(), &prompt.files).into_iter();
         messages.extend(said.chain(self.repair_messages().await).map(Arc::new));
         let most = self.limits().max_output_tokens;
         let mut request = prompt::request(spec, messages, most);
@@ -298,7 +320,7 @@ impl Execution {
     /// Says that the text of the step was its reasoning, and gives it as that.
     fn take_back_text(&mut self, taking: &Taking) -> Result<(), Stop> {
         let answer = &mut self.ending.answer;
-        let reasoning = answer.step_text();
+        let reasoning = answer.step_text().trim_end().to_owned();
         answer.restart_step();
         let restarted = EventBody::StepRestarted {
             step: taking.step,

@@ -12,6 +12,8 @@ use crate::tool::{
     CallerHeaders, ClientTool, RegisteredTool, ToolContext, ToolError, ToolRegistry,
 };
 
+use super::files::ResultFiles;
+
 /// A call that a model has asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
@@ -42,6 +44,7 @@ pub(super) struct Toolbox {
     /// Whether somebody can be asked.
     asks: bool,
     headers: CallerHeaders,
+    files: ResultFiles,
 }
 
 impl Toolbox {
@@ -53,6 +56,7 @@ impl Toolbox {
         run: &Run,
         cancel: tokio_util::sync::CancellationToken,
         headers: CallerHeaders,
+        files: ResultFiles,
     ) -> Self {
         let mut clients = Vec::new();
         // An agent that a run was handed to may have one of the same name.
@@ -72,6 +76,7 @@ impl Toolbox {
             // Nobody waits for the answers of a run that an agent has asked for.
             asks: run.parent.is_none(),
             headers,
+            files,
         }
     }
 
@@ -142,17 +147,12 @@ impl Toolbox {
             called,
             Err(ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::NotJson(_))
         );
-        let (text, is_error, truncated) = match called {
-            Ok(output) => (output.text, false, output.truncated),
-            Err(error) => (error.told(), true, false),
+        let result = match called {
+            Ok(output) => self.files.keep(&self.who, call.id, output).await,
+            Err(error) => ToolResult::of_text(call.id, error.told(), true),
         };
         Called {
-            result: ToolResult {
-                tool_call_id: call.id,
-                text,
-                is_error,
-                truncated,
-            },
+            result,
             is_models_fault,
         }
     }
@@ -188,13 +188,8 @@ impl Toolbox {
         let idempotent = self
             .find(&call.name)
             .is_none_or(|tool| tool.definition().idempotent);
-        (!idempotent).then(|| ToolResult {
-            tool_call_id: call.id,
-            text: "The server stopped while this call was under way. Whether it took effect is \
-                   not known, and it was not made again."
-                .to_owned(),
-            is_error: true,
-            truncated: false,
-        })
+        let told = "The server stopped while this call was under way. Whether it took effect is \
+                    not known, and it was not made again.";
+        (!idempotent).then(|| ToolResult::of_text(call.id, told, true))
     }
 }

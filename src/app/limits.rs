@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::agent::RunLimits;
-use crate::config::{EvaluationSettings, RunSettings, Settings, ms};
+use crate::config::{EvaluationSettings, RunSettings, Settings, ToolSettings, ms};
 use crate::evaluation::{EvaluationLimits, Evaluator};
 use crate::graphql::ApiLimits;
 
-pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimits {
+pub(super) fn run_limits(settings: &RunSettings, tools: &ToolSettings) -> RunLimits {
     RunLimits {
         active: settings.active,
         queued: settings.queued,
@@ -39,7 +39,8 @@ pub(super) fn run_limits(settings: &RunSettings, output_bytes: usize) -> RunLimi
             .map(Duration::from_secs),
         interrupt_expiry: Duration::from_secs(settings.interrupt_expiry_s),
         interrupts: settings.interrupts,
-        client_output_bytes: output_bytes,
+        client_output_bytes: tools.output_bytes,
+        result_file_bytes: tools.output_file_bytes_per_run,
         behind_events: settings.subscriber_behind_events,
         lag_events: settings.subscriber_lag_events,
     }

@@ -16,7 +16,9 @@ use secrecy::SecretString;
 use crate::config::{ConfigError, SecretSetting, ToolSettings};
 use crate::evaluation::Evaluator;
 use crate::store::SharedStore;
-use crate::tool::{Approval, EgressClient, McpKeepers, Memories, RegistryLimits, ToolRegistry};
+use crate::tool::{
+    Approval, EgressClient, McpKeepers, Memories, OutputLimits, RegistryLimits, ToolRegistry,
+};
 
 use egress::Egress;
 use operations::{Documents, Operations};
@@ -49,6 +51,11 @@ pub(super) async fn build(
     let limits = RegistryLimits {
         calls: settings.calls,
         argument_bytes: settings.argument_bytes,
+        output: OutputLimits {
+            parts: settings.output_parts,
+            files: settings.output_files,
+            file_bytes: settings.output_file_bytes,
+        },
     };
     let registry = Arc::new(ToolRegistry::new(&limits, evaluator.clone()));
     let egress = Egress::new(&settings.egress)?;
@@ -133,7 +140,7 @@ fn header_names(
 }
 
 /// Named secrets. Those in the environment were found when the settings were read.
-fn secrets(settings: &BTreeMap<String, SecretSetting>) -> Vec<(String, SecretString)> {
+pub(super) fn secrets(settings: &BTreeMap<String, SecretSetting>) -> Vec<(String, SecretString)> {
     let found = settings.iter().filter_map(|(name, secret)| match secret {
         SecretSetting::Value(value) => Some((name.clone(), value.clone())),
         SecretSetting::Environment { .. } => None,

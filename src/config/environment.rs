@@ -1,6 +1,8 @@
 //! The environment as a layer of settings: `TALKGRAPH_SECTION__KEY`, and the few names
 //! that everybody uses already. A variable's name with `_FILE` names a file with its value.
 
+mod dotenv;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +12,6 @@ use config::{ConfigBuilder, Environment};
 
 use super::limited::{self, ReadError};
 use super::{ConfigError, Sources};
-use crate::domain::redact;
 
 const PREFIX: &str = "TALKGRAPH_";
 
@@ -19,9 +20,6 @@ const FILE: &str = "_FILE";
 
 /// The largest value in a file, in bytes.
 const MAX_VALUE_BYTES: u64 = 64 * 1024;
-
-/// The largest `.env` file, in bytes.
-const MAX_DOTENV_BYTES: u64 = 1024 * 1024;
 
 /// Variables that say where the settings are, and so are none themselves.
 const NOT_SETTINGS: [&str; 1] = ["TALKGRAPH_CONFIG"];
@@ -50,7 +48,7 @@ pub(super) struct Variables(HashMap<String, String>);
 
 impl Variables {
     pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
-        let mut variables = dotenv(sources)?;
+        let mut variables = dotenv::read(sources)?;
         variables.extend(sources.environment.iter().cloned());
         // An empty variable is how a shell unsets one for a single command.
         variables.retain(|_, value| !value.is_empty());
@@ -191,50 +189,6 @@ pub(super) fn add(
                 .try_parsing(true)
                 .source(Some(parsed)),
         )
-}
-
-fn dotenv(sources: &Sources) -> Result<HashMap<String, String>, ConfigError> {
-    let Some(path) = sources.dotenv.as_ref().filter(|path| path.exists()) else {
-        return Ok(HashMap::new());
-    };
-    let text = limited::read_text(path, MAX_DOTENV_BYTES).map_err(|error| {
-        let why = match error {
-            ReadError::File(error) => error.to_string(),
-            ReadError::TooLarge => format!("it has more than {MAX_DOTENV_BYTES} bytes"),
-            ReadError::NotText => "it is not UTF-8".to_owned(),
-        };
-        ConfigError::Unreadable(format!("{}: {why}", path.display()))
-    })?;
-    let unreadable = |error: dotenvy::Error| {
-        let why = match &error {
-            // The error repeats the line, which may have a secret.
-            dotenvy::Error::LineParse(line, at) => {
-                let name = line.split_once('=').map_or("", |(name, _)| name.trim());
-                let name = if name.is_empty() {
-                    redact::HIDDEN
-                } else {
-                    redact::name(name)
-                };
-                let number = line_number(&text, line);
-                format!(
-                    "line {number}, of {name}, cannot be read at character {at}: write NAME=VALUE, \
-                     and quote a value that has blanks or signs"
-                )
-            }
-            error => error.to_string(),
-        };
-        ConfigError::Unreadable(format!("{}: {why}", path.display()))
-    };
-    dotenvy::from_read_iter(text.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)
-}
-
-/// The number, from 1, of the first line of a text that begins as `part` does.
-fn line_number(text: &str, part: &str) -> usize {
-    let first = part.lines().next().unwrap_or_default().trim();
-    let at = text.lines().position(|line| line.trim() == first);
-    at.map_or(1, |at| at + 1)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::cost::Cost;
 use super::handoff::HandOff;
 use super::ids::{MessageId, RunId, ToolCallId};
 use super::interrupt::Interrupt;
-use super::message::ToolResult;
+use super::result::ToolResult;
 use super::run::{FinishReason, RunError, Usage};
 use super::summary::Summary;
 use super::time::Timestamp;

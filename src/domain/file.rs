@@ -28,12 +28,46 @@ impl std::fmt::Debug for File {
     }
 }
 
-/// Whether a type is one of `patterns`, each a type or all of a kind such as `image/*`.
+/// Types that are written in other ways as well, and their usual names. The names of IANA and
+/// the WHATWG's MIME sniffing standard, and what browsers, phones and servers send.
+const ALIASES: [(&str, &str); 22] = [
+    ("image/jpg", "image/jpeg"),
+    ("image/pjpeg", "image/jpeg"),
+    ("image/jfif", "image/jpeg"),
+    ("image/x-png", "image/png"),
+    ("image/x-webp", "image/webp"),
+    ("image/x-ms-bmp", "image/bmp"),
+    ("image/x-bmp", "image/bmp"),
+    ("image/svg", "image/svg+xml"),
+    ("image/vnd.microsoft.icon", "image/x-icon"),
+    ("audio/mp3", "audio/mpeg"),
+    ("audio/mpeg3", "audio/mpeg"),
+    ("audio/x-mp3", "audio/mpeg"),
+    ("audio/x-mpeg", "audio/mpeg"),
+    ("audio/x-wav", "audio/wav"),
+    ("audio/wave", "audio/wav"),
+    ("audio/vnd.wave", "audio/wav"),
+    ("audio/x-flac", "audio/flac"),
+    ("audio/x-m4a", "audio/m4a"),
+    ("application/x-pdf", "application/pdf"),
+    ("text/json", "application/json"),
+    ("text/x-json", "application/json"),
+    ("text/x-markdown", "text/markdown"),
+];
+
+/// The usual name of a type that has several.
+pub fn usual_name(mime_type: &str) -> &str {
+    let known = ALIASES.iter().find(|(alias, _)| *alias == mime_type);
+    known.map_or(mime_type, |(_, usual)| usual)
+}
+
+/// True if a type is one of `patterns`, each a type or all of a kind such as `image/*`.
 pub fn is_mime_type_of(mime_type: &str, patterns: &[String]) -> bool {
+    let mime_type = usual_name(mime_type);
     patterns
         .iter()
         .any(|pattern| match pattern.strip_suffix('*') {
             Some(kind) => mime_type.starts_with(kind),
-            None => mime_type == pattern,
+            None => mime_type == usual_name(pattern),
         })
 }

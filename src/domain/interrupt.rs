@@ -80,6 +80,9 @@ pub enum Resolution {
         is_error: bool,
         /// Whether the text was cut to the server's limit.
         truncated: bool,
+        /// True if the client gave a value, of which the text is the JSON text.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_json: bool,
     },
     /// Nobody answered in time.
     Expired,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 use super::ids::{FileId, MessageId, RunId, SessionId, ToolCallId};
+use super::result::{ResultPart, ToolResult};
 use super::run::FinishReason;
 use super::time::Timestamp;
 
@@ -110,6 +111,8 @@ struct AnyPart {
     mime_type: Option<String>,
     bytes: Option<u64>,
     json: Option<String>,
+    #[serde(default)]
+    parts: Vec<ResultPart>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -140,7 +143,7 @@ impl Part {
                 text.len() + signature.as_ref().map_or(0, String::len)
             }
             Self::ToolCall { arguments, .. } => arguments.len(),
-            Self::ToolResult(result) => result.text.len(),
+            Self::ToolResult(result) => result.bytes(),
             Self::File { .. } => 0,
             Self::Data { json } => json.len(),
         }
@@ -163,6 +166,7 @@ impl Part {
                 text: any.text?,
                 is_error: any.is_error,
                 truncated: any.truncated,
+                parts: any.parts,
             }),
             PartKind::File => Self::File {
                 id: any.id?.parse().ok()?,
@@ -173,22 +177,6 @@ impl Part {
             PartKind::Data => Self::Data { json: any.json? },
         })
     }
-}
-
-/// What the call of a tool came to, as the model is told.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ToolResult {
-    /// The call.
-    pub tool_call_id: ToolCallId,
-    /// What the tool said, or what was wrong.
-    pub text: String,
-    /// Whether the call failed.
-    #[serde(default)]
-    pub is_error: bool,
-    /// Whether the text was cut to the tool's limit.
-    #[serde(default)]
-    pub truncated: bool,
 }
 
 impl Message {
@@ -254,6 +242,7 @@ mod tests {
                     text,
                     is_error,
                     truncated,
+                    parts: vec![ResultPart::Data { json: None }],
                 })
             }),
             (any::<Option<String>>(), text(), any::<u64>()).prop_map(|(name, mime_type, bytes)| {

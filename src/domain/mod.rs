@@ -17,6 +17,7 @@ pub(crate) mod one_or_many;
 pub mod page;
 pub mod principal;
 pub mod redact;
+pub mod result;
 pub mod run;
 pub mod session;
 pub mod summary;
@@ -33,9 +34,10 @@ pub use ids::{
 };
 pub use interrupt::{AlreadyResolved, Interrupt, InterruptKind, Resolution, Resolved};
 pub use memory::Memory;
-pub use message::{Message, Part, Role, ToolResult};
+pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
+pub use result::{ResultFile, ResultPart, ResultResource, ToolResult};
 pub use run::{
     ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, ParentRun, Run, RunEnd,
     RunError, RunErrorCode, RunOptions, RunOverrides, RunStatus, ToolChoice, Usage,

@@ -9,6 +9,7 @@ mod anthropic;
 mod arguments;
 mod calls;
 pub mod capabilities;
+mod connection;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
 mod encoding;
@@ -33,6 +34,7 @@ pub(crate) mod registry;
 mod request;
 pub(crate) mod resilient;
 mod responses;
+mod results;
 #[cfg(test)]
 mod samples;
 mod schema;
@@ -40,6 +42,8 @@ pub(crate) mod sse;
 mod think;
 mod tokens;
 mod turns;
+mod unsupported;
+mod usual;
 mod wire;
 
 use async_trait::async_trait;
@@ -47,18 +51,21 @@ use futures_util::stream::BoxStream;
 
 pub use calls::{MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS};
 pub use capabilities::{Capabilities, ChatProtocol, Origin};
-pub use error::{LlmError, Unusable};
+pub use connection::{ConnectionSettings, ProviderSettingsError};
+pub use error::{LlmError, Named, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
 #[doc(hidden)]
 pub use offline::read_answer;
 pub use past::Past;
 pub use prices::Price;
-pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
+pub use provider::{Provider, ProviderKind, ProviderSettings};
 pub use registry::{Answering, Models, Prompt};
 pub use request::{ChatRequest, OutputSchema, Sampling, ToolSpec};
 pub use resilient::Resilience;
 pub use tokens::most_tokens;
+pub use unsupported::ParameterMemory;
+pub use usual::USUAL_MODELS;
 
 pub use crate::domain::ToolChoice;
 use crate::domain::{FinishReason, Usage};
@@ -74,8 +81,8 @@ use crate::domain::{FinishReason, Usage};
 pub enum StreamPart {
     /// Text of the answer.
     Text(String),
-    /// All text of this answer so far was the model's reasoning: only now has the tag come that
-    /// ends it. No call, reasoning or signature has come before.
+    /// All text of this answer so far, but for white space at its end, was the model's reasoning:
+    /// only now has the tag come that ends it. No call, reasoning or signature has come before.
     TextWasReasoning,
     /// Text of the model's reasoning.
     Reasoning(String),

@@ -120,6 +120,13 @@ fn sayable(message: &Arc<ChatMessage>, at: usize, pairs: &Pairs) -> Option<Arc<C
         | (ChatRole::Assistant, Content::Reasoning { .. }) => true,
         (ChatRole::Assistant, Content::ToolCall { .. })
         | (ChatRole::Tool, Content::ToolResult { .. }) => pairs.has(at, place),
+        // The files of a result follow it.
+        (ChatRole::Tool, Content::File { .. }) => {
+            let before = message.content.get(..place).unwrap_or_default();
+            let is_result = |content: &Content| matches!(content, Content::ToolResult { .. });
+            let result = before.iter().rposition(is_result);
+            result.is_some_and(|result| pairs.has(at, result))
+        }
         _ => false,
     };
     let contents = || message.content.iter().enumerate();

@@ -10,13 +10,13 @@ use super::pools::Pools;
 use super::rows::{MessageRow, all};
 use super::{StoreError, queries};
 use crate::domain::time::Timestamp;
-use crate::domain::{FileId, Message, Part, SessionId};
+use crate::domain::{FileId, Message, Part, Role, SessionId};
 
 /// The most rows of one kind that one batch removes. A row of a log has some 16 KiB, so a batch
 /// holds other writers up for milliseconds.
 const BATCH: u32 = 64;
 
-/// The most messages of users that one batch reads and removes, because of their size.
+/// The most messages with files that one batch reads and removes, because of their size.
 const MESSAGES: u32 = 8;
 
 /// The state of a deleted session after a batch.
@@ -93,8 +93,10 @@ impl<DB: Dialect> Batch<'_, DB> {
         if self.some(queries::purge_interrupts).await?
             || self.some(queries::purge_events).await?
             || self.recent_events().await?
-            || self.messages_with_files().await?
+            || self.messages_with_files(Role::User).await?
+            || self.messages_with_files(Role::Assistant).await?
             || self.some(queries::purge_answers).await?
+            || self.some(queries::purge_result_files).await?
             || self.keys().await?
             || self.some(queries::purge_runs).await?
         {
@@ -125,9 +127,9 @@ impl<DB: Dialect> Batch<'_, DB> {
         }
     }
 
-    /// Removes messages of users with those of their files that no other session shows.
-    async fn messages_with_files(&mut self) -> Result<bool, StoreError> {
-        let query = queries::users_messages::<DB>(self.session, MESSAGES);
+    /// Removes messages with those of their files that no other session shows.
+    async fn messages_with_files(&mut self, role: Role) -> Result<bool, StoreError> {
+        let query = queries::messages_with_files::<DB>(self.session, role, MESSAGES);
         let messages: Vec<Message> = all(fetch::<DB, MessageRow>(self.connection, query).await?)?;
         for message in &messages {
             self.files(message).await?;
@@ -137,7 +139,7 @@ impl<DB: Dialect> Batch<'_, DB> {
     }
 
     async fn files(&mut self, message: &Message) -> Result<(), StoreError> {
-        let files: Vec<FileId> = message.parts.iter().filter_map(file_of).collect();
+        let files: Vec<FileId> = message.parts.iter().flat_map(files_of).collect();
         if files.is_empty() {
             return Ok(());
         }
@@ -146,7 +148,7 @@ impl<DB: Dialect> Batch<'_, DB> {
         let copies: Vec<Message> = all(copies)?;
         let shown: Vec<FileId> = copies
             .iter()
-            .flat_map(|copy| copy.parts.iter().filter_map(file_of))
+            .flat_map(|copy| copy.parts.iter().flat_map(files_of))
             .collect();
         let gone: Vec<_> = files.into_iter().filter(|id| !shown.contains(id)).collect();
         if !gone.is_empty() {
@@ -174,10 +176,11 @@ impl<DB: Dialect> Batch<'_, DB> {
     }
 }
 
-fn file_of(part: &Part) -> Option<FileId> {
+fn files_of(part: &Part) -> Vec<FileId> {
     match part {
-        Part::File { id, .. } => Some(*id),
-        _ => None,
+        Part::File { id, .. } => vec![*id],
+        Part::ToolResult(result) => result.files().map(|file| file.id).collect(),
+        _ => Vec::new(),
     }
 }
 

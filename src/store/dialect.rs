@@ -77,6 +77,9 @@ pub(crate) trait Dialect:
     /// transaction ends.
     const SHARE_SESSION: &'static str;
 
+    /// The condition that a message `m` has files in results of tools, as its index has it.
+    const HAS_RESULT_FILES: &'static str;
+
     /// The last sequence of the log of a run `r`; none or 0 if it is empty.
     const LAST_SEQUENCE: &'static str;
 

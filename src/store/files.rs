@@ -6,13 +6,22 @@ use super::dialect::Dialect;
 use super::pools::Pools;
 use super::rows::{FileRow, all};
 use super::{StoreError, queries};
-use crate::domain::{File, FileId, Principal};
+use crate::domain::{File, FileId, Principal, RunId};
 
 /// Files, each of one owner.
 #[async_trait]
 pub trait FileStore: Send + Sync {
     /// Keeps files, all or none. Whoever starts a run with them keeps them before.
     async fn save_files(&self, who: &Principal, files: &[File]) -> Result<(), StoreError>;
+
+    /// Keeps files of results of a run's tools, all or none, before the results are in its log.
+    /// Files that are kept already stay as they are.
+    async fn save_result_files(
+        &self,
+        who: &Principal,
+        run: RunId,
+        files: &[File],
+    ) -> Result<(), StoreError>;
 
     /// The files with these ids, in no particular order.
     async fn files_by_id(&self, who: &Principal, ids: &[FileId]) -> Result<Vec<File>, StoreError>;
@@ -24,15 +33,16 @@ pub trait FileStore: Send + Sync {
 #[async_trait]
 impl<S: Pools> FileStore for S {
     async fn save_files(&self, who: &Principal, files: &[File]) -> Result<(), StoreError> {
-        let saved = async {
-            let mut transaction = self.begin().await?;
-            for file in files {
-                S::Db::execute(&mut transaction, queries::save_file(who, file)).await?;
-            }
-            transaction.commit().await?;
-            Ok(())
-        };
-        self.in_time(saved).await
+        save(self, who, None, files).await
+    }
+
+    async fn save_result_files(
+        &self,
+        who: &Principal,
+        run: RunId,
+        files: &[File],
+    ) -> Result<(), StoreError> {
+        save(self, who, Some(run), files).await
     }
 
     async fn files_by_id(&self, who: &Principal, ids: &[FileId]) -> Result<Vec<File>, StoreError> {
@@ -43,4 +53,22 @@ impl<S: Pools> FileStore for S {
         self.execute(queries::delete_files(who, ids)).await?;
         Ok(())
     }
+}
+
+async fn save<S: Pools>(
+    store: &S,
+    who: &Principal,
+    run: Option<RunId>,
+    files: &[File],
+) -> Result<(), StoreError> {
+    let saved = async {
+        let mut transaction = store.begin().await?;
+        for file in files {
+            let query = queries::save_file(who, run, file);
+            S::Db::execute(&mut transaction, query).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    };
+    store.in_time(saved).await
 }

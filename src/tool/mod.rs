@@ -37,7 +37,7 @@ pub(crate) use http::headers as http_headers;
 pub use http::{HttpTool, HttpToolError, HttpToolKey, HttpToolSpec};
 pub use mcp::{McpKeepers, McpServerSpec, McpTransport, ServerNameError};
 pub use memory::{Memories, MemorySave, MemorySearch};
-pub use output::ToolOutput;
+pub use output::{OutputLimits, ToolOutput};
 pub use registry::{RegisterError, RegisteredTool, RegistryLimits, ToolRegistry};
 pub use schema::{ArgumentError, SchemaError};
 

@@ -16,7 +16,10 @@ use crate::domain::Principal;
 use crate::evaluation::{Evaluator, Whom};
 
 use super::schema::{ArgumentError, Schema, SchemaError, check_size};
-use super::{ClientTool, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, is_valid_name};
+use super::{
+    ClientTool, OutputLimits, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput,
+    is_valid_name,
+};
 
 /// Bounds of all calls together.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub struct RegistryLimits {
     pub calls: usize,
     /// The largest arguments, in bytes of JSON.
     pub argument_bytes: usize,
+    /// Bounds on the parts of an output.
+    pub output: OutputLimits,
 }
 
 /// A tool that cannot be had.
@@ -55,6 +60,7 @@ pub struct ToolRegistry {
     tools: RwLock<Arc<Tools>>,
     calls: Arc<Semaphore>,
     argument_bytes: usize,
+    output: OutputLimits,
     evaluator: Evaluator,
 }
 
@@ -67,6 +73,7 @@ pub struct RegisteredTool {
     tool: Arc<dyn Tool>,
     calls: Arc<Semaphore>,
     argument_bytes: usize,
+    output: OutputLimits,
 }
 
 impl ToolRegistry {
@@ -76,6 +83,7 @@ impl ToolRegistry {
             tools: RwLock::default(),
             calls: Arc::new(Semaphore::new(limits.calls)),
             argument_bytes: limits.argument_bytes,
+            output: limits.output,
             evaluator,
         }
     }
@@ -186,6 +194,7 @@ impl ToolRegistry {
             tool,
             calls: Arc::clone(&self.calls),
             argument_bytes: self.argument_bytes,
+            output: self.output,
         })
     }
 
@@ -268,7 +277,7 @@ impl RegisteredTool {
             () = context.cancel.cancelled() => return Err(ToolError::Cancelled),
         };
         match called {
-            Ok(Ok(output)) => Ok(output?.capped(self.definition.output_bytes)),
+            Ok(Ok(output)) => Ok(output?.within(self.definition.output_bytes, self.output)),
             Ok(Err(_)) => Err(ToolError::internal("it panicked")),
             Err(_) => Err(ToolError::TimedOut(timeout)),
         }

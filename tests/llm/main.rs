@@ -9,11 +9,13 @@
 
 mod answers;
 mod caller;
+mod connection;
 mod faults;
 mod odd;
 mod recorded;
 mod resilience;
 mod shapes;
+mod unsupported;
 #[path = "../support/upstream/mod.rs"]
 mod upstream;
 mod vendors;

@@ -195,3 +195,54 @@ async fn files_belong_to_one_owner() {
     assert_eq!(ann.data(PARTS, &id).await["node"]["parts"][1]["data"], PNG);
     assert_eq!(bob.data(PARTS, &id).await["node"], Value::Null);
 }
+
+/// Types as browsers and phones name them, and contents as front ends have them at hand.
+#[tokio::test]
+async fn a_type_has_several_names_and_a_content_several_forms() {
+    let server = Setup::new().start().await;
+    let client = server.client();
+    let jpeg = "/9j/4AAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let words = "IyB3b3Jkcw==";
+    for (file, found) in [
+        (
+            json!({ "data": jpeg, "mimeType": "image/jpg" }),
+            "image/jpeg",
+        ),
+        (
+            json!({ "data": jpeg, "mimeType": "image/pjpeg" }),
+            "image/jpeg",
+        ),
+        (
+            json!({ "data": jpeg, "mimeType": "application/octet-stream" }),
+            "image/jpeg",
+        ),
+        (
+            json!({ "data": format!("data:image/jpeg;base64,{jpeg}") }),
+            "image/jpeg",
+        ),
+        (
+            json!({ "data": format!("data:image/jpg;base64,{jpeg}"), "mimeType": "image/jpeg" }),
+            "image/jpeg",
+        ),
+        (
+            json!({ "url": format!("data:image/jpeg;base64,{jpeg}") }),
+            "image/jpeg",
+        ),
+        (
+            json!({ "data": words, "mimeType": "text/markdown; charset=utf-8" }),
+            "text/markdown",
+        ),
+        (
+            json!({ "data": "data:text/markdown;charset=utf-8,%23%20words" }),
+            "text/markdown",
+        ),
+    ] {
+        let said = ask(&client, &Value::Null, "See", &json!([file])).await;
+        assert_eq!(said["run"]["status"], "COMPLETED", "{file}: {said}");
+        let id = json!({ "id": said["userMessage"]["id"] });
+        let part = client.data(PARTS, &id).await["node"]["parts"][1].take();
+        assert_eq!(part["mimeType"], found, "{file}");
+        let content = if found == "image/jpeg" { jpeg } else { words };
+        assert_eq!(part["data"], content, "{file}");
+    }
+}

@@ -97,6 +97,7 @@ mod secret_files;
 mod secrets;
 mod session_events;
 mod sessions;
+mod shipped_models;
 mod shutdown;
 mod slow;
 mod sse;
@@ -108,6 +109,7 @@ mod summaries_bounds;
 mod summaries_outlast;
 mod tenants;
 mod timeouts;
+mod tool_results;
 mod tools;
 mod upgrading;
 mod variables;
@@ -194,6 +196,9 @@ on_both! {
     }
     agent_tools {
         tools_are_called_until_there_is_an_answer,
+    }
+    tool_results {
+        a_result_keeps_its_shape,
     }
     structured {
         an_answer_has_data,

@@ -175,8 +175,8 @@ async fn answers_are_flattened_to_text() {
     let client = server.client();
     assert_eq!(
         output(&client, "growing__mixed", json!({})).await,
-        "words\n\n[image: image/png, 300 bytes, not shown]\n\n\
-         [audio: audio/wav, 30 bytes, not shown]\n\n[resource: file:///a.txt]\ninside\n\n\
+        "words\n\n[image: application/octet-stream, 300 bytes]\n\n\
+         [audio: audio/wav, 30 bytes]\n\n[resource: file:///a.txt]\ninside\n\n\
          [resource: b (file:///b.txt)]"
     );
     assert_eq!(

@@ -11,7 +11,7 @@ use talkgraph::bus::Bus;
 use talkgraph::domain::{EventBody, OnRestart, RunEvent, RunId};
 use talkgraph::evaluation::{EvaluationLimits, Evaluator};
 use talkgraph::llm::Models;
-use talkgraph::tool::{RegistryLimits, ToolRegistry};
+use talkgraph::tool::{OutputLimits, RegistryLimits, ToolRegistry};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -72,6 +72,7 @@ fn limits(tail_events: usize) -> RunLimits {
         interrupt_expiry: Duration::from_secs(1),
         interrupts: 1,
         client_output_bytes: 1,
+        result_file_bytes: 1,
         behind_events: u64::MAX,
         lag_events: u64::MAX,
     }
@@ -134,6 +135,11 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
     let registry = RegistryLimits {
         calls: 1,
         argument_bytes: 1,
+        output: OutputLimits {
+            parts: 1,
+            files: 1,
+            file_bytes: 1,
+        },
     };
     let evaluator = evaluator();
     let tools = Arc::new(ToolRegistry::new(&registry, evaluator.clone()));

@@ -54,6 +54,7 @@ fn any_body() -> impl Strategy<Value = EventBody> {
                 text,
                 is_error,
                 truncated: !is_error,
+                parts: Vec::new(),
             },
         }),
         any::<(u32, u64)>().prop_map(|(step, discard_after)| EventBody::StepRestarted {

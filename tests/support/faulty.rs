@@ -180,6 +180,7 @@ delegate! {
     }
     FileStore {
         fn save_files(who: &Principal, files: &[File]) -> Outcome<()>;
+        fn save_result_files(who: &Principal, run: RunId, files: &[File]) -> Outcome<()>;
         fn files_by_id(who: &Principal, ids: &[FileId]) -> Outcome<Vec<File>>;
         fn delete_files(who: &Principal, ids: &[FileId]) -> Outcome<()>;
     }

@@ -1,6 +1,8 @@
-//! Files of messages: kept before their run starts, and shown to models that take them.
+//! Files of messages: kept before their run starts, and shown to models that take them. Files of
+//! tool results: kept before the result is in the log.
 
 mod kind;
+mod results;
 mod sent;
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use crate::store::StoreError;
 use super::{Runner, StartError};
 
 pub use kind::mime_type;
+pub(super) use results::{ResultFiles, given};
 pub(super) use sent::WholeFiles;
 pub use sent::{FileLink, SentFile};
 
@@ -75,32 +78,62 @@ impl Runner {
         agent: &Agent,
         history: &[Message],
     ) -> Result<Contents, StoreError> {
+        let newest_first = history.iter().rev().flat_map(|message| &message.parts);
+        let mut shown = Contents::new();
+        self.show_files(who, agent, newest_first, &mut shown)
+            .await?;
+        Ok(shown)
+    }
+
+    /// Adds the files of these parts that a model of the agent takes, in this order as far as
+    /// there is room for them, to those that are shown already.
+    pub(super) async fn show_files(
+        &self,
+        who: &Principal,
+        agent: &Agent,
+        parts: impl Iterator<Item = &Part>,
+        shown: &mut Contents,
+    ) -> Result<(), StoreError> {
         let models = self.catalog.models_of(&agent.current.spec);
         let takes = |mime_type: &str| {
             let mut models = models.iter();
             models.any(|model| self.models.takes_file(model, mime_type))
         };
-        let mut room = SHOWN_BYTES;
-        let newest_first = history.iter().rev().flat_map(|message| &message.parts);
-        let ids: Vec<_> = newest_first
-            .filter_map(|part| match part {
-                Part::File {
-                    id,
-                    mime_type,
-                    bytes,
-                    ..
-                } if takes(mime_type) => {
-                    room = room.checked_sub(*bytes)?;
-                    Some(*id)
-                }
-                _ => None,
-            })
-            .collect();
-        if ids.is_empty() {
-            return Ok(Contents::new());
+        let used: usize = shown.values().map(|file| file.content.len()).sum();
+        let mut room = SHOWN_BYTES.saturating_sub(used as u64);
+        let mut ids = Vec::new();
+        for (id, mime_type, bytes) in parts.flat_map(files_of) {
+            if !takes(mime_type) || shown.contains_key(&id) {
+                continue;
+            }
+            if let Some(left) = room.checked_sub(bytes) {
+                room = left;
+                ids.push(id);
+            }
         }
-        let files = self.store.files_by_id(who, &ids).await?;
-        Ok(files.into_iter().map(|file| (file.id, file)).collect())
+        if !ids.is_empty() {
+            let files = self.store.files_by_id(who, &ids).await?;
+            shown.extend(files.into_iter().map(|file| (file.id, file)));
+        }
+        Ok(())
+    }
+}
+
+/// The files that a part names: id, type and bytes.
+fn files_of(part: &Part) -> Vec<(FileId, &str, u64)> {
+    match part {
+        Part::File {
+            id,
+            mime_type,
+            bytes,
+            ..
+        } => vec![(*id, mime_type, *bytes)],
+        Part::ToolResult(result) => {
+            let files = result.files();
+            let files = files.map(|file| (file.id, file.mime_type.as_str(), file.bytes));
+            files.collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::domain::time::{Timestamp, now};
 use crate::domain::{
-    EventBody, Interrupt, InterruptId, InterruptKind, Resolution, Resolved, ToolCallId, ToolResult,
+    EventBody, Interrupt, InterruptId, InterruptKind, Resolution, Resolved, ResultPart, ToolCallId,
+    ToolResult,
 };
 
 use crate::agent::ending::Ending;
@@ -151,45 +152,38 @@ impl Ending {
 
 /// What the model is told of a call that is not made by this server; none if it may be made.
 fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
-    let (text, is_error, truncated) = match &resolved.resolution {
+    let text = match &resolved.resolution {
         Resolution::Approved { .. } => return None,
-        Resolution::Rejected { reason } if reason.is_empty() => (
-            "This call was rejected, and not made.".to_owned(),
-            true,
-            false,
-        ),
+        Resolution::Rejected { reason } if reason.is_empty() => {
+            "This call was rejected, and not made.".to_owned()
+        }
         Resolution::Rejected { reason } => {
-            let text = format!("This call was rejected, and not made. The reason: {reason}");
-            (text, true, false)
+            format!("This call was rejected, and not made. The reason: {reason}")
         }
         Resolution::Result {
             text,
             is_error,
             truncated,
-        } => (text.clone(), *is_error, *truncated),
-        Resolution::Expired => (
+            is_json,
+        } => {
+            let data = is_json.then_some(ResultPart::Data { json: None });
+            return Some(ToolResult {
+                truncated: *truncated,
+                parts: data.into_iter().collect(),
+                ..ToolResult::of_text(call, text.clone(), *is_error)
+            });
+        }
+        Resolution::Expired => {
             "Nobody answered in time: the request has expired, and the call was not made."
-                .to_owned(),
-            true,
-            false,
-        ),
-        Resolution::Closed => ("This call was not made.".to_owned(), true, false),
+                .to_owned()
+        }
+        Resolution::Closed => "This call was not made.".to_owned(),
     };
-    Some(ToolResult {
-        tool_call_id: call,
-        text,
-        is_error,
-        truncated,
-    })
+    Some(ToolResult::of_text(call, text, true))
 }
 
 fn too_often(call: ToolCallId) -> ToolResult {
-    ToolResult {
-        tool_call_id: call,
-        text: "Somebody would have to be asked about this call, and this run has asked too \
-               often: it was not made."
-            .to_owned(),
-        is_error: true,
-        truncated: false,
-    }
+    let told = "Somebody would have to be asked about this call, and this run has asked too \
+                often: it was not made.";
+    ToolResult::of_text(call, told, true)
 }

@@ -106,12 +106,22 @@ impl Runner {
                     edited => edited,
                 },
             },
-            (_, Resolution::Result { text, is_error, .. }) => {
+            (
+                _,
+                Resolution::Result {
+                    text,
+                    is_error,
+                    is_json,
+                    ..
+                },
+            ) => {
                 let output = ToolOutput::new(text).capped(self.limits.client_output_bytes);
                 Resolution::Result {
                     text: output.text,
                     is_error,
                     truncated: output.truncated,
+                    // The cut text of a value is no value any more.
+                    is_json: is_json && !output.truncated,
                 }
             }
             (_, resolution) => resolution,

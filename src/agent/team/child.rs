@@ -323,10 +323,8 @@ fn answer(call: ToolCallId, outcome: &RunOutcome, limit: usize) -> Called {
 fn result(call: ToolCallId, text: String, is_error: bool, truncated: bool) -> Called {
     Called {
         result: ToolResult {
-            tool_call_id: call,
-            text,
-            is_error,
             truncated,
+            ..ToolResult::of_text(call, text, is_error)
         },
         is_models_fault: false,
     }

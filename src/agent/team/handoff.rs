@@ -53,12 +53,7 @@ impl Execution {
                 Ok((_, agent)) => (false, handed_to(agent)),
                 Err(why) => (true, why.clone()),
             };
-            let result = ToolResult {
-                tool_call_id: call.id,
-                text,
-                is_error,
-                truncated: false,
-            };
+            let result = ToolResult::of_text(call.id, text, is_error);
             let completed = self.ending.answer.complete_call(result);
             self.ending.pending.push(completed);
             if let Ok((reason, agent)) = told {

@@ -20,6 +20,10 @@ sections! {
         timeout_ms: u64,
         argument_bytes: usize,
         output_bytes: usize,
+        output_parts: usize,
+        output_files: usize,
+        output_file_bytes: usize,
+        output_file_bytes_per_run: u64,
         response_bytes: usize,
         memories: u32,
         http: Vec<HttpToolSettings>,
@@ -131,11 +135,12 @@ impl Serialize for SecretSetting {
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 16] = [
+        let positive: [(&'static str, u64); 17] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
             ("tools.output_bytes", self.output_bytes as u64),
+            ("tools.output_parts", self.output_parts as u64),
             ("tools.response_bytes", self.response_bytes as u64),
             ("tools.memories", u64::from(self.memories)),
             (

@@ -1,9 +1,7 @@
 //! Files that clients send with a message.
 
 use async_graphql::InputObject;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
+use data_url::{DataUrl, forgiving_base64};
 use url::Url;
 
 use crate::agent::{FileLink, SentFile, mime_type};
@@ -20,13 +18,16 @@ const URL_BYTES: usize = 8_192;
 pub(crate) struct FileInput {
     /// Its name, 1 to 255 printable characters.
     name: Option<String>,
-    /// What it is, such as `image/png`; its content must agree. Found out when absent.
+    /// Its type, such as `image/png`; its content must agree. Parameters are dropped, and
+    /// aliases such as `image/jpg` are taken as their usual name. Found by the content when
+    /// absent or `application/octet-stream`.
     mime_type: Option<String>,
-    /// Its content in Base64 (RFC 4648, section 4). The request has to be within the server's
-    /// limit on bodies as well. Either this or `url`.
+    /// Its content in Base64 (RFC 4648, section 4), or as a `data:` URL, whose type counts where
+    /// `mimeType` is absent. The request has to be within the server's limit on bodies as well.
+    /// Either this or `url`.
     data: Option<String>,
     /// Where the server fetches it, once, before the message is said: a public `https` or `http`
-    /// URL, without credentials. Either this or `data`.
+    /// URL, without credentials; or a `data:` URL. Either this or `data`.
     url: Option<String>,
 }
 
@@ -70,6 +71,15 @@ impl FileInput {
             (Some(data), None) => {
                 whole(self.name, self.mime_type, &data, most_bytes).map(SentFile::Whole)
             }
+            (None, Some(url)) if is_data_url(&url) => {
+                let file = whole(self.name, self.mime_type, &url, most_bytes);
+                // It came in another field.
+                let file = file.map_err(|(field, why)| match field {
+                    ".data" => (".url", why),
+                    field => (field, why),
+                });
+                file.map(SentFile::Whole)
+            }
             (None, Some(url)) => {
                 let url = read_url(&url).map_err(|why| (".url", why))?;
                 Ok(SentFile::At(FileLink {
@@ -89,8 +99,8 @@ fn whole(
     data: &str,
     most_bytes: usize,
 ) -> Result<File, (&'static str, String)> {
-    let content = STANDARD.decode(data);
-    let content = content.map_err(|error| (".data", format!("this is no Base64: {error}")))?;
+    let (content, found) = decoded(data).map_err(|why| (".data", why))?;
+    let claimed = claimed.or(found);
     if content.is_empty() || content.len() > most_bytes {
         let has = content.len();
         let why = format!("the file has {has} bytes; 1 to {most_bytes} are allowed");
@@ -105,9 +115,66 @@ fn whole(
     })
 }
 
+/// True for the beginning of a `data:` URL; no Base64 has a colon.
+fn is_data_url(text: &str) -> bool {
+    let scheme = text.trim_start().get(.."data:".len());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+}
+
+/// A content, and its type where a URL has one.
+fn decoded(data: &str) -> Result<(Vec<u8>, Option<String>), String> {
+    if !is_data_url(data) {
+        let content = forgiving_base64::decode_to_vec(data.as_bytes());
+        return match content {
+            Ok(content) => Ok((content, None)),
+            Err(error) => Err(format!("this is no Base64: {error}")),
+        };
+    }
+    let url = DataUrl::process(data.trim());
+    let url = url.map_err(|error| format!("this is no data: URL: {error}"))?;
+    let content = url.decode_to_vec();
+    let (content, _) = content.map_err(|error| format!("this is no Base64: {error}"))?;
+    let found = url.mime_type().to_string();
+    // The type of a URL that has none.
+    let found = (found != "text/plain;charset=US-ASCII").then_some(found);
+    Ok((content, found))
+}
+
 fn read_url(url: &str) -> Result<Url, String> {
     if url.len() > URL_BYTES {
         return Err(format!("the URL must have at most {URL_BYTES} bytes"));
     }
     Url::parse(url.trim()).map_err(|error| format!("this is no URL: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_base64_or_a_data_url() {
+        let words = || b"words".to_vec();
+        for (data, content, found) in [
+            ("d29yZHM=", words(), None),
+            ("d29y\nZHM", words(), None),
+            (
+                "data:text/markdown;base64,d29yZHM=",
+                words(),
+                Some("text/markdown"),
+            ),
+            ("DATA:image/png;base64,d29yZHM=", words(), Some("image/png")),
+            ("data:;base64,d29yZHM=", words(), None),
+            ("data:,two%20words", b"two words".to_vec(), None),
+        ] {
+            let found = found.map(str::to_owned);
+            assert_eq!(decoded(data), Ok((content, found)), "{data}");
+        }
+        for data in [
+            "d29y!",
+            "data:image/png;base64,d29y!",
+            "data:image/png;base64",
+        ] {
+            decoded(data).unwrap_err();
+        }
+    }
 }

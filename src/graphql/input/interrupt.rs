@@ -77,7 +77,8 @@ pub(crate) struct ClientToolResultInput {
     interrupt_id: ID,
     /// The result as text. What is longer than the server lets through is cut and marked.
     text: Option<String>,
-    /// The result as JSON, which the model is shown as text.
+    /// The result as JSON, which the model is shown as text, and which stays a value
+    /// (`DataPart`) in the result.
     json: MaybeUndefined<Json<Value>>,
     /// Whether the call failed.
     #[graphql(default)]
@@ -153,11 +154,11 @@ impl InterruptResolutionInput {
                 (id(&reject.interrupt_id)?, Resolution::Rejected { reason })
             }
             Self::Result(result) => {
-                let text = match (result.text, result.json) {
-                    (Some(text), MaybeUndefined::Undefined | MaybeUndefined::Null) => text,
-                    (None, MaybeUndefined::Value(json)) => json.0.to_string(),
+                let (text, is_json) = match (result.text, result.json) {
+                    (Some(text), MaybeUndefined::Undefined | MaybeUndefined::Null) => (text, false),
+                    (None, MaybeUndefined::Value(json)) => (json.0.to_string(), true),
                     // A result, as any other JSON.
-                    (None, MaybeUndefined::Null) => Value::Null.to_string(),
+                    (None, MaybeUndefined::Null) => (Value::Null.to_string(), true),
                     _ => return Err(ApiError::bad_input(path, "give either `text` or `json`")),
                 };
                 check_text(&format!("{path}.text"), &text)?;
@@ -165,6 +166,7 @@ impl InterruptResolutionInput {
                     text,
                     is_error: result.is_error,
                     truncated: false,
+                    is_json,
                 };
                 (id(&result.interrupt_id)?, resolution)
             }

@@ -11,6 +11,7 @@ use async_graphql::{Enum, ID, Interface, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::message::json;
 use super::run::Run;
 use super::sized::{Data, Text};
 use crate::domain::{self, InterruptKind, Resolution, Resolved};
@@ -31,6 +32,11 @@ use crate::domain::{self, InterruptKind, Resolution, Resolved};
         name = "arguments",
         ty = "Data<&Value>",
         desc = "The arguments as the model wrote them, checked against the tool's schema."
+    ),
+    field(
+        name = "input",
+        ty = "Data<&Value>",
+        desc = "The arguments as a value, as `ToolCallPart.input` has them."
     ),
     field(
         name = "created_at",
@@ -94,6 +100,11 @@ macro_rules! interrupts {
                 Data(&self.0.arguments)
             }
 
+            /// The arguments as a value, as `ToolCallPart.input` has them.
+            async fn input(&self) -> Data<&Value> {
+                Data(&self.0.arguments)
+            }
+
             /// Since when the run waits.
             async fn created_at(&self) -> DateTime<Utc> {
                 self.0.created_at
@@ -143,6 +154,8 @@ pub(crate) struct InterruptResolution {
 pub(crate) struct ClientToolResult {
     /// The text; JSON where the client gave that.
     text: Text,
+    /// The value, if the client gave one and it was not cut.
+    data: Option<Data<Value>>,
     /// Whether the call failed.
     is_error: bool,
     /// Whether the text was cut to the server's limit.
@@ -186,8 +199,10 @@ impl From<&Resolved> for InterruptResolution {
                 text,
                 is_error,
                 truncated,
+                is_json,
             } => {
                 told.result = Some(ClientToolResult {
+                    data: is_json.then(|| json(text)),
                     text: Text(text.clone()),
                     is_error: *is_error,
                     truncated: *truncated,

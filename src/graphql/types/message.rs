@@ -22,12 +22,13 @@ use crate::store::Kin;
 mod file;
 mod page;
 mod part;
+mod result;
 mod short_cut;
 
 pub(crate) use page::MessagePage;
-pub(crate) use part::ToolResultPart;
 pub(super) use part::json;
 use part::{MessagePart, visible};
+pub(crate) use result::{ResultContent, ToolResultPart, contents};
 pub(crate) use short_cut::Message;
 
 /// A message with all that can be asked of it.
@@ -193,12 +194,12 @@ impl WholeMessage {
                 let parts = transcript.parts_at(place.sequence).await;
                 let parts = parts.map_err(ApiError::from)?;
                 charge_items(ctx, parts.len())?;
-                Ok(parts.iter().filter_map(visible).collect())
+                Ok(visible(&parts))
             }
             _ => {
                 let message = self.message(ctx).await?;
                 charge_items(ctx, message.parts.len())?;
-                Ok(message.parts.iter().filter_map(visible).collect())
+                Ok(visible(&message.parts))
             }
         }
     }

@@ -12,11 +12,12 @@ use serde::Serialize;
 use crate::graphql::ResponseBytes;
 
 /// The fields whose values have any length.
-pub(crate) const LARGE: [&str; 11] = [
+pub(crate) const LARGE: [&str; 13] = [
     "arguments",
     "data",
     "delta",
     "description",
+    "input",
     "instructions",
     "message",
     "metadata",
@@ -24,6 +25,7 @@ pub(crate) const LARGE: [&str; 11] = [
     "parameters",
     "reason",
     "text",
+    "uri",
 ];
 
 /// A `String` of any length.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Enum, Object, SimpleObject};
 use serde_json::Value;
 
+use super::message::{ResultContent, contents};
 use super::sized::{Data, Text};
 use crate::tool::{self, RegisteredTool, ToolOutput};
 
@@ -59,11 +60,15 @@ pub(crate) struct Output {
     text: Text,
     /// Whether the tool said more than the server lets through.
     truncated: bool,
+    /// The output with its shape: texts, values, files and resources, in order. Its files are
+    /// not stored: select their `data` here.
+    parts: Vec<ResultContent>,
 }
 
 impl From<ToolOutput> for Output {
     fn from(output: ToolOutput) -> Self {
         Self {
+            parts: contents(&output.text, &output.parts, &output.files),
             text: Text(output.text),
             truncated: output.truncated,
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{REDACTED, SIGNED};
 use crate::llm::past::{Bindings, Prefix, Signer, Wanted};
+use crate::llm::results::{Answered, Place, answered, is_common_image, is_text, placed};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::{arguments_object, call_id, text_file, unsupported};
 use crate::llm::{ChatRequest, ChatRole, Content, FileData, LlmError};
@@ -38,6 +39,10 @@ pub(super) fn messages(
     mut prefix: Prefix,
 ) -> Result<(Vec<Message>, Bindings), LlmError> {
     let turns = turns(&request.messages, AfterResults::Anything);
+    let in_results = request.capabilities.images_in_tool_results;
+    let turns = placed(turns, AfterResults::Anything, |kind| {
+        place(kind, in_results)
+    });
     let mut sent = Vec::<Message>::with_capacity(turns.len());
     let (mut known, mut bindings) = (0, prefix.bindings());
     for message in &turns {
@@ -58,6 +63,9 @@ pub(super) fn messages(
         let mut content = Vec::with_capacity(message.content.len());
         for part in &message.content {
             content.extend(block(message.role, part, thoughts)?);
+        }
+        for answered in answered(message) {
+            content.push(result(&answered)?);
         }
         // No answer may end with thinking, as one does that was cut there.
         while content.last().is_some_and(is_thinking) {
@@ -124,15 +132,6 @@ fn block(
             "input": arguments_object(arguments),
         })),
         (
-            ChatRole::Tool,
-            Content::ToolResult {
-                call_id,
-                text,
-                is_error,
-                ..
-            },
-        ) => Some(result(call_id, text, *is_error)),
-        (
             ChatRole::User,
             Content::File {
                 media_type,
@@ -158,14 +157,37 @@ fn thinking(text: &str, signature: Option<&str>, thoughts: Thoughts<'_>) -> Opti
     is_missed.then(|| json!({ "type": "thinking", "thinking": text, "signature": "" }))
 }
 
-fn result(call_id: &str, text: &str, is_error: bool) -> Value {
+/// The place of a tool's file: a result takes text, images and documents, as a user's message.
+/// <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
+fn place(media_type: &str, in_results: bool) -> Place {
+    let is_taken =
+        is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";
+    match (is_taken, in_results) {
+        (false, _) => Place::Nowhere,
+        (true, true) => Place::Result,
+        (true, false) => Place::User,
+    }
+}
+
+fn result(answered: &Answered<'_>) -> Result<Value, LlmError> {
     let mut result = json!({
-        "type": "tool_result", "tool_use_id": sent_id(call_id), "content": text,
+        "type": "tool_result", "tool_use_id": sent_id(answered.call_id), "content": answered.text,
     });
-    if is_error {
+    if !answered.files.is_empty() {
+        let mut blocks = Vec::new();
+        // Empty ones are refused.
+        if !answered.text.is_empty() {
+            blocks.push(json!({ "type": "text", "text": answered.text }));
+        }
+        for attached in &answered.files {
+            blocks.push(file(attached.media_type, attached.data, attached.name)?);
+        }
+        result["content"] = blocks.into();
+    }
+    if answered.is_error {
         result["is_error"] = true.into();
     }
-    result
+    Ok(result)
 }
 
 fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, LlmError> {
@@ -193,4 +215,30 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
 fn sent_id(id: &str) -> Cow<'_, str> {
     let taken = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     call_id(id, |id| !id.is_empty() && id.bytes().all(taken), ID_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::samples::{file as sample, result as given, says};
+
+    #[test]
+    fn image_of_a_result_is_within_it() {
+        let content = vec![
+            given("1", "camera", "Here.", false),
+            sample("image/png", None),
+        ];
+        let message = says(ChatRole::Tool, content);
+        assert_eq!(
+            result(&answered(&message)[0]).unwrap(),
+            json!({ "type": "tool_result", "tool_use_id": "1", "content": [
+                { "type": "text", "text": "Here." },
+                { "type": "image", "source": {
+                    "type": "base64", "media_type": "image/png", "data": "aGk=" } },
+            ] })
+        );
+        assert_eq!(place("image/png", true), Place::Result);
+        assert_eq!(place("image/png", false), Place::User);
+        assert_eq!(place("application/zip", true), Place::Nowhere);
+    }
 }

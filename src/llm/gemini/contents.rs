@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{SIGNED_CALL, SIGNED_TEXT};
 use crate::llm::past::{Bindings, Signer};
+use crate::llm::results::{Answered, Place, answered, placed};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::arguments_object;
 use crate::llm::{ChatRequest, ChatRole, Content, FileData};
@@ -26,6 +27,10 @@ pub(super) fn contents(
     bindings: &Bindings,
 ) -> Vec<Turn> {
     let messages = turns(&request.messages, AfterResults::Answer);
+    let in_results = request.capabilities.images_in_tool_results;
+    let messages = placed(messages, AfterResults::Answer, |kind| {
+        place(kind, in_results)
+    });
     let proof = |signer, signature: &Option<String>| {
         let proof = request.past.proof(signer, bindings, signature.as_deref());
         proof.map(str::to_owned)
@@ -35,7 +40,7 @@ pub(super) fn contents(
         let (role, mut parts) = match message.role {
             ChatRole::System => continue,
             ChatRole::User => ("user", message.content.iter().filter_map(user).collect()),
-            ChatRole::Tool => ("user", message.content.iter().filter_map(result).collect()),
+            ChatRole::Tool => ("user", answered(message).iter().map(result).collect()),
             ChatRole::Assistant => ("model", model(&message.content, needs_signatures, &proof)),
         };
         match turns.last_mut() {
@@ -66,20 +71,41 @@ fn user(part: &Content) -> Option<Value> {
     })
 }
 
-fn result(part: &Content) -> Option<Value> {
-    let Content::ToolResult {
-        call_id,
-        name,
-        text,
-        is_error,
-    } = part
-    else {
-        return None;
-    };
-    let key = if *is_error { "error" } else { "output" };
-    Some(json!({ "functionResponse": {
-        "id": call_id, "name": name, "response": { key: text },
-    } }))
+/// The place of a tool's file. From Gemini 3 on a function's response takes images, PDF and plain
+/// text; a message of the user's may have whatever is configured.
+/// <https://ai.google.dev/gemini-api/docs/function-calling> (multimodal function responses)
+fn place(media_type: &str, in_results: bool) -> Place {
+    let in_response = matches!(
+        media_type,
+        "image/png" | "image/jpeg" | "image/webp" | "application/pdf" | "text/plain"
+    );
+    let kind = media_type.split('/').next().unwrap_or_default();
+    let is_taken = media_type != "image/svg+xml"
+        && (matches!(kind, "image" | "audio" | "video" | "text")
+            || matches!(media_type, "application/pdf" | "application/json"));
+    match is_taken {
+        true if in_results && in_response => Place::Result,
+        true => Place::User,
+        false => Place::Nowhere,
+    }
+}
+
+fn result(answered: &Answered<'_>) -> Value {
+    let key = if answered.is_error { "error" } else { "output" };
+    let mut response = json!({ "functionResponse": {
+        "id": answered.call_id, "name": answered.name, "response": { key: answered.text },
+    } });
+    let parts = answered.files.iter().filter_map(|file| match file.data {
+        FileData::Base64(bytes) => {
+            Some(json!({ "inlineData": { "mimeType": file.media_type, "data": bytes } }))
+        }
+        FileData::Url(_) => None,
+    });
+    let parts: Vec<_> = parts.collect();
+    if !parts.is_empty() {
+        response["functionResponse"]["parts"] = parts.into();
+    }
+    response
 }
 
 fn model(
@@ -121,4 +147,29 @@ fn model(
         }
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::samples::{file as sample, result as given, says};
+
+    #[test]
+    fn image_of_a_result_is_within_it() {
+        let content = vec![
+            given("1", "camera", "Here.", false),
+            sample("image/png", None),
+        ];
+        let message = says(ChatRole::Tool, content);
+        assert_eq!(
+            result(&answered(&message)[0]),
+            json!({ "functionResponse": {
+                "id": "1", "name": "camera", "response": { "output": "Here." },
+                "parts": [{ "inlineData": { "mimeType": "image/png", "data": "aGk=" } }],
+            } })
+        );
+        assert_eq!(place("image/png", true), Place::Result);
+        assert_eq!(place("image/png", false), Place::User);
+        assert_eq!(place("application/zip", true), Place::Nowhere);
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::dialect::{CallIds, Dialect};
 use super::signed::{BLOCKS, DETAILS, GOOGLE, LITELLM, extra_content, specific_fields};
 use crate::llm::past::{Bindings, Prefix, Signer, Wanted};
+use crate::llm::results::{Place, is_common_image, is_text};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, FileData, LlmError};
 
@@ -140,6 +141,21 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
         }
         _ => return Err(unsupported("openai", media_type)),
     })
+}
+
+/// The place of a tool's file: messages of tools are text here, and a user's message after them
+/// shows what it may have. <https://platform.openai.com/docs/api-reference/chat/create>
+pub(super) fn place(media_type: &str) -> Place {
+    let is_taken = is_common_image(media_type)
+        || is_text(media_type)
+        || matches!(
+            media_type,
+            "application/pdf" | "audio/wav" | "audio/x-wav" | "audio/mpeg" | "audio/mp3"
+        );
+    match is_taken {
+        true => Place::User,
+        false => Place::Nowhere,
+    }
 }
 
 /// What decides which reasoning goes back with an answer.

@@ -4,9 +4,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, LimitField, SchemaMode, SeedField};
-use super::messages::{Message, messages};
+use super::messages::{Message, messages, place};
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
+use crate::llm::results::placed;
 use crate::llm::schema::{instruction, is_closed};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::instructions;
@@ -83,6 +84,7 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Asked, Llm
     let mut prefix = Prefix::new(&request.past, &request.model);
     prefix.add(&tools);
     let turns = turns(&request.messages, AfterResults::Answer);
+    let turns = placed(turns, AfterResults::Answer, place);
     let (messages, bindings) = messages(request, system, &turns, dialect, prefix)?;
     let body = Body {
         model: &request.model,

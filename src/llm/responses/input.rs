@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::SIGNED;
 use crate::llm::past::Bindings;
+use crate::llm::results::{Answered, Place, answered, is_common_image, is_text, placed};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::llm::{ChatRequest, ChatRole, Content, FileData, LlmError};
@@ -16,6 +17,10 @@ const ID_CHARS: usize = 64;
 /// The items; instructions have a place of their own.
 pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Value>, LlmError> {
     let turns = turns(&request.messages, AfterResults::Anything);
+    let in_results = request.capabilities.images_in_tool_results;
+    let turns = placed(turns, AfterResults::Anything, |kind| {
+        place(kind, in_results)
+    });
     let proof = |signature: &Option<String>| {
         let proof = request.past.proof(SIGNED, bindings, signature.as_deref());
         proof.map(str::to_owned)
@@ -35,7 +40,11 @@ pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Va
                 }
             }
             ChatRole::Assistant => assistant(&message.content, &proof, &mut items),
-            ChatRole::Tool => items.extend(message.content.iter().filter_map(result)),
+            ChatRole::Tool => {
+                for answered in answered(message) {
+                    items.push(result(&answered)?);
+                }
+            }
         }
     }
     Ok(items)
@@ -114,14 +123,56 @@ fn reasoning(text: &str, signature: Option<&str>) -> Option<Value> {
     }))
 }
 
-fn result(part: &Content) -> Option<Value> {
-    let Content::ToolResult { call_id, text, .. } = part else {
-        return None;
-    };
-    let call_id = sent_id(call_id);
-    Some(json!({ "type": "function_call_output", "call_id": call_id, "output": text }))
+/// The place of a tool's file: a result takes text, images and files, as a user's message.
+/// <https://platform.openai.com/docs/api-reference/responses/create> (`function_call_output`)
+fn place(media_type: &str, in_results: bool) -> Place {
+    let is_taken =
+        is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";
+    match (is_taken, in_results) {
+        (false, _) => Place::Nowhere,
+        (true, true) => Place::Result,
+        (true, false) => Place::User,
+    }
+}
+
+fn result(answered: &Answered<'_>) -> Result<Value, LlmError> {
+    let mut output = Value::from(answered.text);
+    if !answered.files.is_empty() {
+        let mut parts = vec![json!({ "type": "input_text", "text": answered.text })];
+        for attached in &answered.files {
+            parts.push(file(attached.media_type, attached.data, attached.name)?);
+        }
+        output = parts.into();
+    }
+    let call_id = sent_id(answered.call_id);
+    Ok(json!({ "type": "function_call_output", "call_id": call_id, "output": output }))
 }
 
 fn sent_id(id: &str) -> Cow<'_, str> {
     call_id(id, |id| (1..=ID_CHARS).contains(&id.len()), ID_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::samples::{file as sample, result as given, says};
+
+    #[test]
+    fn image_of_a_result_is_within_it() {
+        let content = vec![
+            given("1", "camera", "Here.", false),
+            sample("image/png", None),
+        ];
+        let message = says(ChatRole::Tool, content);
+        assert_eq!(
+            result(&answered(&message)[0]).unwrap(),
+            json!({ "type": "function_call_output", "call_id": "1", "output": [
+                { "type": "input_text", "text": "Here." },
+                { "type": "input_image", "image_url": "data:image/png;base64,aGk=" },
+            ] })
+        );
+        assert_eq!(place("image/png", true), Place::Result);
+        assert_eq!(place("image/png", false), Place::User);
+        assert_eq!(place("application/zip", true), Place::Nowhere);
+    }
 }

@@ -8,7 +8,7 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
     let mut give = |said| match said {
         Said::Text(more) => text += &more,
         Said::Reasoning(more) => reasoning += &more,
-        Said::AllWasReasoning => reasoning += &std::mem::take(&mut text),
+        Said::AllWasReasoning => reasoning += std::mem::take(&mut text).trim_end(),
     };
     let mut thinking = Thinking::default();
     for piece in pieces {

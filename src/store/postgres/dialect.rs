@@ -24,6 +24,8 @@ impl Dialect for Postgres {
     const HAS_TABLE: &'static str = "SELECT NULL IS DISTINCT FROM to_regclass(";
     const SKIP_LOCKED: &'static str = " SKIP LOCKED";
     const SHARE_SESSION: &'static str = " FOR SHARE OF s";
+    const HAS_RESULT_FILES: &'static str =
+        "m.role = 'ASSISTANT' AND strpos(m.parts::text, '\"fileId\":') > 0";
     const LAST_SEQUENCE: &'static str = log_end!("r.id");
 
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {

@@ -1,7 +1,7 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{FileId, Message, MessageId, SessionId};
+use crate::domain::{FileId, Message, MessageId, Role, SessionId};
 use crate::store::deletion::{DIGEST_LENGTH, DIGEST_PREFIX};
 use crate::store::rows::MESSAGE_COLUMNS;
 
@@ -78,13 +78,26 @@ pub(crate) fn purge_events<DB: Dialect>(session: SessionId, limit: u32) -> Query
     query
 }
 
-/// Messages of users, with all that they have.
-pub(crate) fn users_messages<DB: Dialect>(session: SessionId, limit: u32) -> QueryBuilder<DB> {
+/// The condition that a message `m` of this role may have files.
+fn may_have_files<DB: Dialect>(role: Role) -> &'static str {
+    match role {
+        Role::User => "m.role = 'USER'",
+        Role::Assistant => DB::HAS_RESULT_FILES,
+    }
+}
+
+/// Messages that may have files, with all that they have.
+pub(crate) fn messages_with_files<DB: Dialect>(
+    session: SessionId,
+    role: Role,
+    limit: u32,
+) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(MESSAGE_COLUMNS);
+    query.push(MESSAGE_COLUMNS).push(" FROM messages m WHERE ");
+    query.push(may_have_files::<DB>(role));
     push(
         &mut query,
-        " FROM messages m WHERE m.role = 'USER' AND m.session_id = ",
+        " AND m.session_id = ",
         Value::Id(session.uuid()),
     );
     push_limit(&mut query, limit.into());
@@ -97,9 +110,14 @@ pub(crate) fn copies_elsewhere<DB: Dialect>(message: &Message) -> QueryBuilder<D
     query.push(MESSAGE_COLUMNS);
     query.push(
         " FROM messages m JOIN sessions s ON s.id = m.session_id \
-         WHERE s.deleted_at IS NULL AND m.role = 'USER' AND m.run_id = ",
+         WHERE s.deleted_at IS NULL AND ",
     );
-    DB::bind(&mut query, Value::Id(message.run_id.uuid()));
+    query.push(may_have_files::<DB>(message.role));
+    push(
+        &mut query,
+        " AND m.run_id = ",
+        Value::Id(message.run_id.uuid()),
+    );
     // One tells enough.
     push_limit(&mut query, 1);
     query
@@ -108,6 +126,24 @@ pub(crate) fn copies_elsewhere<DB: Dialect>(message: &Message) -> QueryBuilder<D
 pub(crate) fn purge_files<DB: Dialect>(ids: &[FileId]) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("DELETE FROM files WHERE id ");
     DB::bind_in(&mut query, ids.iter().map(FileId::uuid));
+    query
+}
+
+/// Removes files of results that no message of another session shows: those whose results never
+/// came into a message. The session's own messages are gone.
+pub(crate) fn purge_result_files<DB: Dialect>(session: SessionId, limit: u32) -> QueryBuilder<DB> {
+    let mut query = QueryBuilder::new(
+        "DELETE FROM files WHERE id IN (SELECT f.id FROM files f WHERE f.run_id IS NOT NULL \
+         AND f.run_id IN",
+    );
+    push_runs(&mut query, session);
+    query
+        .push(" AND NOT EXISTS (SELECT 1 FROM messages m JOIN sessions s ON s.id = m.session_id ")
+        .push("WHERE s.deleted_at IS NULL AND ")
+        .push(DB::HAS_RESULT_FILES)
+        .push(" AND m.run_id = f.run_id)");
+    push_limit(&mut query, limit.into());
+    query.push(")");
     query
 }
 

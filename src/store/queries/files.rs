@@ -1,15 +1,21 @@
 use sqlx::QueryBuilder;
 
 use crate::domain::time::now;
-use crate::domain::{File, FileId, Principal};
+use crate::domain::{File, FileId, Principal, RunId};
 use crate::store::rows::FILE_COLUMNS;
 
 use super::{push, push_in, push_owner};
 use crate::store::dialect::{Dialect, Value};
 
-pub(crate) fn save_file<DB: Dialect>(who: &Principal, file: &File) -> QueryBuilder<DB> {
+/// One of a message of a user, or of the results of a run's tools.
+pub(crate) fn save_file<DB: Dialect>(
+    who: &Principal,
+    run: Option<RunId>,
+    file: &File,
+) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
-        "INSERT INTO files (id, tenant, owner, name, mime_type, content, created_at) VALUES (",
+        "INSERT INTO files (id, tenant, owner, name, mime_type, content, created_at, run_id) \
+         VALUES (",
     );
     DB::bind(&mut query, Value::Id(file.id.uuid()));
     push(&mut query, ", ", Value::Text(&who.tenant));
@@ -18,7 +24,9 @@ pub(crate) fn save_file<DB: Dialect>(who: &Principal, file: &File) -> QueryBuild
     push(&mut query, ", ", Value::Text(&file.mime_type));
     push(&mut query, ", ", Value::Bytes(&file.content));
     push(&mut query, ", ", Value::Time(now()));
-    query.push(")");
+    push(&mut query, ", ", Value::MaybeId(run.map(|run| run.uuid())));
+    // Written again when the answer to the first write was lost.
+    query.push(") ON CONFLICT (id) DO NOTHING");
     query
 }
 

@@ -23,6 +23,8 @@ impl Dialect for Sqlite {
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ";
     const SKIP_LOCKED: &'static str = "";
     const SHARE_SESSION: &'static str = "";
+    const HAS_RESULT_FILES: &'static str =
+        "m.role = 'ASSISTANT' AND instr(m.parts, '\"fileId\":') > 0";
     const LAST_SEQUENCE: &'static str = recent::LAST_SEQUENCE;
 
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>) {

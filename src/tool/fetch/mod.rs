@@ -167,7 +167,7 @@ fn read(body: &Body, kind: Kind, url: Url) -> ToolOutput {
         false => &page.text,
     };
     ToolOutput {
-        text: output,
         truncated: cut,
+        ..ToolOutput::new(output)
     }
 }

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::evaluation::{Escape, Evaluator, Failure};
 
 use super::egress::{Body, BodyLimits, EgressClient, EgressPolicy, send};
-use super::output::shortened;
+use super::output::{new_file, shortened};
 use super::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::domain::redact::{self, Known};
 use url::UrlTemplate;
@@ -206,6 +207,28 @@ impl Tool for HttpTool {
     }
 }
 
+/// True for types of responses that are files and no text.
+fn is_file(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let is_kind = ["image/", "audio/", "video/"]
+        .iter()
+        .any(|kind| essence.starts_with(kind));
+    (is_kind && essence != "image/svg+xml") || essence == "application/pdf"
+}
+
+/// A response that is text; JSON stays a value.
+fn whole(text: &str, body: &Body) -> ToolOutput {
+    let essence = body.content_type.split(';').next().unwrap_or_default();
+    let says_json = essence.trim() == "application/json" || essence.trim().ends_with("+json");
+    if says_json && !body.cut && serde_json::from_str::<IgnoredAny>(text).is_ok() {
+        return ToolOutput::json(text);
+    }
+    ToolOutput {
+        truncated: body.cut,
+        ..ToolOutput::new(text)
+    }
+}
+
 /// The text of a template, whose own words are for the log.
 fn rendered(rendered: Result<String, Failure>) -> Result<String, ToolError> {
     rendered.map_err(|error| match error {
@@ -227,16 +250,28 @@ impl HttpTool {
                 body: shortened(&self.secrets.hide(text.trim()), ERROR_BYTES),
             });
         }
+        let too_large = || {
+            let most = self.limits.bytes;
+            ToolError::Failed(format!("the response is larger than {most} bytes"))
+        };
         let Some(pointer) = &self.response_pointer else {
-            return Ok(ToolOutput {
-                text: text.into_owned(),
-                truncated: body.cut,
-            });
+            if !is_file(&body.content_type) {
+                return Ok(whole(&text, &body));
+            }
+            drop(text);
+            if body.cut {
+                return Err(too_large());
+            }
+            let content_type = body.content_type.clone();
+            let content = body.into_bytes();
+            return Ok(ToolOutput::file(new_file(
+                None,
+                Some(&content_type),
+                content,
+            )));
         };
         if body.cut {
-            let most = self.limits.bytes;
-            let why = format!("the response is larger than {most} bytes");
-            return Err(ToolError::Failed(why));
+            return Err(too_large());
         }
         let json: Value = serde_json::from_str(&text)
             .map_err(|_| ToolError::Failed("the response is not JSON".to_owned()))?;

@@ -14,7 +14,7 @@ use rmcp::{Peer, RoleClient, ServiceError};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
-use super::content::flat;
+use super::content::output;
 use super::forward::Forwarded;
 use crate::domain::redact::Known;
 use crate::tool::output::shortened;
@@ -86,11 +86,11 @@ impl Tool for McpTool {
         let request = ClientRequest::CallToolRequest(request);
         let answer = send(link.peer.clone(), request).await;
         let result = answer.map_err(|error| failure(error, &link, &self.secrets))?;
-        let text = flat(&result);
-
-        match result.is_error {
-            Some(true) => Err(ToolError::Failed(failed(&self.secrets.hide(&text)))),
-            _ => Ok(ToolOutput::new(text)),
+        let is_error = result.is_error == Some(true);
+        let output = output(result);
+        match is_error {
+            true => Err(ToolError::Failed(failed(&self.secrets.hide(&output.text)))),
+            false => Ok(output),
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Files of messages.
+//! Files of messages and of tool results.
+
+use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result};
 use base64::Engine;
@@ -7,15 +9,23 @@ use base64::engine::general_purpose::STANDARD;
 use crate::domain::FileId;
 use crate::graphql::{ApiError, Code, api, charge, principal};
 
-/// A file that came with a message.
+/// A file of a message or of a tool's result.
 pub(crate) struct FilePart {
-    pub(super) id: FileId,
+    pub(super) content: Content,
     pub(super) name: Option<String>,
     pub(super) mime_type: String,
     pub(super) bytes: u64,
 }
 
-/// A file that came with a message.
+/// Where the content of a file is.
+pub(super) enum Content {
+    /// In the database.
+    Stored(FileId),
+    /// At hand: it is not stored.
+    Whole(Arc<[u8]>),
+}
+
+/// A file that came with a message, or that a tool's result has.
 #[Object]
 impl FilePart {
     /// Its name, if it has one.
@@ -45,8 +55,12 @@ impl FilePart {
         // Base64, before the content is read.
         let encoded = self.bytes.div_ceil(3).saturating_mul(4);
         charge(ctx, usize::try_from(encoded).unwrap_or(usize::MAX))?;
+        let id = match &self.content {
+            Content::Stored(id) => *id,
+            Content::Whole(content) => return Ok(STANDARD.encode(content)),
+        };
         let (api, who) = (api(ctx)?, principal(ctx)?);
-        let files = api.store.files_by_id(who, &[self.id]).await?;
+        let files = api.store.files_by_id(who, &[id]).await?;
         let gone = || ApiError::new(Code::NotFound, "the file is gone");
         let file = files.into_iter().next().ok_or_else(gone)?;
         Ok(STANDARD.encode(&file.content))

@@ -1,10 +1,13 @@
 //! The pieces that a message is made of.
 
-use async_graphql::{ID, SimpleObject, Union};
-use serde_json::Value;
+use std::collections::HashSet;
 
-use super::file::FilePart;
-use crate::domain;
+use async_graphql::{ID, Object, SimpleObject, Union};
+use serde_json::{Map, Value};
+
+use super::file::{Content, FilePart};
+use super::result::ToolResultPart;
+use crate::domain::{self, ToolCallId};
 use crate::graphql::types::sized::{Data, Text};
 
 /// A piece of a message.
@@ -28,7 +31,7 @@ pub(crate) enum MessagePart {
 #[derive(SimpleObject)]
 pub(crate) struct TextPart {
     /// The text.
-    text: Text,
+    pub(super) text: Text,
 }
 
 /// What the model thought before it answered.
@@ -39,34 +42,47 @@ pub(crate) struct ReasoningPart {
 }
 
 /// A call of a tool that the model asked for.
-#[derive(SimpleObject)]
 pub(crate) struct ToolCallPart {
+    id: ToolCallId,
+    name: String,
+    arguments: String,
+    /// True once the call has its result.
+    is_made: bool,
+}
+
+/// A call of a tool that the model asked for.
+#[Object]
+impl ToolCallPart {
     /// The call's id; its `ToolResultPart` has the same.
-    tool_call_id: ID,
+    async fn tool_call_id(&self) -> ID {
+        self.id.to_string().into()
+    }
+
     /// The tool's name, as the model said it.
-    name: Text,
+    async fn name(&self) -> Text<&str> {
+        Text(&self.name)
+    }
+
     /// The arguments as the model wrote them: JSON text, unless it made a mistake.
-    arguments: Text,
+    async fn arguments(&self) -> Text<&str> {
+        Text(&self.arguments)
+    }
+
+    /// The arguments as a value; null while they are incomplete, and if they are no JSON.
+    async fn input(&self) -> Option<Data<Value>> {
+        match self.arguments.trim() {
+            // A call without arguments.
+            "" => self.is_made.then(|| Data(Value::Object(Map::new()))),
+            text => serde_json::from_str(text).ok().map(Data),
+        }
+    }
 }
 
-/// What the call of a tool came to, as the model was told.
-#[derive(SimpleObject)]
-pub(crate) struct ToolResultPart {
-    /// The call's id.
-    tool_call_id: ID,
-    /// What the tool said, or what was wrong.
-    text: Text,
-    /// Whether the call failed.
-    is_error: bool,
-    /// Whether the text was cut to the tool's limit.
-    truncated: bool,
-}
-
-/// The answer in the form that it was asked for.
+/// A value: the answer in the form that it was asked for, or a tool's.
 #[derive(SimpleObject)]
 pub(crate) struct DataPart {
-    /// What it says, valid against the JSON Schema.
-    data: Data<Value>,
+    /// The value. Of an answer, it is valid against the JSON Schema that was asked for.
+    pub(super) data: Data<Value>,
 }
 
 /// The value of data, which is kept as the text that was validated.
@@ -74,19 +90,17 @@ pub(in crate::graphql::types) fn json(text: &str) -> Data<Value> {
     Data(serde_json::from_str(text).unwrap_or_default())
 }
 
-impl From<&domain::ToolResult> for ToolResultPart {
-    fn from(result: &domain::ToolResult) -> Self {
-        Self {
-            tool_call_id: result.tool_call_id.to_string().into(),
-            text: Text(result.text.clone()),
-            is_error: result.is_error,
-            truncated: result.truncated,
-        }
-    }
+/// Parts as clients see them, without what is only for the vendor.
+pub(super) fn visible(parts: &[domain::Part]) -> Vec<MessagePart> {
+    let of_result = |part: &domain::Part| match part {
+        domain::Part::ToolResult(result) => Some(result.tool_call_id),
+        _ => None,
+    };
+    let made: HashSet<_> = parts.iter().filter_map(of_result).collect();
+    parts.iter().filter_map(|part| shown(part, &made)).collect()
 }
 
-/// A part as clients see it; none for what is only for the vendor.
-pub(super) fn visible(part: &domain::Part) -> Option<MessagePart> {
+fn shown(part: &domain::Part, made: &HashSet<ToolCallId>) -> Option<MessagePart> {
     Some(match part {
         domain::Part::Text { text } => MessagePart::Text(TextPart {
             text: Text(text.clone()),
@@ -100,9 +114,10 @@ pub(super) fn visible(part: &domain::Part) -> Option<MessagePart> {
             name,
             arguments,
         } => MessagePart::ToolCall(ToolCallPart {
-            tool_call_id: id.to_string().into(),
-            name: Text(name.clone()),
-            arguments: Text(arguments.clone()),
+            id: *id,
+            name: name.clone(),
+            arguments: arguments.clone(),
+            is_made: made.contains(id),
         }),
         domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
         domain::Part::File {
@@ -111,7 +126,7 @@ pub(super) fn visible(part: &domain::Part) -> Option<MessagePart> {
             mime_type,
             bytes,
         } => MessagePart::File(FilePart {
-            id: *id,
+            content: Content::Stored(*id),
             name: name.clone(),
             mime_type: mime_type.clone(),
             bytes: *bytes,

@@ -1,0 +1,128 @@
+//! Results of tools and their parts.
+
+use async_graphql::{ID, Object, SimpleObject, Union};
+
+use super::file::{Content, FilePart};
+use super::part::{DataPart, TextPart, json};
+use crate::domain::{self, File, ResultFile, ResultPart, ResultResource};
+use crate::graphql::types::sized::Text;
+
+/// What the call of a tool came to, as the model was told.
+pub(crate) struct ToolResultPart(domain::ToolResult);
+
+/// What the call of a tool came to.
+#[Object]
+impl ToolResultPart {
+    /// The call's id.
+    async fn tool_call_id(&self) -> ID {
+        self.0.tool_call_id.to_string().into()
+    }
+
+    /// The result as the model reads it, or what was wrong.
+    async fn text(&self) -> Text<&str> {
+        Text(&self.0.text)
+    }
+
+    /// Whether the call failed.
+    async fn is_error(&self) -> bool {
+        self.0.is_error
+    }
+
+    /// Whether the text was cut to the tool's limit, or a part was left out.
+    async fn truncated(&self) -> bool {
+        self.0.truncated
+    }
+
+    /// The result with its shape: texts, values, files and resources, in order. A result that is
+    /// a text alone has that text as its one part.
+    async fn parts(&self) -> Vec<ResultContent> {
+        contents(&self.0.text, &self.0.parts, &[])
+    }
+}
+
+impl From<&domain::ToolResult> for ToolResultPart {
+    fn from(result: &domain::ToolResult) -> Self {
+        Self(result.clone())
+    }
+}
+
+/// A part of a tool's result.
+#[derive(Union)]
+#[graphql(name = "ToolResultContent")]
+pub(crate) enum ResultContent {
+    /// Text.
+    Text(TextPart),
+    /// Data.
+    Data(DataPart),
+    /// A file.
+    File(FilePart),
+    /// A resource.
+    Resource(ResourcePart),
+}
+
+/// A resource of an MCP server: a link to it, or the resource itself.
+#[derive(SimpleObject)]
+pub(crate) struct ResourcePart {
+    /// Its URI, of any scheme. The server that gave it can read it; others may not.
+    uri: Text,
+    /// Its name, if it has one.
+    name: Option<String>,
+    /// Its title for people, if it has one.
+    title: Option<String>,
+    /// Its description, if it has one.
+    description: Option<Text>,
+    /// Its type, such as `text/markdown`, if that is known.
+    mime_type: Option<String>,
+    /// The length of its content, if that is known.
+    bytes: Option<u64>,
+    /// Its text; null for a link, and if it is a file.
+    text: Option<Text>,
+    /// Its content; null for a link, and if it is text.
+    file: Option<FilePart>,
+}
+
+/// The parts of a result or an output with this text. A file that is not among those `at_hand`
+/// is read from the database.
+pub(crate) fn contents(text: &str, parts: &[ResultPart], at_hand: &[File]) -> Vec<ResultContent> {
+    if parts.is_empty() {
+        let text = Text(text.to_owned());
+        return vec![ResultContent::Text(TextPart { text })];
+    }
+    let content = |part: &ResultPart| match part {
+        ResultPart::Text { text: own } => ResultContent::Text(TextPart {
+            text: Text(own.as_deref().unwrap_or(text).to_owned()),
+        }),
+        ResultPart::Data { json: own } => ResultContent::Data(DataPart {
+            data: json(own.as_deref().unwrap_or(text)),
+        }),
+        ResultPart::File(file) => ResultContent::File(file_part(file, at_hand)),
+        ResultPart::Resource(resource) => ResultContent::Resource(of_resource(resource, at_hand)),
+    };
+    parts.iter().map(content).collect()
+}
+
+fn file_part(file: &ResultFile, at_hand: &[File]) -> FilePart {
+    let whole = at_hand.iter().find(|one| one.id == file.id);
+    FilePart {
+        content: match whole {
+            Some(whole) => Content::Whole(whole.content.clone()),
+            None => Content::Stored(file.id),
+        },
+        name: file.name.clone(),
+        mime_type: file.mime_type.clone(),
+        bytes: file.bytes,
+    }
+}
+
+fn of_resource(resource: &ResultResource, at_hand: &[File]) -> ResourcePart {
+    ResourcePart {
+        uri: Text(resource.uri.clone()),
+        name: resource.name.clone(),
+        title: resource.title.clone(),
+        description: resource.description.clone().map(Text),
+        mime_type: resource.mime_type.clone(),
+        bytes: resource.bytes,
+        text: resource.text.clone().map(Text),
+        file: resource.file.as_ref().map(|file| file_part(file, at_hand)),
+    }
+}
