@@ -1,7 +1,9 @@
 //! The answer as it grows: the parts that will be stored, and the event for each piece.
 
 use crate::domain::message::{data_of, text_of};
-use crate::domain::{EventBody, FinishReason, MessageId, Part, RunEvent, StepPurpose, ToolCallId, ToolResult};
+use crate::domain::{
+    EventBody, FinishReason, MessageId, Part, RunEvent, StepPurpose, ToolCallId, ToolResult,
+};
 
 /// An answer being written. What is streamed and what is stored come from the same calls,
 /// so they cannot differ.

@@ -75,7 +75,9 @@ impl Execution {
     /// The models that are asked. An empty answer is asked for again of the same model first,
     /// then of the next.
     pub(super) fn models_left<'a>(&self, models: &'a [String]) -> &'a [String] {
-        let answered = models.iter().position(|model| *model == self.ending.run.model);
+        let answered = models
+            .iter()
+            .position(|model| *model == self.ending.run.model);
         match (self.ending.answer.empties(), answered) {
             (2.., Some(at)) if at + 1 < models.len() => &models[at + 1..],
             _ => models,

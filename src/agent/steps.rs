@@ -8,8 +8,8 @@ use tracing::Instrument;
 
 use crate::domain::time::now;
 use crate::domain::{
-    AgentVersionId, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose,
-    Summary, ToolCallId,
+    AgentVersionId, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose, Summary,
+    ToolCallId,
 };
 use crate::llm::{ChatMessage, StreamPart, ToolSpec};
 

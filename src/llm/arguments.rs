@@ -67,11 +67,15 @@ impl Arguments {
     /// for its end, to be read as what it means.
     pub(super) fn ready(&mut self) -> Option<String> {
         let is_object = self.text.strip_prefix('{');
-        let has_content = |inside: &str| !matches!(inside.trim_start().chars().next(), None | Some('}'));
+        let has_content =
+            |inside: &str| !matches!(inside.trim_start().chars().next(), None | Some('}'));
         if !is_object.is_some_and(has_content) {
             return None;
         }
-        let more = self.text.get(self.given..).filter(|more| !more.is_empty())?;
+        let more = self
+            .text
+            .get(self.given..)
+            .filter(|more| !more.is_empty())?;
         let more = more.to_owned();
         self.given = self.text.len();
         Some(more)

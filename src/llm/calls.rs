@@ -265,8 +265,7 @@ impl Call {
     fn repeats(&self, earlier: &Self) -> bool {
         let is_same = earlier.id == self.id && earlier.name == self.name;
         let says_nothing = self.arguments.bytes() == 0;
-        is_same
-            && (says_nothing || same(&earlier.arguments.meaning(), &self.arguments.meaning()))
+        is_same && (says_nothing || same(&earlier.arguments.meaning(), &self.arguments.meaning()))
     }
 
     fn add(&mut self, arguments: String) -> Result<(), Unusable> {

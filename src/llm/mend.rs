@@ -145,7 +145,9 @@ fn escape(rest: &str, out: &mut String) -> (usize, bool) {
 fn code_unit(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+    is_hex
+        .then(|| u32::from_str_radix(digits, 16).ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -180,7 +182,10 @@ mod tests {
             mend(r#""a\ud83e""#).as_deref(),
             Some("\"a\\u0000\u{E03E}\"")
         );
-        assert_eq!(mend(r#""\udd80b""#).as_deref(), Some("\"\\u0000\u{E580}b\""));
+        assert_eq!(
+            mend(r#""\udd80b""#).as_deref(),
+            Some("\"\\u0000\u{E580}b\"")
+        );
         assert_eq!(utf8(b"a\xF0\x9F"), "a\\u0000\u{E8F0}\\u0000\u{E89F}");
     }
 }

@@ -24,11 +24,7 @@ const LIMIT: Duration = Duration::from_secs(3_600);
 
 /// The parts of an answer whose body comes in these pieces, with events of at most
 /// `max_event_bytes` bytes. Needs a Tokio runtime, for its limits in time.
-pub fn read_answer(
-    kind: ProviderKind,
-    pieces: Vec<Vec<u8>>,
-    max_event_bytes: usize,
-) -> PartStream {
+pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: usize) -> PartStream {
     let host = "localhost";
     let decoder = match kind {
         ProviderKind::OpenAi => ChatCompletions::of_host(host).decoder(),
@@ -42,7 +38,9 @@ pub fn read_answer(
         total: LIMIT,
     });
     let parts = Parts::new("offline".into(), Redaction::default(), Bindings::default());
-    let body = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
+    let body = pieces
+        .into_iter()
+        .map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
     let reader = Reader::new(max_event_bytes, decoder);
     Answer::new(stream::iter(body), reader, parts, pace).boxed()
 }

@@ -170,7 +170,8 @@ impl Parts {
     pub(super) fn signature(&mut self, signer: Signer, proof: &str) {
         self.interrupt_text();
         let signature = whole(self.bindings.signature(signer, proof));
-        self.ready.push_back(StreamPart::ReasoningSignature(signature));
+        self.ready
+            .push_back(StreamPart::ReasoningSignature(signature));
         self.seen += 1;
     }
 
@@ -200,13 +201,11 @@ impl Parts {
     }
 
     /// All arguments of a call, once they are complete: gives what has not come in pieces.
-    pub(super) fn whole_arguments(
-        &mut self,
-        key: u64,
-        arguments: String,
-    ) -> Result<(), ReadError> {
+    pub(super) fn whole_arguments(&mut self, key: u64, arguments: String) -> Result<(), ReadError> {
         let ready = &mut self.ready;
-        let read = self.calls.settle(key, arguments, |part| ready.push_back(part));
+        let read = self
+            .calls
+            .settle(key, arguments, |part| ready.push_back(part));
         self.seen += 1;
         read.map_err(|error| ReadError::Told(self.unusable(error)))
     }

@@ -327,12 +327,12 @@ impl Provider {
 }
 
 /// The start of the body; what cannot be had in time is left out.
-async fn error_body(mut response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
+async fn error_body(response: Response) -> Vec<u8> {
+    let (mut sent, mut body) = (encoding::body(response, MAX_ERROR_BYTES), Vec::new());
     // The time-out drops the future that reads, not what it has read.
     let _ = timeout(ERROR_BODY_TIMEOUT, async {
         while body.len() < MAX_ERROR_BYTES {
-            let Ok(Some(chunk)) = response.chunk().await else {
+            let Some(Ok(chunk)) = sent.next().await else {
                 break;
             };
             let room = MAX_ERROR_BYTES - body.len();

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use talkgraph::domain::FinishReason;
-use talkgraph::llm::{ChatModel, ProviderKind, StreamPart, read_answer};
+use talkgraph::llm::{ChatModel, LlmError, ProviderKind, StreamPart, read_answer};
 use tokio::io::AsyncWriteExt;
 
 use crate::caller::{Answer, Call, ask, call, collect, provider, scripted, settings_of, tokens};
@@ -189,7 +189,10 @@ async fn an_odd_usage_is_unknown() {
     }
     // A whole number is one, however it is written.
     let whole = json!({ "choices": [], "usage": count(json!(2.0)) });
-    let script = Script::stream().text(["Hi"]).event(finish("stop")).event(whole);
+    let script = Script::stream()
+        .text(["Hi"])
+        .event(finish("stop"))
+        .event(whole);
     assert_eq!(scripted(script, |_| {}).await.usage, Some(tokens(1151, 2)));
 
     for (kind, events) in [
@@ -215,9 +218,11 @@ async fn an_odd_usage_is_unknown() {
         ),
         (
             ProviderKind::Gemini,
-            vec![json!({ "candidates": [{ "content": { "parts": [{ "text": "Hi" }] },
+            vec![
+                json!({ "candidates": [{ "content": { "parts": [{ "text": "Hi" }] },
                     "finishReason": "STOP" }],
-                "usageMetadata": { "promptTokenCount": "7", "candidatesTokenCount": 1 } })],
+                "usageMetadata": { "promptTokenCount": "7", "candidatesTokenCount": 1 } }),
+            ],
         ),
     ] {
         let answer = answered(kind, events.iter().fold(Script::stream(), Script::event)).await;
@@ -302,7 +307,11 @@ async fn a_function_call_of_old_is_a_call() {
     let script = pieces
         .iter()
         .fold(Script::stream(), |script, piece| script.event(chunk(piece)));
-    let answer = scripted(script.event(finish("function_call")).event("[DONE]"), |_| {}).await;
+    let answer = scripted(
+        script.event(finish("function_call")).event("[DONE]"),
+        |_| {},
+    )
+    .await;
     assert_eq!(answer.finish, Some(FinishReason::ToolCalls));
     let made: Vec<_> = answer.calls.iter().collect();
     assert_eq!((&*made[0].name, &*made[0].arguments), ("f", "{\"x\":1}"));
@@ -321,11 +330,27 @@ async fn half_a_character_waits_for_the_other() {
     };
     let crab = "🦀".as_bytes();
     for (first, second, expected) in [
-        (content("a\\ud83e").into_bytes(), content("\\udd80b").into_bytes(), "a🦀b"),
+        (
+            content("a\\ud83e").into_bytes(),
+            content("\\udd80b").into_bytes(),
+            "a🦀b",
+        ),
         (bytes(&crab[..2]), bytes(&crab[2..]), "🦀"),
-        (content("a\\ud83e").into_bytes(), content("b").into_bytes(), "a\u{FFFD}b"),
-        (content("a").into_bytes(), content("\\udd80").into_bytes(), "a\u{FFFD}"),
-        (content("a").into_bytes(), content("b\\ud83e").into_bytes(), "ab\u{FFFD}"),
+        (
+            content("a\\ud83e").into_bytes(),
+            content("b").into_bytes(),
+            "a\u{FFFD}b",
+        ),
+        (
+            content("a").into_bytes(),
+            content("\\udd80").into_bytes(),
+            "a\u{FFFD}",
+        ),
+        (
+            content("a").into_bytes(),
+            content("b\\ud83e").into_bytes(),
+            "ab\u{FFFD}",
+        ),
     ] {
         let script = Script::stream().bytes(first).bytes(second).ended();
         assert_eq!(scripted(script, |_| {}).await, Answer::complete(expected));
@@ -336,7 +361,14 @@ async fn half_a_character_waits_for_the_other() {
 async fn reasoning_between_tags_is_reasoning() {
     for pieces in [
         vec!["<think>\nIs it ", "{Paris}?\n</think>\n\n", "Paris"],
-        vec!["<", "thi", "nking>Is it {Paris}?<", "/thinking>", "\n", "Paris"],
+        vec![
+            "<",
+            "thi",
+            "nking>Is it {Paris}?<",
+            "/thinking>",
+            "\n",
+            "Paris",
+        ],
         vec!["Is it {Paris}?\n</th", "ink>\n\nPa", "ris"],
     ] {
         let answer = scripted(Script::tokens(&pieces), |_| {}).await;
@@ -421,12 +453,20 @@ async fn the_content_type_is_not_what_tells() {
         let events = Script::status(200).header("content-type", kind);
         let mut events = events.clone();
         events.append(tokens.clone());
-        assert_eq!(scripted(events, |_| {}).await, Answer::complete("Hi"), "{kind}");
+        assert_eq!(
+            scripted(events, |_| {}).await,
+            Answer::complete("Hi"),
+            "{kind}"
+        );
         let whole = Script::status(200)
             .header("content-type", kind)
             .bytes(" \n")
             .bytes(completion.to_string());
-        assert_eq!(scripted(whole, |_| {}).await, Answer::complete("Hi"), "{kind}");
+        assert_eq!(
+            scripted(whole, |_| {}).await,
+            Answer::complete("Hi"),
+            "{kind}"
+        );
     }
     // Events without their `data:`, one a line.
     let lines = Script::status(200)
@@ -478,8 +518,21 @@ async fn what_is_compressed_unasked_is_read_as_it_comes() {
 
     let completion = json!({ "choices": [{ "finish_reason": "stop", "message": { "content": "Hi" } }],
         "usage": { "prompt_tokens": 7, "completion_tokens": 3 } });
+    let error = json!({ "error": { "code": "context_length_exceeded" } });
+    let body = compressed(&[error.to_string()]).await.concat();
+    let refused = Script::status(400)
+        .header("content-encoding", "gzip")
+        .bytes(body);
+    let exceeded = LlmError::ContextExceeded { limit: None };
+    assert_eq!(
+        scripted(refused, |_| {}).await,
+        Answer::failed("", exceeded)
+    );
+
     let whole = compressed(&[completion.to_string()]).await.concat();
-    let script = Script::status(200).header("content-encoding", "gzip").bytes(whole);
+    let script = Script::status(200)
+        .header("content-encoding", "gzip")
+        .bytes(whole);
     assert_eq!(scripted(script, |_| {}).await, Answer::complete("Hi"));
 }
 
@@ -488,7 +541,9 @@ async fn what_is_compressed_unasked_is_read_as_it_comes() {
 async fn a_bomb_takes_no_memory() {
     let line = "data: ".to_owned() + &"x".repeat(100 * 1024 * 1024);
     let bomb = compressed(&[line]).await.concat();
-    let script = Script::stream().header("content-encoding", "gzip").bytes(bomb);
+    let script = Script::stream()
+        .header("content-encoding", "gzip")
+        .bytes(bomb);
     let answer = scripted(script, |_| {}).await;
     assert!(answer.error.is_some(), "{answer:?}");
 }
@@ -509,6 +564,10 @@ async fn alive_is_not_idle() {
         script.append(Script::stream().text(["H"]));
         script.append(alive.paced(pause));
         script.append(Script::stream().text(["i"]).ended());
-        assert_eq!(scripted(script, limits).await, Answer::complete("Hi"), "{sign}");
+        assert_eq!(
+            scripted(script, limits).await,
+            Answer::complete("Hi"),
+            "{sign}"
+        );
     }
 }

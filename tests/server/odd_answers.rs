@@ -23,7 +23,9 @@ fn thought() -> Script {
 }
 
 async fn parts_of(client: &Client, answer: &Value) -> Vec<Value> {
-    let data = client.data(PARTS, &json!({ "id": answer["run"]["id"] })).await;
+    let data = client
+        .data(PARTS, &json!({ "id": answer["run"]["id"] }))
+        .await;
     data["run"]["output"]["parts"].as_array().unwrap().clone()
 }
 
@@ -54,7 +56,9 @@ async fn an_odd_usage_costs_no_answer() {
     assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
     assert_eq!(answer["message"]["text"], "Hi");
     let document = "query($id: ID!) { run(id: $id) { costUsd } }";
-    let data = client.data(document, &json!({ "id": answer["run"]["id"] })).await;
+    let data = client
+        .data(document, &json!({ "id": answer["run"]["id"] }))
+        .await;
     assert_eq!(data["run"]["costUsd"], Value::Null);
 }
 
@@ -102,7 +106,9 @@ pub(crate) async fn reasoning_alone_is_no_answer(db: Arc<Database>) {
     assert_eq!(parts, [json!({ "__typename": "TextPart", "text": "Hi" })]);
     let log = run_events(&client, &string(&answer["run"]["id"]), 0).await;
     check_sequences(&log);
-    let steps = log.iter().filter(|event| event["__typename"] == "StepStarted");
+    let steps = log
+        .iter()
+        .filter(|event| event["__typename"] == "StepStarted");
     let purposes: Vec<_> = steps.map(|event| string(&event["purpose"])).collect();
     assert_eq!(purposes, ["ANSWER", "REPAIR", "REPAIR"]);
     // The model is told.
@@ -121,8 +127,12 @@ pub(crate) async fn reasoning_alone_is_no_answer(db: Arc<Database>) {
 async fn a_limit_that_is_used_up_by_reasoning_says_so() {
     let server = Setup::new().start().await;
     let delta = json!({ "reasoning_content": "Hm." });
-    let script = Script::stream().event(chunk(&delta)).event(finish("length"));
-    server.upstream.then(script.event(usage(7, 3)).event("[DONE]"));
+    let script = Script::stream()
+        .event(chunk(&delta))
+        .event(finish("length"));
+    server
+        .upstream
+        .then(script.event(usage(7, 3)).event("[DONE]"));
     let answer = chat(&server.client(), None, "Hello").await;
     let error = &answer["run"]["error"];
     assert_eq!(error["code"], "EMPTY_ANSWER", "{answer}");
@@ -183,7 +193,10 @@ async fn a_call_that_cannot_be_read_is_told_to_the_model() {
         panic!("{messages:?}")
     };
     assert_eq!(said["content"], "Let me compute. ");
-    assert!(string(&told["content"]).contains("could not be read"), "{told}");
+    assert!(
+        string(&told["content"]).contains("could not be read"),
+        "{told}"
+    );
 
     server.upstream.then(malformed());
     server.upstream.then(malformed());
@@ -274,6 +287,9 @@ pub(crate) async fn text_that_was_reasoning_is_taken_back(db: Arc<Database>) {
         deltas.map(|event| string(&event["delta"])).collect()
     };
     assert_eq!(of("TextDelta", &log[..restarted]).trim_end(), "Hm, well.");
-    assert_eq!(of("ReasoningDelta", &log[restarted..]).trim_end(), "Hm, well.");
+    assert_eq!(
+        of("ReasoningDelta", &log[restarted..]).trim_end(),
+        "Hm, well."
+    );
     assert_eq!(of("TextDelta", &log[restarted..]), "Hi!");
 }

@@ -82,11 +82,7 @@ async fn a_silent_start_ends_at_the_first_token_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn comments_and_roles_put_off_the_first_token_limit() {
-    let chunks = vec![
-        (3, ": working\n\n"),
-        (3, ROLE),
-        (9, ": working\n\n"),
-    ];
+    let chunks = vec![(3, ": working\n\n"), (3, ROLE), (9, ": working\n\n")];
     let (texts, ended, elapsed) = outcome(answer(timed(chunks))).await;
     assert_eq!(
         (texts, ended),

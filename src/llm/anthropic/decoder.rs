@@ -62,7 +62,11 @@ impl Decoder {
             }
             Kind::ContentBlockStart => {
                 let block = event.content_block.unwrap_or_default();
-                self.start(event.index.unwrap_or(self.current.saturating_add(1)), block, parts)?;
+                self.start(
+                    event.index.unwrap_or(self.current.saturating_add(1)),
+                    block,
+                    parts,
+                )?;
             }
             Kind::ContentBlockDelta => {
                 self.delta(event.index, event.delta.unwrap_or_default(), parts)?;

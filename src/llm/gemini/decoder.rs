@@ -77,7 +77,9 @@ impl Decoder {
 
     /// Whether the last event has all calls once more, as some gateways give it.
     fn has_all_calls_of(&self, content: &[Part]) -> bool {
-        let calls = content.iter().filter_map(|part| part.function_call.as_ref());
+        let calls = content
+            .iter()
+            .filter_map(|part| part.function_call.as_ref());
         let said = self.calls.iter().map(|(name, args)| (name, args));
         !self.calls.is_empty() && calls.map(|call| (&call.name, &call.args)).eq(said)
     }

@@ -6,8 +6,8 @@ use super::content::Said;
 use super::signed;
 use crate::domain::{FinishReason, Usage};
 use crate::llm::calls::CallDelta;
-use crate::llm::parts::Parts;
 use crate::llm::lenient::{Count, Id, Json, Loose, OddCount, Problem, object, or_zero, required};
+use crate::llm::parts::Parts;
 
 object! {
     /// What is read of a chunk, or of a completion that came in one piece. The rest, which

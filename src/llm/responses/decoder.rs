@@ -1,8 +1,8 @@
 //! From a stream's events to parts.
 
+use super::SIGNED;
 use super::event::{Event, Incomplete, Item, ItemKind, Kind, Piece, Response, Status};
 use super::items::{ItemIds, Items};
-use super::SIGNED;
 use crate::domain::FinishReason;
 use crate::llm::calls::CallDelta;
 use crate::llm::fault::Fault;

@@ -43,12 +43,7 @@ pub(super) struct Items(Vec<Known>);
 
 impl Items {
     /// The place of an item: by the id of its call, its own, or its index.
-    pub(super) fn find(
-        &mut self,
-        kind: ItemKind,
-        index: Option<u64>,
-        item: &ItemIds<'_>,
-    ) -> usize {
+    pub(super) fn find(&mut self, kind: ItemKind, index: Option<u64>, item: &ItemIds<'_>) -> usize {
         match self.known(kind, index, item) {
             Some(at) => at,
             None => self.add(kind, index, item),
@@ -66,14 +61,20 @@ impl Items {
             let is = |known: &Known| known.kind == Some(kind) && is(known);
             self.0.iter().rposition(is)
         };
-        let by_call = item.call_id.and_then(|id| last(&|known| known.call_id.as_deref() == Some(id)));
-        let by_id = || item.id.and_then(|id| last(&|known| known.id.as_deref() == Some(id)));
+        let by_call = item
+            .call_id
+            .and_then(|id| last(&|known| known.call_id.as_deref() == Some(id)));
+        let by_id = || {
+            item.id
+                .and_then(|id| last(&|known| known.id.as_deref() == Some(id)))
+        };
         // Another call's id says that it is another call, whatever its index.
         let fits = |known: &Known| match (item.call_id, known.call_id.as_deref()) {
             (Some(id), Some(own)) => id == own,
             _ => true,
         };
-        let by_index = || index.and_then(|index| last(&|known| known.index == Some(index) && fits(known)));
+        let by_index =
+            || index.and_then(|index| last(&|known| known.index == Some(index) && fits(known)));
         // Without any of these it is of the last item.
         let bare = item.id.is_none() && item.call_id.is_none() && index.is_none();
         let latest = || bare.then(|| last(&|_| true)).flatten();
