@@ -40,6 +40,8 @@ pub(super) struct Parts {
     redaction: Redaction,
     /// Of the request that is answered.
     bindings: Bindings,
+    /// A signature that waits for the call after it.
+    held: Option<(Signer, String)>,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
     /// What has been said as text: some of it may be reasoning.
@@ -67,6 +69,7 @@ impl Parts {
             span: Span::current(),
             redaction,
             bindings,
+            held: None,
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
             thinking: Thinking::default(),
@@ -113,6 +116,7 @@ impl Parts {
         };
         self.seen += 1;
         self.has_text = true;
+        self.release_held(None);
         let text = self.text_halves.join(text);
         let ready = &mut self.ready;
         if !text.is_empty() {
@@ -150,6 +154,7 @@ impl Parts {
     }
 
     fn interrupt_text(&mut self) {
+        self.release_held(None);
         let ready = &mut self.ready;
         self.thinking.interrupt(&mut |said| give(ready, said));
     }
@@ -169,10 +174,28 @@ impl Parts {
     /// The end of a reasoning, with its signer and what binds it before its proof.
     pub(super) fn signature(&mut self, signer: Signer, proof: &str) {
         self.interrupt_text();
+        if signer.names_call() {
+            self.held = Some((signer, proof.to_owned()));
+        } else {
+            self.sign(signer, proof);
+        }
+        self.seen += 1;
+    }
+
+    fn sign(&mut self, signer: Signer, proof: &str) {
         let signature = whole(self.bindings.signature(signer, proof));
         self.ready
             .push_back(StreamPart::ReasoningSignature(signature));
-        self.seen += 1;
+    }
+
+    /// Gives the signature that waits, with the call that comes next if one does.
+    fn release_held(&mut self, call: Option<&str>) {
+        if let Some((signer, mut proof)) = self.held.take() {
+            if let Some(call) = call {
+                proof = format!("{proof}:{call}");
+            }
+            self.sign(signer, &proof);
+        }
     }
 
     /// A piece of a tool call.
@@ -181,6 +204,7 @@ impl Parts {
             *text = text.take().map(whole);
         }
         self.has_calls = true;
+        self.release_held(delta.id.as_deref());
         self.interrupt_text();
         let ready = &mut self.ready;
         let read = self.calls.read(delta, |part| ready.push_back(part));
@@ -251,6 +275,7 @@ impl Parts {
     /// Completes the tool calls and puts the finish reason behind all other parts; false
     /// if none has come.
     pub(super) fn release_finish(&mut self) -> Result<bool, LlmError> {
+        self.release_held(None);
         self.end_texts();
         let Some(reason) = self.finish.take() else {
             return Ok(false);

@@ -12,6 +12,7 @@ mod caller;
 mod connection;
 mod faults;
 mod odd;
+mod history;
 mod recorded;
 mod resilience;
 mod shapes;
