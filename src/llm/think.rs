@@ -68,6 +68,8 @@ pub(super) struct Thinking {
     /// Whether reasoning has come before what is held, whose white space then belongs to
     /// neither.
     after_tag: bool,
+    /// Whether the reasoning between tags has begun: white space before it is none of it.
+    has_begun: bool,
     /// Whether the text may turn out to be reasoning: nothing else has come before it.
     watches: bool,
     /// How much text has been watched, and the last character of it.
@@ -81,6 +83,7 @@ impl Default for Thinking {
             state: State::Start,
             held: String::new(),
             after_tag: false,
+            has_begun: false,
             watches: true,
             watched: 0,
             last: None,
@@ -131,8 +134,8 @@ impl Thinking {
     fn start(&mut self, text: String, give: &mut impl FnMut(Said)) {
         let trimmed = text.trim_start();
         if let Some((start, end)) = TAGS.iter().find(|(start, _)| trimmed.starts_with(start)) {
-            let rest = trimmed[start.len()..].trim_start().to_owned();
-            self.state = State::Inside(end);
+            let rest = trimmed[start.len()..].to_owned();
+            (self.state, self.has_begun) = (State::Inside(end), false);
             return self.inside(rest, end, give);
         }
         let may_be_tag = TAGS.iter().any(|(start, _)| start.starts_with(trimmed));
@@ -152,6 +155,10 @@ impl Thinking {
     }
 
     fn inside(&mut self, mut text: String, end: &'static str, give: &mut impl FnMut(Said)) {
+        if !self.has_begun {
+            text = text.trim_start().to_owned();
+            self.has_begun = !text.is_empty();
+        }
         if let Some(at) = text.find(end) {
             let rest = text[at + end.len()..].to_owned();
             let reasoning = text[..at].trim_end();
