@@ -355,7 +355,8 @@ fn rules(
 
 /// What is known of each model that the settings or an agent file name, as TOML.
 pub async fn known_models(settings: &Settings) -> Result<String, StartError> {
-    let specs = check_agents(settings, true).await?.specs;
+    let evaluator = evaluator(&settings.evaluation);
+    let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
     Ok(known::known(&settings.models, &specs))
 }
 
