@@ -29,7 +29,7 @@ pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion, WRAPPED_ANSWER};
 pub use cache::CacheTtl;
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 pub use cost::Cost;
-pub use event::{EventBody, RunEvent, StepPurpose};
+pub use event::{EventBody, RunEvent, StepPurpose, ToolProgress};
 pub use file::File;
 pub use handoff::HandOff;
 pub use ids::{
