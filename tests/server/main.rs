@@ -39,6 +39,7 @@ mod csrf;
 mod deletion;
 mod disconnect;
 mod egress;
+mod embedded_form;
 mod enqueue;
 mod escapes;
 mod evaluation;
