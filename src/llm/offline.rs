@@ -25,11 +25,10 @@ const LIMIT: Duration = Duration::from_secs(3_600);
 /// The parts of an answer whose body comes in these pieces, with events of at most
 /// `max_event_bytes` bytes. Needs a Tokio runtime, for its limits in time.
 pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: usize) -> PartStream {
-    let host = "localhost";
     let decoder = match kind {
-        ProviderKind::OpenAi => ChatCompletions::of_host(host).decoder(),
+        ProviderKind::OpenAi => ChatCompletions.decoder(),
         ProviderKind::OpenAiResponses => Responses.decoder(),
-        ProviderKind::Anthropic => Messages::of_host(host).decoder(),
+        ProviderKind::Anthropic => Messages.decoder(),
         ProviderKind::Gemini => GenerateContent.decoder(),
     };
     let pace = Pace::start(Limits {
