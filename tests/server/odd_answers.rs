@@ -55,11 +55,11 @@ async fn an_odd_usage_costs_no_answer() {
     let answer = chat(&client, None, "Hello").await;
     assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
     assert_eq!(answer["message"]["text"], "Hi");
-    let document = "query($id: ID!) { run(id: $id) { costUsd } }";
+    let document = "query($id: ID!) { run(id: $id) { usage { cost } } }";
     let data = client
         .data(document, &json!({ "id": answer["run"]["id"] }))
         .await;
-    assert_eq!(data["run"]["costUsd"], Value::Null);
+    assert_eq!(data["run"]["usage"]["cost"], Value::Null);
 }
 
 #[tokio::test]
