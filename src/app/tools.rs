@@ -72,7 +72,7 @@ pub(super) async fn build(
     builtin::add(&registry, settings, own, &mut approvals).await?;
     http::add(&registry, settings, &egress, evaluator, &mut approvals).await?;
     let operations = operations::add(&registry, settings, documents, &mut approvals).await?;
-    let servers = mcp::specs(settings, &mut approvals)?;
+    let servers = mcp::specs(settings, egress.proxies(), &mut approvals)?;
     if let Some(name) = approvals.keys().next() {
         let why = format!("there is no tool {name:?}");
         return Err(ConfigError::invalid("tools.approval", why));

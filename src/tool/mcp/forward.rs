@@ -14,6 +14,8 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::Sse;
 
+use crate::proxy::Proxies;
+
 type Failure = StreamableHttpError<reqwest::Error>;
 type Headers = HashMap<HeaderName, HeaderValue>;
 
@@ -28,10 +30,14 @@ pub(super) struct ForwardingClient(reqwest::Client);
 impl ForwardingClient {
     /// Makes the client. The settings alone say where it goes: nothing is resolved for a
     /// model, and a redirect would carry secrets to somewhere else.
-    pub(super) fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        connect_timeout: Duration,
+        proxies: &Arc<Proxies>,
+    ) -> Result<Self, reqwest::Error> {
         // An error says that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let client = proxies
+            .apply(reqwest::Client::builder())
             .user_agent(concat!("talkgraph/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
             .redirect(Policy::none())
