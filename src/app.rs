@@ -1,5 +1,6 @@
 //! The composition root: makes everything expensive once, in order, and takes it down again.
 
+mod check;
 mod descriptors;
 mod error;
 mod guard;
@@ -26,16 +27,17 @@ use crate::bus::Bus;
 use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
-use crate::domain::{AgentSpec, Principal, redact};
+use crate::domain::{Principal, redact};
 use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, InFlight, Readiness, Server};
+use crate::http::{self, Connections, InFlight, Readiness, Server, ToolReadiness};
 use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
 use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
 use crate::watchdog::{Task, watched};
 
+pub use check::AgentsCheck;
 pub use error::StartError;
 pub use keys::{KeyFiles, KeysError};
 use limits::{api_limits, evaluator, run_limits};
@@ -115,7 +117,7 @@ impl App {
             trusted: &persisted,
             sdl: &sdl,
         };
-        let tools = tools::build(&settings.tools, &store, &documents, &evaluator).await?;
+        let tools = tools::build(settings, &store, &documents, &evaluator).await?;
         let rules = rules(settings, &models, &tools.registry, evaluator);
         let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
@@ -152,6 +154,7 @@ impl App {
             authenticator,
             store: Arc::clone(&store),
             models,
+            tools: ToolReadiness::new(tools.registry, ms(settings.tools.mcp_wait_ms)),
             readiness: Readiness::default(),
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
@@ -349,10 +352,18 @@ fn rules(
     )
 }
 
-/// Reads and checks the agent files as the server would at start.
-pub async fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
+/// Reads and checks the agent files as the server would at start. Starts the MCP servers of the
+/// settings too, unless `offline`, to find the tools that the agents would lack.
+pub async fn check_agents(settings: &Settings, offline: bool) -> Result<AgentsCheck, StartError> {
     let evaluator = evaluator(&settings.evaluation);
-    Ok(read_agent_files(&settings.agents.folder, &evaluator).await?)
+    let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
+    if offline || settings.tools.mcp.is_empty() {
+        return Ok(AgentsCheck::offline(specs));
+    }
+    let tools = tools::reach(settings, &evaluator).await?;
+    let checked = AgentsCheck::new(specs, &tools.registry);
+    tools.keepers.end().await;
+    Ok(checked)
 }
 
 /// Copies the database to a file, also while a server writes to it. Returns the copy's size

@@ -36,7 +36,7 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
-pub use health::Readiness;
+pub use health::{Readiness, ToolReadiness};
 pub use host::Hosts;
 pub use in_flight::InFlight;
 pub use open::OpenStreams;
@@ -111,6 +111,8 @@ pub struct Server {
     pub store: SharedStore,
     /// Asked for readiness.
     pub models: Models,
+    /// Its MCP servers count for readiness.
+    pub tools: ToolReadiness,
     /// The state of the database at the last check.
     pub readiness: Readiness,
     /// What is open.

@@ -84,6 +84,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "llm",
             "telemetry",
             "store",
+            "tool",
             "watchdog",
         ],
     ),

@@ -51,6 +51,7 @@ mod graphql_over_http;
 mod guard;
 mod handoffs;
 mod handoffs_rollback;
+mod history;
 mod hostile;
 mod hosts;
 mod http_tools;
@@ -69,8 +70,15 @@ mod logs;
 mod many_clients;
 mod mcp;
 mod mcp_hostile;
+mod mcp_names;
+mod mcp_processes;
+mod mcp_progress;
+mod mcp_sessions;
+mod mcp_start;
+mod mcp_unreadable;
 mod multipart;
 mod nothing_stored;
+mod odd_schemas;
 mod on_active_run;
 mod operations;
 mod operator;
@@ -93,6 +101,7 @@ mod response_bytes;
 mod resume;
 mod rolling;
 mod schema;
+mod schema_order;
 mod secret_files;
 mod secrets;
 mod session_events;
@@ -197,6 +206,10 @@ on_both! {
     agent_tools {
         tools_are_called_until_there_is_an_answer,
     }
+    schema_order {
+        properties_reach_the_model_as_they_were_given,
+        another_order_is_another_agent_and_the_same_request,
+    }
     tool_results {
         a_result_keeps_its_shape,
     }
@@ -274,6 +287,9 @@ on_both! {
     session_events {
         a_session_is_followed_from_run_to_run,
         opening_a_session_has_no_seam,
+    }
+    mcp_progress {
+        progress_is_followed,
     }
     resume {
         a_run_is_followed_from_every_place_after_its_end,

@@ -155,7 +155,10 @@ async fn an_error_in_a_good_answer_is_read_as_one_and_logged() {
         let script = Script::status(200).header("content-type", kind);
         server.upstream.then(script.bytes(page));
         let answer = chat(&server.client(), None, QUESTION).await;
-        assert_eq!(answer["run"]["error"]["code"], "PROVIDER_PROTOCOL", "{kind}: {answer}");
+        assert_eq!(
+            answer["run"]["error"]["code"], "PROVIDER_PROTOCOL",
+            "{kind}: {answer}"
+        );
     }
     log.check("You exceeded your current quota").await;
     log.check("Sign in to the gateway").await;

@@ -71,6 +71,7 @@ fn limits(tail_events: usize) -> RunLimits {
         interrupt_expiry: Duration::from_secs(1),
         interrupts: 1,
         client_output_bytes: 1,
+        progress_interval: Duration::ZERO,
         result_file_bytes: 1,
         behind_events: u64::MAX,
         lag_events: u64::MAX,
@@ -134,6 +135,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
     let registry = RegistryLimits {
         calls: 1,
         argument_bytes: 1,
+        server_wait: Duration::ZERO,
         output: OutputLimits {
             parts: 1,
             files: 1,

@@ -49,7 +49,9 @@ mod tests {
 
     fn fault(body: &str) -> Option<Fault> {
         let mut opening = Opening::default();
-        body.as_bytes().chunks(3).for_each(|chunk| opening.keep(chunk));
+        body.as_bytes()
+            .chunks(3)
+            .for_each(|chunk| opening.keep(chunk));
         opening.fault()
     }
 
@@ -57,11 +59,21 @@ mod tests {
     fn errors_are_told_from_answers() {
         let error = r#"{"error":{"message":"No.","code":"insufficient_quota"}}"#;
         assert_eq!(fault(error), Some(Fault::of_body(error.as_bytes())));
-        for body in [r#"{"detail":"Not today"}"#, r#"{"statusCode":401,"message":"No"}"#] {
+        for body in [
+            r#"{"detail":"Not today"}"#,
+            r#"{"statusCode":401,"message":"No"}"#,
+        ] {
             assert!(fault(body).is_some(), "{body}");
         }
         assert!(fault(" <html><title>502 Bad Gateway</title>").is_some());
-        for body in ["", "data: {}\n\n", "Hello!", r#"{"choices":[]}"#, "[1]", "{\"error\""] {
+        for body in [
+            "",
+            "data: {}\n\n",
+            "Hello!",
+            r#"{"choices":[]}"#,
+            "[1]",
+            "{\"error\"",
+        ] {
             assert_eq!(fault(body), None, "{body}");
         }
         let long = format!("<{}", "x".repeat(3 * MAX_BYTES));
