@@ -34,7 +34,9 @@ pub use builtin::{Calculator, CurrentTime};
 pub use client::ClientTool;
 pub use context::{CallerHeaders, ToolContext};
 pub use definition::{MAX_NAME_CHARS, ToolDefinition, is_valid_name};
-pub use egress::{EgressClient, EgressLimits, EgressPolicy, Lookup, Refusal, SystemLookup};
+pub use egress::{
+    EgressClient, EgressLimits, EgressPolicy, Lookup, ProxyTarget, Refusal, SystemLookup,
+};
 pub use error::ToolError;
 pub use fetch::{Fetched, FileFetch, HttpFetch};
 pub(crate) use http::headers as http_headers;

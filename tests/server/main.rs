@@ -91,6 +91,7 @@ mod pooler;
 mod private_files;
 mod protocol;
 mod providers;
+mod proxies;
 mod queue;
 mod ready;
 mod recovered;

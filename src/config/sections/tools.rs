@@ -57,6 +57,7 @@ sections! {
         allow: Vec<String>,
         ports: Vec<u16>,
         connect_timeout_ms: u64,
+        proxy: ProxyUse,
     }
 
     /// A tool that is an HTTP request.
@@ -120,6 +121,18 @@ sections! {
         #[serde(default)]
         required: bool,
     }
+}
+
+/// Whether tools are reached through the environment's proxies, and what these are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyUse {
+    /// Without proxies.
+    Off,
+    /// A proxy is asked for the address that was judged.
+    Address,
+    /// A proxy is asked for the name.
+    Name,
 }
 
 /// A secret, as it is or as the name of the environment variable that has it.
