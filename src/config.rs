@@ -21,7 +21,9 @@ use self::environment::Variables;
 use crate::domain::redact;
 
 pub(crate) use providers::ProviderEntry;
-pub use providers::{NamedProviderSettings, PriceSettings, ProviderKind, ProviderSettings};
+pub use providers::{
+    NamedProviderSettings, OpenAiProtocol, PriceSettings, ProviderKind, ProviderSettings,
+};
 pub(crate) use sections::ms;
 pub use sections::{
     AgentsSettings, ArgumentSetting, AuthSettings, DocumentSettings, EgressSettings,
@@ -114,7 +116,7 @@ impl Settings {
             .and_then(Config::try_deserialize)
             .map_err(|error| unreadable(&error))?;
         settings.ignored_variables = variables.ignored();
-        settings.models.take_keys(&variables)?;
+        settings.models.resolve(&variables)?;
         settings.models.trim_keys();
         settings.tools.resolve(&variables)?;
         settings.auth.complete(&variables)?;

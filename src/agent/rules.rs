@@ -227,7 +227,7 @@ fn check_models(field: &str, models: &[String]) -> Result<(), SpecError> {
         parts.is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty())
     };
     if !models.iter().all(named) {
-        let why = "must be provider/model, such as openai/gpt-4.1-mini";
+        let why = "must be provider/model, such as openai/gpt-6-luna";
         return Err(SpecError::new(field, why));
     }
     match models.iter().any(|model| model.contains('\0')) {

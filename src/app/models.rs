@@ -2,28 +2,24 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
+use super::tools::secrets;
 use crate::config::{
     EmbeddedSettings, ModelsSettings, PriceSettings, ProviderEntry, ProviderKind, ProviderSettings,
     ResilienceSettings, ms,
 };
 use crate::domain::AgentSpec;
 use crate::llm::{
-    self, ChatModel, ChatProtocol, HttpSettings, Models, Origin, Price, Provider, Resilience,
+    self, ChatModel, ChatProtocol, ConnectionSettings, HttpSettings, Models, Origin,
+    ParameterMemory, Price, Provider, Resilience, USUAL_MODELS,
 };
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
-
-/// The model of agents that name none, by the providers there are: the first that is.
-const USUAL_MODELS: [(&str, &str); 3] = [
-    ("openai", "openai/gpt-4.1-mini"),
-    ("anthropic", "anthropic/claude-haiku-4-5"),
-    ("gemini", "gemini/gemini-2.5-flash"),
-];
 
 /// Why a model cannot be used: one line that says what to do.
 #[derive(Debug, Error)]
@@ -32,10 +28,10 @@ pub enum ModelError {
     #[error("the HTTP client for model providers cannot be made: {0}")]
     Client(String),
     /// A provider that cannot be called as it is set.
-    #[error("setting {section}: {why}")]
+    #[error("setting {setting}: {why}")]
     Provider {
-        /// Where it is set.
-        section: String,
+        /// The setting.
+        setting: String,
         /// What is wrong.
         why: String,
     },
@@ -68,22 +64,10 @@ pub(super) fn default_models(settings: &ModelsSettings) -> Vec<String> {
     let entries = settings.entries();
     let is_there = |name: &str| {
         let found = entries.iter().find(|entry| entry.name == name);
-        found.is_some_and(is_configured)
+        found.is_some_and(ProviderEntry::is_configured)
     };
     let usual = USUAL_MODELS.iter().find(|(name, _)| is_there(name));
     vec![usual.map_or(EMBEDDED_MODEL, |(_, model)| model).to_owned()]
-}
-
-/// Whether somebody wants this provider: it has a name, a key, or an address of its own.
-fn is_configured(entry: &ProviderEntry) -> bool {
-    let usual_url = match entry.kind {
-        ProviderKind::OpenAi | ProviderKind::OpenAiResponses => "https://api.openai.com/v1",
-        ProviderKind::Anthropic => "https://api.anthropic.com/v1",
-        ProviderKind::Gemini => "https://generativelanguage.googleapis.com/v1beta",
-    };
-    entry.is_named
-        || keys(&entry.settings).next().is_some()
-        || entry.settings.base_url.expose().trim_end_matches('/') != usual_url
 }
 
 /// Its keys, each once.
@@ -99,15 +83,17 @@ pub(super) async fn build(
     default_models: &[String],
 ) -> Result<Models, ModelError> {
     let mut models = Models::default();
-    let mut clients = Clients::default();
+    let mut clients = Clients::new(settings.proxy_from_env);
     for entry in settings
         .entries()
         .iter()
-        .filter(|entry| is_configured(entry))
+        .filter(|entry| entry.is_configured())
     {
         let how = resilience(&settings.resilience, &entry.settings);
         let client = clients.with(entry.settings.connect_timeout_ms)?;
-        models.insert_resilient(&entry.name, provider(entry, &client)?, &how);
+        let refused_parameters = Duration::from_secs(settings.resilience.refused_parameters_s);
+        let keys = provider(entry, &client, ParameterMemory::new(refused_parameters))?;
+        models.insert_resilient(&entry.name, keys, &how);
         models.set_origin(&entry.name, origin(entry));
         models.set_window(&entry.name, entry.settings.context_tokens);
         models.set_files(&entry.name, entry.settings.files.clone());
@@ -138,32 +124,53 @@ pub(super) async fn build(
 }
 
 /// The HTTP clients, by the one thing in which they differ: how long connecting may take.
-#[derive(Default)]
-struct Clients(BTreeMap<u64, Client>);
+struct Clients {
+    proxy_from_env: bool,
+    made: BTreeMap<u64, Client>,
+}
 
 impl Clients {
+    fn new(proxy_from_env: bool) -> Self {
+        let made = BTreeMap::new();
+        Self {
+            proxy_from_env,
+            made,
+        }
+    }
+
     fn with(&mut self, connect_timeout_ms: u64) -> Result<Client, ModelError> {
-        if let Some(client) = self.0.get(&connect_timeout_ms) {
+        if let Some(client) = self.made.get(&connect_timeout_ms) {
             return Ok(client.clone());
         }
         let client = llm::http_client(&HttpSettings {
             connect_timeout: ms(connect_timeout_ms),
-            proxy_from_env: true,
+            proxy_from_env: self.proxy_from_env,
         })
         .map_err(|error| ModelError::Client(error.to_string()))?;
-        self.0.insert(connect_timeout_ms, client.clone());
+        self.made.insert(connect_timeout_ms, client.clone());
         Ok(client)
     }
 }
 
 /// The provider with each of its keys; without one if it has none. They share connections.
-fn provider(entry: &ProviderEntry, client: &Client) -> Result<Vec<Arc<dyn ChatModel>>, ModelError> {
+fn provider(
+    entry: &ProviderEntry,
+    client: &Client,
+    refused_parameters: ParameterMemory,
+) -> Result<Vec<Arc<dyn ChatModel>>, ModelError> {
     let settings = &entry.settings;
     let with_key = |api_key: Option<SecretString>| {
         let provider = llm::ProviderSettings {
             kind: kind(entry.kind),
-            base_url: settings.base_url.expose().to_owned(),
+            base_url: entry.base_url(),
             api_key,
+            connection: ConnectionSettings {
+                headers: secrets(&settings.headers),
+                query: secrets(&settings.query),
+                api_key_header: settings.api_key_header.clone(),
+            },
+            stream_options: settings.stream_options.unwrap_or(true),
+            refused_parameters: refused_parameters.clone(),
             first_token_timeout: ms(settings.first_token_timeout_ms),
             idle_timeout: ms(settings.idle_timeout_ms),
             total_timeout: ms(settings.total_timeout_ms),
@@ -172,7 +179,7 @@ fn provider(entry: &ProviderEntry, client: &Client) -> Result<Vec<Arc<dyn ChatMo
         match Provider::new(client.clone(), provider) {
             Ok(provider) => Ok(Arc::new(provider) as Arc<dyn ChatModel>),
             Err(error) => Err(ModelError::Provider {
-                section: entry.section.clone(),
+                setting: format!("{}.{}", entry.section, error.key()),
                 why: error.to_string(),
             }),
         }
@@ -231,6 +238,7 @@ fn resilience(settings: &ResilienceSettings, provider: &ProviderSettings) -> Res
         backoff: ms(settings.backoff_ms),
         backoff_cap: ms(settings.backoff_cap_ms),
         retry_after_cap: ms(settings.retry_after_cap_ms),
+        loading_timeout: ms(settings.loading_timeout_ms),
         retry_percent: settings.retry_percent,
         retry_floor: settings.retry_floor,
         breaker_failures: settings.breaker_failures,
@@ -295,13 +303,13 @@ mod tests {
     fn the_provider_that_has_a_key_answers() {
         let (anthropic, gemini) = (("ANTHROPIC_API_KEY", "k"), ("GEMINI_API_KEY", "k"));
         assert_eq!(default_with(&[]), ["embedded/smollm2-135m"]);
-        assert_eq!(default_with(&[gemini]), ["gemini/gemini-2.5-flash"]);
+        assert_eq!(default_with(&[gemini]), ["gemini/gemini-3.5-flash-lite"]);
         assert_eq!(
             default_with(&[anthropic, gemini]),
-            ["anthropic/claude-haiku-4-5"]
+            ["anthropic/claude-haiku-5-5"]
         );
         let own = ("OPENAI_BASE_URL", "http://localhost/v1");
-        assert_eq!(default_with(&[anthropic, own]), ["openai/gpt-4.1-mini"]);
+        assert_eq!(default_with(&[anthropic, own]), ["openai/gpt-6-luna"]);
         let named = ("TALKGRAPH_MODELS__DEFAULT", "groq/a,embedded/b");
         assert_eq!(default_with(&[anthropic, named]), ["groq/a", "embedded/b"]);
     }

@@ -140,7 +140,7 @@ fn header_names(
 }
 
 /// Named secrets. Those in the environment were found when the settings were read.
-fn secrets(settings: &BTreeMap<String, SecretSetting>) -> Vec<(String, SecretString)> {
+pub(super) fn secrets(settings: &BTreeMap<String, SecretSetting>) -> Vec<(String, SecretString)> {
     let found = settings.iter().filter_map(|(name, secret)| match secret {
         SecretSetting::Value(value) => Some((name.clone(), value.clone())),
         SecretSetting::Environment { .. } => None,

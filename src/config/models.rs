@@ -9,6 +9,8 @@ const MAX_ATTEMPTS: u64 = 10;
 const MAX_RETRY_PERCENT: u64 = 100;
 /// An hour: a run does not wait longer.
 const MAX_WAIT_MS: u64 = 3_600_000;
+/// A month: models change.
+const MAX_MEMORY_S: u64 = 2_592_000;
 
 impl ModelsSettings {
     /// Refuses what no call could work with.
@@ -34,6 +36,16 @@ impl ModelsSettings {
                 "models.resilience.retry_after_cap_ms",
                 resilience.retry_after_cap_ms,
                 MAX_WAIT_MS,
+            ),
+            (
+                "models.resilience.loading_timeout_ms",
+                resilience.loading_timeout_ms,
+                MAX_WAIT_MS,
+            ),
+            (
+                "models.resilience.refused_parameters_s",
+                resilience.refused_parameters_s,
+                MAX_MEMORY_S,
             ),
             (
                 "models.resilience.breaker_pause_ms",

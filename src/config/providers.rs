@@ -1,5 +1,7 @@
 //! The model providers: three with a section of their own, and as many as are named.
 
+mod connection;
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -7,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::Variables;
 use super::sections::{UrlSetting, hide, hide_all};
-use super::{ConfigError, ModelsSettings};
+use super::{ConfigError, ModelsSettings, SecretSetting};
 use crate::domain::redact;
+
+pub use connection::OpenAiProtocol;
 
 /// Each may be tried in turn at the limit of a rate.
 const MAX_KEYS: usize = 64;
@@ -34,12 +38,34 @@ pub enum ProviderKind {
     Gemini,
 }
 
+impl ProviderKind {
+    /// The kind as the settings have it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "\"openai\" (Chat Completions)",
+            Self::OpenAiResponses => "\"openai-responses\"",
+            Self::Anthropic => "\"anthropic\"",
+            Self::Gemini => "\"gemini\"",
+        }
+    }
+}
+
 /// A provider.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "talkgraph.example.toml documents every key")]
 pub struct ProviderSettings {
     pub base_url: UrlSetting,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<OpenAiProtocol>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<bool>,
     #[serde(
         default,
         serialize_with = "hide",
@@ -72,6 +98,14 @@ pub struct NamedProviderSettings {
     pub kind: ProviderKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<UrlSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, SecretSetting>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<bool>,
     #[serde(
         default,
         serialize_with = "hide",
@@ -154,7 +188,11 @@ impl ModelsSettings {
     /// Every provider with a protocol, those that nobody has configured included.
     pub(crate) fn entries(&self) -> Vec<ProviderEntry> {
         let own = [
-            ("openai", ProviderKind::OpenAi, &self.openai),
+            (
+                "openai",
+                connection::openai_kind(&self.openai),
+                &self.openai,
+            ),
             ("anthropic", ProviderKind::Anthropic, &self.anthropic),
             ("gemini", ProviderKind::Gemini, &self.gemini),
         ];
@@ -183,8 +221,26 @@ impl ModelsSettings {
         }
     }
 
-    /// Puts the keys in place that are in variables of the environment.
-    pub(super) fn take_keys(&mut self, variables: &Variables) -> Result<(), ConfigError> {
+    /// Puts the secrets in place that are in variables of the environment.
+    pub(super) fn resolve(&mut self, variables: &Variables) -> Result<(), ConfigError> {
+        self.take_keys(variables)?;
+        let own = [
+            ("models.openai", &mut self.openai),
+            ("models.anthropic", &mut self.anthropic),
+            ("models.gemini", &mut self.gemini),
+        ];
+        for (section, provider) in own {
+            let pairs = secrets_of(&mut provider.headers, &mut provider.query);
+            connection::resolve(section, pairs, variables)?;
+        }
+        for (name, provider) in &mut self.providers {
+            let pairs = secrets_of(&mut provider.headers, &mut provider.query);
+            connection::resolve(&section_of(name), pairs, variables)?;
+        }
+        Ok(())
+    }
+
+    fn take_keys(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         for (name, provider) in &mut self.providers {
             let Some(variable) = &provider.api_key_env else {
                 continue;
@@ -230,6 +286,12 @@ impl NamedProviderSettings {
         let own = self.clone();
         ProviderSettings {
             base_url: own.base_url.unwrap_or(kin.base_url),
+            protocol: None,
+            // As a key, they are for the host they were given for.
+            headers: own.headers,
+            query: own.query,
+            api_key_header: own.api_key_header,
+            stream_options: own.stream_options,
             // A key is for the host it was given for.
             api_key: own.api_key,
             api_keys: own.api_keys,
@@ -253,6 +315,7 @@ impl NamedProviderSettings {
 
 impl ProviderEntry {
     fn check(&self) -> Result<(), ConfigError> {
+        self.check_connection()?;
         let settings = &self.settings;
         let refused = |key: &str, why: String| {
             let key = format!("{}.{key}", self.section);
@@ -303,6 +366,14 @@ impl ProviderEntry {
         }
         Ok(())
     }
+}
+
+fn secrets_of<'a>(
+    headers: &'a mut BTreeMap<String, SecretSetting>,
+    query: &'a mut BTreeMap<String, SecretSetting>,
+) -> impl Iterator<Item = (&'static str, &'a mut SecretSetting)> {
+    let headers = headers.values_mut().map(|value| ("headers", value));
+    headers.chain(query.values_mut().map(|value| ("query", value)))
 }
 
 fn section_of(name: &str) -> String {

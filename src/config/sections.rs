@@ -119,6 +119,7 @@ sections! {
     ModelsSettings {
         #[serde(default, with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
         default: Vec<String>,
+        proxy_from_env: bool,
         resilience: ResilienceSettings,
         openai: ProviderSettings,
         anthropic: ProviderSettings,
@@ -134,6 +135,8 @@ sections! {
         backoff_ms: u64,
         backoff_cap_ms: u64,
         retry_after_cap_ms: u64,
+        loading_timeout_ms: u64,
+        refused_parameters_s: u64,
         retry_percent: u32,
         retry_floor: u32,
         breaker_failures: u32,

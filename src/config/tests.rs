@@ -265,6 +265,27 @@ fn a_bad_provider_is_named() {
             "[models.providers.mine]\nkind = \"mine\"".to_owned(),
             "kind",
         ),
+        (named("protocol = \"responses\""), "protocol"),
+        (
+            "[models.anthropic]\nprotocol = \"responses\"".to_owned(),
+            "models.anthropic.protocol",
+        ),
+        (
+            named("stream_options = false"),
+            "models.providers.mine.stream_options",
+        ),
+        (
+            named("headers = { x = { env = \"NOT_SET\" } }"),
+            "models.providers.mine.headers",
+        ),
+        (
+            "[models.gemini]\nquery = { x = { env = \"NOT_SET\" } }".to_owned(),
+            "models.gemini.query",
+        ),
+        (
+            named("base_url = \"http://h/v1/messages\""),
+            "models.providers.mine.base_url",
+        ),
         (
             "[models.anthropic]\nconcurrency = 0".to_owned(),
             "models.anthropic.concurrency",
@@ -290,4 +311,52 @@ fn secrets_are_hidden() {
     );
     assert!(shown.contains("postgres://(hidden)@db/talk"), "{shown}");
     assert!(!format!("{settings:?}").contains("secret"));
+}
+
+#[test]
+fn openai_is_spoken_to_through_responses() {
+    let kind = |toml: &str| {
+        let settings = load_file(&format!("[models.openai]\n{toml}\n"), &[]).unwrap();
+        settings.models.entries()[0].kind
+    };
+    let (chat, responses) = (ProviderKind::OpenAi, ProviderKind::OpenAiResponses);
+    for (toml, expected) in [
+        ("", responses),
+        ("base_url = \"https://eu.api.openai.com/v1\"", responses),
+        ("protocol = \"chat-completions\"", chat),
+        ("base_url = \"http://localhost:11434/v1\"", chat),
+        (
+            "base_url = \"http://localhost:1/v1\"\nprotocol = \"responses\"",
+            responses,
+        ),
+        ("base_url = \"http://localhost:1/v1/responses\"", responses),
+        (
+            "base_url = \"https://api.openai.com/v1/chat/completions\"",
+            chat,
+        ),
+    ] {
+        assert_eq!(kind(toml), expected, "{toml}");
+    }
+}
+
+#[test]
+fn headers_of_providers_come_from_the_environment_and_are_hidden() {
+    let toml = "[models.providers.az]\nkind = \"openai\"\nbase_url = \"http://h/v1\"\n\
+        headers = { \"api-key\" = { env = \"AZ\" }, plain = \"plain-secret\" }\n\
+        query = { code = { env = \"AZ\" } }\n";
+    let settings = load_file(toml, &[("AZ", "az-secret")]).unwrap();
+    let entry = settings.models.entries().pop().unwrap();
+    for value in [
+        &entry.settings.headers["api-key"],
+        &entry.settings.query["code"],
+    ] {
+        let super::SecretSetting::Value(value) = value else {
+            unreachable!("it is resolved");
+        };
+        assert_eq!(value.expose_secret(), "az-secret");
+    }
+    assert!(entry.is_configured());
+    for shown in [settings.to_toml().unwrap(), format!("{settings:?}")] {
+        assert!(!shown.contains("secret"), "{shown}");
+    }
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+mod named;
+
+pub use self::named::Named;
 use super::calls::{MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_TOOL_CALLS};
 use crate::domain::{RunError, RunErrorCode};
 
@@ -35,11 +38,25 @@ pub enum LlmError {
         /// How long it asks to wait.
         retry_after: Option<Duration>,
     },
+    /// The account has no credit or quota left.
+    #[error(
+        "the model provider's account has no credit or quota left: check its plan and billing, or \
+         use another key or model"
+    )]
+    QuotaExhausted,
+    /// A server that is still loading its model.
+    #[error("the model is still being loaded")]
+    Loading {
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
     /// Any other 4xx.
-    #[error("the model provider refused the request (HTTP {status})")]
+    #[error("the model provider refused the request (HTTP {status}{named})")]
     Rejected {
         /// The status it answered with.
         status: u16,
+        /// The provider's code, and the parameter at fault.
+        named: Named,
     },
     /// Bytes that are no valid stream, or an early end.
     #[error("the model provider's answer broke off or could not be read")]
@@ -149,17 +166,27 @@ impl LlmError {
             503 | 529 => Self::Overloaded { retry_after },
             408 | 500.. if retry_after.is_some() => Self::Overloaded { retry_after },
             408 | 500.. => Self::Unavailable,
-            status => Self::Rejected { status },
+            402 => Self::QuotaExhausted,
+            status => Self::rejected(status),
         }
+    }
+
+    /// A refusal without a code.
+    pub(crate) fn rejected(status: u16) -> Self {
+        let named = Named::default();
+        Self::Rejected { status, named }
     }
 
     /// The kind of run error this becomes.
     pub fn code(&self) -> RunErrorCode {
         match self {
             Self::ConnectTimeout => RunErrorCode::ConnectTimeout,
-            Self::Unreachable | Self::Unavailable | Self::Overloaded { .. } | Self::CircuitOpen => {
-                RunErrorCode::ProviderUnavailable
-            }
+            Self::Unreachable
+            | Self::Unavailable
+            | Self::Overloaded { .. }
+            | Self::Loading { .. }
+            | Self::CircuitOpen => RunErrorCode::ProviderUnavailable,
+            Self::QuotaExhausted => RunErrorCode::ProviderQuotaExhausted,
             Self::Auth => RunErrorCode::ProviderAuth,
             Self::RateLimited { .. } => RunErrorCode::ProviderRateLimited,
             Self::Rejected { .. } | Self::UnknownModel { .. } => RunErrorCode::ProviderRejected,
@@ -181,10 +208,11 @@ impl LlmError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Auth
+            | Self::QuotaExhausted
             | Self::UnknownModel { .. }
             | Self::ContextExceeded { .. }
             | Self::ToolsUnsupported { .. } => false,
-            Self::Rejected { status } => *status == 409,
+            Self::Rejected { status, .. } => *status == 409,
             _ => true,
         }
     }
@@ -201,7 +229,7 @@ impl LlmError {
             | Self::Protocol
             // Another try of the model may be readable.
             | Self::Unusable(Unusable::Malformed) => true,
-            Self::Rejected { status } => *status == 409,
+            Self::Rejected { status, .. } => *status == 409,
             _ => false,
         }
     }
@@ -210,7 +238,7 @@ impl LlmError {
     /// itself was refused, which another model would do as well. Credentials, credit, a
     /// model's name, what it can do and the size of its context are the provider's own affairs.
     pub(crate) fn falls_back(&self) -> bool {
-        !matches!(self, Self::Rejected { status } if BAD_REQUEST.contains(status))
+        !matches!(self, Self::Rejected { status, .. } if BAD_REQUEST.contains(status))
     }
 
     /// What this says of the model, for its breaker.
@@ -231,6 +259,9 @@ impl LlmError {
             Self::TotalTimeout(_)
             // A limit has a rest of its own; refused credentials say nothing of the model.
             | Self::RateLimited { .. }
+            | Self::QuotaExhausted
+            // It has a wait of its own.
+            | Self::Loading { .. }
             | Self::Auth
             | Self::Busy
             | Self::CircuitOpen
@@ -252,7 +283,9 @@ impl LlmError {
     /// How long the provider asks to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => *retry_after,
+            Self::RateLimited { retry_after }
+            | Self::Overloaded { retry_after }
+            | Self::Loading { retry_after } => *retry_after,
             _ => None,
         }
     }
@@ -279,7 +312,7 @@ mod tests {
             (301, false, true, Well),
             (400, false, false, Well),
             (401, false, true, Unknown),
-            (402, false, true, Well),
+            (402, false, true, Unknown),
             (403, false, true, Unknown),
             (404, false, true, Well),
             (408, true, true, Ill),

@@ -5,9 +5,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tracing::Span;
 
+use super::error::Named;
 use super::{ChatRequest, Content, FileData, LlmError};
 
 mod past;
+mod quota;
+mod wait;
+
+#[cfg(test)]
+mod tests;
 
 /// An error object, or as much of one as the provider wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,6 +28,14 @@ pub(super) struct Fault {
     context_tokens: Option<u32>,
     /// The key is a wrong one, whatever the status says (Gemini).
     wrong_key: bool,
+    /// The parameter that is at fault, as a path.
+    parameter: String,
+    /// The fields that a server's own check of the request names, as paths (FastAPI).
+    fields: Vec<String>,
+    /// A quota that lasts for a day or longer (Google).
+    long_quota: bool,
+    /// How long to wait, where the body says it.
+    retry_after: Option<Duration>,
 }
 
 /// The context was too small, in the words of those who have no code for it, and whether
@@ -50,6 +64,9 @@ const TOOLS_WORDS: [&str; 4] = [
     "tools param requires --jinja",
 ];
 
+/// The most fields of one check that are looked at.
+const MAX_FIELDS: usize = 8;
+
 #[derive(Debug, Clone, Copy)]
 enum Number {
     First,
@@ -64,7 +81,12 @@ impl Fault {
                 // Gemini puts it into a list when it streams.
                 let value = value.get(0).unwrap_or(&value);
                 // Older vLLM has the fields at the top.
-                Self::of_value(value.get("error").unwrap_or(value))
+                let fault = Self::of_value(value.get("error").unwrap_or(value));
+                let retry_after = fault.retry_after.or_else(|| wait::estimated(value));
+                Self {
+                    retry_after,
+                    ..fault
+                }
             }
             Err(_) => Self {
                 message: String::from_utf8_lossy(body).into_owned(),
@@ -82,29 +104,51 @@ impl Fault {
         };
         let or = |first: String, key| if first.is_empty() { text(key) } else { first };
         let details = value.get("details").and_then(Value::as_array);
-        let mut details = details.into_iter().flatten();
+        let details = details.map(Vec::as_slice).unwrap_or_default();
+        let (fields, checked) = checks(value);
+        // Ollama writes a bare string, FastAPI its checks in place of a message.
+        let message = value
+            .as_str()
+            .map_or_else(|| text("message"), str::to_owned);
+        let message = [message, text("detail"), checked];
         Self {
             code: text("code"),
             // Gemini's name.
             kind: or(text("type"), "status"),
-            // Ollama writes a bare string.
-            message: value
-                .as_str()
-                .map_or_else(|| text("message"), str::to_owned),
+            message: message
+                .into_iter()
+                .find(|text| !text.is_empty())
+                .unwrap_or_default(),
             context_tokens: text("n_ctx").parse().ok(),
-            wrong_key: details.any(|detail| detail["reason"] == "API_KEY_INVALID"),
+            wrong_key: details
+                .iter()
+                .any(|detail| detail["reason"] == "API_KEY_INVALID"),
+            parameter: text("param"),
+            fields,
+            long_quota: quota::is_long(details),
+            retry_after: wait::of_details(details),
         }
     }
 
     /// The error, for an answer with this status.
     pub(super) fn with_status(&self, status: u16, retry_after: Option<Duration>) -> LlmError {
+        let retry_after = retry_after.or(self.retry_after);
+        if quota::MAY_BE.contains(&status) && self.is_out_of_quota(status) {
+            return LlmError::QuotaExhausted;
+        }
+        if wait::MAY_BE_LOADING.contains(&status) && self.is_loading() {
+            return LlmError::Loading { retry_after };
+        }
         let mapped = LlmError::of_status(status, retry_after);
         match mapped {
             LlmError::Rejected { .. } if self.wrong_key => LlmError::Auth,
             LlmError::Rejected { .. } | LlmError::Unavailable if self.is_of_tools() => {
                 LlmError::ToolsUnsupported { model: None }
             }
-            LlmError::Rejected { .. } => self.context_exceeded().unwrap_or(mapped),
+            LlmError::Rejected { status, .. } => self.context_exceeded().unwrap_or_else(|| {
+                let named = Named::new(&[&self.code, &self.kind], &self.parameter_path());
+                LlmError::Rejected { status, named }
+            }),
             mapped => mapped,
         }
     }
@@ -117,11 +161,44 @@ impl Fault {
         if let Ok(status @ 400..600) = self.code.parse() {
             return self.with_status(status, None);
         }
+        if self.is_out_of_quota(429) {
+            return LlmError::QuotaExhausted;
+        }
         let words = [self.code.as_str(), self.kind.as_str()];
-        words
-            .into_iter()
-            .find_map(of_word)
-            .unwrap_or(LlmError::Unavailable)
+        let error = words.into_iter().find_map(of_word);
+        match error.unwrap_or(LlmError::Unavailable) {
+            LlmError::Rejected { status, .. } => self.with_status(status, None),
+            LlmError::RateLimited { .. } => LlmError::RateLimited {
+                retry_after: self.retry_after,
+            },
+            error => error,
+        }
+    }
+
+    /// The parameter at fault, as the provider names it.
+    fn parameter_path(&self) -> &str {
+        match self.fields.first() {
+            Some(field) if self.parameter.is_empty() => field,
+            _ => &self.parameter,
+        }
+    }
+
+    /// The paths of what the provider names as being at fault.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        let paths = [self.parameter.as_str()].into_iter();
+        paths
+            .chain(self.fields.iter().map(String::as_str))
+            .filter(|path| !path.is_empty())
+    }
+
+    /// The provider's code.
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The provider's words.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     fn is_of_tools(&self) -> bool {
@@ -164,17 +241,41 @@ impl Fault {
 /// wrong.
 fn of_word(word: &str) -> Option<LlmError> {
     Some(match word {
-        "rate_limit_exceeded" | "insufficient_quota" | "rate_limit_error" => {
+        "rate_limit_exceeded" | "rate_limit_error" | "RESOURCE_EXHAUSTED" => {
             LlmError::RateLimited { retry_after: None }
         }
         "overloaded_error" => LlmError::Overloaded { retry_after: None },
         "invalid_api_key" | "authentication_error" | "permission_error" => LlmError::Auth,
-        "invalid_request_error" | "invalid_prompt" => LlmError::Rejected { status: 400 },
-        "billing_error" => LlmError::Rejected { status: 402 },
-        "not_found_error" => LlmError::Rejected { status: 404 },
-        "request_too_large" => LlmError::Rejected { status: 413 },
+        "invalid_request_error" | "invalid_prompt" => LlmError::rejected(400),
+        "not_found_error" => LlmError::rejected(404),
+        "request_too_large" => LlmError::rejected(413),
         _ => return None,
     })
+}
+
+/// The fields that a server's check of the request refuses, and its words about the first:
+/// `{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "…"}]}`, in a message
+/// with Mistral.
+fn checks(value: &Value) -> (Vec<String>, String) {
+    let detail = value
+        .get("detail")
+        .or_else(|| value.get("message")?.get("detail"));
+    let checks = detail.and_then(Value::as_array).map(Vec::as_slice);
+    let checks = checks.unwrap_or_default();
+    let path = |check: &Value| {
+        let segments = check
+            .get("loc")?
+            .as_array()?
+            .iter()
+            .map(|segment| match segment {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+        Some(segments.collect::<Vec<_>>().join("."))
+    };
+    let fields: Vec<_> = checks.iter().filter_map(path).take(MAX_FIELDS).collect();
+    let words = checks.iter().find_map(|check| check.get("msg")?.as_str());
+    (fields, words.unwrap_or_default().to_owned())
 }
 
 impl Number {
@@ -193,7 +294,7 @@ impl Number {
 /// key, in their error messages.
 #[derive(Debug, Default)]
 pub(super) struct Redaction {
-    /// A piece of each message of the prompt, and the key.
+    /// A piece of each message of the prompt, and the secrets.
     pieces: Vec<Box<str>>,
 }
 
@@ -203,11 +304,15 @@ const PIECE_CHARS: std::ops::RangeInclusive<usize> = 8..=24;
 const LOGGED_CHARS: usize = 500;
 
 impl Redaction {
-    pub(super) fn new(request: &ChatRequest, key: Option<&str>) -> Self {
+    /// Hides the prompt of a request, and these secrets.
+    pub(super) fn new<'a>(
+        request: &'a ChatRequest,
+        secrets: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let contents = request.messages.iter().flat_map(|message| &message.content);
         let prompts = contents.filter_map(|content| piece(said(content)));
         Self {
-            pieces: prompts.chain(key).map(Box::from).collect(),
+            pieces: prompts.chain(secrets).map(Box::from).collect(),
         }
     }
 
@@ -244,127 +349,4 @@ fn piece(content: &str) -> Option<&str> {
             let end = run.char_indices().nth(*PIECE_CHARS.end());
             &run[..end.map_or(run.len(), |(at, _)| at)]
         })
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::{Fault, Redaction, piece};
-    use crate::llm::LlmError::{
-        self, Auth, ContextExceeded, Overloaded, RateLimited, Rejected, Unavailable,
-    };
-
-    #[test]
-    fn a_context_that_is_too_small_is_recognised() {
-        let exceeded = |limit| ContextExceeded { limit };
-        for (body, expected) in [
-            (
-                r#"{"error":{"code":"context_length_exceeded"}}"#,
-                exceeded(None),
-            ),
-            (
-                r#"{"error":{"message":"This model's maximum context length is 8192 tokens. However, you requested 9001","code":"context_length_exceeded"}}"#,
-                exceeded(Some(8192)),
-            ),
-            (
-                r#"{"object":"error","message":"This model's maximum context length is 4096 tokens.","code":400}"#,
-                exceeded(Some(4096)),
-            ),
-            (
-                r#"{"error":{"code":400,"type":"exceed_context_size_error","n_ctx":2048}}"#,
-                exceeded(Some(2048)),
-            ),
-            (
-                r#"{"error":{"code":"model_not_found"}}"#,
-                Rejected { status: 400 },
-            ),
-            ("<html>", Rejected { status: 400 }),
-            (
-                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 208310 tokens > 200000 maximum"}}"#,
-                exceeded(Some(200_000)),
-            ),
-            (
-                r#"[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
-                exceeded(Some(1_048_576)),
-            ),
-            (
-                r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#,
-                Auth,
-            ),
-        ] {
-            assert_eq!(
-                Fault::of_body(body.as_bytes()).with_status(400, None),
-                expected,
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_model_without_tools_is_recognised() {
-        for (status, body) in [
-            (
-                400,
-                r#"{"error":{"message":"registry.ollama.ai/library/gemma3:4b does not support tools","type":"api_error","param":null,"code":null}}"#,
-            ),
-            (
-                400,
-                r#"{"error":"registry.ollama.ai/library/qwen:4b does not support tools"}"#,
-            ),
-            (
-                404,
-                r#"{"error":{"message":"No endpoints found that support tool use","code":404}}"#,
-            ),
-            (
-                400,
-                r#"{"error":{"message":"\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set","type":"BadRequestError","code":400}}"#,
-            ),
-            (
-                500,
-                r#"{"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}"#,
-            ),
-        ] {
-            let fault = Fault::of_body(body.as_bytes());
-            let expected = LlmError::ToolsUnsupported { model: None };
-            assert_eq!(fault.with_status(status, None), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn errors_inside_a_stream_are_classified() {
-        let of = |json: &str| -> LlmError {
-            Fault::of_value(&serde_json::from_str(json).unwrap()).in_stream()
-        };
-        let limited = RateLimited { retry_after: None };
-        assert_eq!(of(r#"{"code":429,"message":"slow down"}"#), limited);
-        assert_eq!(of(r#"{"code":"502"}"#), Unavailable);
-        assert_eq!(of(r#"{"code":"insufficient_quota"}"#), limited);
-        assert_eq!(of(r#"{"type":"authentication_error"}"#), Auth);
-        assert_eq!(of(r#"{"type":"server_error","code":null}"#), Unavailable);
-        let overloaded = Overloaded { retry_after: None };
-        assert_eq!(of(r#"{"type":"overloaded_error"}"#), overloaded);
-        let large = Rejected { status: 413 };
-        assert_eq!(of(r#"{"type":"request_too_large"}"#), large);
-        assert_eq!(of(r#"{"code":503,"status":"UNAVAILABLE"}"#), overloaded);
-        assert_eq!(of(r#""out of memory""#), Unavailable);
-        assert_eq!(of("[]"), Unavailable);
-    }
-
-    #[test]
-    fn prompts_and_keys_do_not_reach_the_log() {
-        let redaction = Redaction {
-            pieces: ["My name is Ada", "sk-1234567"].map(Box::from).into(),
-        };
-        for said in ["input: 'My name is Ada, and'", "wrong key sk-1234567"] {
-            assert!(redaction.apply(said).starts_with("(withheld"), "{said}");
-        }
-        assert_eq!(redaction.apply("no such\nmodel"), "no such model");
-        assert_eq!(redaction.apply(&"x".repeat(9000)).len(), 500);
-        assert_eq!(
-            piece("\"Hi\" he said to the whole world"),
-            Some(" he said to the whole wo")
-        );
-        assert_eq!(piece("ééééééé"), None);
-        assert_eq!(piece("éééééééé"), Some("éééééééé"));
-    }
 }

@@ -8,6 +8,7 @@ mod answer;
 mod anthropic;
 mod calls;
 pub mod capabilities;
+mod connection;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
 pub(crate) mod error;
@@ -33,6 +34,8 @@ mod schema;
 pub(crate) mod sse;
 mod tokens;
 mod turns;
+mod unsupported;
+mod usual;
 mod wire;
 
 use async_trait::async_trait;
@@ -40,16 +43,19 @@ use futures_util::stream::BoxStream;
 
 pub use calls::{MAX_ARGUMENTS_BYTES, MAX_TOOL_CALLS};
 pub use capabilities::{Capabilities, ChatProtocol, Origin};
-pub use error::{LlmError, Unusable};
+pub use connection::{ConnectionSettings, ProviderSettingsError};
+pub use error::{LlmError, Named, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
 pub use past::Past;
 pub use prices::Price;
-pub use provider::{Provider, ProviderKind, ProviderSettings, ProviderSettingsError};
+pub use provider::{Provider, ProviderKind, ProviderSettings};
 pub use registry::{Answering, Models, Prompt};
 pub use request::{ChatRequest, OutputSchema, Sampling, ToolSpec};
 pub use resilient::Resilience;
 pub use tokens::most_tokens;
+pub use unsupported::ParameterMemory;
+pub use usual::USUAL_MODELS;
 
 pub use crate::domain::ToolChoice;
 use crate::domain::{FinishReason, Usage};

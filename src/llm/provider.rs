@@ -1,28 +1,31 @@
 //! A provider that is called over HTTP, whatever its vendor.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
-use thiserror::Error;
+use serde_json::Value;
 use tokio::time::timeout;
 use tracing::Span;
 
 use super::answer::{Answer, Reader};
 use super::anthropic::Messages;
+use super::connection::{ConnectionSettings, ProviderSettingsError, base_url};
 use super::fault::{Fault, Redaction};
 use super::gemini::GenerateContent;
-use super::http::{request_id_of, retry_after_of, unanswered};
+use super::http::{causes, request_id_of, retry_after_of, unanswered};
 use super::openai::ChatCompletions;
 use super::pace::{Limits, Pace};
 use super::parts::Parts;
 use super::past::{Bindings, Past, Refused, Wanted, account};
 use super::protocol::Protocol;
 use super::responses::Responses;
+use super::unsupported::{Change, Learned, MAX_REPEATS, ParameterMemory, change_for};
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 
 /// What is read of an answer with an error status, in bytes and in time.
@@ -52,6 +55,12 @@ pub struct ProviderSettings {
     pub base_url: String,
     /// The key, where it wants one.
     pub api_key: Option<SecretString>,
+    /// Headers, parameters and the key's place.
+    pub connection: ConnectionSettings,
+    /// Asks for the usage at the end of a stream where the protocol has a field for that.
+    pub stream_options: bool,
+    /// The parameters that its models refuse.
+    pub refused_parameters: ParameterMemory,
     /// The longest wait from the start of a call to the first piece of an answer: text,
     /// reasoning or a tool call. Connecting counts.
     pub first_token_timeout: Duration,
@@ -64,23 +73,6 @@ pub struct ProviderSettings {
     pub max_event_bytes: usize,
 }
 
-/// Why a provider cannot be called with these settings.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ProviderSettingsError {
-    /// The address cannot be read. It is not repeated: there may be a secret in it.
-    #[error("the base URL is no URL: {0}")]
-    NotAUrl(String),
-    /// The address is of another kind.
-    #[error("the base URL must begin with http:// or https:// and name a host")]
-    NotHttp,
-    /// The address has a name or password in it, which would end up in logs.
-    #[error("the base URL must not contain credentials; the key has a setting of its own")]
-    Credentials,
-    /// The key cannot be sent.
-    #[error("the API key contains characters that cannot be sent in a header")]
-    Key,
-}
-
 /// A provider of models.
 pub struct Provider {
     client: Client,
@@ -89,12 +81,26 @@ pub struct Provider {
     name: Arc<str>,
     api_key: Option<SecretString>,
     headers: HeaderMap,
+    connection: ConnectionSettings,
     protocol: Box<dyn Protocol>,
+    is_chat: bool,
+    /// What no request has, by the settings.
+    left_out: Vec<Change>,
+    parameters: ParameterMemory,
     limits: Limits,
     max_event_bytes: usize,
     /// Digest of the address and the key, to which vendors bind what they sign.
     account: Arc<str>,
     refused: Arc<Refused>,
+}
+
+/// A request's body, and what it is sent without.
+struct Outgoing {
+    body: Bytes,
+    /// What signatures in the answer are bound to.
+    bindings: Bindings,
+    /// The changes of this call that are not known to help yet.
+    tried: Vec<Change>,
 }
 
 impl Provider {
@@ -114,10 +120,8 @@ impl Provider {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let key = settings.api_key.as_ref().map(ExposeSecret::expose_secret);
-        protocol
-            .headers(&mut headers, key)
-            .map_err(|_| ProviderSettingsError::Key)?;
+        let connection = settings.connection;
+        connection.add_headers(&mut headers, &*protocol, settings.api_key.as_ref())?;
         let key = settings.api_key.as_ref().map(ExposeSecret::expose_secret);
         Ok(Self {
             account: account(base.as_str(), key),
@@ -127,7 +131,14 @@ impl Provider {
             base,
             api_key: settings.api_key,
             headers,
+            connection,
             protocol,
+            is_chat: settings.kind == ProviderKind::OpenAi,
+            left_out: (!settings.stream_options)
+                .then(|| Change::Drop(vec!["stream_options".to_owned()]))
+                .into_iter()
+                .collect(),
+            parameters: settings.refused_parameters,
             limits: Limits {
                 first_token: settings.first_token_timeout,
                 idle: settings.idle_timeout,
@@ -137,24 +148,64 @@ impl Provider {
         })
     }
 
-    fn request(&self, request: &ChatRequest) -> Result<(Request, Bindings), LlmError> {
+    /// The body, without what the settings leave out and the model is known to refuse.
+    fn outgoing(&self, request: &ChatRequest) -> Result<Outgoing, LlmError> {
         let asked = self.protocol.body(request)?;
-        let url = self.protocol.url(&self.base, &request.model);
-        let mut http = Request::new(Method::POST, url);
-        *http.headers_mut() = self.headers.clone();
-        *http.body_mut() = Some(asked.json.into());
-        Ok((http, asked.bindings))
+        let known = self.parameters.of(&request.model);
+        let outgoing = Outgoing {
+            body: asked.json.into(),
+            bindings: asked.bindings,
+            tried: Vec::new(),
+        };
+        outgoing.changed(self.left_out.iter().chain(&known))
     }
 
-    /// The error that an answer with an error status stands for.
-    async fn refused(&self, response: Response, redaction: &Redaction) -> NotBegun {
+    fn request(&self, model: &str, outgoing: &Outgoing) -> Request {
+        let url = self.protocol.url(&self.base, model);
+        let mut http = Request::new(Method::POST, self.connection.with_query(url));
+        *http.headers_mut() = self.headers.clone();
+        *http.body_mut() = Some(outgoing.body.clone().into());
+        http
+    }
+
+    /// The error that an answer with an error status stands for, or a request that the model may
+    /// take in its place.
+    async fn refused(
+        &self,
+        response: Response,
+        request: &ChatRequest,
+        outgoing: Outgoing,
+        redaction: &Redaction,
+    ) -> Result<Outgoing, NotBegun> {
         let status = response.status().as_u16();
-        let retry_after = retry_after_of(response.headers());
+        let retry_after = retry_after_of(response.headers(), SystemTime::now());
         let fault = Fault::of_body(&error_body(response).await);
         fault.log(&Span::current(), &self.name, status, redaction);
-        NotBegun {
-            error: fault.with_status(status, retry_after),
-            past: fault.wanted_past(status),
+        let error = fault.with_status(status, retry_after);
+        let past = fault.wanted_past(status);
+        let is_of_past = past.is_some_and(|wanted| wanted.differs_for(request));
+        let is_refusal = matches!(error, LlmError::Rejected { .. }) && !is_of_past;
+        if !is_refusal || outgoing.tried.len() >= MAX_REPEATS {
+            return Err(NotBegun { error, past });
+        }
+        let body = serde_json::from_slice(&outgoing.body).map_err(|_| LlmError::Internal)?;
+        match change_for(status, &fault, &body, self.is_chat) {
+            Some(change) if !outgoing.tried.contains(&change) => Ok(outgoing.without(change)?),
+            _ => Err(NotBegun { error, past }),
+        }
+    }
+
+    /// Remembers what a model has answered without.
+    fn learn(&self, model: &str, outgoing: &Outgoing) {
+        for change in &outgoing.tried {
+            if self.parameters.learn(model, change) == Learned::New {
+                tracing::warn!(
+                    provider = &*self.name,
+                    model,
+                    parameter = %change,
+                    "the model refuses a parameter, which is left out from now on"
+                );
+            }
         }
     }
 
@@ -165,9 +216,38 @@ impl Provider {
 
     fn unreachable(&self, error: reqwest::Error) -> LlmError {
         let error = error.without_url();
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = causes(&error);
         tracing::warn!(provider = &*self.name, %error, cause, "a model provider cannot be reached");
         unanswered(&error)
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let key = self.api_key.iter().map(ExposeSecret::expose_secret);
+        key.chain(self.connection.secrets())
+    }
+}
+
+impl Outgoing {
+    fn changed<'a>(mut self, changes: impl Iterator<Item = &'a Change>) -> Result<Self, LlmError> {
+        let mut changes = changes.peekable();
+        if changes.peek().is_none() {
+            return Ok(self);
+        }
+        let body = serde_json::from_slice(&self.body);
+        let mut body: Value = body.map_err(|_| LlmError::Internal)?;
+        for change in changes {
+            change.apply(&mut body);
+        }
+        let body = serde_json::to_vec(&body).map_err(|_| LlmError::Internal)?;
+        self.body = body.into();
+        Ok(self)
+    }
+
+    /// The same after one more change.
+    fn without(self, change: Change) -> Result<Self, LlmError> {
+        let mut changed = self.changed([&change].into_iter())?;
+        changed.tried.push(change);
+        Ok(changed)
     }
 }
 
@@ -212,47 +292,39 @@ impl Provider {
     /// Asks once.
     async fn ask(&self, request: &ChatRequest) -> Result<PartStream, NotBegun> {
         let mut pace = Pace::start(self.limits);
-        let (http, bindings) = self.request(request)?;
-        let sent = self.client.execute(http);
-        let response = tokio::select! {
-            biased;
-            response = sent => response.map_err(|error| self.unreachable(error))?,
-            error = pace.expired() => return Err(error.into()),
+        let redaction = Redaction::new(request, self.secrets());
+        let mut outgoing = self.outgoing(request)?;
+        let response = loop {
+            let sent = self.client.execute(self.request(&request.model, &outgoing));
+            let response = tokio::select! {
+                biased;
+                response = sent => response.map_err(|error| self.unreachable(error))?,
+                error = pace.expired() => return Err(error.into()),
+            };
+            if let Some(id) = request_id_of(response.headers()) {
+                Span::current().record("provider_request_id", id);
+            }
+            tracing::debug!(
+                provider = &*self.name,
+                status = response.status().as_u16(),
+                "a model provider answers"
+            );
+            if response.status().is_success() {
+                break response;
+            }
+            outgoing = self
+                .refused(response, request, outgoing, &redaction)
+                .await?;
         };
-        if let Some(id) = request_id_of(response.headers()) {
-            Span::current().record("provider_request_id", id);
-        }
-        let provider = &*self.name;
-        tracing::debug!(
-            provider,
-            status = response.status().as_u16(),
-            "a model provider answers"
-        );
-        let key = self.api_key.as_ref().map(ExposeSecret::expose_secret);
-        let redaction = Redaction::new(request, key);
-        if !response.status().is_success() {
-            return Err(self.refused(response, &redaction).await);
-        }
+        self.learn(&request.model, &outgoing);
         let reader = Reader::new(
             is_json(&response),
             self.max_event_bytes,
             self.protocol.decoder(),
         );
-        let parts = Parts::new(Arc::clone(&self.name), redaction, bindings);
+        let parts = Parts::new(Arc::clone(&self.name), redaction, outgoing.bindings);
         Ok(Answer::new(response.bytes_stream(), reader, parts, pace).boxed())
     }
-}
-
-fn base_url(base: &str) -> Result<Url, ProviderSettingsError> {
-    let parsed = Url::parse(base);
-    let url = parsed.map_err(|error| ProviderSettingsError::NotAUrl(error.to_string()))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(ProviderSettingsError::Credentials);
-    }
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(ProviderSettingsError::NotHttp);
-    }
-    Ok(url)
 }
 
 fn is_json(response: &Response) -> bool {

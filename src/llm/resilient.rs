@@ -5,6 +5,7 @@
 
 mod begin;
 mod breakers;
+mod loading;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use super::error::Health;
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 use crate::resilience::{Backoff, Budget, Gate, Rotation};
 use breakers::{Breakers, Pass};
+use loading::Loading;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,8 @@ pub struct Resilience {
     pub backoff_cap: Duration,
     /// The longest `Retry-After` that is obeyed; a longer one is taken for this.
     pub retry_after_cap: Duration,
+    /// The longest time that a call waits for a server that is still loading its model.
+    pub loading_timeout: Duration,
     /// Retries for a hundred calls.
     pub retry_percent: u32,
     /// Retries beyond that, of which one comes back each second.
@@ -61,6 +65,7 @@ impl Resilience {
             backoff: Duration::ZERO,
             backoff_cap: Duration::ZERO,
             retry_after_cap: Duration::ZERO,
+            loading_timeout: Duration::ZERO,
             retry_percent: 0,
             retry_floor: 0,
             breaker_failures: 0,
@@ -88,6 +93,7 @@ pub(crate) struct Resilient {
     attempts: u32,
     backoff: Backoff,
     retry_after_cap: Duration,
+    loading_timeout: Duration,
     budget: Budget,
     gate: Gate,
     breaker_failures: u32,
@@ -137,6 +143,7 @@ impl Resilient {
                 cap: how.backoff_cap,
             },
             retry_after_cap: how.retry_after_cap,
+            loading_timeout: how.loading_timeout,
             budget: Budget::new(how.retry_percent, how.retry_floor),
             gate: Gate::new(how.concurrency, how.queue, how.queue_timeout),
             breaker_failures: how.breaker_failures,
@@ -160,6 +167,7 @@ impl Resilient {
         let model = self.model(&request.model);
         self.budget.deposit();
         let (mut attempt, mut other_keys) = (1, self.keys.len().saturating_sub(1));
+        let mut loading = Loading::new(self.loading_timeout);
         loop {
             let span = tracing::error_span!("attempt", attempt, provider_request_id = field::Empty);
             let tried = self.attempt(&model, request).instrument(span.clone()).await;
@@ -167,9 +175,19 @@ impl Resilient {
                 Ok(parts) => return Ok(parts),
                 Err(failed) => failed,
             };
+            if let LlmError::Loading { retry_after } = &error {
+                let wait = loading.wait(retry_after.map(|wait| wait.min(self.retry_after_cap)));
+                // Another model can answer meanwhile.
+                let Some(wait) = wait.filter(|_| patience == Patience::Waits) else {
+                    return Err(error);
+                };
+                tracing::info!(parent: &span, ?wait, "a model is still being loaded");
+                sleep(wait).await;
+                continue;
+            }
             let rest = model.keys.pick().err();
             // Another key is other capacity: using it is no retry, and each is used once.
-            if was_sent && is_limit(&error) && rest.is_none() && other_keys > 0 {
+            if was_sent && is_of_key(&error) && rest.is_none() && other_keys > 0 {
                 other_keys -= 1;
                 continue;
             }
@@ -224,6 +242,10 @@ impl Resilient {
                     let rest = retry_after.map(|wait| wait.min(self.retry_after_cap));
                     model.keys.rest(key, rest);
                 }
+                // Another account may have credit; this one is asked again after the others.
+                if error == LlmError::QuotaExhausted {
+                    model.keys.rest(key, None);
+                }
                 let was_sent = true;
                 Err(Failed { error, was_sent })
             }
@@ -265,6 +287,11 @@ impl Model {
     fn is_fresh(&self) -> bool {
         self.breakers.is_fresh() && self.keys.is_fresh()
     }
+}
+
+/// Whether another key may have what this one has not.
+fn is_of_key(error: &LlmError) -> bool {
+    is_limit(error) || *error == LlmError::QuotaExhausted
 }
 
 fn is_limit(error: &LlmError) -> bool {

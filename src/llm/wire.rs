@@ -70,5 +70,5 @@ pub(super) fn text_file(media_type: &str, data: &FileData, name: Option<&str>) -
 /// A file that the vendor has no form for.
 pub(super) fn unsupported(vendor: &str, media_type: &str) -> LlmError {
     tracing::warn!(vendor, media_type, "a file cannot be sent to this provider");
-    LlmError::Rejected { status: 415 }
+    LlmError::rejected(415)
 }

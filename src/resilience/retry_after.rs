@@ -1,4 +1,4 @@
-//! `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+//! Waits that servers ask for: `Retry-After` (RFC 9110, section 10.2.3) and its relatives.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,18 +6,84 @@ use std::time::{Duration, SystemTime};
 /// of a wait is then obeyed is a setting.
 const MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The wait that a value asks for; none when it is neither form. A date that has passed asks
-/// for no wait.
+/// Milliseconds since 1970 that are later than any seconds since then.
+const FIRST_MILLISECONDS: f64 = 1e11;
+
+/// The wait that a value of `Retry-After` asks for: seconds, which many servers give with a
+/// fraction, or a date; none when it is neither form. A date that has passed asks for no wait.
 pub(crate) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    let wait = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // Digits that are no u64 are more seconds than anybody waits.
-        value.parse().map_or(MOST, Duration::from_secs)
+    if let Some(wait) = parse_seconds(value) {
+        return Some(wait);
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    Some(until.duration_since(now).unwrap_or_default().min(MOST))
+}
+
+/// Seconds, with or without a fraction.
+pub(crate) fn parse_seconds(value: &str) -> Option<Duration> {
+    number(value.trim()).map(|seconds| of_seconds(seconds, 1.0))
+}
+
+/// Milliseconds, with or without a fraction (`retry-after-ms`).
+pub(crate) fn parse_milliseconds(value: &str) -> Option<Duration> {
+    number(value.trim()).map(|milliseconds| of_seconds(milliseconds, 1e-3))
+}
+
+/// A duration as protobuf and Go write it: `34.07s`, `6m0s`, `1h2m3.5s`, `20ms`.
+pub(crate) fn parse_duration(value: &str) -> Option<Duration> {
+    let mut rest = value.trim();
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let amount = number(rest.get(..end)?)?;
+        rest = rest.get(end..)?;
+        let units = [
+            ("ms", 1e-3),
+            ("h", 3600.0),
+            ("m", 60.0),
+            ("s", 1.0),
+            ("d", 86_400.0),
+        ];
+        let (unit, seconds) = units.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
+        total = total.saturating_add(of_seconds(amount, seconds));
+        rest = rest.get(unit.len()..)?;
+    }
+    Some(total.min(MOST))
+}
+
+/// The wait until a moment, in seconds or milliseconds since 1970 (`x-ratelimit-reset`).
+pub(crate) fn until(value: &str, now: SystemTime) -> Option<Duration> {
+    let moment = number(value.trim())?;
+    let scale = if moment >= FIRST_MILLISECONDS {
+        1e-3
     } else {
-        let until = httpdate::parse_http_date(value).ok()?;
-        until.duration_since(now).unwrap_or_default()
+        1.0
     };
-    Some(wait.min(MOST))
+    let moment = Duration::try_from_secs_f64(moment * scale).ok()?;
+    let moment = SystemTime::UNIX_EPOCH.checked_add(moment)?;
+    Some(moment.duration_since(now).unwrap_or_default().min(MOST))
+}
+
+/// Digits with at most one point: no sign, no exponent.
+fn number(value: &str) -> Option<f64> {
+    let is_plain = value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+    if !is_plain || !has_digit {
+        return None;
+    }
+    value.parse().ok()
+}
+
+/// More than anybody waits is taken for the longest wait.
+fn of_seconds(amount: f64, unit: f64) -> Duration {
+    let wait = Duration::try_from_secs_f64(amount * unit);
+    wait.map_or(MOST, |wait| wait.min(MOST))
 }
 
 #[cfg(test)]
@@ -63,12 +129,44 @@ mod tests {
             " ",
             "-1",
             "+1",
-            "1.5",
+            "1.5.2",
+            "1e3",
+            ".",
+            "NaN",
             "soon",
             "1 s",
             "Sun, 06 Nov 1994",
         ] {
             assert_eq!(seconds(value), None, "{value}");
         }
+    }
+
+    #[test]
+    fn fractions_and_other_forms_are_read() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let ms = |wait: Option<Duration>| wait.map(|wait| wait.as_millis());
+        assert_eq!(ms(parse("0.5", now)), Some(500));
+        assert_eq!(ms(parse(" 1.25 ", now)), Some(1_250));
+        assert_eq!(ms(parse_milliseconds("1500")), Some(1_500));
+        assert_eq!(ms(parse_milliseconds("0.5")), Some(0));
+        assert_eq!(ms(parse_milliseconds("-1")), None);
+        for (text, wait) in [
+            ("34.5s", Some(34_500)),
+            ("6m0s", Some(360_000)),
+            ("1h2m3.5s", Some(3_723_500)),
+            ("20ms", Some(20)),
+            ("1s", Some(1_000)),
+            ("", None),
+            ("12", None),
+            ("s", None),
+            ("1x", None),
+            ("-1s", None),
+        ] {
+            assert_eq!(ms(parse_duration(text)), wait, "{text}");
+        }
+        assert_eq!(ms(until("1700000002", now)), Some(2_000));
+        assert_eq!(ms(until("1700000002500", now)), Some(2_500));
+        assert_eq!(ms(until("1600000000", now)), Some(0));
+        assert_eq!(ms(until("soon", now)), None);
     }
 }

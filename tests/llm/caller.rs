@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use talkgraph::domain::{FinishReason, Usage};
 use talkgraph::llm::{
-    ChatMessage, ChatModel, ChatRequest, HttpSettings, LlmError, PartStream, Provider,
-    ProviderKind, ProviderSettings, Sampling, StreamPart, http_client,
+    ChatMessage, ChatModel, ChatRequest, ConnectionSettings, HttpSettings, LlmError, Named,
+    ParameterMemory, PartStream, Provider, ProviderKind, ProviderSettings, Sampling, StreamPart,
+    http_client,
 };
 
 use crate::upstream::{Script, Upstream};
@@ -26,6 +27,9 @@ pub fn settings_of(kind: ProviderKind, base_url: String) -> ProviderSettings {
         kind,
         base_url,
         api_key: Some(KEY.into()),
+        connection: ConnectionSettings::default(),
+        stream_options: true,
+        refused_parameters: ParameterMemory::new(LONG),
         first_token_timeout: LONG,
         idle_timeout: LONG,
         total_timeout: LONG,
@@ -171,4 +175,10 @@ pub async fn scripted(script: Script, change: impl FnOnce(&mut ProviderSettings)
     let mut settings = settings(upstream.base_url());
     change(&mut settings);
     call(&provider(settings)).await
+}
+
+/// A refusal without a code.
+pub fn rejected(status: u16) -> LlmError {
+    let named = Named::default();
+    LlmError::Rejected { status, named }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use talkgraph::domain::FinishReason;
 use talkgraph::llm::{HttpSettings, LlmError, Provider, ProviderSettings, Unusable, http_client};
 
-use crate::caller::{Answer, KEY, SHORT, call, provider, scripted, settings};
+use crate::caller::{Answer, KEY, SHORT, call, provider, rejected, scripted, settings};
 use crate::upstream::{Script, Upstream, chunk, finish};
 
 #[tokio::test]
@@ -17,14 +17,14 @@ async fn every_status_has_its_error() {
     let retry_after = Some(Duration::from_secs(7));
     let overloaded = || LlmError::Overloaded { retry_after };
     for (status, expected) in [
-        (301, LlmError::Rejected { status: 301 }),
-        (400, LlmError::Rejected { status: 400 }),
+        (301, rejected(301)),
+        (400, rejected(400)),
         (401, LlmError::Auth),
         (403, LlmError::Auth),
-        (404, LlmError::Rejected { status: 404 }),
+        (404, rejected(404)),
         (408, overloaded()),
-        (409, LlmError::Rejected { status: 409 }),
-        (422, LlmError::Rejected { status: 422 }),
+        (409, rejected(409)),
+        (422, rejected(422)),
         (429, LlmError::RateLimited { retry_after }),
         (500, overloaded()),
         (503, overloaded()),

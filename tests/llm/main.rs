@@ -9,10 +9,12 @@
 
 mod answers;
 mod caller;
+mod connection;
 mod faults;
 mod recorded;
 mod resilience;
 mod shapes;
+mod unsupported;
 #[path = "../support/upstream/mod.rs"]
 mod upstream;
 mod vendors;

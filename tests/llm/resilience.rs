@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use talkgraph::llm::{Answering, ChatModel, LlmError, Models, Resilience};
 
-use crate::caller::{Answer, LONG, ask, collect, provider, settings};
+use crate::caller::{Answer, LONG, ask, collect, provider, rejected, settings};
 use crate::upstream::{Script, Upstream, chunk};
 
 /// So short that a test does not notice.
@@ -18,6 +18,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Three attempts with hardly a wait, no breaker, no limit.
 fn how() -> Resilience {
     Resilience {
+        loading_timeout: LONG,
         attempts: 3,
         backoff: MOMENT,
         backoff_cap: MOMENT,
@@ -384,17 +385,111 @@ async fn models_are_asked_in_their_order_until_one_answers() {
     // What is wrong with the request is wrong with it everywhere.
     upstream.then(Script::status(400));
     let (_, answer) = call_first(&models, &names).await;
-    assert_eq!(
-        answer,
-        Answer::failed("", LlmError::Rejected { status: 400 })
-    );
+    assert_eq!(answer, Answer::failed("", rejected(400)));
     // When none answers it is the last one's error.
     for status in [401, 403, 402] {
         upstream.then(Script::status(status));
     }
     let (_, answer) = call_first(&models, &names).await;
+    assert_eq!(answer, Answer::failed("", LlmError::QuotaExhausted));
+}
+
+#[tokio::test]
+async fn an_empty_account_is_not_asked_again_but_another_key_or_model_is() {
+    let empty = || {
+        let error = json!({ "error": {
+            "message": "You exceeded your current quota, please check your plan and billing details.",
+            "type": "insufficient_quota", "param": null, "code": "insufficient_quota",
+        } });
+        Script::json(429, &error).header("retry-after", "3600")
+    };
+    let upstream = Upstream::start().await;
+    upstream.then(empty());
+    let answer = call(&models(&upstream, 1, &how())).await;
+    assert_eq!(answer, Answer::failed("", LlmError::QuotaExhausted));
+    assert!(!LlmError::QuotaExhausted.is_retryable());
+    assert_eq!(upstream.received().len(), 1);
+
+    let upstream = Upstream::start().await;
+    upstream.then(empty()).then(good()).then(good());
+    let two = models(&upstream, 2, &how());
+    assert_eq!(call(&two).await, Answer::complete("Fine."));
+    assert_eq!(call(&two).await, Answer::complete("Fine."));
+    assert_eq!(keys_of(&upstream), ["0", "1", "1"]);
+
+    let upstream = Upstream::start().await;
+    upstream.then(empty()).then(good());
+    let one = models(&upstream, 1, &how());
+    let (model, _) = call_first(&one, &["up/a", "up/b"]).await;
+    assert_eq!(model, "up/b");
+}
+
+#[tokio::test]
+async fn a_model_that_is_being_loaded_is_waited_for_within_its_budget() {
+    let loading = || {
+        let error = json!({ "error": {
+            "code": 503, "message": "Loading model", "type": "unavailable_error",
+        } });
+        Script::json(503, &error)
+    };
+    let upstream = Upstream::start().await;
+    upstream.then(loading()).then(loading()).then(good());
+    let once = Resilience {
+        attempts: 1,
+        breaker_failures: 1,
+        ..how()
+    };
+    // It uses up no attempts, and is no failure of the model.
     assert_eq!(
-        answer,
-        Answer::failed("", LlmError::Rejected { status: 402 })
+        call(&models(&upstream, 1, &once)).await,
+        Answer::complete("Fine.")
     );
+    assert_eq!(upstream.received().len(), 3);
+
+    let upstream = Upstream::start().await;
+    upstream.then(loading());
+    let never = Resilience {
+        loading_timeout: Duration::ZERO,
+        ..how()
+    };
+    let expected = LlmError::Loading { retry_after: None };
+    assert_eq!(
+        call(&models(&upstream, 1, &never)).await,
+        Answer::failed("", expected)
+    );
+    assert_eq!(upstream.received().len(), 1);
+
+    // Another model can answer meanwhile.
+    let upstream = Upstream::start().await;
+    upstream.then(loading()).then(good());
+    let (model, answer) = call_first(&models(&upstream, 1, &how()), &["up/a", "up/b"]).await;
+    assert_eq!(
+        (model.as_str(), answer),
+        ("up/b", Answer::complete("Fine."))
+    );
+}
+
+#[tokio::test]
+async fn every_form_of_a_wait_that_is_asked_for_is_obeyed() {
+    let google = json!({ "error": { "code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED",
+        "details": [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.3s" }] } });
+    for script in [
+        Script::status(429).header("retry-after", "0.3"),
+        Script::status(503).header("retry-after-ms", "300"),
+        Script::status(429)
+            .header("x-ratelimit-remaining-requests", "0")
+            .header("x-ratelimit-reset-requests", "300ms"),
+        Script::json(429, &google),
+    ] {
+        let upstream = Upstream::start().await;
+        upstream.then(script).then(good());
+        let started = Instant::now();
+        assert_eq!(
+            call(&models(&upstream, 1, &how())).await,
+            Answer::complete("Fine.")
+        );
+        let waited = started.elapsed();
+        assert!(waited >= Duration::from_millis(300), "{waited:?}");
+        assert!(waited < LONG, "{waited:?}");
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use talkgraph::domain::FinishReason;
 use talkgraph::llm::{ChatModel, LlmError, ProviderKind, ProviderSettings, Unusable};
 
-use crate::caller::{Answer, KEY, SHORT, ask, call, collect, provider, settings_of};
+use crate::caller::{Answer, KEY, SHORT, ask, call, collect, provider, rejected, settings_of};
 use crate::upstream::{Script, Upstream, chunk, finish};
 
 const OVERLOADED: LlmError = LlmError::Overloaded { retry_after: None };
@@ -234,12 +234,12 @@ async fn an_answer_comes_as_a_stream_or_in_one_piece() {
 async fn every_status_has_its_error() {
     for vendor in vendors() {
         for (status, expected) in [
-            (400, LlmError::Rejected { status: 400 }),
+            (400, rejected(400)),
             (401, LlmError::Auth),
             (403, LlmError::Auth),
-            (404, LlmError::Rejected { status: 404 }),
+            (404, rejected(404)),
             (408, LlmError::Unavailable),
-            (413, LlmError::Rejected { status: 413 }),
+            (413, rejected(413)),
             (429, LlmError::RateLimited { retry_after: None }),
             (500, LlmError::Unavailable),
             (529, OVERLOADED),

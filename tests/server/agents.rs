@@ -31,7 +31,7 @@ pub(crate) async fn the_shipped_agents_are_listed_with_their_configuration(db: A
             })
         );
         assert_eq!(agent["source"], "FILE");
-        assert_eq!(agent["model"], "openai/gpt-4.1-mini");
+        assert_eq!(agent["model"], "openai/gpt-6-luna");
         let version = &agent["currentVersion"];
         assert_eq!(version["number"], 1);
         assert_eq!(version["instructions"], file["instructions"]);

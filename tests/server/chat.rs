@@ -40,7 +40,7 @@ pub(crate) async fn a_question_is_answered(db: Arc<Database>) {
     assert_eq!(asked.line, "POST /v1/chat/completions");
     let bearer = format!("Bearer {PROVIDER_KEY}");
     assert_eq!(asked.header("authorization"), Some(bearer.as_str()));
-    assert_eq!(asked.body["model"], "gpt-4.1-mini");
+    assert_eq!(asked.body["model"], "gpt-6-luna");
     assert_eq!(asked.body["messages"][0]["role"], "system");
 }
 
@@ -178,7 +178,7 @@ pub(crate) async fn a_run_tells_what_it_used(db: Arc<Database>) {
         json!({ "inputTokens": 11, "outputTokens": 5 })
     );
     assert_eq!(run["finishReason"], "LENGTH");
-    assert_eq!(run["model"], "openai/gpt-4.1-mini");
+    assert_eq!(run["model"], "openai/gpt-6-luna");
     assert_eq!(run["agent"]["name"], "research");
     assert_eq!(run["agentVersion"]["number"], 1);
     assert_eq!(run["input"]["text"], "And?");

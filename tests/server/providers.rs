@@ -46,7 +46,7 @@ async fn check(server: &TestServer, script: Option<Script>, error: Value, text: 
         (&last["__typename"], &last["error"]),
         (&json!("RunFailed"), &error)
     );
-    for inside in ["provider_says", PROVIDER_KEY, "Incorrect"] {
+    for inside in [PROVIDER_KEY, "Incorrect"] {
         let told = format!("{answer} {log:?}");
         assert!(!told.contains(inside), "{inside}: {told}");
     }
@@ -84,7 +84,7 @@ async fn a_provider_that_answers_with_an_error() {
         (
             400,
             "PROVIDER_REJECTED",
-            "the model provider refused the request (HTTP 400)",
+            "the model provider refused the request (HTTP 400, code provider_says)",
             false,
         ),
         (
@@ -102,7 +102,7 @@ async fn a_provider_that_answers_with_an_error() {
         (
             409,
             "PROVIDER_REJECTED",
-            "the model provider refused the request (HTTP 409)",
+            "the model provider refused the request (HTTP 409, code provider_says)",
             true,
         ),
         (500, "PROVIDER_UNAVAILABLE", unavailable, true),
@@ -119,6 +119,68 @@ async fn a_provider_that_answers_with_an_error() {
     let hung_up = error("PROVIDER_UNAVAILABLE", unavailable, true);
     check(&server, Some(Script::hang_up()), hung_up, None).await;
     log.check("PROVIDER_AUTH").await;
+}
+
+#[tokio::test]
+async fn an_account_without_credit_has_a_code_of_its_own() {
+    let server = Setup::new().start().await;
+    let empty = json!({ "error": { "message": "You exceeded your current quota, please check your \
+        plan and billing details.", "type": "insufficient_quota", "code": "insufficient_quota" } });
+    let exhausted = error(
+        "PROVIDER_QUOTA_EXHAUSTED",
+        "the model provider's account has no credit or quota left: check its plan and billing, or \
+         use another key or model",
+        false,
+    );
+    check(&server, Some(Script::json(429, &empty)), exhausted, None).await;
+    assert_eq!(server.upstream.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_gets_its_own_headers_and_parameters() {
+    let upstream = Upstream::start().await;
+    let file = format!(
+        "[models.providers.az]\nkind = \"openai\"\n\
+         base_url = \"{}/openai/deployments/gpt/chat/completions?api-version=1\"\n\
+         headers = {{ \"api-key\" = {{ env = \"AZ_KEY\" }}, x-team = \"a-team\" }}\n\
+         query = {{ trace = \"on\" }}\n",
+        upstream.base_url().trim_end_matches("/v1")
+    );
+    let server = Setup::new()
+        .file(&file)
+        .variable("AZ_KEY", "az-secret-1")
+        .set("models.default", "az/gpt")
+        .start_with(Upstream::start().await, "http://127.0.0.1:9/v1")
+        .await;
+    let answer = chat(&server.client(), None, "Hello").await;
+    assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
+    let asked = &upstream.received()[0];
+    assert_eq!(
+        asked.line,
+        "POST /openai/deployments/gpt/chat/completions?api-version=1&trace=on"
+    );
+    assert_eq!(asked.header("api-key"), Some("az-secret-1"));
+    assert_eq!(asked.header("x-team"), Some("a-team"));
+    assert_eq!(asked.header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_refused_parameter_costs_one_call_for_all_runs() {
+    let server = untried().start().await;
+    let refused = json!({ "error": {
+        "message": "Unrecognized request argument supplied: stream_options",
+        "type": "invalid_request_error" } });
+    server.upstream.then(Script::json(400, &refused));
+    for _ in 0..2 {
+        let answer = chat(&server.client(), None, "Hello").await;
+        assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
+    }
+    let received = server.upstream.received();
+    let asked: Vec<_> = received
+        .iter()
+        .map(|one| one.body.get("stream_options").is_some())
+        .collect();
+    assert_eq!(asked, [true, false, false]);
 }
 
 #[tokio::test]

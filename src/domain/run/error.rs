@@ -16,6 +16,8 @@ pub enum RunErrorCode {
     ProviderAuth,
     /// The provider says that it gets too many requests.
     ProviderRateLimited,
+    /// The provider's account has no credit or quota left.
+    ProviderQuotaExhausted,
     /// The provider refused the request itself (unknown model, bad parameter).
     ProviderRejected,
     /// The provider's stream made no sense or ended half-way.

@@ -114,6 +114,9 @@ pub(crate) enum RunErrorCode {
     ProviderAuth,
     /// The provider gets too many requests from this server.
     ProviderRateLimited,
+    /// The account at the provider has no credit or quota left: check its plan and billing, or use
+    /// another key or model. Waiting does not help.
+    ProviderQuotaExhausted,
     /// The provider refused the request itself, for example an unknown model.
     ProviderRejected,
     /// The provider's stream broke off or could not be read.

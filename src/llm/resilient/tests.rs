@@ -80,6 +80,7 @@ fn how() -> Resilience {
         backoff: S,
         backoff_cap: S * 2,
         retry_after_cap: S * 30,
+        loading_timeout: S * 60,
         retry_percent: 20,
         retry_floor: 10,
         breaker_failures: 5,
@@ -127,7 +128,7 @@ async fn a_failed_call_is_tried_again_after_a_back_off_and_three_times_at_most()
 async fn what_cannot_help_is_not_tried_again() {
     for error in [
         LlmError::Auth,
-        LlmError::Rejected { status: 400 },
+        LlmError::rejected(400),
         LlmError::FirstTokenTimeout(S),
         LlmError::ContextExceeded { limit: None },
         LlmError::Internal,

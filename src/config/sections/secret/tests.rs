@@ -6,7 +6,7 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 41] = [
+const SHOWN: [&str; 43] = [
     "store.pooler",
     "agents.default",
     "agents.folder",
@@ -25,7 +25,9 @@ const SHOWN: [&str; 41] = [
     "models.default",
     "models.embedded.path",
     "models.gemini.files",
+    "models.openai.api_key_header",
     "models.openai.files",
+    "models.openai.protocol",
     "models.providers.groq.api_key_env",
     "models.providers.groq.kind",
     "runs.on_restart",

@@ -3,7 +3,7 @@
 use super::Decoder;
 use crate::domain::{FinishReason, Usage};
 use crate::llm::parts::tests::read;
-use crate::llm::{LlmError, StreamPart};
+use crate::llm::{LlmError, Named, StreamPart};
 
 fn parts(events: &[&str]) -> (Vec<StreamPart>, Option<LlmError>) {
     read(&mut Decoder::default(), events)
@@ -138,7 +138,13 @@ fn an_error_ends_it() {
             "rate_limit_error",
             LlmError::RateLimited { retry_after: None },
         ),
-        ("invalid_request_error", LlmError::Rejected { status: 400 }),
+        (
+            "invalid_request_error",
+            LlmError::Rejected {
+                status: 400,
+                named: Named::new(&["invalid_request_error"], ""),
+            },
+        ),
     ] {
         assert_eq!(
             parts(&[&stopped("end_turn"), &error(kind)]),

@@ -105,5 +105,5 @@ fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
 fn a_recording_is_refused() {
     let messages = vec![says(ChatRole::User, vec![file("audio/wav", None)])];
     let refused = body(&ChatRequest::new("m", messages), true);
-    assert_eq!(refused, Err(LlmError::Rejected { status: 415 }));
+    assert_eq!(refused, Err(LlmError::rejected(415)));
 }

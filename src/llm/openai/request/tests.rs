@@ -216,5 +216,5 @@ fn files_take_the_form_of_their_kind() {
         &ChatRequest::new("m", messages),
         Dialect::of_host("localhost"),
     );
-    assert_eq!(refused, Err(LlmError::Rejected { status: 415 }));
+    assert_eq!(refused, Err(LlmError::rejected(415)));
 }

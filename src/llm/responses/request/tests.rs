@@ -118,5 +118,5 @@ fn files_take_the_form_of_their_kind() {
     assert_eq!(sent(&request)["input"][0]["content"], expected);
     let messages = vec![says(ChatRole::User, vec![file("audio/wav", None)])];
     let refused = body(&ChatRequest::new("m", messages));
-    assert_eq!(refused, Err(LlmError::Rejected { status: 415 }));
+    assert_eq!(refused, Err(LlmError::rejected(415)));
 }

@@ -1,0 +1,65 @@
+//! The wait for a server that is still loading its model.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The first wait where the server asks for none; each further one is twice as long.
+const FIRST: Duration = Duration::from_millis(250);
+
+/// The longest of these waits.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The waits of one call, which have a budget of their own: they are no retries of something
+/// that failed.
+pub(super) struct Loading {
+    timeout: Duration,
+    /// The end of the budget, once a wait has begun.
+    until: Option<Instant>,
+    next: Duration,
+}
+
+impl Loading {
+    /// A budget that nothing is taken of yet.
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            until: None,
+            next: FIRST,
+        }
+    }
+
+    /// The time until the server is asked again, as it asks for if it does; none when the budget
+    /// is used up.
+    pub(super) fn wait(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        let now = Instant::now();
+        let until = *self.until.get_or_insert(now + self.timeout);
+        let left = until.saturating_duration_since(now);
+        let wait = asked.unwrap_or(self.next).clamp(FIRST, LONGEST);
+        self.next = (self.next * 2).min(LONGEST);
+        (!left.is_zero()).then(|| wait.min(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_and_end_with_the_budget() {
+        let mut loading = Loading::new(Duration::from_secs(20));
+        let mut waits = Vec::new();
+        while let Some(wait) = loading.wait(None) {
+            waits.push(wait.as_millis());
+            tokio::time::advance(wait).await;
+        }
+        assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000, 2_250]);
+        let mut loading = Loading::new(Duration::from_secs(20));
+        assert_eq!(
+            loading.wait(Some(Duration::from_secs(3))),
+            Some(Duration::from_secs(3))
+        );
+        assert_eq!(loading.wait(Some(Duration::from_secs(60))), Some(LONGEST));
+        assert_eq!(Loading::new(Duration::ZERO).wait(None), None);
+    }
+}
