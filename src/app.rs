@@ -1,5 +1,6 @@
 //! The composition root: makes everything expensive once, in order, and takes it down again.
 
+mod check;
 mod descriptors;
 mod error;
 mod guard;
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use crate::bus::Bus;
 use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
+use crate::domain::Principal;
 use crate::domain::{AgentSpec, Principal, redact};
 use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
@@ -33,9 +35,10 @@ use crate::http::{self, Connections, InFlight, Readiness, Server};
 use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
-use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
+use crate::tool::{EgressClient, FileFetch, McpGuard, McpKeepers, ToolRegistry};
 use crate::watchdog::{Task, watched};
 
+pub use check::AgentsCheck;
 pub use error::StartError;
 pub use keys::{KeyFiles, KeysError};
 use limits::{api_limits, evaluator, run_limits};
@@ -115,7 +118,10 @@ impl App {
             trusted: &persisted,
             sdl: &sdl,
         };
-        let tools = tools::build(&settings.tools, &store, &documents, &evaluator).await?;
+        let program = settings.evaluation.program.clone();
+        let mcp_guard = McpGuard::new(program);
+        let tools =
+            tools::build(&settings.tools, mcp_guard, &store, &documents, &evaluator).await?;
         let rules = rules(settings, &models, &tools.registry, evaluator);
         let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
@@ -152,6 +158,9 @@ impl App {
             authenticator,
             store: Arc::clone(&store),
             models,
+            tools: Arc::clone(&tools.registry),
+            tools_wait: ms(settings.tools.mcp_wait_ms),
+            started: Instant::now(),
             readiness: Readiness::default(),
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
@@ -349,10 +358,19 @@ fn rules(
     )
 }
 
-/// Reads and checks the agent files as the server would at start.
-pub async fn check_agents(settings: &Settings) -> Result<Vec<AgentSpec>, StartError> {
+/// Reads and checks the agent files as the server would at start. Starts the MCP servers of the
+/// settings too, unless `offline`, to find the tools that the agents would lack.
+pub async fn check_agents(settings: &Settings, offline: bool) -> Result<AgentsCheck, StartError> {
     let evaluator = evaluator(&settings.evaluation);
-    Ok(read_agent_files(&settings.agents.folder, &evaluator).await?)
+    let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
+    if offline || settings.tools.mcp.is_empty() {
+        return Ok(AgentsCheck::offline(specs));
+    }
+    let guard = McpGuard::new(settings.evaluation.program.clone());
+    let tools = tools::reach(&settings.tools, guard, &evaluator).await?;
+    let checked = AgentsCheck::new(specs, &tools.registry);
+    tools.keepers.end().await;
+    Ok(checked)
 }
 
 /// Copies the database to a file, also while a server writes to it. Returns the copy's size

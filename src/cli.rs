@@ -13,7 +13,7 @@ use crate::app::{self, App, Ended, StartError, Stop};
 use crate::config::{HttpSettings, LogFormat, Settings, Sources, TelemetrySettings};
 use crate::store::SharedStore;
 use crate::watchdog::{EndSettings, Watchdog};
-use crate::{evaluation, graphql, telemetry};
+use crate::{evaluation, graphql, telemetry, tool};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
 /// 3 stopped with runs left to the next server, 4 ended by force because it did not stop in its
@@ -65,6 +65,9 @@ enum Command {
     /// Evaluate what a server asks for on the standard input: its workers
     #[command(hide = true)]
     Evaluate,
+    /// End the programs of a server that is gone: its guard
+    #[command(hide = true)]
+    Guard,
     /// Ask the server on this machine whether it is ready
     Health {
         /// Ask whether it is alive: for health checks that restart what fails them
@@ -75,14 +78,23 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum AgentsCommand {
-    /// Check every agent file, as the server does at start
-    Check,
+    /// Check every agent file, as the server does at start, and whether the tools of MCP servers
+    /// that they name are available. Exits with 1 where an agent lacks a tool
+    Check {
+        /// Leave the MCP servers alone
+        #[arg(long)]
+        offline: bool,
+    },
 }
 
 impl Cli {
     /// Does what was asked if that needs no runtime.
     pub fn run_alone(&self) -> Option<ExitCode> {
-        matches!(self.command, Some(Command::Evaluate)).then(evaluation::serve)
+        match self.command {
+            Some(Command::Evaluate) => Some(evaluation::serve()),
+            Some(Command::Guard) => Some(tool::guard_programs()),
+            _ => None,
+        }
     }
 
     /// Does what was asked.
@@ -123,13 +135,15 @@ impl Cli {
                 let (before, after) = app::compact(&settings).await?;
                 say(&format!("{before} bytes before, {after} bytes after"))?;
             }
-            Command::Agents(AgentsCommand::Check) => {
-                for spec in app::check_agents(&settings).await? {
-                    say(&format!("{}: ok", spec.name))?;
+            Command::Agents(AgentsCommand::Check { offline }) => {
+                let checked = app::check_agents(&settings, offline).await?;
+                say(&checked.lines().join("\n"))?;
+                if !checked.is_well() {
+                    return Ok(ExitCode::FAILURE);
                 }
             }
             Command::Health { live } => return Ok(health(&settings, live).await),
-            Command::Schema | Command::Evaluate => {}
+            Command::Schema | Command::Evaluate | Command::Guard => {}
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -250,6 +250,14 @@ fn joined(first: &RunEvent, second: &RunEvent) -> Option<RunEvent> {
             delta: format!("{delta}{more}"),
             signature: signature.clone(),
         },
+        // Of several reports the latest says all.
+        (
+            EventBody::ToolCallProgress { tool_call_id, .. },
+            latest @ EventBody::ToolCallProgress {
+                tool_call_id: other,
+                ..
+            },
+        ) if tool_call_id == other => latest.clone(),
         _ => return None,
     };
     Some(RunEvent {

@@ -88,6 +88,8 @@ const LOG_PAGE: u32 = 1_000;
 /// Bounds on runs.
 #[derive(Debug, Clone)]
 pub struct RunLimits {
+    /// The shortest time between two events of a call's progress.
+    pub progress_interval: Duration,
     /// How many are made at once.
     pub active: usize,
     /// How many may wait for that.

@@ -19,7 +19,7 @@ use super::files::{Contents, ResultFiles};
 use super::prompt::Conversation;
 use super::spending::Spending;
 use super::team::{Team, Told};
-use super::tools::Toolbox;
+use super::tools::{Heard, Toolbox};
 use super::{prompt, summary};
 
 /// How many events are gathered at most for the next write, and results of tools at once.
@@ -320,7 +320,12 @@ impl Execution {
         self.flush().await?;
         self.ending.log.settle().await?;
         let at_once = self.ending.runner.limits.parallel_tools;
-        let results = toolbox.call_all(calls, at_once).map(Told::Called);
+        let interval = self.ending.runner.limits.progress_interval;
+        let results = toolbox.call_all(calls, at_once, interval);
+        let results = results.map(|heard| match heard {
+            Heard::Called(called) => Told::Called(called),
+            Heard::Progress(call, progress) => Told::Progress(call, progress),
+        });
         let answers = self.ask_all(questions, &prompt.team, at_once);
         let told = futures_util::stream::select(results, answers);
         let mut told = Box::pin(told.ready_chunks(READY_PARTS));

@@ -1,15 +1,17 @@
 //! Calling the tools that a model asks for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
 
-use crate::domain::{InterruptKind, Principal, Run, RunId, ToolCallId, ToolResult};
+use crate::domain::{InterruptKind, Principal, Run, RunId, ToolCallId, ToolProgress, ToolResult};
 use crate::llm::ToolSpec;
 use crate::tool::{
-    CallerHeaders, ClientTool, RegisteredTool, ToolContext, ToolError, ToolRegistry,
+    CallerHeaders, ClientTool, Progress, RegisteredTool, ToolContext, ToolError, ToolRegistry,
 };
 
 use super::files::ResultFiles;
@@ -32,6 +34,14 @@ pub(super) struct Called {
     pub(super) is_models_fault: bool,
 }
 
+/// What comes of a call.
+pub(super) enum Heard {
+    /// How far the tool is.
+    Progress(ToolCallId, ToolProgress),
+    /// What the call came to.
+    Called(Called),
+}
+
 /// The tools of one run.
 #[derive(Clone)]
 pub(super) struct Toolbox {
@@ -48,7 +58,8 @@ pub(super) struct Toolbox {
 }
 
 impl Toolbox {
-    /// The tools with these names, as far as the server has them now, and the client's own.
+    /// The tools with these names, as far as the server has them now, and the client's own. The
+    /// tools of an MCP server that is just starting are waited for, for a limited time.
     pub(super) async fn new(
         registry: &ToolRegistry,
         names: &[String],
@@ -58,6 +69,8 @@ impl Toolbox {
         headers: CallerHeaders,
         files: ResultFiles,
     ) -> Self {
+        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+        registry.settled(&wanted).await;
         let mut clients = Vec::new();
         // An agent that a run was handed to may have one of the same name.
         let own = run.options.client_tools.iter();
@@ -126,23 +139,59 @@ impl Toolbox {
             .find(|tool| tool.definition().name == name)
     }
 
-    /// Makes these calls, so many at once, and gives each result as it comes.
+    /// Makes these calls, so many at once, and gives each result as it comes, and progress in
+    /// between, of each call at most once an interval.
     pub(super) fn call_all(
         &self,
         calls: Vec<Call>,
         at_once: usize,
-    ) -> impl futures_util::Stream<Item = Called> + Send + use<> {
+        interval: Duration,
+    ) -> impl futures_util::Stream<Item = Heard> + Send + use<> {
         let toolbox = self.clone();
         stream::iter(calls)
-            .map(move |call| {
-                let toolbox = toolbox.clone();
-                async move { toolbox.call(call).await }
-            })
-            .buffer_unordered(at_once)
+            .map(move |call| Box::pin(toolbox.clone().hear(call, interval)))
+            .flatten_unordered(at_once.max(1))
     }
 
-    async fn call(&self, call: Call) -> Called {
-        let called = self.try_call(&call).await;
+    /// Makes a call. Of several reports of progress within an interval the latest counts, and the
+    /// last one of a call always does.
+    fn hear(
+        self,
+        call: Call,
+        interval: Duration,
+    ) -> impl futures_util::Stream<Item = Heard> + Send {
+        async_stream::stream! {
+            let (id, progress) = (call.id, Progress::default());
+            let mut reports = progress.watch();
+            let mut called = std::pin::pin!(self.call(call, progress));
+            let (mut next, mut told) = (Instant::now(), 0);
+            loop {
+                let report = async {
+                    if reports.changed().await.is_err() {
+                        // The call lets go of its end just before it comes back.
+                        std::future::pending::<()>().await;
+                    }
+                    sleep_until(next).await;
+                };
+                let ended = tokio::select! {
+                    ended = &mut called => Some(ended),
+                    () = report => None,
+                };
+                let reported = reports.borrow_and_update().clone();
+                if let Some(latest) = reported.latest.filter(|_| reported.reports > told) {
+                    (next, told) = (Instant::now() + interval, reported.reports);
+                    yield Heard::Progress(id, latest);
+                }
+                if let Some(ended) = ended {
+                    yield Heard::Called(ended);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn call(&self, call: Call, progress: Progress) -> Called {
+        let called = self.try_call(&call, progress).await;
         let is_models_fault = matches!(
             called,
             Err(ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::NotJson(_))
@@ -157,7 +206,11 @@ impl Toolbox {
         }
     }
 
-    async fn try_call(&self, call: &Call) -> Result<crate::tool::ToolOutput, ToolError> {
+    async fn try_call(
+        &self,
+        call: &Call,
+        progress: Progress,
+    ) -> Result<crate::tool::ToolOutput, ToolError> {
         let arguments = serde_json::from_str(&call.arguments)
             .map_err(|error| ToolError::NotJson(error.to_string()));
         if let Some(tool) = self.client(&call.name) {
@@ -178,6 +231,7 @@ impl Toolbox {
             call_id: call.id.to_string().into(),
             cancel: self.cancel.child_token(),
             headers: self.headers.clone(),
+            progress,
         };
         tool.call(&context, arguments).await
     }

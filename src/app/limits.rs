@@ -9,6 +9,7 @@ use crate::graphql::ApiLimits;
 
 pub(super) fn run_limits(settings: &RunSettings, tools: &ToolSettings) -> RunLimits {
     RunLimits {
+        progress_interval: Duration::from_secs(1) / tools.progress_events_per_second.max(1),
         active: settings.active,
         queued: settings.queued,
         timeout: Duration::from_secs(settings.timeout_s),

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use axum::http::HeaderName;
 use secrecy::SecretString;
 
-use crate::config::{ConfigError, SecretSetting, ToolSettings};
+use crate::config::{ConfigError, SecretSetting, ToolSettings, ms};
 use crate::evaluation::Evaluator;
 use crate::store::SharedStore;
 use crate::tool::{
-    Approval, EgressClient, McpKeepers, Memories, OutputLimits, RegistryLimits, ToolRegistry,
+    Approval, EgressClient, McpGuard, McpKeepers, McpServerSpec, Memories, OutputLimits,
+    RegistryLimits, ToolRegistry,
 };
 
 use egress::Egress;
@@ -41,23 +42,15 @@ pub(super) struct Tools {
 /// The approvals that the settings name and no tool has taken yet.
 type Approvals = BTreeMap<String, Approval>;
 
-/// Makes the tools, and waits until each MCP server was reached or could not be.
+/// Makes the tools. MCP servers are reached in the background.
 pub(super) async fn build(
     settings: &ToolSettings,
+    guard: McpGuard,
     store: &SharedStore,
     documents: &Documents<'_>,
     evaluator: &Evaluator,
 ) -> Result<Tools, ConfigError> {
-    let limits = RegistryLimits {
-        calls: settings.calls,
-        argument_bytes: settings.argument_bytes,
-        output: OutputLimits {
-            parts: settings.output_parts,
-            files: settings.output_files,
-            file_bytes: settings.output_file_bytes,
-        },
-    };
-    let registry = Arc::new(ToolRegistry::new(&limits, evaluator.clone()));
+    let registry = registry(settings, evaluator);
     let egress = Egress::new(&settings.egress)?;
     let mut approvals = approvals(&settings.approval, evaluator).await?;
     let memories: Arc<dyn Memories> = Arc::new(memory::Stored {
@@ -77,12 +70,7 @@ pub(super) async fn build(
         let why = format!("there is no tool {name:?}");
         return Err(ConfigError::invalid("tools.approval", why));
     }
-    let keepers = McpKeepers::default();
-    let kept = servers
-        .into_iter()
-        .map(|server| keepers.keep(server, &registry));
-    let kept = futures_util::future::try_join_all(kept).await;
-    kept.map_err(|error| ConfigError::invalid("tools.mcp", error.to_string()))?;
+    let keepers = keep(servers, guard, &registry)?;
     Ok(Tools {
         registry,
         keepers,
@@ -90,6 +78,57 @@ pub(super) async fn build(
         files: egress.client(egress.policy().clone(), FILE_REDIRECTS)?,
         forward_headers: forwarded(settings)?,
     })
+}
+
+fn registry(settings: &ToolSettings, evaluator: &Evaluator) -> Arc<ToolRegistry> {
+    let limits = RegistryLimits {
+        calls: settings.calls,
+        argument_bytes: settings.argument_bytes,
+        output: OutputLimits {
+            parts: settings.output_parts,
+            files: settings.output_files,
+            file_bytes: settings.output_file_bytes,
+        },
+        server_wait: ms(settings.mcp_wait_ms),
+    };
+    Arc::new(ToolRegistry::new(&limits, evaluator.clone()))
+}
+
+fn keep(
+    servers: Vec<McpServerSpec>,
+    guard: McpGuard,
+    registry: &Arc<ToolRegistry>,
+) -> Result<McpKeepers, ConfigError> {
+    let keepers = McpKeepers::new(guard);
+    for server in servers {
+        let kept = keepers.keep(server, registry);
+        kept.map_err(|error| ConfigError::invalid("tools.mcp", error.to_string()))?;
+    }
+    Ok(keepers)
+}
+
+/// The tools of MCP servers alone, and what keeps them.
+pub(super) struct Reached {
+    pub(super) registry: Arc<ToolRegistry>,
+    pub(super) keepers: McpKeepers,
+}
+
+/// Reaches the MCP servers, and waits until each is there or cannot be reached.
+pub(super) async fn reach(
+    settings: &ToolSettings,
+    guard: McpGuard,
+    evaluator: &Evaluator,
+) -> Result<Reached, ConfigError> {
+    let registry = registry(settings, evaluator);
+    let egress = Egress::new(&settings.egress)?;
+    let mut approvals = approvals(&settings.approval, evaluator).await?;
+    // Their names may be those of a server's tools.
+    http::add(&registry, settings, &egress, evaluator, &mut approvals).await?;
+    let servers = mcp::specs(settings, &mut approvals)?;
+    let keepers = keep(servers, guard, &registry)?;
+    let most = ms(settings.mcp_start_timeout_ms);
+    registry.servers().all_settled(most).await;
+    Ok(Reached { registry, keepers })
 }
 
 async fn approvals(

@@ -111,6 +111,14 @@ pub enum EventBody {
         /// JSON text, cut anywhere.
         delta: String,
     },
+    /// A tool reports how far it is with a call.
+    ToolCallProgress {
+        /// The call.
+        tool_call_id: ToolCallId,
+        /// The latest of the reports since the event before.
+        #[serde(flatten)]
+        progress: ToolProgress,
+    },
     /// A call has come to its result.
     ToolCallCompleted {
         /// What it came to.
@@ -173,6 +181,20 @@ pub enum EventBody {
     /// Stands for all events up to this sequence, which were removed some time after the
     /// run's end; those that tell how it ended follow.
     LogCompacted,
+}
+
+/// A report of a tool on the progress of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolProgress {
+    /// The work done so far, in units of the tool's own.
+    pub progress: f64,
+    /// All of the work, where the tool knows that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<f64>,
+    /// The tool's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// What a model call is for.
@@ -250,6 +272,9 @@ struct AnyEventBody {
     handoff: Option<Box<HandOff>>,
     event: Option<Box<RunEvent>>,
     summary: Option<Box<Summary>>,
+    progress: Option<f64>,
+    total: Option<f64>,
+    message: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -262,6 +287,7 @@ enum EventKind {
     ReasoningDelta,
     ToolCallStarted,
     ToolCallArgumentsDelta,
+    ToolCallProgress,
     ToolCallCompleted,
     HandedOff,
     ChildRunEvent,
@@ -323,6 +349,14 @@ impl EventBody {
             EventKind::ToolCallArgumentsDelta => Self::ToolCallArgumentsDelta {
                 tool_call_id: any.tool_call_id?,
                 delta: any.delta?,
+            },
+            EventKind::ToolCallProgress => Self::ToolCallProgress {
+                tool_call_id: any.tool_call_id?,
+                progress: ToolProgress {
+                    progress: any.progress?,
+                    total: any.total,
+                    message: any.message,
+                },
             },
             EventKind::ToolCallCompleted => Self::ToolCallCompleted {
                 result: any.result?,

@@ -26,7 +26,7 @@ pub mod time;
 pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 pub use cost::Cost;
-pub use event::{EventBody, RunEvent, StepPurpose};
+pub use event::{EventBody, RunEvent, StepPurpose, ToolProgress};
 pub use file::File;
 pub use handoff::HandOff;
 pub use ids::{

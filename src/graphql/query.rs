@@ -14,7 +14,7 @@ use super::types::node::Node;
 use super::types::run::Run;
 use super::types::server::{ServerInfo, Viewer};
 use super::types::session::Session;
-use super::types::tool::Tool;
+use super::types::tool::{Tool, UnavailableTool};
 use super::{ApiError, api, charge_items, principal};
 use crate::domain::{RunId, Scope, SessionId};
 use crate::store::{self, SessionCursor};
@@ -208,6 +208,15 @@ impl Query {
         let tools = api(ctx)?.tools.all();
         charge_items(ctx, tools.len())?;
         Ok(tools.values().map(|tool| Tool(Arc::clone(tool))).collect())
+    }
+
+    /// The tools that agents could have but cannot be offered now, with the reason for each: the
+    /// schema of an MCP server's tool cannot be used, its name is taken, or its server is not
+    /// there. `Agent.unavailableTools` names those that one agent lacks.
+    async fn unavailable_tools(&self, ctx: &Context<'_>) -> Result<Vec<UnavailableTool>> {
+        let tools = api(ctx)?.tools.servers().unavailable();
+        charge_items(ctx, tools.len())?;
+        Ok(tools.into_iter().map(Into::into).collect())
     }
 
     /// About this server.

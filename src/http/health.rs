@@ -19,6 +19,7 @@ use super::caller::Caller;
 use super::error::Refusal;
 use crate::domain::Scope;
 use crate::store::{SharedStore, StoreError};
+use crate::tool::ServerState;
 use crate::watchdog;
 
 /// The time for which a check of the database is valid.
@@ -117,7 +118,8 @@ pub(super) async fn ready(
     let database = [checked.database, writer, checked.tables];
     let database = database.iter().all(Option::is_none);
     let model = server.models.are_ready();
-    let ready = serving && database && model;
+    let tools = ToolServers::of(&server);
+    let ready = serving && database && model && tools.ok;
     let mut body = json!({
         "status": if ready { "ready" } else { "not ready" },
         "serving": serving,
@@ -127,6 +129,7 @@ pub(super) async fn ready(
             "database": part(checked.database),
             "writer": part(writer),
             "tables": part(checked.tables),
+            "tools": tools.part(),
         },
         "oldestWriteMs": ms(oldest_wait),
         "lastCommitMs": health.since_commit().map(ms),
@@ -142,6 +145,35 @@ pub(super) async fn ready(
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(body))
+}
+
+/// The MCP servers' part of readiness: those that are just starting are waited for, for a limited
+/// time, and one that is missing counts only where it is required.
+struct ToolServers {
+    ok: bool,
+    starting: Vec<Arc<str>>,
+    missing: Vec<Arc<str>>,
+}
+
+impl ToolServers {
+    fn of(server: &Server) -> Self {
+        let servers = server.tools.servers();
+        let (starting, missing): (Vec<_>, Vec<_>) = servers
+            .missing()
+            .into_iter()
+            .partition(|(_, state)| *state == ServerState::Starting);
+        let waits = !starting.is_empty() && server.started.elapsed() < server.tools_wait;
+        let names = |servers: Vec<(Arc<str>, _)>| servers.into_iter().map(|(name, _)| name);
+        Self {
+            ok: !waits && !servers.lack_required(),
+            starting: names(starting).collect(),
+            missing: names(missing).collect(),
+        }
+    }
+
+    fn part(&self) -> Value {
+        json!({ "ok": self.ok, "starting": self.starting, "missing": self.missing })
+    }
 }
 
 fn part(ill: Option<Ill>) -> Value {

@@ -27,7 +27,7 @@ mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -47,6 +47,7 @@ use crate::graphql::ApiSchema;
 use crate::guard::{Guard, Persisted};
 use crate::llm::Models;
 use crate::store::SharedStore;
+use crate::tool::ToolRegistry;
 
 /// Bounds of the transports.
 #[derive(Debug, Clone)]
@@ -111,6 +112,12 @@ pub struct Server {
     pub store: SharedStore,
     /// Asked for readiness.
     pub models: Models,
+    /// Its MCP servers count for readiness.
+    pub tools: Arc<ToolRegistry>,
+    /// The longest time for which MCP servers that are starting keep the server from being ready.
+    pub tools_wait: Duration,
+    /// The time at which the server has started.
+    pub started: Instant,
     /// The state of the database at the last check.
     pub readiness: Readiness,
     /// What is open.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use reqwest::header::{HeaderMap, HeaderName};
 use tokio_util::sync::CancellationToken;
 
+use super::Progress;
 use crate::domain::{Principal, RunId};
 
 /// What a tool knows about its call besides the arguments.
@@ -21,6 +22,8 @@ pub struct ToolContext {
     pub cancel: CancellationToken,
     /// Headers of the caller's request that the tool may pass on.
     pub headers: CallerHeaders,
+    /// Takes the tool's reports of progress.
+    pub progress: Progress,
 }
 
 /// Those headers of a caller's request that some tool of the server passes on.
@@ -64,6 +67,7 @@ pub(super) mod tests {
             call_id: "call".into(),
             cancel: CancellationToken::new(),
             headers: CallerHeaders::default(),
+            progress: Progress::default(),
         }
     }
 }

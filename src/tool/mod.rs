@@ -17,9 +17,13 @@ mod http;
 mod mcp;
 mod memory;
 mod output;
+mod progress;
 mod registry;
 mod schema;
+mod servers;
 mod visible;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -35,11 +39,13 @@ pub use error::ToolError;
 pub use fetch::{Fetched, FileFetch, HttpFetch};
 pub(crate) use http::headers as http_headers;
 pub use http::{HttpTool, HttpToolError, HttpToolKey, HttpToolSpec};
-pub use mcp::{McpKeepers, McpServerSpec, McpTransport, ServerNameError};
+pub use mcp::{McpGuard, McpKeepers, McpServerSpec, McpTransport, ServerNameError, guard_programs};
 pub use memory::{Memories, MemorySave, MemorySearch};
 pub use output::{OutputLimits, ToolOutput};
+pub use progress::{Progress, Reported};
 pub use registry::{RegisterError, RegisteredTool, RegistryLimits, ToolRegistry};
 pub use schema::{ArgumentError, SchemaError};
+pub use servers::{ServerState, Servers, UnavailableTool};
 
 /// Something that can be called. What it is called, what it takes and how long it may take
 /// stands in its [`ToolDefinition`]; whoever implements this need check none of it.
@@ -51,4 +57,9 @@ pub trait Tool: Send + Sync {
     /// # Errors
     /// Each says whether the model may be told ([`ToolError::told`]).
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError>;
+
+    /// The longest time of a call that reports progress; none if none does.
+    fn progress_timeout(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -10,12 +10,14 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::domain::Principal;
 use crate::evaluation::{Evaluator, Whom};
 
+use super::progress::Progress;
 use super::schema::{ArgumentError, Schema, SchemaError, check_size};
+use super::servers::{Servers, UnavailableTool};
 use super::{
     ClientTool, OutputLimits, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput,
     is_valid_name,
@@ -30,6 +32,8 @@ pub struct RegistryLimits {
     pub argument_bytes: usize,
     /// Bounds on the parts of an output.
     pub output: OutputLimits,
+    /// The longest time for which a tool of a server that is starting is waited for.
+    pub server_wait: Duration,
 }
 
 /// A tool that cannot be had.
@@ -62,6 +66,9 @@ pub struct ToolRegistry {
     argument_bytes: usize,
     output: OutputLimits,
     evaluator: Evaluator,
+    servers: Servers,
+    /// The longest time for which a tool of a server that is starting is waited for.
+    server_wait: Duration,
 }
 
 /// A tool with its definition, ready to be called.
@@ -85,6 +92,26 @@ impl ToolRegistry {
             argument_bytes: limits.argument_bytes,
             output: limits.output,
             evaluator,
+            servers: Servers::default(),
+            server_wait: limits.server_wait,
+        }
+    }
+
+    /// The MCP servers.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// Waits until the servers of these tools are there or cannot be reached, and at most
+    /// [`RegistryLimits::server_wait`].
+    pub async fn settled(&self, tools: &[&str]) {
+        let missing = tools
+            .iter()
+            .copied()
+            .filter(|tool| self.get(tool).is_none());
+        let missing: Vec<&str> = missing.collect();
+        if !missing.is_empty() {
+            self.servers.settled(&missing, self.server_wait).await;
         }
     }
 
@@ -120,9 +147,12 @@ impl ToolRegistry {
         ClientTool::new(&self.evaluator, who, tool, self.argument_bytes).await
     }
 
-    /// A tool by its name.
+    /// A tool by its name. A server whose name begins with a digit or dash has an underscore
+    /// before those of its tools, without which they are found, too.
     pub fn get(&self, name: &str) -> Option<Arc<RegisteredTool>> {
-        self.all().get(name).cloned()
+        let tools = self.all();
+        let tool = tools.get(name);
+        tool.or_else(|| tools.get(&format!("_{name}"))).cloned()
     }
 
     /// The tools there are now, by name.
@@ -133,44 +163,45 @@ impl ToolRegistry {
     }
 
     /// Replaces the tools of an owner, at once; those of others stay, and keep their names.
-    /// Returns their number, and why others are unavailable.
-    pub async fn replace(
+    /// `refused` are tools of the owner that cannot be offered; returns these and the others
+    /// that cannot.
+    pub(super) async fn replace(
         &self,
         owner: &Arc<str>,
         tools: Vec<(ToolDefinition, Arc<dyn Tool>)>,
-    ) -> (usize, Vec<RegisterError>) {
-        let mut refused = Vec::new();
+        mut refused: Vec<UnavailableTool>,
+    ) -> Vec<UnavailableTool> {
+        let unavailable = |name: String, reason: String| UnavailableTool { name, reason };
         let mut checked = Tools::new();
         for (definition, tool) in tools {
             let name = definition.name.clone();
             match self.check(definition, tool).await {
-                Ok(_) if checked.contains_key(&name) => {
-                    refused.push(RegisterError::Duplicate(name))
-                }
                 Ok(mut tool) => {
                     tool.owner = Some(Arc::clone(owner));
                     checked.insert(name, Arc::new(tool));
                 }
-                Err(error) => refused.push(error),
+                Err(RegisterError::Schema { error, .. }) => {
+                    refused.push(unavailable(name, error.to_string()));
+                }
+                Err(error) => refused.push(unavailable(name, error.to_string())),
             }
         }
-        let kept = self.change(|tools| {
+        self.change(|tools| {
             tools.retain(|_, tool| tool.owner.as_ref() != Some(owner));
-            let mut kept = 0;
             for (name, tool) in checked {
                 match tools.entry(name) {
                     Entry::Occupied(taken) => {
-                        refused.push(RegisterError::Duplicate(taken.key().clone()));
+                        let reason = "another tool of this server has its name".to_owned();
+                        refused.push(unavailable(taken.key().clone(), reason));
                     }
                     Entry::Vacant(free) => {
                         free.insert(tool);
-                        kept += 1;
                     }
                 }
             }
-            kept
         });
-        (kept, refused)
+        self.servers.refused(owner, refused.clone());
+        refused
     }
 
     async fn check(
@@ -265,7 +296,7 @@ impl RegisteredTool {
         arguments: Value,
     ) -> Result<ToolOutput, ToolError> {
         self.validate(&context.principal, &arguments).await?;
-        let timeout: Duration = self.definition.timeout;
+        let too_late = self.too_late(&context.progress);
         let call = async {
             let place = self.calls.acquire().await;
             let _place = place.map_err(ToolError::internal)?;
@@ -273,13 +304,31 @@ impl RegisteredTool {
         };
         let call = AssertUnwindSafe(call).catch_unwind();
         let called = tokio::select! {
-            called = tokio::time::timeout(timeout, call) => called,
+            called = call => called,
+            after = too_late => return Err(ToolError::TimedOut(after)),
             () = context.cancel.cancelled() => return Err(ToolError::Cancelled),
         };
         match called {
-            Ok(Ok(output)) => Ok(output?.within(self.definition.output_bytes, self.output)),
-            Ok(Err(_)) => Err(ToolError::internal("it panicked")),
-            Err(_) => Err(ToolError::TimedOut(timeout)),
+            Ok(output) => Ok(output?.within(self.definition.output_bytes, self.output)),
+            Err(_) => Err(ToolError::internal("it panicked")),
+        }
+    }
+
+    /// Comes back when a call that begins now has taken too long, with how long that is. Each
+    /// report of progress gives it its time again, up to the longest time of such a call.
+    async fn too_late(&self, progress: &Progress) -> Duration {
+        let time = self.definition.timeout;
+        let most = self.tool.progress_timeout();
+        let most = most.map_or(time, |most| most.max(time));
+        let (began, mut reports) = (Instant::now(), progress.watch());
+        let mut taken = time;
+        loop {
+            let over = sleep_until(began + taken);
+            tokio::select! {
+                () = over => return taken,
+                // `progress` lives as long as this, so there is always another report to come.
+                _ = reports.changed() => taken = (began.elapsed() + time).min(most),
+            }
         }
     }
 }

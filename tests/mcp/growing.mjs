@@ -13,7 +13,7 @@ server.registerTool('grow', { description: 'Adds a tool.' }, () => {
 server.registerTool('die', { description: 'Ends the server.' }, () => process.exit(1));
 server.registerTool('fail', { description: 'Fails.' }, () => ({ ...text('no luck'), isError: true }));
 server.registerTool('pid', { description: 'Tells the process.' }, () => text(`${process.pid}`));
-server.registerTool('a name with spaces', { description: 'Cannot be called.' }, () => text('never'));
+server.registerTool('a name with spaces', { description: 'Has spaces.' }, () => text('spaced'));
 server.registerTool('mixed', { description: 'Answers in several kinds.' }, () => ({
   content: [
     { type: 'text', text: 'words' },

@@ -82,6 +82,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "llm",
             "telemetry",
             "store",
+            "tool",
             "watchdog",
         ],
     ),

@@ -69,6 +69,12 @@ mod logs;
 mod many_clients;
 mod mcp;
 mod mcp_hostile;
+mod mcp_names;
+mod mcp_processes;
+mod mcp_progress;
+mod mcp_sessions;
+mod mcp_start;
+mod mcp_unreadable;
 mod multipart;
 mod nothing_stored;
 mod on_active_run;
@@ -273,6 +279,9 @@ on_both! {
     session_events {
         a_session_is_followed_from_run_to_run,
         opening_a_session_has_no_seam,
+    }
+    mcp_progress {
+        progress_is_followed,
     }
     resume {
         a_run_is_followed_from_every_place_after_its_end,

@@ -22,7 +22,7 @@ const EVERYTHING: &str =
 const GROWING: &str = "tests/mcp/growing.mjs";
 
 /// A program of `tests/mcp`, whose packages must be installed.
-fn script(path: &str) -> String {
+pub(crate) fn script(path: &str) -> String {
     let installed = repository(EVERYTHING);
     assert!(
         Path::new(&installed).exists(),
@@ -152,8 +152,10 @@ async fn tools_that_change_are_listed_again() {
     let client = server.client();
     let before = names(&client).await;
     assert!(before.contains(&"growing__grow".to_owned()), "{before:?}");
-    // Nobody could call it by that name.
+    // Models know it by another name.
     assert!(!before.iter().any(|name| name.contains(' ')), "{before:?}");
+    let spaced = "growing__a_name_with_spaces";
+    assert_eq!(output(&client, spaced, json!({})).await, "spaced");
     assert!(!before.contains(&"growing__grown".to_owned()));
     assert_eq!(output(&client, "growing__grow", json!({})).await, "grown");
     eventually("the new tool", async || {

@@ -61,10 +61,11 @@ async fn tools_belong_to_one_server() {
             .await;
         let client = server.client();
         let tools = tools(&client).await;
-        assert_eq!(names(&tools), ["crm___y", "crm__x"]);
+        assert_eq!(names(&tools), ["crm___y", "crm__x", "crm__y"]);
         assert_eq!(tools[0]["approval"], "ALWAYS");
         assert_eq!(output(&client, "crm___y", json!({})).await, "crm_: y");
         assert_eq!(output(&client, "crm__x", json!({})).await, "crm: x");
+        assert_eq!(output(&client, "crm__y", json!({})).await, "crm: _y");
     }
     // Nor one of the server's own, when it lists its tools again.
     let own = "[[tools.http]]\nname = \"crm__x\"\ndescription = \"Mine.\"\nmethod = \"GET\"\n\
@@ -127,9 +128,14 @@ async fn hidden_characters_are_shown() {
     let server = serve(&folder, &hostile("odd", &listed, ""), "info").await;
     let client = server.client();
     let tools = tools(&client).await;
-    assert_eq!(names(&tools), ["odd__fail", "odd__good"]);
-    assert_eq!(tools[0]["description"], "Pays\\u{202e}. \\u{1b}]0;x\\u{7}");
-    let shown = &tools[1]["parameters"]["properties"]["a"]["description"];
+    assert_eq!(
+        names(&tools),
+        ["odd__a__31m", "odd__a_b", "odd__fail", "odd__good"]
+    );
+    let original = &tools[1]["description"];
+    assert_eq!(original, "Its name on the server: a\\u{202e}b");
+    assert_eq!(tools[2]["description"], "Pays\\u{202e}. \\u{1b}]0;x\\u{7}");
+    let shown = &tools[3]["parameters"]["properties"]["a"]["description"];
     assert_eq!(shown, "\\u{e0041}\\u{202e}x");
     let told = failure(&client, "odd__fail", json!({})).await;
     assert_eq!(told, "FAILED: \\u{1b}[2J\\u{202e}no");
@@ -138,7 +144,7 @@ async fn hidden_characters_are_shown() {
         log.contains("tools of an MCP server cannot be used"),
         "{log}"
     );
-    assert!(log.contains("\"left_out\":4"), "{log}");
+    assert!(log.contains("\"left_out\":2"), "{log}");
     assert!(!log.contains(['\u{202e}', '\u{1b}']), "{log}");
 }
 

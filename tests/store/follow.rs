@@ -72,6 +72,7 @@ fn limits(tail_events: usize) -> RunLimits {
         interrupts: 1,
         client_output_bytes: 1,
         result_file_bytes: 1,
+        progress_interval: Duration::ZERO,
         behind_events: u64::MAX,
         lag_events: u64::MAX,
     }
@@ -139,6 +140,7 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
             files: 1,
             file_bytes: 1,
         },
+        server_wait: Duration::ZERO,
     };
     let evaluator = evaluator();
     let tools = Arc::new(ToolRegistry::new(&registry, evaluator.clone()));

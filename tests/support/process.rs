@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::client::Client;
-use super::server::{repository, variable};
+use super::server::{MCP, repository, tools_settled, variable};
 use super::wait::{eventually, soon};
 
 /// What a command came to.
@@ -72,10 +72,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a server and waits until it says where it listens.
+    /// Starts a server and waits until it says where it listens, and for its MCP servers.
     pub(crate) async fn serve(command: Command) -> Self {
+        let folder = command.get_current_dir().map(Path::to_owned);
+        let file = folder.map(|folder| std::fs::read_to_string(folder.join("talkgraph.toml")));
         let mut process = Self::spawn(command);
         process.ready().await;
+        if file.is_some_and(|file| file.is_ok_and(|file| file.contains(MCP))) {
+            tools_settled(&process.address).await;
+        }
         process
     }
 

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::client::Client;
+use super::client::{Client, body};
 use super::database::Database;
 use super::upstream::Upstream;
-use super::wait::soon;
+use super::wait::{eventually, soon};
 
 /// The key that the server sends to its provider.
 pub(crate) const PROVIDER_KEY: &str = "sk-provider-0123456789abcdef";
@@ -106,6 +106,7 @@ impl Setup {
     /// Starts it with a provider at this address; `upstream` is only kept.
     pub(crate) async fn start_with(self, upstream: Upstream, base_url: &str) -> TestServer {
         let folder = TempDir::new().unwrap();
+        let has_mcp = self.file.contains(MCP);
         let app = self.app(&folder, base_url).await.unwrap();
         let address = app.address().to_string();
         let authenticator = app.authenticator();
@@ -115,6 +116,9 @@ impl Setup {
             let _ = stopped.await;
             Stop::Now
         }));
+        if has_mcp {
+            tools_settled(&address).await;
+        }
         TestServer {
             address,
             upstream,
@@ -186,6 +190,19 @@ impl TestServer {
         let ended = soon("the server's end", &mut self.serving).await;
         ended.unwrap().unwrap()
     }
+}
+
+/// The mark of an MCP server in a settings file.
+pub(crate) const MCP: &str = "[[tools.mcp]]";
+
+/// Waits until each MCP server is there or could not be reached: a server does not wait for them.
+pub(crate) async fn tools_settled(address: &str) {
+    let client = Client::new(address, None);
+    eventually("the MCP servers", async || {
+        let (_, said) = body(client.request(reqwest::Method::GET, "/health/ready")).await;
+        (said["parts"]["tools"]["starting"] == serde_json::json!([])).then_some(())
+    })
+    .await;
 }
 
 /// The environment variable of a setting.

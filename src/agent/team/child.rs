@@ -14,7 +14,7 @@ use crate::bus::RunOutcome;
 use crate::domain::message::text_of;
 use crate::domain::{
     ConcurrencyPolicy, Cost, EventBody, ParentRun, Principal, RunEvent, RunId, RunOptions,
-    RunStatus, ToolCallId, ToolResult, Usage,
+    RunStatus, ToolCallId, ToolProgress, ToolResult, Usage,
 };
 use crate::store::{RunInput, StoreError};
 use crate::tool::ToolOutput;
@@ -44,6 +44,8 @@ struct Arguments {
 pub(in super::super) enum Told {
     /// A call has come to its result.
     Called(Called),
+    /// A tool reports how far it is with a call.
+    Progress(ToolCallId, ToolProgress),
     /// Something has happened in the run that answers a call.
     Heard(ToolCallId, Arc<RunEvent>),
     /// The run that answers a call has ended, and has used this.
@@ -236,6 +238,13 @@ impl Ending {
         let called = match told {
             Told::Heard(tool_call_id, event) => {
                 self.heard(tool_call_id, &event);
+                return false;
+            }
+            Told::Progress(tool_call_id, progress) => {
+                self.pending.push(EventBody::ToolCallProgress {
+                    tool_call_id,
+                    progress,
+                });
                 return false;
             }
             Told::Answered(called, usage, cost) => {

@@ -19,8 +19,10 @@ pub(super) fn specs(
         let name = &server.name;
         let checked = McpKeepers::check_name(name);
         checked.map_err(|error| ConfigError::invalid("tools.mcp.name", error.to_string()))?;
-        if !names.insert(name) {
-            let why = format!("there is another server {name:?}");
+        // Also one whose tools would have the same names.
+        if !names.insert(McpKeepers::prefix(name)) {
+            let why =
+                format!("there is another server {name:?}, or one whose tools have its names");
             return Err(ConfigError::invalid("tools.mcp.name", why));
         }
         // Of several names that a tool's begins with, the longest is its server's.
@@ -34,6 +36,11 @@ pub(super) fn specs(
             transport: transport(server)?,
             start_timeout: ms(settings.mcp_start_timeout_ms),
             timeout: ms(server.timeout_ms.unwrap_or(settings.timeout_ms)),
+            progress_timeout: ms(server
+                .progress_timeout_ms
+                .unwrap_or(settings.progress_timeout_ms)),
+            progress_message_bytes: settings.progress_message_bytes,
+            required: server.required,
             restart_delay: ms(settings.mcp_restart_delay_ms),
             list_interval: ms(settings.mcp_list_interval_ms),
             tools: settings.mcp_tools,

@@ -39,6 +39,10 @@ sections! {
         mcp_message_bytes: usize,
         mcp_messages_per_second: u32,
         mcp_log_lines_per_second: u32,
+        mcp_wait_ms: u64,
+        progress_timeout_ms: u64,
+        progress_events_per_second: u32,
+        progress_message_bytes: usize,
     }
 
     /// Fetching pages.
@@ -111,6 +115,10 @@ sections! {
         forward_headers: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_ms: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress_timeout_ms: Option<u64>,
+        #[serde(default)]
+        required: bool,
     }
 }
 
@@ -135,7 +143,7 @@ impl Serialize for SecretSetting {
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 17] = [
+        let positive: [(&'static str, u64); 19] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
@@ -154,6 +162,11 @@ impl ToolSettings {
             (
                 "tools.egress.connect_timeout_ms",
                 self.egress.connect_timeout_ms,
+            ),
+            ("tools.progress_timeout_ms", self.progress_timeout_ms),
+            (
+                "tools.progress_events_per_second",
+                u64::from(self.progress_events_per_second),
             ),
             ("tools.mcp_start_timeout_ms", self.mcp_start_timeout_ms),
             ("tools.mcp_restart_delay_ms", self.mcp_restart_delay_ms),

@@ -11,7 +11,7 @@ use crate::graphql::input::tool::CallToolInput;
 use crate::graphql::types::payload::CallToolPayload;
 use crate::graphql::types::tool::{Tool, ToolFailure, ToolFailureCode};
 use crate::graphql::{ApiError, Code, api, caller_headers, principal};
-use crate::tool::{ToolContext, ToolError};
+use crate::tool::{Progress, ToolContext, ToolError};
 
 /// Calling tools directly.
 #[derive(Default)]
@@ -33,7 +33,9 @@ impl Tools {
             let message = "this needs a key with the scope tools:call";
             return Err(ApiError::new(Code::Forbidden, message).into());
         }
-        let tool = api(ctx)?.tools.get(&input.name);
+        let tools = &api(ctx)?.tools;
+        tools.settled(&[&input.name]).await;
+        let tool = tools.get(&input.name);
         let tool = tool.ok_or_else(|| ApiError::from(ToolError::Unknown(input.name)))?;
         let context = ToolContext {
             principal: who.clone(),
@@ -41,6 +43,7 @@ impl Tools {
             call_id: Uuid::now_v7().to_string().into(),
             cancel: CancellationToken::new(),
             headers: caller_headers(ctx),
+            progress: Progress::default(),
         };
         let arguments = input.arguments.map_or_else(|| json!({}), |json| json.0);
         let called = tool.call(&context, arguments).await;

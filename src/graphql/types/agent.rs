@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::agent_version::{
     AgentLimits, AgentVersion, ModelParameters, SummarySettings, models_of, tools_of,
+    unavailable_tools_of,
 };
 use super::enums::AgentSource;
 use super::sized::{Data, Text, texts};
-use super::tool::Tool;
+use super::tool::{Tool, UnavailableTool};
 use crate::domain;
 use crate::graphql::connection::{Cursor, PageArguments, connection};
 use crate::graphql::{ApiError, api, principal};
@@ -65,6 +66,12 @@ impl Agent {
     /// The tools that its model may call.
     async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
         tools_of(ctx, &self.0.current.spec)
+    }
+
+    /// The tools that its model cannot call now, although the agent names them, with the reason
+    /// for each. A run goes on without them.
+    async fn unavailable_tools(&self, ctx: &Context<'_>) -> Result<Vec<UnavailableTool>> {
+        unavailable_tools_of(ctx, &self.0.current.spec)
     }
 
     /// The names of the agents that its model may hand the conversation to.

@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::agent::Agent;
 use super::sized::{Data, Text, texts};
-use super::tool::Tool;
+use super::tool::{Tool, UnavailableTool};
 use crate::domain::{self, AgentSpec, agent};
 use crate::graphql::loader::load;
 use crate::graphql::{ApiError, Code, api, charge_items};
+use crate::tool;
 
 /// How an agent's model samples; what is null is left to the model.
 #[derive(SimpleObject)]
@@ -92,13 +93,31 @@ pub(super) fn models_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Text>
 
 /// Its tools, as far as the server has them now.
 pub(super) fn tools_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Tool>> {
-    let registry = api(ctx)?.tools.all();
+    let registry = &api(ctx)?.tools;
     charge_items(ctx, spec.tools.len())?;
     let tools = spec.tools.iter();
     Ok(tools
         .filter_map(|name| registry.get(name))
-        .map(|tool| Tool(Arc::clone(tool)))
+        .map(Tool)
         .collect())
+}
+
+/// Its tools that the server does not have now.
+pub(super) fn unavailable_tools_of(
+    ctx: &Context<'_>,
+    spec: &AgentSpec,
+) -> Result<Vec<UnavailableTool>> {
+    let registry = &api(ctx)?.tools;
+    charge_items(ctx, spec.tools.len())?;
+    let missing = spec
+        .tools
+        .iter()
+        .filter(|name| registry.get(name).is_none());
+    let unavailable = missing.map(|name| tool::UnavailableTool {
+        name: name.clone(),
+        reason: registry.servers().why_unavailable(name),
+    });
+    Ok(unavailable.map(Into::into).collect())
 }
 
 pub(crate) struct AgentVersion(pub(crate) Arc<domain::AgentVersion>);

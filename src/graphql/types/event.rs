@@ -42,6 +42,7 @@ pub(crate) enum RunEvent {
     ReasoningDelta(ReasoningDelta),
     ToolCallStarted(ToolCallStarted),
     ToolCallArgumentsDelta(ToolCallArgumentsDelta),
+    ToolCallProgress(ToolCallProgress),
     ToolCallCompleted(ToolCallCompleted),
     HandedOff(HandedOff),
     ChildRunEvent(ChildRunEvent),
@@ -281,6 +282,35 @@ events! {
         }
     }
 
+    /// A tool reports how far it is with a call that takes long. Not every report is an event: of
+    /// several in a short time the latest is, and the last one before the result always.
+    ToolCallProgress { tool_call_id: ToolCallId, report: domain::ToolProgress } {
+        /// The call's id.
+        async fn tool_call_id(&self) -> ID {
+            self.tool_call_id.to_string().into()
+        }
+
+        /// The work done so far, in units of the tool's own. It increases.
+        async fn progress(&self) -> f64 {
+            self.report.progress
+        }
+
+        /// All of the work, in the same units; null where the tool does not know it.
+        async fn total(&self) -> Option<f64> {
+            self.report.total
+        }
+
+        /// The tool's words on what it does now, if it has any.
+        async fn message(&self) -> Option<Text<&str>> {
+            self.report.message.as_deref().map(Text)
+        }
+
+        /// The first sequence this event stands for; see `TextDelta`.
+        async fn first_sequence(&self) -> u64 {
+            self.head.event.first_sequence
+        }
+    }
+
     /// A call has come to its result, which the model is told.
     ToolCallCompleted { result: domain::ToolResult } {
         /// The call's id.
@@ -494,6 +524,14 @@ impl RunEvent {
                 head,
                 tool_call_id,
                 delta,
+            }),
+            EventBody::ToolCallProgress {
+                tool_call_id,
+                progress: report,
+            } => Self::ToolCallProgress(ToolCallProgress {
+                head,
+                tool_call_id,
+                report,
             }),
             EventBody::ToolCallCompleted { result } => {
                 Self::ToolCallCompleted(ToolCallCompleted { head, result })

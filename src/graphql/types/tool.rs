@@ -40,6 +40,24 @@ impl Tool {
     }
 }
 
+/// A tool that cannot be offered now.
+#[derive(SimpleObject)]
+pub(crate) struct UnavailableTool {
+    /// The name that agents choose it by. `server__*` stands for all tools of an MCP server.
+    name: Text,
+    /// The reason, in words for people.
+    reason: Text,
+}
+
+impl From<tool::UnavailableTool> for UnavailableTool {
+    fn from(tool: tool::UnavailableTool) -> Self {
+        Self {
+            name: Text(tool.name),
+            reason: Text(tool.reason),
+        }
+    }
+}
+
 /// Which calls of a tool a person has to approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "tool::ApprovalPolicy")]

@@ -1,6 +1,6 @@
 //! Calling a server's tool.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,27 +12,26 @@ use rmcp::model::{
 use rmcp::service::PeerRequestOptions;
 use rmcp::{Peer, RoleClient, ServiceError};
 use serde_json::Value;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::timeout;
 
 use super::content::output;
+use super::failure::{Failure, NOT_THERE, failed};
 use super::forward::Forwarded;
+use super::watched::Reports;
 use crate::domain::redact::Known;
-use crate::tool::output::shortened;
-use crate::tool::visible::visible;
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
-
-/// The longest account of a failure that a model is shown, in bytes.
-const FAILURE_BYTES: usize = 2_000;
-
-const NOT_THERE: &str = "its MCP server is not there now";
 
 /// How long telling a server that a call is off may take.
 const CANCELLING: Duration = Duration::from_secs(5);
 
+/// The longest wait for a new session before a call that was not made is repeated.
+const RENEWAL: Duration = Duration::from_secs(10);
+
 /// The way to a server, while there is one.
 #[derive(Default)]
 pub(super) struct Line {
-    current: RwLock<Option<Link>>,
+    current: watch::Sender<Option<Link>>,
 }
 
 /// One connection to a server.
@@ -46,18 +45,33 @@ pub(super) struct Link {
 
 impl Line {
     pub(super) fn set(&self, link: Option<Link>) {
-        // What is behind the lock is replaced whole, so a panic cannot have left half of it.
-        let current = self.current.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = link;
+        self.current.send_replace(link);
     }
 
     fn link(&self) -> Result<Link, ToolError> {
-        let current = self.current.read();
-        let link = current.unwrap_or_else(PoisonError::into_inner).clone();
-        link.ok_or(ToolError::Unreachable {
+        let link = self.current.borrow().clone();
+        link.ok_or_else(Self::not_there)
+    }
+
+    /// The connection after this one, as soon as there is one.
+    async fn after(&self, link: &Link) -> Result<Link, ToolError> {
+        link.broken.notify_one();
+        let mut current = self.current.subscribe();
+        let another = current.wait_for(|current| {
+            let current = current.as_ref();
+            current.is_some_and(|current| !Arc::ptr_eq(&current.broken, &link.broken))
+        });
+        match timeout(RENEWAL, another).await {
+            Ok(Ok(link)) => link.clone().ok_or_else(Self::not_there),
+            _ => Err(Self::not_there()),
+        }
+    }
+
+    fn not_there() -> ToolError {
+        ToolError::Unreachable {
             what: NOT_THERE,
             cause: "it is being reached again".to_owned(),
-        })
+        }
     }
 }
 
@@ -69,12 +83,62 @@ pub(super) struct McpTool {
     pub(super) forward_headers: Arc<[HeaderName]>,
     /// Secrets that the server has received and may repeat.
     pub(super) secrets: Known,
+    /// The longest time of a call that reports progress.
+    pub(super) progress_timeout: Duration,
+    /// The longest message of a report of progress, in bytes.
+    pub(super) progress_message_bytes: usize,
 }
 
 #[async_trait]
 impl Tool for McpTool {
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
-        let link = self.line.link()?;
+        let result = self.result(context, arguments).await?;
+        let is_error = result.is_error == Some(true);
+        let output = output(result);
+        match is_error {
+            true => Err(ToolError::Failed(failed(&self.secrets.hide(&output.text)))),
+            false => Ok(output),
+        }
+    }
+
+    fn progress_timeout(&self) -> Option<Duration> {
+        Some(self.progress_timeout)
+    }
+}
+
+impl McpTool {
+    /// Makes the call. One that a server has refused because it does not know the session was
+    /// not executed, so it is made once more in a new session.
+    async fn result(
+        &self,
+        context: &ToolContext,
+        arguments: Value,
+    ) -> Result<CallToolResult, ToolError> {
+        let request = self.request(context, arguments);
+        let mut link = self.line.link()?;
+        let mut is_first = true;
+        loop {
+            let failure = match send(link.peer.clone(), request.clone()).await {
+                Ok(result) => return Ok(result),
+                Err(error) => Failure::of(error, &self.secrets),
+            };
+            match failure {
+                Failure::SessionLost if is_first => link = self.line.after(&link).await?,
+                Failure::SessionLost => {
+                    link.broken.notify_one();
+                    return Err(Line::not_there());
+                }
+                Failure::Dead(error) => {
+                    link.broken.notify_one();
+                    return Err(error);
+                }
+                Failure::OfCall(error) => return Err(error),
+            }
+            is_first = false;
+        }
+    }
+
+    fn request(&self, context: &ToolContext, arguments: Value) -> ClientRequest {
         let params = CallToolRequestParams::new(self.name.clone());
         let params = match arguments {
             Value::Object(arguments) => params.with_arguments(arguments),
@@ -83,37 +147,13 @@ impl Tool for McpTool {
         let mut request = CallToolRequest::new(params);
         let headers = context.headers.only(&self.forward_headers);
         request.extensions.insert(Forwarded(headers));
-        let request = ClientRequest::CallToolRequest(request);
-        let answer = send(link.peer.clone(), request).await;
-        let result = answer.map_err(|error| failure(error, &link, &self.secrets))?;
-        let is_error = result.is_error == Some(true);
-        let output = output(result);
-        match is_error {
-            true => Err(ToolError::Failed(failed(&self.secrets.hide(&output.text)))),
-            false => Ok(output),
-        }
+        request.extensions.insert(Reports {
+            progress: context.progress.clone(),
+            message_bytes: self.progress_message_bytes,
+            secrets: self.secrets.clone(),
+        });
+        ClientRequest::CallToolRequest(request)
     }
-}
-
-fn failure(error: ServiceError, link: &Link, secrets: &Known) -> ToolError {
-    match error {
-        ServiceError::McpError(error) => ToolError::Failed(failed(&secrets.hide(&error.message))),
-        ServiceError::UnexpectedResponse => {
-            ToolError::Failed("the tool gave an answer of an unknown kind".to_owned())
-        }
-        error => {
-            link.broken.notify_one();
-            ToolError::Unreachable {
-                what: NOT_THERE,
-                cause: failed(&secrets.hide(&error.to_string())),
-            }
-        }
-    }
-}
-
-/// An account of a failure in the server's words.
-fn failed(words: &str) -> String {
-    visible(&shortened(words, FAILURE_BYTES)).into_owned()
 }
 
 /// Sends a request in a task of its own, so that the server is told when nobody waits for the

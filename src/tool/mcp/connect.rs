@@ -18,7 +18,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::forward::ForwardingClient;
-use super::program::{Bounds, Program};
+use super::guard::Guard;
+use super::lines::Bounds;
+use super::program::Program;
+use super::watched::{Waiting, Watched};
 use super::{McpServerSpec, McpTransport};
 use crate::domain::redact::Known;
 use crate::tool::visible::visible;
@@ -90,6 +93,7 @@ pub(super) async fn connect(
     spec: &McpServerSpec,
     http: Option<&ForwardingClient>,
     changed: &Arc<Notify>,
+    guard: &Arc<Guard>,
 ) -> Result<Reached, String> {
     let too_long = TooLong {
         seen: Arc::default(),
@@ -98,8 +102,12 @@ pub(super) async fn connect(
     let client = Client {
         changed: Arc::clone(changed),
     };
+    let waiting = Waiting::default();
     let served = match &spec.transport {
-        McpTransport::Stdio { .. } => client.serve(start(spec, &too_long)?).await,
+        McpTransport::Stdio { .. } => {
+            let program = start(spec, &too_long, &waiting, guard)?;
+            client.serve(Watched::new(program, waiting)).await
+        }
         McpTransport::Http { url, headers, .. } => {
             let http = http.ok_or("there is no HTTP client")?;
             let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
@@ -110,7 +118,7 @@ pub(super) async fn connect(
                 .map(|(name, value)| (name.clone(), value.clone()));
             config.custom_headers = named.collect::<HashMap<_, _>>();
             let transport = StreamableHttpClientTransport::with_client(http.clone(), config);
-            client.serve(transport).await
+            client.serve(Watched::new(transport, waiting)).await
         }
     };
     match served {
@@ -122,7 +130,12 @@ pub(super) async fn connect(
     }
 }
 
-fn start(spec: &McpServerSpec, too_long: &TooLong) -> Result<Program, String> {
+fn start(
+    spec: &McpServerSpec,
+    too_long: &TooLong,
+    waiting: &Waiting,
+    guard: &Arc<Guard>,
+) -> Result<Program, String> {
     let McpTransport::Stdio {
         command,
         arguments,
@@ -132,7 +145,7 @@ fn start(spec: &McpServerSpec, too_long: &TooLong) -> Result<Program, String> {
         return Err("it is no program".to_owned());
     };
     let mut program = Command::new(command);
-    program.args(arguments).env_clear().kill_on_drop(true);
+    program.args(arguments).env_clear();
     program.stdin(Stdio::piped());
     program.stdout(Stdio::piped());
     program.stderr(Stdio::piped());
@@ -148,7 +161,8 @@ fn start(spec: &McpServerSpec, too_long: &TooLong) -> Result<Program, String> {
         message_bytes: spec.message_bytes,
         messages_per_second: spec.messages_per_second,
     };
-    let started = Program::start(program, bounds, Arc::clone(&too_long.seen));
+    let seen = Arc::clone(&too_long.seen);
+    let started = Program::start(program, bounds, seen, waiting.clone(), guard);
     let (process, stderr) = started.map_err(|error| format!("{}: {error}", command.display()))?;
     if let Some(stderr) = stderr {
         tokio::spawn(log(

@@ -14,8 +14,13 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::Sse;
 
+use super::answered::Asked;
+
 type Failure = StreamableHttpError<reqwest::Error>;
 type Headers = HashMap<HeaderName, HeaderValue>;
+
+/// The redirects that are followed for one message.
+const REDIRECTS: usize = 3;
 
 /// The headers that go with one message, in the message's extensions.
 #[derive(Debug, Clone)]
@@ -26,19 +31,33 @@ pub(super) struct Forwarded(pub(super) HeaderMap);
 pub(super) struct ForwardingClient(reqwest::Client);
 
 impl ForwardingClient {
-    /// Makes the client. The settings alone say where it goes: nothing is resolved for a
-    /// model, and a redirect would carry secrets to somewhere else.
+    /// Makes the client. The settings alone say where it goes: nothing is resolved for a model,
+    /// and a redirect to another origin would carry secrets there. Frameworks redirect `/mcp` to
+    /// `/mcp/`, which is followed.
     pub(super) fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
         // An error says that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(concat!("talkgraph/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
-            .redirect(Policy::none())
+            .redirect(same_origin())
             .referer(false)
             .build()?;
         Ok(Self(client))
     }
+}
+
+/// Follows redirects within the origin that keep the message.
+fn same_origin() -> Policy {
+    Policy::custom(|attempt| {
+        let keeps_message = matches!(attempt.status().as_u16(), 307 | 308);
+        let first = attempt.previous().first();
+        let same_origin = first.is_some_and(|first| first.origin() == attempt.url().origin());
+        match keeps_message && same_origin && attempt.previous().len() <= REDIRECTS {
+            true => attempt.follow(),
+            false => attempt.stop(),
+        }
+    })
 }
 
 /// The usual headers and those that a message brings; the settings win.
@@ -98,7 +117,9 @@ impl StreamableHttpClient for ForwardingClient {
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
         let headers = with_forwarded(&message, custom_headers);
-        self.0
+        let asked = Asked::new(&message, session_id.is_some());
+        let answer = self
+            .0
             .post_message_with_response_limits(
                 uri,
                 message,
@@ -107,8 +128,8 @@ impl StreamableHttpClient for ForwardingClient {
                 headers,
                 limits,
             )
-            .await
-            .map_err(without_url)
+            .await;
+        asked.answer(answer.map_err(without_url))
     }
 
     async fn delete_session(

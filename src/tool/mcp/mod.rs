@@ -4,14 +4,28 @@
 //! Each server has a keeper: a task that connects, lists the tools, lists them again when the
 //! server says that they have changed, and connects again, ever more slowly, when it is gone.
 //! Its tools stay listed meanwhile; calls of them fail as unreachable.
+//!
+//! Models see a server's tools under names of their own (`names`). A program is a process group
+//! (`group`), which a process of its own ends when this server is gone (`guard`). What a server
+//! says is read tolerantly (`message`, `answered`), and whatever cannot be read ends the call that
+//! it answers.
 
+mod answered;
 mod call;
 mod connect;
 mod content;
+mod failure;
 mod forward;
+mod group;
+mod guard;
 mod keep;
+mod lines;
 mod list;
+mod message;
+mod names;
 mod program;
+mod register;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +39,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Approval;
 use crate::domain::redact::Known;
 
+pub use guard::{Guard as McpGuard, serve as guard_programs};
 pub use keep::{McpKeepers, ServerNameError};
 
 /// An MCP server as the settings have it.
@@ -39,6 +54,12 @@ pub struct McpServerSpec {
     pub start_timeout: Duration,
     /// How long one of its tools may take.
     pub timeout: Duration,
+    /// The longest time of a call that reports progress.
+    pub progress_timeout: Duration,
+    /// The longest message of a report of progress, in bytes.
+    pub progress_message_bytes: usize,
+    /// Whether this server is not ready while it is missing.
+    pub required: bool,
     /// The longest wait between two attempts to reach it.
     pub restart_delay: Duration,
     /// The shortest time between two listings of its tools.
@@ -53,7 +74,8 @@ pub struct McpServerSpec {
     pub log_lines_per_second: u32,
     /// The largest output of one of its tools, in bytes.
     pub output_bytes: usize,
-    /// Which calls need approval, by the tool's name in this registry.
+    /// Which calls need approval, by the tool's name in this registry, or `server__tool` with the
+    /// name that the server has for it.
     pub approvals: BTreeMap<String, Approval>,
 }
 

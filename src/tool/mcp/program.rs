@@ -1,64 +1,55 @@
-//! A program as an MCP server: its pipes as a transport that is bounded in bytes and messages.
+//! A program as an MCP server: its pipes as a transport, and its process group, which ends as a
+//! whole.
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap};
 use rmcp::RoleClient;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncBufReadExt, BufReader, Empty};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// The time that a program gets to end by itself, and again once it was asked to.
-const PATIENCE: Duration = Duration::from_secs(3);
+use super::group::Group;
+use super::guard::Guard;
+use super::lines::{Bounded, Bounds};
+use super::message;
+use super::watched::Waiting;
 
-/// SIGTERM.
-const TERMINATE: i32 = 15;
-
-/// The time for which messages are counted.
-const WINDOW: Duration = Duration::from_secs(1);
-
-/// Bounds on what a program may say.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    /// The longest message, in bytes.
-    pub(super) message_bytes: usize,
-    /// The most messages in a second; reading pauses after these.
-    pub(super) messages_per_second: u32,
-}
-
-/// A running program. Killed when it is dropped before it was closed.
+/// A running program. Its process group is killed when it is dropped before it was closed.
 pub(super) struct Program {
-    child: Option<Box<dyn ChildWrapper>>,
-    transport: AsyncRwTransport<RoleClient, Bounded<ChildStdout>, ChildStdin>,
+    group: Option<Group>,
+    said: BufReader<Bounded<ChildStdout>>,
+    /// The line that is being read: reading may be given up half-way and goes on here.
+    line: Vec<u8>,
+    /// Its standard input. What it says is read here, because rmcp skips what it cannot read.
+    input: AsyncRwTransport<RoleClient, Empty, ChildStdin>,
+    waiting: Waiting,
 }
 
 impl Program {
-    /// Starts a program with pipes. `too_long` is set when one of its messages exceeds the
-    /// bounds, which ends the connection.
+    /// Starts a program with pipes, in a process group of its own. `too_long` is set when one of
+    /// its messages exceeds the bounds, which ends the connection.
     pub(super) fn start(
         command: Command,
         bounds: Bounds,
         too_long: Arc<AtomicBool>,
+        waiting: Waiting,
+        guard: &Arc<Guard>,
     ) -> io::Result<(Self, Option<ChildStderr>)> {
-        let mut child = CommandWrap::from(command).spawn()?;
-        let missing = || io::Error::other("a pipe is missing");
-        let stdin = child.stdin().take().ok_or_else(missing)?;
-        let stdout = child.stdout().take().ok_or_else(missing)?;
-        let stderr = child.stderr().take();
-        let stdout = Bounded::new(stdout, bounds, too_long);
-        // The bound is before it: what is too long ends the connection, and is not skipped.
-        let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(usize::MAX);
-        let child = Some(child);
-        Ok((Self { child, transport }, stderr))
+        let (group, pipes) = Group::start(command, guard)?;
+        let said = BufReader::new(Bounded::new(pipes.stdout, bounds, too_long));
+        let program = Self {
+            group: Some(group),
+            said,
+            line: Vec::new(),
+            input: AsyncRwTransport::new(tokio::io::empty(), pipes.stdin),
+            waiting,
+        };
+        Ok((program, pipes.stderr))
     }
 }
 
@@ -69,137 +60,30 @@ impl Transport<RoleClient> for Program {
         &mut self,
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        self.transport.send(item)
+        self.input.send(item)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        self.transport.receive().await
+        loop {
+            let read = self.said.read_until(b'\n', &mut self.line).await;
+            // A line without an end is cut off: there is nothing more to come.
+            if !read.is_ok_and(|bytes| bytes > 0) || !self.line.ends_with(b"\n") {
+                return None;
+            }
+            let reading = message::read(&self.line, &self.waiting.ids());
+            self.line.clear();
+            if let Some(message) = reading.message() {
+                return Some(message);
+            }
+        }
     }
 
-    /// Closes the program's input and waits for its end, as the protocol has it: then it is
-    /// asked to end, then killed.
+    /// Closes the program's input and ends its group: see [`Group::end`].
     async fn close(&mut self) -> Result<(), Self::Error> {
-        self.transport.close().await?;
-        // Until it has ended it is killed with this future.
-        let Some(mut child) = self.child.take() else {
-            return Ok(());
-        };
-        if timeout(PATIENCE, child.wait()).await.is_ok() {
-            return Ok(());
+        self.input.close().await?;
+        match self.group.take() {
+            Some(group) => group.end().await,
+            None => Ok(()),
         }
-        let asked = child.signal(TERMINATE).is_ok();
-        if asked && timeout(PATIENCE, child.wait()).await.is_ok() {
-            return Ok(());
-        }
-        Box::into_pin(child.kill()).await
-    }
-}
-
-/// A reader of lines that fails at one which is too long, and pauses after too many.
-struct Bounded<R> {
-    /// None once a line was too long: the writer then finds its pipe closed.
-    inner: Option<R>,
-    bounds: Bounds,
-    too_long: Arc<AtomicBool>,
-    /// The bytes of the current line so far.
-    line: usize,
-    /// The lines since the window began.
-    lines: u32,
-    window: Pin<Box<Sleep>>,
-}
-
-impl<R> Bounded<R> {
-    fn new(inner: R, bounds: Bounds, too_long: Arc<AtomicBool>) -> Self {
-        Self {
-            inner: Some(inner),
-            bounds,
-            too_long,
-            line: 0,
-            lines: 0,
-            window: Box::pin(sleep_until(Instant::now() + WINDOW)),
-        }
-    }
-
-    /// Counts what was read; false if a line is too long.
-    fn count(&mut self, read: &[u8]) -> bool {
-        for piece in read.split_inclusive(|byte| *byte == b'\n') {
-            self.line += piece.len();
-            if self.line > self.bounds.message_bytes {
-                return false;
-            }
-            if piece.ends_with(b"\n") {
-                self.line = 0;
-                self.lines = self.lines.saturating_add(1);
-            }
-        }
-        true
-    }
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.lines >= this.bounds.messages_per_second {
-            ready!(this.window.as_mut().poll(context));
-        }
-        if this.window.deadline() <= Instant::now() {
-            this.lines = 0;
-            this.window.as_mut().reset(Instant::now() + WINDOW);
-        }
-        let before = buffer.filled().len();
-        let Some(inner) = &mut this.inner else {
-            return Poll::Ready(Err(io::Error::other("a message was too long")));
-        };
-        ready!(Pin::new(inner).poll_read(context, buffer))?;
-        let read = buffer.filled().get(before..).unwrap_or_default();
-        if !this.count(read) {
-            // Nothing is read with an error.
-            buffer.set_filled(before);
-            this.inner = None;
-            this.too_long.store(true, Ordering::Relaxed);
-            return Poll::Ready(Err(io::Error::other("a message was too long")));
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::AsyncReadExt;
-
-    use super::*;
-
-    fn bounded(said: &[u8], message_bytes: usize, messages_per_second: u32) -> Bounded<&[u8]> {
-        let bounds = Bounds {
-            message_bytes,
-            messages_per_second,
-        };
-        Bounded::new(said, bounds, Arc::default())
-    }
-
-    #[tokio::test]
-    async fn line_over_the_limit_ends_the_stream() {
-        let mut read = Vec::new();
-        let mut fits = bounded(b"12345\n1234\n\n", 6, 100);
-        fits.read_to_end(&mut read).await.unwrap();
-        assert_eq!(read, b"12345\n1234\n\n");
-        let mut too_long = bounded(b"12345\n123456\n", 6, 100);
-        too_long.read_to_end(&mut read).await.unwrap_err();
-        assert!(too_long.too_long.load(Ordering::Relaxed));
-        too_long.read_to_end(&mut read).await.unwrap_err();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn reading_pauses_after_too_many_lines() {
-        let mut many = bounded(b"1\n2\n3\n4\n5\n", 9, 2);
-        let (began, mut piece) = (Instant::now(), [0; 2]);
-        for _ in 0..5 {
-            many.read_exact(&mut piece).await.unwrap();
-        }
-        assert_eq!(began.elapsed().as_secs(), 2);
     }
 }
