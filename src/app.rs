@@ -27,8 +27,7 @@ use crate::bus::Bus;
 use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
-use crate::domain::Principal;
-use crate::domain::{AgentSpec, Principal, redact};
+use crate::domain::{Principal, redact};
 use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, InFlight, Readiness, Server};

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::graphql::ResponseBytes;
 
 /// The fields whose values have any length.
-pub(crate) const LARGE: [&str; 13] = [
+pub(crate) const LARGE: [&str; 16] = [
     "arguments",
+    "content",
     "data",
     "delta",
     "description",
@@ -24,8 +25,10 @@ pub(crate) const LARGE: [&str; 13] = [
     "outputSchema",
     "parameters",
     "reason",
+    "requestedSchema",
     "text",
     "uri",
+    "url",
 ];
 
 /// A `String` of any length.

@@ -8,7 +8,7 @@ mod statements;
 use std::collections::HashMap;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{RunId, SessionId};
+use crate::domain::{Interrupt, InterruptKind, RunId, SessionId};
 
 use super::group::{Group, GroupOutcome};
 use super::rows::LockedSession;

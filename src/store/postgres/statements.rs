@@ -14,7 +14,9 @@ use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
 use crate::store::keys::keyed;
 use crate::store::log::{FOLLOWS_LOG, HAS_RUN, encode_events};
-use crate::store::rows::{encode_options, encode_parts, encode_resolution};
+use crate::store::rows::{
+    encode_options, encode_parts, encode_question, encode_resolution, stored_kind,
+};
 use crate::store::{NewRun, StoreError};
 
 use super::dialect::micros;

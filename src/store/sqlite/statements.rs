@@ -15,7 +15,7 @@ use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
 use crate::store::keys::keyed;
 use crate::store::log::{FOLLOWS_LOG, HAS_RUN};
-use crate::store::rows::{Stamp, encode_options, encode_parts, encode_resolution};
+use crate::store::rows::{Stamp, encode_options, encode_parts, encode_resolution, stored_kind};
 use crate::store::{NewRun, StoreError};
 
 use super::recent::{OpenLog, Recent};
