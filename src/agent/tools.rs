@@ -117,7 +117,7 @@ impl Toolbox {
     pub(super) async fn question(&self, call: &Call) -> Option<(InterruptKind, Value)> {
         let arguments: Value = serde_json::from_str(&call.arguments).ok()?;
         if let Some(tool) = self.client(&call.name) {
-            tool.validate(&self.who, &arguments).await.ok()?;
+            let arguments = tool.accept(&self.who, arguments).await.ok()?;
             return Some((InterruptKind::ClientToolCall, arguments));
         }
         let tool = self.find(&call.name)?;
@@ -125,7 +125,7 @@ impl Toolbox {
             return None;
         }
         // A person is asked only about calls that could be made.
-        tool.validate(&self.who, &arguments).await.ok()?;
+        let arguments = tool.accept(&self.who, arguments).await.ok()?;
         let asks = !call.is_approved && tool.needs_approval(&self.who, &arguments).await;
         asks.then_some((InterruptKind::ToolApproval, arguments))
     }
@@ -225,14 +225,13 @@ impl Toolbox {
         let arguments = serde_json::from_str(&call.arguments)
             .map_err(|error| ToolError::NotJson(error.to_string()));
         if let Some(tool) = self.client(&call.name) {
-            tool.validate(&self.who, &arguments?).await?;
+            tool.accept(&self.who, arguments?).await?;
             // Only the client makes it.
             return Err(ToolError::NotApproved);
         }
         let tool = self.find(&call.name);
         let tool = tool.ok_or_else(|| ToolError::Unknown(call.name.clone()))?;
-        let arguments: Value = arguments?;
-        tool.validate(&self.who, &arguments).await?;
+        let arguments = tool.accept(&self.who, arguments?).await?;
         if !call.is_approved && tool.needs_approval(&self.who, &arguments).await {
             return Err(ToolError::NotApproved);
         }

@@ -175,6 +175,7 @@ fn provider(
             idle_timeout: ms(settings.idle_timeout_ms),
             total_timeout: ms(settings.total_timeout_ms),
             max_event_bytes: settings.event_limit_bytes,
+            cache_ttl: settings.cache_ttl.unwrap_or_default(),
         };
         match Provider::new(client.clone(), provider) {
             Ok(provider) => Ok(Arc::new(provider) as Arc<dyn ChatModel>),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::Variables;
 use super::sections::{UrlSetting, hide, hide_all};
 use super::{ConfigError, ModelsSettings, SecretSetting};
-use crate::domain::redact;
+use crate::domain::{CacheTtl, redact};
 
 pub use connection::OpenAiProtocol;
 
@@ -84,6 +84,8 @@ pub struct ProviderSettings {
     pub event_limit_bytes: usize,
     pub context_tokens: u64,
     pub files: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -140,6 +142,8 @@ pub struct NamedProviderSettings {
     pub context_tokens: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_ttl: Option<CacheTtl>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_model: BTreeMap<String, PerModelSettings>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -307,6 +311,7 @@ impl NamedProviderSettings {
             event_limit_bytes: own.event_limit_bytes.unwrap_or(kin.event_limit_bytes),
             context_tokens: own.context_tokens.unwrap_or(kin.context_tokens),
             files: own.files.unwrap_or(kin.files),
+            cache_ttl: own.cache_ttl.or(kin.cache_ttl),
             per_model: own.per_model,
             prices: own.prices,
         }
@@ -334,6 +339,10 @@ impl ProviderEntry {
                 "context_tokens",
                 format!("at least {FEWEST_CONTEXT_TOKENS}"),
             );
+        }
+        if settings.cache_ttl.is_some() && self.kind != ProviderKind::Anthropic {
+            let why = "only providers of the kind \"anthropic\" are asked to cache".to_owned();
+            return refused("cache_ttl", why);
         }
         for (model, own) in &settings.per_model {
             if own

@@ -12,6 +12,10 @@ use super::time::Timestamp;
 /// to fail.
 pub const MAX_MODELS: usize = 8;
 
+/// The property of an answer whose schema is no object, as most vendors want one: the answer is
+/// asked for in an object with this one property, and taken out of it.
+pub const WRAPPED_ANSWER: &str = "answer";
+
 /// The longest summary of an agent that sets no other limit, in tokens: a page or two.
 pub const DEFAULT_SUMMARY_TOKENS: u32 = 1_024;
 

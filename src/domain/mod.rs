@@ -3,6 +3,7 @@
 //! Every other room speaks in these words, and none of them may be imported here.
 
 pub mod agent;
+pub mod cache;
 pub mod capabilities;
 pub mod client_tool;
 pub mod cost;
@@ -17,13 +18,15 @@ pub(crate) mod one_or_many;
 pub mod page;
 pub mod principal;
 pub mod redact;
+mod restore;
 pub mod result;
 pub mod run;
 pub mod session;
 pub mod summary;
 pub mod time;
 
-pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion};
+pub use agent::{Agent, AgentSource, AgentSpec, AgentVersion, WRAPPED_ANSWER};
+pub use cache::CacheTtl;
 pub use client_tool::{ClientTool, MAX_CLIENT_TOOLS, MAX_CLIENT_TOOLS_BYTES};
 pub use cost::Cost;
 pub use event::{EventBody, RunEvent, StepPurpose, ToolProgress};
@@ -39,6 +42,7 @@ pub use memory::Memory;
 pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};
 pub use principal::{Principal, Scope};
+pub use restore::restored;
 pub use result::{ResultFile, ResultPart, ResultResource, ToolResult};
 pub use run::{
     ConcurrencyPolicy, FinishReason, IllegalTransition, OnRestart, ParentRun, Run, RunEnd,

@@ -68,6 +68,32 @@ impl Evaluator {
         Ok(CheckedSchema::costly(schema))
     }
 
+    /// Compiles a JSON Schema of another program as far as it can be read: keywords that cannot,
+    /// as of an unknown dialect, are left out.
+    ///
+    /// # Errors
+    /// Fails when it is too costly.
+    pub async fn compile_mended(
+        &self,
+        who: Whom<'_>,
+        schema: &Value,
+    ) -> Result<CheckedSchema, Failure> {
+        if let Some(Ok(compiled)) = CheckedSchema::plain(schema) {
+            return Ok(compiled);
+        }
+        let job = Job::MendSchema {
+            schema: Cow::Borrowed(schema),
+        };
+        let mended = match self.run(who.tenant(), job).await? {
+            Reply::Schema(mended) => mended,
+            _ => return Ok(CheckedSchema::costly(schema)),
+        };
+        match CheckedSchema::plain(&mended) {
+            Some(Ok(compiled)) => Ok(compiled),
+            _ => Ok(CheckedSchema::costly(&mended)),
+        }
+    }
+
     /// Validates a value against a schema. `name` is the noun for the value where it is wrong as
     /// a whole.
     ///

@@ -41,6 +41,8 @@ pub enum Escape {
 pub(super) enum Job<'a> {
     /// Compiles a JSON Schema.
     CheckSchema { schema: Cow<'a, Value> },
+    /// Compiles a JSON Schema as far as it can be read.
+    MendSchema { schema: Cow<'a, Value> },
     /// Validates a value against a JSON Schema.
     Validate {
         schema: Cow<'a, Value>,
@@ -85,6 +87,8 @@ pub(super) enum Job<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     Done,
+    /// A schema without what could not be read of it.
+    Schema(Value),
     Text(String),
     Names(BTreeSet<String>),
     Bool(bool),

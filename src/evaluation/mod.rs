@@ -13,6 +13,7 @@ mod frame;
 mod instructions;
 mod job;
 mod limits;
+mod mend;
 mod perform;
 mod plain;
 mod pool;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::instructions::Values;
 use super::job::{Job, Reply};
 use super::request::Template;
-use super::{Failure, calculation, expression, instructions, schema};
+use super::{Failure, calculation, expression, instructions, mend, schema};
 
 /// The compiled schemas that are kept, and the bytes of their sources.
 const SCHEMAS: usize = 64;
@@ -27,6 +27,10 @@ impl Performer {
     pub(super) fn perform(&mut self, job: &Job<'_>) -> Reply {
         match job {
             Job::CheckSchema { schema } => Reply::of(self.compiled(schema), |_| Reply::Done),
+            Job::MendSchema { schema } => match self.compiled(schema) {
+                Ok(_) => Reply::Done,
+                Err(_) => Reply::Schema(mend::compile_mended(schema).0),
+            },
             Job::Validate {
                 schema,
                 value,

@@ -1,8 +1,9 @@
 //! JSON Schema: compiling and validating.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
-use jsonschema::{PatternOptions, ValidationError, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::Failure;
@@ -60,6 +61,11 @@ impl CheckedSchema {
         }
     }
 
+    /// The schema.
+    pub fn source(&self) -> &Value {
+        &self.source
+    }
+
     /// Validates a value if that is cheap; none if a worker has to.
     pub(super) fn at_once(&self, value: &Value, name: &str) -> Option<Result<(), Failure>> {
         let plain = self.plain.as_ref()?;
@@ -76,12 +82,39 @@ impl CheckedSchema {
 
 /// Compiles a schema. Nothing is fetched: a `$ref` must stay within it.
 pub(super) fn compile(schema: &Value) -> Result<Validator, Failure> {
+    build(schema, None).map_err(|error| Failure::Wrong(problem(&error, "the schema")))
+}
+
+/// As [`compile`], by a draft other than the schema's own. A dialect that is not known is read as
+/// draft 2020-12.
+pub(super) fn build(
+    schema: &Value,
+    draft: Option<Draft>,
+) -> Result<Validator, ValidationError<'static>> {
     let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_STEPS);
-    jsonschema::options()
+    let options = jsonschema::options()
         .offline()
-        .with_pattern_options(patterns)
-        .build(schema)
-        .map_err(|error| Failure::Wrong(problem(&error, "the schema")))
+        .with_pattern_options(patterns);
+    match draft {
+        Some(draft) => options.with_draft(draft).build(schema),
+        None => options.build(&of_known_dialect(schema)),
+    }
+}
+
+/// A schema without the name of a dialect that is not known.
+fn of_known_dialect(schema: &Value) -> Cow<'_, Value> {
+    let is_known = match schema.get("$schema") {
+        None => true,
+        Some(_) => Draft::default().detect(schema) != Draft::Unknown,
+    };
+    if is_known {
+        return Cow::Borrowed(schema);
+    }
+    let mut schema = schema.clone();
+    if let Value::Object(fields) = &mut schema {
+        fields.shift_remove("$schema");
+    }
+    Cow::Owned(schema)
 }
 
 /// Validates a value. The problems are bounded, and without the value's own text, which may be

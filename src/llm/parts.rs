@@ -37,6 +37,8 @@ pub(super) struct Parts {
     redaction: Redaction,
     /// Of the request that is answered.
     bindings: Bindings,
+    /// A signature that waits for the call after it.
+    held: Option<(Signer, String)>,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
     /// Held back to the end, as some providers give a reason with every chunk and others
@@ -55,6 +57,7 @@ impl Parts {
             span: Span::current(),
             redaction,
             bindings,
+            held: None,
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
             finish: None,
@@ -99,12 +102,31 @@ impl Parts {
 
     /// The end of a reasoning, with its signer and what binds it before its proof.
     pub(super) fn signature(&mut self, signer: Signer, proof: &str) {
+        self.release_held(None);
+        if signer.names_call() {
+            self.held = Some((signer, proof.to_owned()));
+            self.seen += 1;
+            return;
+        }
         let signature = self.bindings.signature(signer, proof);
+        self.push(Some(signature), StreamPart::ReasoningSignature);
+    }
+
+    /// Gives the signature that waits, with the call that comes next if one does.
+    fn release_held(&mut self, call: Option<&str>) {
+        let Some((signer, mut proof)) = self.held.take() else {
+            return;
+        };
+        if let Some(call) = call {
+            proof = format!("{proof}:{call}");
+        }
+        let signature = self.bindings.signature(signer, &proof);
         self.push(Some(signature), StreamPart::ReasoningSignature);
     }
 
     fn push(&mut self, text: Option<String>, part: fn(String) -> StreamPart) {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
+            self.release_held(None);
             self.ready.push_back(part(without_nul(text)));
             self.seen += 1;
         }
@@ -115,6 +137,7 @@ impl Parts {
         for text in [&mut delta.id, &mut delta.name, &mut delta.arguments] {
             *text = text.take().map(without_nul);
         }
+        self.release_held(delta.id.as_deref());
         let ready = &mut self.ready;
         let read = self.calls.read(delta, |part| ready.push_back(part));
         self.seen += 1;
@@ -160,6 +183,7 @@ impl Parts {
     /// Completes the tool calls and puts the finish reason behind all other parts; false
     /// if none has come.
     pub(super) fn release_finish(&mut self) -> Result<bool, LlmError> {
+        self.release_held(None);
         let Some(reason) = self.finish.take() else {
             return Ok(false);
         };

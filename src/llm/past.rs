@@ -34,6 +34,8 @@ const MAX_REFUSED: usize = 4_096;
 pub(super) struct Signer {
     name: &'static str,
     bound: Bound,
+    /// Whether the proof ends with the id of the call that comes next.
+    names_call: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +49,33 @@ enum Bound {
 impl Signer {
     /// A signer whose signatures are bound to the account and the model.
     pub(super) const fn of_account(name: &'static str) -> Self {
-        let bound = Bound::Account;
-        Self { name, bound }
+        Self {
+            name,
+            bound: Bound::Account,
+            names_call: false,
+        }
     }
 
     /// A signer whose signatures are bound to the whole request before them.
     pub(super) const fn of_prefix(name: &'static str) -> Self {
-        let bound = Bound::Prefix;
-        Self { name, bound }
+        Self {
+            name,
+            bound: Bound::Prefix,
+            names_call: false,
+        }
+    }
+
+    /// The same signer, with the vendor's id of the call that it led to at the end of its proof.
+    pub(super) const fn naming_its_call(self) -> Self {
+        Self {
+            names_call: true,
+            ..self
+        }
+    }
+
+    /// Whether its proofs end so.
+    pub(super) const fn names_call(self) -> bool {
+        self.names_call
     }
 
     /// The same signer, of a model that does not look at what came before.

@@ -27,6 +27,7 @@ use super::protocol::Protocol;
 use super::responses::Responses;
 use super::unsupported::{Change, Learned, MAX_REPEATS, ParameterMemory, change_for};
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
+use crate::domain::CacheTtl;
 
 /// What is read of an answer with an error status, in bytes and in time.
 const MAX_ERROR_BYTES: usize = 8 * 1024;
@@ -71,6 +72,8 @@ pub struct ProviderSettings {
     /// The largest event of a stream, or body of an answer that is not streamed, in
     /// bytes; a larger one fails the call.
     pub max_event_bytes: usize,
+    /// How long it keeps prompts in its cache, where requests say so.
+    pub cache_ttl: CacheTtl,
 }
 
 /// A provider of models.
@@ -92,6 +95,7 @@ pub struct Provider {
     /// Digest of the address and the key, to which vendors bind what they sign.
     account: Arc<str>,
     refused: Arc<Refused>,
+    cache_ttl: CacheTtl,
 }
 
 /// A request's body, and what it is sent without.
@@ -126,6 +130,7 @@ impl Provider {
         Ok(Self {
             account: account(base.as_str(), key),
             refused: Arc::default(),
+            cache_ttl: settings.cache_ttl,
             client,
             name: host.into(),
             base,
@@ -255,6 +260,7 @@ impl Outgoing {
 impl ChatModel for Provider {
     async fn stream(&self, mut request: ChatRequest) -> Result<PartStream, LlmError> {
         request.past = self.past(Wanted::Accepted);
+        request.cache_ttl = self.cache_ttl;
         let refused = match self.ask(&request).await {
             Ok(parts) => return Ok(parts),
             Err(refused) => refused,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Capabilities, ChatMessage, Past};
-use crate::domain::ToolChoice;
+use crate::domain::{CacheTtl, ToolChoice};
 
 /// One model call.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub struct ChatRequest {
     pub capabilities: Arc<Capabilities>,
     /// Which signed reasoning goes back; each provider sets its own.
     pub past: Past,
+    /// How long the provider keeps the prompt in its cache; each provider sets its own.
+    pub cache_ttl: CacheTtl,
 }
 
 impl ChatRequest {
@@ -51,6 +53,7 @@ impl ChatRequest {
             output_schema: None,
             capabilities: Arc::default(),
             past: Past::default(),
+            cache_ttl: CacheTtl::default(),
         }
     }
 }

@@ -94,10 +94,13 @@ pub(super) fn closed() -> OutputSchema {
     }
 }
 
-/// A schema that is not closed.
+/// A schema that a model cannot be held to: it allows more than it names.
 pub(super) fn open() -> OutputSchema {
     OutputSchema {
-        schema: json!({ "type": "object", "properties": { "text": { "type": "string" } } }),
+        schema: json!({
+            "type": "object", "additionalProperties": true,
+            "properties": { "text": { "type": "string" } },
+        }),
         ..closed()
     }
 }

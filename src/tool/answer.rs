@@ -48,18 +48,19 @@ impl AnswerSchema {
         })
     }
 
-    /// Reads a model's text: JSON, alone, in a fenced block or after some words.
+    /// Reads a model's text: JSON, alone, in a fenced block or after some words. Nulls for absent
+    /// properties and the object that an answer was wrapped into are removed where the schema
+    /// wants that.
     ///
     /// # Errors
     /// With a bounded reason that can be sent back to the model.
     pub async fn read(&self, who: &Principal, text: &str) -> Result<Value, AnswerProblem> {
         let value = parse(text)?;
-        let checked = self.schema.check(who.into(), &value, "the answer").await;
-        checked.map_err(|error| match error {
+        let accepted = self.schema.accept(who.into(), value, "the answer").await;
+        accepted.map_err(|error| match error {
             ArgumentError::Wrong(_) => AnswerProblem::Mismatch(error),
             ArgumentError::Unchecked(failure) => AnswerProblem::Unchecked(failure),
-        })?;
-        Ok(value)
+        })
     }
 }
 

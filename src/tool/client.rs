@@ -40,13 +40,14 @@ impl ClientTool {
         &self.definition
     }
 
-    /// Checks arguments before the client is asked.
+    /// Checks arguments before the client is asked. Returns them without nulls for absent optional
+    /// properties where only that makes them valid.
     ///
     /// # Errors
     /// With what is wrong and where, bounded.
-    pub async fn validate(&self, who: &Principal, arguments: &Value) -> Result<(), ArgumentError> {
-        super::schema::check_size(arguments, self.argument_bytes)?;
-        let checked = self.schema.check(who.into(), arguments, "the arguments");
-        checked.await
+    pub async fn accept(&self, who: &Principal, arguments: Value) -> Result<Value, ArgumentError> {
+        super::schema::check_size(&arguments, self.argument_bytes)?;
+        let accepted = self.schema.accept(who.into(), arguments, "the arguments");
+        accepted.await
     }
 }

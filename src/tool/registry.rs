@@ -124,7 +124,9 @@ impl ToolRegistry {
         definition: ToolDefinition,
         tool: Arc<dyn Tool>,
     ) -> Result<(), RegisterError> {
-        let registered = Arc::new(self.check(definition, tool).await?);
+        let parameters = &definition.parameters;
+        let schema = Schema::of_arguments(&self.evaluator, Whom::Server, parameters).await;
+        let registered = Arc::new(self.registered(definition, tool, schema)?);
         self.change(|tools| {
             let name = registered.definition.name.clone();
             if tools.contains_key(&name) {
@@ -175,7 +177,9 @@ impl ToolRegistry {
         let mut checked = Tools::new();
         for (definition, tool) in tools {
             let name = definition.name.clone();
-            match self.check(definition, tool).await {
+            let parameters = &definition.parameters;
+            let schema = Schema::of_foreign_arguments(&self.evaluator, parameters).await;
+            match self.registered(definition, tool, schema) {
                 Ok(mut tool) => {
                     tool.owner = Some(Arc::clone(owner));
                     checked.insert(name, Arc::new(tool));
@@ -204,16 +208,15 @@ impl ToolRegistry {
         refused
     }
 
-    async fn check(
+    fn registered(
         &self,
         definition: ToolDefinition,
         tool: Arc<dyn Tool>,
+        schema: Result<Schema, SchemaError>,
     ) -> Result<RegisteredTool, RegisterError> {
         if !is_valid_name(&definition.name) {
             return Err(RegisterError::Name(definition.name));
         }
-        let parameters = &definition.parameters;
-        let schema = Schema::of_arguments(&self.evaluator, Whom::Server, parameters).await;
         let schema = schema.map_err(|error| RegisterError::Schema {
             name: definition.name.clone(),
             error,
@@ -256,6 +259,17 @@ impl RegisteredTool {
         checked.await
     }
 
+    /// The arguments, if they are valid, else without nulls for absent optional properties, as
+    /// models write them, if that makes them valid.
+    ///
+    /// # Errors
+    /// With what is wrong and where, bounded.
+    pub async fn accept(&self, who: &Principal, arguments: Value) -> Result<Value, ArgumentError> {
+        check_size(&arguments, self.argument_bytes)?;
+        let accepted = self.schema.accept(who.into(), arguments, "the arguments");
+        accepted.await
+    }
+
     /// Calls it: validates the arguments, waits for a place, bounds the time and the output.
     /// Whether a call needs approval is the caller's to ask before.
     ///
@@ -295,7 +309,7 @@ impl RegisteredTool {
         context: &ToolContext,
         arguments: Value,
     ) -> Result<ToolOutput, ToolError> {
-        self.validate(&context.principal, &arguments).await?;
+        let arguments = self.accept(&context.principal, arguments).await?;
         let too_late = self.too_late(&context.progress);
         let call = async {
             let place = self.calls.acquire().await;

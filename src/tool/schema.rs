@@ -3,6 +3,7 @@
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::domain::restored;
 use crate::evaluation::{CheckedSchema, Evaluator, Failure, Whom, json_bytes};
 
 /// The largest schema, in bytes of JSON: it is sent to the model with every call.
@@ -18,7 +19,7 @@ pub enum SchemaError {
     #[error("not a usable JSON Schema: {0}")]
     Invalid(String),
     /// Arguments are an object, to every provider.
-    #[error("the JSON Schema of arguments must have \"type\": \"object\"")]
+    #[error("the JSON Schema of arguments must allow an object")]
     NotAnObject,
     /// It could not be looked at now; the same one may be usable later.
     #[error("the JSON Schema could not be checked: {0}")]
@@ -70,6 +71,8 @@ pub(super) fn check_size(arguments: &Value, most: usize) -> Result<(), ArgumentE
 pub(super) struct Schema {
     checked: CheckedSchema,
     evaluator: Evaluator,
+    /// True for the arguments of a tool, which are an object whatever the schema says.
+    of_arguments: bool,
 }
 
 impl Schema {
@@ -79,13 +82,11 @@ impl Schema {
         who: Whom<'_>,
         schema: &Value,
     ) -> Result<Self, SchemaError> {
-        let bytes = json_bytes(schema);
-        if bytes > SCHEMA_BYTES {
-            return Err(SchemaError::TooLarge(bytes));
-        }
+        check_schema_size(schema)?;
         Ok(Self {
             checked: evaluator.compile(who, schema).await?,
             evaluator: evaluator.clone(),
+            of_arguments: false,
         })
     }
 
@@ -95,10 +96,47 @@ impl Schema {
         who: Whom<'_>,
         schema: &Value,
     ) -> Result<Self, SchemaError> {
-        if schema.get("type").and_then(Value::as_str) != Some("object") {
-            return Err(SchemaError::NotAnObject);
+        check_allows_object(schema)?;
+        let compiled = Self::compile(evaluator, who, schema).await?;
+        Ok(Self {
+            of_arguments: true,
+            ..compiled
+        })
+    }
+
+    /// As [`Schema::of_arguments`], for a tool of another program, whose schema cannot be changed
+    /// here: what cannot be read of it is not validated.
+    pub(super) async fn of_foreign_arguments(
+        evaluator: &Evaluator,
+        schema: &Value,
+    ) -> Result<Self, SchemaError> {
+        check_allows_object(schema)?;
+        check_schema_size(schema)?;
+        Ok(Self {
+            checked: evaluator.compile_mended(Whom::Server, schema).await?,
+            evaluator: evaluator.clone(),
+            of_arguments: true,
+        })
+    }
+
+    /// The value, if it is valid, else what it stands for ([`restored`]).
+    pub(super) async fn accept(
+        &self,
+        who: Whom<'_>,
+        value: Value,
+        name: &str,
+    ) -> Result<Value, ArgumentError> {
+        let error = match self.check(who, &value, name).await {
+            Ok(()) => return Ok(value),
+            Err(error @ ArgumentError::Unchecked(_)) => return Err(error),
+            Err(error) => error,
+        };
+        for candidate in restored(&value, self.checked.source()) {
+            if self.check(who, &candidate, name).await.is_ok() {
+                return Ok(candidate);
+            }
         }
-        Self::compile(evaluator, who, schema).await
+        Err(error)
     }
 
     /// What is wrong with a value; bounded, and without the value's own text, which may be
@@ -109,9 +147,30 @@ impl Schema {
         value: &Value,
         name: &str,
     ) -> Result<(), ArgumentError> {
+        if self.of_arguments && !value.is_object() {
+            return Err(ArgumentError::Wrong(format!("{name} must be an object")));
+        }
         let checked = self.evaluator.validate(who, &self.checked, value, name);
         Ok(checked.await?)
     }
+}
+
+fn check_schema_size(schema: &Value) -> Result<(), SchemaError> {
+    match json_bytes(schema) {
+        bytes if bytes > SCHEMA_BYTES => Err(SchemaError::TooLarge(bytes)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a schema that says of itself that it is not an object's.
+fn check_allows_object(schema: &Value) -> Result<(), SchemaError> {
+    let allows = schema.is_object()
+        && match schema.get("type") {
+            Some(Value::String(kind)) => kind == "object",
+            Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
+            _ => true,
+        };
+    allows.then_some(()).ok_or(SchemaError::NotAnObject)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use talkgraph::domain::{FinishReason, Usage};
+use talkgraph::domain::{CacheTtl, FinishReason, Usage};
 use talkgraph::llm::{
     ChatMessage, ChatModel, ChatRequest, ConnectionSettings, HttpSettings, LlmError, Named,
     ParameterMemory, PartStream, Provider, ProviderKind, ProviderSettings, Sampling, StreamPart,
@@ -34,6 +34,7 @@ pub fn settings_of(kind: ProviderKind, base_url: String) -> ProviderSettings {
         idle_timeout: LONG,
         total_timeout: LONG,
         max_event_bytes: 16 * 1024,
+        cache_ttl: CacheTtl::default(),
     }
 }
 

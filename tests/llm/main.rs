@@ -11,6 +11,7 @@ mod answers;
 mod caller;
 mod connection;
 mod faults;
+mod history;
 mod recorded;
 mod resilience;
 mod shapes;

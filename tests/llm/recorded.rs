@@ -40,7 +40,8 @@ async fn anthropics_stream_is_read_however_it_is_cut() {
         "anthropic:EqQBCgIYAhIM1gbcDa9GJwZA2b3h",
         "anthropic-redacted:EmwKAhgBEgy3va3pzix/LafPsn4a",
     ];
-    let expected = said(calls, &signatures);
+    let mut expected = said(calls, &signatures);
+    expected.usage.as_mut().unwrap().cache_write_input_tokens = 9;
     replay(ProviderKind::Anthropic, "anthropic", &expected).await;
 }
 

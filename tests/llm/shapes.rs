@@ -147,14 +147,16 @@ async fn groqs_calls_are_read_however_they_are_split() {
 
 #[tokio::test]
 async fn openrouters_calls_are_read_however_they_are_split() {
-    let usage = with_details(tokens(82, 34), 64, 4);
-    tools(
-        "openrouter_tools",
-        "Hm",
-        weather("toolu_01V", SPACED),
-        usage,
-    )
-    .await;
+    let details = r#"[{"type":"reasoning.text","text":"Hm","format":"anthropic-claude-v1","index":0,"signature":"EqQB"}]"#;
+    let expected = Answer {
+        reasoning: "Hm".to_owned(),
+        signatures: vec![format!("openrouter:{details}")],
+        calls: weather("toolu_01V", SPACED),
+        usage: Some(with_details(tokens(82, 34), 64, 4)),
+        finish: Some(FinishReason::ToolCalls),
+        ..Answer::default()
+    };
+    replay(ProviderKind::OpenAi, "openrouter_tools", &expected).await;
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ fn tool(name: &str) -> Value {
 
 fn schema(property: &str) -> Value {
     let properties = json!({ property: { "type": "string" } });
-    json!({ "type": "object", "properties": properties, "required": [property] })
+    json!({ "type": "object", "properties": properties, "required": [property],
+        "additionalProperties": false })
 }
 
 fn named(tool: &str) -> Value {
@@ -111,11 +112,7 @@ async fn what_a_branch_cannot_ask_is_refused_with_its_place() {
             json!({ "tool": "telephone" }),
             "input.toolChoice",
         ),
-        (
-            "outputSchema",
-            json!({ "type": "string" }),
-            "input.outputSchema",
-        ),
+        ("outputSchema", json!("string"), "input.outputSchema"),
     ] {
         let mut input = json!({ "messageId": message });
         input[field] = value;

@@ -51,11 +51,13 @@ mod graphql_over_http;
 mod guard;
 mod handoffs;
 mod handoffs_rollback;
+mod history;
 mod hostile;
 mod hosts;
 mod http_tools;
 mod idempotency;
 mod in_flight;
+mod input_requests;
 mod interrupts;
 mod interrupts_bounds;
 mod interrupts_inbox;
@@ -77,6 +79,7 @@ mod mcp_start;
 mod mcp_unreadable;
 mod multipart;
 mod nothing_stored;
+mod odd_schemas;
 mod on_active_run;
 mod operations;
 mod operator;
@@ -98,6 +101,7 @@ mod response_bytes;
 mod resume;
 mod rolling;
 mod schema;
+mod schema_order;
 mod secret_files;
 mod secrets;
 mod session_events;
@@ -202,8 +206,15 @@ on_both! {
     agent_tools {
         tools_are_called_until_there_is_an_answer,
     }
+    schema_order {
+        properties_reach_the_model_as_they_were_given,
+        another_order_is_another_agent_and_the_same_request,
+    }
     tool_results {
         a_result_keeps_its_shape,
+    }
+    input_requests {
+        a_question_is_answered_during_the_call,
     }
     structured {
         an_answer_has_data,

@@ -139,7 +139,6 @@ async fn a_schema_is_checked_before_anything_starts() {
     let server = TestServer::start().await;
     let client = server.client();
     for (schema, why) in [
-        (json!({ "type": "array" }), "\"type\": \"object\""),
         (
             json!({ "type": "object", "properties": 7 }),
             "not a usable JSON Schema",
@@ -153,7 +152,7 @@ async fn a_schema_is_checked_before_anything_starts() {
             json!({ "type": "object", "description": "x".repeat(66_000) }),
             "at most 65536",
         ),
-        (json!(7), "\"type\": \"object\""),
+        (json!(7), "a JSON object"),
     ] {
         let refused = client.error(CHAT, &input(&schema)).await;
         assert_eq!(refused["extensions"]["code"], "BAD_USER_INPUT", "{refused}");

@@ -57,8 +57,19 @@ pub(crate) async fn talk(client: &Client, session: Option<&str>, texts: &[&str])
 pub(crate) fn texts(request: &Received) -> Vec<String> {
     let messages = request.body["messages"].as_array().unwrap().iter();
     messages
-        .map(|message| string(&message["content"]))
+        .flat_map(|message| parts(string(&message["content"])))
         .collect()
+}
+
+/// The summary and the first question are one message of the user's.
+fn parts(text: String) -> Vec<String> {
+    const END: &str = "never an instruction.";
+    match text.split_once(END) {
+        Some((summary, question)) if summary.starts_with("The beginning of this conversation") => {
+            vec![format!("{summary}{END}"), question.trim().to_owned()]
+        }
+        _ => vec![text],
+    }
 }
 
 /// Which model each request was for.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{REDACTED, SIGNED};
+use crate::domain::CacheTtl;
 use crate::llm::past::{Bindings, Prefix, Signer, Wanted};
 use crate::llm::results::{Answered, Place, answered, is_common_image, is_text, placed};
 use crate::llm::turns::{AfterResults, turns};
@@ -22,14 +23,18 @@ pub(super) struct Message {
 }
 
 /// A text up to which the prompt is cached.
-pub(super) fn cached_text(text: &str) -> Value {
+pub(super) fn cached_text(text: &str, ttl: CacheTtl) -> Value {
     let mut block = json!({ "type": "text", "text": text });
-    cache(&mut block);
+    cache(&mut block, ttl);
     block
 }
 
-fn cache(block: &mut Value) {
-    block["cache_control"] = json!({ "type": "ephemeral" });
+fn cache(block: &mut Value, ttl: CacheTtl) {
+    block["cache_control"] = match ttl {
+        CacheTtl::FiveMinutes => json!({ "type": "ephemeral" }),
+        CacheTtl::Hour => json!({ "type": "ephemeral", "ttl": "1h" }),
+        CacheTtl::Off => return,
+    };
 }
 
 /// The conversation: two roles by turns, as the results of tools come from the user here. What
@@ -81,7 +86,7 @@ pub(super) fn messages(
     // The last one is the user's: an assistant's may end with thinking, which cannot be
     // marked.
     if let Some(block) = sent.last_mut().and_then(|last| last.content.last_mut()) {
-        cache(block);
+        cache(block, request.cache_ttl);
     }
     Ok((sent, prefix.bindings()))
 }

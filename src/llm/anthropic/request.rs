@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::messages::{Message, cached_text, messages};
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
-use crate::llm::schema::{instruction, is_closed};
+use crate::llm::schema::{self, anthropic, instruction};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, Content, LlmError, ToolChoice};
 
@@ -43,28 +43,28 @@ struct Body<'a> {
 struct Tool<'a> {
     name: &'a str,
     description: &'a str,
-    input_schema: &'a Value,
+    input_schema: Value,
 }
 
 /// The body as JSON.
 pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Asked, LlmError> {
     let mut system = instructions(&request.messages);
     let output = request.output_schema.as_ref();
-    let native = output.filter(|output| has_schemas && is_closed(&output.schema));
-    if let (Some(output), None) = (output, native) {
+    let native = output.filter(|_| has_schemas);
+    let native = native.and_then(|output| schema::answer(&output.schema, &anthropic::ANSWER));
+    if let (Some(output), None) = (output, &native) {
         system.push(instruction(output));
     }
     let system = system.join("\n\n");
     let tools = request.tools.iter().map(|tool| Tool {
         name: &tool.name,
         description: &tool.description,
-        input_schema: &tool.parameters,
+        input_schema: schema::arguments(&tool.parameters, &anthropic::TOOL),
     });
-    let any_object = json!({ "type": "object" });
     let gone = gone(request).into_iter().map(|name| Tool {
         name,
         description: "Not there any more.",
-        input_schema: &any_object,
+        input_schema: json!({ "type": "object", "properties": {} }),
     });
     let tools: Vec<_> = tools.chain(gone).collect();
     let mut prefix = Prefix::new(&request.past, &request.model);
@@ -78,7 +78,7 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Asked, Ll
         max_tokens: request.max_output_tokens.unwrap_or(MAX_TOKENS),
         stream: true,
         system: (!system.is_empty())
-            .then(|| cached_text(&system))
+            .then(|| cached_text(&system, request.cache_ttl))
             .into_iter()
             .collect(),
         messages,
@@ -88,7 +88,7 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Asked, Ll
         tools,
         tool_choice: tool_choice(request),
         output_config: native
-            .map(|output| json!({ "format": { "type": "json_schema", "schema": output.schema } })),
+            .map(|schema| json!({ "format": { "type": "json_schema", "schema": schema } })),
     };
     Asked::new(&body, bindings)
 }

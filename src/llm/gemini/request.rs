@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::contents::{Turn, contents};
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
-use crate::llm::schema::instruction;
+use crate::llm::schema::{self, gemini as rules, instruction};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
 
@@ -71,7 +71,8 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
             seed: sampling.seed.map(|seed| seed & SEED_BITS),
             max_output_tokens: request.max_output_tokens,
             response_mime_type: native.map(|_| "application/json"),
-            response_json_schema: native.map(|output| output.schema.clone()),
+            response_json_schema: native
+                .and_then(|output| schema::answer(&output.schema, &rules::ANSWER)),
             thinking_config: thinks(&request.model).then(|| json!({ "includeThoughts": true })),
         },
     };
@@ -86,7 +87,7 @@ fn tools(request: &ChatRequest) -> Option<Value> {
             json!({
                 "name": tool.name,
                 "description": tool.description,
-                "parametersJsonSchema": tool.parameters,
+                "parametersJsonSchema": schema::arguments(&tool.parameters, &rules::TOOL),
             })
         })
         .collect();

@@ -8,7 +8,7 @@ use super::messages::{Message, messages, place};
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
 use crate::llm::results::placed;
-use crate::llm::schema::{instruction, is_closed};
+use crate::llm::schema::{arguments, compatible, instruction, json_schema};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
@@ -60,7 +60,7 @@ struct Tool<'a> {
 struct Function<'a> {
     name: &'a str,
     description: &'a str,
-    parameters: &'a Value,
+    parameters: Value,
 }
 
 /// The body as JSON.
@@ -114,7 +114,7 @@ fn tool(tool: &ToolSpec) -> Tool<'_> {
         function: Function {
             name: &tool.name,
             description: &tool.description,
-            parameters: &tool.parameters,
+            parameters: arguments(&tool.parameters, &compatible::TOOL),
         },
     }
 }
@@ -132,14 +132,13 @@ fn tool_choice(choice: &ToolChoice) -> Option<Value> {
 
 fn response_format(output: &OutputSchema, mode: SchemaMode) -> Option<Value> {
     match mode {
-        SchemaMode::Schema => Some(json!({
-            "type": "json_schema",
-            "json_schema": {
-                "name": output.name,
-                "schema": output.schema,
-                "strict": is_closed(&output.schema),
-            },
-        })),
+        SchemaMode::Schema => {
+            let (schema, strict) = json_schema(&output.schema);
+            Some(json!({
+                "type": "json_schema",
+                "json_schema": { "name": output.name, "schema": schema, "strict": strict },
+            }))
+        }
         SchemaMode::Object => Some(json!({ "type": "json_object" })),
         SchemaMode::Words => None,
     }

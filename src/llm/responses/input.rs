@@ -1,6 +1,7 @@
 //! The conversation of a Responses request, as items.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
@@ -21,11 +22,12 @@ pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Va
     let turns = placed(turns, AfterResults::Anything, |kind| {
         place(kind, in_results)
     });
-    let proof = |signature: &Option<String>| {
-        let proof = request.past.proof(SIGNED, bindings, signature.as_deref());
-        proof.map(str::to_owned)
+    let mut sent = Sent {
+        request,
+        bindings,
+        ids: HashMap::new(),
+        items: Vec::with_capacity(turns.len()),
     };
-    let mut items = Vec::with_capacity(turns.len());
     for message in &turns {
         match message.role {
             ChatRole::System => {}
@@ -36,18 +38,19 @@ pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Va
                     .filter_map(user)
                     .collect::<Result<Vec<_>, _>>()?;
                 if !parts.is_empty() {
-                    items.push(json!({ "role": "user", "content": parts }));
+                    sent.items.push(json!({ "role": "user", "content": parts }));
                 }
             }
-            ChatRole::Assistant => assistant(&message.content, &proof, &mut items),
+            ChatRole::Assistant => sent.assistant(&message.content),
             ChatRole::Tool => {
                 for answered in answered(message) {
-                    items.push(result(&answered)?);
+                    let result = result(sent.id(answered.call_id), &answered)?;
+                    sent.items.push(result);
                 }
             }
         }
     }
-    Ok(items)
+    Ok(sent.items)
 }
 
 fn user(part: &Content) -> Option<Result<Value, LlmError>> {
@@ -81,46 +84,78 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
     }
 }
 
-/// An assistant's items, in the order in which they were made.
-fn assistant(
-    content: &[Content],
-    proof: &impl Fn(&Option<String>) -> Option<String>,
-    items: &mut Vec<Value>,
-) {
-    // A reasoning goes with what follows it, and is refused alone.
-    let mut thoughts = Vec::new();
-    for part in content {
-        let item = match part {
-            Content::Text(text) if !text.is_empty() => {
-                json!({ "role": "assistant", "content": text })
-            }
-            Content::ToolCall {
-                id,
-                name,
-                arguments,
-            } => json!({
-                "type": "function_call", "call_id": sent_id(id), "name": name,
-                "arguments": arguments_text(arguments),
-            }),
-            Content::Reasoning { text, signature } => {
-                thoughts.extend(reasoning(text, proof(signature).as_deref()));
-                continue;
-            }
-            _ => continue,
-        };
-        items.append(&mut thoughts);
-        items.push(item);
+/// The items as far as they are put together.
+struct Sent<'a> {
+    request: &'a ChatRequest,
+    bindings: &'a Bindings,
+    /// The vendor's own ids of calls that follow their reasoning.
+    ids: HashMap<String, String>,
+    items: Vec<Value>,
+}
+
+impl Sent<'_> {
+    /// An assistant's items, in the order in which they were made.
+    fn assistant(&mut self, content: &[Content]) {
+        // A reasoning goes with what follows it, and is refused alone.
+        let (mut thoughts, mut follower) = (Vec::new(), None);
+        for part in content {
+            let item = match part {
+                Content::Text(text) if !text.is_empty() => {
+                    follower = None;
+                    json!({ "role": "assistant", "content": text })
+                }
+                Content::ToolCall {
+                    id,
+                    name,
+                    arguments,
+                } => {
+                    if let Some(own) = follower.take() {
+                        self.ids.insert(id.clone(), own);
+                    }
+                    json!({
+                        "type": "function_call", "call_id": self.id(id), "name": name,
+                        "arguments": arguments_text(arguments),
+                    })
+                }
+                Content::Reasoning { text, signature } => {
+                    let past = &self.request.past;
+                    let proof = past.proof(SIGNED, self.bindings, signature.as_deref());
+                    if let Some((thought, call)) = proof.and_then(|proof| reasoning(text, proof)) {
+                        thoughts.push(thought);
+                        follower = call.map(str::to_owned);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            self.items.append(&mut thoughts);
+            self.items.push(item);
+        }
+    }
+
+    /// The id of a call as it is sent.
+    fn id<'b>(&'b self, id: &'b str) -> Cow<'b, str> {
+        match self.ids.get(id) {
+            Some(own) => Cow::Borrowed(own),
+            None => call_id(id, |id| (1..=ID_CHARS).contains(&id.len()), ID_CHARS),
+        }
     }
 }
 
-/// A reasoning of this vendor's. The signature is its id and its encrypted form.
-fn reasoning(text: &str, signature: Option<&str>) -> Option<Value> {
-    let (id, encrypted) = signature?.split_once(':')?;
+/// A reasoning of this vendor's, and the id of the call that follows it. The proof is its own id,
+/// its encrypted form, and that.
+fn reasoning<'a>(text: &str, proof: &'a str) -> Option<(Value, Option<&'a str>)> {
+    let (id, encrypted) = proof.split_once(':')?;
+    let (encrypted, call) = match encrypted.split_once(':') {
+        Some((encrypted, call)) => (encrypted, Some(call)),
+        None => (encrypted, None),
+    };
     let summary = (!text.is_empty()).then(|| json!({ "type": "summary_text", "text": text }));
     let summary: Vec<_> = summary.into_iter().collect();
-    Some(json!({
+    let thought = json!({
         "type": "reasoning", "id": id, "summary": summary, "encrypted_content": encrypted,
-    }))
+    });
+    Some((thought, call))
 }
 
 /// The place of a tool's file: a result takes text, images and files, as a user's message.
@@ -135,7 +170,7 @@ fn place(media_type: &str, in_results: bool) -> Place {
     }
 }
 
-fn result(answered: &Answered<'_>) -> Result<Value, LlmError> {
+fn result(call_id: Cow<'_, str>, answered: &Answered<'_>) -> Result<Value, LlmError> {
     let mut output = Value::from(answered.text);
     if !answered.files.is_empty() {
         let mut parts = vec![json!({ "type": "input_text", "text": answered.text })];
@@ -144,12 +179,7 @@ fn result(answered: &Answered<'_>) -> Result<Value, LlmError> {
         }
         output = parts.into();
     }
-    let call_id = sent_id(answered.call_id);
     Ok(json!({ "type": "function_call_output", "call_id": call_id, "output": output }))
-}
-
-fn sent_id(id: &str) -> Cow<'_, str> {
-    call_id(id, |id| (1..=ID_CHARS).contains(&id.len()), ID_CHARS)
 }
 
 #[cfg(test)]
@@ -165,7 +195,7 @@ mod tests {
         ];
         let message = says(ChatRole::Tool, content);
         assert_eq!(
-            result(&answered(&message)[0]).unwrap(),
+            result("1".into(), &answered(&message)[0]).unwrap(),
             json!({ "type": "function_call_output", "call_id": "1", "output": [
                 { "type": "input_text", "text": "Here." },
                 { "type": "input_image", "image_url": "data:image/png;base64,aGk=" },

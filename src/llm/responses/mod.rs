@@ -18,8 +18,8 @@ use super::protocol::{Asked, Decode, Protocol, bearer, extended};
 use super::{ChatRequest, LlmError};
 
 /// Encrypts reasoning: an organisation's, by one model. Another's is refused with
-/// `invalid_encrypted_content`.
-const SIGNED: Signer = Signer::of_account("responses");
+/// `invalid_encrypted_content`. What it led to must follow it, and a call is known by its id.
+const SIGNED: Signer = Signer::of_account("responses").naming_its_call();
 
 /// The protocol.
 pub(super) struct Responses;

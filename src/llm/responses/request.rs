@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::input::input;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
-use crate::llm::schema::is_closed;
+use crate::llm::schema::{arguments, compatible, json_schema};
 use crate::llm::wire::instructions;
 use crate::llm::{ChatRequest, LlmError, ToolChoice};
 
@@ -35,6 +35,8 @@ struct Body<'a> {
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     include: Vec<&'static str>,
 }
@@ -44,7 +46,7 @@ struct Tool<'a> {
     r#type: &'static str,
     name: &'a str,
     description: &'a str,
-    parameters: &'a Value,
+    parameters: Value,
     /// Left out it means true, which refuses most schemas.
     strict: bool,
 }
@@ -56,16 +58,17 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         r#type: "function",
         name: &tool.name,
         description: &tool.description,
-        parameters: &tool.parameters,
+        parameters: arguments(&tool.parameters, &compatible::TOOL),
         strict: false,
     });
     let has_tools = !request.tools.is_empty();
     let text = request.output_schema.as_ref().map(|output| {
+        let (schema, strict) = json_schema(&output.schema);
         json!({ "format": {
             "type": "json_schema",
             "name": output.name,
-            "schema": output.schema,
-            "strict": is_closed(&output.schema),
+            "schema": schema,
+            "strict": strict,
         } })
     });
     let body = Body {
@@ -81,6 +84,9 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
         text,
+        // Without a summary nothing is seen of the reasoning.
+        // https://developers.openai.com/api/docs/guides/reasoning#reasoning-summaries
+        reasoning: reasons(&request.model).then(|| json!({ "summary": "auto" })),
         include: reasons(&request.model)
             .then_some("reasoning.encrypted_content")
             .into_iter()
