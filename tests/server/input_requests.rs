@@ -15,7 +15,8 @@ use crate::support::upstream::Script;
 use crate::support::wait::eventually;
 use crate::tools::output;
 
-const RESOLVE: &str = "mutation($input: ResolveInterruptsInput!) { resolveInterrupts(input: $input) {
+const RESOLVE: &str =
+    "mutation($input: ResolveInterruptsInput!) { resolveInterrupts(input: $input) {
     run { status } interrupts { id resolution { kind content } } } }";
 
 fn setup(folder: &TempDir, server: &str) -> Setup {
@@ -72,7 +73,8 @@ pub(crate) async fn a_question_is_answered_during_the_call(db: Arc<Database>) {
     assert_eq!(asked["url"], Value::Null);
 
     // The content is checked, and an answer of another kind is none.
-    let wrong = json!({ "interruptId": asked["id"], "action": "ACCEPT", "content": { "name": "x" } });
+    let wrong =
+        json!({ "interruptId": asked["id"], "action": "ACCEPT", "content": { "name": "x" } });
     let refused = refusal(&client, &run, json!([{ "answer": wrong }])).await;
     assert_eq!(refused, "BAD_USER_INPUT input.resolutions.0.answer.content");
     let approve = json!([{ "approve": { "interruptId": asked["id"] } }]);
@@ -81,7 +83,10 @@ pub(crate) async fn a_question_is_answered_during_the_call(db: Arc<Database>) {
 
     let content = json!({ "name": "Ada" });
     let resolution = answer(&client, &run, &asked, "ACCEPT", content.clone()).await;
-    assert_eq!(resolution, json!({ "kind": "ACCEPTED", "content": content }));
+    assert_eq!(
+        resolution,
+        json!({ "kind": "ACCEPTED", "content": content })
+    );
     // The same answer again changes nothing.
     let again = answer(&client, &run, &asked, "ACCEPT", content.clone()).await;
     assert_eq!(again, resolution);
@@ -90,7 +95,10 @@ pub(crate) async fn a_question_is_answered_during_the_call(db: Arc<Database>) {
     let log = kinds(&run_events(&client, &run, 0).await);
     let place = |kind: &str| log.iter().position(|one| one == kind).unwrap();
     assert!(place("InterruptRequested") < place("InterruptResolved"));
-    assert!(place("InterruptResolved") < place("RunCompleted"), "{log:?}");
+    assert!(
+        place("InterruptResolved") < place("RunCompleted"),
+        "{log:?}"
+    );
 }
 
 #[tokio::test]
@@ -164,7 +172,10 @@ async fn the_example_server_is_answered() {
         .then(calls("asking__trigger-elicitation-request"));
     let (_, run) = send(&client, None, "Ask me").await;
     let asked = question(&client, &run).await;
-    assert!(asked["requestedSchema"]["properties"]["name"].is_object(), "{asked}");
+    assert!(
+        asked["requestedSchema"]["properties"]["name"].is_object(),
+        "{asked}"
+    );
     let content = json!({ "name": "Ada Lovelace" });
     answer(&client, &run, &asked, "ACCEPT", content).await;
     assert_eq!(ended_run(&client, &run).await["status"], "COMPLETED");
