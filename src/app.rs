@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,11 +30,11 @@ use crate::config::{
 use crate::domain::{Principal, redact};
 use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
-use crate::http::{self, Connections, InFlight, Readiness, Server};
+use crate::http::{self, Connections, InFlight, Readiness, Server, ToolReadiness};
 use crate::llm::Models;
 use crate::operation::Endpoint;
 use crate::store::SharedStore;
-use crate::tool::{EgressClient, FileFetch, McpGuard, McpKeepers, ToolRegistry};
+use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
 use crate::watchdog::{Task, watched};
 
 pub use check::AgentsCheck;
@@ -117,10 +117,7 @@ impl App {
             trusted: &persisted,
             sdl: &sdl,
         };
-        let program = settings.evaluation.program.clone();
-        let mcp_guard = McpGuard::new(program);
-        let tools =
-            tools::build(&settings.tools, mcp_guard, &store, &documents, &evaluator).await?;
+        let tools = tools::build(settings, &store, &documents, &evaluator).await?;
         let rules = rules(settings, &models, &tools.registry, evaluator);
         let specs = read_checked(&settings.agents.folder, &rules).await?;
         let agents = store::sync_agents(&store, &settings.store, &specs).await?;
@@ -157,9 +154,7 @@ impl App {
             authenticator,
             store: Arc::clone(&store),
             models,
-            tools: Arc::clone(&tools.registry),
-            tools_wait: ms(settings.tools.mcp_wait_ms),
-            started: Instant::now(),
+            tools: ToolReadiness::new(tools.registry, ms(settings.tools.mcp_wait_ms)),
             readiness: Readiness::default(),
             transport: transport(settings)?,
             forward_headers: tools.forward_headers,
@@ -365,8 +360,7 @@ pub async fn check_agents(settings: &Settings, offline: bool) -> Result<AgentsCh
     if offline || settings.tools.mcp.is_empty() {
         return Ok(AgentsCheck::offline(specs));
     }
-    let guard = McpGuard::new(settings.evaluation.program.clone());
-    let tools = tools::reach(&settings.tools, guard, &evaluator).await?;
+    let tools = tools::reach(settings, &evaluator).await?;
     let checked = AgentsCheck::new(specs, &tools.registry);
     tools.keepers.end().await;
     Ok(checked)

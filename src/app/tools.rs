@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::http::HeaderName;
 use secrecy::SecretString;
 
-use crate::config::{ConfigError, SecretSetting, ToolSettings, ms};
+use crate::config::{ConfigError, SecretSetting, Settings, ToolSettings, ms};
 use crate::evaluation::Evaluator;
 use crate::store::SharedStore;
 use crate::tool::{
@@ -44,12 +44,13 @@ type Approvals = BTreeMap<String, Approval>;
 
 /// Makes the tools. MCP servers are reached in the background.
 pub(super) async fn build(
-    settings: &ToolSettings,
-    guard: McpGuard,
+    settings: &Settings,
     store: &SharedStore,
     documents: &Documents<'_>,
     evaluator: &Evaluator,
 ) -> Result<Tools, ConfigError> {
+    let guard = McpGuard::new(settings.evaluation.program.clone());
+    let settings = &settings.tools;
     let registry = registry(settings, evaluator);
     let egress = Egress::new(&settings.egress)?;
     let mut approvals = approvals(&settings.approval, evaluator).await?;
@@ -84,12 +85,12 @@ fn registry(settings: &ToolSettings, evaluator: &Evaluator) -> Arc<ToolRegistry>
     let limits = RegistryLimits {
         calls: settings.calls,
         argument_bytes: settings.argument_bytes,
+        server_wait: ms(settings.mcp_wait_ms),
         output: OutputLimits {
             parts: settings.output_parts,
             files: settings.output_files,
             file_bytes: settings.output_file_bytes,
         },
-        server_wait: ms(settings.mcp_wait_ms),
     };
     Arc::new(ToolRegistry::new(&limits, evaluator.clone()))
 }
@@ -115,10 +116,11 @@ pub(super) struct Reached {
 
 /// Reaches the MCP servers, and waits until each is there or cannot be reached.
 pub(super) async fn reach(
-    settings: &ToolSettings,
-    guard: McpGuard,
+    settings: &Settings,
     evaluator: &Evaluator,
 ) -> Result<Reached, ConfigError> {
+    let guard = McpGuard::new(settings.evaluation.program.clone());
+    let settings = &settings.tools;
     let registry = registry(settings, evaluator);
     let egress = Egress::new(&settings.egress)?;
     let mut approvals = approvals(&settings.approval, evaluator).await?;

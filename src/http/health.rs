@@ -19,7 +19,7 @@ use super::caller::Caller;
 use super::error::Refusal;
 use crate::domain::Scope;
 use crate::store::{SharedStore, StoreError};
-use crate::tool::ServerState;
+use crate::tool::{ServerState, ToolRegistry};
 use crate::watchdog;
 
 /// The time for which a check of the database is valid.
@@ -118,7 +118,7 @@ pub(super) async fn ready(
     let database = [checked.database, writer, checked.tables];
     let database = database.iter().all(Option::is_none);
     let model = server.models.are_ready();
-    let tools = ToolServers::of(&server);
+    let tools = ToolServers::of(&server.tools);
     let ready = serving && database && model && tools.ok;
     let mut body = json!({
         "status": if ready { "ready" } else { "not ready" },
@@ -147,7 +147,25 @@ pub(super) async fn ready(
     (status, Json(body))
 }
 
-/// The MCP servers' part of readiness: those that are just starting are waited for, for a limited
+/// The MCP servers' part of readiness.
+pub struct ToolReadiness {
+    tools: Arc<ToolRegistry>,
+    wait: Duration,
+    started: Instant,
+}
+
+impl ToolReadiness {
+    /// Of a server that starts now and waits for `wait` at most for MCP servers that are starting.
+    pub fn new(tools: Arc<ToolRegistry>, wait: Duration) -> Self {
+        Self {
+            tools,
+            wait,
+            started: Instant::now(),
+        }
+    }
+}
+
+/// The MCP servers as they are now: those that are just starting are waited for, for a limited
 /// time, and one that is missing counts only where it is required.
 struct ToolServers {
     ok: bool,
@@ -156,13 +174,13 @@ struct ToolServers {
 }
 
 impl ToolServers {
-    fn of(server: &Server) -> Self {
-        let servers = server.tools.servers();
+    fn of(readiness: &ToolReadiness) -> Self {
+        let servers = readiness.tools.servers();
         let (starting, missing): (Vec<_>, Vec<_>) = servers
             .missing()
             .into_iter()
             .partition(|(_, state)| *state == ServerState::Starting);
-        let waits = !starting.is_empty() && server.started.elapsed() < server.tools_wait;
+        let waits = !starting.is_empty() && readiness.started.elapsed() < readiness.wait;
         let names = |servers: Vec<(Arc<str>, _)>| servers.into_iter().map(|(name, _)| name);
         Self {
             ok: !waits && !servers.lack_required(),

@@ -27,7 +27,7 @@ mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -36,7 +36,7 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::CorsLayer;
 
-pub use health::Readiness;
+pub use health::{Readiness, ToolReadiness};
 pub use host::Hosts;
 pub use in_flight::InFlight;
 pub use open::OpenStreams;
@@ -47,7 +47,6 @@ use crate::graphql::ApiSchema;
 use crate::guard::{Guard, Persisted};
 use crate::llm::Models;
 use crate::store::SharedStore;
-use crate::tool::ToolRegistry;
 
 /// Bounds of the transports.
 #[derive(Debug, Clone)]
@@ -113,11 +112,7 @@ pub struct Server {
     /// Asked for readiness.
     pub models: Models,
     /// Its MCP servers count for readiness.
-    pub tools: Arc<ToolRegistry>,
-    /// The longest time for which MCP servers that are starting keep the server from being ready.
-    pub tools_wait: Duration,
-    /// The time at which the server has started.
-    pub started: Instant,
+    pub tools: ToolReadiness,
     /// The state of the database at the last check.
     pub readiness: Readiness,
     /// What is open.

@@ -136,12 +136,12 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
     let registry = RegistryLimits {
         calls: 1,
         argument_bytes: 1,
+        server_wait: Duration::ZERO,
         output: OutputLimits {
             parts: 1,
             files: 1,
             file_bytes: 1,
         },
-        server_wait: Duration::ZERO,
     };
     let evaluator = evaluator();
     let tools = Arc::new(ToolRegistry::new(&registry, evaluator.clone()));

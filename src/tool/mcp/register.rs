@@ -20,6 +20,9 @@ const DESCRIPTION_BYTES: usize = 4_096;
 /// The longest original name of a tool that is shown, in bytes.
 const ORIGINAL_BYTES: usize = 256;
 
+/// A tool and what it is.
+type Offered = (ToolDefinition, Arc<dyn Tool>);
+
 impl Keeper {
     /// Replaces a server's tools. Those that cannot be offered are listed as unavailable. The
     /// log has each list of tools once.
@@ -61,10 +64,7 @@ impl Keeper {
     }
 
     /// The tools under their names here, and those that have none or cannot be shown.
-    fn tools(
-        &self,
-        listed: Vec<Listed>,
-    ) -> (Vec<(ToolDefinition, Arc<dyn Tool>)>, Vec<UnavailableTool>) {
+    fn tools(&self, listed: Vec<Listed>) -> (Vec<Offered>, Vec<UnavailableTool>) {
         let server = &*self.spec.name;
         let servers: Vec<_> = self.spec.others.iter().map(String::as_str).collect();
         let originals: Vec<_> = listed.iter().map(|tool| &*tool.name).collect();
@@ -90,7 +90,7 @@ impl Keeper {
         &self,
         listed: Listed,
         Name { name, plain }: Name,
-    ) -> Result<(ToolDefinition, Arc<dyn Tool>), (String, &'static str)> {
+    ) -> Result<Offered, (String, &'static str)> {
         let mut parameters = Value::Object((*listed.input_schema).clone());
         if !show_schema(&mut parameters) {
             return Err((name, "its parameters have hidden characters"));

@@ -32,7 +32,10 @@ pub(super) struct Reports {
 
 /// The requests that wait for answers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<HashMap<RequestId, Option<(ProgressToken, Reports)>>>>);
+pub(super) struct Waiting(Arc<Mutex<Requests>>);
+
+/// Requests, and where the progress of each goes, if anywhere.
+type Requests = HashMap<RequestId, Option<(ProgressToken, Reports)>>;
 
 impl Waiting {
     /// Their ids.
@@ -94,10 +97,7 @@ impl Waiting {
             .report(report.progress, report.total, message);
     }
 
-    fn with<T>(
-        &self,
-        work: impl FnOnce(&mut HashMap<RequestId, Option<(ProgressToken, Reports)>>) -> T,
-    ) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Requests) -> T) -> T {
         // Each change is one call, so a panic cannot have left half of it.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
