@@ -24,6 +24,7 @@ mod branch_options;
 mod branches;
 mod bytes;
 mod cancel;
+mod capabilities;
 mod chat;
 mod child_runs;
 mod client_tools;
