@@ -6,6 +6,7 @@
 
 mod answer;
 mod approval;
+mod asker;
 mod builtin;
 mod client;
 mod context;
@@ -30,6 +31,7 @@ use serde_json::Value;
 
 pub use answer::{AnswerProblem, AnswerSchema};
 pub use approval::{Approval, ApprovalError, ApprovalPolicy};
+pub use asker::{Asked, Asker, InputAnswer};
 pub use builtin::{Calculator, CurrentTime};
 pub use client::ClientTool;
 pub use context::{CallerHeaders, ToolContext};

@@ -24,6 +24,7 @@ sections! {
         output_files: usize,
         output_file_bytes: usize,
         output_file_bytes_per_run: u64,
+        input_timeout_s: u64,
         response_bytes: usize,
         memories: u32,
         http: Vec<HttpToolSettings>,
@@ -156,12 +157,13 @@ impl Serialize for SecretSetting {
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 19] = [
+        let positive: [(&'static str, u64); 20] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
             ("tools.output_bytes", self.output_bytes as u64),
             ("tools.output_parts", self.output_parts as u64),
+            ("tools.input_timeout_s", self.input_timeout_s),
             ("tools.response_bytes", self.response_bytes as u64),
             ("tools.memories", u64::from(self.memories)),
             (

@@ -14,6 +14,7 @@ mod answered;
 mod call;
 mod connect;
 mod content;
+mod elicit;
 mod failure;
 mod forward;
 mod group;
