@@ -374,6 +374,7 @@ mod tests {
             created_at: now(),
             expires_at: now(),
             resolution: None,
+            question: None,
         };
         interrupt.resolve(approved, now()).unwrap();
         interrupt

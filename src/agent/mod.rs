@@ -153,6 +153,8 @@ pub struct RunLimits {
     pub interrupts: usize,
     /// The largest result of a client's tool, in bytes; more is cut.
     pub client_output_bytes: usize,
+    /// The longest time for which a call waits for the answer to a question of its server.
+    pub input_timeout: Duration,
     /// The bytes of files that all results of one run may have together.
     pub result_file_bytes: u64,
     /// How many events a subscriber may be behind before adjacent pieces are merged for it.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tracing::Instrument;
 
 use crate::domain::time::now;
@@ -354,6 +355,7 @@ impl Execution {
                 }
             }
             calls = again;
+            self.ending.close_lost_questions().await;
         }
         // What is called is known before anything is done.
         self.flush().await?;
@@ -364,17 +366,40 @@ impl Execution {
         let results = results.map(|heard| match heard {
             Heard::Called(called) => Told::Called(called),
             Heard::Progress(call, progress) => Told::Progress(call, progress),
+            Heard::Asks(call, asked) => Told::Asks(call, asked),
         });
         let answers = self.ask_all(questions, &prompt.team, at_once);
         let told = futures_util::stream::select(results, answers);
         let mut told = Box::pin(told.ready_chunks(READY_PARTS));
         let mut mistakes = 0;
-        while let Some(ready) = told.next().await {
+        let mut questions = FuturesUnordered::new();
+        loop {
+            let ready = tokio::select! {
+                ready = told.next() => ready,
+                Some(answered) = questions.next() => {
+                    self.ending.close_question(answered);
+                    self.flush().await?;
+                    continue;
+                }
+            };
+            // A question ends with its call.
+            let Some(ready) = ready else { break };
             for told in ready {
-                mistakes += u32::from(self.ending.hear(told));
+                if let Told::Asks(call, asked) = told {
+                    let open = self.ending.open_question(call, asked).await?;
+                    let (runner, who) = (&self.ending.runner, &self.ending.who);
+                    let answer = |open| Arc::clone(runner).answer_of(who.clone(), open);
+                    questions.extend(open.map(answer));
+                } else {
+                    mistakes += u32::from(self.ending.hear(told));
+                }
             }
             self.flush().await?;
         }
+        while let Some(answered) = questions.next().await {
+            self.ending.close_question(answered);
+        }
+        self.flush().await?;
         // A finished call is not made again, whatever happens from here on.
         self.ending.log.settle().await?;
         match sorted.ask.is_empty() {

@@ -41,6 +41,7 @@ pub(super) fn run_limits(settings: &RunSettings, tools: &ToolSettings) -> RunLim
         interrupt_expiry: Duration::from_secs(settings.interrupt_expiry_s),
         interrupts: settings.interrupts,
         client_output_bytes: tools.output_bytes,
+        input_timeout: Duration::from_secs(tools.input_timeout_s),
         result_file_bytes: tools.output_file_bytes_per_run,
         behind_events: settings.subscriber_behind_events,
         lag_events: settings.subscriber_lag_events,

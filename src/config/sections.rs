@@ -275,7 +275,7 @@ pub use secret::{ArgumentSetting, HiddenSetting, UrlSetting};
 pub(super) use secret::{HIDDEN, hide, hide_all};
 pub use tools::{
     EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, OperationToolSettings,
-    SecretSetting, ToolSettings,
+    ProxyUse, SecretSetting, ToolSettings,
 };
 
 /// How log lines look.

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::coop;
 
+use self::opening::Opening;
 use super::error::Unusable;
 use super::pace::Pace;
 use super::parts::{Parts, ReadError};
 use super::reader::Reader;
 use super::sse::SseError;
 use super::{LlmError, StreamPart};
+
+mod opening;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,7 @@ pub(super) struct Answer<S> {
     parts: Parts,
     pace: Pace,
     state: State,
+    opening: Opening,
 }
 
 enum State {
@@ -61,6 +65,7 @@ where
             parts,
             pace,
             state,
+            opening: Opening::default(),
         }
     }
 
@@ -88,6 +93,7 @@ where
             Came::End => {
                 let ended = self.reader.end(&mut self.parts);
                 let error = ended.map_or_else(|error| self.failed(error), |()| LlmError::Protocol);
+                let error = self.in_place_of_an_answer(error);
                 self.over(error);
             }
             Came::Cut(error) => {
@@ -101,6 +107,10 @@ where
     fn read(&mut self, bytes: &[u8]) {
         let (seen, signs) = (self.parts.seen(), self.reader.signs());
         let read = self.reader.read(bytes, &mut self.parts);
+        match self.parts.seen() {
+            0 => self.opening.keep(bytes),
+            _ => self.opening.forget(),
+        }
         if self.parts.seen() != seen {
             self.pace.part_came();
         } else if self.reader.signs() != signs {
@@ -119,6 +129,22 @@ where
             }
         } else if let Err(error) = self.pace.check_total() {
             self.over(error);
+        }
+    }
+
+    /// The error that the body is, if nothing could be read from it.
+    fn in_place_of_an_answer(&mut self, error: LlmError) -> LlmError {
+        if error != LlmError::Protocol || self.parts.seen() > 0 {
+            return error;
+        }
+        let Some(fault) = self.opening.fault() else {
+            return error;
+        };
+        match self.parts.fault(&fault) {
+            // Nothing but a text for people: that the answer cannot be read says more.
+            ReadError::Told(LlmError::Unavailable) => error,
+            ReadError::Told(told) => told,
+            ReadError::Sse(_) => error,
         }
     }
 

@@ -42,7 +42,7 @@ pub fn settings_of(kind: ProviderKind, base_url: String) -> ProviderSettings {
 pub fn provider(settings: ProviderSettings) -> Provider {
     let client = http_client(&HttpSettings {
         connect_timeout: LONG,
-        proxy_from_env: false,
+        proxies: std::sync::Arc::default(),
     });
     Provider::new(client.unwrap(), settings).unwrap()
 }

@@ -59,6 +59,7 @@ mod hosts;
 mod http_tools;
 mod idempotency;
 mod in_flight;
+mod input_requests;
 mod interrupts;
 mod interrupts_bounds;
 mod interrupts_inbox;
@@ -92,6 +93,7 @@ mod pooler;
 mod private_files;
 mod protocol;
 mod providers;
+mod proxies;
 mod queue;
 mod ready;
 mod recovered;
@@ -214,6 +216,9 @@ on_both! {
     }
     tool_results {
         a_result_keeps_its_shape,
+    }
+    input_requests {
+        a_question_is_answered_during_the_call,
     }
     structured {
         an_answer_has_data,

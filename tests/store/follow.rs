@@ -72,8 +72,9 @@ fn limits(tail_events: usize) -> RunLimits {
         interrupt_expiry: Duration::from_secs(1),
         interrupts: 1,
         client_output_bytes: 1,
-        progress_interval: Duration::ZERO,
+        input_timeout: Duration::from_secs(1),
         result_file_bytes: 1,
+        progress_interval: Duration::ZERO,
         behind_events: u64::MAX,
         lag_events: u64::MAX,
     }
