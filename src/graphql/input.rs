@@ -54,9 +54,10 @@ pub(crate) struct ChatInput {
     /// alone. The model is shown the values as data, never as instructions. `Agent.variables`
     /// lists those that an agent uses; others do nothing.
     pub(crate) variables: Option<Json<Value>>,
-    /// The JSON Schema that the answer must be valid against, with `"type": "object"` at its top
-    /// and no reference to another document; at most 64 KiB. The agent's own when absent. The
-    /// result is `Message.data`; an answer that stays invalid fails the run with OUTPUT_INVALID.
+    /// The JSON Schema that the answer must be valid against, without references to other
+    /// documents; at most 64 KiB. The agent's own when absent. A model writes properties in the
+    /// schema's order. The result is `Message.data`; an answer that stays invalid fails the run
+    /// with OUTPUT_INVALID.
     pub(crate) output_schema: Option<Json<Value>>,
     /// Whether the model calls the agent's tools; as it likes when absent.
     pub(crate) tool_choice: Option<ToolChoiceInput>,

@@ -282,7 +282,7 @@ async fn a_budget_of_thinking_waits_for_the_next_turn() {
     std::fs::create_dir_all(&agents).unwrap();
     std::fs::write(agents.join("first.toml"), agent("\"calculator\"")).unwrap();
     let second =
-        format!("{SECOND}models = [\"claude/claude-haiku-4-5\"]\n[parameters]\nthinking = true\n");
+        format!("{SECOND}model = \"claude/claude-haiku-4-5\"\n[parameters]\nthinking = true\n");
     std::fs::write(agents.join("second.toml"), second).unwrap();
     let folder = agents.display().to_string();
     let settings = [

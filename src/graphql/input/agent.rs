@@ -32,8 +32,8 @@ pub(crate) struct CreateAgentInput {
     /// The names of the agents that its model may ask, each in a run of its own.
     #[graphql(default)]
     agents_as_tools: Vec<String>,
-    /// The JSON Schema that its answers must be valid against, with `"type": "object"` at its
-    /// top; `ChatInput.outputSchema` takes its place for one run.
+    /// The JSON Schema that its answers must be valid against; `ChatInput.outputSchema` takes its
+    /// place for one run.
     output_schema: Option<Json<Value>>,
     /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`, where a run
     /// names no other; UTC when absent.

@@ -37,6 +37,7 @@ const SHOWN: [&str; 44] = [
     "tools.approval.calculator",
     "tools.builtin",
     "tools.egress.allow",
+    "tools.egress.proxy",
     "tools.http.description",
     "tools.http.forward_headers",
     "tools.http.method",
