@@ -19,8 +19,18 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def openapi(vendor, name):
     """A schema of an OpenAPI description, whose references are its own."""
+
+    def loose(node):
+        """Where it says that one of several must fit, more than one often does."""
+        if isinstance(node, list):
+            return [loose(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        return {"anyOf" if word == "oneOf" else word: loose(one) for word, one in node.items()}
+
     text = (DATA / vendor / "official" / "openapi.yml").read_text()
-    return yaml.load(text, LOADER), {"$ref": f"urn:description#/components/schemas/{name}"}
+    document = loose(yaml.load(text, LOADER))
+    return document, {"$ref": f"urn:description#/components/schemas/{name}"}
 
 
 def discovery(name):
