@@ -102,11 +102,15 @@ impl McpKeepers {
         spec: McpServerSpec,
         registry: &Arc<ToolRegistry>,
     ) -> Result<(), reqwest::Error> {
+        let changed = Arc::<Notify>::default();
         let (http, forward) = match &spec.transport {
             McpTransport::Http {
                 forward_headers, ..
             } => (
-                Some(ForwardingClient::new(spec.start_timeout)?),
+                Some(ForwardingClient::new(
+                    spec.start_timeout,
+                    Arc::clone(&changed),
+                )?),
                 forward_headers.as_slice().into(),
             ),
             McpTransport::Stdio { .. } => (None, Arc::default()),
@@ -119,7 +123,7 @@ impl McpKeepers {
             forward,
             registry: Arc::clone(registry),
             line: Arc::default(),
-            changed: Arc::default(),
+            changed,
             guard: Arc::clone(&self.guard),
         };
         let stop = self.stop.clone();
