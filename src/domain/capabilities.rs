@@ -229,6 +229,8 @@ pub struct CapabilityOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_in_history: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_required: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forced_tools: Option<ForcedTools>,

@@ -26,7 +26,8 @@ const GO_ON: &str = "Go on.";
 pub(super) enum AfterResults {
     /// The person may speak at once.
     Anything,
-    /// The model has to speak first. Mistral ("Unexpected role 'user' after role 'tool'"), the
+    /// The model has to speak first. Mistral ("Unexpected role 'user' after role 'tool'",
+    /// <https://github.com/avante-corp/avante.nvim/pull/2695>), the
     /// templates of many open models, and Gemini from 3.6 on, which refuses text next to results
     /// (<https://github.com/agentgateway/agentgateway/issues/2811>).
     Answer,

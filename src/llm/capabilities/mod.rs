@@ -48,6 +48,8 @@ pub struct Capabilities {
     pub needs_signatures: bool,
     /// Whether Chat Completions take reasoning back in `reasoning_content`.
     pub reasoning_in_history: bool,
+    /// Whether it refuses its own tool calls without the reasoning that led to them, signed or not.
+    pub reasoning_required: bool,
     /// Whether it takes a verbosity.
     pub verbosity: bool,
     /// The requests in which it may be forced to call a tool.
@@ -95,6 +97,7 @@ impl Default for Capabilities {
             thinking_bound: false,
             needs_signatures: false,
             reasoning_in_history: true,
+            reasoning_required: false,
             verbosity: true,
             forced_tools: ForcedTools::Always,
             tools_over_chat_completions: ToolsOverChat::Always,
@@ -149,6 +152,7 @@ impl Capabilities {
             thinking_bound,
             needs_signatures,
             reasoning_in_history,
+            reasoning_required,
             verbosity,
             forced_tools,
             tools_over_chat_completions,

@@ -13,6 +13,10 @@ use crate::llm::results::{Place, is_common_image, is_text};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, FileData, LlmError};
 
+/// In place of reasoning that there was none of: some take an empty text for a missing one.
+/// <https://github.com/anomalyco/opencode/issues/10996>
+const NO_REASONING: &str = " ";
+
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
     role: &'static str,
@@ -224,7 +228,9 @@ fn assistant<'a>(
     if sent.content.is_null() && sent.tool_calls.is_empty() {
         return None;
     }
-    sent.reasoning_content = reasoning(&message.content, request.past.wanted())
+    let is_required = request.capabilities.reasoning_required && !sent.tool_calls.is_empty();
+    let is_wanted = is_required || request.past.wanted() == Wanted::Everything;
+    sent.reasoning_content = reasoning(&message.content, is_wanted)
         .filter(|_| goes_back(request, dialect, !sent.tool_calls.is_empty()));
     Some(sent)
 }
@@ -240,12 +246,16 @@ fn goes_back(request: &ChatRequest, dialect: Dialect, has_calls: bool) -> bool {
     match request.past.wanted() {
         Wanted::Nothing => false,
         Wanted::Everything => true,
-        Wanted::Accepted => dialect.takes_reasoning && has_calls,
+        Wanted::Accepted => {
+            let is_required = request.capabilities.reasoning_required;
+            is_required || (dialect.takes_reasoning && has_calls)
+        }
     }
 }
 
-/// The reasoning that has no signature, which is how these servers write it.
-fn reasoning(content: &[Content], wanted: Wanted) -> Option<String> {
+/// The reasoning that has no signature, which is how these servers write it; a blank text where
+/// there must be one.
+fn reasoning(content: &[Content], is_wanted: bool) -> Option<String> {
     let texts = content.iter().filter_map(|part| match part {
         Content::Reasoning {
             text,
@@ -254,7 +264,10 @@ fn reasoning(content: &[Content], wanted: Wanted) -> Option<String> {
         _ => None,
     });
     let text: String = texts.collect();
-    (!text.is_empty() || wanted == Wanted::Everything).then_some(text)
+    match text.is_empty() {
+        true => is_wanted.then(|| NO_REASONING.to_owned()),
+        false => Some(text),
+    }
 }
 
 fn result(part: &Content, dialect: Dialect) -> Option<Message<'_>> {

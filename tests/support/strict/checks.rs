@@ -29,6 +29,12 @@ pub(crate) enum Check {
     Prefill,
     /// Roles that do not alternate.
     Repeated,
+    /// A person who speaks right after the results of tools.
+    UserAfterResults,
+    /// Anything else next to the results of tools.
+    BesideResults,
+    /// The calls of the current turn without the thinking that led to them, with thinking on.
+    LoopWithoutThinking,
     /// Images in the results of tools.
     ImageInResult,
     /// Calls in the history where no tools are declared.
@@ -53,6 +59,9 @@ impl Check {
             Self::Uncalled => pairs::uncalled(asked),
             Self::Prefill => pairs::prefill(asked),
             Self::Repeated => pairs::repeated(asked),
+            Self::UserAfterResults => pairs::user_after_results(asked),
+            Self::BesideResults => pairs::beside_results(asked),
+            Self::LoopWithoutThinking => pairs::loop_without_thinking(asked),
             Self::ImageInResult => pairs::image_in_result(asked),
             Self::UndeclaredTools => undeclared_tools(asked),
             Self::ToolNames => tool_names(rule, asked),

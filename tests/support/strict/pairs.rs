@@ -153,6 +153,41 @@ pub(crate) fn repeated(asked: &Asked<'_>) -> Option<Broken> {
     None
 }
 
+/// The first message of the person's right after a tool's.
+pub(crate) fn user_after_results(asked: &Asked<'_>) -> Option<Broken> {
+    let mut pairs = asked.conversation().windows(2).enumerate();
+    let (index, _) =
+        pairs.find(|(_, pair)| pair[0]["role"] == "tool" && pair[1]["role"] == "user")?;
+    at(index + 1, "user")
+}
+
+/// The first turn with results of tools and other parts.
+pub(crate) fn beside_results(asked: &Asked<'_>) -> Option<Broken> {
+    let mut turns = asked.conversation().iter().enumerate();
+    let (index, _) = turns.find(|(_, turn)| {
+        let is_result = |part: &Value| part.get("functionResponse").is_some();
+        let parts = || list(&turn["parts"]);
+        parts().any(is_result) && !parts().all(is_result)
+    })?;
+    at(index, "user")
+}
+
+/// The first answer of the current turn, if it calls tools and does not begin with thinking.
+pub(crate) fn loop_without_thinking(asked: &Asked<'_>) -> Option<Broken> {
+    if asked.body["thinking"]["type"] != "enabled" {
+        return None;
+    }
+    let messages = asked.conversation();
+    let is_result = |block: &Value| block["type"] == "tool_result";
+    let has_results = |one: &&Value| list(&one["content"]).any(is_result);
+    messages.last().filter(has_results)?;
+    let begins = messages
+        .iter()
+        .rposition(|one| one["role"] == "user" && !has_results(&one))?;
+    let kind = text(&messages.get(begins + 1)?["content"][0]["type"]);
+    (!kind.ends_with("thinking")).then(|| at(begins + 1, kind))?
+}
+
 /// The first tool's result with an image in it.
 pub(crate) fn image_in_result(asked: &Asked<'_>) -> Option<Broken> {
     let mut messages = asked.conversation().iter().enumerate();
