@@ -127,7 +127,7 @@ impl StreamableHttpClient for ForwardingClient {
         let headers = with_forwarded(&message, custom_headers);
         let asked = Asked::new(&message, session_id.is_some());
         let answer = self
-            .0
+            .http
             .post_message_with_response_limits(
                 uri,
                 message,
