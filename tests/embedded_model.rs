@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use talkgraph::domain::{FinishReason, Usage};
 use talkgraph::llm::embedded::{
     EmbeddedError, EmbeddedModel, EmbeddedSettings, prefer_single_threaded_products,
 };
-use talkgraph::llm::{ChatMessage, ChatRequest, ChatRole, Sampling, StreamPart};
+use talkgraph::llm::{ChatMessage, ChatRequest, ChatRole, OutputSchema, Sampling, StreamPart};
 use tokio::sync::mpsc::Receiver;
 
 type Parts = Receiver<Result<StreamPart, EmbeddedError>>;
@@ -256,4 +257,105 @@ fn settings_out_of_range_are_refused() {
             Err(EmbeddedError::Settings(_))
         ));
     }
+}
+
+fn formal(text: &str, schema: Value, max_output_tokens: u32) -> ChatRequest {
+    ChatRequest {
+        output_schema: Some(OutputSchema {
+            name: "answer".to_owned(),
+            schema,
+        }),
+        ..request(&[text], max_output_tokens)
+    }
+}
+
+#[test]
+fn an_answer_of_a_form_has_it_at_the_first_try() {
+    let (_turn, model) = model();
+    let schema = json!({
+        "type": "object", "additionalProperties": false,
+        "required": ["reason", "capital", "population", "kind", "neighbours"],
+        "properties": {
+            "reason": { "type": "string", "maxLength": 80 },
+            "capital": { "type": "string" },
+            "population": { "type": "integer", "minimum": 1 },
+            "kind": { "enum": ["town", "city"] },
+            "neighbours": { "type": "array", "items": { "$ref": "#/$defs/place" }, "maxItems": 2 },
+        },
+        "$defs": { "place": { "type": "object", "required": ["name"], "additionalProperties": false,
+            "properties": { "name": { "type": "string", "maxLength": 20 } } } },
+    });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for question in [
+        "What is the capital of France?",
+        "Hello!",
+        "Tell me a very long story.",
+    ] {
+        let asked = formal(question, schema.clone(), 300);
+        let (text, usage, reason) = read(model.generate(asked).unwrap());
+        let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+        assert!(validator.is_valid(&value), "{text}");
+        assert_eq!(reason, FinishReason::Stop);
+        assert!(usage.output_tokens > 10);
+        let order: Vec<_> = value.as_object().unwrap().keys().collect();
+        assert_eq!(
+            order,
+            ["reason", "capital", "population", "kind", "neighbours"]
+        );
+    }
+}
+
+#[test]
+fn an_answer_of_a_form_ends_within_its_limit() {
+    let (_turn, model) = model();
+    let schema = json!({ "type": "object", "additionalProperties": false, "required": ["story"],
+        "properties": { "story": { "type": "array", "items": { "type": "string" } } } });
+    for limit in [16, 40, 10_000] {
+        let asked = formal("Tell me a story without an end.", schema.clone(), limit);
+        let (text, usage, reason) = read(model.generate(asked).unwrap());
+        let value = serde_json::from_str::<Value>(&text);
+        assert!(value.is_ok(), "{text}");
+        assert_eq!(reason, FinishReason::Stop, "{text}");
+        assert!(usage.output_tokens <= u64::from(limit));
+    }
+}
+
+#[test]
+fn a_schema_that_makes_no_grammar_holds_an_answer_to_json() {
+    let (_turn, model) = model();
+    for schema in [
+        json!({ "type": "object", "properties": { "a": { "type": "string", "pattern": "(?=a)b" } } }),
+        json!({ "enum": [] }),
+        json!({ "type": "object", "$ref": "#/$defs/absent" }),
+    ] {
+        let asked = formal("Hello!", schema, 120);
+        let (text, ..) = read(model.generate(asked).unwrap());
+        assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+    }
+}
+
+/// Prompts are read in slices, in turn with the other answers.
+#[test]
+fn a_short_prompt_does_not_wait_behind_long_ones() {
+    let (_turn, _model) = model();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/smollm2-135m-instruct-q4_1.gguf");
+    let settings = EmbeddedSettings {
+        queue_limit: 4,
+        cached_conversations: 0,
+        ..settings(path)
+    };
+    let model = EmbeddedModel::load(&settings).unwrap();
+    let long = |number: u32| format!("{number} {}", "word ".repeat(380));
+    let mut first = model.generate(request(&[&long(1)], 4)).unwrap();
+    let mut second = model.generate(request(&[&long(2)], 4)).unwrap();
+    let mut short = model.generate(request(&["Hi"], 4)).unwrap();
+    short.blocking_recv().unwrap().unwrap();
+    for long in [&mut first, &mut second] {
+        assert!(
+            long.try_recv().is_err(),
+            "a long prompt was read before the short one"
+        );
+    }
+    read(first);
+    read(second);
 }

@@ -11,6 +11,7 @@ mod disconnect;
 mod ending;
 mod error;
 mod execute;
+mod extra_body;
 mod files;
 mod find;
 mod follow;
@@ -40,6 +41,7 @@ mod tools;
 mod transcript;
 mod turns;
 mod variables;
+mod zone;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +64,7 @@ pub use start::{StartRequest, Started};
 pub use stop::Stopped;
 pub use structured::check_output_schema;
 pub use transcript::Transcript;
+pub use zone::is_time_zone;
 
 use crate::bus::{Bus, LiveRun};
 use crate::domain::{NodeId, OnRestart, Principal, RunEvent, RunId, SessionId};

@@ -20,6 +20,7 @@ use super::prompt::Conversation;
 use super::spending::Spending;
 use super::team::{Team, Told};
 use super::tools::{Heard, Toolbox};
+use super::zone::local;
 use super::{prompt, summary};
 
 /// How many events are gathered at most for the next write, and results of tools at once.
@@ -121,8 +122,9 @@ impl Execution {
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let variables = &ending.run.options.variables;
         let evaluator = &ending.runner.evaluator;
+        let today = local(now(), spec, &ending.run.options);
         let instructions =
-            evaluator.instructions(&ending.who, &spec.instructions, now(), variables);
+            evaluator.instructions(&ending.who, &spec.instructions, today, variables);
         let instructions = instructions.await.map_err(|error| {
             tracing::error!(%error, "the instructions do not render");
             Stop::Failed(internal())
@@ -182,6 +184,9 @@ impl Execution {
         request.tenant = Arc::clone(&ending.who.tenant);
         request.tools = Arc::clone(&prompt.tools);
         request.tool_choice = self.tool_choice();
+        request
+            .run_tool_choice
+            .clone_from(&self.ending.run.options.tool_choice);
         request.output_schema = self.output_schema();
         Shown {
             request,
@@ -219,7 +224,7 @@ impl Execution {
             lost = self.ending.log.refused() => return Err(lost.into()),
         };
         let price = runner.models.price(&answering.model);
-        taking.spending.at(price.copied(), &mut self.ending.run);
+        taking.spending.at(price, &mut self.ending.run);
         self.ending.run.model = answering.model;
         let mut parts = answering.parts;
         loop {

@@ -271,7 +271,7 @@ mod secret;
 mod tools;
 
 pub use secret::{ArgumentSetting, HiddenSetting, UrlSetting};
-pub(super) use secret::{hide, hide_all};
+pub(super) use secret::{HIDDEN, hide, hide_all};
 pub use tools::{
     EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, OperationToolSettings,
     SecretSetting, ToolSettings,

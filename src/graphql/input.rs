@@ -54,12 +54,16 @@ pub(crate) struct ChatInput {
     /// alone. The model is shown the values as data, never as instructions. `Agent.variables`
     /// lists those that an agent uses; others do nothing.
     pub(crate) variables: Option<Json<Value>>,
-    /// The JSON Schema that the answer must be valid against, with `"type": "object"` at its top
-    /// and no reference to another document; at most 64 KiB. The agent's own when absent. The
-    /// result is `Message.data`; an answer that stays invalid fails the run with OUTPUT_INVALID.
+    /// The JSON Schema that the answer must be valid against, without references to other
+    /// documents; at most 64 KiB. The agent's own when absent. A model writes properties in the
+    /// schema's order. The result is `Message.data`; an answer that stays invalid fails the run
+    /// with OUTPUT_INVALID.
     pub(crate) output_schema: Option<Json<Value>>,
     /// Whether the model calls the agent's tools; as it likes when absent.
     pub(crate) tool_choice: Option<ToolChoiceInput>,
+    /// The IANA time zone of `date` in the agent's instructions, such as `Europe/Zurich`; the
+    /// agent's own when absent.
+    pub(crate) time_zone: Option<String>,
     /// What happens if the session has an active run.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
@@ -148,6 +152,7 @@ impl ChatInput {
             client_tools: options::client_tools(self.client_tools),
             output_schema: self.output_schema.map(options::schema).transpose()?,
             tool_choice: self.tool_choice.map(Into::into).unwrap_or_default(),
+            time_zone: self.time_zone.map(options::time_zone).transpose()?,
             request_id: None,
         };
         Ok(StartRequest {

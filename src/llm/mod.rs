@@ -51,7 +51,7 @@ pub use past::Past;
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings};
 pub use registry::{Answering, Models, Prompt};
-pub use request::{ChatRequest, OutputSchema, Sampling, ToolSpec};
+pub use request::{ChatRequest, OutputSchema, Reasoning, Sampling, ToolSpec};
 pub use resilient::Resilience;
 pub use tokens::most_tokens;
 pub use unsupported::ParameterMemory;

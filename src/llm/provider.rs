@@ -116,9 +116,9 @@ impl Provider {
         let base = base_url(&settings.base_url)?;
         let host = base.host_str().ok_or(ProviderSettingsError::NotHttp)?;
         let protocol: Box<dyn Protocol> = match settings.kind {
-            ProviderKind::OpenAi => Box::new(ChatCompletions::of_host(host)),
+            ProviderKind::OpenAi => Box::new(ChatCompletions),
             ProviderKind::OpenAiResponses => Box::new(Responses),
-            ProviderKind::Anthropic => Box::new(Messages::of_host(host)),
+            ProviderKind::Anthropic => Box::new(Messages),
             ProviderKind::Gemini => Box::new(GenerateContent),
         };
         let mut headers = HeaderMap::new();

@@ -9,7 +9,7 @@ use crate::support::upstream::{Script, Upstream};
 
 /// A stream of this vendor's that thinks, says `Fine.` and counts 20 and 5 tokens, 4 of
 /// them of thought and 16 of them read from a cache.
-fn answer(kind: &str) -> Vec<Value> {
+pub(crate) fn answer(kind: &str) -> Vec<Value> {
     match kind {
         "openai" => vec![
             json!({ "choices": [{ "delta": { "reasoning_content": "Hm" } }] }),

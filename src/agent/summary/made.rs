@@ -51,7 +51,7 @@ impl Made {
     ) -> Result<String, NoSummary> {
         let mut answering = runner.models.stream(models, question).await?;
         let price = runner.models.price(&answering.model);
-        self.spending.at(price.copied(), run);
+        self.spending.at(price, run);
         self.model = Some(answering.model);
         let mut text = String::new();
         while let Some(part) = answering.parts.next().await {

@@ -23,8 +23,8 @@ pub(crate) struct ClientToolInput {
     name: String,
     /// Tells the model what it does and when to use it.
     description: String,
-    /// The JSON Schema of its arguments, whose type is `object`. The client is asked only with
-    /// arguments that it allows.
+    /// The JSON Schema of its arguments, an object. The client is asked only with arguments that
+    /// it allows.
     parameters: Json<Value>,
 }
 

@@ -40,7 +40,7 @@ fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Bod
         .map(|text| Ok(Bytes::from_static(text.as_bytes())))
         .boxed();
     let parts = Parts::new("test".into(), Redaction::default(), Bindings::default());
-    let decoder = ChatCompletions::of_host("localhost").decoder();
+    let decoder = ChatCompletions.decoder();
     Answer::new(body, Reader::new(false, 1024, decoder), parts, pace)
 }
 

@@ -1,17 +1,18 @@
 //! `embedded/smollm2-135m`: SmolLM2-135M-Instruct inside this process, on the CPU, with
 //! no other server and no key. It shows real streaming and holds a small conversation;
 //! it is too small for facts or for tools. So it is not told of tools and never calls one,
-//! whatever a request says; what tools gave is left out of its prompt, and an output schema
-//! is only told it. A request with a file is refused.
+//! whatever a request says; what tools gave is left out of its prompt. An output schema is told
+//! it, and it is held to it (`form`). A request with a file is refused.
 //!
-//! A request's way: `engine` queues it, a thread of its own takes it (`generation`),
-//! `template` and `tokenizer` make tokens of the messages, `conversations` gives
-//! what is known of their beginning (`kv`), `model` reads the rest and then one token
-//! after another, which `sampling` chooses.
+//! A request's way: `engine` queues it, its threads take it up turn by turn (`generation`), so
+//! that a long prompt keeps no short one waiting: `template` and `tokenizer` make tokens of the
+//! messages, `conversations` gives what is known of their beginning (`kv`), `model` reads the
+//! rest slice by slice and then one token after another, which `sampling` chooses.
 
 mod conversations;
 mod engine;
 mod error;
+mod form;
 mod generation;
 mod kv;
 mod model;
@@ -61,7 +62,8 @@ pub fn prefer_single_threaded_products() {
 pub struct EmbeddedSettings {
     /// The weights file, as `scripts/fetch-model` leaves it.
     pub model_path: PathBuf,
-    /// Threads that compute, each making one answer at a time; 0 for one per core.
+    /// Threads that compute; 0 for one per core. As many answers and two more are in progress at
+    /// a time, turn by turn.
     pub threads: usize,
     /// Requests that may wait for a thread; one more is refused as busy.
     pub queue_limit: usize,

@@ -7,9 +7,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::{EmbeddedError, EmbeddedModel, MODEL_NAME};
-use crate::llm::schema::instruction;
+use crate::llm::schema::{self, instruction};
 use crate::llm::wire::unsupported;
-use crate::llm::{ChatMessage, ChatModel, ChatRequest, ChatRole, Content, LlmError, PartStream};
+use crate::llm::{
+    ChatMessage, ChatModel, ChatRequest, ChatRole, Content, LlmError, OutputSchema, PartStream,
+};
 
 #[async_trait]
 impl ChatModel for EmbeddedModel {
@@ -40,8 +42,15 @@ impl ChatModel for EmbeddedModel {
                 "the embedded model calls no tools: it is not told of them"
             );
         }
-        // It cannot be held to a form; its own template takes one system message, the first.
-        if let Some(output) = request.output_schema.take() {
+        // It is held to a grammar of the schema, and told of it all the same: what it would
+        // rather say is then likelier to fit. Its template takes one system message, the first.
+        if let Some(output) = request.output_schema.clone() {
+            let held = schema::answer(&output.schema, &schema::embedded::ANSWER)
+                .or_else(|| schema::answer(&output.schema, &schema::compatible::ANSWER));
+            request.output_schema = held.map(|schema| OutputSchema {
+                schema,
+                ..output.clone()
+            });
             let told = Content::Text(format!("\n\n{}", instruction(&output)));
             match request.messages.first_mut() {
                 Some(first) if first.role == ChatRole::System => {

@@ -38,9 +38,20 @@ impl Sampler {
     }
 
     /// The next token, given what may come and the answer so far.
-    pub(crate) fn next(&mut self, mut logits: Vec<f32>, answer: &[u32]) -> u32 {
+    pub(crate) fn next(&mut self, logits: Vec<f32>, answer: &[u32]) -> u32 {
+        self.next_of(logits, answer, |_| true)
+    }
+
+    /// The next token of those that are allowed; 0 if none is.
+    pub(crate) fn next_of(
+        &mut self,
+        mut logits: Vec<f32>,
+        answer: &[u32],
+        allowed: impl Fn(u32) -> bool,
+    ) -> u32 {
         self.penalise(&mut logits, answer);
-        let mut candidates: Vec<(u32, f32)> = (0u32..).zip(logits).collect();
+        let candidates = (0u32..).zip(logits);
+        let mut candidates: Vec<_> = candidates.filter(|(token, _)| allowed(*token)).collect();
         if self.temperature == 0.0 {
             let best = candidates.iter().max_by(|a, b| a.1.total_cmp(&b.1));
             return best.map_or(0, |(token, _)| *token);

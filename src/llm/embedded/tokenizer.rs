@@ -80,6 +80,11 @@ impl Tokenizer {
         self.pieces.get(index).map_or(&[], |piece| piece)
     }
 
+    /// The number of tokens.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.pieces.len()).unwrap_or(u32::MAX)
+    }
+
     /// The fewest tokens a text of so many bytes can have.
     pub(crate) fn fewest_tokens(&self, bytes: usize) -> usize {
         bytes.div_ceil(self.longest_piece.max(1))

@@ -14,6 +14,8 @@ pub(super) mod anthropic;
 #[cfg(test)]
 mod check;
 pub(super) mod compatible;
+#[cfg(feature = "embedded-model")]
+pub(super) mod embedded;
 pub(super) mod gemini;
 mod merge;
 mod object;

@@ -1,0 +1,58 @@
+//! Answers of a form by the model that runs in the process. Its weights must be there: run
+//! `scripts/fetch-model`.
+#![cfg(feature = "embedded-model")]
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::server::{Setup, repository};
+use crate::support::talk::{run_events, string};
+
+const CHAT: &str = "mutation($input: ChatInput!) { chat(input: $input) {
+    run { id status error { code message } } message { text data } } }";
+
+#[tokio::test]
+async fn the_embedded_model_answers_in_the_form_at_the_first_try() {
+    let folder = TempDir::new().unwrap();
+    let agent = "name = \"small\"\ndescription = \"d\"\ninstructions = \"Be brief.\"\n\
+        model = \"embedded/smollm2-135m\"\n";
+    std::fs::write(folder.path().join("small.toml"), agent).unwrap();
+    let server = Setup::new()
+        .set("agents.folder", folder.path().display())
+        .set("agents.default", "small")
+        .set(
+            "models.embedded.path",
+            repository("models/smollm2-135m-instruct-q4_1.gguf"),
+        )
+        .start()
+        .await;
+    let client = server.client();
+    let person = json!({
+        "type": "object", "required": ["thoughts", "name", "age"],
+        "properties": {
+            "thoughts": { "type": "string", "maxLength": 60 },
+            "name": { "type": "string", "maxLength": 20 },
+            "age": { "type": "integer", "minimum": 1, "maximum": 120 },
+            "mood": { "enum": ["good", "bad"] },
+        },
+    });
+    let list = json!({ "type": "array", "minItems": 1, "maxItems": 3,
+        "items": { "type": "string", "maxLength": 20 } });
+    for (schema, question) in [
+        (person, "Ada is 36 years old."),
+        (list, "Name three colours."),
+    ] {
+        let input = json!({ "message": { "text": question }, "outputSchema": schema });
+        let answered = client.data(CHAT, &json!({ "input": input })).await;
+        let chat = &answered["chat"];
+        assert_eq!(chat["run"]["status"], "COMPLETED", "{chat}");
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        assert!(validator.is_valid(&chat["message"]["data"]), "{chat}");
+        let log = run_events(&client, &string(&chat["run"]["id"]), 0).await;
+        let steps = log
+            .iter()
+            .filter(|one| one["__typename"] == Value::from("StepStarted"));
+        assert_eq!(steps.count(), 1, "{log:#?}");
+    }
+    assert_eq!(server.upstream.received().len(), 0);
+}
