@@ -6,7 +6,7 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 44] = [
+const SHOWN: &[&str] = &[
     "store.pooler",
     "agents.default",
     "agents.folder",
