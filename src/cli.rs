@@ -289,7 +289,7 @@ async fn health(settings: &Settings, live: bool) -> ExitCode {
     );
     let client = crate::llm::http_client(&crate::llm::HttpSettings {
         connect_timeout: Duration::from_secs(2),
-        proxy_from_env: false,
+        proxies: std::sync::Arc::default(),
     });
     let Ok(client) = client else {
         return ExitCode::FAILURE;

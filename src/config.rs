@@ -31,8 +31,8 @@ pub use sections::{
     AgentsSettings, ArgumentSetting, AuthSettings, DocumentSettings, EgressSettings,
     EmbeddedSettings, EvaluationSettings, HiddenSetting, HttpFetchSettings, HttpSettings,
     HttpToolSettings, KeySettings, LimitSettings, LogFormat, McpServerSettings, ModelsSettings,
-    OperationToolSettings, PoolerSetting, ResilienceSettings, RunSettings, SecretSetting, Settings,
-    StoreSettings, TelemetrySettings, ToolSettings, UrlSetting,
+    OperationToolSettings, PoolerSetting, ProxyUse, ResilienceSettings, RunSettings, SecretSetting,
+    Settings, StoreSettings, TelemetrySettings, ToolSettings, UrlSetting,
 };
 
 /// The documented defaults.

@@ -19,6 +19,7 @@ use crate::llm::{
     self, ChatModel, ChatProtocol, ConnectionSettings, HttpSettings, Models, Origin,
     ParameterMemory, Price, Provider, Resilience, USUAL_MODELS,
 };
+use crate::proxy::Proxies;
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
 
@@ -84,7 +85,7 @@ pub(super) async fn build(
     default_models: &[String],
 ) -> Result<Models, ModelError> {
     let mut models = Models::default();
-    let mut clients = Clients::new(settings.proxy_from_env);
+    let mut clients = Clients::new(settings.proxy_from_env)?;
     for entry in settings
         .entries()
         .iter()
@@ -122,17 +123,23 @@ pub(super) async fn build(
 
 /// The HTTP clients, by the one thing in which they differ: how long connecting may take.
 struct Clients {
-    proxy_from_env: bool,
+    proxies: Arc<Proxies>,
     made: BTreeMap<u64, Client>,
 }
 
 impl Clients {
-    fn new(proxy_from_env: bool) -> Self {
-        let made = BTreeMap::new();
-        Self {
-            proxy_from_env,
-            made,
-        }
+    fn new(proxy_from_env: bool) -> Result<Self, ModelError> {
+        let proxies = match proxy_from_env {
+            true => Proxies::from_env().map_err(|error| ModelError::Provider {
+                setting: "models.proxy_from_env".to_owned(),
+                why: error.to_string(),
+            })?,
+            false => Proxies::default(),
+        };
+        Ok(Self {
+            proxies: Arc::new(proxies),
+            made: BTreeMap::new(),
+        })
     }
 
     fn with(&mut self, connect_timeout_ms: u64) -> Result<Client, ModelError> {
@@ -141,7 +148,7 @@ impl Clients {
         }
         let client = llm::http_client(&HttpSettings {
             connect_timeout: ms(connect_timeout_ms),
-            proxy_from_env: self.proxy_from_env,
+            proxies: Arc::clone(&self.proxies),
         })
         .map_err(|error| ModelError::Client(error.to_string()))?;
         self.made.insert(connect_timeout_ms, client.clone());

@@ -54,7 +54,7 @@ pub(super) trait Decode: Send {
 
     /// Reads an answer that came in one piece although a stream was asked for, as some
     /// proxies give it.
-    fn whole(&mut self, body: &[u8], parts: &mut Parts) -> Result<(), ReadError>;
+    fn whole(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError>;
 }
 
 /// A header's value that stays out of debug output, and out of HTTP/2's compression table.

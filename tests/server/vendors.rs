@@ -102,11 +102,11 @@ async fn a_provider_that_cannot_be_called_stops_the_start() {
                 ("models.providers.mine.kind", "openai"),
                 ("models.providers.mine.base_url", "x"),
             ],
-            "models.providers.mine: the base URL",
+            "models.providers.mine.base_url: the base URL",
         ),
         (
             vec![("models.gemini.base_url", "ftp://x")],
-            "models.gemini: the base URL",
+            "models.gemini.base_url: the base URL",
         ),
         (
             vec![("models.providers.mine.kind", "cohere")],

@@ -58,7 +58,9 @@ impl Made {
             match part? {
                 // What is longer is read all the same: the usage comes last.
                 StreamPart::Text(more) if text.len() < MAX_SUMMARY_BYTES => text.push_str(&more),
+                StreamPart::TextWasReasoning => text.clear(),
                 StreamPart::Usage(usage) => self.spending.tell(usage, run),
+                StreamPart::UsageUnknown => self.spending.forget(run),
                 StreamPart::Finish(reason) => self.finish_reason = Some(reason),
                 _ => {}
             }

@@ -179,6 +179,8 @@ pub(crate) enum RunErrorCode {
     ToolArguments,
     /// The answer was not valid against its JSON Schema, however often the model was told.
     OutputInvalid,
+    /// The model ended without an answer, or with reasoning alone, however often it was asked.
+    EmptyAnswer,
     /// The model has no free place.
     ModelBusy,
     /// The server stopped while the run was being made.

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::graphql::ResponseBytes;
 
 /// The fields whose values have any length.
-pub(crate) const LARGE: [&str; 14] = [
+pub(crate) const LARGE: [&str; 17] = [
     "arguments",
+    "content",
     "data",
     "delta",
     "description",
@@ -25,8 +26,10 @@ pub(crate) const LARGE: [&str; 14] = [
     "outputSchema",
     "parameters",
     "reason",
+    "requestedSchema",
     "text",
     "uri",
+    "url",
 ];
 
 /// A `String` of any length.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::messages::{Message, cached_text, messages};
+use super::messages::{Message, cached_text, lacks_thinking, messages};
 use crate::domain::capabilities::{StructuredOutput, ThinkingForm, ThinkingOff};
 use crate::llm::capabilities::{form, thinks};
 use crate::llm::past::Prefix;
@@ -95,13 +95,14 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
             .then(|| cached_text(&system, request.cache_ttl))
             .into_iter()
             .collect(),
+        thinking: thinking(request, max_tokens)
+            .filter(|thinking| thinking["type"] != "enabled" || !lacks_thinking(&messages)),
         messages,
         temperature: request.sampling.temperature,
         top_p: request.sampling.top_p,
         tools,
         tool_choice: tool_choice(request),
         output_config: output_config(request, native),
-        thinking: thinking(request, max_tokens),
     };
     Asked::new(&body, request, bindings)
 }

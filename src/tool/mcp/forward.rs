@@ -16,6 +16,7 @@ use sse_stream::Sse;
 use tokio::sync::Notify;
 
 use super::answered::Asked;
+use crate::proxy::Proxies;
 
 type Failure = StreamableHttpError<reqwest::Error>;
 type Headers = HashMap<HeaderName, HeaderValue>;
@@ -41,11 +42,13 @@ impl ForwardingClient {
     /// `/mcp/`, which is followed.
     pub(super) fn new(
         connect_timeout: Duration,
+        proxies: &Arc<Proxies>,
         renewed: Arc<Notify>,
     ) -> Result<Self, reqwest::Error> {
         // An error says that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let http = proxies
+            .apply(reqwest::Client::builder())
             .user_agent(concat!("talkgraph/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
             .redirect(same_origin())

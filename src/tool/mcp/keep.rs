@@ -109,6 +109,7 @@ impl McpKeepers {
             } => (
                 Some(ForwardingClient::new(
                     spec.start_timeout,
+                    &spec.proxies,
                     Arc::clone(&changed),
                 )?),
                 forward_headers.as_slice().into(),

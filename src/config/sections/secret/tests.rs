@@ -6,7 +6,7 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 44] = [
+const SHOWN: &[&str] = &[
     "store.pooler",
     "agents.default",
     "agents.folder",
@@ -37,6 +37,7 @@ const SHOWN: [&str; 44] = [
     "tools.approval.calculator",
     "tools.builtin",
     "tools.egress.allow",
+    "tools.egress.proxy",
     "tools.http.description",
     "tools.http.forward_headers",
     "tools.http.method",
