@@ -21,6 +21,7 @@ const SHOWN: &[&str] = &[
     "http.address",
     "http.cors_origins",
     "http.hosts",
+    "models.anthropic.cache_ttl",
     "models.anthropic.files",
     "models.default",
     "models.embedded.path",
