@@ -5,6 +5,7 @@ mod descriptors;
 mod error;
 mod guard;
 mod keys;
+mod known;
 mod limits;
 mod models;
 mod reload;
@@ -350,6 +351,13 @@ fn rules(
         &default_models,
         evaluator,
     )
+}
+
+/// What is known of each model that the settings or an agent file name, as TOML.
+pub async fn known_models(settings: &Settings) -> Result<String, StartError> {
+    let evaluator = evaluator(&settings.evaluation);
+    let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
+    Ok(known::known(&settings.models, &specs))
 }
 
 /// Reads and checks the agent files as the server would at start. Starts the MCP servers of the

@@ -48,6 +48,9 @@ enum Command {
     Schema,
     /// Print the effective settings as TOML, secrets hidden
     Config,
+    /// Print what is known of each configured model: the parameters that it takes, its window and
+    /// its price, as TOML
+    Models,
     /// Bring the database up to date and exit
     Migrate,
     /// Copy the SQLite database to a file that is not there yet, also while a server writes to
@@ -120,6 +123,7 @@ impl Cli {
         match command {
             Command::Serve => return serve(&settings, sources, |store| store).await,
             Command::Config => say(settings.to_toml()?.trim_end())?,
+            Command::Models => say(app::known_models(&settings).await?.trim_end())?,
             Command::Migrate => {
                 telemetry::start(&settings.telemetry)?;
                 app::migrate(&settings).await?;
@@ -285,7 +289,7 @@ async fn health(settings: &Settings, live: bool) -> ExitCode {
     );
     let client = crate::llm::http_client(&crate::llm::HttpSettings {
         connect_timeout: Duration::from_secs(2),
-        proxy_from_env: false,
+        proxies: std::sync::Arc::default(),
     });
     let Ok(client) = client else {
         return ExitCode::FAILURE;

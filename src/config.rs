@@ -3,6 +3,7 @@
 //!
 //! Layers, each over the one before: defaults, `talkgraph.toml`, `.env`, the environment.
 
+mod capabilities;
 mod environment;
 mod keys;
 mod limited;
@@ -20,6 +21,7 @@ use thiserror::Error;
 use self::environment::Variables;
 use crate::domain::redact;
 
+pub use capabilities::ExtraBody;
 pub(crate) use providers::ProviderEntry;
 pub use providers::{
     NamedProviderSettings, OpenAiProtocol, PriceSettings, ProviderKind, ProviderSettings,
@@ -29,8 +31,8 @@ pub use sections::{
     AgentsSettings, ArgumentSetting, AuthSettings, DocumentSettings, EgressSettings,
     EmbeddedSettings, EvaluationSettings, HiddenSetting, HttpFetchSettings, HttpSettings,
     HttpToolSettings, KeySettings, LimitSettings, LogFormat, McpServerSettings, ModelsSettings,
-    OperationToolSettings, PoolerSetting, ResilienceSettings, RunSettings, SecretSetting, Settings,
-    StoreSettings, TelemetrySettings, ToolSettings, UrlSetting,
+    OperationToolSettings, PoolerSetting, ProxyUse, ResilienceSettings, RunSettings, SecretSetting,
+    Settings, StoreSettings, TelemetrySettings, ToolSettings, UrlSetting,
 };
 
 /// The documented defaults.

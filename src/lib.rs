@@ -16,6 +16,7 @@ pub mod guard;
 pub mod http;
 pub mod llm;
 pub(crate) mod operation;
+pub mod proxy;
 pub(crate) mod resilience;
 pub mod store;
 pub mod telemetry;

@@ -1,7 +1,9 @@
 //! The answer as it grows: the parts that will be stored, and the event for each piece.
 
 use crate::domain::message::{data_of, text_of};
-use crate::domain::{EventBody, MessageId, Part, RunEvent, StepPurpose, ToolCallId, ToolResult};
+use crate::domain::{
+    EventBody, FinishReason, MessageId, Part, RunEvent, StepPurpose, ToolCallId, ToolResult,
+};
 
 /// An answer being written. What is streamed and what is stored come from the same calls,
 /// so they cannot differ.
@@ -18,6 +20,12 @@ pub(crate) struct Answer {
     rejected: Option<String>,
     /// How many steps have made such a text anew.
     repairs: u32,
+    /// How many of them because there was none.
+    empties: u32,
+    /// Why the current step has ended, if it has.
+    ended: Option<FinishReason>,
+    /// The step before has ended in a call that could not be read.
+    was_unread: bool,
 }
 
 /// How far an answer had got.
@@ -40,6 +48,9 @@ impl Answer {
             step: Mark::default(),
             rejected: None,
             repairs: 0,
+            empties: 0,
+            ended: None,
+            was_unread: false,
         }
     }
 
@@ -70,6 +81,7 @@ impl Answer {
                 }
             }
             EventBody::StepStarted { .. } => self.begin_step(),
+            EventBody::StepFinished { finish_reason, .. } => self.end_step(*finish_reason),
             EventBody::StepRestarted { .. } => self.restart_step(),
             _ => {}
         }
@@ -77,6 +89,8 @@ impl Answer {
 
     /// A step begins here.
     pub(crate) fn begin_step(&mut self) {
+        self.was_unread = self.is_unread();
+        self.ended = None;
         self.step = Mark {
             parts: self.parts.len(),
             text_bytes: self.text_bytes,
@@ -90,12 +104,17 @@ impl Answer {
     pub(crate) fn begin_repair(&mut self) {
         let rejected = self.step_text();
         self.restart_step();
+        match rejected.trim().is_empty() {
+            true => self.empties += 1,
+            false => self.repairs += 1,
+        }
         self.rejected = Some(rejected);
-        self.repairs += 1;
+        self.was_unread = false;
     }
 
     /// The step begins once more: what it has written is gone.
     pub(crate) fn restart_step(&mut self) {
+        self.ended = None;
         self.parts.truncate(self.step.parts);
         self.text_bytes = self.step.text_bytes;
         self.reasoning_bytes = self.step.reasoning_bytes;
@@ -252,6 +271,42 @@ impl Answer {
         self.rejected.as_deref()
     }
 
+    /// The current step has ended.
+    pub(crate) fn end_step(&mut self, reason: FinishReason) {
+        self.ended = Some(reason);
+    }
+
+    /// Whether the current step has text or a call. White space is no text.
+    pub(crate) fn has_answer(&self) -> bool {
+        let mut parts = self.step_parts().iter();
+        parts.any(|part| match part {
+            Part::Text { text } => !text.trim().is_empty(),
+            Part::Reasoning { .. } => false,
+            _ => true,
+        })
+    }
+
+    /// Whether the current step has ended in a call that could not be read: it wanted tools and
+    /// has no call.
+    pub(crate) fn is_unread(&self) -> bool {
+        let is_call = |part: &Part| matches!(part, Part::ToolCall { .. });
+        self.ended == Some(FinishReason::ToolCalls) && !self.step_parts().iter().any(is_call)
+    }
+
+    /// Whether the step before the current one has ended so.
+    pub(crate) fn was_unread(&self) -> bool {
+        self.was_unread
+    }
+
+    /// How many steps have made an answer because there was none.
+    pub(crate) fn empties(&self) -> u32 {
+        self.empties
+    }
+
+    fn step_parts(&self) -> &[Part] {
+        self.parts.get(self.step.parts..).unwrap_or_default()
+    }
+
     /// How many steps have made a text anew.
     pub(crate) fn repairs(&self) -> u32 {
         self.repairs
@@ -319,6 +374,7 @@ mod tests {
             created_at: now(),
             expires_at: now(),
             resolution: None,
+            question: None,
         };
         interrupt.resolve(approved, now()).unwrap();
         interrupt

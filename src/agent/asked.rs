@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::structured::compile_output_schema;
+use super::zone::local;
 use super::{Runner, StartError, StartRequest};
 use crate::domain::time::now;
 use crate::domain::{Agent, Principal};
@@ -25,9 +26,10 @@ impl Runner {
             return Ok(());
         }
         let variables = &request.options.variables;
+        let at = local(now(), &agent.current.spec, &request.options);
         let rendered = self
             .evaluator
-            .instructions(who, instructions, now(), variables);
+            .instructions(who, instructions, at, variables);
         match rendered.await {
             Ok(_) => Ok(()),
             Err(failure) if failure.is_temporary() => Err(StartError::Unchecked(failure)),

@@ -144,6 +144,11 @@ impl RunLog {
         self.broken.load(Ordering::Acquire)
     }
 
+    /// The sequence of the last event that has one.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
     /// Gives events their numbers.
     pub(super) fn number(&mut self, bodies: Vec<EventBody>) -> Vec<Arc<RunEvent>> {
         let events = numbered(self.live.id(), self.next, now(), bodies);

@@ -11,6 +11,7 @@ mod disconnect;
 mod ending;
 mod error;
 mod execute;
+mod extra_body;
 mod files;
 mod find;
 mod follow;
@@ -19,6 +20,7 @@ mod interrupt;
 mod lease;
 mod limits;
 mod log;
+mod nothing;
 mod once;
 mod outage;
 mod prompt;
@@ -40,6 +42,7 @@ mod tools;
 mod transcript;
 mod turns;
 mod variables;
+mod zone;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +65,7 @@ pub use start::{StartRequest, Started};
 pub use stop::Stopped;
 pub use structured::check_output_schema;
 pub use transcript::Transcript;
+pub use zone::is_time_zone;
 
 use crate::bus::{Bus, LiveRun};
 use crate::domain::{NodeId, OnRestart, Principal, RunEvent, RunId, SessionId};
@@ -124,6 +128,8 @@ pub struct RunLimits {
     pub max_depth: u32,
     /// How many answers of a run are made anew that are not of the form that was asked for.
     pub output_repairs: u32,
+    /// How many empty answers of a run are asked for again.
+    pub empty_answers: u32,
     /// The longest answer of one model call, in tokens.
     pub max_output_tokens: Option<u32>,
     /// How long a run waits for a database that is away.
@@ -147,6 +153,8 @@ pub struct RunLimits {
     pub interrupts: usize,
     /// The largest result of a client's tool, in bytes; more is cut.
     pub client_output_bytes: usize,
+    /// The longest time for which a call waits for the answer to a question of its server.
+    pub input_timeout: Duration,
     /// The bytes of files that all results of one run may have together.
     pub result_file_bytes: u64,
     /// How many events a subscriber may be behind before adjacent pieces are merged for it.

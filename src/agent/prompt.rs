@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{AgentSpec, Message, Part, Role, ToolCallId, ToolResult};
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Sampling};
+use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, Reasoning, Sampling};
 
 use super::files::{self, Contents};
 
@@ -152,6 +152,13 @@ pub(super) fn request(
         },
         max_output_tokens,
         messages,
+        reasoning: Reasoning {
+            effort: spec.parameters.reasoning_effort,
+            verbosity: spec.parameters.verbosity,
+            thinking: spec.parameters.thinking,
+            thinking_budget_tokens: spec.parameters.thinking_budget_tokens,
+        },
+        extra_body: Arc::new(spec.parameters.extra_body.clone()),
         ..ChatRequest::new(String::new(), Vec::new())
     }
 }

@@ -364,6 +364,7 @@ mod tests {
             created_at: now(),
             expires_at: now(),
             resolution: None,
+            question: None,
         };
         let requested = EventBody::InterruptRequested {
             interrupt: Box::new(interrupt.clone()),

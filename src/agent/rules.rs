@@ -5,13 +5,16 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::agent::{AgentLimits, MAX_MODELS, ModelParameters, SUMMARY_TOKENS};
+use crate::domain::capabilities::Effort;
 use crate::domain::{AgentSpec, Principal};
 use crate::evaluation::{Evaluator, Failure, Whom};
 use crate::llm::Models;
 use crate::tool::{McpKeepers, SchemaError, ToolRegistry, is_valid_name};
 
+use super::extra_body;
 use super::structured::{check_output_schema, compile_output_schema};
 use super::team;
+use super::zone::is_time_zone;
 
 /// The largest configuration of an agent, in bytes: of its file, or of what the API was given.
 pub(super) const MAX_SPEC_BYTES: usize = 262_144;
@@ -82,12 +85,13 @@ impl Rules {
         }
     }
 
-    /// Refuses what no run could work with.
+    /// Refuses what no run could work with, and what an agent of the API may not have.
     ///
     /// # Errors
     /// The first field that is wrong.
     pub async fn check(&self, who: &Principal, spec: &AgentSpec) -> Result<(), SpecError> {
         check(spec)?;
+        extra_body::check_reserved(&spec.parameters.extra_body)?;
         evaluate(&self.evaluator, who.into(), spec).await?;
         self.check_here(spec)
     }
@@ -262,6 +266,13 @@ fn check_texts(spec: &AgentSpec) -> Result<(), SpecError> {
     if let Some((field, ..)) = texts.iter().find(|(_, text, _)| text.contains('\0')) {
         return Err(SpecError::new(field, "must not contain U+0000"));
     }
+    if let Some(zone) = &spec.time_zone
+        && !is_time_zone(zone)
+    {
+        let why =
+            format!("{zone:?} is no name of the IANA time zone database, such as Europe/Zurich");
+        return Err(SpecError::new("time_zone", why));
+    }
     if let Some(schema) = &spec.output_schema {
         check_output_schema(schema).map_err(|why| SpecError::new("output_schema", why))?;
     }
@@ -291,7 +302,29 @@ fn check_parameters(parameters: &ModelParameters) -> Result<(), SpecError> {
     at_least_1(
         "parameters.max_output_tokens",
         parameters.max_output_tokens.map(u64::from),
-    )
+    )?;
+    check_thinking(parameters)?;
+    extra_body::check(&parameters.extra_body)
+}
+
+fn check_thinking(parameters: &ModelParameters) -> Result<(), SpecError> {
+    let budget = parameters.thinking_budget_tokens;
+    at_least_1("parameters.thinking_budget_tokens", budget.map(u64::from))?;
+    if parameters.thinking == Some(false) && budget.is_some() {
+        let why = "needs thinking, which parameters.thinking switches off";
+        return Err(SpecError::new("parameters.thinking_budget_tokens", why));
+    }
+    if parameters.thinking == Some(true) && parameters.reasoning_effort == Some(Effort::None) {
+        let why = "contradicts parameters.reasoning_effort, which is none";
+        return Err(SpecError::new("parameters.thinking", why));
+    }
+    if let (Some(budget), Some(most)) = (budget, parameters.max_output_tokens)
+        && budget >= most
+    {
+        let why = format!("must be less than parameters.max_output_tokens ({most})");
+        return Err(SpecError::new("parameters.thinking_budget_tokens", why));
+    }
+    Ok(())
 }
 
 fn check_limits(limits: &AgentLimits) -> Result<(), SpecError> {

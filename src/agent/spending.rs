@@ -1,7 +1,9 @@
 //! What one model call uses, and what its run has used with it.
 
-use crate::domain::{Cost, Run, Usage};
+use crate::domain::{Cost, Run, RunError, RunErrorCode, Usage};
 use crate::llm::Price;
+
+use super::execute::{Execution, Stop};
 
 /// A model call on its way.
 pub(super) struct Spending {
@@ -49,8 +51,35 @@ impl Spending {
         self.settle(run);
     }
 
+    /// What the provider has reported is void: its last numbers are none.
+    pub(super) fn forget(&mut self, run: &mut Run) {
+        self.usage = None;
+        run.usage = self.before;
+        self.settle(run);
+    }
+
     /// Adds it to what the run has cost, known or not.
     pub(super) fn settle(&self, run: &mut Run) {
         run.cost = Cost::sum(self.cost_before, self.cost());
+    }
+}
+
+impl Execution {
+    /// Whether the run may go on after a step, as far as its agent limits what it costs.
+    pub(super) fn check_cost(&self) -> Result<(), Stop> {
+        let Some(most) = self.limits().max_cost_usd else {
+            return Ok(());
+        };
+        let message = match self.ending.run.cost {
+            Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
+            Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
+            // Whoever sets a limit does not want it to be passed unseen.
+            None => "what the run costs is not known, and its agent limits it".to_owned(),
+        };
+        Err(Stop::Failed(RunError {
+            code: RunErrorCode::CostLimit,
+            message,
+            retryable: false,
+        }))
     }
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tracing::Instrument;
 
 use crate::domain::time::now;
 use crate::domain::{
-    AgentVersionId, Cost, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose,
-    Summary, ToolCallId,
+    AgentVersionId, EventBody, FinishReason, Message, RunError, RunErrorCode, StepPurpose, Summary,
+    ToolCallId,
 };
 use crate::llm::{ChatMessage, StreamPart, ToolSpec};
 
@@ -20,6 +21,7 @@ use super::prompt::Conversation;
 use super::spending::Spending;
 use super::team::{Team, Told};
 use super::tools::{Heard, Toolbox};
+use super::zone::local;
 use super::{prompt, summary};
 
 /// How many events are gathered at most for the next write, and results of tools at once.
@@ -82,8 +84,7 @@ impl Execution {
                     self.show_results(&mut prompt).await?;
                     self.make_step(step, &prompt).await?;
                     // A call that a limit has cut is not made.
-                    let calls = self.ending.finish_reason == Some(FinishReason::ToolCalls);
-                    match calls && !self.ending.answer.open_calls().is_empty() {
+                    match self.ending.finish_reason == Some(FinishReason::ToolCalls) {
                         true => {
                             self.check_cost()?;
                             Next::Tools(step)
@@ -91,13 +92,19 @@ impl Execution {
                         false => Next::Conclude(step),
                     }
                 }
-                Next::Conclude(step) => match self.conclude(step).await? {
-                    Some(repair) => Next::Step(repair),
-                    None => return Ok(()),
+                Next::Conclude(step) => match self.ask_again(step)? {
+                    Some(again) => Next::Step(again),
+                    None => match self.conclude(step).await? {
+                        Some(repair) => Next::Step(repair),
+                        None => return Ok(()),
+                    },
                 },
                 Next::Tools(step) | Next::ToolsInDoubt(step) => {
                     let in_doubt = matches!(next, Next::ToolsInDoubt(_));
-                    mistakes += self.call_tools(&prompt, in_doubt).await?;
+                    mistakes += match self.ending.answer.is_unread() {
+                        true => 1,
+                        false => self.call_tools(&prompt, in_doubt).await?,
+                    };
                     if mistakes > self.ending.runner.limits.tool_mistakes {
                         return Err(Stop::Failed(RunError {
                             code: RunErrorCode::ToolArguments,
@@ -121,8 +128,9 @@ impl Execution {
         let (spec, ending) = (&self.agent.current.spec, &self.ending);
         let variables = &ending.run.options.variables;
         let evaluator = &ending.runner.evaluator;
+        let today = local(now(), spec, &ending.run.options);
         let instructions =
-            evaluator.instructions(&ending.who, &spec.instructions, now(), variables);
+            evaluator.instructions(&ending.who, &spec.instructions, today, variables);
         let instructions = instructions.await.map_err(|error| {
             tracing::error!(%error, "the instructions do not render");
             Stop::Failed(internal())
@@ -182,6 +190,9 @@ impl Execution {
         request.tenant = Arc::clone(&ending.who.tenant);
         request.tools = Arc::clone(&prompt.tools);
         request.tool_choice = self.tool_choice();
+        request
+            .run_tool_choice
+            .clone_from(&self.ending.run.options.tool_choice);
         request.output_schema = self.output_schema();
         Shown {
             request,
@@ -205,21 +216,29 @@ impl Execution {
         let mut taking = Taking {
             spending: Spending::new(&self.ending.run),
             calls: Vec::new(),
+            step,
+            started: 0,
         };
         self.ending.finish_reason = None;
         // That the step has begun is told before its first token.
         self.flush().await?;
+        taking.started = self.ending.log.last_sequence();
         let runner = Arc::clone(&self.ending.runner);
         let models = runner.catalog.models_of(&self.agent.current.spec);
+        let models = self.models_left(models);
         let fitted = Fitted::new(Arc::clone(&runner), shown);
         let answering = tokio::select! {
             biased;
-            answering = runner.models.stream(models, &fitted) => answering?,
+            answering = runner.models.stream(models, &fitted) => answering,
             // Who has the run no longer asks no model.
             lost = self.ending.log.refused() => return Err(lost.into()),
         };
+        let answering = match answering {
+            Ok(answering) => answering,
+            Err(error) => return self.end_in_silence(step, error),
+        };
         let price = runner.models.price(&answering.model);
-        taking.spending.at(price.copied(), &mut self.ending.run);
+        taking.spending.at(price, &mut self.ending.run);
         self.ending.run.model = answering.model;
         let mut parts = answering.parts;
         loop {
@@ -246,9 +265,11 @@ impl Execution {
             usage: self.ending.run.usage,
             cost: self.ending.run.cost,
         });
+        let finish_reason = self.ending.finish_reason.unwrap_or(FinishReason::Stop);
+        self.ending.answer.end_step(finish_reason);
         self.ending.pending.push(EventBody::StepFinished {
             step,
-            finish_reason: self.ending.finish_reason.unwrap_or(FinishReason::Stop),
+            finish_reason,
             model: Some(self.ending.run.model.clone()),
             usage: spending.usage,
             cost: spending.cost(),
@@ -261,6 +282,7 @@ impl Execution {
         let ending = &mut self.ending;
         let event = match part {
             StreamPart::Text(text) => Some(ending.answer.add_text(text)),
+            StreamPart::TextWasReasoning => return self.take_back_text(taking),
             StreamPart::Reasoning(text) => Some(ending.answer.add_reasoning(text, None)),
             StreamPart::ReasoningSignature(signature) => {
                 let event = ending.answer.add_reasoning(String::new(), Some(signature));
@@ -280,6 +302,10 @@ impl Execution {
                 taking.spending.tell(usage, &mut ending.run);
                 None
             }
+            StreamPart::UsageUnknown => {
+                taking.spending.forget(&mut ending.run);
+                None
+            }
             StreamPart::Finish(reason) => {
                 ending.finish_reason = Some(reason);
                 None
@@ -294,6 +320,20 @@ impl Execution {
                 retryable: false,
             }));
         }
+        Ok(())
+    }
+
+    /// Says that the text of the step was its reasoning, and gives it as that.
+    fn take_back_text(&mut self, taking: &Taking) -> Result<(), Stop> {
+        let answer = &mut self.ending.answer;
+        let reasoning = answer.step_text().trim_end().to_owned();
+        answer.restart_step();
+        let restarted = EventBody::StepRestarted {
+            step: taking.step,
+            discard_after: taking.started,
+        };
+        let reasoning = answer.add_reasoning(reasoning, None);
+        self.ending.pending.extend([restarted, reasoning]);
         Ok(())
     }
 
@@ -315,6 +355,7 @@ impl Execution {
                 }
             }
             calls = again;
+            self.ending.close_lost_questions().await;
         }
         // What is called is known before anything is done.
         self.flush().await?;
@@ -325,17 +366,40 @@ impl Execution {
         let results = results.map(|heard| match heard {
             Heard::Called(called) => Told::Called(called),
             Heard::Progress(call, progress) => Told::Progress(call, progress),
+            Heard::Asks(call, asked) => Told::Asks(call, asked),
         });
         let answers = self.ask_all(questions, &prompt.team, at_once);
         let told = futures_util::stream::select(results, answers);
         let mut told = Box::pin(told.ready_chunks(READY_PARTS));
         let mut mistakes = 0;
-        while let Some(ready) = told.next().await {
+        let mut questions = FuturesUnordered::new();
+        loop {
+            let ready = tokio::select! {
+                ready = told.next() => ready,
+                Some(answered) = questions.next() => {
+                    self.ending.close_question(answered);
+                    self.flush().await?;
+                    continue;
+                }
+            };
+            // A question ends with its call.
+            let Some(ready) = ready else { break };
             for told in ready {
-                mistakes += u32::from(self.ending.hear(told));
+                if let Told::Asks(call, asked) = told {
+                    let open = self.ending.open_question(call, asked).await?;
+                    let (runner, who) = (&self.ending.runner, &self.ending.who);
+                    let answer = |open| Arc::clone(runner).answer_of(who.clone(), open);
+                    questions.extend(open.map(answer));
+                } else {
+                    mistakes += u32::from(self.ending.hear(told));
+                }
             }
             self.flush().await?;
         }
+        while let Some(answered) = questions.next().await {
+            self.ending.close_question(answered);
+        }
+        self.flush().await?;
         // A finished call is not made again, whatever happens from here on.
         self.ending.log.settle().await?;
         match sorted.ask.is_empty() {
@@ -371,24 +435,6 @@ impl Execution {
             purpose,
         });
     }
-
-    /// Whether the run may go on after a step, as far as its agent limits what it costs.
-    pub(super) fn check_cost(&self) -> Result<(), Stop> {
-        let Some(most) = self.limits().max_cost_usd else {
-            return Ok(());
-        };
-        let message = match self.ending.run.cost {
-            Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
-            Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
-            // Whoever sets a limit does not want it to be passed unseen.
-            None => "what the run costs is not known, and its agent limits it".to_owned(),
-        };
-        Err(Stop::Failed(RunError {
-            code: RunErrorCode::CostLimit,
-            message,
-            retryable: false,
-        }))
-    }
 }
 
 /// A step's stream, as far as it was taken.
@@ -396,6 +442,9 @@ struct Taking {
     spending: Spending,
     /// The provider's number of each call, and our id for it.
     calls: Vec<(u32, ToolCallId)>,
+    step: u32,
+    /// The sequence of the last event before the step's first token.
+    started: u64,
 }
 
 impl Taking {

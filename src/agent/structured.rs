@@ -134,6 +134,9 @@ impl Execution {
     /// What a model is told whose answer was not of the wanted form: what it said, and what
     /// is wrong with that.
     pub(super) async fn repair_messages(&self) -> Vec<ChatMessage> {
+        if let Some(reminder) = self.reminder() {
+            return vec![reminder];
+        }
         let Some((rejected, schema)) = self.ending.answer.rejected().zip(self.schema()) else {
             return Vec::new();
         };

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::domain::{InterruptKind, Principal, Run, RunId, ToolCallId, ToolProgress, ToolResult};
 use crate::llm::ToolSpec;
 use crate::tool::{
-    CallerHeaders, ClientTool, Progress, RegisteredTool, ToolContext, ToolError, ToolRegistry,
+    Asked, Asker, CallerHeaders, ClientTool, Progress, RegisteredTool, ToolContext, ToolError,
+    ToolRegistry,
 };
 
 use super::files::ResultFiles;
@@ -36,6 +37,8 @@ pub(super) struct Called {
 
 /// What comes of a call.
 pub(super) enum Heard {
+    /// The tool's server asks something.
+    Asks(ToolCallId, Asked),
     /// How far the tool is.
     Progress(ToolCallId, ToolProgress),
     /// What the call came to.
@@ -163,7 +166,10 @@ impl Toolbox {
         async_stream::stream! {
             let (id, progress) = (call.id, Progress::default());
             let mut reports = progress.watch();
-            let mut called = std::pin::pin!(self.call(call, progress));
+            let (asker, mut questions) = Asker::new();
+            // The asker is dropped with the call, and may be before.
+            let asker = self.asks.then_some(asker);
+            let mut called = std::pin::pin!(self.call(call, progress, asker));
             let (mut next, mut told) = (Instant::now(), 0);
             loop {
                 let report = async {
@@ -176,6 +182,10 @@ impl Toolbox {
                 let ended = tokio::select! {
                     ended = &mut called => Some(ended),
                     () = report => None,
+                    Some(asked) = questions.recv() => {
+                        yield Heard::Asks(id, asked);
+                        continue;
+                    }
                 };
                 let reported = reports.borrow_and_update().clone();
                 if let Some(latest) = reported.latest.filter(|_| reported.reports > told) {
@@ -190,8 +200,8 @@ impl Toolbox {
         }
     }
 
-    async fn call(&self, call: Call, progress: Progress) -> Called {
-        let called = self.try_call(&call, progress).await;
+    async fn call(&self, call: Call, progress: Progress, asker: Option<Asker>) -> Called {
+        let called = self.try_call(&call, progress, asker).await;
         let is_models_fault = matches!(
             called,
             Err(ToolError::Unknown(_) | ToolError::Arguments(_) | ToolError::NotJson(_))
@@ -210,6 +220,7 @@ impl Toolbox {
         &self,
         call: &Call,
         progress: Progress,
+        asker: Option<Asker>,
     ) -> Result<crate::tool::ToolOutput, ToolError> {
         let arguments = serde_json::from_str(&call.arguments)
             .map_err(|error| ToolError::NotJson(error.to_string()));
@@ -231,6 +242,7 @@ impl Toolbox {
             cancel: self.cancel.child_token(),
             headers: self.headers.clone(),
             progress,
+            asker,
         };
         tool.call(&context, arguments).await
     }

@@ -14,10 +14,12 @@ use crate::config::{
     ResilienceSettings, ms,
 };
 use crate::domain::AgentSpec;
+use crate::domain::capabilities::CapabilityOverrides;
 use crate::llm::{
     self, ChatModel, ChatProtocol, ConnectionSettings, HttpSettings, Models, Origin,
     ParameterMemory, Price, Provider, Resilience, USUAL_MODELS,
 };
+use crate::proxy::Proxies;
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
 
@@ -83,7 +85,7 @@ pub(super) async fn build(
     default_models: &[String],
 ) -> Result<Models, ModelError> {
     let mut models = Models::default();
-    let mut clients = Clients::new(settings.proxy_from_env);
+    let mut clients = Clients::new(settings.proxy_from_env)?;
     for entry in settings
         .entries()
         .iter()
@@ -95,12 +97,8 @@ pub(super) async fn build(
         let keys = provider(entry, &client, ParameterMemory::new(refused_parameters))?;
         models.insert_resilient(&entry.name, keys, &how);
         models.set_origin(&entry.name, origin(entry));
-        models.set_window(&entry.name, entry.settings.context_tokens);
         models.set_files(&entry.name, entry.settings.files.clone());
         for (model, own) in &entry.settings.per_model {
-            if let Some(tokens) = own.context_tokens {
-                models.set_window(&format!("{}/{model}", entry.name), tokens);
-            }
             if let Some(files) = &own.files {
                 models.set_files(&format!("{}/{model}", entry.name), files.clone());
             }
@@ -125,17 +123,23 @@ pub(super) async fn build(
 
 /// The HTTP clients, by the one thing in which they differ: how long connecting may take.
 struct Clients {
-    proxy_from_env: bool,
+    proxies: Arc<Proxies>,
     made: BTreeMap<u64, Client>,
 }
 
 impl Clients {
-    fn new(proxy_from_env: bool) -> Self {
-        let made = BTreeMap::new();
-        Self {
-            proxy_from_env,
-            made,
-        }
+    fn new(proxy_from_env: bool) -> Result<Self, ModelError> {
+        let proxies = match proxy_from_env {
+            true => Proxies::from_env().map_err(|error| ModelError::Provider {
+                setting: "models.proxy_from_env".to_owned(),
+                why: error.to_string(),
+            })?,
+            false => Proxies::default(),
+        };
+        Ok(Self {
+            proxies: Arc::new(proxies),
+            made: BTreeMap::new(),
+        })
     }
 
     fn with(&mut self, connect_timeout_ms: u64) -> Result<Client, ModelError> {
@@ -144,7 +148,7 @@ impl Clients {
         }
         let client = llm::http_client(&HttpSettings {
             connect_timeout: ms(connect_timeout_ms),
-            proxy_from_env: self.proxy_from_env,
+            proxies: Arc::clone(&self.proxies),
         })
         .map_err(|error| ModelError::Client(error.to_string()))?;
         self.made.insert(connect_timeout_ms, client.clone());
@@ -201,9 +205,27 @@ fn kind(kind: ProviderKind) -> llm::ProviderKind {
     }
 }
 
-/// What decides on the capabilities of a provider's models.
-fn origin(entry: &ProviderEntry) -> Origin {
-    let url = reqwest::Url::parse(entry.settings.base_url.expose()).ok();
+/// The origin of a provider's models, which decides on their capabilities.
+pub(super) fn origin(entry: &ProviderEntry) -> Origin {
+    let settings = &entry.settings;
+    let with_window = |entries: &CapabilityOverrides, context_tokens| CapabilityOverrides {
+        context_tokens,
+        ..entries.clone()
+    };
+    let per_model = settings.per_model.iter();
+    let per_model = per_model.map(|(name, own)| {
+        let entries = with_window(&own.capabilities, own.context_tokens);
+        (name.clone(), entries)
+    });
+    let named = settings
+        .per_model
+        .iter()
+        .filter_map(|(name, own)| Some((name.clone(), own.same_as.clone()?)));
+    let bodies = settings.per_model.iter().filter_map(|(name, own)| {
+        let body = own.extra_body.expose();
+        (!body.is_empty()).then(|| (name.clone(), body.clone()))
+    });
+    let url = reqwest::Url::parse(&entry.base_url()).ok();
     let host = url.as_ref().and_then(reqwest::Url::host_str);
     Origin {
         protocol: Some(match entry.kind {
@@ -213,7 +235,11 @@ fn origin(entry: &ProviderEntry) -> Origin {
             ProviderKind::Gemini => ChatProtocol::GenerateContent,
         }),
         host: host.unwrap_or_default().to_owned(),
-        ..Origin::default()
+        entries: with_window(&settings.capabilities, settings.context_tokens),
+        per_model: per_model.collect(),
+        same_as: named.collect(),
+        extra_body: settings.extra_body.expose().clone(),
+        extra_body_per_model: bodies.collect(),
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn build(
     builtin::add(&registry, settings, own, &mut approvals).await?;
     http::add(&registry, settings, &egress, evaluator, &mut approvals).await?;
     let operations = operations::add(&registry, settings, documents, &mut approvals).await?;
-    let servers = mcp::specs(settings, &mut approvals)?;
+    let servers = mcp::specs(settings, egress.proxies(), &mut approvals)?;
     if let Some(name) = approvals.keys().next() {
         let why = format!("there is no tool {name:?}");
         return Err(ConfigError::invalid("tools.approval", why));
@@ -126,7 +126,7 @@ pub(super) async fn reach(
     let mut approvals = approvals(&settings.approval, evaluator).await?;
     // Their names may be those of a server's tools.
     http::add(&registry, settings, &egress, evaluator, &mut approvals).await?;
-    let servers = mcp::specs(settings, &mut approvals)?;
+    let servers = mcp::specs(settings, egress.proxies(), &mut approvals)?;
     let keepers = keep(servers, guard, &registry)?;
     let most = ms(settings.mcp_start_timeout_ms);
     registry.servers().all_settled(most).await;

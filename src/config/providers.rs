@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::capabilities::{ExtraBody, check_capabilities};
 use super::environment::Variables;
 use super::sections::{UrlSetting, hide, hide_all};
 use super::{ConfigError, ModelsSettings, SecretSetting};
+use crate::domain::capabilities::CapabilityOverrides;
 use crate::domain::{CacheTtl, redact};
 
 pub use connection::OpenAiProtocol;
@@ -82,7 +84,12 @@ pub struct ProviderSettings {
     pub idle_timeout_ms: u64,
     pub total_timeout_ms: u64,
     pub event_limit_bytes: usize,
-    pub context_tokens: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub capabilities: CapabilityOverrides,
+    #[serde(default, skip_serializing_if = "ExtraBody::is_empty")]
+    pub extra_body: ExtraBody,
     pub files: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_ttl: Option<CacheTtl>,
@@ -140,6 +147,10 @@ pub struct NamedProviderSettings {
     pub event_limit_bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub capabilities: CapabilityOverrides,
+    #[serde(default, skip_serializing_if = "ExtraBody::is_empty")]
+    pub extra_body: ExtraBody,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,6 +170,16 @@ pub struct PerModelSettings {
     pub context_tokens: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub capabilities: CapabilityOverrides,
+    #[serde(default, skip_serializing_if = "ExtraBody::is_empty")]
+    pub extra_body: ExtraBody,
+}
+
+fn is_empty(entries: &CapabilityOverrides) -> bool {
+    *entries == CapabilityOverrides::default()
 }
 
 /// What a model costs, in US dollars for a million tokens.
@@ -309,7 +330,10 @@ impl NamedProviderSettings {
             idle_timeout_ms: own.idle_timeout_ms.unwrap_or(kin.idle_timeout_ms),
             total_timeout_ms: own.total_timeout_ms.unwrap_or(kin.total_timeout_ms),
             event_limit_bytes: own.event_limit_bytes.unwrap_or(kin.event_limit_bytes),
-            context_tokens: own.context_tokens.unwrap_or(kin.context_tokens),
+            context_tokens: own.context_tokens.or(kin.context_tokens),
+            // Those are for the server they are set for, too.
+            capabilities: own.capabilities,
+            extra_body: own.extra_body,
             files: own.files.unwrap_or(kin.files),
             cache_ttl: own.cache_ttl.or(kin.cache_ttl),
             per_model: own.per_model,
@@ -334,25 +358,11 @@ impl ProviderEntry {
                 return refused(key, "must be at least 1".to_owned());
             }
         }
-        if settings.context_tokens < FEWEST_CONTEXT_TOKENS {
-            return refused(
-                "context_tokens",
-                format!("at least {FEWEST_CONTEXT_TOKENS}"),
-            );
-        }
         if settings.cache_ttl.is_some() && self.kind != ProviderKind::Anthropic {
             let why = "only providers of the kind \"anthropic\" are asked to cache".to_owned();
             return refused("cache_ttl", why);
         }
-        for (model, own) in &settings.per_model {
-            if own
-                .context_tokens
-                .is_some_and(|tokens| tokens < FEWEST_CONTEXT_TOKENS)
-            {
-                let key = format!("per_model.{model:?}.context_tokens");
-                return refused(&key, format!("at least {FEWEST_CONTEXT_TOKENS}"));
-            }
-        }
+        self.check_models()?;
         let keys = &settings.api_keys;
         if keys.iter().any(|key| key.expose_secret().is_empty()) {
             return refused("api_keys", "must not have an empty key in it".to_owned());
@@ -374,6 +384,41 @@ impl ProviderEntry {
             }
         }
         Ok(())
+    }
+}
+
+impl ProviderEntry {
+    fn check_models(&self) -> Result<(), ConfigError> {
+        let settings = &self.settings;
+        let check = |prefix: &str,
+                     context_tokens: Option<u64>,
+                     capabilities: &CapabilityOverrides,
+                     extra_body: &ExtraBody| {
+            if context_tokens.is_some_and(|tokens| tokens < FEWEST_CONTEXT_TOKENS) {
+                let why = format!("at least {FEWEST_CONTEXT_TOKENS}");
+                return Err(ConfigError::invalid(
+                    format!("{prefix}.context_tokens"),
+                    why,
+                ));
+            }
+            check_capabilities(&format!("{prefix}.capabilities"), capabilities)?;
+            extra_body.check(&format!("{prefix}.extra_body"))
+        };
+        check(
+            &self.section,
+            settings.context_tokens,
+            &settings.capabilities,
+            &settings.extra_body,
+        )?;
+        settings.per_model.iter().try_for_each(|(model, own)| {
+            let prefix = format!("{}.per_model.{model:?}", self.section);
+            check(
+                &prefix,
+                own.context_tokens,
+                &own.capabilities,
+                &own.extra_body,
+            )
+        })
     }
 }
 

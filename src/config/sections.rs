@@ -172,6 +172,7 @@ sections! {
         max_handoffs: u32,
         max_depth: u32,
         output_repairs: u32,
+        empty_answers: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_output_tokens: Option<u32>,
         on_restart: OnRestart,
@@ -271,10 +272,10 @@ mod secret;
 mod tools;
 
 pub use secret::{ArgumentSetting, HiddenSetting, UrlSetting};
-pub(super) use secret::{hide, hide_all};
+pub(super) use secret::{HIDDEN, hide, hide_all};
 pub use tools::{
     EgressSettings, HttpFetchSettings, HttpToolSettings, McpServerSettings, OperationToolSettings,
-    SecretSetting, ToolSettings,
+    ProxyUse, SecretSetting, ToolSettings,
 };
 
 /// How log lines look.

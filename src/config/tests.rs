@@ -314,6 +314,55 @@ fn secrets_are_hidden() {
 }
 
 #[test]
+fn capabilities_are_read_for_any_provider_and_name_what_is_wrong() {
+    let settings = load_file(
+        "[models.gemini.capabilities]\nefforts = [\"low\", \"high\"]\n\
+         [models.providers.x]\nkind = \"openai\"\n\
+         [models.providers.x.extra_body]\nkey = \"sk-secret\"\n\
+         [models.providers.x.per_model.\"m-1.5\"]\nsame_as = \"gpt-6-luna\"\n\
+         [models.providers.x.per_model.\"m-1.5\".capabilities]\nsampling = \"never\"\n\
+         limit_field = \"max_completion_tokens\"\ntemperature_max = 1.5\n",
+        &[],
+    );
+    let settings = settings.unwrap();
+    let shown = settings.to_toml().unwrap() + &format!("{settings:?}");
+    assert!(!shown.contains("sk-secret"), "{shown}");
+    assert!(shown.contains("max_completion_tokens"), "{shown}");
+
+    for (wrong, named) in [
+        (
+            "[models.openai.capabilities]\nsampling = \"maybe\"",
+            "sampling",
+        ),
+        (
+            "[models.openai.capabilities]\nefforts = [\"huge\"]",
+            "efforts",
+        ),
+        ("[models.openai.capabilities]\nunknown = 1", "unknown"),
+        (
+            "[models.openai.capabilities]\ntemperature_max = 3.0",
+            "models.openai.capabilities.temperature_max",
+        ),
+        (
+            "[models.providers.x]\nkind = \"openai\"\n\
+             [models.providers.x.per_model.\"a/b.c\".capabilities]\ncontext_tokens = 9000",
+            "models.providers.x.per_model.\"a/b.c\".capabilities.context_tokens",
+        ),
+        (
+            "[models.openai.per_model.m.capabilities]\nprice = { input = 1.0, output = 2.0 }",
+            "models.openai.per_model.\"m\".capabilities.price",
+        ),
+        (
+            "[models.openai.per_model.m.capabilities]\nmax_output_tokens = 0",
+            "models.openai.per_model.\"m\".capabilities.max_output_tokens",
+        ),
+    ] {
+        let error = load_file(wrong, &[]).unwrap_err();
+        assert!(error.contains(named), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn openai_is_spoken_to_through_responses() {
     let kind = |toml: &str| {
         let settings = load_file(&format!("[models.openai]\n{toml}\n"), &[]).unwrap();

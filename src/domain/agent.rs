@@ -1,9 +1,10 @@
 //! Agents: configuration as data, in immutable versions.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use strum::{EnumString, IntoStaticStr};
 
+use super::capabilities::{Effort, Verbosity};
 use super::ids::{AgentId, AgentVersionId};
 use super::one_or_many;
 use super::time::Timestamp;
@@ -81,7 +82,7 @@ pub struct AgentSpec {
     /// One sentence for people who choose an agent.
     pub description: String,
     /// A minijinja template; the system message of every run. It can use `date`
-    /// (today, UTC, `2026-01-31`), `owner`, and as `variables.x` what a client gives to a run.
+    /// (today in `time_zone`, `2026-01-31`), `owner`, and as `variables.x` what a client gives to a run.
     pub instructions: String,
     /// `provider/model`, or a list of them: the first that gives a first token answers. The
     /// server's default models when empty.
@@ -108,7 +109,11 @@ pub struct AgentSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub output_schema: Option<Value>,
-    /// How the model samples.
+    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`, where a run
+    /// names no other; UTC when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// How the model samples and reasons.
     #[serde(default)]
     pub parameters: ModelParameters,
     /// Has what its model is no longer shown summarised for it; nothing when absent.
@@ -127,7 +132,8 @@ fn json_or_its_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>,
     }
 }
 
-/// Sampling parameters; what is absent is left to the model.
+/// The parameters of model calls; what is absent is left to the model. A parameter that the model
+/// does not take is left out, or replaced by the nearest that it takes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelParameters {
@@ -143,6 +149,23 @@ pub struct ModelParameters {
     /// The longest answer of one model call, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
+    /// The amount of reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<Effort>,
+    /// The length of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbosity: Option<Verbosity>,
+    /// Whether the model thinks before it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<bool>,
+    /// The most tokens of thinking, for models that have a budget for it. They are part of
+    /// `max_output_tokens`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking_budget_tokens: Option<u32>,
+    /// Fields that are added to the body of each request; objects are merged, and null removes a
+    /// field.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra_body: Map<String, Value>,
 }
 
 /// How that part of a conversation is summarised that a model is no longer shown.

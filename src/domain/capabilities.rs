@@ -191,6 +191,21 @@ pub struct TablePrice {
     pub cache_write_1h: Option<f64>,
     /// Of what it writes, reasoning included.
     pub output: f64,
+    /// The surcharge for long prompts, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_prompt: Option<LongPrompt>,
+}
+
+/// The surcharge for a request with a long prompt. It is for all tokens of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongPrompt {
+    /// The longest prompt without it, in tokens.
+    pub above: u64,
+    /// The factor for what is read, from a cache or not, and for what is written to a cache.
+    pub input: f64,
+    /// The factor for what the model writes.
+    pub output: f64,
 }
 
 /// Entries of the table of capabilities: each one that is there replaces what is known so far.

@@ -16,6 +16,22 @@ pub enum InterruptKind {
     ToolApproval,
     /// The client has to make a call of one of its own tools.
     ClientToolCall,
+    /// The server of a tool asks the person something during a call, which goes on meanwhile.
+    InputRequest,
+}
+
+/// A question of a tool's server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputQuestion {
+    /// The question, for the person.
+    pub message: String,
+    /// The JSON Schema of the content of an answer; none if there is a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// The page where the person answers; the content does not pass through this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// One call of a tool about which a run waits for a person or the client.
@@ -42,6 +58,9 @@ pub struct Interrupt {
     pub expires_at: Timestamp,
     /// How it was answered, once it was.
     pub resolution: Option<Resolved>,
+    /// The question of an [`InterruptKind::InputRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<InputQuestion>,
 }
 
 /// An answer, and when it was given.
@@ -84,6 +103,15 @@ pub enum Resolution {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_json: bool,
     },
+    /// The person has answered a question.
+    Accepted {
+        /// The answer, valid against the question's schema; an empty object for a URL.
+        content: Value,
+    },
+    /// The person does not want to answer a question.
+    Declined,
+    /// The person has dismissed a question.
+    Dismissed,
     /// Nobody answered in time.
     Expired,
     /// The run ended before anybody answered.
@@ -148,6 +176,7 @@ mod tests {
             created_at: at,
             expires_at: at,
             resolution: None,
+            question: None,
         };
         let approved = Resolution::Approved { arguments: None };
         assert!(interrupt.is_open());

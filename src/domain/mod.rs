@@ -35,7 +35,9 @@ pub use handoff::HandOff;
 pub use ids::{
     AgentId, AgentVersionId, FileId, InterruptId, MessageId, NodeId, RunId, SessionId, ToolCallId,
 };
-pub use interrupt::{AlreadyResolved, Interrupt, InterruptKind, Resolution, Resolved};
+pub use interrupt::{
+    AlreadyResolved, InputQuestion, Interrupt, InterruptKind, Resolution, Resolved,
+};
 pub use memory::Memory;
 pub use message::{Message, Part, Role};
 pub use page::{Page, PageRequest};

@@ -61,6 +61,9 @@ pub(crate) struct ChatInput {
     pub(crate) output_schema: Option<Json<Value>>,
     /// Whether the model calls the agent's tools; as it likes when absent.
     pub(crate) tool_choice: Option<ToolChoiceInput>,
+    /// The IANA time zone of `date` in the agent's instructions, such as `Europe/Zurich`; the
+    /// agent's own when absent.
+    pub(crate) time_zone: Option<String>,
     /// What happens if the session has an active run.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
@@ -149,6 +152,7 @@ impl ChatInput {
             client_tools: options::client_tools(self.client_tools),
             output_schema: self.output_schema.map(options::schema).transpose()?,
             tool_choice: self.tool_choice.map(Into::into).unwrap_or_default(),
+            time_zone: self.time_zone.map(options::time_zone).transpose()?,
             request_id: None,
         };
         Ok(StartRequest {

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::coop;
 
+use self::opening::Opening;
 use super::error::Unusable;
 use super::pace::Pace;
 use super::parts::{Parts, ReadError};
-use super::protocol::Decode;
-use super::sse::{SseDecoder, SseError};
+use super::reader::Reader;
+use super::sse::SseError;
 use super::{LlmError, StreamPart};
+
+mod opening;
 
 #[cfg(test)]
 mod tests;
@@ -22,63 +25,6 @@ mod tests;
 /// How long a body may take to end after its last event. Read to its end, its connection
 /// serves the next call; dropped before, it is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// How a body is read.
-pub(super) struct Reader {
-    form: Form,
-    decoder: Box<dyn Decode>,
-}
-
-enum Form {
-    /// As server-sent events, which is what was asked for.
-    Events(SseDecoder),
-    /// As one JSON object: some proxies do not stream.
-    Json {
-        /// What has come of it.
-        body: Vec<u8>,
-        /// What may come of it, in bytes.
-        limit: usize,
-    },
-}
-
-impl Reader {
-    /// A reader that refuses events, or a JSON body, of more than `limit` bytes.
-    pub(super) fn new(is_json: bool, limit: usize, decoder: Box<dyn Decode>) -> Self {
-        let form = if is_json {
-            let body = Vec::new();
-            Form::Json { body, limit }
-        } else {
-            Form::Events(SseDecoder::new(limit))
-        };
-        Self { form, decoder }
-    }
-
-    fn read(&mut self, bytes: &[u8], parts: &mut Parts) -> Result<(), ReadError> {
-        match &mut self.form {
-            Form::Events(events) => events.feed(bytes, |event| {
-                // What follows the last event is not looked at.
-                if parts.is_done() || event.data.trim_ascii().is_empty() {
-                    return Ok(());
-                }
-                self.decoder.event(event, parts)
-            }),
-            Form::Json { body, limit } if body.len() + bytes.len() > *limit => {
-                Err(SseError::TooLarge { limit: *limit }.into())
-            }
-            Form::Json { body, .. } => {
-                body.extend_from_slice(bytes);
-                Ok(())
-            }
-        }
-    }
-
-    fn end(&mut self, parts: &mut Parts) -> Result<(), ReadError> {
-        match &self.form {
-            Form::Events(_) => Ok(()),
-            Form::Json { body, .. } => self.decoder.whole(body, parts),
-        }
-    }
-}
 
 /// The stream behind [`crate::llm::PartStream`]. All parts of one chunk of the body are
 /// ready at once, with no wait between them.
@@ -88,6 +34,7 @@ pub(super) struct Answer<S> {
     parts: Parts,
     pace: Pace,
     state: State,
+    opening: Opening,
 }
 
 enum State {
@@ -118,6 +65,7 @@ where
             parts,
             pace,
             state,
+            opening: Opening::default(),
         }
     }
 
@@ -145,6 +93,7 @@ where
             Came::End => {
                 let ended = self.reader.end(&mut self.parts);
                 let error = ended.map_or_else(|error| self.failed(error), |()| LlmError::Protocol);
+                let error = self.in_place_of_an_answer(error);
                 self.over(error);
             }
             Came::Cut(error) => {
@@ -156,11 +105,16 @@ where
     }
 
     fn read(&mut self, bytes: &[u8]) {
-        let before = self.parts.seen();
+        let (seen, signs) = (self.parts.seen(), self.reader.signs());
         let read = self.reader.read(bytes, &mut self.parts);
-        // Comments, which keep the connection alive, are no progress.
-        if self.parts.seen() != before {
+        match self.parts.seen() {
+            0 => self.opening.keep(bytes),
+            _ => self.opening.forget(),
+        }
+        if self.parts.seen() != seen {
             self.pace.part_came();
+        } else if self.reader.signs() != signs {
+            self.pace.sign_came();
         }
         if let Err(error) = read {
             let error = self.failed(error);
@@ -178,15 +132,27 @@ where
         }
     }
 
+    /// The error that the body is, if nothing could be read from it.
+    fn in_place_of_an_answer(&mut self, error: LlmError) -> LlmError {
+        if error != LlmError::Protocol || self.parts.seen() > 0 {
+            return error;
+        }
+        let Some(fault) = self.opening.fault() else {
+            return error;
+        };
+        match self.parts.fault(&fault) {
+            // Nothing but a text for people: that the answer cannot be read says more.
+            ReadError::Told(LlmError::Unavailable) => error,
+            ReadError::Told(told) => told,
+            ReadError::Sse(_) => error,
+        }
+    }
+
     fn failed(&self, error: ReadError) -> LlmError {
         match error {
             ReadError::Told(error) => error,
             ReadError::Sse(SseError::TooLarge { .. }) => {
                 self.parts.unusable(Unusable::PartTooLarge)
-            }
-            ReadError::Sse(error) => {
-                tracing::warn!(parent: self.parts.span(), provider = self.parts.provider(), %error, "a model's answer cannot be read");
-                LlmError::Protocol
             }
         }
     }

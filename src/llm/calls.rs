@@ -2,12 +2,16 @@
 //!
 //! By the book each piece of a call has the call's index, and the first its id and name.
 //! Servers that imitate the book leave the index out (Gemini's OpenAI endpoint, LiteLLM),
-//! give each call the index 0 (older Ollama), repeat id and name with every piece, give no
-//! id at all, or send a call in one piece.
+//! give each call the index 0 (older Ollama, several gateways, also with pieces of several calls
+//! by turns), repeat id and name with every piece, give no id at all, send a call in one piece,
+//! or send whole calls once more at the end. An id says more than an index. A call that may be
+//! the repetition of another waits until it is whole, and is dropped if it says the same: no call
+//! is made twice.
 
 use uuid::Uuid;
 
 use super::StreamPart;
+use super::arguments::{Arguments, same};
 use super::error::Unusable;
 
 #[cfg(test)]
@@ -52,11 +56,21 @@ struct Call {
     name: Option<String>,
     /// Its number, once it is started.
     index: Option<u32>,
-    /// Arguments that came before the name.
-    early: String,
-    bytes: usize,
-    progress: JsonProgress,
+    arguments: Arguments,
+    /// It may repeat an earlier one.
+    may_repeat: bool,
     completed: bool,
+}
+
+/// Where a piece belongs.
+enum Place {
+    /// To this call.
+    Known(usize),
+    /// To one that it begins.
+    New {
+        /// Whether that may be an earlier one once more.
+        may_repeat: bool,
+    },
 }
 
 impl ToolCalls {
@@ -72,11 +86,19 @@ impl ToolCalls {
         mut give: impl FnMut(StreamPart),
     ) -> Result<(), Unusable> {
         let at = match self.find(&delta) {
-            Some(at) => at,
-            None if self.calls.len() >= MAX_TOOL_CALLS => return Err(Unusable::TooManyCalls),
-            None => {
+            Place::Known(at) => at,
+            // As many again may be repetitions.
+            Place::New { .. } if self.calls.len() >= 2 * MAX_TOOL_CALLS => {
+                return Err(Unusable::TooManyCalls);
+            }
+            Place::New { may_repeat: false } if self.originals() >= MAX_TOOL_CALLS => {
+                return Err(Unusable::TooManyCalls);
+            }
+            Place::New { may_repeat } => {
+                self.settle_repetitions(&mut give);
                 self.calls.push(Call {
                     key: delta.key,
+                    may_repeat,
                     ..Call::default()
                 });
                 self.calls.len() - 1
@@ -94,23 +116,79 @@ impl ToolCalls {
         }
         call.id = call.id.take().or_else(|| filled(delta.id));
         call.name = call.name.take().or(name);
-        call.add(delta.arguments.unwrap_or_default(), &mut give)?;
-        call.start(&mut self.started, &mut give);
+        call.add(delta.arguments.unwrap_or_default())?;
+        if !call.may_repeat {
+            call.start(&mut self.started, &mut give);
+            call.give_ready(&mut give);
+        }
         Ok(())
     }
 
-    /// The provider says that a call is complete.
+    /// Gives what has not come of a call's arguments, which are now there as a whole.
+    pub(super) fn settle(
+        &mut self,
+        key: u64,
+        whole: String,
+        give: impl FnMut(StreamPart),
+    ) -> Result<(), Unusable> {
+        let call = self.calls.iter().rfind(|call| call.key == Some(key));
+        let known = call.map_or(Some(&*whole), |call| call.arguments.rest_of(&whole));
+        let arguments = known.map(str::to_owned);
+        let delta = CallDelta {
+            key: Some(key),
+            arguments,
+            ..CallDelta::default()
+        };
+        self.read(delta, give)
+    }
+
+    /// The provider says that a call is complete. One that is obviously not is left open.
     pub(super) fn complete(&mut self, key: u64, give: impl FnMut(StreamPart)) {
-        let call = self.calls.iter_mut().rfind(|call| call.key == Some(key));
-        if let Some(call) = call {
-            call.complete(give);
+        let at = self.calls.iter().rposition(|call| call.key == Some(key));
+        let is_open = |call: &Call| call.arguments.bytes() > 0 && !call.arguments.is_whole();
+        if let Some(at) = at.filter(|at| !self.calls.get(*at).is_none_or(is_open)) {
+            self.complete_at(at, give);
         }
+    }
+
+    fn complete_at(&mut self, at: usize, mut give: impl FnMut(StreamPart)) {
+        let (before, rest) = self.calls.split_at_mut(at);
+        let Some(call) = rest.first_mut().filter(|call| !call.completed) else {
+            return;
+        };
+        if call.may_repeat {
+            if before.iter().any(|earlier| call.repeats(earlier)) {
+                call.completed = true;
+                return;
+            }
+            // Another call after all: the id is the earlier one's.
+            if before.iter().any(|earlier| earlier.id == call.id) {
+                call.id = None;
+            }
+            call.start(&mut self.started, &mut give);
+        }
+        call.complete(give);
+    }
+
+    /// Decides on what may be repetitions and is whole, so that calls keep their order.
+    fn settle_repetitions(&mut self, mut give: impl FnMut(StreamPart)) {
+        for at in 0..self.calls.len() {
+            let call = self.calls.get(at);
+            if call.is_some_and(|call| call.may_repeat && call.arguments.is_whole()) {
+                self.complete_at(at, &mut give);
+            }
+        }
+    }
+
+    /// How many calls are no repetitions.
+    fn originals(&self) -> usize {
+        self.calls.iter().filter(|call| !call.may_repeat).count()
     }
 
     /// Whether arguments of this call have come.
     pub(super) fn has_arguments(&self, key: u64) -> bool {
         let call = self.calls.iter().rfind(|call| call.key == Some(key));
-        call.is_some_and(|call| call.bytes > 0)
+        call.is_some_and(|call| call.arguments.bytes() > 0)
     }
 
     /// The answer has ended, so every call is complete; but not the one that was being
@@ -121,67 +199,92 @@ impl ToolCalls {
         mut give: impl FnMut(StreamPart),
     ) -> Result<(), Unusable> {
         let last = self.calls.len().saturating_sub(1);
-        for (at, call) in self.calls.iter_mut().enumerate() {
-            if call.index.is_none() && call.bytes > 0 && !cut {
+        for at in 0..self.calls.len() {
+            let Some(call) = self.calls.get(at) else {
+                continue;
+            };
+            if call.name.is_none() && call.arguments.bytes() > 0 && !cut {
                 return Err(Unusable::Nameless);
             }
             if !(cut && at == last) {
-                call.complete(&mut give);
+                self.complete_at(at, &mut give);
             }
         }
-        Ok(())
+        match self.started as usize > MAX_TOOL_CALLS {
+            true => Err(Unusable::TooManyCalls),
+            false => Ok(()),
+        }
     }
 
-    /// The call that a piece belongs to; none if it begins one.
-    fn find(&self, delta: &CallDelta) -> Option<usize> {
+    /// Where a piece belongs.
+    fn find(&self, delta: &CallDelta) -> Place {
         let id = delta.id.as_deref().filter(|id| !id.is_empty());
         let name = delta.name.as_deref().filter(|name| !name.is_empty());
-        // The last one counts where an index was used twice.
-        let known = |is: &dyn Fn(&Call) -> bool| self.calls.iter().rposition(is);
+        // The last one counts where an index or an id was used twice.
+        let last = |is: &dyn Fn(&Call) -> bool| self.calls.iter().rposition(is);
+        if let Some(id) = id {
+            let has_id = |call: &Call| call.id.as_deref() == Some(id);
+            let exact = last(&|call| has_id(call) && call.key == delta.key);
+            if let Some(at) = exact.or_else(|| last(&has_id)) {
+                let call = self.calls.get(at);
+                return match name.is_some_and(|name| call.is_some_and(|call| call.is_over(name))) {
+                    true => Place::New { may_repeat: true },
+                    false => Place::Known(at),
+                };
+            }
+        }
         let found = match (delta.key, id) {
-            (Some(_), _) => known(&|call| call.key == delta.key),
-            (None, Some(id)) => known(&|call| call.id.as_deref() == Some(id))
-                // A piece with an id of its own and no name goes on with what there is.
-                .or_else(|| name.is_none().then(|| self.calls.len().checked_sub(1)).flatten()),
-            (None, None) => self.calls.len().checked_sub(1),
+            (Some(_), _) => last(&|call| call.key == delta.key),
+            // A piece with an id of its own and no name goes on with what there is.
+            (None, Some(_)) if name.is_some() => None,
+            (None, _) => self.calls.len().checked_sub(1),
         };
-        let at = found?;
-        let call = self.calls.get(at)?;
-        (!call.is_left_for(id, name)).then_some(at)
+        let Some((at, call)) = found.and_then(|at| Some((at, self.calls.get(at)?))) else {
+            return Place::New { may_repeat: false };
+        };
+        match (name, id, call.id.as_deref()) {
+            (Some(_), Some(id), Some(own)) if id != own => Place::New { may_repeat: false },
+            // Named once more after whole arguments: it is the next call. Before that, the
+            // name is only repeated.
+            (Some(name), id, _) if call.name.is_some() && call.is_over(name) => Place::New {
+                may_repeat: id.is_none() && call.name.as_deref() == Some(name),
+            },
+            _ => Place::Known(at),
+        }
     }
 }
 
 impl Call {
-    /// Whether a piece with this id and name, whatever its index, is another call's.
-    fn is_left_for(&self, id: Option<&str>, name: Option<&str>) -> bool {
-        let (Some(name), Some(own_name)) = (name, self.name.as_deref()) else {
-            return false;
-        };
-        match (id, self.id.as_deref()) {
-            (Some(id), Some(own)) => id != own,
-            // Named once more after whole arguments: it is the next call. Before that, the
-            // name is only repeated.
-            _ => name != own_name || self.progress.is_whole,
-        }
+    /// Whether a piece that names a tool cannot be of this call.
+    fn is_over(&self, name: &str) -> bool {
+        let is_other = self.name.as_deref().is_some_and(|own| own != name);
+        is_other || self.arguments.is_whole() || self.completed
     }
 
-    fn add(&mut self, arguments: String, mut give: impl FnMut(StreamPart)) -> Result<(), Unusable> {
+    /// Whether it is an earlier call once more.
+    fn repeats(&self, earlier: &Self) -> bool {
+        let is_same = earlier.id == self.id && earlier.name == self.name;
+        let says_nothing = self.arguments.bytes() == 0;
+        is_same && (says_nothing || same(&earlier.arguments.meaning(), &self.arguments.meaning()))
+    }
+
+    fn add(&mut self, arguments: String) -> Result<(), Unusable> {
         if arguments.is_empty() || self.completed {
             return Ok(());
         }
-        self.bytes += arguments.len();
-        if self.bytes > MAX_ARGUMENTS_BYTES {
+        if self.arguments.bytes() + arguments.len() > MAX_ARGUMENTS_BYTES {
             return Err(Unusable::ArgumentsTooLong);
         }
-        self.progress.read(&arguments);
-        match self.index {
-            Some(index) => give(StreamPart::ToolCallArguments {
-                index,
-                delta: arguments,
-            }),
-            None => self.early.push_str(&arguments),
-        }
+        self.arguments.add(arguments);
         Ok(())
+    }
+
+    fn give_ready(&mut self, mut give: impl FnMut(StreamPart)) {
+        if let Some(index) = self.index
+            && let Some(delta) = self.arguments.ready()
+        {
+            give(StreamPart::ToolCallArguments { index, delta });
+        }
     }
 
     /// Starts the call if it has a name and has not been started.
@@ -199,10 +302,6 @@ impl Call {
         let id = self.id.clone();
         let id = id.unwrap_or_else(|| format!("call_{}", Uuid::now_v7().simple()));
         give(StreamPart::ToolCallStarted { index, id, name });
-        let delta = std::mem::take(&mut self.early);
-        if !delta.is_empty() {
-            give(StreamPart::ToolCallArguments { index, delta });
-        }
     }
 
     fn complete(&mut self, mut give: impl FnMut(StreamPart)) {
@@ -210,41 +309,11 @@ impl Call {
             return;
         };
         self.completed = true;
-        // A tool without parameters is often called with nothing.
-        if self.bytes == 0 {
-            let delta = "{}".to_owned();
+        let delta = self.arguments.rest();
+        if !delta.is_empty() {
             give(StreamPart::ToolCallArguments { index, delta });
         }
         give(StreamPart::ToolCallCompleted { index });
-    }
-}
-
-/// How far an object of JSON has come, as pieces of it are read.
-#[derive(Debug, Default)]
-struct JsonProgress {
-    depth: u32,
-    in_text: bool,
-    escaped: bool,
-    /// Its last brace has come.
-    is_whole: bool,
-}
-
-impl JsonProgress {
-    fn read(&mut self, text: &str) {
-        for byte in text.bytes() {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_text => self.escaped = true,
-                b'"' => self.in_text = !self.in_text,
-                _ if self.in_text => {}
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    self.is_whole = self.depth == 0;
-                }
-                _ => {}
-            }
-        }
     }
 }
 

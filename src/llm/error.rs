@@ -61,6 +61,9 @@ pub enum LlmError {
     /// Bytes that are no valid stream, or an early end.
     #[error("the model provider's answer broke off or could not be read")]
     Protocol,
+    /// The model is done and has said nothing.
+    #[error("the model's answer is empty")]
+    Empty,
     /// The answer is complete or well on its way, but nothing can be done with it: the model's
     /// doing, or its caller's, and not the provider's.
     #[error("the model's answer cannot be used: {0}")]
@@ -193,6 +196,7 @@ impl LlmError {
             Self::Protocol | Self::Unusable(Unusable::PartTooLarge) => {
                 RunErrorCode::ProviderProtocol
             }
+            Self::Empty => RunErrorCode::EmptyAnswer,
             Self::Unusable(_) => RunErrorCode::ToolArguments,
             Self::FirstTokenTimeout(_) => RunErrorCode::FirstTokenTimeout,
             Self::IdleTimeout(_) => RunErrorCode::IdleTimeout,
@@ -227,6 +231,7 @@ impl LlmError {
             | Self::Overloaded { .. }
             | Self::RateLimited { .. }
             | Self::Protocol
+            | Self::Empty
             // Another try of the model may be readable.
             | Self::Unusable(Unusable::Malformed) => true,
             Self::Rejected { status, .. } => *status == 409,
@@ -252,6 +257,7 @@ impl LlmError {
             | Self::FirstTokenTimeout(_)
             | Self::IdleTimeout(_) => Health::Ill,
             Self::Unusable(_)
+            | Self::Empty
             | Self::Rejected { .. }
             | Self::ContextExceeded { .. }
             | Self::ToolsUnsupported { .. } => Health::Well,

@@ -1,11 +1,13 @@
 //! The HTTP client that every model provider shares.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 
 use super::LlmError;
+use crate::proxy::Proxies;
 use crate::resilience::retry_after;
 
 /// How connections to providers are made.
@@ -13,10 +15,8 @@ use crate::resilience::retry_after;
 pub struct HttpSettings {
     /// The longest wait for a connection: name, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed. Many
-    /// a network reaches providers in no other way, so a server should; a test, whose
-    /// provider is on this host, should not.
-    pub proxy_from_env: bool,
+    /// The proxies on the way. Many a network reaches providers in no other way.
+    pub proxies: Arc<Proxies>,
 }
 
 /// Idle connections kept for each provider. HTTP/1.1 takes one connection per answer, so
@@ -36,7 +36,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn http_client(settings: &HttpSettings) -> Result<reqwest::Client, reqwest::Error> {
     // An error says that the process has a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder()
+    settings
+        .proxies
+        .apply(reqwest::Client::builder())
         .user_agent(concat!("talkgraph/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(settings.connect_timeout)
         .tcp_nodelay(true)
@@ -48,13 +50,8 @@ pub fn http_client(settings: &HttpSettings) -> Result<reqwest::Client, reqwest::
         // All answers of an HTTP/2 provider share a connection: one that died silently
         // would take every run with it, each waiting for its own time-out.
         .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT);
-    let builder = if settings.proxy_from_env {
-        builder
-    } else {
-        builder.no_proxy()
-    };
-    builder.build()
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .build()
 }
 
 /// The pairs of headers that give how many calls are left, and how long until there are more:

@@ -6,16 +6,22 @@
 
 mod answer;
 mod anthropic;
+mod arguments;
 mod calls;
 pub mod capabilities;
 mod connection;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
+mod encoding;
 pub(crate) mod error;
 mod fault;
 mod gemini;
+mod halves;
 pub(crate) mod http;
+mod lenient;
+mod mend;
 mod message;
+mod offline;
 mod openai;
 mod pace;
 mod parts;
@@ -23,6 +29,7 @@ mod past;
 mod prices;
 mod protocol;
 mod provider;
+mod reader;
 pub(crate) mod registry;
 mod request;
 pub(crate) mod resilient;
@@ -32,6 +39,7 @@ mod results;
 mod samples;
 mod schema;
 pub(crate) mod sse;
+mod think;
 mod tokens;
 mod turns;
 mod unsupported;
@@ -47,11 +55,13 @@ pub use connection::{ConnectionSettings, ProviderSettingsError};
 pub use error::{LlmError, Named, Unusable};
 pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
+#[doc(hidden)]
+pub use offline::read_answer;
 pub use past::Past;
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings};
 pub use registry::{Answering, Models, Prompt};
-pub use request::{ChatRequest, OutputSchema, Sampling, ToolSpec};
+pub use request::{ChatRequest, OutputSchema, Reasoning, Sampling, ToolSpec};
 pub use resilient::Resilience;
 pub use tokens::most_tokens;
 pub use unsupported::ParameterMemory;
@@ -71,6 +81,9 @@ use crate::domain::{FinishReason, Usage};
 pub enum StreamPart {
     /// Text of the answer.
     Text(String),
+    /// All text of this answer so far, but for white space at its end, was the model's reasoning:
+    /// only now has the tag come that ends it. No call, reasoning or signature has come before.
+    TextWasReasoning,
     /// Text of the model's reasoning.
     Reasoning(String),
     /// What belongs into [`Content::Reasoning`]'s `signature`, with what binds it. It ends the reasoning before
@@ -102,8 +115,12 @@ pub enum StreamPart {
     },
     /// What the call used; the last one counts.
     Usage(Usage),
-    /// Why the answer ended; [`FinishReason::ToolCalls`] when it is the tools' turn.
-    /// Nothing but usage follows.
+    /// What the call used is not known, whatever came before: the provider's numbers are none
+    /// that can be counted with.
+    UsageUnknown,
+    /// Why the answer ended; [`FinishReason::ToolCalls`] when it is the tools' turn. Without a
+    /// call it says that the model has tried to call a tool in a way that its provider could
+    /// not read. Nothing but usage follows.
     Finish(FinishReason),
 }
 

@@ -25,6 +25,9 @@ pub(super) struct Pace {
     limits: Limits,
     started: Instant,
     last_part: Option<Instant>,
+    /// When anything has come that tells that the provider is alive: a part, an event without
+    /// one, or a comment.
+    last_sign: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -37,13 +40,21 @@ impl Pace {
             limits,
             started,
             last_part: None,
+            last_sign: None,
             timer: Box::pin(sleep_until(deadline)),
         }
     }
 
     /// Notes that a part has come.
     pub(super) fn part_came(&mut self) {
-        self.last_part = Some(Instant::now());
+        self.sign_came();
+        self.last_part = self.last_sign;
+    }
+
+    /// Notes that the provider is alive, though it has said nothing of the answer: it thinks,
+    /// or writes arguments that it does not show yet. Only the total limit is not put off.
+    pub(super) fn sign_came(&mut self) {
+        self.last_sign = Some(Instant::now());
     }
 
     /// From here on, gives the provider only this long.
@@ -88,12 +99,13 @@ impl Pace {
             idle,
             total,
         } = self.limits;
+        let last = self.last_sign.unwrap_or(self.started);
         let (next, error) = match self.last_part {
             None => (
-                after(self.started, first_token),
+                after(last, first_token),
                 LlmError::FirstTokenTimeout(first_token),
             ),
-            Some(last) => (after(last, idle), LlmError::IdleTimeout(idle)),
+            Some(_) => (after(last, idle), LlmError::IdleTimeout(idle)),
         };
         let end = after(self.started, total);
         if end <= next {

@@ -8,8 +8,11 @@ use tracing::Span;
 use super::calls::{CallDelta, ToolCalls};
 use super::error::Unusable;
 use super::fault::{Fault, Redaction};
+use super::halves::{Halves, whole};
+use super::lenient::OddCount;
 use super::past::{Bindings, Signer};
 use super::sse::SseError;
+use super::think::{Said, Thinking};
 use super::{LlmError, StreamPart};
 use crate::domain::{FinishReason, Usage};
 
@@ -41,6 +44,15 @@ pub(super) struct Parts {
     held: Option<(Signer, String)>,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
+    /// What has been said as text: some of it may be reasoning.
+    thinking: Thinking,
+    text_halves: Halves,
+    reasoning_halves: Halves,
+    has_text: bool,
+    has_reasoning: bool,
+    has_calls: bool,
+    /// The model has called a tool in a way that its provider could not read.
+    is_malformed: bool,
     /// Held back to the end, as some providers give a reason with every chunk and others
     /// repeat it beside the usage. The last one counts.
     finish: Option<FinishReason>,
@@ -60,6 +72,13 @@ impl Parts {
             held: None,
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
+            thinking: Thinking::default(),
+            text_halves: Halves::default(),
+            reasoning_halves: Halves::default(),
+            has_text: false,
+            has_reasoning: false,
+            has_calls: false,
+            is_malformed: false,
             finish: None,
             done: false,
             seen: 0,
@@ -90,54 +109,103 @@ impl Parts {
         self.done
     }
 
-    /// Text of the answer.
+    /// Text of the answer. Reasoning between tags at its beginning is told apart.
     pub(super) fn text(&mut self, text: Option<String>) {
-        self.push(text, StreamPart::Text);
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return;
+        };
+        self.seen += 1;
+        self.has_text = true;
+        self.release_held(None);
+        let text = self.text_halves.join(text);
+        let ready = &mut self.ready;
+        if !text.is_empty() {
+            self.thinking.read(text, &mut |said| give(ready, said));
+        }
     }
 
     /// Text of the reasoning.
     pub(super) fn reasoning(&mut self, text: Option<String>) {
-        self.push(text, StreamPart::Reasoning);
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return;
+        };
+        self.seen += 1;
+        self.has_reasoning = true;
+        self.interrupt_text();
+        let text = self.reasoning_halves.join(text);
+        if !text.is_empty() {
+            self.ready.push_back(StreamPart::Reasoning(text));
+        }
+    }
+
+    /// Whether any text has come.
+    pub(super) fn has_text(&self) -> bool {
+        self.has_text
+    }
+
+    /// Whether any reasoning has come, as such.
+    pub(super) fn has_reasoning(&self) -> bool {
+        self.has_reasoning
+    }
+
+    /// Whether any piece of a call has come.
+    pub(super) fn has_calls(&self) -> bool {
+        self.has_calls
+    }
+
+    fn interrupt_text(&mut self) {
+        self.release_held(None);
+        let ready = &mut self.ready;
+        self.thinking.interrupt(&mut |said| give(ready, said));
+    }
+
+    /// Gives what waits for more text, as there is no more.
+    fn end_texts(&mut self) {
+        let ready = &mut self.ready;
+        if let Some(text) = self.reasoning_halves.flush() {
+            ready.push_back(StreamPart::Reasoning(text));
+        }
+        if let Some(text) = self.text_halves.flush() {
+            self.thinking.read(text, &mut |said| give(ready, said));
+        }
+        self.thinking.flush(&mut |said| give(ready, said));
     }
 
     /// The end of a reasoning, with its signer and what binds it before its proof.
     pub(super) fn signature(&mut self, signer: Signer, proof: &str) {
-        self.release_held(None);
+        self.interrupt_text();
         if signer.names_call() {
             self.held = Some((signer, proof.to_owned()));
-            self.seen += 1;
-            return;
+        } else {
+            self.sign(signer, proof);
         }
-        let signature = self.bindings.signature(signer, proof);
-        self.push(Some(signature), StreamPart::ReasoningSignature);
+        self.seen += 1;
+    }
+
+    fn sign(&mut self, signer: Signer, proof: &str) {
+        let signature = whole(self.bindings.signature(signer, proof));
+        self.ready
+            .push_back(StreamPart::ReasoningSignature(signature));
     }
 
     /// Gives the signature that waits, with the call that comes next if one does.
     fn release_held(&mut self, call: Option<&str>) {
-        let Some((signer, mut proof)) = self.held.take() else {
-            return;
-        };
-        if let Some(call) = call {
-            proof = format!("{proof}:{call}");
-        }
-        let signature = self.bindings.signature(signer, &proof);
-        self.push(Some(signature), StreamPart::ReasoningSignature);
-    }
-
-    fn push(&mut self, text: Option<String>, part: fn(String) -> StreamPart) {
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            self.release_held(None);
-            self.ready.push_back(part(without_nul(text)));
-            self.seen += 1;
+        if let Some((signer, mut proof)) = self.held.take() {
+            if let Some(call) = call {
+                proof = format!("{proof}:{call}");
+            }
+            self.sign(signer, &proof);
         }
     }
 
     /// A piece of a tool call.
     pub(super) fn call(&mut self, mut delta: CallDelta) -> Result<(), ReadError> {
-        for text in [&mut delta.id, &mut delta.name, &mut delta.arguments] {
-            *text = text.take().map(without_nul);
+        for text in [&mut delta.id, &mut delta.name] {
+            *text = text.take().map(whole);
         }
+        self.has_calls = true;
         self.release_held(delta.id.as_deref());
+        self.interrupt_text();
         let ready = &mut self.ready;
         let read = self.calls.read(delta, |part| ready.push_back(part));
         self.seen += 1;
@@ -156,9 +224,33 @@ impl Parts {
         self.calls.has_arguments(key)
     }
 
-    /// What the call has used so far.
-    pub(super) fn usage(&mut self, usage: Usage) {
-        self.ready.push_back(StreamPart::Usage(usage));
+    /// All arguments of a call, once they are complete: gives what has not come in pieces.
+    pub(super) fn whole_arguments(&mut self, key: u64, arguments: String) -> Result<(), ReadError> {
+        let ready = &mut self.ready;
+        let read = self
+            .calls
+            .settle(key, arguments, |part| ready.push_back(part));
+        self.seen += 1;
+        read.map_err(|error| ReadError::Told(self.unusable(error)))
+    }
+
+    /// What the call has used so far, if that can be known.
+    pub(super) fn usage(&mut self, usage: Result<Usage, OddCount>) {
+        let part = usage.map_or(StreamPart::UsageUnknown, StreamPart::Usage);
+        self.ready.push_back(part);
+    }
+
+    /// The model has tried to call a tool, and its provider could not read the call. Before
+    /// anything else has come another try may be readable; after that the answer so far stays,
+    /// and the model can be informed.
+    pub(super) fn malformed(&mut self) -> Result<(), ReadError> {
+        let error = self.unusable(Unusable::Malformed);
+        if self.seen == 0 {
+            return Err(ReadError::Told(error));
+        }
+        self.is_malformed = true;
+        self.finish(FinishReason::ToolCalls);
+        Ok(())
     }
 
     /// Why the model has stopped. More may come, another reason included.
@@ -184,6 +276,7 @@ impl Parts {
     /// if none has come.
     pub(super) fn release_finish(&mut self) -> Result<bool, LlmError> {
         self.release_held(None);
+        self.end_texts();
         let Some(reason) = self.finish.take() else {
             return Ok(false);
         };
@@ -194,7 +287,7 @@ impl Parts {
         // Many servers say that they stopped when they called tools, and some the reverse.
         let reason = match (reason, self.calls.is_empty()) {
             (FinishReason::Stop, false) => FinishReason::ToolCalls,
-            (FinishReason::ToolCalls, true) => FinishReason::Stop,
+            (FinishReason::ToolCalls, true) if !self.is_malformed => FinishReason::Stop,
             (reason, _) => reason,
         };
         self.ready.push_back(StreamPart::Finish(reason));
@@ -228,13 +321,12 @@ impl Parts {
     }
 }
 
-/// PostgreSQL stores no U+0000; one in a model's answer must not fail the run.
-fn without_nul(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{FFFD}")
-    } else {
-        text
-    }
+fn give(ready: &mut VecDeque<StreamPart>, said: Said) {
+    ready.push_back(match said {
+        Said::Text(text) => StreamPart::Text(text),
+        Said::Reasoning(text) => StreamPart::Reasoning(text),
+        Said::AllWasReasoning => StreamPart::TextWasReasoning,
+    });
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::Models;
 use crate::domain::Usage;
+use crate::domain::capabilities::{LongPrompt, TablePrice};
 
 /// A model's price, in US dollars for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,6 +17,23 @@ pub struct Price {
     pub cache_write_1h_per_million: f64,
     /// Of what it writes, reasoning included.
     pub output_per_million: f64,
+    /// The surcharge for long prompts.
+    pub long_prompt: Option<LongPrompt>,
+}
+
+impl From<TablePrice> for Price {
+    fn from(price: TablePrice) -> Self {
+        let usual = Self::new(price.input, price.output);
+        Self {
+            cached_input_per_million: price.cached_input.unwrap_or(price.input),
+            cache_write_per_million: price.cache_write.unwrap_or(usual.cache_write_per_million),
+            cache_write_1h_per_million: price
+                .cache_write_1h
+                .unwrap_or(usual.cache_write_1h_per_million),
+            long_prompt: price.long_prompt,
+            ..usual
+        }
+    }
 }
 
 /// The price of a cache write as a multiple of the input price, where no price is set: of a
@@ -36,6 +54,7 @@ impl Price {
             cache_write_per_million: input_per_million * CACHE_WRITE,
             cache_write_1h_per_million: input_per_million * CACHE_WRITE_1H,
             output_per_million,
+            long_prompt: None,
         }
     }
 
@@ -46,12 +65,17 @@ impl Price {
         let uncached = usage.input_tokens - cached;
         let written = usage.cache_write_input_tokens.min(uncached);
         let written_1h = usage.cache_write_1h_input_tokens.min(written);
+        let is_long = |long: &LongPrompt| usage.input_tokens > long.above;
+        let (input, output) = match self.long_prompt.filter(is_long) {
+            Some(long) => (long.input, long.output),
+            None => (1.0, 1.0),
+        };
         let counted = [
-            (uncached - written, self.input_per_million),
-            (cached, self.cached_input_per_million),
-            (written - written_1h, self.cache_write_per_million),
-            (written_1h, self.cache_write_1h_per_million),
-            (usage.output_tokens, self.output_per_million),
+            (uncached - written, input * self.input_per_million),
+            (cached, input * self.cached_input_per_million),
+            (written - written_1h, input * self.cache_write_per_million),
+            (written_1h, input * self.cache_write_1h_per_million),
+            (usage.output_tokens, output * self.output_per_million),
         ];
         let dollars = counted
             .into_iter()
@@ -67,9 +91,11 @@ impl Models {
         self.prices.insert(model.to_owned(), price);
     }
 
-    /// The price of a model, `provider/model`; none if nobody has set it.
-    pub fn price(&self, model: &str) -> Option<&Price> {
-        self.prices.get(model)
+    /// The price of a model, `provider/model`: that of the settings, else that of the table; none
+    /// where neither has one.
+    pub fn price(&self, model: &str) -> Option<Price> {
+        let set = self.prices.get(model).copied();
+        set.or_else(|| self.capabilities(model).price.map(Price::from))
     }
 }
 
@@ -84,6 +110,7 @@ mod tests {
         cache_write_per_million: 2.5,
         cache_write_1h_per_million: 4.0,
         output_per_million: 8.0,
+        long_prompt: None,
     };
 
     #[test]
@@ -128,7 +155,7 @@ mod tests {
     fn a_model_has_the_price_that_was_set() {
         let mut models = Models::default();
         models.set_price("groq/llama", PRICE);
-        assert_eq!(models.price("groq/llama"), Some(&PRICE));
+        assert_eq!(models.price("groq/llama"), Some(PRICE));
         assert_eq!(models.price("groq/other"), None);
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::parts::{Parts, ReadError};
 use super::past::Bindings;
 use super::sse::SseEvent;
+use super::wire::body_bytes;
 use super::{ChatRequest, LlmError};
 
 /// How a vendor is asked.
@@ -35,9 +36,13 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Writes a body.
-    pub(super) fn new(body: &impl Serialize, bindings: Bindings) -> Result<Self, LlmError> {
-        let json = serde_json::to_vec(body).map_err(|_| LlmError::Internal)?;
+    /// Writes a body, with the fields that the request adds to it.
+    pub(super) fn new(
+        body: &impl Serialize,
+        request: &ChatRequest,
+        bindings: Bindings,
+    ) -> Result<Self, LlmError> {
+        let json = body_bytes(body, &request.extra_body)?;
         Ok(Self { json, bindings })
     }
 }
@@ -49,7 +54,7 @@ pub(super) trait Decode: Send {
 
     /// Reads an answer that came in one piece although a stream was asked for, as some
     /// proxies give it.
-    fn whole(&mut self, body: &[u8], parts: &mut Parts) -> Result<(), ReadError>;
+    fn whole(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError>;
 }
 
 /// A header's value that stays out of debug output, and out of HTTP/2's compression table.

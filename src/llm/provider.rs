@@ -13,9 +13,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::Span;
 
-use super::answer::{Answer, Reader};
+use super::answer::Answer;
 use super::anthropic::Messages;
 use super::connection::{ConnectionSettings, ProviderSettingsError, base_url};
+use super::encoding;
 use super::fault::{Fault, Redaction};
 use super::gemini::GenerateContent;
 use super::http::{causes, request_id_of, retry_after_of, unanswered};
@@ -24,6 +25,7 @@ use super::pace::{Limits, Pace};
 use super::parts::Parts;
 use super::past::{Bindings, Past, Refused, Wanted, account};
 use super::protocol::Protocol;
+use super::reader::Reader;
 use super::responses::Responses;
 use super::unsupported::{Change, Learned, MAX_REPEATS, ParameterMemory, change_for};
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
@@ -116,9 +118,9 @@ impl Provider {
         let base = base_url(&settings.base_url)?;
         let host = base.host_str().ok_or(ProviderSettingsError::NotHttp)?;
         let protocol: Box<dyn Protocol> = match settings.kind {
-            ProviderKind::OpenAi => Box::new(ChatCompletions::of_host(host)),
+            ProviderKind::OpenAi => Box::new(ChatCompletions),
             ProviderKind::OpenAiResponses => Box::new(Responses),
-            ProviderKind::Anthropic => Box::new(Messages::of_host(host)),
+            ProviderKind::Anthropic => Box::new(Messages),
             ProviderKind::Gemini => Box::new(GenerateContent),
         };
         let mut headers = HeaderMap::new();
@@ -323,28 +325,20 @@ impl Provider {
                 .await?;
         };
         self.learn(&request.model, &outgoing);
-        let reader = Reader::new(
-            is_json(&response),
-            self.max_event_bytes,
-            self.protocol.decoder(),
-        );
+        let reader = Reader::new(self.max_event_bytes, self.protocol.decoder());
         let parts = Parts::new(Arc::clone(&self.name), redaction, outgoing.bindings);
-        Ok(Answer::new(response.bytes_stream(), reader, parts, pace).boxed())
+        let body = encoding::body(response, self.max_event_bytes);
+        Ok(Answer::new(body, reader, parts, pace).boxed())
     }
 }
 
-fn is_json(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
-}
-
 /// The start of the body; what cannot be had in time is left out.
-async fn error_body(mut response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
+async fn error_body(response: Response) -> Vec<u8> {
+    let (mut sent, mut body) = (encoding::body(response, MAX_ERROR_BYTES), Vec::new());
     // The time-out drops the future that reads, not what it has read.
     let _ = timeout(ERROR_BODY_TIMEOUT, async {
         while body.len() < MAX_ERROR_BYTES {
-            let Ok(Some(chunk)) = response.chunk().await else {
+            let Some(Ok(chunk)) = sent.next().await else {
                 break;
             };
             let room = MAX_ERROR_BYTES - body.len();

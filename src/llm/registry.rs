@@ -167,7 +167,7 @@ impl Models {
         let (provider, name) = self.find(model)?;
         let mut request = prompt.request_for(model).await?;
         name.clone_into(&mut request.model);
-        request.capabilities = self.capabilities(model);
+        self.known.fit(model, &mut request);
         let span = tracing::error_span!("provider_call", model);
         let called = provider.call(&request, patience).instrument(span).await;
         called.map_err(|error| error.of(model))

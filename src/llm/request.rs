@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Capabilities, ChatMessage, Past};
+use crate::domain::capabilities::{Effort, Verbosity};
 use crate::domain::{CacheTtl, ToolChoice};
 
 /// One model call.
@@ -24,11 +25,19 @@ pub struct ChatRequest {
     pub tools: Arc<[ToolSpec]>,
     /// Whether it must, or which one. Without tools it means nothing.
     pub tool_choice: ToolChoice,
+    /// The run's own choice, of which `tool_choice` is what is in force in this step: a model
+    /// that cannot be forced is asked in its instructions, alike in all steps.
+    pub run_tool_choice: ToolChoice,
     /// Whether it may call several at once. Not every provider can be told not to.
     pub parallel_tool_calls: bool,
     /// The form of the answer. Providers that can hold a model to it do; the others are
     /// told in words, so whoever needs it must check what comes.
     pub output_schema: Option<OutputSchema>,
+    /// The wishes for reasoning, and for the length of the answer.
+    pub reasoning: Reasoning,
+    /// Fields that are added to the body, or take the place of its own; objects are merged, and
+    /// null removes a field.
+    pub extra_body: Arc<Map<String, Value>>,
     /// The parameters that the model takes, as [`super::Models`] knows them. The request's form
     /// on the wire depends on nothing else.
     pub capabilities: Arc<Capabilities>,
@@ -49,8 +58,11 @@ impl ChatRequest {
             max_output_tokens: None,
             tools: Arc::default(),
             tool_choice: ToolChoice::Auto,
+            run_tool_choice: ToolChoice::Auto,
             parallel_tool_calls: true,
             output_schema: None,
+            reasoning: Reasoning::default(),
+            extra_body: Arc::default(),
             capabilities: Arc::default(),
             past: Past::default(),
             cache_ttl: CacheTtl::default(),
@@ -67,6 +79,19 @@ pub struct Sampling {
     pub top_p: Option<f32>,
     /// Makes sampling repeatable where the model supports it.
     pub seed: Option<u64>,
+}
+
+/// The wishes for reasoning; what is absent is left to the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reasoning {
+    /// The amount of reasoning.
+    pub effort: Option<Effort>,
+    /// The length of the answer.
+    pub verbosity: Option<Verbosity>,
+    /// Whether the model thinks before it answers.
+    pub thinking: Option<bool>,
+    /// The most tokens of thinking, where the model has a budget for it.
+    pub thinking_budget_tokens: Option<u32>,
 }
 
 /// A tool that a model may call.

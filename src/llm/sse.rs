@@ -5,8 +5,12 @@
 //! It exists because the crates for this job buffer without a bound, and what is decoded
 //! here comes from somebody else's server.
 
+use std::borrow::Cow;
+
 use memchr::memchr2;
 use thiserror::Error;
+
+use super::mend;
 
 #[cfg(test)]
 mod tests;
@@ -31,10 +35,6 @@ pub(crate) enum SseError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// An event that is not UTF-8. The standard would replace what is broken; here that
-    /// would put characters into an answer which the model never wrote.
-    #[error("an event is not valid UTF-8")]
-    NotUtf8,
 }
 
 /// Decodes events from a stream of bytes that may be cut into chunks anywhere.
@@ -53,11 +53,14 @@ pub(crate) struct SseDecoder {
     /// The last chunk ended in CR: an LF at the start of the next belongs to it.
     after_cr: bool,
     at_start: bool,
+    /// How many comments and events have come: what tells that the sender is alive.
+    signs: u64,
 }
 
 enum Field<'a> {
     Data(&'a [u8]),
     Name(&'a [u8]),
+    Comment,
     Ignored,
 }
 
@@ -72,7 +75,13 @@ impl SseDecoder {
             name: Vec::new(),
             after_cr: false,
             at_start: true,
+            signs: 0,
         }
+    }
+
+    /// How many comments and events have come.
+    pub(crate) fn signs(&self) -> u64 {
+        self.signs
     }
 
     /// Reads a chunk and calls `on_event` for each event that it completes.
@@ -154,6 +163,7 @@ impl SseDecoder {
                 self.name.clear();
                 self.name.extend_from_slice(value);
             }
+            Field::Comment => self.signs += 1,
             Field::Ignored => {}
         }
         Ok(())
@@ -193,12 +203,13 @@ impl SseDecoder {
         on_event: &mut impl FnMut(SseEvent<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if held.is_some() || self.has_data {
-            let text = |bytes| std::str::from_utf8(bytes).map_err(|_| SseError::NotUtf8);
+            self.signs += 1;
             let name = match self.name.as_slice() {
                 [] => "message",
-                name => text(name)?,
+                name => std::str::from_utf8(name).unwrap_or("message"),
             };
-            let data = text(held.unwrap_or(&self.data))?;
+            let data = text(held.unwrap_or(&self.data));
+            let data = &*data;
             on_event(SseEvent { name, data })?;
         }
         self.data.clear();
@@ -208,8 +219,19 @@ impl SseDecoder {
     }
 }
 
+/// What is no UTF-8 is marked: it may be half a character, whose other half is in the next
+/// event.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(mend::utf8(bytes)),
+    }
+}
+
 fn field(line: &[u8]) -> Field<'_> {
-    if let Some(value) = value_of(line, b"data") {
+    if line.first() == Some(&b':') {
+        Field::Comment
+    } else if let Some(value) = value_of(line, b"data") {
         Field::Data(value)
     } else if let Some(value) = value_of(line, b"event") {
         Field::Name(value)

@@ -43,11 +43,12 @@ impl Models {
         self.windows.insert(name.to_owned(), tokens);
     }
 
-    /// How many tokens `provider/model` takes; none if nobody has said so.
+    /// The number of tokens that `provider/model` takes; none where that is not known.
     pub fn window(&self, model: &str) -> Option<u64> {
         let provider = model.split_once('/').map(|(provider, _)| provider);
-        let own = self.windows.get(model);
-        own.or_else(|| self.windows.get(provider?)).copied()
+        let own = self.windows.get(model).copied();
+        own.or_else(|| self.capabilities(model).context_tokens)
+            .or_else(|| self.windows.get(provider?).copied())
     }
 
     /// By how much the counts for a model are too small.

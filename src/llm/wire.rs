@@ -5,10 +5,46 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{ChatMessage, ChatRole, FileData, LlmError};
+
+/// A body as JSON, with the fields that the request adds to it.
+pub(super) fn body_bytes(
+    body: &impl Serialize,
+    extra: &Map<String, Value>,
+) -> Result<Vec<u8>, LlmError> {
+    let bytes = if extra.is_empty() {
+        serde_json::to_vec(body)
+    } else {
+        // By way of its text, so that numbers stay as they are written.
+        serde_json::to_vec(body)
+            .and_then(|text| serde_json::from_slice::<Map<String, Value>>(&text))
+            .and_then(|mut fields| {
+                merge(&mut fields, extra);
+                serde_json::to_vec(&fields)
+            })
+    };
+    bytes.map_err(|_| LlmError::Internal)
+}
+
+/// Puts fields into others: objects are merged, null removes a field, and anything else takes
+/// the place of what is there.
+pub(super) fn merge(into: &mut Map<String, Value>, fields: &Map<String, Value>) {
+    for (name, value) in fields {
+        match (into.get_mut(name), value) {
+            (Some(Value::Object(there)), Value::Object(more)) => merge(there, more),
+            (_, Value::Null) => {
+                into.shift_remove(name);
+            }
+            (_, value) => {
+                into.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
 
 /// A call's arguments as the object that every vendor wants them to be.
 pub(super) fn arguments_object(arguments: &str) -> Map<String, Value> {

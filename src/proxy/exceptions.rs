@@ -65,7 +65,9 @@ impl What {
         if entry == "*" {
             return Some(Self::Everything);
         }
-        let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let bare = entry
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
         let bare = bare.unwrap_or(entry);
         if let Ok(network) = bare.parse::<IpNet>() {
             return Some(Self::Network(network));

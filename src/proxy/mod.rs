@@ -55,7 +55,9 @@ impl Proxies {
     /// When one names no usable proxy.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
         let first = |names: &[&'static str]| {
-            let mut found = names.iter().filter_map(|name| Some((*name, variable(name)?)));
+            let mut found = names
+                .iter()
+                .filter_map(|name| Some((*name, variable(name)?)));
             found.next()
         };
         let proxy = |names: &[&'static str]| match first(names) {
@@ -152,7 +154,10 @@ mod tests {
     fn what_is_no_proxy_is_refused_without_its_value() {
         for value in ["socks5://me:secret@h:1", "http://", "ftp://secret"] {
             let error = proxies(&[("ALL_PROXY", value)]).unwrap_err().to_string();
-            assert!(error.contains("ALL_PROXY") && !error.contains("secret"), "{error}");
+            assert!(
+                error.contains("ALL_PROXY") && !error.contains("secret"),
+                "{error}"
+            );
         }
     }
 }

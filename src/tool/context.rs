@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::header::{HeaderMap, HeaderName};
 use tokio_util::sync::CancellationToken;
 
-use super::Progress;
+use super::{Asker, Progress};
 use crate::domain::{Principal, RunId};
 
 /// What a tool knows about its call besides the arguments.
@@ -24,6 +24,9 @@ pub struct ToolContext {
     pub headers: CallerHeaders,
     /// Takes the tool's reports of progress.
     pub progress: Progress,
+    /// Takes the questions of the tool's server; none where no one can be asked: child runs, and
+    /// calls without a run.
+    pub asker: Option<Asker>,
 }
 
 /// Those headers of a caller's request that some tool of the server passes on.
@@ -68,6 +71,7 @@ pub(super) mod tests {
             cancel: CancellationToken::new(),
             headers: CallerHeaders::default(),
             progress: Progress::default(),
+            asker: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod approval;
+mod asker;
 mod builtin;
 mod client;
 mod context;
@@ -30,11 +31,14 @@ use serde_json::Value;
 
 pub use answer::{AnswerProblem, AnswerSchema};
 pub use approval::{Approval, ApprovalError, ApprovalPolicy};
+pub use asker::{Asked, Asker, InputAnswer};
 pub use builtin::{Calculator, CurrentTime};
 pub use client::ClientTool;
 pub use context::{CallerHeaders, ToolContext};
 pub use definition::{MAX_NAME_CHARS, ToolDefinition, is_valid_name};
-pub use egress::{EgressClient, EgressLimits, EgressPolicy, Lookup, Refusal, SystemLookup};
+pub use egress::{
+    EgressClient, EgressLimits, EgressPolicy, Lookup, ProxyTarget, Refusal, SystemLookup,
+};
 pub use error::ToolError;
 pub use fetch::{Fetched, FileFetch, HttpFetch};
 pub(crate) use http::headers as http_headers;

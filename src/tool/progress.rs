@@ -16,6 +16,19 @@ pub struct Reported {
     pub reports: u64,
     /// The latest.
     pub latest: Option<ToolProgress>,
+    /// The number of questions that wait for the person; the call's time stands still meanwhile.
+    pub held: u32,
+}
+
+/// The time of a call stands still until this is dropped.
+#[derive(Debug)]
+pub struct Held(watch::Sender<Reported>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0
+            .send_modify(|reported| reported.held = reported.held.saturating_sub(1));
+    }
 }
 
 impl Default for Progress {
@@ -35,6 +48,12 @@ impl Progress {
                 message,
             });
         });
+    }
+
+    /// Stops the time of the call.
+    pub fn hold(&self) -> Held {
+        self.0.send_modify(|reported| reported.held += 1);
+        Held(self.0.clone())
     }
 
     /// The reports from now on.

@@ -30,10 +30,10 @@ pub struct RegistryLimits {
     pub calls: usize,
     /// The largest arguments, in bytes of JSON.
     pub argument_bytes: usize,
-    /// The longest time for which a tool of a server that is starting is waited for.
-    pub server_wait: Duration,
     /// Bounds on the parts of an output.
     pub output: OutputLimits,
+    /// The longest time for which a tool of a server that is starting is waited for.
+    pub server_wait: Duration,
 }
 
 /// A tool that cannot be had.
@@ -333,15 +333,22 @@ impl RegisteredTool {
     async fn too_late(&self, progress: &Progress) -> Duration {
         let time = self.definition.timeout;
         let most = self.tool.progress_timeout();
-        let most = most.map_or(time, |most| most.max(time));
+        let mut most = most.map_or(time, |most| most.max(time));
         let (began, mut reports) = (Instant::now(), progress.watch());
         let mut taken = time;
         loop {
+            let is_held = reports.borrow_and_update().held > 0;
             let over = sleep_until(began + taken);
             tokio::select! {
-                () = over => return taken,
+                () = over, if !is_held => return taken,
                 // `progress` lives as long as this, so there is always another report to come.
-                _ = reports.changed() => taken = (began.elapsed() + time).min(most),
+                _ = reports.changed() => {}
+            }
+            taken = began.elapsed() + time;
+            match is_held {
+                // The time of the person is not the tool's.
+                true => most = most.max(taken),
+                false => taken = taken.min(most),
             }
         }
     }

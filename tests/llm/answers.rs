@@ -176,7 +176,7 @@ async fn dropping_the_call_closes_the_connection() {
 async fn settings_that_cannot_work_are_refused() {
     let client = http_client(&HttpSettings {
         connect_timeout: LONG,
-        proxy_from_env: false,
+        proxies: std::sync::Arc::default(),
     })
     .unwrap();
     let refused = |base_url: &str, key: &str| {

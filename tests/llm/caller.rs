@@ -42,7 +42,7 @@ pub fn settings_of(kind: ProviderKind, base_url: String) -> ProviderSettings {
 pub fn provider(settings: ProviderSettings) -> Provider {
     let client = http_client(&HttpSettings {
         connect_timeout: LONG,
-        proxy_from_env: false,
+        proxies: std::sync::Arc::default(),
     });
     Provider::new(client.unwrap(), settings).unwrap()
 }
@@ -137,6 +137,10 @@ pub async fn collect(mut stream: PartStream) -> Answer {
         assert_eq!(answer.error, None, "an error is the last thing");
         match part {
             Ok(StreamPart::Text(text)) => answer.text += &text,
+            Ok(StreamPart::TextWasReasoning) => {
+                let text = std::mem::take(&mut answer.text);
+                text.trim_end().clone_into(&mut answer.reasoning);
+            }
             Ok(StreamPart::Reasoning(text)) => answer.reasoning += &text,
             Ok(StreamPart::ReasoningSignature(text)) => answer.signatures.push(unbound(&text)),
             Ok(StreamPart::ToolCallStarted { index, id, name }) => {
@@ -154,6 +158,7 @@ pub async fn collect(mut stream: PartStream) -> Answer {
                 answer.calls[index as usize].completed = true;
             }
             Ok(StreamPart::Usage(usage)) => answer.usage = Some(usage),
+            Ok(StreamPart::UsageUnknown) => answer.usage = None,
             Ok(StreamPart::Finish(reason)) => assert_eq!(answer.finish.replace(reason), None),
             Err(error) => answer.error = Some(error),
         }

@@ -88,7 +88,7 @@ fn headers_that_would_break_the_connection_are_refused() {
         change(&mut settings);
         let client = http_client(&HttpSettings {
             connect_timeout: LONG,
-            proxy_from_env: false,
+            proxies: std::sync::Arc::default(),
         });
         Provider::new(client.unwrap(), settings).map(drop)
     };

@@ -85,7 +85,7 @@ async fn a_connection_that_is_not_made_in_time_is_told_apart() {
     let base_url = format!("https://{}/v1", listener.local_addr().unwrap());
     let client = http_client(&HttpSettings {
         connect_timeout: SHORT,
-        proxy_from_env: false,
+        proxies: Arc::default(),
     });
     let provider = Provider::new(client.unwrap(), settings(base_url)).unwrap();
     let answer = call(&provider).await;
@@ -126,7 +126,7 @@ async fn a_trickle_of_bytes_is_no_progress() {
         "data: {}\n\n",
         chunk(&json!({ "content": "b".repeat(10_000) }))
     );
-    for trickle in [": still here\n\n".repeat(1_000), event] {
+    for trickle in [": still here, if not for long\n\n".repeat(1_000), event] {
         let pieces = 0..trickle.len();
         let script = Script::stream()
             .bytes(trickle)

@@ -12,6 +12,7 @@ mod caller;
 mod connection;
 mod faults;
 mod history;
+mod odd;
 mod recorded;
 mod resilience;
 mod shapes;

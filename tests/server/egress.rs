@@ -14,7 +14,7 @@ use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::get;
 use bytes::Bytes;
 use serde_json::json;
-use talkgraph::tool::{EgressClient, EgressLimits, EgressPolicy, Lookup, ToolError};
+use talkgraph::tool::{EgressClient, EgressLimits, EgressPolicy, Lookup, ProxyTarget, ToolError};
 
 use crate::support::client::Client;
 use crate::support::pages::Pages;
@@ -176,6 +176,8 @@ fn client(allow: &[&str], lookup: &Arc<Script>) -> EgressClient {
     let limits = EgressLimits {
         connect_timeout: Duration::from_secs(5),
         redirects: 5,
+        proxies: Arc::default(),
+        proxy_target: ProxyTarget::Address,
     };
     let lookup: Arc<dyn Lookup> = Arc::<Script>::clone(lookup);
     EgressClient::new(EgressPolicy::new(&allow, &[]).unwrap(), lookup, &limits).unwrap()

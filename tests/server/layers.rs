@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::server::repository;
 
 /// Each room with the rooms it may use besides itself.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     // Settings are checked with the words of the domain.
     ("config", &["domain", "guard"]),
@@ -16,10 +16,11 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("telemetry", &["config"]),
     ("bus", &["domain"]),
     ("store", &["domain", "watchdog"]),
+    ("proxy", &[]),
     ("resilience", &["domain"]),
-    ("llm", &["domain", "resilience"]),
+    ("llm", &["domain", "proxy", "resilience"]),
     ("auth", &["domain"]),
-    ("tool", &["domain", "evaluation"]),
+    ("tool", &["domain", "evaluation", "proxy"]),
     (
         "agent",
         &[
@@ -60,6 +61,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "telemetry",
             "guard",
             "evaluation",
+            "proxy",
             "watchdog",
             "bus",
             "store",

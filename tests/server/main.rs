@@ -24,6 +24,7 @@ mod branch_options;
 mod branches;
 mod bytes;
 mod cancel;
+mod capabilities;
 mod chat;
 mod child_runs;
 mod client_tools;
@@ -58,6 +59,7 @@ mod hosts;
 mod http_tools;
 mod idempotency;
 mod in_flight;
+mod input_requests;
 mod interrupts;
 mod interrupts_bounds;
 mod interrupts_inbox;
@@ -79,6 +81,7 @@ mod mcp_start;
 mod mcp_unreadable;
 mod multipart;
 mod nothing_stored;
+mod odd_answers;
 mod odd_schemas;
 mod on_active_run;
 mod operations;
@@ -90,6 +93,7 @@ mod pooler;
 mod private_files;
 mod protocol;
 mod providers;
+mod proxies;
 mod queue;
 mod ready;
 mod recovered;
@@ -213,9 +217,16 @@ on_both! {
     tool_results {
         a_result_keeps_its_shape,
     }
+    input_requests {
+        a_question_is_answered_during_the_call,
+    }
     structured {
         an_answer_has_data,
         an_invalid_answer_is_made_anew,
+    }
+    odd_answers {
+        reasoning_alone_is_no_answer,
+        text_that_was_reasoning_is_taken_back,
     }
     files {
         a_file_reaches_the_model_and_comes_back,

@@ -64,6 +64,7 @@ fn error(code: &str, message: &str, retryable: bool) -> Value {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there() {
+    let (log, _guard) = Log::start();
     // A port that was free a moment ago.
     let gone = Upstream::start().await.base_url();
     let server = untried().start_with(Upstream::start().await, &gone).await;
@@ -73,6 +74,7 @@ async fn a_provider_that_is_not_there() {
         true,
     );
     check(&server, None, unreachable, None).await;
+    log.check("Connection refused").await;
 }
 
 #[tokio::test]
@@ -134,6 +136,32 @@ async fn an_account_without_credit_has_a_code_of_its_own() {
     );
     check(&server, Some(Script::json(429, &empty)), exhausted, None).await;
     assert_eq!(server.upstream.received().len(), 1);
+}
+
+#[tokio::test]
+async fn an_error_in_a_good_answer_is_read_as_one_and_logged() {
+    let (log, _guard) = Log::start();
+    let server = untried().start().await;
+    let quota = r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+    for kind in ["text/event-stream", "application/json", "text/plain"] {
+        let script = Script::status(200).header("content-type", kind);
+        server.upstream.then(script.bytes(format!("{quota}\n")));
+        let answer = chat(&server.client(), None, QUESTION).await;
+        let code = &answer["run"]["error"]["code"];
+        assert_eq!(code, "PROVIDER_QUOTA_EXHAUSTED", "{kind}: {answer}");
+    }
+    for kind in ["text/event-stream", "application/json"] {
+        let page = "<html><title>Sign in to the gateway</title></html>";
+        let script = Script::status(200).header("content-type", kind);
+        server.upstream.then(script.bytes(page));
+        let answer = chat(&server.client(), None, QUESTION).await;
+        assert_eq!(
+            answer["run"]["error"]["code"], "PROVIDER_PROTOCOL",
+            "{kind}: {answer}"
+        );
+    }
+    log.check("You exceeded your current quota").await;
+    log.check("Sign in to the gateway").await;
 }
 
 #[tokio::test]

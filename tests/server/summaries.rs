@@ -93,7 +93,7 @@ pub(crate) const QUOTED: &str =
 
 /// A summary is no part of the answer, and counted as a step.
 pub(crate) async fn is_a_step_of_its_own(client: &Client, fourth: &Value) {
-    assert_eq!(fourth["message"]["text"], "echo 5: four");
+    assert_eq!(fourth["message"]["text"], "echo 4: four");
     let log = run_events(client, &string(&fourth["run"]["id"]), 0).await;
     check_sequences(&log);
     let steps = of(&log, "StepStarted");
@@ -112,7 +112,7 @@ pub(crate) async fn is_a_step_of_its_own(client: &Client, fourth: &Value) {
         .iter()
         .map(|one| string(&one["delta"]))
         .collect();
-    assert_eq!(text, "echo 5: four");
+    assert_eq!(text, "echo 4: four");
     let used = of(&log, "UsageUpdated");
     assert_eq!(
         used[0]["usage"],

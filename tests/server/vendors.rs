@@ -9,7 +9,7 @@ use crate::support::upstream::{Script, Upstream};
 
 /// A stream of this vendor's that thinks, says `Fine.` and counts 20 and 5 tokens, 4 of
 /// them of thought and 16 of them read from a cache.
-fn answer(kind: &str) -> Vec<Value> {
+pub(crate) fn answer(kind: &str) -> Vec<Value> {
     match kind {
         "openai" => vec![
             json!({ "choices": [{ "delta": { "reasoning_content": "Hm" } }] }),
@@ -102,11 +102,11 @@ async fn a_provider_that_cannot_be_called_stops_the_start() {
                 ("models.providers.mine.kind", "openai"),
                 ("models.providers.mine.base_url", "x"),
             ],
-            "models.providers.mine: the base URL",
+            "models.providers.mine.base_url: the base URL",
         ),
         (
             vec![("models.gemini.base_url", "ftp://x")],
-            "models.gemini: the base URL",
+            "models.gemini.base_url: the base URL",
         ),
         (
             vec![("models.providers.mine.kind", "cohere")],

@@ -60,6 +60,7 @@ fn limits(tail_events: usize) -> RunLimits {
         max_handoffs: 1,
         max_depth: 1,
         output_repairs: 1,
+        empty_answers: 1,
         max_output_tokens: None,
         store_outage: Duration::from_secs(1),
         on_restart: OnRestart::Resume,
@@ -71,8 +72,9 @@ fn limits(tail_events: usize) -> RunLimits {
         interrupt_expiry: Duration::from_secs(1),
         interrupts: 1,
         client_output_bytes: 1,
-        progress_interval: Duration::ZERO,
+        input_timeout: Duration::from_secs(1),
         result_file_bytes: 1,
+        progress_interval: Duration::ZERO,
         behind_events: u64::MAX,
         lag_events: u64::MAX,
     }

@@ -26,6 +26,7 @@ fn interrupt(run: &Run, expires_in: i64) -> Interrupt {
         created_at: now(),
         expires_at: later(expires_in),
         resolution: None,
+        question: None,
     }
 }
 

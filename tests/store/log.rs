@@ -122,6 +122,7 @@ fn interrupt(tool: String) -> Interrupt {
         created_at: now(),
         expires_at: now(),
         resolution: None,
+        question: None,
     }
 }
 

@@ -140,7 +140,7 @@ pub(crate) async fn send(request: RequestBuilder) -> Response {
 pub(crate) fn http() -> reqwest::Client {
     let client = http_client(&HttpSettings {
         connect_timeout: PATIENCE,
-        proxy_from_env: false,
+        proxies: std::sync::Arc::default(),
     });
     client.unwrap()
 }

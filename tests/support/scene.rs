@@ -36,6 +36,7 @@ pub(crate) fn spec(name: &str) -> AgentSpec {
         handoffs: Vec::new(),
         agents_as_tools: Vec::new(),
         output_schema: None,
+        time_zone: None,
         parameters: Default::default(),
         summary: None,
         limits: AgentLimits::default(),

@@ -271,3 +271,43 @@ async fn the_date_changes_with_the_clock() {
     );
     session.check();
 }
+
+/// A model with a budget for its thinking refuses to think where the calls that it answers have
+/// none: those of another model, which has handed the conversation over.
+#[tokio::test]
+async fn a_budget_of_thinking_waits_for_the_next_turn() {
+    let mut session = Session::new(GPT).await;
+    let url = session.upstream.base_url();
+    let agents = session.folder.path().join("agents");
+    std::fs::create_dir_all(&agents).unwrap();
+    std::fs::write(agents.join("first.toml"), agent("\"calculator\"")).unwrap();
+    let second =
+        format!("{SECOND}model = \"claude/claude-haiku-4-5\"\n[parameters]\nthinking = true\n");
+    std::fs::write(agents.join("second.toml"), second).unwrap();
+    let folder = agents.display().to_string();
+    let settings = [
+        ("agents.folder", folder.as_str()),
+        ("agents.default", "first"),
+        ("models.default", "mine/gpt-6-luna"),
+        ("models.providers.mine.kind", GPT.kind),
+        ("models.providers.mine.base_url", url.as_str()),
+        ("models.providers.claude.kind", CLAUDE.kind),
+        ("models.providers.claude.base_url", url.as_str()),
+    ];
+    let process = Process::serve(program(session.folder.path(), &[], &settings)).await;
+    let hand_over = "call handoff_to_second {\"reason\":\"It is your turn.\"}";
+    for text in [TURNS[1], hand_over, TURNS[0]] {
+        session.say(&process, text).await;
+    }
+    stop(process).await;
+    let received = session.upstream.received();
+    let asked = received
+        .iter()
+        .filter(|one| one.line.ends_with("/messages"));
+    let thinks: Vec<_> = asked
+        .map(|one| one.body["thinking"]["type"] == "enabled")
+        .collect();
+    // Not with the results of the other's call, but from the next turn on.
+    assert_eq!(thinks, [false, true, true]);
+    session.check();
+}

@@ -36,7 +36,9 @@ impl Ending {
         let (mut make, mut ask) = (Vec::new(), Vec::new());
         let most = self.runner.limits.interrupts;
         for (id, name, arguments) in self.answer.open_calls() {
-            let asked = self.asked.iter().find(|asked| asked.tool_call_id == id);
+            let asked = self.asked.iter().find(|asked| {
+                asked.tool_call_id == id && asked.kind != InterruptKind::InputRequest
+            });
             let resolved = asked.and_then(|asked| asked.resolution.as_ref());
             let result = resolved.and_then(|resolved| result_of(id, resolved));
             if let Some(result) = result {
@@ -118,6 +120,7 @@ impl Ending {
             created_at: at,
             expires_at: at + self.runner.limits.interrupt_expiry,
             resolution: None,
+            question: None,
         };
         questions.into_iter().zip(ids).map(interrupt).collect()
     }
@@ -177,6 +180,8 @@ fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
             "Nobody answered in time: the request has expired, and the call was not made."
                 .to_owned()
         }
+        // They answer a question during the call, and not whether it is made.
+        Resolution::Accepted { .. } | Resolution::Declined | Resolution::Dismissed => return None,
         Resolution::Closed => "This call was not made.".to_owned(),
     };
     Some(ToolResult::of_text(call, text, true))

@@ -36,6 +36,20 @@ pub enum ResolveError {
         /// Whether it approves.
         approves: bool,
     },
+    /// The caller's: a question of a tool's server is answered, and nothing else is.
+    #[error("an InputRequest takes `answer`, and nothing else does")]
+    Answer {
+        /// Which answer.
+        at: usize,
+    },
+    /// The caller's: the content does not match the question's schema.
+    #[error("the content is not valid: {why}")]
+    Content {
+        /// Which answer.
+        at: usize,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The caller's: the tool does not take the edited arguments.
     #[error("the arguments are not valid: {why}")]
     Arguments {

@@ -2,11 +2,13 @@
 //!
 //! A run that waits is nobody's task. It has no lease and no place among the running ones; its
 //! log and its rows in `interrupts` are all there is of it. Whichever node takes the last
-//! answer goes on with it.
+//! answer goes on with it. A run whose tool asks something during a call goes on running
+//! (`question`).
 
 mod ask;
 mod error;
 mod expire;
+mod question;
 mod resolve;
 
 pub(super) use ask::Question;

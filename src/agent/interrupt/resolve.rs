@@ -85,7 +85,21 @@ impl Runner {
         interrupt: &Interrupt,
         resolution: Resolution,
     ) -> Result<Resolution, ResolveError> {
+        let answers = matches!(
+            resolution,
+            Resolution::Accepted { .. } | Resolution::Declined | Resolution::Dismissed
+        );
+        if answers != (interrupt.kind == InterruptKind::InputRequest) {
+            return Err(ResolveError::Answer { at });
+        }
         Ok(match (interrupt.kind, resolution) {
+            (_, Resolution::Accepted { content }) => {
+                let content = match interrupt.is_open() {
+                    true => self.check_content(who, at, interrupt, content).await?,
+                    false => content,
+                };
+                Resolution::Accepted { content }
+            }
             (InterruptKind::ClientToolCall, Resolution::Approved { .. }) => {
                 return Err(ResolveError::Kind { at, approves: true });
             }

@@ -51,14 +51,16 @@ impl Made {
     ) -> Result<String, NoSummary> {
         let mut answering = runner.models.stream(models, question).await?;
         let price = runner.models.price(&answering.model);
-        self.spending.at(price.copied(), run);
+        self.spending.at(price, run);
         self.model = Some(answering.model);
         let mut text = String::new();
         while let Some(part) = answering.parts.next().await {
             match part? {
                 // What is longer is read all the same: the usage comes last.
                 StreamPart::Text(more) if text.len() < MAX_SUMMARY_BYTES => text.push_str(&more),
+                StreamPart::TextWasReasoning => text.clear(),
                 StreamPart::Usage(usage) => self.spending.tell(usage, run),
+                StreamPart::UsageUnknown => self.spending.forget(run),
                 StreamPart::Finish(reason) => self.finish_reason = Some(reason),
                 _ => {}
             }

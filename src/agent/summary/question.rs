@@ -108,6 +108,8 @@ impl Prompt for Question {
         Ok(ChatRequest {
             messages: vec![Arc::clone(&self.instructions), Arc::new(self.asked(pieces))],
             max_output_tokens: Some(self.tokens),
+            // A summary is short, and its limit counts what is thought.
+            reasoning: self.runner.models.capabilities(model).least_reasoning(),
             tenant: Arc::clone(&self.tenant),
             ..ChatRequest::new(String::new(), Vec::new())
         })

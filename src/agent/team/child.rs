@@ -17,7 +17,7 @@ use crate::domain::{
     RunStatus, ToolCallId, ToolProgress, ToolResult, Usage,
 };
 use crate::store::{RunInput, StoreError};
-use crate::tool::ToolOutput;
+use crate::tool::{self, ToolOutput};
 
 use super::super::ending::Ending;
 use super::super::execute::Execution;
@@ -44,6 +44,8 @@ struct Arguments {
 pub(in super::super) enum Told {
     /// A call has come to its result.
     Called(Called),
+    /// The server of a tool asks something.
+    Asks(ToolCallId, tool::Asked),
     /// A tool reports how far it is with a call.
     Progress(ToolCallId, ToolProgress),
     /// Something has happened in the run that answers a call.
@@ -240,6 +242,8 @@ impl Ending {
                 self.heard(tool_call_id, &event);
                 return false;
             }
+            // It is told of where it can be waited for.
+            Told::Asks(..) => return false,
             Told::Progress(tool_call_id, progress) => {
                 self.pending.push(EventBody::ToolCallProgress {
                     tool_call_id,

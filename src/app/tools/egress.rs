@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{ConfigError, EgressSettings, ms};
-use crate::tool::{EgressClient, EgressLimits, EgressPolicy, SystemLookup};
+use crate::config::{ConfigError, EgressSettings, ProxyUse, ms};
+use crate::proxy::Proxies;
+use crate::tool::{EgressClient, EgressLimits, EgressPolicy, ProxyTarget, SystemLookup};
 
 pub(super) struct Egress {
     policy: EgressPolicy,
     connect_timeout: Duration,
+    proxies: Arc<Proxies>,
+    proxy_target: ProxyTarget,
 }
 
 impl Egress {
@@ -17,11 +20,20 @@ impl Egress {
         Ok(Self {
             policy: policy.map_err(|why| ConfigError::invalid("tools.egress.allow", why))?,
             connect_timeout: ms(settings.connect_timeout_ms),
+            proxies: Arc::new(proxies(settings.proxy)?),
+            proxy_target: match settings.proxy {
+                ProxyUse::Off | ProxyUse::Address => ProxyTarget::Address,
+                ProxyUse::Name => ProxyTarget::Name,
+            },
         })
     }
 
     pub(super) fn policy(&self) -> &EgressPolicy {
         &self.policy
+    }
+
+    pub(super) fn proxies(&self) -> &Arc<Proxies> {
+        &self.proxies
     }
 
     pub(super) fn client(
@@ -32,11 +44,21 @@ impl Egress {
         let limits = EgressLimits {
             connect_timeout: self.connect_timeout,
             redirects,
+            proxies: Arc::clone(&self.proxies),
+            proxy_target: self.proxy_target,
         };
         let client = EgressClient::new(policy, Arc::new(SystemLookup), &limits);
         client.map_err(|error| {
             let why = format!("the HTTP client for tools cannot be made: {error}");
             ConfigError::invalid("tools.egress", why)
         })
+    }
+}
+
+fn proxies(how: ProxyUse) -> Result<Proxies, ConfigError> {
+    match how {
+        ProxyUse::Off => Ok(Proxies::default()),
+        ProxyUse::Address | ProxyUse::Name => Proxies::from_env()
+            .map_err(|error| ConfigError::invalid("tools.egress.proxy", error.to_string())),
     }
 }

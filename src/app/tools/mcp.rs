@@ -1,17 +1,20 @@
 //! The MCP servers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
 use super::{Approvals, header_names, secrets};
 use crate::config::{ConfigError, McpServerSettings, ToolSettings, ms};
+use crate::proxy::Proxies;
 use crate::tool::{McpKeepers, McpServerSpec, McpTransport, http_headers};
 
 /// What the settings say about each server. Takes the approvals of their tools, which may
 /// not be there yet.
 pub(super) fn specs(
     settings: &ToolSettings,
+    proxies: &Arc<Proxies>,
     approvals: &mut Approvals,
 ) -> Result<Vec<McpServerSpec>, ConfigError> {
     let mut names = BTreeSet::new();
@@ -34,6 +37,7 @@ pub(super) fn specs(
             name: name.as_str().into(),
             others: all.iter().map(|name| (*name).to_owned()).collect(),
             transport: transport(server)?,
+            proxies: Arc::clone(proxies),
             start_timeout: ms(settings.mcp_start_timeout_ms),
             timeout: ms(server.timeout_ms.unwrap_or(settings.timeout_ms)),
             progress_timeout: ms(server

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::StoreSettings;
 use crate::domain::redact;
-pub(super) use crate::domain::redact::HIDDEN;
+pub(in crate::config) use crate::domain::redact::HIDDEN;
 
 #[expect(clippy::ref_option, reason = "serde hands the field by reference")]
 pub(in crate::config) fn hide<S: Serializer>(

@@ -24,6 +24,7 @@ sections! {
         output_files: usize,
         output_file_bytes: usize,
         output_file_bytes_per_run: u64,
+        input_timeout_s: u64,
         response_bytes: usize,
         memories: u32,
         http: Vec<HttpToolSettings>,
@@ -57,6 +58,7 @@ sections! {
         allow: Vec<String>,
         ports: Vec<u16>,
         connect_timeout_ms: u64,
+        proxy: ProxyUse,
     }
 
     /// A tool that is an HTTP request.
@@ -122,6 +124,18 @@ sections! {
     }
 }
 
+/// Whether tools are reached through the environment's proxies, and what these are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyUse {
+    /// Without proxies.
+    Off,
+    /// A proxy is asked for the address that was judged.
+    Address,
+    /// A proxy is asked for the name.
+    Name,
+}
+
 /// A secret, as it is or as the name of the environment variable that has it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
@@ -143,12 +157,13 @@ impl Serialize for SecretSetting {
 
 impl ToolSettings {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let positive: [(&'static str, u64); 19] = [
+        let positive: [(&'static str, u64); 20] = [
             ("tools.calls", self.calls as u64),
             ("tools.timeout_ms", self.timeout_ms),
             ("tools.argument_bytes", self.argument_bytes as u64),
             ("tools.output_bytes", self.output_bytes as u64),
             ("tools.output_parts", self.output_parts as u64),
+            ("tools.input_timeout_s", self.input_timeout_s),
             ("tools.response_bytes", self.response_bytes as u64),
             ("tools.memories", u64::from(self.memories)),
             (

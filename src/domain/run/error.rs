@@ -49,6 +49,8 @@ pub enum RunErrorCode {
     ToolArguments,
     /// The answer was not of the form that was asked for, however often the model was told.
     OutputInvalid,
+    /// The model was done without an answer, or with reasoning alone, however often it was asked.
+    EmptyAnswer,
     /// The model has no free place; try again.
     ModelBusy,
     /// The server stopped while the run was being made.

@@ -36,6 +36,9 @@ pub struct RunOptions {
     /// Whether its model calls tools.
     #[serde(skip_serializing_if = "ToolChoice::is_auto")]
     pub tool_choice: ToolChoice,
+    /// The IANA time zone of `date` in the instructions; the agent's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// The id of the request that has started the run, for the log. Nothing that is asked of
     /// the run, so it tells no two starts apart.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +56,8 @@ pub struct RunOverrides {
     pub output_schema: Option<Option<Value>>,
     /// Whether its model calls tools.
     pub tool_choice: Option<ToolChoice>,
+    /// The time zone of `date` in the instructions.
+    pub time_zone: Option<String>,
 }
 
 impl RunOverrides {
@@ -64,6 +69,7 @@ impl RunOverrides {
             client_tools: self.client_tools.unwrap_or(before.client_tools),
             output_schema: self.output_schema.unwrap_or(before.output_schema),
             tool_choice: self.tool_choice.unwrap_or(before.tool_choice),
+            time_zone: self.time_zone.or(before.time_zone),
             request_id: None,
         }
     }

@@ -1,12 +1,13 @@
 //! What clients say about agents.
 
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::agent::SpecError;
 use crate::domain::AgentSpec;
 use crate::domain::agent::{AgentLimits, ModelParameters, SummarySettings};
 use crate::graphql::ApiError;
+use crate::graphql::types::enums::{ReasoningEffort, Verbosity};
 
 /// An agent to make. The same fields as in an agent file, with the same rules.
 #[derive(Debug, InputObject)]
@@ -34,7 +35,10 @@ pub(crate) struct CreateAgentInput {
     /// The JSON Schema that its answers must be valid against; `ChatInput.outputSchema` takes its
     /// place for one run.
     output_schema: Option<Json<Value>>,
-    /// How its model samples.
+    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`, where a run
+    /// names no other; UTC when absent.
+    time_zone: Option<String>,
+    /// How its model samples and reasons.
     parameters: Option<ModelParametersInput>,
     /// Has that part of a conversation summarised for its model that no longer fits its window;
     /// null for no summaries.
@@ -66,7 +70,9 @@ pub(crate) struct UpdateAgentInput {
     agents_as_tools: Option<Vec<String>>,
     /// The JSON Schema that its answers must be valid against; null removes it.
     output_schema: MaybeUndefined<Json<Value>>,
-    /// How its model samples, in place of all the old parameters.
+    /// The IANA time zone of `date` in the instructions; null for UTC.
+    time_zone: MaybeUndefined<String>,
+    /// How its model samples and reasons, in place of all the old parameters.
     parameters: Option<ModelParametersInput>,
     /// How what no longer fits the window is summarised, in place of how it was; null for no
     /// summaries.
@@ -87,7 +93,8 @@ pub(crate) struct SetCurrentAgentVersionInput {
     pub(crate) expected_version: i32,
 }
 
-/// How an agent's model samples; what is absent is left to the model.
+/// The parameters of an agent's model calls; what is absent is left to the model. A parameter that
+/// the model does not take is left out, or replaced by the nearest that it takes.
 #[derive(Debug, Default, InputObject)]
 pub(crate) struct ModelParametersInput {
     /// Randomness, 0 to 2; 0 always takes the likeliest token.
@@ -97,8 +104,21 @@ pub(crate) struct ModelParametersInput {
     /// Makes sampling repeatable where the model supports it: a whole number from 0 to
     /// 18446744073709551615, as text.
     seed: Option<String>,
-    /// The longest answer of one model call, in tokens.
+    /// The longest answer of one model call, in tokens, reasoning included.
     max_output_tokens: Option<i32>,
+    /// The amount of reasoning.
+    reasoning_effort: Option<ReasoningEffort>,
+    /// The length of the answer.
+    verbosity: Option<Verbosity>,
+    /// Whether the model thinks before it answers.
+    thinking: Option<bool>,
+    /// The most tokens of thinking, for models that have a budget for it; less than
+    /// `maxOutputTokens`.
+    thinking_budget_tokens: Option<i32>,
+    /// Fields that are added to the body of each request to the provider, a JSON object of at most
+    /// 16,384 bytes. Refused are those on which limits, price, model, number of answers or service
+    /// tier depend, and those of the request itself.
+    extra_body: Option<Json<Map<String, Value>>>,
 }
 
 /// How that part of a conversation is summarised that an agent's model is no longer shown.
@@ -140,6 +160,7 @@ impl CreateAgentInput {
             handoffs: self.handoffs,
             agents_as_tools: self.agents_as_tools,
             output_schema: self.output_schema.map(|schema| schema.0),
+            time_zone: self.time_zone,
             parameters: self.parameters.unwrap_or_default().check()?,
             summary: self.summary.map(SummarySettingsInput::check).transpose()?,
             limits: self.limits.unwrap_or_default().check()?,
@@ -160,6 +181,11 @@ impl UpdateAgentInput {
             MaybeUndefined::Undefined => {}
             MaybeUndefined::Null => spec.output_schema = None,
             MaybeUndefined::Value(schema) => spec.output_schema = Some(schema.0),
+        }
+        match self.time_zone {
+            MaybeUndefined::Undefined => {}
+            MaybeUndefined::Null => spec.time_zone = None,
+            MaybeUndefined::Value(zone) => spec.time_zone = Some(zone),
         }
         if let Some(parameters) = self.parameters {
             spec.parameters = parameters.check()?;
@@ -188,6 +214,14 @@ impl ModelParametersInput {
             top_p: self.top_p,
             seed,
             max_output_tokens: count("parameters.maxOutputTokens", self.max_output_tokens)?,
+            reasoning_effort: self.reasoning_effort.map(Into::into),
+            verbosity: self.verbosity.map(Into::into),
+            thinking: self.thinking,
+            thinking_budget_tokens: count(
+                "parameters.thinkingBudgetTokens",
+                self.thinking_budget_tokens,
+            )?,
+            extra_body: self.extra_body.map(|fields| fields.0).unwrap_or_default(),
         })
     }
 }

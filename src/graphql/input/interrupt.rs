@@ -1,7 +1,7 @@
 //! What clients answer to interrupts, and the tools that they bring along.
 
-use async_graphql::{ID, InputObject, Json, MaybeUndefined, OneofObject};
-use serde_json::Value;
+use async_graphql::{Enum, ID, InputObject, Json, MaybeUndefined, OneofObject};
+use serde_json::{Map, Value};
 
 use crate::agent::ResolveError;
 use crate::domain::{ClientTool, InterruptId, Resolution, RunId};
@@ -49,6 +49,30 @@ pub(crate) enum InterruptResolutionInput {
     Reject(RejectToolCallInput),
     /// What the client's call came to: the answer to a `ClientToolCall`.
     Result(ClientToolResultInput),
+    /// The answer to an `InputRequest`.
+    Answer(AnswerInputRequestInput),
+}
+
+/// The answer to a question that a tool's server asks.
+#[derive(Debug, InputObject)]
+pub(crate) struct AnswerInputRequestInput {
+    /// The interrupt.
+    interrupt_id: ID,
+    /// The person's decision.
+    action: InputRequestAction,
+    /// The content, valid against `requestedSchema`: with ACCEPT, unless the question has a URL.
+    content: Option<Json<Value>>,
+}
+
+/// A person's decision about a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum InputRequestAction {
+    /// The person answers; with a URL: has opened it.
+    Accept,
+    /// The person does not want to answer.
+    Decline,
+    /// The person has dismissed the question.
+    Dismiss,
 }
 
 /// A call that may be made.
@@ -132,6 +156,7 @@ impl InterruptResolutionInput {
             Self::Approve(_) => "approve",
             Self::Reject(_) => "reject",
             Self::Result(_) => "result",
+            Self::Answer(_) => "answer",
         }
     }
 
@@ -152,6 +177,20 @@ impl InterruptResolutionInput {
                 check_text(&field, &reject.reason)?;
                 let reason = reject.reason.trim().to_owned();
                 (id(&reject.interrupt_id)?, Resolution::Rejected { reason })
+            }
+            Self::Answer(answer) => {
+                let content = answer.content.map(|content| content.0);
+                let resolution = match answer.action {
+                    InputRequestAction::Accept => Resolution::Accepted {
+                        content: content.unwrap_or_else(|| Value::Object(Map::new())),
+                    },
+                    InputRequestAction::Decline => Resolution::Declined,
+                    InputRequestAction::Dismiss => Resolution::Dismissed,
+                };
+                if let Resolution::Accepted { content } = &resolution {
+                    check_text(&format!("{path}.content"), &content.to_string())?;
+                }
+                (id(&answer.interrupt_id)?, resolution)
             }
             Self::Result(result) => {
                 let (text, is_json) = match (result.text, result.json) {
@@ -188,6 +227,8 @@ pub(crate) fn refused(error: ResolveError, paths: &Answers) -> ApiError {
         ResolveError::UnknownRun(_) => ApiError::not_found("input.runId", message),
         ResolveError::Unknown { at, .. } => ApiError::not_found(&path(at, ".interruptId"), message),
         ResolveError::Twice { at, .. } => ApiError::bad_input(&path(at, ".interruptId"), message),
+        ResolveError::Answer { at } => ApiError::bad_input(&path(at, ""), message),
+        ResolveError::Content { at, .. } => ApiError::bad_input(&path(at, ".content"), message),
         ResolveError::Kind { at, .. } => ApiError::bad_input(&path(at, ""), message),
         ResolveError::Arguments { at, .. } => ApiError::bad_input(&path(at, ".arguments"), message),
         ResolveError::Resolved { at, .. } => {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::interrupt::ClientToolInput;
 use super::variables::check_variables;
-use crate::agent::check_output_schema;
+use crate::agent::{check_output_schema, is_time_zone};
 use crate::domain::{ClientTool, RunOverrides, ToolChoice};
 use crate::graphql::{ApiError, ApiLimits};
 
@@ -42,6 +42,9 @@ pub(crate) struct RunOverridesInput {
     /// Whether the model calls the agent's tools, as in `ChatInput`; as for the repeated run when
     /// absent.
     tool_choice: Option<ToolChoiceInput>,
+    /// The time zone of `date` in the instructions, as in `ChatInput`; that of the repeated run
+    /// when absent.
+    time_zone: Option<String>,
     /// All tools that the client itself calls, as in `ChatInput`; those of the repeated run when
     /// absent.
     client_tools: Option<Vec<ClientToolInput>>,
@@ -60,6 +63,7 @@ impl RunOverridesInput {
             client_tools: self.client_tools.map(client_tools),
             output_schema,
             tool_choice: self.tool_choice.map(ToolChoice::from),
+            time_zone: self.time_zone.map(time_zone).transpose()?,
         })
     }
 }
@@ -83,4 +87,13 @@ pub(super) fn schema(Json(schema): Json<Value>) -> Result<Value, ApiError> {
     let checked = check_output_schema(&schema);
     checked.map_err(|why| ApiError::bad_input("input.outputSchema", why))?;
     Ok(schema)
+}
+
+/// A name of the IANA time zone database.
+pub(super) fn time_zone(name: String) -> Result<String, ApiError> {
+    if is_time_zone(&name) {
+        return Ok(name);
+    }
+    let why = "must be a name of the IANA time zone database, such as Europe/Zurich";
+    Err(ApiError::bad_input("input.timeZone", why))
 }

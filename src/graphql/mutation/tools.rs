@@ -44,6 +44,7 @@ impl Tools {
             cancel: CancellationToken::new(),
             headers: caller_headers(ctx),
             progress: Progress::default(),
+            asker: None,
         };
         let arguments = input.arguments.map_or_else(|| json!({}), |json| json.0);
         let called = tool.call(&context, arguments).await;

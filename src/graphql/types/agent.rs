@@ -89,7 +89,12 @@ impl Agent {
         self.0.current.spec.output_schema.as_ref().map(Data)
     }
 
-    /// How the model samples.
+    /// The IANA time zone of `date` in the instructions, where a run names no other; null for UTC.
+    async fn time_zone(&self) -> Option<Text<&str>> {
+        self.0.current.spec.time_zone.as_deref().map(Text)
+    }
+
+    /// How the model samples and reasons.
     async fn parameters(&self) -> ModelParameters {
         (&self.0.current.spec.parameters).into()
     }

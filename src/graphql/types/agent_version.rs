@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::agent::Agent;
+use super::enums::{ReasoningEffort, Verbosity};
 use super::sized::{Data, Text, texts};
 use super::tool::{Tool, UnavailableTool};
 use crate::domain::{self, AgentSpec, agent};
@@ -14,7 +15,7 @@ use crate::graphql::loader::load;
 use crate::graphql::{ApiError, Code, api, charge_items};
 use crate::tool;
 
-/// How an agent's model samples; what is null is left to the model.
+/// The parameters of an agent's model calls; what is null is left to the model.
 #[derive(SimpleObject)]
 pub(crate) struct ModelParameters {
     /// Randomness, 0 to 2; 0 always takes the likeliest token.
@@ -26,6 +27,16 @@ pub(crate) struct ModelParameters {
     seed: Option<String>,
     /// The longest answer of one model call, in tokens.
     max_output_tokens: Option<u32>,
+    /// The amount of reasoning.
+    reasoning_effort: Option<ReasoningEffort>,
+    /// The length of the answer.
+    verbosity: Option<Verbosity>,
+    /// Whether the model thinks before it answers.
+    thinking: Option<bool>,
+    /// The most tokens of thinking, for models that have a budget for it.
+    thinking_budget_tokens: Option<u32>,
+    /// Fields that are added to the body of each request to the provider.
+    extra_body: Option<Data<Value>>,
 }
 
 impl From<&agent::ModelParameters> for ModelParameters {
@@ -35,6 +46,12 @@ impl From<&agent::ModelParameters> for ModelParameters {
             top_p: parameters.top_p,
             seed: parameters.seed.map(|seed| seed.to_string()),
             max_output_tokens: parameters.max_output_tokens,
+            reasoning_effort: parameters.reasoning_effort.map(Into::into),
+            verbosity: parameters.verbosity.map(Into::into),
+            thinking: parameters.thinking,
+            thinking_budget_tokens: parameters.thinking_budget_tokens,
+            extra_body: (!parameters.extra_body.is_empty())
+                .then(|| Data(parameters.extra_body.clone().into())),
         }
     }
 }
@@ -183,7 +200,12 @@ impl AgentVersion {
         self.0.spec.output_schema.as_ref().map(Data)
     }
 
-    /// How the model samples.
+    /// The IANA time zone of `date` in the instructions, where a run names no other; null for UTC.
+    async fn time_zone(&self) -> Option<Text<&str>> {
+        self.0.spec.time_zone.as_deref().map(Text)
+    }
+
+    /// How the model samples and reasons.
     async fn parameters(&self) -> ModelParameters {
         (&self.0.spec.parameters).into()
     }

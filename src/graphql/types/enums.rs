@@ -14,6 +14,38 @@ pub(crate) enum AgentSource {
     Api,
 }
 
+/// The amount of reasoning that a model is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::capabilities::Effort")]
+pub(crate) enum ReasoningEffort {
+    /// No reasoning.
+    None,
+    /// Hardly any.
+    Minimal,
+    /// Little.
+    Low,
+    /// A middle amount.
+    Medium,
+    /// Much.
+    High,
+    /// More than HIGH.
+    Xhigh,
+    /// The most that a model has.
+    Max,
+}
+
+/// The length of an answer that a model is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::capabilities::Verbosity")]
+pub(crate) enum Verbosity {
+    /// Short answers.
+    Low,
+    /// Answers of a middle length.
+    Medium,
+    /// Long answers.
+    High,
+}
+
 /// Who said a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::Role")]
@@ -147,6 +179,8 @@ pub(crate) enum RunErrorCode {
     ToolArguments,
     /// The answer was not valid against its JSON Schema, however often the model was told.
     OutputInvalid,
+    /// The model ended without an answer, or with reasoning alone, however often it was asked.
+    EmptyAnswer,
     /// The model has no free place.
     ModelBusy,
     /// The server stopped while the run was being made.

@@ -17,7 +17,8 @@ use super::sized::{Data, Text};
 use crate::domain::{self, InterruptKind, Resolution, Resolved};
 
 /// Something a run waits for; `resolveInterrupts` answers it. The run is AWAITING_INPUT as long
-/// as one of its interrupts is open, and goes on by itself after the last answer.
+/// as one of its interrupts is open, and goes on by itself after the last answer. With an
+/// InputRequest it is RUNNING, because the call goes on.
 #[derive(Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "The interrupt's global id."),
@@ -57,6 +58,7 @@ use crate::domain::{self, InterruptKind, Resolution, Resolved};
 pub(crate) enum Interrupt {
     ToolApproval(ToolApproval),
     ClientToolCall(ClientToolCall),
+    InputRequest(InputRequest),
 }
 
 impl From<Arc<domain::Interrupt>> for Interrupt {
@@ -64,12 +66,13 @@ impl From<Arc<domain::Interrupt>> for Interrupt {
         match interrupt.kind {
             InterruptKind::ToolApproval => Self::ToolApproval(ToolApproval(interrupt)),
             InterruptKind::ClientToolCall => Self::ClientToolCall(ClientToolCall(interrupt)),
+            InterruptKind::InputRequest => Self::InputRequest(InputRequest(interrupt)),
         }
     }
 }
 
 macro_rules! interrupts {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($more:tt)* })*) => {$(
         pub(crate) struct $name(pub(crate) Arc<domain::Interrupt>);
 
         $(#[$doc])*
@@ -119,6 +122,8 @@ macro_rules! interrupts {
             async fn resolution(&self) -> Option<InterruptResolution> {
                 self.0.resolution.as_ref().map(InterruptResolution::from)
             }
+
+            $($more)*
         }
     )*};
 }
@@ -126,11 +131,32 @@ macro_rules! interrupts {
 interrupts! {
     /// A person has to approve a call of one of the server's tools before it is made: answer
     /// with `approve` or `reject`.
-    ToolApproval;
+    ToolApproval {}
 
     /// The client has to make a call of one of the tools that it has brought along
     /// (`ChatInput.clientTools`): answer with `result`, or with `reject`.
-    ClientToolCall;
+    ClientToolCall {}
+
+    /// The server of a tool asks the person something during a call: answer with `answer`. The
+    /// run goes on running meanwhile, and so does the call, whose time stands still.
+    InputRequest {
+        /// The question, for the person.
+        async fn message(&self) -> Text<&str> {
+            Text(self.0.question.as_ref().map_or("", |question| question.message.as_str()))
+        }
+
+        /// The JSON Schema of the answer's content: an object of plain fields. Null if there is
+        /// a URL.
+        async fn requested_schema(&self) -> Option<Data<&Value>> {
+            self.0.question.as_ref()?.schema.as_ref().map(Data)
+        }
+
+        /// The page where the person answers, to be shown with its host before it is opened. Null
+        /// if there is a schema.
+        async fn url(&self) -> Option<Text<&str>> {
+            self.0.question.as_ref()?.url.as_deref().map(Text)
+        }
+    }
 }
 
 /// How an interrupt was answered.
@@ -145,6 +171,8 @@ pub(crate) struct InterruptResolution {
     reason: Option<Text>,
     /// The client's result, as the model is told.
     result: Option<ClientToolResult>,
+    /// The content of the answer to a question.
+    content: Option<Data<Value>>,
     /// When it was answered.
     resolved_at: DateTime<Utc>,
 }
@@ -171,6 +199,12 @@ pub(crate) enum InterruptResolutionKind {
     Rejected,
     /// The client has made the call.
     Result,
+    /// A question is answered.
+    Accepted,
+    /// The person does not want to answer a question.
+    Declined,
+    /// The person has dismissed a question.
+    Dismissed,
     /// Nobody answered in time; the call is not made.
     Expired,
     /// The run ended before anybody answered.
@@ -184,6 +218,7 @@ impl From<&Resolved> for InterruptResolution {
             arguments: None,
             reason: None,
             result: None,
+            content: None,
             resolved_at: resolved.at,
         };
         told.kind = match &resolved.resolution {
@@ -209,6 +244,12 @@ impl From<&Resolved> for InterruptResolution {
                 });
                 InterruptResolutionKind::Result
             }
+            Resolution::Accepted { content } => {
+                told.content = Some(Data(content.clone()));
+                InterruptResolutionKind::Accepted
+            }
+            Resolution::Declined => InterruptResolutionKind::Declined,
+            Resolution::Dismissed => InterruptResolutionKind::Dismissed,
             Resolution::Expired => InterruptResolutionKind::Expired,
             Resolution::Closed => InterruptResolutionKind::Closed,
         };

@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Interface};
 
 use super::agent::Agent;
-use super::interrupt::{ClientToolCall, Interrupt, ToolApproval};
+use super::interrupt::{ClientToolCall, InputRequest, Interrupt, ToolApproval};
 use super::message::Message;
 use super::run::Run;
 use super::session::Session;
@@ -22,6 +22,7 @@ pub(crate) enum Node {
     Run(Run),
     ToolApproval(ToolApproval),
     ClientToolCall(ClientToolCall),
+    InputRequest(InputRequest),
 }
 
 impl Node {
@@ -55,6 +56,7 @@ impl Node {
                 load(ctx, key).await?.map(|one| match one.into() {
                     Interrupt::ToolApproval(one) => Self::ToolApproval(one),
                     Interrupt::ClientToolCall(one) => Self::ClientToolCall(one),
+                    Interrupt::InputRequest(one) => Self::InputRequest(one),
                 })
             }
             _ => {

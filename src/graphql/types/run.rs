@@ -190,7 +190,8 @@ impl Run {
     }
 
     /// What it waits for, oldest first: it is AWAITING_INPUT until `resolveInterrupts` has
-    /// answered all of it. Empty otherwise.
+    /// answered all of it. While it is RUNNING, the questions that tools ask during their
+    /// calls (InputRequest).
     async fn interrupts(&self, ctx: &Context<'_>) -> Result<Vec<Interrupt>> {
         let open = load(ctx, OpenInterruptsOf(self.id)).await?;
         let open = open.iter().flat_map(|open| open.iter());

@@ -12,11 +12,13 @@ use serde::Serialize;
 use crate::graphql::ResponseBytes;
 
 /// The fields whose values have any length.
-pub(crate) const LARGE: [&str; 13] = [
+pub(crate) const LARGE: [&str; 17] = [
     "arguments",
+    "content",
     "data",
     "delta",
     "description",
+    "extraBody",
     "input",
     "instructions",
     "message",
@@ -24,8 +26,10 @@ pub(crate) const LARGE: [&str; 13] = [
     "outputSchema",
     "parameters",
     "reason",
+    "requestedSchema",
     "text",
     "uri",
+    "url",
 ];
 
 /// A `String` of any length.
@@ -125,7 +129,7 @@ mod tests {
     use super::LARGE;
 
     /// Fields with a short limit of their own, or of the server's settings alone.
-    const SMALL: [&str; 21] = [
+    const SMALL: [&str; 22] = [
         "agentsAsTools",
         "cost",
         "cursor",
@@ -141,6 +145,7 @@ mod tests {
         "specifiedByURL",
         "startCursor",
         "tenant",
+        "timeZone",
         "title",
         "toolName",
         "toolNames",

@@ -40,8 +40,8 @@ fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Bod
         .map(|text| Ok(Bytes::from_static(text.as_bytes())))
         .boxed();
     let parts = Parts::new("test".into(), Redaction::default(), Bindings::default());
-    let decoder = ChatCompletions::of_host("localhost").decoder();
-    Answer::new(body, Reader::new(false, 1024, decoder), parts, pace)
+    let decoder = ChatCompletions.decoder();
+    Answer::new(body, Reader::new(1024, decoder), parts, pace)
 }
 
 /// Chunks that come after a time, in seconds since the one before; then silence.
@@ -81,31 +81,39 @@ async fn a_silent_start_ends_at_the_first_token_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn comments_and_roles_are_no_tokens() {
-    let chunks = vec![
-        (3, ": working\n\n"),
-        (3, ROLE),
-        (3, ": working\n\n"),
-        (3, TOKEN),
-    ];
+async fn comments_and_roles_put_off_the_first_token_limit() {
+    let chunks = vec![(3, ": working\n\n"), (3, ROLE), (9, ": working\n\n")];
     let (texts, ended, elapsed) = outcome(answer(timed(chunks))).await;
     assert_eq!(
         (texts, ended),
         (0, Err(LlmError::FirstTokenTimeout(FIRST_TOKEN)))
     );
-    assert!(about(elapsed, FIRST_TOKEN), "{elapsed:?}");
+    let last = Duration::from_secs(15);
+    assert!(about(elapsed, last + FIRST_TOKEN), "{elapsed:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stall_ends_at_the_idle_limit_after_the_last_token() {
+async fn a_stall_ends_at_the_idle_limit_after_the_last_sign_of_life() {
     let chunks = vec![(1, TOKEN), (4, TOKEN), (4, TOKEN), (4, ": alive\n\n")];
     let (texts, ended, elapsed) = outcome(answer(timed(chunks))).await;
     assert_eq!((texts, ended), (3, Err(LlmError::IdleTimeout(IDLE))));
-    assert!(about(elapsed, Duration::from_secs(9) + IDLE), "{elapsed:?}");
+    let last = Duration::from_secs(13);
+    assert!(about(elapsed, last + IDLE), "{elapsed:?}");
+
+    // Bytes that are no event, or blank lines, are none.
+    let chunks = vec![(1, TOKEN), (3, "data: {\"choices\":"), (1, "\n"), (1, "[")];
+    let (texts, ended, elapsed) = outcome(answer(timed(chunks))).await;
+    assert_eq!((texts, ended), (1, Err(LlmError::IdleTimeout(IDLE))));
+    let last = Duration::from_secs(1);
+    assert!(about(elapsed, last + IDLE), "{elapsed:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_end_ends_at_the_total_limit() {
+    let pings = vec![(4, ": still thinking\n\n"); 100];
+    let (texts, ended, elapsed) = outcome(answer(timed(pings))).await;
+    assert_eq!((texts, ended), (0, Err(LlmError::TotalTimeout(TOTAL))));
+    assert!(about(elapsed, TOTAL), "{elapsed:?}");
     let (texts, ended, elapsed) = outcome(answer(timed(vec![(4, TOKEN); 100]))).await;
     assert_eq!((texts, ended), (15, Err(LlmError::TotalTimeout(TOTAL))));
     assert!(about(elapsed, TOTAL), "{elapsed:?}");

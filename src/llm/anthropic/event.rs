@@ -3,37 +3,26 @@
 //! Each is one flat struct for all kinds: serde's enums with a tag inside copy every text
 //! before they know where it belongs.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
 use crate::domain::{FinishReason, Usage};
+use crate::llm::lenient::{Count, Id, Json, Loose, OddCount, Problem, object, or_zero, required};
 
-/// An event, by its type; also a whole message, and an error.
-#[derive(Debug, Deserialize)]
-pub(super) struct Event {
-    pub(super) r#type: Kind,
-    #[serde(default)]
-    pub(super) index: u64,
-    #[serde(default)]
-    pub(super) message: Option<Started>,
-    #[serde(default)]
-    pub(super) content_block: Option<Block>,
-    #[serde(default)]
-    pub(super) delta: Option<Delta>,
-    #[serde(default)]
-    pub(super) usage: Option<Counts>,
-    #[serde(default)]
-    pub(super) error: Option<Value>,
-    /// A whole message's.
-    #[serde(default)]
-    pub(super) content: Vec<Block>,
-    /// A whole message's.
-    #[serde(default)]
-    pub(super) stop_reason: Option<StopReason>,
+object! {
+    /// An event, by its type; also a whole message, and an error.
+    pub(super) struct Event {
+        pub(super) r#type: Kind = "type",
+        pub(super) index: u64 = "index",
+        pub(super) message: Started = "message",
+        pub(super) content_block: Block = "content_block",
+        pub(super) delta: Delta = "delta",
+        pub(super) usage: Counts = "usage",
+        pub(super) error: Problem = "error",
+        // A whole message's.
+        pub(super) content: Vec<Block> = "content",
+        pub(super) stop_reason: StopReason = "stop_reason",
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     MessageStart,
     ContentBlockStart,
@@ -44,70 +33,107 @@ pub(super) enum Kind {
     Error,
     Message,
     /// `ping`, and what is yet to be invented.
-    #[serde(other)]
     Other,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Started {
-    #[serde(default)]
-    pub(super) usage: Option<Counts>,
+impl Kind {
+    /// The kind of an event's name.
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "message_start" => Self::MessageStart,
+            "content_block_start" => Self::ContentBlockStart,
+            "content_block_delta" => Self::ContentBlockDelta,
+            "content_block_stop" => Self::ContentBlockStop,
+            "message_delta" => Self::MessageDelta,
+            "message_stop" => Self::MessageStop,
+            "error" => Self::Error,
+            "message" => Self::Message,
+            _ => Self::Other,
+        }
+    }
 }
 
-/// A block of content, as it starts or as a whole.
-#[derive(Debug, Deserialize)]
-pub(super) struct Block {
-    pub(super) r#type: BlockKind,
-    #[serde(default)]
-    pub(super) text: Option<String>,
-    #[serde(default)]
-    pub(super) thinking: Option<String>,
-    #[serde(default)]
-    pub(super) signature: Option<String>,
-    #[serde(default)]
-    pub(super) data: Option<String>,
-    #[serde(default)]
-    pub(super) id: Option<String>,
-    #[serde(default)]
-    pub(super) name: Option<String>,
-    /// Empty at the start of a stream's block, by the book.
-    #[serde(default)]
-    pub(super) input: Option<Map<String, Value>>,
+impl Loose for Kind {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self::named(text))
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+object! {
+    /// A message as it starts: its content is empty yet.
+    pub(super) struct Started {
+        pub(super) usage: Counts = "usage",
+    }
+}
+
+object! {
+    /// A block of content, as it starts or as a whole.
+    pub(super) struct Block {
+        pub(super) r#type: BlockKind = "type",
+        pub(super) text: String = "text",
+        pub(super) thinking: String = "thinking",
+        pub(super) signature: String = "signature",
+        pub(super) data: String = "data",
+        pub(super) id: Id = "id",
+        pub(super) name: String = "name",
+        /// Empty at the start of a stream's block, by the book.
+        pub(super) input: Json = "input",
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockKind {
     Text,
     Thinking,
     RedactedThinking,
     ToolUse,
-    /// What the vendor's own tools do; none is asked for.
-    #[serde(other)]
-    Other,
 }
 
-/// What comes of a block, or of the message at its end. A field of it says which.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Delta {
-    pub(super) text: Option<String>,
-    pub(super) thinking: Option<String>,
-    pub(super) signature: Option<String>,
-    pub(super) partial_json: Option<String>,
-    pub(super) stop_reason: Option<StopReason>,
+impl Loose for BlockKind {
+    /// What the vendor's own tools do is of no kind; none is asked for.
+    fn of_text(text: &str) -> Option<Self> {
+        Some(match text {
+            "text" => Self::Text,
+            "thinking" => Self::Thinking,
+            "redacted_thinking" => Self::RedactedThinking,
+            "tool_use" => Self::ToolUse,
+            _ => return None,
+        })
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+object! {
+    /// What comes of a block, or of the message at its end. A field of it says which.
+    pub(super) struct Delta {
+        pub(super) text: String = "text",
+        pub(super) thinking: String = "thinking",
+        pub(super) signature: String = "signature",
+        pub(super) partial_json: String = "partial_json",
+        pub(super) stop_reason: StopReason = "stop_reason",
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StopReason {
     MaxTokens,
     ModelContextWindowExceeded,
     ToolUse,
     Refusal,
     /// `end_turn`, `stop_sequence` and whatever else: the model was done.
-    #[serde(other)]
     Other,
+}
+
+impl Loose for StopReason {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(match text {
+            "" => return None,
+            "max_tokens" => Self::MaxTokens,
+            "model_context_window_exceeded" => Self::ModelContextWindowExceeded,
+            "tool_use" => Self::ToolUse,
+            "refusal" => Self::Refusal,
+            _ => Self::Other,
+        })
+    }
 }
 
 impl StopReason {
@@ -121,31 +147,34 @@ impl StopReason {
     }
 }
 
-/// Token counts; each event has some of them, all counted from the start.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Counts {
-    /// Without what is read from the cache or written to it.
-    input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    /// The written tokens by their lifetime.
-    cache_creation: Option<Creation>,
-    cache_read_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    output_tokens_details: Option<Details>,
+object! {
+    /// Token counts; each event has some of them, all counted from the start.
+    #[derive(Clone, Copy)]
+    pub(super) struct Counts {
+        /// Without what is read from the cache or written to it.
+        input_tokens: Count = "input_tokens",
+        cache_creation_input_tokens: Count = "cache_creation_input_tokens",
+        /// The written tokens by their lifetime.
+        cache_creation: Creation = "cache_creation",
+        cache_read_input_tokens: Count = "cache_read_input_tokens",
+        output_tokens: Count = "output_tokens",
+        output_tokens_details: Details = "output_tokens_details",
+    }
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    thinking_tokens: Option<u64>,
+object! {
+    #[derive(Clone, Copy)]
+    struct Details {
+        thinking_tokens: Count = "thinking_tokens",
+    }
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct Creation {
-    ephemeral_5m_input_tokens: Option<u64>,
-    ephemeral_1h_input_tokens: Option<u64>,
+object! {
+    #[derive(Clone, Copy)]
+    struct Creation {
+        ephemeral_5m_input_tokens: Count = "ephemeral_5m_input_tokens",
+        ephemeral_1h_input_tokens: Count = "ephemeral_1h_input_tokens",
+    }
 }
 
 impl Counts {
@@ -165,26 +194,30 @@ impl Counts {
         }
     }
 
-    pub(super) fn usage(self) -> Usage {
-        let cached = self.cache_read_input_tokens.unwrap_or(0);
+    /// The usage; none without counts.
+    pub(super) fn into_usage(self) -> Option<Result<Usage, OddCount>> {
+        self.input_tokens.or(self.output_tokens)?;
+        Some(self.usage())
+    }
+
+    fn usage(self) -> Result<Usage, OddCount> {
+        let cached = or_zero(self.cache_read_input_tokens)?;
         let creation = self.cache_creation.unwrap_or_default();
-        let written_1h = creation.ephemeral_1h_input_tokens.unwrap_or(0);
-        let written = self.cache_creation_input_tokens.unwrap_or_else(|| {
-            let written_5m = creation.ephemeral_5m_input_tokens.unwrap_or(0);
-            written_5m.saturating_add(written_1h)
-        });
+        let written_1h = or_zero(creation.ephemeral_1h_input_tokens)?;
+        let written = match self.cache_creation_input_tokens {
+            None => or_zero(creation.ephemeral_5m_input_tokens)?.saturating_add(written_1h),
+            written => or_zero(written)?,
+        };
         let details = self.output_tokens_details.unwrap_or_default();
-        Usage {
-            input_tokens: self
-                .input_tokens
-                .unwrap_or(0)
+        Ok(Usage {
+            input_tokens: required(self.input_tokens)?
                 .saturating_add(written)
                 .saturating_add(cached),
-            output_tokens: self.output_tokens.unwrap_or(0),
+            output_tokens: required(self.output_tokens)?,
             cached_input_tokens: cached,
             cache_write_input_tokens: written,
             cache_write_1h_input_tokens: written_1h.min(written),
-            reasoning_tokens: details.thinking_tokens.unwrap_or(0),
-        }
+            reasoning_tokens: or_zero(details.thinking_tokens)?,
+        })
     }
 }

@@ -91,6 +91,23 @@ pub(super) fn messages(
     Ok((sent, prefix.bindings()))
 }
 
+/// Whether the calls that are being answered have lost the thinking that led to them. Models with
+/// a budget for it then refuse to think; adaptive ones do not mind.
+/// <https://github.com/anthropics/claude-code/issues/14264>
+pub(super) fn lacks_thinking(messages: &[Message]) -> bool {
+    let has_results = |message: &Message| {
+        let mut blocks = message.content.iter();
+        blocks.any(|block| block["type"] == "tool_result")
+    };
+    let steps = messages
+        .iter()
+        .rev()
+        .take_while(|message| message.role == "assistant" || has_results(message));
+    let first = steps.filter(|message| message.role == "assistant").last();
+    let begins = |message: &Message| message.content.first().is_some_and(is_thinking);
+    messages.last().is_some_and(has_results) && first.is_some_and(|first| !begins(first))
+}
+
 fn is_thinking(block: &Value) -> bool {
     matches!(
         block["type"].as_str(),

@@ -22,19 +22,8 @@ const SIGNED: Signer = Signer::of_prefix("anthropic");
 /// Signs blocks whose thinking is withheld.
 const REDACTED: Signer = Signer::of_prefix("anthropic-redacted");
 
-/// The protocol, as one server speaks it.
-pub(super) struct Messages {
-    /// Whether it can hold a model to a schema; imitations ignore the wish.
-    has_schemas: bool,
-}
-
-impl Messages {
-    pub(super) fn of_host(host: &str) -> Self {
-        Self {
-            has_schemas: host == "api.anthropic.com",
-        }
-    }
-}
+/// The protocol.
+pub(super) struct Messages;
 
 impl Protocol for Messages {
     fn url(&self, base: &Url, _model: &str) -> Url {
@@ -42,7 +31,7 @@ impl Protocol for Messages {
     }
 
     fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError> {
-        request::body(request, self.has_schemas)
+        request::body(request)
     }
 
     fn headers(

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::messages::{Message, cached_text, messages};
+use super::messages::{Message, cached_text, lacks_thinking, messages};
+use crate::domain::capabilities::{StructuredOutput, ThinkingForm, ThinkingOff};
+use crate::llm::capabilities::{form, thinks};
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
 use crate::llm::schema::{self, anthropic, instruction};
 use crate::llm::wire::instructions;
-use crate::llm::{ChatRequest, Content, LlmError, ToolChoice};
+use crate::llm::{ChatProtocol, ChatRequest, Content, LlmError, ToolChoice};
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,12 @@ mod tests;
 /// The longest answer where the agent sets none, in tokens: this API wants a number, and
 /// takes this one for every model since Claude 3.5.
 const MAX_TOKENS: u32 = 8_192;
+/// The same of a model that thinks by itself: its thinking is part of the answer.
+const MAX_TOKENS_WITH_THINKING: u32 = 32_000;
+/// The budget of an agent that asks for thinking and names none, and the smallest that is taken.
+/// <https://platform.claude.com/docs/en/build-with-claude/extended-thinking>
+const BUDGET_TOKENS: u32 = 4_096;
+const FEWEST_BUDGET_TOKENS: u32 = 1_024;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -37,6 +45,8 @@ struct Body<'a> {
     tool_choice: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -47,9 +57,14 @@ struct Tool<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Asked, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     let mut system = instructions(&request.messages);
     let output = request.output_schema.as_ref();
+    let has_schemas = match request.capabilities.structured_output {
+        StructuredOutput::Native => true,
+        StructuredOutput::NativeWithoutTools => request.tools.is_empty(),
+        StructuredOutput::Object | StructuredOutput::Words => false,
+    };
     let native = output.filter(|_| has_schemas);
     let native = native.and_then(|output| schema::answer(&output.schema, &anthropic::ANSWER));
     if let (Some(output), None) = (output, &native) {
@@ -66,31 +81,89 @@ pub(super) fn body(request: &ChatRequest, has_schemas: bool) -> Result<Asked, Ll
         description: "Not there any more.",
         input_schema: json!({ "type": "object", "properties": {} }),
     });
+    let max_tokens = max_tokens(request);
     let tools: Vec<_> = tools.chain(gone).collect();
     let mut prefix = Prefix::new(&request.past, &request.model);
     prefix.add(&system);
     prefix.add(&tools);
     let (messages, bindings) = messages(request, prefix)?;
-    // The scale ends at 1 here, and beyond it the request is refused.
-    let temperature = request.sampling.temperature.map(|value| value.min(1.0));
     let body = Body {
         model: &request.model,
-        max_tokens: request.max_output_tokens.unwrap_or(MAX_TOKENS),
+        max_tokens,
         stream: true,
         system: (!system.is_empty())
             .then(|| cached_text(&system, request.cache_ttl))
             .into_iter()
             .collect(),
+        thinking: thinking(request, max_tokens)
+            .filter(|thinking| thinking["type"] != "enabled" || !lacks_thinking(&messages)),
         messages,
-        temperature,
-        // Newer models refuse both at once.
-        top_p: request.sampling.top_p.filter(|_| temperature.is_none()),
+        temperature: request.sampling.temperature,
+        top_p: request.sampling.top_p,
         tools,
         tool_choice: tool_choice(request),
-        output_config: native
-            .map(|schema| json!({ "format": { "type": "json_schema", "schema": schema } })),
+        output_config: output_config(request, native),
     };
-    Asked::new(&body, bindings)
+    Asked::new(&body, request, bindings)
+}
+
+/// The limit of the answer, thinking included.
+fn max_tokens(request: &ChatRequest) -> u32 {
+    let usual = if thinks(request) {
+        MAX_TOKENS_WITH_THINKING
+    } else {
+        MAX_TOKENS
+    };
+    let most = request.capabilities.max_output_tokens.unwrap_or(usual);
+    request.max_output_tokens.unwrap_or(usual.min(most))
+}
+
+/// The form of the answer and the effort.
+fn output_config(request: &ChatRequest, native: Option<Value>) -> Option<Value> {
+    let mut config = Map::new();
+    if let Some(schema) = native {
+        let format = json!({ "type": "json_schema", "schema": schema });
+        config.insert("format".to_owned(), format);
+    }
+    if let Some(effort) = request.reasoning.effort {
+        config.insert("effort".to_owned(), json!(effort));
+    }
+    (!config.is_empty()).then(|| config.into())
+}
+
+/// The switch of thinking. Where it is not mentioned, older models do not think and newer ones
+/// do, without a summary of it.
+fn thinking(request: &ChatRequest, max_tokens: u32) -> Option<Value> {
+    let capabilities = &request.capabilities;
+    let asked = request.reasoning.thinking;
+    if asked == Some(false) && !capabilities.thinks_by_default {
+        return None;
+    }
+    if asked == Some(false) {
+        let kind = match capabilities.thinking_off {
+            ThinkingOff::BetweenTools => "between_tools",
+            ThinkingOff::Never | ThinkingOff::Disabled => "disabled",
+        };
+        return Some(json!({ "type": kind }));
+    }
+    match form(capabilities, ChatProtocol::Messages) {
+        ThinkingForm::Adaptive if asked == Some(true) || capabilities.thinks_by_default => {
+            Some(json!({ "type": "adaptive", "display": "summarized" }))
+        }
+        ThinkingForm::Budget if asked == Some(true) => {
+            // It must leave room for the answer.
+            let budget = request
+                .reasoning
+                .thinking_budget_tokens
+                .unwrap_or(BUDGET_TOKENS);
+            let most = max_tokens.checked_sub(1)?;
+            let budget = budget.max(FEWEST_BUDGET_TOKENS).min(most);
+            (budget >= FEWEST_BUDGET_TOKENS)
+                .then(|| json!({ "type": "enabled", "budget_tokens": budget }))
+        }
+        ThinkingForm::Switch if asked == Some(true) => Some(json!({ "type": "enabled" })),
+        _ => None,
+    }
 }
 
 /// The tools that were called earlier, where none is told of now: an agent without tools may go

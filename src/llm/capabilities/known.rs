@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Capabilities, ChatProtocol, table};
+use serde_json::{Map, Value};
+
+use super::{Capabilities, ChatProtocol, LeftOut, adapt, table};
 use crate::domain::capabilities::CapabilityOverrides;
+use crate::llm::ChatRequest;
+use crate::llm::wire::merge;
 
 /// Models whose capabilities are remembered; those of further ones are put together each time.
 const REMEMBERED_MODELS: usize = 1_024;
@@ -21,6 +25,10 @@ pub struct Origin {
     pub entries: CapabilityOverrides,
     /// The settings' entries for single models, by their names at the provider.
     pub per_model: BTreeMap<String, CapabilityOverrides>,
+    /// The fields that all requests have in their bodies.
+    pub extra_body: Map<String, Value>,
+    /// The fields that requests to single models have in their bodies besides.
+    pub extra_body_per_model: BTreeMap<String, Map<String, Value>>,
     /// The model whose rules another one has: a deployment may have any name.
     pub same_as: BTreeMap<String, String>,
 }
@@ -61,6 +69,8 @@ impl Origin {
 pub struct Known {
     origins: BTreeMap<String, Origin>,
     remembered: Mutex<HashMap<String, Arc<Capabilities>>>,
+    /// By model, the wishes of which the log says that they are left out.
+    logged: Mutex<HashMap<String, u16>>,
 }
 
 impl Clone for Known {
@@ -68,6 +78,7 @@ impl Clone for Known {
         Self {
             origins: self.origins.clone(),
             remembered: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 }
@@ -104,5 +115,55 @@ impl Known {
             remembered.insert(model.to_owned(), Arc::clone(&found));
         }
         found
+    }
+
+    /// Fits a request to `provider/model`.
+    pub(crate) fn fit(&self, model: &str, request: &mut ChatRequest) {
+        request.capabilities = self.of(model);
+        let Some((provider, name)) = model.split_once('/') else {
+            return;
+        };
+        let Some(origin) = self.origins.get(provider) else {
+            return;
+        };
+        let Some(protocol) = origin.protocol else {
+            return;
+        };
+        let per_model = origin.extra_body_per_model.get(name);
+        if !origin.extra_body.is_empty() || per_model.is_some() {
+            let mut fields = origin.extra_body.clone();
+            if let Some(own) = per_model {
+                merge(&mut fields, own);
+            }
+            merge(&mut fields, &request.extra_body);
+            request.extra_body = Arc::new(fields);
+        }
+        let left_out = adapt(request, protocol);
+        self.log(model, &left_out);
+    }
+
+    /// Logs each wish that a model refuses once.
+    fn log(&self, model: &str, left_out: &[LeftOut]) {
+        if left_out.is_empty() {
+            return;
+        }
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() >= REMEMBERED_MODELS && !logged.contains_key(model) {
+            return;
+        }
+        let known = logged.entry(model.to_owned()).or_default();
+        let new = left_out.iter().filter(|one| *known & one.bit() == 0);
+        let names: Vec<_> = new.map(|one| <&str>::from(*one)).collect();
+        if names.is_empty() {
+            return;
+        }
+        *known |= left_out.iter().fold(0, |all, one| all | one.bit());
+        drop(logged);
+        let parameters = names.join(", ");
+        tracing::warn!(
+            model,
+            parameters,
+            "the model does not take these parameters as they are set; they are left out or replaced"
+        );
     }
 }

@@ -4,21 +4,27 @@
 //! names of models, in the order in which they are applied. Settings come last. The protocols
 //! read the result ([`Capabilities`]) from the request and adapt to nothing else.
 
+mod adapt;
 mod known;
 mod name;
 mod table;
 
+use serde::Serialize;
+
+use super::Reasoning;
 use crate::domain::capabilities::{
     CallIds, CapabilityOverrides, Effort, ForcedTools, LimitField, SamplingRule, SeedField,
     StructuredOutput, TablePrice, ThinkingForm, ThinkingOff, ToolsOverChat,
 };
 
+pub use adapt::LeftOut;
+pub(crate) use adapt::{adapt, form, thinks};
 pub use known::{Known, Origin};
 pub use table::{ChatProtocol, Rule, rules};
 
 /// The parameters that one model takes. The default is permissive: of a model that no rule
 /// knows nothing is left out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Capabilities {
     /// The requests in which it takes `temperature` and `top_p`.
     pub sampling: SamplingRule,
@@ -30,15 +36,19 @@ pub struct Capabilities {
     pub reasons: bool,
     /// The efforts that it takes, in ascending order; none where it takes no effort; `None` where
     /// that is not known, and any is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub efforts: Option<Vec<Effort>>,
     /// The effort of a request that names none, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_effort: Option<Effort>,
     /// The form in which thinking is switched and bounded; `None` where that is not known, and
     /// the protocol's oldest form is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<ThinkingForm>,
     /// The way in which thinking is switched off.
     pub thinking_off: ThinkingOff,
     /// The highest effort that it takes while thinking is off, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_off_effort: Option<Effort>,
     /// Whether it thinks in a request that does not mention thinking.
     pub thinks_by_default: bool,
@@ -74,10 +84,13 @@ pub struct Capabilities {
     /// Whether it refuses two messages of one role in a row.
     pub alternates_roles: bool,
     /// The number of tokens that it takes, prompt and answer together.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
     /// The longest answer that it gives, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
     /// Its price, where its vendor publishes one for this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<TablePrice>,
 }
 
@@ -124,6 +137,11 @@ impl Capabilities {
             capabilities.apply(&rule.entries);
         }
         capabilities
+    }
+
+    /// The wish for as little reasoning as the model can do.
+    pub fn least_reasoning(&self) -> Reasoning {
+        adapt::least_reasoning(self)
     }
 
     /// Replaces the entries that are there.

@@ -93,12 +93,27 @@ mod tests {
     #[test]
     fn every_rule_can_be_read_and_names_its_source() {
         let table = toml::from_str::<Table>(TABLE).unwrap();
-        assert!(table.rule.len() > 10);
+        assert!(table.rule.len() > 50);
         for rule in &table.rule {
             assert!(!rule.source.is_empty(), "{rule:?}");
             for source in &rule.source {
                 assert!(source.starts_with("https://"), "{source}");
             }
+        }
+    }
+
+    /// The page of the docs has each rule, its sources and its entries.
+    #[test]
+    fn the_docs_have_the_table() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/models.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let table = toml::from_str::<Table>(TABLE).unwrap();
+        for rule in &table.rule {
+            let is_there = page.lines().any(|line| {
+                let of = |texts: &[String]| texts.iter().all(|text| line.contains(text.as_str()));
+                line.contains(&rule.vendor) && of(&rule.source) && of(&rule.models)
+            });
+            assert!(is_there, "docs/models.md lacks {rule:?}");
         }
     }
 }

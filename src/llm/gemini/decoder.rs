@@ -3,12 +3,13 @@
 //! There is no last event: the answer is over when the body ends, and complete if a finish
 //! reason has come by then.
 
-use super::event::{Candidate, FunctionCall, Part, Response};
+use super::event::{Candidate, FunctionCall, Part, Reason, Response};
 use super::{SIGNED_CALL, SIGNED_TEXT};
 use crate::domain::FinishReason;
 use crate::llm::calls::CallDelta;
 use crate::llm::error::Unusable;
 use crate::llm::fault::Fault;
+use crate::llm::lenient::{Id, Json, Problem, parse};
 use crate::llm::parts::{Parts, ReadError};
 use crate::llm::protocol::Decode;
 use crate::llm::sse::SseEvent;
@@ -18,38 +19,33 @@ mod tests;
 
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// How many calls have come: they have no number of their own.
-    calls: u64,
+    /// The calls that have come, by name and arguments: they have no number of their own.
+    calls: Vec<(Option<String>, Option<Json>)>,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: SseEvent<'_>, parts: &mut Parts) -> Result<(), ReadError> {
-        let response = serde_json::from_str(event.data);
-        self.response(response.map_err(|error| parts.unreadable(&error))?, parts)
+        // Not of this protocol, but imitations end with it.
+        if event.data.trim_ascii() == "[DONE]" {
+            return Ok(());
+        }
+        self.whole(event.data, parts)
     }
 
-    /// Without `alt=sse` a stream is a list of responses.
-    fn whole(&mut self, body: &[u8], parts: &mut Parts) -> Result<(), ReadError> {
-        let is_list = body.trim_ascii_start().starts_with(b"[");
-        let responses = if is_list {
-            serde_json::from_slice(body)
-        } else {
-            serde_json::from_slice(body).map(|one| vec![one])
-        };
-        for response in responses.map_err(|error| parts.unreadable(&error))? {
-            self.response(response, parts)?;
-        }
-        Ok(())
+    fn whole(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError> {
+        let response: Response = parse(body).map_err(|error| parts.unreadable(&error))?;
+        self.response(response, parts)
     }
 }
 
 impl Decoder {
     fn response(&mut self, response: Response, parts: &mut Parts) -> Result<(), ReadError> {
-        if let Some(error) = response.error {
+        if let Some(Problem(error)) = response.error {
             return Err(parts.fault(&Fault::of_value(&error)));
         }
-        if let Some(counts) = response.usage_metadata {
-            parts.usage(counts.usage());
+        let counts = response.usage_metadata;
+        if let Some(usage) = counts.and_then(|counts| counts.into_usage()) {
+            parts.usage(usage);
         }
         let feedback = response.prompt_feedback;
         if feedback.is_some_and(|feedback| feedback.block_reason.is_some()) {
@@ -61,56 +57,59 @@ impl Decoder {
 
     fn candidate(&mut self, candidate: Candidate, parts: &mut Parts) -> Result<(), ReadError> {
         let content = candidate.content.and_then(|content| content.parts);
-        for part in content.into_iter().flatten() {
+        let mut content = content.unwrap_or_default();
+        if candidate.finish_reason.is_some() && self.has_all_calls_of(&content) {
+            content.retain(|part| part.function_call.is_none());
+        }
+        for part in content {
             self.part(part, parts)?;
         }
-        match candidate
-            .finish_reason
-            .map(|reason| (reason, reason.finish()))
-        {
+        match candidate.finish_reason {
             None => Ok(()),
-            Some((_, Some(reason))) => {
+            Some(Reason::Finished(reason)) => {
                 parts.finish(reason);
                 Ok(())
             }
-            Some((reason, None)) => {
-                let provider = parts.provider();
-                tracing::warn!(parent: parts.span(), provider, ?reason, "a model has stopped without an answer");
-                Err(ReadError::Told(parts.unusable(Unusable::Malformed)))
-            }
+            Some(Reason::Malformed) => parts.malformed(),
+            Some(Reason::Unsigned) => Err(ReadError::Told(parts.unusable(Unusable::Malformed))),
         }
+    }
+
+    /// Whether the last event has all calls once more, as some gateways give it.
+    fn has_all_calls_of(&self, content: &[Part]) -> bool {
+        let calls = content
+            .iter()
+            .filter_map(|part| part.function_call.as_ref());
+        let said = self.calls.iter().map(|(name, args)| (name, args));
+        !self.calls.is_empty() && calls.map(|call| (&call.name, &call.args)).eq(said)
     }
 
     fn part(&mut self, part: Part, parts: &mut Parts) -> Result<(), ReadError> {
         let signature = part.thought_signature.filter(|text| !text.is_empty());
-        if let Some(call) = part.function_call {
-            if let Some(signature) = signature {
-                parts.signature(SIGNED_CALL, &signature);
-            }
-            return self.call(call, parts);
-        }
         if part.thought == Some(true) {
             parts.reasoning(part.text);
         } else {
             parts.text(part.text);
         }
+        let (signed, call) = match part.function_call {
+            Some(call) => (SIGNED_CALL, Some(call)),
+            None => (SIGNED_TEXT, None),
+        };
         if let Some(signature) = signature {
-            parts.signature(SIGNED_TEXT, &signature);
+            parts.signature(signed, &signature);
         }
-        Ok(())
+        call.map_or(Ok(()), |call| self.call(call, parts))
     }
 
     /// Calls come whole.
     fn call(&mut self, call: FunctionCall, parts: &mut Parts) -> Result<(), ReadError> {
-        let arguments = call.args.filter(|args| !args.is_empty());
-        let arguments = arguments.and_then(|args| serde_json::to_string(&args).ok());
-        let key = self.calls;
-        self.calls += 1;
+        let key = self.calls.len() as u64;
+        self.calls.push((call.name.clone(), call.args.clone()));
         parts.call(CallDelta {
             key: Some(key),
-            id: call.id,
+            id: call.id.map(|Id(id)| id),
             name: call.name,
-            arguments,
+            arguments: call.args.map(|Json(args)| args),
         })?;
         parts.call_completed(key);
         Ok(())

@@ -1,14 +1,16 @@
 //! The body of a `generateContent` request.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::contents::{Turn, contents};
+use crate::domain::capabilities::{Effort, StructuredOutput, ThinkingForm};
+use crate::llm::capabilities::form;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
 use crate::llm::schema::{self, gemini as rules, instruction};
 use crate::llm::wire::instructions;
-use crate::llm::{ChatRequest, LlmError, ToolChoice};
+use crate::llm::{ChatProtocol, ChatRequest, LlmError, ToolChoice};
 
 #[cfg(test)]
 mod tests;
@@ -53,8 +55,11 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     let bindings = Prefix::new(&request.past, &request.model).bindings();
     let mut system = instructions(&request.messages);
     let output = request.output_schema.as_ref();
-    // Not together with tools: models before Gemini 3 refuse it.
-    let native = output.filter(|_| request.tools.is_empty());
+    let native = output.filter(|_| match request.capabilities.structured_output {
+        StructuredOutput::Native => true,
+        StructuredOutput::NativeWithoutTools => request.tools.is_empty(),
+        StructuredOutput::Object | StructuredOutput::Words => false,
+    });
     if let (Some(output), None) = (output, native) {
         system.push(instruction(output));
     }
@@ -62,7 +67,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     let sampling = request.sampling;
     let body = Body {
         system_instruction: (!system.is_empty()).then(|| json!({ "parts": [{ "text": system }] })),
-        contents: contents(request, needs_signatures(request), &bindings),
+        contents: contents(request, request.capabilities.needs_signatures, &bindings),
         tools: tools(request).into_iter().collect(),
         tool_config: tool_config(request),
         generation_config: Config {
@@ -73,10 +78,10 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
             response_mime_type: native.map(|_| "application/json"),
             response_json_schema: native
                 .and_then(|output| schema::answer(&output.schema, &rules::ANSWER)),
-            thinking_config: thinks(&request.model).then(|| json!({ "includeThoughts": true })),
+            thinking_config: thinking_config(request),
         },
     };
-    Asked::new(&body, bindings)
+    Asked::new(&body, request, bindings)
 }
 
 fn tools(request: &ChatRequest) -> Option<Value> {
@@ -106,22 +111,43 @@ fn tool_config(request: &ChatRequest) -> Option<Value> {
     Some(json!({ "functionCallingConfig": config }))
 }
 
-fn gemini(model: &str) -> Option<&str> {
-    let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
-    name.strip_prefix("gemini-")
+/// The budgets that the vendor's own Chat Completions give to efforts.
+/// <https://ai.google.dev/gemini-api/docs/openai#thinking>
+fn budget_of(effort: Effort) -> u32 {
+    match effort {
+        Effort::None => 0,
+        Effort::Minimal | Effort::Low => 1_024,
+        Effort::Medium => 8_192,
+        Effort::High | Effort::Xhigh | Effort::Max => 24_576,
+    }
 }
 
-/// Whether a model's thoughts can be asked for: those that have none refuse it.
-fn thinks(model: &str) -> bool {
-    let speaks = |rest: &&str| !rest.contains("image") && !rest.contains("tts");
-    gemini(model)
-        .filter(speaks)
-        .is_some_and(|rest| !rest.starts_with("1.") && !rest.starts_with("2.0"))
-}
+/// A budget for as much as the model finds right.
+const DYNAMIC_BUDGET: i32 = -1;
 
-/// Whether a model refuses calls without the signature of its thoughts.
-fn needs_signatures(request: &ChatRequest) -> bool {
-    request.capabilities.needs_signatures
-        || gemini(&request.model)
-            .is_some_and(|rest| !rest.starts_with("1.") && !rest.starts_with("2."))
+/// Whether thoughts are sent, and how many of them there are: models that have none refuse to be
+/// asked for them.
+fn thinking_config(request: &ChatRequest) -> Option<Value> {
+    let capabilities = &request.capabilities;
+    let reasoning = request.reasoning;
+    let mut config = Map::new();
+    if capabilities.reasons {
+        config.insert("includeThoughts".to_owned(), true.into());
+    }
+    let form = form(capabilities, ChatProtocol::GenerateContent);
+    if form == ThinkingForm::Level {
+        let level = reasoning.effort.filter(|effort| *effort != Effort::None);
+        config.extend(level.map(|level| ("thinkingLevel".to_owned(), json!(level))));
+    } else if form == ThinkingForm::Budget {
+        let budget = match (reasoning.thinking, reasoning.thinking_budget_tokens) {
+            (Some(false), _) => Some(json!(0)),
+            (_, Some(tokens)) => Some(json!(tokens)),
+            (thinking, None) => reasoning
+                .effort
+                .map(|effort| json!(budget_of(effort)))
+                .or((thinking == Some(true)).then(|| json!(DYNAMIC_BUDGET))),
+        };
+        config.extend(budget.map(|budget| ("thinkingBudget".to_owned(), budget)));
+    }
+    (!config.is_empty()).then(|| config.into())
 }

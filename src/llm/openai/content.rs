@@ -1,9 +1,8 @@
 //! A choice's content: a text, or Mistral's list of texts and thoughts.
 
-use std::fmt;
+use serde::de::{MapAccess, SeqAccess};
 
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use crate::llm::lenient::{Loose, Seen, object};
 
 /// What a content says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -12,87 +11,105 @@ pub(super) struct Said {
     pub(super) reasoning: Option<String>,
 }
 
-/// An entry of a list. References and images have no text and are passed over.
-#[derive(Debug, Deserialize)]
-struct Piece {
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    thinking: Said,
+object! {
+    /// An entry of a list. References and images have no text and are passed over.
+    struct Piece {
+        text: String = "text",
+        /// A thought is a text, or a list of texts once more.
+        thinking: Said = "thinking",
+    }
+}
+
+impl Said {
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        let is_empty = |text: &Option<String>| text.as_ref().is_none_or(String::is_empty);
+        is_empty(&self.text) && is_empty(&self.reasoning)
+    }
+
+    fn add(&mut self, piece: Piece) {
+        let text = self.text.get_or_insert_default();
+        text.extend(piece.text);
+        let reasoning = self.reasoning.get_or_insert_default();
+        reasoning.extend(piece.thinking.and_then(|thought| thought.text));
+    }
 }
 
 /// By hand, because serde's way to read either of two things copies each first.
-impl<'de> Deserialize<'de> for Said {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Reader)
-    }
-}
-
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Said;
-
-    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("a text, a list of pieces, or null")
-    }
-
-    fn visit_unit<E>(self) -> Result<Said, E> {
-        Ok(Said::default())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Said, E> {
-        self.visit_string(text.to_owned())
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Said, E> {
-        Ok(Said {
-            text: Some(text),
+impl Loose for Said {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self {
+            text: Some(text.to_owned()),
             reasoning: None,
         })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Said, A::Error> {
-        let (mut text, mut reasoning) = (String::new(), String::new());
-        while let Some(piece) = list.next_element::<Piece>()? {
-            text.extend(piece.text);
-            // A thought is a text, or a list of texts once more.
-            reasoning.extend(piece.thinking.text);
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+        let mut said = Self::default();
+        while let Some(Seen(entry)) = list.next_element()? {
+            match entry {
+                Some(Entry::Piece(piece)) => said.add(piece),
+                Some(Entry::Text(text)) => said.text.get_or_insert_default().push_str(&text),
+                None => {}
+            }
         }
-        Ok(Said {
-            text: Some(text),
-            reasoning: Some(reasoning),
-        })
+        Ok(Some(said))
+    }
+
+    fn of_object<'de, A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        let mut said = Self::default();
+        if let Some(piece) = Piece::of_object(map)? {
+            said.add(piece);
+        }
+        Ok(Some(said))
+    }
+}
+
+/// An entry of a list of content.
+enum Entry {
+    Piece(Piece),
+    Text(String),
+}
+
+impl Loose for Entry {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self::Text(text.to_owned()))
+    }
+
+    fn of_object<'de, A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        Ok(Piece::of_object(map)?.map(Self::Piece))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Said;
+    use crate::llm::lenient::Seen;
 
     #[test]
     fn texts_lists_and_nothing_are_read() {
-        let said = |text: Option<&str>, reasoning: Option<&str>| Said {
-            text: text.map(str::to_owned),
-            reasoning: reasoning.map(str::to_owned),
+        let said = |text: &str, reasoning: Option<&str>| {
+            Some(Said {
+                text: Some(text.to_owned()),
+                reasoning: reasoning.map(str::to_owned),
+            })
         };
         for (json, expected) in [
-            ("null", said(None, None)),
-            (r#""a\"b""#, said(Some("a\"b"), None)),
-            ("[]", said(Some(""), Some(""))),
+            ("null", None),
+            ("1", None),
+            (r#""a\"b""#, said("a\"b", None)),
+            ("[]", Some(Said::default())),
             (
                 r#"[{"type":"thinking","thinking":[{"type":"text","text":"H"},{"type":"text","text":"m"}]},
                     {"type":"reference","reference_ids":[1]},{"type":"text","text":"Hi"}]"#,
-                said(Some("Hi"), Some("Hm")),
+                said("Hi", Some("Hm")),
             ),
-            (r#"[{"thinking":"Hm"}]"#, said(Some(""), Some("Hm"))),
+            (r#"[{"thinking":"Hm"},7]"#, said("", Some("Hm"))),
+            (r#"["H",{"text":"i"}]"#, said("Hi", Some(""))),
+            (r#"{"type":"text","text":"Hi"}"#, said("Hi", Some(""))),
         ] {
-            assert_eq!(
-                serde_json::from_str::<Said>(json).unwrap(),
-                expected,
-                "{json}"
-            );
+            let Seen(read) = serde_json::from_str::<Seen<Said>>(json).unwrap();
+            assert_eq!(read, expected, "{json}");
         }
-        assert!(serde_json::from_str::<Said>("1").is_err());
     }
 }

@@ -1,9 +1,10 @@
 //! From a stream's chunks to parts.
 
-use super::chunk::{Chunk, End};
+use super::chunk::{Choice, Chunk, Delta, Reason};
 use super::signed::Gathered;
 use crate::domain::FinishReason;
 use crate::llm::fault::Fault;
+use crate::llm::lenient::parse;
 use crate::llm::parts::{Parts, ReadError};
 use crate::llm::protocol::Decode;
 use crate::llm::sse::SseEvent;
@@ -11,11 +12,18 @@ use crate::llm::sse::SseEvent;
 #[cfg(test)]
 mod tests;
 
+/// The key of the one call that has none: no index is as large.
+const FUNCTION_CALL: u64 = u64::MAX;
+
 /// What has to be remembered between two chunks, besides what is in [`Parts`].
 #[derive(Default)]
 pub(super) struct Decoder {
     /// The model would not answer.
     refused: bool,
+    /// A delta has said something.
+    has_deltas: bool,
+    /// Tool calls have come by that name.
+    has_tool_calls: bool,
     gathered: Gathered,
 }
 
@@ -29,11 +37,11 @@ impl Decode for Decoder {
         if event.name == "error" {
             return Err(parts.fault(&Fault::of_body(data.as_bytes())));
         }
-        self.object(serde_json::from_str(data), parts).map(drop)
+        self.object(data, parts).map(drop)
     }
 
-    fn whole(&mut self, body: &[u8], parts: &mut Parts) -> Result<(), ReadError> {
-        if self.object(serde_json::from_slice(body), parts)? {
+    fn whole(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError> {
+        if self.object(body, parts)? {
             parts.end()?;
         }
         Ok(())
@@ -42,48 +50,94 @@ impl Decode for Decoder {
 
 impl Decoder {
     /// Reads a chunk or a completion; whether it had a choice.
-    fn object(
-        &mut self,
-        parsed: serde_json::Result<Chunk>,
-        parts: &mut Parts,
-    ) -> Result<bool, ReadError> {
-        let mut chunk = parsed.map_err(|error| parts.unreadable(&error))?;
+    fn object(&mut self, json: &str, parts: &mut Parts) -> Result<bool, ReadError> {
+        let mut chunk: Chunk = parse(json).map_err(|error| parts.unreadable(&error))?;
         if let Some(error) = chunk.take_error() {
             return Err(parts.fault(&Fault::of_value(&error)));
         }
         let usage = chunk.take_usage();
         let choice = chunk.into_choice();
         let has_choice = choice.is_some();
-        let mut end = None;
-        if let Some((delta, ended)) = choice {
-            // A server that has both names gives the same twice.
-            let named = delta.reasoning_content.filter(|text| !text.is_empty());
-            parts.reasoning(named.or(delta.reasoning));
-            parts.reasoning(delta.content.reasoning);
-            parts.text(delta.content.text);
-            let refusal = delta.refusal.filter(|text| !text.is_empty());
-            self.refused |= refusal.is_some();
-            parts.text(refusal);
-            self.gathered
-                .add(delta.reasoning_details, delta.thinking_blocks);
-            for call in delta.tool_calls.unwrap_or_default() {
-                call.sign(parts);
-                parts.call(call.into_delta())?;
-            }
-            if ended.is_some() {
+        let end = choice.as_ref().and_then(Choice::reason);
+        if let Some(choice) = choice {
+            let delta = self.new_of(choice, parts);
+            self.say(delta, parts)?;
+            if end.is_some() {
                 self.gathered.sign(parts);
             }
-            end = ended;
         }
         if let Some(usage) = usage {
             parts.usage(usage);
         }
         match end {
-            None => {}
-            Some(End::Finished(_)) if self.refused => parts.finish(FinishReason::ContentFilter),
-            Some(End::Finished(reason)) => parts.finish(reason),
-            Some(End::Broken) => return Err(parts.fault(&Fault::default())),
+            None | Some(Reason::None) => {}
+            Some(Reason::Finished(_)) if self.refused => parts.finish(FinishReason::ContentFilter),
+            Some(Reason::Finished(reason)) => parts.finish(reason),
+            Some(Reason::Malformed) => parts.malformed()?,
+            Some(Reason::Broken) => return Err(parts.fault(&Fault::default())),
         }
         Ok(has_choice)
+    }
+
+    /// What a choice says that has not been said. A message next to deltas, or after them, has
+    /// all that they have said.
+    fn new_of(&mut self, choice: Choice, parts: &Parts) -> Delta {
+        let delta = choice.delta.filter(|delta| !delta.is_empty());
+        match (delta, choice.message) {
+            (Some(delta), _) => {
+                self.has_deltas = true;
+                delta
+            }
+            (None, Some(mut message)) => {
+                if self.has_deltas {
+                    message.leave_out(parts);
+                }
+                message
+            }
+            (None, None) => Delta::default(),
+        }
+    }
+
+    fn say(&mut self, delta: Delta, parts: &mut Parts) -> Result<(), ReadError> {
+        let content = delta.content.unwrap_or_default();
+        // A server that has both names gives the same twice.
+        let named = delta.reasoning_content.filter(|text| !text.is_empty());
+        parts.reasoning(named.or(delta.reasoning));
+        parts.reasoning(content.reasoning);
+        parts.text(content.text);
+        let refusal = delta.refusal.filter(|text| !text.is_empty());
+        self.refused |= refusal.is_some();
+        parts.text(refusal);
+        self.gathered
+            .add(delta.reasoning_details, delta.thinking_blocks);
+        for call in delta.tool_calls.unwrap_or_default() {
+            self.has_tool_calls = true;
+            call.sign(parts);
+            parts.call(call.into_delta())?;
+        }
+        // Some give the same call under both names.
+        match delta.function_call.filter(|_| !self.has_tool_calls) {
+            Some(call) => parts.call(call.into_delta(Some(FUNCTION_CALL))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Delta {
+    /// Leaves out what has been said.
+    fn leave_out(&mut self, parts: &Parts) {
+        if parts.has_text() {
+            (self.content, self.refusal) = (None, None);
+        }
+        if parts.has_text() || parts.has_reasoning() {
+            (self.reasoning, self.reasoning_content) = (None, None);
+            (self.reasoning_details, self.thinking_blocks) = (None, None);
+            if let Some(content) = &mut self.content {
+                content.reasoning = None;
+            }
+        }
+        if parts.has_calls() {
+            (self.tool_calls, self.function_call) = (None, None);
+        }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::dialect::{CallIds, Dialect};
 use super::signed::{BLOCKS, DETAILS, GOOGLE, LITELLM, extra_content, specific_fields};
+use crate::domain::capabilities::CallIds;
+use crate::llm::Capabilities;
 use crate::llm::past::{Bindings, Prefix, Signer, Wanted};
 use crate::llm::results::{Place, is_common_image, is_text};
 use crate::llm::wire::{arguments_text, call_id, text_file, unsupported, url_of};
@@ -77,9 +78,9 @@ pub(super) fn messages<'a>(
     request: &ChatRequest,
     system: Option<String>,
     turns: &'a [Arc<ChatMessage>],
-    dialect: Dialect,
     mut prefix: Prefix,
 ) -> Result<(Vec<Message<'a>>, Bindings), LlmError> {
+    let capabilities = &*request.capabilities;
     let mut sent = Vec::with_capacity(turns.len() + 1);
     sent.extend(system.map(Message::system));
     let mut known = 0;
@@ -91,11 +92,11 @@ pub(super) fn messages<'a>(
                 sent.iter().skip(known).for_each(|one| prefix.add(one));
                 known = sent.len();
                 let bindings = prefix.bindings();
-                sent.extend(assistant(message, dialect, Thoughts { request, bindings }));
+                sent.extend(assistant(message, Thoughts { request, bindings }));
             }
             ChatRole::Tool => {
                 let results = message.content.iter();
-                sent.extend(results.filter_map(|part| result(part, dialect)));
+                sent.extend(results.filter_map(|part| result(part, capabilities)));
             }
         }
     }
@@ -181,11 +182,7 @@ impl Thoughts<'_> {
     }
 }
 
-fn assistant<'a>(
-    message: &'a ChatMessage,
-    dialect: Dialect,
-    thoughts: Thoughts<'_>,
-) -> Option<Message<'a>> {
+fn assistant<'a>(message: &'a ChatMessage, thoughts: Thoughts<'_>) -> Option<Message<'a>> {
     let request = thoughts.request;
     let text = message.all_text();
     let content = match text.is_empty() {
@@ -212,7 +209,7 @@ fn assistant<'a>(
                 let is_missed = sent.tool_calls.is_empty() && needs_signature(request, litellm);
                 let google = google.take();
                 sent.tool_calls.push(ToolCall {
-                    id: sent_id(id, dialect),
+                    id: sent_id(id, &request.capabilities),
                     r#type: "function",
                     function: Function {
                         name,
@@ -231,7 +228,7 @@ fn assistant<'a>(
     let is_required = request.capabilities.reasoning_required && !sent.tool_calls.is_empty();
     let is_wanted = is_required || request.past.wanted() == Wanted::Everything;
     sent.reasoning_content = reasoning(&message.content, is_wanted)
-        .filter(|_| goes_back(request, dialect, !sent.tool_calls.is_empty()));
+        .filter(|_| goes_back(request, !sent.tool_calls.is_empty()));
     Some(sent)
 }
 
@@ -242,13 +239,13 @@ fn needs_signature(request: &ChatRequest, other: Option<&str>) -> bool {
 }
 
 /// Whether reasoning without a signature goes back with an answer.
-fn goes_back(request: &ChatRequest, dialect: Dialect, has_calls: bool) -> bool {
+fn goes_back(request: &ChatRequest, has_calls: bool) -> bool {
     match request.past.wanted() {
         Wanted::Nothing => false,
         Wanted::Everything => true,
         Wanted::Accepted => {
-            let is_required = request.capabilities.reasoning_required;
-            is_required || (dialect.takes_reasoning && has_calls)
+            let known = &request.capabilities;
+            known.reasoning_required || (known.reasoning_in_history && has_calls)
         }
     }
 }
@@ -270,21 +267,21 @@ fn reasoning(content: &[Content], is_wanted: bool) -> Option<String> {
     }
 }
 
-fn result(part: &Content, dialect: Dialect) -> Option<Message<'_>> {
+fn result<'a>(part: &'a Content, capabilities: &Capabilities) -> Option<Message<'a>> {
     let Content::ToolResult { call_id, text, .. } = part else {
         return None;
     };
     Some(Message {
-        tool_call_id: Some(sent_id(call_id, dialect)),
+        tool_call_id: Some(sent_id(call_id, capabilities)),
         ..Message::new("tool", text.as_str().into())
     })
 }
 
-fn sent_id(id: &str, dialect: Dialect) -> Cow<'_, str> {
+fn sent_id<'a>(id: &'a str, capabilities: &Capabilities) -> Cow<'a, str> {
     const NINE: usize = 9;
-    match dialect.call_ids {
+    match capabilities.call_ids {
         CallIds::Any => Cow::Borrowed(id),
-        CallIds::Nine => call_id(
+        CallIds::NineCharacters => call_id(
             id,
             |id| id.len() == NINE && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
             NINE,

@@ -4,7 +4,6 @@
 mod chunk;
 mod content;
 mod decoder;
-mod dialect;
 mod messages;
 mod request;
 mod signed;
@@ -13,22 +12,11 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use self::dialect::Dialect;
 use super::protocol::{Asked, Decode, Protocol, bearer, extended};
 use super::{ChatRequest, LlmError};
 
-/// The protocol, as one server speaks it.
-pub(super) struct ChatCompletions {
-    dialect: Dialect,
-}
-
-impl ChatCompletions {
-    pub(super) fn of_host(host: &str) -> Self {
-        Self {
-            dialect: Dialect::of_host(host),
-        }
-    }
-}
+/// The protocol.
+pub(super) struct ChatCompletions;
 
 impl Protocol for ChatCompletions {
     fn url(&self, base: &Url, _model: &str) -> Url {
@@ -36,7 +24,7 @@ impl Protocol for ChatCompletions {
     }
 
     fn body(&self, request: &ChatRequest) -> Result<Asked, LlmError> {
-        request::body(request, self.dialect)
+        request::body(request)
     }
 
     fn headers(

@@ -3,15 +3,18 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::dialect::{Dialect, LimitField, SchemaMode, SeedField};
 use super::messages::{Message, messages, place};
+use crate::domain::capabilities::{
+    Effort, LimitField, SeedField, StructuredOutput, ThinkingForm, Verbosity,
+};
+use crate::llm::capabilities::form;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
 use crate::llm::results::placed;
 use crate::llm::schema::{arguments, compatible, instruction, json_schema};
 use crate::llm::turns::{AfterResults, turns};
 use crate::llm::wire::instructions;
-use crate::llm::{ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
+use crate::llm::{ChatProtocol, ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,12 @@ struct Body<'a> {
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<Effort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<Verbosity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -64,18 +73,26 @@ struct Function<'a> {
 }
 
 /// The body as JSON.
-pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Asked, LlmError> {
+pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
+    let capabilities = &*request.capabilities;
     let limit_in = |wanted| {
         request
             .max_output_tokens
-            .filter(|_| dialect.limit == wanted)
+            .filter(|_| capabilities.limit_field == wanted)
     };
-    let seed_in = |wanted| request.sampling.seed.filter(|_| dialect.seed == wanted);
+    let seed = request.sampling.seed;
+    let seed_in = |wanted| seed.filter(|_| capabilities.seed_field == wanted);
     let has_tools = !request.tools.is_empty();
     let output = request.output_schema.as_ref();
     let mut system = instructions(&request.messages);
-    if dialect.schema != SchemaMode::Schema
-        && let Some(output) = output
+    let form_of_answer = match capabilities.structured_output {
+        StructuredOutput::NativeWithoutTools if has_tools => StructuredOutput::Words,
+        form => form,
+    };
+    if matches!(
+        form_of_answer,
+        StructuredOutput::Object | StructuredOutput::Words
+    ) && let Some(output) = output
     {
         system.push(instruction(output));
     }
@@ -85,12 +102,12 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Asked, Llm
     prefix.add(&tools);
     let turns = turns(&request.messages, AfterResults::Answer);
     let turns = placed(turns, AfterResults::Answer, place);
-    let (messages, bindings) = messages(request, system, &turns, dialect, prefix)?;
+    let (messages, bindings) = messages(request, system, &turns, prefix)?;
     let body = Body {
         model: &request.model,
         messages,
         stream: true,
-        stream_options: dialect.asks_for_usage.then_some(StreamOptions {
+        stream_options: capabilities.stream_options.then_some(StreamOptions {
             include_usage: true,
         }),
         temperature: request.sampling.temperature,
@@ -103,9 +120,23 @@ pub(super) fn body(request: &ChatRequest, dialect: Dialect) -> Result<Asked, Llm
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         // It is the default, which servers without the field have too.
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
-        response_format: output.and_then(|output| response_format(output, dialect.schema)),
+        response_format: output.and_then(|output| response_format(output, form_of_answer)),
+        reasoning_effort: request.reasoning.effort,
+        verbosity: request.reasoning.verbosity,
+        thinking: thinking(request),
     };
-    Asked::new(&body, bindings)
+    Asked::new(&body, request, bindings)
+}
+
+/// The switch of models that have one over this protocol.
+fn thinking(request: &ChatRequest) -> Option<Value> {
+    let form = form(&request.capabilities, ChatProtocol::ChatCompletions);
+    let is_on = request
+        .reasoning
+        .thinking
+        .filter(|_| form == ThinkingForm::Switch)?;
+    let kind = if is_on { "enabled" } else { "disabled" };
+    Some(json!({ "type": kind }))
 }
 
 fn tool(tool: &ToolSpec) -> Tool<'_> {
@@ -130,16 +161,16 @@ fn tool_choice(choice: &ToolChoice) -> Option<Value> {
     }
 }
 
-fn response_format(output: &OutputSchema, mode: SchemaMode) -> Option<Value> {
+fn response_format(output: &OutputSchema, mode: StructuredOutput) -> Option<Value> {
     match mode {
-        SchemaMode::Schema => {
+        StructuredOutput::Native | StructuredOutput::NativeWithoutTools => {
             let (schema, strict) = json_schema(&output.schema);
             Some(json!({
                 "type": "json_schema",
                 "json_schema": { "name": output.name, "schema": schema, "strict": strict },
             }))
         }
-        SchemaMode::Object => Some(json!({ "type": "json_object" })),
-        SchemaMode::Words => None,
+        StructuredOutput::Object => Some(json!({ "type": "json_object" })),
+        StructuredOutput::Words => None,
     }
 }

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::breakers::Pass;
 use super::settle;
-use crate::domain::Usage;
+use crate::domain::{FinishReason, Usage};
 use crate::llm::{LlmError, PartStream, StreamPart};
 use crate::resilience::Place;
 
@@ -26,6 +26,9 @@ pub(super) async fn begin(started: Result<PartStream, LlmError>) -> Result<Begun
     let first = loop {
         match rest.next().await.transpose()? {
             Some(StreamPart::Usage(counted)) => usage = Some(counted),
+            Some(StreamPart::UsageUnknown) => usage = None,
+            // A provider that withholds everything says so, and a limit may have cut the rest.
+            Some(StreamPart::Finish(FinishReason::Stop)) => return Err(LlmError::Empty),
             first => break first,
         }
     };

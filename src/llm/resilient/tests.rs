@@ -125,6 +125,25 @@ async fn a_failed_call_is_tried_again_after_a_back_off_and_three_times_at_most()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_without_anything_is_asked_for_again() {
+    let usage = || Ok(StreamPart::Usage(Usage::default()));
+    let empty = || {
+        let stop = Ok(StreamPart::Finish(FinishReason::Stop));
+        Does::Streams(vec![usage(), stop])
+    };
+    let said = vec![text("a"), Ok(StreamPart::Finish(FinishReason::Stop))];
+    let provider = Scripted::new([empty(), Does::Streams(said.clone())]);
+    let all = resilient(&[&provider], &how());
+    assert_eq!(patient(&all).await, Ok(said));
+    assert_eq!(provider.calls(), 2);
+
+    let provider = Scripted::new([empty(), empty(), empty()]);
+    let all = resilient(&[&provider], &how());
+    assert_eq!(patient(&all).await, Err(LlmError::Empty));
+    assert_eq!(provider.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_help_is_not_tried_again() {
     for error in [
         LlmError::Auth,
@@ -150,11 +169,12 @@ async fn an_error_before_the_first_token_is_hidden_and_one_after_it_told() {
     assert_eq!(patient(&all).await, Ok(after));
     assert_eq!(provider.calls(), 2);
 
-    for reasoning in [true, false] {
-        let first = match reasoning {
-            true => StreamPart::Reasoning("hm".to_owned()),
-            false => StreamPart::Finish(FinishReason::Stop),
-        };
+    for first in [
+        StreamPart::Reasoning("hm".to_owned()),
+        // Nothing more would come of another try.
+        StreamPart::Finish(FinishReason::Length),
+        StreamPart::Finish(FinishReason::ContentFilter),
+    ] {
         let parts = vec![Ok(first), Err(LlmError::Protocol)];
         let provider = Scripted::new([Does::Streams(parts.clone())]);
         assert_eq!(patient(&resilient(&[&provider], &how())).await, Ok(parts));

@@ -1,13 +1,12 @@
 //! From a stream's events to parts.
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use super::SIGNED;
-use super::event::{Event, Head, Incomplete, Item, ItemKind, Kind, Piece, Response, Status};
+use super::event::{Event, Incomplete, Item, ItemKind, Kind, Piece, Response, Status};
+use super::items::{ItemIds, Items};
 use crate::domain::FinishReason;
 use crate::llm::calls::CallDelta;
 use crate::llm::fault::Fault;
+use crate::llm::lenient::{Id, Json, Problem, parse};
 use crate::llm::parts::{Parts, ReadError};
 use crate::llm::protocol::Decode;
 use crate::llm::sse::SseEvent;
@@ -18,8 +17,7 @@ mod tests;
 /// What has to be remembered between two events.
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// The last item of which a text or a reasoning has been streamed.
-    streamed: Option<u64>,
+    items: Items,
     /// The model would not answer.
     refused: bool,
 }
@@ -31,68 +29,63 @@ impl Decode for Decoder {
         if data.trim_ascii() == "[DONE]" {
             return parts.end();
         }
-        let kind = read::<Head>(data, parts)?.r#type;
-        match kind {
-            Kind::Other => Ok(()),
+        let read: Event = parse(data).map_err(|error| parts.unreadable(&error))?;
+        // Some give the type with the event's name alone.
+        match read.r#type.unwrap_or_else(|| Kind::named(event.name)) {
+            Kind::Other if read.r#type.is_none() => self.bare(read, parts),
             Kind::Error => {
-                let error = read::<Value>(data, parts)?;
-                Err(parts.fault(&Fault::of_value(error.get("error").unwrap_or(&error))))
+                let error = read.error.map(|Problem(error)| error);
+                let fault = match error {
+                    Some(error) => Fault::of_value(&error),
+                    None => Fault::of_body(data.as_bytes()),
+                };
+                Err(parts.fault(&fault))
             }
-            kind => {
-                let event = read(data, parts)?;
-                self.read(kind, event, parts)
-            }
+            kind => self.read(kind, read, parts),
         }
     }
 
-    fn whole(&mut self, body: &[u8], parts: &mut Parts) -> Result<(), ReadError> {
-        let mut response: Response =
-            serde_json::from_slice(body).map_err(|error| parts.unreadable(&error))?;
-        let output = response.output.take();
-        if output.is_some() {
-            for (index, item) in (0..).zip(output.into_iter().flatten()) {
-                self.done(index, item, parts)?;
-            }
-        } else if response.error.is_none() {
-            // Something else altogether: it has no output and no error.
-            return Ok(());
-        }
-        self.end(response, parts)
+    fn whole(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError> {
+        let name = "message";
+        self.event(SseEvent { name, data: body }, parts)
     }
 }
 
 impl Decoder {
+    /// A response by itself; something else altogether has no output and no error.
+    fn bare(&mut self, event: Event, parts: &mut Parts) -> Result<(), ReadError> {
+        if event.output.is_none() && event.error.is_none() {
+            return Ok(());
+        }
+        self.end(event.into(), parts)
+    }
+
     fn read(&mut self, kind: Kind, event: Event, parts: &mut Parts) -> Result<(), ReadError> {
         let index = event.output_index;
         match kind {
-            Kind::Text | Kind::Refusal => {
-                self.refused |= kind == Kind::Refusal;
-                self.streamed = Some(index);
-                parts.text(event.delta);
+            Kind::Text | Kind::TextDone | Kind::Refusal | Kind::RefusalDone => {
+                self.text(kind, event, parts);
             }
-            Kind::SummaryAdded if event.summary_index > 0 => {
+            Kind::SummaryAdded if event.summary_index.is_some_and(|index| index > 0) => {
                 parts.reasoning(Some("\n\n".to_owned()));
             }
-            Kind::Summary | Kind::Reasoning => {
-                self.streamed = Some(index);
-                parts.reasoning(event.delta);
+            Kind::Summary | Kind::Reasoning | Kind::SummaryDone | Kind::ReasoningDone => {
+                self.reasoning(kind, event, parts);
             }
             Kind::ItemAdded => {
-                if let Some(item) = event
-                    .item
-                    .filter(|item| item.r#type == ItemKind::FunctionCall)
-                {
-                    parts.call(CallDelta {
-                        key: Some(index),
-                        id: item.call_id.or(item.id),
-                        name: item.name,
-                        arguments: None,
-                    })?;
+                let item = event.item.unwrap_or_default();
+                if item.r#type == Some(ItemKind::FunctionCall) {
+                    let key = self.place(ItemKind::FunctionCall, index, &ItemIds::of(&item));
+                    self.announce(key, item, parts)?;
                 }
             }
-            Kind::Arguments => arguments(index, event.delta, parts)?,
-            Kind::ArgumentsDone if !parts.has_arguments(index) => {
-                arguments(index, event.arguments, parts)?;
+            Kind::Arguments | Kind::ArgumentsDone => {
+                let named = ItemIds::named(&event.item_id);
+                let key = self.place(ItemKind::FunctionCall, index, &named);
+                match kind {
+                    Kind::Arguments => arguments(key, event.delta, parts)?,
+                    _ => whole_arguments(key, event.arguments, parts)?,
+                }
             }
             Kind::ItemDone => {
                 if let Some(item) = event.item {
@@ -100,7 +93,7 @@ impl Decoder {
                 }
             }
             Kind::Completed | Kind::Incomplete | Kind::Failed | Kind::Cancelled => {
-                let mut response = event.response.unwrap_or_else(Response::empty);
+                let mut response = event.response.unwrap_or_default();
                 response.status = match kind {
                     Kind::Incomplete => Some(Status::Incomplete),
                     Kind::Completed => response.status,
@@ -108,60 +101,154 @@ impl Decoder {
                 };
                 return self.end(response, parts);
             }
+            Kind::SummaryAdded | Kind::Error | Kind::Other => {}
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, kind: ItemKind, index: Option<u64>, ids: &ItemIds<'_>) -> usize {
+        self.items.find(kind, index, ids)
+    }
+
+    /// A text, piece by piece or at its end.
+    fn text(&mut self, kind: Kind, event: Event, parts: &mut Parts) {
+        let named = ItemIds::named(&event.item_id);
+        let at = self.place(ItemKind::Message, event.output_index, &named);
+        let is_new = self.says(at, event.content_index.unwrap_or(0));
+        self.refused |= matches!(kind, Kind::Refusal | Kind::RefusalDone);
+        match kind {
+            Kind::Text | Kind::Refusal => parts.text(event.delta),
+            _ if is_new => parts.text(event.text.or(event.refusal)),
             _ => {}
         }
-        Ok(())
     }
 
-    /// An item is complete: gives what has not been streamed of it.
-    fn done(&mut self, index: u64, item: Item, parts: &mut Parts) -> Result<(), ReadError> {
-        let is_new = self.streamed != Some(index);
-        match item.r#type {
-            ItemKind::Message if is_new => {
-                for piece in item.content.into_iter().flatten() {
-                    self.refused |= piece.refusal.is_some();
-                    parts.text(piece.text.or(piece.refusal));
-                }
-            }
-            ItemKind::Reasoning => {
-                if is_new {
-                    let pieces = item.summary.into_iter().chain(item.content).flatten();
-                    let texts: Vec<_> = pieces.filter_map(|piece: Piece| piece.text).collect();
-                    parts.reasoning(Some(texts.join("\n\n")));
-                }
-                if let (Some(id), Some(encrypted)) = (item.id, item.encrypted_content) {
-                    parts.signature(SIGNED, &format!("{id}:{encrypted}"));
-                }
-            }
+    /// A reasoning, piece by piece or at its end.
+    fn reasoning(&mut self, kind: Kind, event: Event, parts: &mut Parts) {
+        let named = ItemIds::named(&event.item_id);
+        let at = self.place(ItemKind::Reasoning, event.output_index, &named);
+        let piece = event.summary_index.or(event.content_index).unwrap_or(0);
+        let is_new = self.says(at, piece);
+        match kind {
+            Kind::Summary | Kind::Reasoning => parts.reasoning(event.delta),
+            _ if is_new => parts.reasoning(event.text),
+            _ => {}
+        }
+    }
+
+    fn says(&mut self, at: usize, piece: u64) -> bool {
+        self.items.at(at).is_none_or(|item| item.says(piece))
+    }
+
+    /// An item is complete: gives what has not been said of it.
+    fn done(&mut self, index: Option<u64>, item: Item, parts: &mut Parts) -> Result<(), ReadError> {
+        let Some(kind) = item.r#type else {
+            return Ok(());
+        };
+        let at = self.place(kind, index, &ItemIds::of(&item));
+        match kind {
+            ItemKind::Message => self.message(at, item, parts),
+            ItemKind::Reasoning => self.thought(at, item, parts),
             ItemKind::FunctionCall => {
-                let unsaid = item.arguments.filter(|_| !parts.has_arguments(index));
-                parts.call(CallDelta {
-                    key: Some(index),
-                    id: item.call_id.or(item.id),
-                    name: item.name,
-                    arguments: unsaid,
-                })?;
-                if item.status != Some(Status::Incomplete) {
-                    parts.call_completed(index);
+                let is_cut = item.status == Some(Status::Incomplete);
+                let unsaid = self.announce(at, item, parts)?;
+                whole_arguments(at, unsaid, parts)?;
+                if !is_cut {
+                    parts.call_completed(at as u64);
                 }
             }
-            ItemKind::Message | ItemKind::Other => {}
         }
         Ok(())
     }
 
-    fn end(&self, response: Response, parts: &mut Parts) -> Result<(), ReadError> {
-        if let Some(usage) = response.usage {
-            parts.usage(usage.usage());
+    /// Begins a call, once, and gives back its arguments.
+    fn announce(
+        &mut self,
+        at: usize,
+        item: Item,
+        parts: &mut Parts,
+    ) -> Result<Option<Json>, ReadError> {
+        let has_name = item.name.as_ref().is_some_and(|name| !name.is_empty());
+        let known = self.items.at(at);
+        let is_said = known.is_some_and(|known| {
+            let was_said = known.is_announced;
+            known.is_announced |= has_name;
+            was_said
+        });
+        if !is_said {
+            parts.call(CallDelta {
+                key: Some(at as u64),
+                id: item.call_id.or(item.id).map(|Id(id)| id),
+                name: item.name,
+                arguments: None,
+            })?;
         }
-        if let Some(error) = response.error {
+        Ok(item.arguments)
+    }
+
+    fn message(&mut self, at: usize, item: Item, parts: &mut Parts) {
+        for (index, piece) in (0..).zip(item.content.into_iter().flatten()) {
+            self.refused |= piece.refusal.is_some();
+            if self.says(at, index) {
+                parts.text(piece.text.or(piece.refusal));
+            }
+        }
+    }
+
+    fn thought(&mut self, at: usize, item: Item, parts: &mut Parts) {
+        let Some(known) = self.items.at(at) else {
+            return;
+        };
+        if known.said == 0 {
+            known.said = 1;
+            let pieces = item.summary.into_iter().chain(item.content).flatten();
+            let texts: Vec<_> = pieces.filter_map(|piece: Piece| piece.text).collect();
+            parts.reasoning(Some(texts.join("\n\n")));
+        }
+        if let (Some(Id(id)), Some(encrypted)) = (item.id, item.encrypted_content)
+            && !std::mem::replace(&mut known.is_signed, true)
+        {
+            parts.signature(SIGNED, &format!("{id}:{encrypted}"));
+        }
+    }
+
+    /// The output as a whole. Most has been said by then.
+    fn output(&mut self, output: Vec<Item>, parts: &mut Parts) -> Result<(), ReadError> {
+        let (had_text, had_reasoning) = (parts.has_text(), parts.has_reasoning());
+        let had_calls = parts.has_calls();
+        for (index, item) in (0..).zip(output) {
+            let Some(kind) = item.r#type else {
+                continue;
+            };
+            let ids = ItemIds::of(&item);
+            let is_known = self.items.known(kind, Some(index), &ids).is_some();
+            // What cannot be told from what was said is not said again.
+            let is_said = !is_known
+                && match kind {
+                    ItemKind::Message => had_text,
+                    ItemKind::Reasoning => had_reasoning || had_text || had_calls,
+                    ItemKind::FunctionCall => had_calls && ids.call_id.or(ids.id).is_none(),
+                };
+            if !is_said {
+                self.done(Some(index), item, parts)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, mut response: Response, parts: &mut Parts) -> Result<(), ReadError> {
+        if let Some(usage) = response.usage.and_then(|usage| usage.into_usage()) {
+            parts.usage(usage);
+        }
+        if let Some(Problem(error)) = response.error {
             return Err(parts.fault(&Fault::of_value(&error)));
         }
-        let incomplete = response.incomplete_details;
+        if matches!(response.status, Some(Status::Failed | Status::Cancelled)) {
+            return Err(parts.fault(&Fault::default()));
+        }
+        self.output(response.output.take().unwrap_or_default(), parts)?;
+        let incomplete = response.incomplete_details.as_ref();
         parts.finish(match response.status {
-            Some(Status::Failed | Status::Cancelled) => {
-                return Err(parts.fault(&Fault::default()));
-            }
             Some(Status::Incomplete) => incomplete.map_or(FinishReason::Length, Incomplete::finish),
             _ if self.refused => FinishReason::ContentFilter,
             _ => FinishReason::Stop,
@@ -170,26 +257,17 @@ impl Decoder {
     }
 }
 
-impl Response {
-    fn empty() -> Self {
-        Self {
-            status: None,
-            output: None,
-            usage: None,
-            error: None,
-            incomplete_details: None,
-        }
-    }
-}
-
-fn read<'a, T: Deserialize<'a>>(data: &'a str, parts: &Parts) -> Result<T, ReadError> {
-    serde_json::from_str(data).map_err(|error| parts.unreadable(&error))
-}
-
-fn arguments(index: u64, arguments: Option<String>, parts: &mut Parts) -> Result<(), ReadError> {
+fn arguments(key: usize, delta: Option<String>, parts: &mut Parts) -> Result<(), ReadError> {
     parts.call(CallDelta {
-        key: Some(index),
-        arguments,
+        key: Some(key as u64),
+        arguments: delta,
         ..CallDelta::default()
     })
+}
+
+fn whole_arguments(key: usize, whole: Option<Json>, parts: &mut Parts) -> Result<(), ReadError> {
+    match whole {
+        Some(Json(whole)) if !whole.is_empty() => parts.whole_arguments(key as u64, whole),
+        _ => Ok(()),
+    }
 }

@@ -71,7 +71,7 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
     }
     if media_type.starts_with("image/") {
         let url = url_of(media_type, data);
-        return Ok(json!({ "type": "input_image", "image_url": url }));
+        return Ok(json!({ "type": "input_image", "image_url": url, "detail": "auto" }));
     }
     match data {
         _ if media_type != "application/pdf" => Err(unsupported("openai-responses", media_type)),
@@ -198,7 +198,8 @@ mod tests {
             result("1".into(), &answered(&message)[0]).unwrap(),
             json!({ "type": "function_call_output", "call_id": "1", "output": [
                 { "type": "input_text", "text": "Here." },
-                { "type": "input_image", "image_url": "data:image/png;base64,aGk=" },
+                { "type": "input_image", "image_url": "data:image/png;base64,aGk=",
+                    "detail": "auto" },
             ] })
         );
         assert_eq!(place("image/png", true), Place::Result);

@@ -7,6 +7,7 @@
 mod decoder;
 mod event;
 mod input;
+mod items;
 mod request;
 
 use reqwest::Url;

@@ -1,9 +1,10 @@
 //! The body of a Responses request.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::input::input;
+use crate::domain::capabilities::Effort;
 use crate::llm::past::Prefix;
 use crate::llm::protocol::Asked;
 use crate::llm::schema::{arguments, compatible, json_schema};
@@ -62,15 +63,6 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         strict: false,
     });
     let has_tools = !request.tools.is_empty();
-    let text = request.output_schema.as_ref().map(|output| {
-        let (schema, strict) = json_schema(&output.schema);
-        json!({ "format": {
-            "type": "json_schema",
-            "name": output.name,
-            "schema": schema,
-            "strict": strict,
-        } })
-    });
     let body = Body {
         model: &request.model,
         stream: true,
@@ -83,16 +75,47 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         tools: tools.collect(),
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
-        text,
-        // Without a summary nothing is seen of the reasoning.
-        // https://developers.openai.com/api/docs/guides/reasoning#reasoning-summaries
-        reasoning: reasons(&request.model).then(|| json!({ "summary": "auto" })),
-        include: reasons(&request.model)
+        text: text(request),
+        reasoning: reasoning(request),
+        include: request
+            .capabilities
+            .reasons
             .then_some("reasoning.encrypted_content")
             .into_iter()
             .collect(),
     };
-    Asked::new(&body, bindings)
+    Asked::new(&body, request, bindings)
+}
+
+/// The effort, and the wish for a summary, without which nothing is seen of the reasoning.
+/// <https://developers.openai.com/api/docs/guides/reasoning#reasoning-summaries>
+fn reasoning(request: &ChatRequest) -> Option<Value> {
+    let effort = request.reasoning.effort;
+    let is_off = effort == Some(Effort::None);
+    let mut reasoning = Map::new();
+    reasoning.extend(effort.map(|effort| ("effort".to_owned(), json!(effort))));
+    if request.capabilities.reasons && !is_off {
+        reasoning.insert("summary".to_owned(), "auto".into());
+    }
+    (!reasoning.is_empty()).then(|| reasoning.into())
+}
+
+/// The form of the answer and its length.
+fn text(request: &ChatRequest) -> Option<Value> {
+    let format = request.output_schema.as_ref().map(|output| {
+        let (schema, strict) = json_schema(&output.schema);
+        json!({
+            "type": "json_schema",
+            "name": output.name,
+            "schema": schema,
+            "strict": strict,
+        })
+    });
+    let mut text = Map::new();
+    text.extend(format.map(|format| ("format".to_owned(), format)));
+    let verbosity = request.reasoning.verbosity;
+    text.extend(verbosity.map(|verbosity| ("verbosity".to_owned(), json!(verbosity))));
+    (!text.is_empty()).then(|| text.into())
 }
 
 fn tool_choice(choice: &ToolChoice) -> Option<Value> {
@@ -102,18 +125,4 @@ fn tool_choice(choice: &ToolChoice) -> Option<Value> {
         ToolChoice::Required => Some(json!("required")),
         ToolChoice::Named(name) => Some(json!({ "type": "function", "name": name })),
     }
-}
-
-/// Whether a model reasons: those that do not refuse to be asked for their reasoning. The
-/// `o` models do, and every GPT from 5 on but those for chats.
-fn reasons(model: &str) -> bool {
-    let model = model.rsplit_once('/').map_or(model, |(_, name)| name);
-    let number = |rest: &str| -> Option<u32> {
-        let end = rest.find(|c: char| !c.is_ascii_digit());
-        rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
-    };
-    if let Some(rest) = model.strip_prefix("gpt-") {
-        return number(rest).is_some_and(|version| version >= 5) && !model.contains("-chat");
-    }
-    model.strip_prefix('o').and_then(number).is_some() || model.starts_with("codex-")
 }

@@ -90,9 +90,26 @@ fn an_unfinished_event_is_not_told() {
 }
 
 #[test]
-fn broken_utf8_is_an_error_only_where_it_counts() {
+fn broken_utf8_is_marked() {
     let (events, error) = decode([b"data: a\n\n: \xff\n\ndata: \xff\n\ndata: b\n\n".as_slice()]);
-    assert_eq!((events.len(), error), (1, Some(SseError::NotUtf8)));
+    let data: Vec<_> = events.iter().map(|(_, data)| data.as_str()).collect();
+    assert_eq!((data, error), (vec!["a", "\\u0000\u{E8FF}", "b"], None));
+}
+
+#[test]
+fn comments_and_events_are_signs_of_life_and_bytes_are_none() {
+    let mut decoder = SseDecoder::new(LIMIT);
+    for (chunk, signs) in [
+        (": still here", 0),
+        ("\n", 1),
+        (":\n\n\n", 2),
+        ("id: 1\nretry: 5\n\n", 2),
+        ("data: half", 2),
+        ("\n\n", 3),
+    ] {
+        let fed = decoder.feed(chunk.as_bytes(), |_| Ok::<_, SseError>(()));
+        assert_eq!((fed, decoder.signs()), (Ok(()), signs), "{chunk:?}");
+    }
 }
 
 #[test]

@@ -103,6 +103,25 @@ fn refused_parameters_are_recognised_in_every_vendors_words() {
             ),
             "messages.*.reasoning_content",
         ),
+        // Servers in Rust
+        (
+            message(
+                "Failed to deserialize the JSON body into the target type: unknown field `seed`, expected one of `model`",
+            ),
+            "seed",
+        ),
+    ] {
+        assert_eq!(
+            found(400, &error, &chat()).as_deref(),
+            Some(parameter),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn fields_that_a_servers_check_refuses_are_recognised() {
+    for (error, parameter) in [
         // vLLM
         (
             json!({ "object": "error", "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not permitted', 'input': {'include_usage': True}}]", "type": "BadRequestError", "param": null, "code": 400 }),
@@ -116,13 +135,6 @@ fn refused_parameters_are_recognised_in_every_vendors_words() {
         (
             json!({ "object": "error", "type": "invalid_request_error", "message": { "detail": [{ "type": "extra_forbidden", "loc": ["body", "messages", 1, "assistant", "reasoning_content"], "msg": "Extra inputs are not permitted" }] } }),
             "messages.*.reasoning_content",
-        ),
-        // Servers in Rust
-        (
-            message(
-                "Failed to deserialize the JSON body into the target type: unknown field `seed`, expected one of `model`",
-            ),
-            "seed",
         ),
     ] {
         assert_eq!(

@@ -8,7 +8,7 @@ mod statements;
 use std::collections::HashMap;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{RunId, SessionId};
+use crate::domain::{Interrupt, InterruptKind, RunId, SessionId};
 
 use super::group::{Group, GroupOutcome};
 use super::rows::LockedSession;
@@ -52,14 +52,18 @@ pub(crate) async fn commit_group(
 async fn suspend(db: &mut impl Statements, appends: &[NewEvents]) -> Result<(), StoreError> {
     let suspended = |new: &NewEvents| {
         let run = new.events.first().map(|event| event.run_id);
-        run.filter(|_| !new.awaits.is_empty())
+        // A question is asked while the run goes on.
+        let waits = |interrupt: &Interrupt| interrupt.kind != InterruptKind::InputRequest;
+        run.filter(|_| new.awaits.iter().any(waits))
             .map(|run| (run, new.node))
     };
     let runs: Vec<_> = appends.iter().filter_map(suspended).collect();
-    if runs.is_empty() {
+    if !runs.is_empty() {
+        db.suspend_runs(&runs).await?;
+    }
+    if appends.iter().all(|new| new.awaits.is_empty()) {
         return Ok(());
     }
-    db.suspend_runs(&runs).await?;
     let rows: Vec<_> = appends
         .iter()
         .flat_map(|new| new.awaits.iter().map(|interrupt| (&new.who, interrupt)))

@@ -4,7 +4,7 @@ use sqlx::{Database, QueryBuilder};
 
 use super::{Answered, NewAnswers};
 use crate::domain::time::Timestamp;
-use crate::domain::{EventBody, Interrupt, Run, RunEvent, RunId};
+use crate::domain::{EventBody, Interrupt, InterruptKind, Run, RunEvent, RunId};
 use crate::store::StoreError;
 use crate::store::dialect::{Dialect, fetch, first, one};
 use crate::store::log::encode_events;
@@ -18,6 +18,9 @@ impl<DB: Dialect> Answers<'_, DB> {
     /// Does what [`super::InterruptStore::resolve_interrupts`] says. Unless something has changed the
     /// transaction shall be given up.
     pub(crate) async fn write(&mut self, new: &NewAnswers) -> Result<Answered, StoreError> {
+        if let Some(answered) = self.answer_questions(new).await? {
+            return Ok(answered);
+        }
         // Locks the run, so that what is read from here on is not changed by others.
         let lease = Some(new.lease);
         let claimed = self
@@ -63,6 +66,32 @@ impl<DB: Dialect> Answers<'_, DB> {
         self.run(log_row).await?;
         answered.run.last_sequence = last;
         Ok(answered)
+    }
+
+    /// Writes answers to questions that are asked during calls: the run goes on running, and
+    /// whoever makes the call tells of them in its log. None if any of them is another interrupt.
+    async fn answer_questions(&mut self, new: &NewAnswers) -> Result<Option<Answered>, StoreError> {
+        let mut interrupts = self.wanted(new).await?;
+        let is_question = |one: &Interrupt| one.kind == InterruptKind::InputRequest;
+        if !interrupts.iter().all(is_question) {
+            return Ok(None);
+        }
+        let mut changed = Vec::new();
+        for (interrupt, (_, resolution)) in interrupts.iter_mut().zip(&new.answers) {
+            let is_new = interrupt.resolve(resolution.clone(), new.at);
+            if is_new.map_err(|error| StoreError::Resolved(error.0))? {
+                if self.run(queries::resolve_interrupt(interrupt)?).await? == 0 {
+                    return Err(StoreError::Resolved(interrupt.id));
+                }
+                changed.push(interrupt.id);
+            }
+        }
+        Ok(Some(Answered {
+            run: self.read_run(new).await?,
+            interrupts,
+            changed,
+            resumed: false,
+        }))
     }
 
     /// The interrupts that are answered, in the order of the answers.

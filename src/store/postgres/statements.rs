@@ -14,7 +14,9 @@ use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
 use crate::store::keys::keyed;
 use crate::store::log::{FOLLOWS_LOG, HAS_RUN, encode_events};
-use crate::store::rows::{encode_options, encode_parts, encode_resolution};
+use crate::store::rows::{
+    encode_options, encode_parts, encode_question, encode_resolution, stored_kind,
+};
 use crate::store::{NewRun, StoreError};
 
 use super::dialect::micros;
@@ -263,13 +265,14 @@ impl Statements for PostgresStatements<'_> {
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO interrupts (id, tenant, owner, run_id, session_id, tool_call_id, kind,
-               tool, arguments, created_at, expires_at)
+               tool, arguments, created_at, expires_at, asks)
              SELECT v.id, v.tenant, v.owner, v.run_id, v.session_id, v.tool_call_id, v.kind,
-               v.tool, v.arguments::json, v.created_at, v.expires_at
+               v.tool, v.arguments::json, v.created_at, v.expires_at, v.asks::json
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
-               $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[])
+               $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[],
+               $12::text[])
                AS v (id, tenant, owner, run_id, session_id, tool_call_id, kind, tool, arguments,
-                 created_at, expires_at)",
+                 created_at, expires_at, asks)",
         )
         .bind(column(rows, |(_, interrupt)| interrupt.id.uuid()))
         .bind(column(rows, |(who, _)| who.tenant.as_ref()))
@@ -277,13 +280,14 @@ impl Statements for PostgresStatements<'_> {
         .bind(column(rows, |(_, interrupt)| interrupt.run_id.uuid()))
         .bind(column(rows, |(_, interrupt)| interrupt.session_id.uuid()))
         .bind(column(rows, |(_, interrupt)| interrupt.tool_call_id.uuid()))
-        .bind(column(rows, |(_, interrupt)| <&str>::from(interrupt.kind)))
+        .bind(column(rows, |(_, interrupt)| stored_kind(interrupt)))
         .bind(column(rows, |(_, interrupt)| interrupt.tool.as_str()))
         .bind(column(rows, |(_, interrupt)| {
             interrupt.arguments.to_string()
         }))
         .bind(column(rows, |(_, interrupt)| interrupt.created_at))
         .bind(column(rows, |(_, interrupt)| interrupt.expires_at))
+        .bind(written(rows, |(_, interrupt)| encode_question(interrupt))?)
         .persistent(has_names())
         .execute(&mut *self.0)
         .await?;

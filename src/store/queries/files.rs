@@ -25,8 +25,11 @@ pub(crate) fn save_file<DB: Dialect>(
     push(&mut query, ", ", Value::Bytes(&file.content));
     push(&mut query, ", ", Value::Time(now()));
     push(&mut query, ", ", Value::MaybeId(run.map(|run| run.uuid())));
-    // Written again when the answer to the first write was lost.
-    query.push(") ON CONFLICT (id) DO NOTHING");
+    query.push(")");
+    if run.is_some() {
+        // Written again when the answer to the first write was lost.
+        query.push(" ON CONFLICT (id) DO NOTHING");
+    }
     query
 }
 

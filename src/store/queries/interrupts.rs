@@ -75,8 +75,9 @@ pub(crate) fn expired_interrupts<DB: Dialect>(at: TimeDelta, limit: u32) -> Quer
 }
 
 pub(crate) fn count_open_interrupts<DB: Dialect>(run: RunId) -> QueryBuilder<DB> {
-    let mut query =
-        QueryBuilder::new("SELECT count(*) FROM interrupts WHERE resolution IS NULL AND run_id = ");
+    let mut query = QueryBuilder::new(
+        "SELECT count(*) FROM interrupts WHERE resolution IS NULL AND asks IS NULL AND run_id = ",
+    );
     DB::bind(&mut query, Value::Id(run.uuid()));
     query
 }

@@ -12,7 +12,9 @@ mod summaries;
 
 pub(crate) use agents::{AGENT_COLUMNS, AgentRow, VERSION_COLUMNS, VersionRow};
 pub(crate) use files::{FILE_COLUMNS, FileRow};
-pub(crate) use interrupts::{INTERRUPT_COLUMNS, InterruptRow, encode_resolution};
+pub(crate) use interrupts::{
+    INTERRUPT_COLUMNS, InterruptRow, encode_question, encode_resolution, stored_kind,
+};
 pub(crate) use memories::{MEMORY_COLUMNS, MemoryRow};
 pub(crate) use messages::{
     BranchRow, KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts,

@@ -15,7 +15,7 @@ use crate::store::commit::{NewHead, Statements, StoredRun, depth};
 use crate::store::group::{FinishedRun, LogRow};
 use crate::store::keys::keyed;
 use crate::store::log::{FOLLOWS_LOG, HAS_RUN};
-use crate::store::rows::{Stamp, encode_options, encode_parts, encode_resolution};
+use crate::store::rows::{Stamp, encode_options, encode_parts, encode_resolution, stored_kind};
 use crate::store::{NewRun, StoreError};
 
 use super::recent::{OpenLog, Recent};
@@ -265,7 +265,7 @@ impl Statements for SqliteStatements<'_> {
         rows: &[(&Principal, &Interrupt)],
     ) -> Result<(), StoreError> {
         let head = "INSERT INTO interrupts (id, tenant, owner, run_id, session_id, tool_call_id, \
-                    kind, tool, arguments, created_at, expires_at) ";
+                    kind, tool, arguments, created_at, expires_at, asks) ";
         insert(self.connection, head, rows, "", |row, (who, interrupt)| {
             row.push_bind(interrupt.id.uuid())
                 .push_bind(who.tenant.as_ref())
@@ -273,11 +273,12 @@ impl Statements for SqliteStatements<'_> {
                 .push_bind(interrupt.run_id.uuid())
                 .push_bind(interrupt.session_id.uuid())
                 .push_bind(interrupt.tool_call_id.uuid())
-                .push_bind(<&str>::from(interrupt.kind))
+                .push_bind(stored_kind(interrupt))
                 .push_bind(interrupt.tool.as_str())
                 .push_bind(Json(&interrupt.arguments))
                 .push_bind(Stamp(interrupt.created_at))
-                .push_bind(Stamp(interrupt.expires_at));
+                .push_bind(Stamp(interrupt.expires_at))
+                .push_bind(interrupt.question.as_ref().map(Json));
             Ok(())
         })
         .await?;

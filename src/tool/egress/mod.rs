@@ -10,9 +10,10 @@ mod charset;
 mod client;
 mod policy;
 mod resolve;
+mod tunnel;
 
 pub(super) use body::{Body, BodyLimits, content_type};
-pub(super) use client::send;
 pub use client::{EgressClient, EgressLimits};
 pub use policy::{EgressPolicy, Refusal};
 pub use resolve::{Lookup, SystemLookup};
+pub use tunnel::ProxyTarget;

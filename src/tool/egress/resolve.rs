@@ -1,5 +1,6 @@
 //! Names, resolved for a connection and judged in the same breath.
 
+use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,31 +31,50 @@ impl Lookup for SystemLookup {
     }
 }
 
+type Fault = Box<dyn Error + Send + Sync>;
+
 /// Gives the HTTP client only addresses that may be reached. It connects to exactly these, so
 /// a name that answers differently the next time gains nothing.
+#[derive(Clone)]
 pub(super) struct GuardedResolver {
     pub(super) lookup: Arc<dyn Lookup>,
     pub(super) policy: Arc<EgressPolicy>,
 }
 
+impl GuardedResolver {
+    /// The addresses of a name that may be reached; a refusal when it has others alone.
+    pub(super) async fn judged(&self, host: &str) -> Result<Vec<IpAddr>, Fault> {
+        let mut refused = None;
+        let mut allowed = Vec::new();
+        for address in self.lookup.lookup(host).await? {
+            match self.policy.check_address(host, address) {
+                Ok(()) => allowed.push(address),
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        match refused {
+            Some(refusal) if allowed.is_empty() => Err(refusal.into()),
+            _ => Ok(allowed),
+        }
+    }
+
+    /// The address, if it may be reached.
+    pub(super) fn judged_address(&self, address: IpAddr) -> Result<Vec<IpAddr>, Fault> {
+        self.policy.check_address(&address.to_string(), address)?;
+        Ok(vec![address])
+    }
+}
+
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (lookup, policy) = (Arc::clone(&self.lookup), Arc::clone(&self.policy));
+        let resolver = self.clone();
         Box::pin(async move {
-            let host = name.as_str();
-            let mut refused = None;
-            let mut allowed = Vec::new();
-            for address in lookup.lookup(host).await? {
-                match policy.check_address(host, address) {
-                    // The port is the URL's.
-                    Ok(()) => allowed.push(SocketAddr::new(address, 0)),
-                    Err(refusal) => refused = Some(refusal),
-                }
-            }
-            match refused {
-                Some(refusal) if allowed.is_empty() => Err(refusal.into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
+            let allowed = resolver.judged(name.as_str()).await?;
+            // The port is the URL's.
+            let allowed = allowed
+                .into_iter()
+                .map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(allowed) as Addrs)
         })
     }
 }

@@ -39,6 +39,11 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 const IDLE_CONNECTIONS_PER_HOST: usize = 4;
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Addresses of one name that are tried at most.
+const MOST_ADDRESSES: usize = 4;
+
+const NO_ADDRESS: &str = "the name has no address";
+
 /// What a proxy is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyTarget {
@@ -115,18 +120,15 @@ impl GuardedConnector {
         let port = url.port_or_known_default().ok_or("the URL has no port")?;
         let found = self.addresses(&url).await;
         let Some(proxy) = self.proxies.for_url(&url) else {
-            return self.directly(&found?, port).await;
+            return self.directly(&targets(&found?, port)?).await;
         };
-        let target = match (self.target, found) {
-            (ProxyTarget::Address, found) => {
-                let address = found?.into_iter().next().ok_or("the name has no address")?;
-                of_address(address, port)?
-            }
+        let targets = match (self.target, found) {
+            (ProxyTarget::Address, found) => targets(&found?, port)?,
             // A network that has proxies may resolve no names of the internet.
             (ProxyTarget::Name, Err(error)) if refusal_in(&*error).is_some() => return Err(error),
             (ProxyTarget::Name, _) => {
                 let host = dst.host().ok_or("the URL has no host")?;
-                format!("http://{host}:{port}/").parse()?
+                vec![format!("http://{host}:{port}/").parse()?]
             }
         };
         // The matcher splits a proxy's URL into its address and its credentials.
@@ -136,7 +138,14 @@ impl GuardedConnector {
         if let Some(credentials) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(credentials.clone());
         }
-        Ok(tunnel.call(target).await?)
+        let mut failed = Fault::from(NO_ADDRESS);
+        for target in targets {
+            match tunnel.call(target).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error.into(),
+            }
+        }
+        Err(failed)
     }
 
     /// The addresses of a URL's host that the policy allows, at least one.
@@ -149,11 +158,11 @@ impl GuardedConnector {
         }
     }
 
-    async fn directly(mut self, addresses: &[IpAddr], port: u16) -> Result<Stream, Fault> {
-        let mut failed = Fault::from("the name has no address");
-        for address in addresses {
+    async fn directly(mut self, targets: &[Uri]) -> Result<Stream, Fault> {
+        let mut failed = Fault::from(NO_ADDRESS);
+        for target in targets {
             // TLS is the matter of the connector around this one.
-            match self.plain.call(of_address(*address, port)?).await {
+            match self.plain.call(target.clone()).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = error,
             }
@@ -180,8 +189,13 @@ impl Service<Uri> for GuardedConnector {
     }
 }
 
-/// The target of a connection to an address. The scheme is http: whoever asks does the TLS.
-fn of_address(address: IpAddr, port: u16) -> Result<Uri, Fault> {
-    let address = SocketAddr::new(address, port);
-    Ok(format!("http://{address}/").parse()?)
+/// The targets of connections to addresses, in their order. The scheme is http: whoever asks does
+/// the TLS.
+fn targets(addresses: &[IpAddr], port: u16) -> Result<Vec<Uri>, Fault> {
+    let addresses = addresses.iter().take(MOST_ADDRESSES);
+    let targets = addresses.map(|address| {
+        let address = SocketAddr::new(*address, port);
+        Ok(format!("http://{address}/").parse()?)
+    });
+    targets.collect()
 }

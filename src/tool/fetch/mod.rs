@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::egress::{Body, BodyLimits, EgressClient, content_type, send};
+use super::egress::{Body, BodyLimits, EgressClient, content_type};
 use super::{Tool, ToolContext, ToolError, ToolOutput};
 pub use file::{Fetched, FileFetch};
 use html::Page;
@@ -114,7 +114,7 @@ async fn get(client: &EgressClient, url: Url, accept: &str) -> Result<Response, 
     let request = request
         .header(ACCEPT, accept)
         .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
-    let response = send(request).await?;
+    let response = client.send(request).await?;
     match response.status().is_success() {
         true => Ok(response),
         false => Err(ToolError::Status {

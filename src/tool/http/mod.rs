@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::evaluation::{Escape, Evaluator, Failure};
 
-use super::egress::{Body, BodyLimits, EgressClient, EgressPolicy, send};
+use super::egress::{Body, BodyLimits, EgressClient, EgressPolicy};
 use super::output::{new_file, shortened};
 use super::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::domain::redact::{self, Known};
@@ -203,7 +203,7 @@ impl Tool for HttpTool {
         let request = request
             .headers(headers)
             .header(ACCEPT_ENCODING, Body::ACCEPT_ENCODING);
-        self.output(send(request).await?).await
+        self.output(self.client.send(request).await?).await
     }
 }
 

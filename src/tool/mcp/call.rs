@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 
 use super::content::output;
+use super::elicit;
 use super::failure::{Failure, NOT_THERE, failed};
 use super::forward::Forwarded;
 use super::watched::Reports;
@@ -24,6 +25,9 @@ use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
 
 /// How long telling a server that a call is off may take.
 const CANCELLING: Duration = Duration::from_secs(5);
+
+/// The most times that a server asks before it makes a call; what the SDKs of the protocol allow.
+const ROUNDS: usize = 10;
 
 /// The longest wait for a new session before a call that was not made is repeated.
 const RENEWAL: Duration = Duration::from_secs(10);
@@ -114,12 +118,24 @@ impl McpTool {
         context: &ToolContext,
         arguments: Value,
     ) -> Result<CallToolResult, ToolError> {
-        let request = self.request(context, arguments);
+        let mut request = self.request(context, arguments);
         let mut link = self.line.link()?;
-        let mut is_first = true;
+        let (mut is_first, mut rounds) = (true, 0);
         loop {
-            let failure = match send(link.peer.clone(), request.clone()).await {
-                Ok(result) => return Ok(result),
+            let sent = ClientRequest::CallToolRequest(request.clone());
+            let failure = match send(link.peer.clone(), sent).await {
+                Ok(ServerResult::CallToolResult(result)) => return Ok(result),
+                // It asks first, and is called again with the answers (protocol 2026-07-28).
+                Ok(ServerResult::InputRequiredResult(wants)) if rounds < ROUNDS => {
+                    rounds += 1;
+                    let reports = self.reports(context);
+                    let requests = wants.input_requests.unwrap_or_default();
+                    let answers = elicit::answers(requests, &reports).await;
+                    request.params.input_responses = Some(answers);
+                    request.params.request_state = wants.request_state;
+                    continue;
+                }
+                Ok(_) => Failure::of(ServiceError::UnexpectedResponse, &self.secrets),
                 Err(error) => Failure::of(error, &self.secrets),
             };
             match failure {
@@ -138,7 +154,7 @@ impl McpTool {
         }
     }
 
-    fn request(&self, context: &ToolContext, arguments: Value) -> ClientRequest {
+    fn request(&self, context: &ToolContext, arguments: Value) -> CallToolRequest {
         let params = CallToolRequestParams::new(self.name.clone());
         let params = match arguments {
             Value::Object(arguments) => params.with_arguments(arguments),
@@ -147,12 +163,18 @@ impl McpTool {
         let mut request = CallToolRequest::new(params);
         let headers = context.headers.only(&self.forward_headers);
         request.extensions.insert(Forwarded(headers));
-        request.extensions.insert(Reports {
+        request.extensions.insert(self.reports(context));
+        request
+    }
+
+    fn reports(&self, context: &ToolContext) -> Reports {
+        Reports {
             progress: context.progress.clone(),
             message_bytes: self.progress_message_bytes,
             secrets: self.secrets.clone(),
-        });
-        ClientRequest::CallToolRequest(request)
+            principal: context.principal.clone(),
+            asker: context.asker.clone(),
+        }
     }
 }
 
@@ -161,7 +183,7 @@ impl McpTool {
 async fn send(
     peer: Peer<RoleClient>,
     request: ClientRequest,
-) -> Result<CallToolResult, ServiceError> {
+) -> Result<ServerResult, ServiceError> {
     let (mut tell, told) = oneshot::channel();
     tokio::spawn(async move {
         let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options());
@@ -189,9 +211,7 @@ async fn send(
         }
     });
     match told.await {
-        Ok(Ok(ServerResult::CallToolResult(result))) => Ok(result),
-        Ok(Ok(_)) => Err(ServiceError::UnexpectedResponse),
-        Ok(Err(error)) => Err(error),
+        Ok(answer) => answer,
         Err(_) => Err(ServiceError::TransportClosed),
     }
 }

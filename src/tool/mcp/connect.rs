@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
-use rmcp::service::{NotificationContext, RunningService};
+use rmcp::model::{
+    ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation,
+};
+use rmcp::service::{NotificationContext, RequestContext, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
@@ -17,6 +19,7 @@ use tokio::process::{ChildStderr, Command};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::elicit;
 use super::forward::ForwardingClient;
 use super::guard::Guard;
 use super::lines::Bounds;
@@ -75,12 +78,34 @@ impl Reached {
 pub(super) struct Client {
     /// Told when the server's tools have changed.
     changed: Arc<Notify>,
+    /// The calls in progress.
+    waiting: Waiting,
+    server: Arc<str>,
 }
 
 impl ClientHandler for Client {
     fn get_info(&self) -> ClientConfig {
         let who = Implementation::new("talkgraph", env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), who)
+        ClientConfig::new(elicit::capabilities(), who)
+    }
+
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let of = self.waiting.asking();
+        if of.is_none() {
+            let server = &*self.server;
+            tracing::info!(
+                server,
+                "a question is declined: no call or calls of several callers"
+            );
+        }
+        tokio::select! {
+            answer = elicit::ask(request, of.as_ref()) => Ok(answer),
+            () = context.ct.cancelled() => Ok(ElicitResult::new(ElicitationAction::Cancel)),
+        }
     }
 
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
@@ -99,10 +124,12 @@ pub(super) async fn connect(
         seen: Arc::default(),
         message_bytes: spec.message_bytes,
     };
+    let waiting = Waiting::default();
     let client = Client {
         changed: Arc::clone(changed),
+        waiting: waiting.clone(),
+        server: Arc::clone(&spec.name),
     };
-    let waiting = Waiting::default();
     let served = match &spec.transport {
         McpTransport::Stdio { .. } => {
             let program = start(spec, &too_long, &waiting, guard)?;

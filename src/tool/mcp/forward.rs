@@ -15,6 +15,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 
 use super::answered::Asked;
+use crate::proxy::Proxies;
 
 type Failure = StreamableHttpError<reqwest::Error>;
 type Headers = HashMap<HeaderName, HeaderValue>;
@@ -34,10 +35,14 @@ impl ForwardingClient {
     /// Makes the client. The settings alone say where it goes: nothing is resolved for a model,
     /// and a redirect to another origin would carry secrets there. Frameworks redirect `/mcp` to
     /// `/mcp/`, which is followed.
-    pub(super) fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        connect_timeout: Duration,
+        proxies: &Arc<Proxies>,
+    ) -> Result<Self, reqwest::Error> {
         // An error says that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let client = proxies
+            .apply(reqwest::Client::builder())
             .user_agent(concat!("talkgraph/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
             .redirect(same_origin())

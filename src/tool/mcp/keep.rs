@@ -106,7 +106,7 @@ impl McpKeepers {
             McpTransport::Http {
                 forward_headers, ..
             } => (
-                Some(ForwardingClient::new(spec.start_timeout)?),
+                Some(ForwardingClient::new(spec.start_timeout, &spec.proxies)?),
                 forward_headers.as_slice().into(),
             ),
             McpTransport::Stdio { .. } => (None, Arc::default()),

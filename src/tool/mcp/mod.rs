@@ -14,6 +14,7 @@ mod answered;
 mod call;
 mod connect;
 mod content;
+mod elicit;
 mod failure;
 mod forward;
 mod group;
@@ -38,6 +39,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Approval;
 use crate::domain::redact::Known;
+use crate::proxy::Proxies;
 
 pub use guard::{Guard as McpGuard, serve as guard_programs};
 pub use keep::{McpKeepers, ServerNameError};
@@ -52,6 +54,8 @@ pub struct McpServerSpec {
     pub transport: McpTransport,
     /// How long starting it, the handshake and listing its tools may take together.
     pub start_timeout: Duration,
+    /// The proxies on the way to a server over HTTP.
+    pub proxies: Arc<Proxies>,
     /// How long one of its tools may take.
     pub timeout: Duration,
     /// The longest time of a call that reports progress.

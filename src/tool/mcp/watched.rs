@@ -24,6 +24,10 @@ pub(super) struct Reports {
     pub(super) message_bytes: usize,
     /// Secrets that the server has received and may repeat.
     pub(super) secrets: crate::domain::redact::Known,
+    /// On whose behalf the call is made.
+    pub(super) principal: crate::domain::Principal,
+    /// The person who can be asked during the call.
+    pub(super) asker: Option<crate::tool::Asker>,
 }
 
 /// The requests that wait for answers.
@@ -37,6 +41,20 @@ impl Waiting {
     /// Their ids.
     pub(super) fn ids(&self) -> Vec<RequestId> {
         self.with(|waiting| waiting.keys().cloned().collect())
+    }
+
+    /// The call in progress of which a server's question is: it does not say which one it means,
+    /// so all calls must be of one principal.
+    pub(super) fn asking(&self) -> Option<Reports> {
+        self.with(|waiting| {
+            let mut calls = waiting.values().flatten().map(|(_, reports)| reports);
+            let first = calls.next()?.clone();
+            let is_same = |one: &Reports| {
+                one.principal.tenant == first.principal.tenant
+                    && one.principal.owner == first.principal.owner
+            };
+            calls.all(is_same).then_some(first)
+        })
     }
 
     fn sent(&self, message: &ClientJsonRpcMessage) {

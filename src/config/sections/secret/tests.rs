@@ -6,7 +6,7 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 43] = [
+const SHOWN: &[&str] = &[
     "store.pooler",
     "agents.default",
     "agents.folder",
@@ -25,6 +25,7 @@ const SHOWN: [&str; 43] = [
     "models.default",
     "models.embedded.path",
     "models.gemini.files",
+    "models.openai.capabilities.limit_field",
     "models.openai.api_key_header",
     "models.openai.files",
     "models.openai.protocol",
@@ -36,6 +37,7 @@ const SHOWN: [&str; 43] = [
     "tools.approval.calculator",
     "tools.builtin",
     "tools.egress.allow",
+    "tools.egress.proxy",
     "tools.http.description",
     "tools.http.forward_headers",
     "tools.http.method",

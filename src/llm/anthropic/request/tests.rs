@@ -6,11 +6,22 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
 use super::body;
+use crate::domain::capabilities::StructuredOutput;
+use crate::llm::capabilities::adapt;
 use crate::llm::samples::{closed, everything, file, open, says, tools};
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, LlmError, ToolChoice};
+use crate::llm::{
+    Capabilities, ChatMessage, ChatProtocol, ChatRequest, ChatRole, Content, LlmError, ToolChoice,
+};
 
 fn sent(request: &ChatRequest) -> Value {
-    serde_json::from_slice(&body(request, true).unwrap().json).unwrap()
+    let mut request = request.clone();
+    if *request.capabilities == Capabilities::default() {
+        let host = "api.anthropic.com";
+        let capabilities = Capabilities::of(Some(ChatProtocol::Messages), host, &request.model);
+        request.capabilities = Arc::new(capabilities);
+    }
+    adapt(&mut request, ChatProtocol::Messages);
+    serde_json::from_slice(&body(&request).unwrap().json).unwrap()
 }
 
 #[test]
@@ -87,7 +98,13 @@ fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
     assert_eq!(enforced["output_config"], json!({ "format": format }));
     assert_eq!(enforced["system"][0]["text"], "Be brief.");
 
-    let imitation = serde_json::from_slice(&body(&request, false).unwrap().json).unwrap();
+    let imitation = {
+        request.capabilities = Arc::new(Capabilities {
+            structured_output: StructuredOutput::Words,
+            ..Capabilities::default()
+        });
+        serde_json::from_slice(&body(&request).unwrap().json).unwrap()
+    };
     request.output_schema = Some(open());
     for body in [imitation, sent(&request)] {
         assert_eq!(body.get("output_config"), None);
@@ -104,6 +121,6 @@ fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
 #[test]
 fn a_recording_is_refused() {
     let messages = vec![says(ChatRole::User, vec![file("audio/wav", None)])];
-    let refused = body(&ChatRequest::new("m", messages), true);
+    let refused = body(&ChatRequest::new("m", messages));
     assert_eq!(refused, Err(LlmError::rejected(415)));
 }

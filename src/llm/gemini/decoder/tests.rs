@@ -29,6 +29,13 @@ fn reasons_are_mapped() {
     let malformed = r#"{"candidates":[{"content":{},"finishReason":"MALFORMED_FUNCTION_CALL"}]}"#;
     let unusable = LlmError::Unusable(Unusable::Malformed);
     assert_eq!(parts(&[malformed]), (vec![], Some(unusable)));
+    // After text the model can be informed.
+    let text = r#"{"candidates":[{"content":{"parts":[{"text":"Hm."}]}}]}"#;
+    let expected = vec![
+        StreamPart::Text("Hm.".to_owned()),
+        StreamPart::Finish(FinishReason::ToolCalls),
+    ];
+    assert_eq!(parts(&[text, malformed]), (expected, None));
 }
 
 #[test]

@@ -5,14 +5,23 @@ use std::sync::Arc;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use super::{body, needs_signatures, thinks};
+use super::body;
 use crate::llm::samples::{
     MODEL, call, closed, everything, reasoning, result, says, signed, tools,
 };
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, ToolChoice};
+use crate::llm::{
+    Capabilities, ChatMessage, ChatProtocol, ChatRequest, ChatRole, Content, ToolChoice,
+};
+
+const HOST: &str = "generativelanguage.googleapis.com";
 
 fn sent(request: &ChatRequest) -> Value {
-    serde_json::from_slice(&body(request).unwrap().json).unwrap()
+    let protocol = Some(ChatProtocol::GenerateContent);
+    let mut request = request.clone();
+    if *request.capabilities == Capabilities::default() {
+        request.capabilities = Arc::new(Capabilities::of(protocol, HOST, &request.model));
+    }
+    serde_json::from_slice(&body(&request).unwrap().json).unwrap()
 }
 
 #[test]
@@ -41,9 +50,9 @@ fn models_differ() {
         ("gemini-flash-latest", true, true),
         ("gemma-3", false, false),
     ] {
-        assert_eq!(thinks(model), has_thoughts, "{model}");
-        let request = ChatRequest::new(model, Vec::new());
-        assert_eq!(needs_signatures(&request), is_strict, "{model}");
+        let capabilities = Capabilities::of(Some(ChatProtocol::GenerateContent), HOST, model);
+        assert_eq!(capabilities.reasons, has_thoughts, "{model}");
+        assert_eq!(capabilities.needs_signatures, is_strict, "{model}");
     }
     let asked = sent(&ChatRequest::new("gemini-3-pro", Vec::new()));
     let config = json!({ "thinkingConfig": { "includeThoughts": true } });

@@ -16,9 +16,10 @@ fn text(text: &str) -> StreamPart {
 #[test]
 fn finish_comes_once_and_last() {
     let each = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
-    let last = r#"{"choices":[{"delta":{"content":""},"finish_reason":"length"}],"usage":{"prompt_tokens":1}}"#;
+    let last = r#"{"choices":[{"delta":{"content":""},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     let usage = StreamPart::Usage(Usage {
         input_tokens: 1,
+        output_tokens: 2,
         ..Usage::default()
     });
     let expected = vec![

@@ -3,15 +3,22 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use super::{Dialect, body};
+use std::sync::Arc;
+
+use super::body;
 use crate::llm::samples::{call, everything, file, linked, reasoning, result, says};
 use crate::llm::{
-    ChatMessage, ChatRequest, ChatRole, Content, LlmError, OutputSchema, ToolChoice, ToolSpec,
+    Capabilities, ChatMessage, ChatProtocol, ChatRequest, ChatRole, Content, LlmError,
+    OutputSchema, ToolChoice, ToolSpec,
 };
 
 fn sent(request: &ChatRequest, host: &str) -> Value {
-    let body = body(request, Dialect::of_host(host)).unwrap();
-    serde_json::from_slice(&body.json).unwrap()
+    let protocol = Some(ChatProtocol::ChatCompletions);
+    let mut request = request.clone();
+    if *request.capabilities == Capabilities::default() {
+        request.capabilities = Arc::new(Capabilities::of(protocol, host, &request.model));
+    }
+    serde_json::from_slice(&body(&request).unwrap().json).unwrap()
 }
 
 #[test]
@@ -216,9 +223,6 @@ fn files_take_the_form_of_their_kind() {
     );
 
     let messages = vec![says(ChatRole::User, vec![file("video/mp4", None)])];
-    let refused = body(
-        &ChatRequest::new("m", messages),
-        Dialect::of_host("localhost"),
-    );
+    let refused = body(&ChatRequest::new("m", messages));
     assert_eq!(refused, Err(LlmError::rejected(415)));
 }

@@ -3,11 +3,15 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use super::{body, reasons};
+use std::sync::Arc;
+
+use super::body;
 use crate::llm::samples::{
     MODEL, closed, everything, file, linked, open, reasoning, says, signed, tools,
 };
-use crate::llm::{ChatMessage, ChatRequest, ChatRole, Content, LlmError, ToolChoice};
+use crate::llm::{
+    Capabilities, ChatMessage, ChatProtocol, ChatRequest, ChatRole, Content, LlmError, ToolChoice,
+};
 
 fn sent(request: &ChatRequest) -> Value {
     serde_json::from_slice(&body(request).unwrap().json).unwrap()
@@ -28,6 +32,10 @@ fn what_is_not_set_is_not_sent() {
     assert_eq!(sent(&request), bare);
 }
 
+fn of(model: &str) -> Capabilities {
+    Capabilities::of(Some(ChatProtocol::Responses), "api.openai.com", model)
+}
+
 #[test]
 fn only_models_that_reason_are_asked_for_it() {
     for model in [
@@ -38,20 +46,17 @@ fn only_models_that_reason_are_asked_for_it() {
         "gpt-10",
         "openai/gpt-5-mini",
     ] {
-        assert!(reasons(model), "{model}");
+        assert!(of(model).reasons, "{model}");
     }
-    for model in [
-        "gpt-4.1",
-        "gpt-4o",
-        "gpt-5-chat-latest",
-        "gpt-oss-20b",
-        "omni",
-        "llama",
-    ] {
-        assert!(!reasons(model), "{model}");
+    for model in ["gpt-4.1", "gpt-4o", "gpt-5-chat-latest", "omni", "llama"] {
+        assert!(!of(model).reasons, "{model}");
     }
     let include = json!(["reasoning.encrypted_content"]);
-    assert_eq!(sent(&ChatRequest::new("o3", vec![]))["include"], include);
+    let request = ChatRequest {
+        capabilities: Arc::new(of("o3")),
+        ..ChatRequest::new("o3", vec![])
+    };
+    assert_eq!(sent(&request)["include"], include);
 }
 
 #[test]

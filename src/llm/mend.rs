@@ -1,0 +1,191 @@
+//! Mending what servers write in place of JSON, for the rare event that cannot be read.
+//!
+//! Half a character at the end of a piece of text is kept as a mark, for [`super::halves`] to
+//! put it together with its other half. A mark is U+0000, which no text keeps, and a character
+//! of the private use area.
+
+/// Marks of UTF-16 surrogates begin here, for U+D800.
+const SURROGATES: u32 = 0xE000;
+/// Marks of bytes that are no UTF-8 begin here, for the byte 0.
+const BYTES: u32 = 0xE800;
+
+/// Half of a character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Half {
+    /// A UTF-16 surrogate, U+D800 to U+DFFF.
+    Surrogate(u16),
+    /// A byte.
+    Byte(u8),
+}
+
+/// The half that the character after U+0000 stands for.
+pub(super) fn marked(mark: char) -> Option<Half> {
+    let code = u32::from(mark);
+    let surrogate = code.checked_sub(SURROGATES).filter(|code| *code < 0x800);
+    if let Some(code) = surrogate {
+        return u16::try_from(0xD800 + code).ok().map(Half::Surrogate);
+    }
+    let byte = code.checked_sub(BYTES)?;
+    u8::try_from(byte).ok().map(Half::Byte)
+}
+
+fn mark(first: u32, code: u32, out: &mut String) {
+    out.push_str("\\u0000");
+    out.extend(char::from_u32(first + code));
+}
+
+/// Text that is no UTF-8, with marks for the bytes that are none.
+pub(super) fn utf8(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 16);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            mark(BYTES, u32::from(*byte), &mut text);
+        }
+    }
+    text
+}
+
+/// JSON with marks for surrogates that are alone, control characters escaped, and null for
+/// numbers that JSON does not know. None if nothing was to be mended.
+pub(super) fn mend(json: &str) -> Option<String> {
+    let mut mended = String::with_capacity(json.len() + 16);
+    let (mut rest, mut changed) = (json, false);
+    while let Some(next) = rest.chars().next() {
+        let (taken, was_odd) = match next {
+            '"' => quoted(rest, &mut mended),
+            '+' | '-' | '.' | '0'..='9' | 'A'..='Z' | 'a'..='z' => word(rest, &mut mended),
+            other => {
+                mended.push(other);
+                (other.len_utf8(), false)
+            }
+        };
+        changed |= was_odd;
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    changed.then_some(mended)
+}
+
+/// Copies a word or a number; how long it was, and whether it is replaced.
+fn word(text: &str, out: &mut String) -> (usize, bool) {
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let end = text.find(|c| !is_of_word(c)).unwrap_or(text.len());
+    let word = &text[..end];
+    let is_sound = serde_json::from_str::<serde_json::Value>(word).is_ok();
+    out.push_str(if is_sound { word } else { "null" });
+    (end, !is_sound)
+}
+
+/// Copies a text with its quotes; how long it was, and whether it is changed.
+fn quoted(text: &str, out: &mut String) -> (usize, bool) {
+    out.push('"');
+    let (mut at, mut changed) = (1, false);
+    while let Some(next) = text[at..].chars().next() {
+        let rest = &text[at..];
+        match next {
+            '"' => {
+                out.push('"');
+                return (at + 1, changed);
+            }
+            '\\' => {
+                let (taken, was_odd) = escape(rest, out);
+                changed |= was_odd;
+                at += taken;
+            }
+            control if control < ' ' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(control)));
+                changed = true;
+                at += 1;
+            }
+            other => {
+                out.push(other);
+                at += other.len_utf8();
+            }
+        }
+    }
+    (at, changed)
+}
+
+/// Copies an escape.
+fn escape(rest: &str, out: &mut String) -> (usize, bool) {
+    let Some(code) = code_unit(rest) else {
+        let Some(escaped) = rest.chars().nth(1) else {
+            out.push('\\');
+            return (1, false);
+        };
+        let is_known = "\"\\/bfnrtu".contains(escaped);
+        if is_known {
+            out.push('\\');
+        }
+        out.push(escaped);
+        return (1 + escaped.len_utf8(), !is_known);
+    };
+    let is_pair = (0xD800..0xDC00).contains(&code)
+        && rest
+            .get(6..)
+            .and_then(code_unit)
+            .is_some_and(|low| (0xDC00..0xE000).contains(&low));
+    match code {
+        _ if is_pair => {
+            out.push_str(&rest[..12]);
+            (12, false)
+        }
+        0xD800..0xE000 => {
+            mark(SURROGATES, code - 0xD800, out);
+            (6, true)
+        }
+        _ => {
+            out.push_str(&rest[..6]);
+            (6, false)
+        }
+    }
+}
+
+/// The code unit of a `\uXXXX` at the beginning.
+fn code_unit(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex
+        .then(|| u32::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mend, utf8};
+
+    #[test]
+    fn sound_json_is_left_alone() {
+        for sound in [
+            r#"{"a":"\ud83e\udd80 \\ud83e \n","b":[1,-2.5e3,true,null]}"#,
+            "[]",
+            "",
+        ] {
+            assert_eq!(mend(sound), None, "{sound}");
+        }
+    }
+
+    #[test]
+    fn what_json_does_not_know_is_null_and_text_stays_text() {
+        let mended = |json: &str| mend(json).unwrap_or_default();
+        assert_eq!(
+            mended(r#"{"a":NaN,"b":-Infinity,"c":1e999,"d":None,"e":"NaN"}"#),
+            r#"{"a":null,"b":null,"c":null,"d":null,"e":"NaN"}"#
+        );
+        assert_eq!(mended("{\"a\":\"x\ty\"}"), r#"{"a":"x\u0009y"}"#);
+        assert_eq!(mended(r#"["it\'s"]"#), r#"["it's"]"#);
+    }
+
+    #[test]
+    fn halves_are_marked() {
+        assert_eq!(
+            mend(r#""a\ud83e""#).as_deref(),
+            Some("\"a\\u0000\u{E03E}\"")
+        );
+        assert_eq!(
+            mend(r#""\udd80b""#).as_deref(),
+            Some("\"\\u0000\u{E580}b\"")
+        );
+        assert_eq!(utf8(b"a\xF0\x9F"), "a\\u0000\u{E8F0}\\u0000\u{E89F}");
+    }
+}

@@ -1,0 +1,45 @@
+//! Answers that are at hand, read as those of a provider are: for fuzzing and property tests.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+
+use super::answer::Answer;
+use super::anthropic::Messages;
+use super::fault::Redaction;
+use super::gemini::GenerateContent;
+use super::openai::ChatCompletions;
+use super::pace::{Limits, Pace};
+use super::parts::Parts;
+use super::past::Bindings;
+use super::protocol::Protocol;
+use super::reader::Reader;
+use super::responses::Responses;
+use super::{PartStream, ProviderKind};
+
+/// What none of them reaches.
+const LIMIT: Duration = Duration::from_secs(3_600);
+
+/// The parts of an answer whose body comes in these pieces, with events of at most
+/// `max_event_bytes` bytes. Needs a Tokio runtime, for its limits in time.
+pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: usize) -> PartStream {
+    let decoder = match kind {
+        ProviderKind::OpenAi => ChatCompletions.decoder(),
+        ProviderKind::OpenAiResponses => Responses.decoder(),
+        ProviderKind::Anthropic => Messages.decoder(),
+        ProviderKind::Gemini => GenerateContent.decoder(),
+    };
+    let pace = Pace::start(Limits {
+        first_token: LIMIT,
+        idle: LIMIT,
+        total: LIMIT,
+    });
+    let parts = Parts::new("offline".into(), Redaction::default(), Bindings::default());
+    let body = pieces
+        .into_iter()
+        .map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
+    let reader = Reader::new(max_event_bytes, decoder);
+    Answer::new(stream::iter(body), reader, parts, pace).boxed()
+}

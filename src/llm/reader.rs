@@ -1,0 +1,128 @@
+//! An answer's body: events, or JSON in one piece.
+
+use super::parts::{Parts, ReadError};
+use super::protocol::Decode;
+use super::sse::{SseDecoder, SseError, SseEvent};
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// How a body is read.
+pub(super) struct Reader {
+    form: Form,
+    /// What may come of an event, or of a JSON body, in bytes.
+    limit: usize,
+    decoder: Box<dyn Decode>,
+}
+
+enum Form {
+    /// Not known yet. The beginning tells, not the content type: gateways give events as
+    /// `text/plain` or `application/json`, and whole JSON as `text/event-stream`.
+    Unknown {
+        /// As much as may be the beginning of a byte order mark.
+        head: Vec<u8>,
+    },
+    /// As server-sent events, which is what was asked for.
+    Events(SseDecoder),
+    /// As JSON: some proxies do not stream.
+    Json {
+        /// What has come of it.
+        body: Vec<u8>,
+    },
+}
+
+impl Reader {
+    /// A reader that refuses events, or a JSON body, of more than `limit` bytes.
+    pub(super) fn new(limit: usize, decoder: Box<dyn Decode>) -> Self {
+        let form = Form::Unknown { head: Vec::new() };
+        Self {
+            form,
+            limit,
+            decoder,
+        }
+    }
+
+    /// How many signs of life have come.
+    pub(super) fn signs(&self) -> u64 {
+        match &self.form {
+            Form::Events(events) => events.signs(),
+            Form::Unknown { .. } | Form::Json { .. } => 0,
+        }
+    }
+
+    /// Reads a piece of the body.
+    pub(super) fn read(&mut self, bytes: &[u8], parts: &mut Parts) -> Result<(), ReadError> {
+        match &mut self.form {
+            Form::Unknown { head } => {
+                head.extend_from_slice(bytes);
+                let begun = head.strip_prefix(BOM).unwrap_or(head).trim_ascii_start();
+                if begun.is_empty() || BOM.starts_with(begun) {
+                    // White space, with which some keep a connection open, needs no memory.
+                    *head = begun.to_vec();
+                    return Ok(());
+                }
+                let begun = begun.to_vec();
+                self.form = match begun.first() {
+                    Some(b'{' | b'[') => Form::Json { body: Vec::new() },
+                    _ => Form::Events(SseDecoder::new(self.limit)),
+                };
+                self.read(&begun, parts)
+            }
+            Form::Events(events) => events.feed(bytes, |event| {
+                // What follows the last event is not looked at.
+                if parts.is_done() || event.data.trim_ascii().is_empty() {
+                    return Ok(());
+                }
+                self.decoder.event(event, parts)
+            }),
+            Form::Json { body } if body.len() + bytes.len() > self.limit => {
+                Err(SseError::TooLarge { limit: self.limit }.into())
+            }
+            Form::Json { body } => {
+                body.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// The body has ended.
+    pub(super) fn end(&mut self, parts: &mut Parts) -> Result<(), ReadError> {
+        let body = match &mut self.form {
+            Form::Unknown { .. } => return Ok(()),
+            // The blank line after the last event is left out by some.
+            Form::Events(_) => return self.read(b"\n\n", parts),
+            Form::Json { body } => std::mem::take(body),
+        };
+        let body = match String::from_utf8(body) {
+            Ok(body) => body,
+            Err(error) => super::mend::utf8(error.as_bytes()),
+        };
+        self.json(&body, parts)
+    }
+
+    /// JSON in one piece, or several, one after the other: events whose `data:` a proxy has
+    /// taken off, or a list of them.
+    fn json(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError> {
+        let values = values(body);
+        match values.as_slice() {
+            [] | [_] => self.decoder.whole(body.trim(), parts),
+            many => many.iter().try_for_each(|data| {
+                let name = "message";
+                match parts.is_done() {
+                    true => Ok(()),
+                    false => self.decoder.event(SseEvent { name, data }, parts),
+                }
+            }),
+        }
+    }
+}
+
+/// The objects that a body consists of; none of a body that is something else.
+fn values(body: &str) -> Vec<&str> {
+    type Raw<'a> = &'a serde_json::value::RawValue;
+    if let Ok(list) = serde_json::from_str::<Vec<Raw<'_>>>(body) {
+        return list.into_iter().map(|value| value.get()).collect();
+    }
+    let values = serde_json::Deserializer::from_str(body).into_iter::<Raw<'_>>();
+    let read: Result<Vec<_>, _> = values.map(|value| value.map(|value| value.get())).collect();
+    read.unwrap_or_default()
+}
