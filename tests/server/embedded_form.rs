@@ -14,10 +14,10 @@ use crate::support::talk::{run_events, string};
 /// A small model in a debug build takes its time where many tests run at once.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-const SENT: &str = "mutation($input: SendMessageInput!) { sendMessage(input: $input) {
+const SENT: &str = "mutation($input: ChatInput!) { sendMessage(input: $input) {
     run { id } } }";
 const ENDED: &str = "query($id: ID!) { run(id: $id) { status error { code message }
-    message { text data } } }";
+    output { text data } } }";
 
 /// The run of a question, once it has ended.
 async fn ended(client: &Client, input: Value) -> (String, Value) {
@@ -71,7 +71,7 @@ async fn the_embedded_model_answers_in_the_form_at_the_first_try() {
         let (id, run) = ended(&client, input).await;
         assert_eq!(run["status"], "COMPLETED", "{run}");
         let validator = jsonschema::validator_for(&schema).unwrap();
-        assert!(validator.is_valid(&run["message"]["data"]), "{run}");
+        assert!(validator.is_valid(&run["output"]["data"]), "{run}");
         let log = run_events(&client, &id, 0).await;
         let steps = log
             .iter()
