@@ -100,7 +100,6 @@ impl App {
         around: impl FnOnce(SharedStore) -> SharedStore,
     ) -> Result<Self, StartError> {
         warn_of_ignored(settings);
-        descriptors::raise(settings.http.connections);
         let evaluator = evaluator(&settings.evaluation);
         let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
         let authenticator = authenticator(&settings.auth);
@@ -228,6 +227,7 @@ impl App {
             Task::only("the lease keeper"),
             Arc::clone(&self.runner).keep_leases(leases_stop.clone()),
         ));
+        let most_connections = self.connections.most;
         let closing = CancellationToken::new();
         let router = http::router(Arc::clone(&self.server));
         let serving = http::serve(self.listener, router, self.connections, closing.clone());
@@ -240,6 +240,8 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
+        // After what a client may wait for: it may have to log something.
+        descriptors::raise(most_connections);
 
         let stop = tokio::select! {
             stop = stop => stop,

@@ -35,13 +35,13 @@ pub(super) struct Called {
     pub(super) is_models_fault: bool,
 }
 
-/// What comes of a call.
+/// News of a call.
 pub(super) enum Heard {
-    /// The tool's server asks something.
+    /// A question of the tool's server.
     Asks(ToolCallId, Asked),
-    /// How far the tool is.
+    /// A report of the tool's progress.
     Progress(ToolCallId, ToolProgress),
-    /// What the call came to.
+    /// The call's result.
     Called(Called),
 }
 

@@ -1,4 +1,4 @@
-//! What `talkgraph agents check` finds.
+//! The findings of `talkgraph agents check`.
 
 use crate::domain::AgentSpec;
 use crate::tool::{ServerState, ToolRegistry};
@@ -12,7 +12,7 @@ pub struct AgentsCheck {
     pub missing: Vec<(String, String)>,
     /// The tools of MCP servers that cannot be offered, with the reasons.
     pub unavailable: Vec<(String, String)>,
-    /// Whether a server is missing that the settings call required.
+    /// True where a server is missing that the settings call required.
     pub lacks_required: bool,
 }
 
@@ -65,7 +65,7 @@ impl AgentsCheck {
         !self.lacks_required && self.agents.iter().all(|(_, lacks)| lacks.is_empty())
     }
 
-    /// What was found, a line each.
+    /// The findings, a line each.
     pub fn lines(&self) -> Vec<String> {
         let agents = self.agents.iter().flat_map(|(name, lacks)| {
             let ok = lacks.is_empty().then(|| format!("{name}: ok"));

@@ -114,6 +114,28 @@ async fn what_takes_too_long_is_given_up() {
     assert_eq!(echoes(&client).await, Some(()));
 }
 
+/// The reports of the example server reach the call over both transports.
+#[tokio::test]
+async fn progress_puts_the_end_off_over_both_transports() {
+    let port = free_port().await;
+    let _everything = HttpServer::start(port).await;
+    let over_http =
+        format!("[[tools.mcp]]\nname = \"remote\"\nurl = \"http://127.0.0.1:{port}/mcp\"\n");
+    let limit = "[tools]\ntimeout_ms = 2_000\n".to_owned();
+    let settings = limit + &stdio("everything", EVERYTHING) + &over_http;
+    let server = Setup::new().file(&settings).start().await;
+    let client = server.client();
+    let work = json!({ "duration": 4, "steps": 8 });
+    let tool = |server: &str| format!("{server}__trigger-long-running-operation");
+    let (program, remote) = (tool("everything"), tool("remote"));
+    let (program, remote) = tokio::join!(
+        output(&client, &program, work.clone()),
+        output(&client, &remote, work.clone()),
+    );
+    assert!(program.contains("Duration: 4"), "{program}");
+    assert!(remote.contains("Duration: 4"), "{remote}");
+}
+
 #[tokio::test]
 async fn a_program_that_is_killed_is_started_again() {
     let server = Setup::new().file(&stdio("growing", GROWING)).start().await;

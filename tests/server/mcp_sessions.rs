@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::pages::Pages;
 use crate::support::server::{Setup, TestServer};
+use crate::support::wait::eventually;
 use crate::tools::output;
 
 /// What a server answers to a call: a status, a content type and a body.
@@ -33,6 +34,8 @@ struct State {
     unknown: Option<Said>,
     /// The answer to the next call, instead of its result.
     next: Option<Said>,
+    /// The names of its tools besides `t`.
+    more: Vec<&'static str>,
 }
 
 impl HttpMcp {
@@ -99,7 +102,9 @@ impl HttpMcp {
         }
         let result = match method {
             "tools/list" => {
-                json!({ "tools": [{ "name": "t", "inputSchema": { "type": "object" } }] })
+                let names = std::iter::once("t").chain(state.more.clone());
+                let tool = |name| json!({ "name": name, "inputSchema": { "type": "object" } });
+                json!({ "tools": names.map(tool).collect::<Vec<_>>() })
             }
             "tools/call" => {
                 if let Some(said) = state.next.take() {
@@ -191,6 +196,22 @@ async fn lost_session_is_renewed_and_the_call_repeated() {
             .collect();
         assert_eq!(executed, [1, 2], "{unknown:?}");
     }
+}
+
+/// A server that was started again may have other tools: they are listed again.
+#[tokio::test]
+async fn tools_are_listed_again_in_a_new_session() {
+    let mcp = HttpMcp::default();
+    let (_pages, server) = mcp.serve("").await;
+    let client = server.client();
+    mcp.0.lock().unwrap().more.push("new");
+    mcp.forget((404, "text/plain", "Not Found".to_owned()));
+    assert_eq!(output(&client, "srv__t", json!({})).await, "ok");
+    eventually("the new tool", async || {
+        let data = client.data("{ tools { name } }", &json!({})).await;
+        data["tools"].to_string().contains("srv__new").then_some(())
+    })
+    .await;
 }
 
 /// A server behind a redirect within its origin is reached.

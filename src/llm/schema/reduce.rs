@@ -14,10 +14,11 @@ use super::words::{Words, is_silent};
 /// The deepest schema; what is deeper is an open value.
 const DEPTH: usize = 48;
 
-/// The most schemas in a copy, and the most of them in the place of references: what is defined
-/// once may be referred to everywhere.
+/// The most schemas in a copy, and the most that is written out again, in units of 64 bytes:
+/// what is defined once may be referred to everywhere.
 const NODES: usize = 6_000;
 const INLINED: usize = 1_000;
+const UNIT_BYTES: usize = 64;
 
 /// The most references that are followed to join schemas.
 const HOPS: usize = 16;
@@ -68,9 +69,6 @@ impl<'a> Reducer<'a> {
     /// The copy of a schema.
     pub(super) fn schema(&mut self, schema: &Value, depth: usize) -> Value {
         self.nodes += 1;
-        if self.path.len() > 1 {
-            self.inlined += 1;
-        }
         match schema {
             Value::Object(fields) if depth < DEPTH && self.nodes < NODES => {
                 match reference_of(fields) {
@@ -81,6 +79,11 @@ impl<'a> Reducer<'a> {
             Value::Object(_) => self.open(Some(schema)),
             _ => self.open(None),
         }
+    }
+
+    /// Counts a schema that is written out again.
+    fn charge(&mut self, schema: &Value) {
+        self.inlined += 1 + schema.to_string().len() / UNIT_BYTES;
     }
 
     /// A value of which nothing is said but in words.
@@ -117,6 +120,7 @@ impl<'a> Reducer<'a> {
             References::Inlined => (false, true),
         };
         if wants && !is_cycle && self.inlined < INLINED {
+            self.charge(target);
             let mut words = Words::default();
             let whole = self.with_target(fields, target, &mut words);
             self.path.push(reference.to_owned());
@@ -200,11 +204,11 @@ impl<'a> Reducer<'a> {
             let is_new = |path: &[String]| path.iter().all(|one| one != reference);
             let target = resolve(self.root, reference);
             match target.and_then(Value::as_object) {
-                Some(target) if is_new(&self.path) && is_new(followed) => {
-                    self.inlined += 1;
+                Some(fields) if is_new(&self.path) && is_new(followed) => {
+                    target.into_iter().for_each(|target| self.charge(target));
                     followed.push(reference.to_owned());
-                    let target = self.flat(target, words, followed);
-                    join(&mut whole, &target, words);
+                    let fields = self.flat(fields, words, followed);
+                    join(&mut whole, &fields, words);
                 }
                 _ => words.add("$ref", &reference.into()),
             }
@@ -307,11 +311,18 @@ impl<'a> Reducer<'a> {
         let mut base = fields.clone();
         base.retain(|name, _| name != keyword && !is_annotation(name) && !is_silent(name));
         let has_base = !base.is_empty();
+        if has_base {
+            // Each branch has all of it.
+            let bytes = Value::Object(base.clone()).to_string().len();
+            self.inlined += bytes / UNIT_BYTES * branches.len().saturating_sub(1);
+        }
         let only_restricts = |branch: &Value| match branch {
             Value::Object(fields) => fields.keys().all(|name| is_restriction(name)),
             _ => true,
         };
-        let too_many = branches.len() > BRANCHES || self.nodes + branches.len() > NODES;
+        let too_many = branches.len() > BRANCHES
+            || self.nodes + branches.len() > NODES
+            || has_base && self.inlined > INLINED;
         if has_base && branches.iter().all(only_restricts) || too_many {
             words.add(keyword, &Value::Array(branches.to_vec()));
             let mut rest = fields.clone();

@@ -239,7 +239,18 @@ fn what_refers_without_end_costs_no_more_than_the_bounds() {
     );
     let wide = json!({ "type": "object", "properties": { "a": { "type": "string" } },
         "anyOf": vec![json!({ "properties": { "b": { "type": "string" } } }); 5_000] });
-    for schema in [&schema, &all, &deep, &wide] {
+    // One schema of many bytes that is referred to, or is part of a branch, everywhere.
+    let long: Vec<_> = (0..4_000).map(|n| format!("value {n}")).collect();
+    let references: Map<_, _> = (0..500)
+        .map(|n| (format!("p{n}"), json!({ "$ref": "#/$defs/long" })))
+        .collect();
+    let heavy = json!({ "type": "object", "properties": references,
+        "$defs": { "long": { "enum": long } } });
+    let branch = |n: i32| json!({ "type": "object", "properties": { "b": { "const": n } } });
+    let based = json!({ "type": "object", "properties": { "x": {
+        "type": "object", "properties": { "a": { "enum": long } },
+        "anyOf": (0..60).map(branch).collect::<Vec<_>>() } } });
+    for schema in [&schema, &all, &deep, &wide, &heavy, &based] {
         for rules in [&compatible::TOOL, &anthropic::TOOL, &google::TOOL] {
             let reduced = arguments(schema, rules).to_string();
             assert!(reduced.len() < 400_000, "{} bytes", reduced.len());

@@ -1,5 +1,5 @@
-//! What a server over HTTP answers to a message: whatever is no answer to a request ends it at
-//! once, because the client would wait for one that never comes.
+//! Answers of servers over HTTP. Anything that is no answer to a request ends it at once, because
+//! the client would wait for one that never comes.
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;

@@ -1,4 +1,4 @@
-//! What a failed request to a server means: for its call, and for the connection.
+//! The meaning of a failed request to a server: for its call, and for the connection.
 
 use rmcp::ServiceError;
 use rmcp::model::ErrorData;

@@ -13,6 +13,7 @@ use rmcp::transport::streamable_http_client::{
     StreamableHttpResponseLimits,
 };
 use sse_stream::Sse;
+use tokio::sync::Notify;
 
 use super::answered::Asked;
 use crate::proxy::Proxies;
@@ -29,7 +30,11 @@ pub(super) struct Forwarded(pub(super) HeaderMap);
 
 /// reqwest's client, and the headers that a message brings.
 #[derive(Clone)]
-pub(super) struct ForwardingClient(reqwest::Client);
+pub(super) struct ForwardingClient {
+    http: reqwest::Client,
+    /// Told when a session is lost: its server may have been started again with other tools.
+    renewed: Arc<Notify>,
+}
 
 impl ForwardingClient {
     /// Makes the client. The settings alone say where it goes: nothing is resolved for a model,
@@ -38,17 +43,18 @@ impl ForwardingClient {
     pub(super) fn new(
         connect_timeout: Duration,
         proxies: &Arc<Proxies>,
+        renewed: Arc<Notify>,
     ) -> Result<Self, reqwest::Error> {
         // An error says that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = proxies
+        let http = proxies
             .apply(reqwest::Client::builder())
             .user_agent(concat!("talkgraph/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
             .redirect(same_origin())
             .referer(false)
             .build()?;
-        Ok(Self(client))
+        Ok(Self { http, renewed })
     }
 }
 
@@ -124,7 +130,7 @@ impl StreamableHttpClient for ForwardingClient {
         let headers = with_forwarded(&message, custom_headers);
         let asked = Asked::new(&message, session_id.is_some());
         let answer = self
-            .0
+            .http
             .post_message_with_response_limits(
                 uri,
                 message,
@@ -134,7 +140,11 @@ impl StreamableHttpClient for ForwardingClient {
                 limits,
             )
             .await;
-        asked.answer(answer.map_err(without_url))
+        let answer = asked.answer(answer.map_err(without_url));
+        if matches!(answer, Err(StreamableHttpError::SessionExpired)) {
+            self.renewed.notify_one();
+        }
+        answer
     }
 
     async fn delete_session(
@@ -144,7 +154,7 @@ impl StreamableHttpClient for ForwardingClient {
         auth_header: Option<String>,
         custom_headers: Headers,
     ) -> Result<(), Failure> {
-        self.0
+        self.http
             .delete_session(uri, session_id, auth_header, custom_headers)
             .await
             .map_err(without_url)
@@ -158,7 +168,7 @@ impl StreamableHttpClient for ForwardingClient {
         auth_header: Option<String>,
         custom_headers: Headers,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
-        self.0
+        self.http
             .get_stream(uri, session_id, last_event_id, auth_header, custom_headers)
             .await
             .map_err(without_url)
@@ -173,7 +183,7 @@ impl StreamableHttpClient for ForwardingClient {
         custom_headers: Headers,
         max_sse_event_size: usize,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
-        self.0
+        self.http
             .get_stream_with_max_sse_event_size(
                 uri,
                 session_id,

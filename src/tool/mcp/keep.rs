@@ -102,11 +102,16 @@ impl McpKeepers {
         spec: McpServerSpec,
         registry: &Arc<ToolRegistry>,
     ) -> Result<(), reqwest::Error> {
+        let changed = Arc::<Notify>::default();
         let (http, forward) = match &spec.transport {
             McpTransport::Http {
                 forward_headers, ..
             } => (
-                Some(ForwardingClient::new(spec.start_timeout, &spec.proxies)?),
+                Some(ForwardingClient::new(
+                    spec.start_timeout,
+                    &spec.proxies,
+                    Arc::clone(&changed),
+                )?),
                 forward_headers.as_slice().into(),
             ),
             McpTransport::Stdio { .. } => (None, Arc::default()),
@@ -119,7 +124,7 @@ impl McpKeepers {
             forward,
             registry: Arc::clone(registry),
             line: Arc::default(),
-            changed: Arc::default(),
+            changed,
             guard: Arc::clone(&self.guard),
         };
         let stop = self.stop.clone();

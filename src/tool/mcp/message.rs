@@ -1,4 +1,4 @@
-//! Reading what a server says: sloppy messages are repaired, and one that cannot be read is the
+//! Reading messages of servers. Sloppy ones are repaired, and one that cannot be read is the
 //! failure of the call that it answers, which nothing else would ever end.
 
 use rmcp::model::{ErrorData, RequestId, ServerJsonRpcMessage};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// The most of an unreadable message that is shown, in bytes.
 const SHOWN_BYTES: usize = 200;
 
-/// What a text from a server is.
+/// The meaning of a text from a server.
 #[derive(Debug)]
 pub(super) enum Reading {
     /// A message, as it came or repaired.

@@ -62,7 +62,7 @@ pub struct McpServerSpec {
     pub progress_timeout: Duration,
     /// The longest message of a report of progress, in bytes.
     pub progress_message_bytes: usize,
-    /// Whether this server is not ready while it is missing.
+    /// True for one without which this server is not ready.
     pub required: bool,
     /// The longest wait between two attempts to reach it.
     pub restart_delay: Duration,

@@ -6,7 +6,7 @@ use crate::config::{EXAMPLE, Settings, Sources};
 
 /// The keys whose values are shown. Any other text is a secret, as long as no one has decided
 /// that it is none.
-const SHOWN: [&str; 44] = [
+const SHOWN: &[&str] = &[
     "store.pooler",
     "agents.default",
     "agents.folder",
@@ -21,6 +21,7 @@ const SHOWN: [&str; 44] = [
     "http.address",
     "http.cors_origins",
     "http.hosts",
+    "models.anthropic.cache_ttl",
     "models.anthropic.files",
     "models.default",
     "models.embedded.path",
