@@ -146,7 +146,7 @@ impl Fault {
                 LlmError::ToolsUnsupported { model: None }
             }
             LlmError::Rejected { status, .. } => self.context_exceeded().unwrap_or_else(|| {
-                let named = Named::new(&[&self.code, &self.kind], &self.parameter_path());
+                let named = Named::new(&[&self.code, &self.kind], self.parameter_path());
                 LlmError::Rejected { status, named }
             }),
             mapped => mapped,

@@ -253,15 +253,19 @@ async fn fetch() {
 #[tokio::test]
 async fn playwright() {
     let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter();
-    let mut browser = browser.filter_map(|name| find(name));
+    let mut browser = browser.filter_map(find);
     let browser = std::env::var("CHROMIUM").ok().or_else(|| browser.next());
     let browser = browser.expect("Chromium, which scripts/test installs");
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().display().to_string();
     let script = node("@playwright/mcp/cli.js");
     let arguments = [
         script.as_str(),
         "--headless",
         "--isolated",
         "--no-sandbox",
+        "--output-dir",
+        &output,
         "--executable-path",
         &browser,
     ];

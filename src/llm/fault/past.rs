@@ -75,7 +75,7 @@ impl Fault {
         }
         let words = format!("{} {}", self.code, self.message).to_lowercase();
         let has = |one: &&str| words.contains(one);
-        let says = |lines: &[&[&str]]| lines.iter().any(|line| line.iter().all(|one| has(one)));
+        let says = |lines: &[&[&str]]| lines.iter().any(|line| line.iter().all(&has));
         if says(&MISSED) {
             return Some(Wanted::Everything);
         }
