@@ -337,11 +337,6 @@ mod tests {
             ),
             (
                 "a.toml",
-                format!("{good}output_schema = '{{\"type\": \"array\"}}'\n"),
-                "output_schema: the JSON Schema of an answer must have",
-            ),
-            (
-                "a.toml",
                 format!("{good}output_schema = '{{'\n"),
                 "output_schema",
             ),

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use crate::domain::time::Timestamp;
 use crate::domain::{AgentSpec, RunOptions};
 
-/// Whether the IANA time zone database has a name.
+/// True if the IANA time zone database has a name.
 pub fn is_time_zone(name: &str) -> bool {
     name.parse::<Tz>().is_ok()
 }

@@ -28,7 +28,7 @@ struct Unknown {
     note: &'static str,
 }
 
-/// What is known of each model that the settings or an agent file name, as TOML.
+/// The facts known of each model that the settings or an agent file name, as TOML.
 pub(super) fn known(settings: &ModelsSettings, specs: &[AgentSpec]) -> String {
     let entries = settings.entries();
     let configured: Vec<_> = entries

@@ -26,7 +26,7 @@ impl ExtraBody {
         &self.0
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -113,7 +113,7 @@ pub struct AgentSpec {
     /// names no other; UTC when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// How the model samples and reasons.
+    /// Sampling and reasoning of the model.
     #[serde(default)]
     pub parameters: ModelParameters,
     /// Has what its model is no longer shown summarised for it; nothing when absent.
@@ -155,7 +155,7 @@ pub struct ModelParameters {
     /// The length of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<Verbosity>,
-    /// Whether the model thinks before it answers.
+    /// Tells if the model thinks before it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<bool>,
     /// The most tokens of thinking, for models that have a budget for it. They are part of

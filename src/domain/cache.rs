@@ -1,4 +1,4 @@
-//! How long a provider keeps what it has read of a prompt.
+//! The time for which a provider keeps what it has read of a prompt.
 
 use serde::{Deserialize, Serialize};
 

@@ -17,20 +17,20 @@ pub(super) struct Arguments {
     text: String,
     /// How much of it has been given.
     given: usize,
-    /// What came after the value's end.
+    /// The text after the value's end.
     extra: String,
     progress: Progress,
-    /// How many bytes have come.
+    /// The number of bytes that have come.
     bytes: usize,
 }
 
 impl Arguments {
-    /// How many bytes have come.
+    /// The number of bytes that have come.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether the value has come to its end.
+    /// True if the value has come to its end.
     pub(super) fn is_whole(&self) -> bool {
         self.progress.is_whole
     }
@@ -124,7 +124,7 @@ impl Arguments {
         text.to_owned() + extra
     }
 
-    /// What came after the value, unless it is the value or its end once more.
+    /// The text after the value, unless it is the value or its end once more.
     fn extra_unless_repeated(&self) -> &str {
         let (text, extra) = (self.text.trim_end(), self.extra.trim());
         if text.ends_with(extra) {
@@ -141,7 +141,7 @@ impl Arguments {
     }
 }
 
-/// Whether two texts of arguments say the same.
+/// True if two texts of arguments say the same.
 pub(super) fn same(one: &str, other: &str) -> bool {
     let value = |text| serde_json::from_str::<Value>(text).ok();
     one == other || value(one).is_some_and(|one| value(other) == Some(one))

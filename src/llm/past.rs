@@ -34,7 +34,7 @@ const MAX_REFUSED: usize = 4_096;
 pub(super) struct Signer {
     name: &'static str,
     bound: Bound,
-    /// Whether the proof ends with the id of the call that comes next.
+    /// True if the proof ends with the id of the call that comes next.
     names_call: bool,
 }
 
@@ -73,7 +73,7 @@ impl Signer {
         }
     }
 
-    /// Whether its proofs end so.
+    /// True if its proofs end so.
     pub(super) const fn names_call(self) -> bool {
         self.names_call
     }

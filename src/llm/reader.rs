@@ -41,7 +41,7 @@ impl Reader {
         }
     }
 
-    /// How many signs of life have come.
+    /// The number of signs of life that have come.
     pub(super) fn signs(&self) -> u64 {
         match &self.form {
             Form::Events(events) => events.signs(),

@@ -88,7 +88,7 @@ pub struct Reasoning {
     pub effort: Option<Effort>,
     /// The length of the answer.
     pub verbosity: Option<Verbosity>,
-    /// Whether the model thinks before it answers.
+    /// Tells if the model thinks before it answers.
     pub thinking: Option<bool>,
     /// The most tokens of thinking, where the model has a budget for it.
     pub thinking_budget_tokens: Option<u32>,

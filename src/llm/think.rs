@@ -65,12 +65,12 @@ pub(super) struct Thinking {
     state: State,
     /// What may be white space before a tag, or the beginning of one.
     held: String,
-    /// Whether reasoning has come before what is held, whose white space then belongs to
+    /// True if reasoning has come before what is held, whose white space then belongs to
     /// neither.
     after_tag: bool,
-    /// Whether the reasoning between tags has begun: white space before it is none of it.
+    /// True if the reasoning between tags has begun: white space before it is none of it.
     has_begun: bool,
-    /// Whether the text may turn out to be reasoning: nothing else has come before it.
+    /// True if the text may turn out to be reasoning: nothing else has come before it.
     watches: bool,
     /// How much text has been watched, and the last character of it.
     watched: usize,
@@ -238,7 +238,7 @@ fn give_text(text: String, give: &mut impl FnMut(Said)) {
     }
 }
 
-/// How many bytes at the end of the text may be the beginning of a tag.
+/// The number of bytes at the end of the text that may be the beginning of a tag.
 fn begun(text: &str, tag: &str) -> usize {
     let longest = tag.len().saturating_sub(1).min(text.len());
     (1..=longest)

@@ -300,7 +300,7 @@ mod tests {
     fn results_are_answered_where_they_must_be() {
         let step = says(ChatRole::Assistant, vec![call("a", "weather", "{}")]);
         let results = says(ChatRole::Tool, vec![result("a", "weather", "Sun", false)]);
-        let messages = vec![user("One"), step, results, user("Two")];
+        let messages = [user("One"), step, results, user("Two")];
         let roles = |after| {
             let messages: Vec<_> = messages.iter().cloned().map(Arc::new).collect();
             let turns = turns(&messages, after);

@@ -35,7 +35,7 @@ impl Exceptions {
         Self(entries.filter_map(Exception::parse).collect())
     }
 
-    /// Whether a URL is reached without a proxy.
+    /// True if a URL is reached without a proxy.
     pub(super) fn has(&self, url: &Url) -> bool {
         let (host, port) = (url.host(), url.port_or_known_default());
         self.0.iter().any(|exception| {

@@ -81,7 +81,7 @@ impl Proxies {
         })
     }
 
-    /// Whether everything is reached without a proxy.
+    /// True if everything is reached without a proxy.
     pub fn is_empty(&self) -> bool {
         self.http.is_none() && self.https.is_none()
     }

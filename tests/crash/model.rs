@@ -60,11 +60,19 @@ impl Model {
     }
 }
 
+/// Between questions that are sent as one message, because the run of the first has no answer.
+const BETWEEN: &str = "\n\n";
+
 /// The last thing that the user said, and how many messages the model was shown.
 fn asked(request: &Received) -> (String, usize) {
     let messages = request.body["messages"].as_array().unwrap();
-    let prompt = messages.last().unwrap()["content"].as_str().unwrap();
-    (prompt.to_owned(), messages.len())
+    let text = |at: usize| messages[at]["content"].as_str().unwrap_or_default();
+    let questions = |at: usize| match messages[at]["role"] == "user" {
+        true => text(at).split(BETWEEN).count(),
+        false => 1,
+    };
+    let prompt = text(messages.len() - 1).rsplit(BETWEEN).next().unwrap();
+    (prompt.to_owned(), (0..messages.len()).map(questions).sum())
 }
 
 /// The answer when the question is put for the `call`th time with `shown` messages in all.

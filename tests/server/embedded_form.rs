@@ -73,9 +73,7 @@ async fn the_embedded_model_answers_in_the_form_at_the_first_try() {
         let validator = jsonschema::validator_for(&schema).unwrap();
         assert!(validator.is_valid(&run["output"]["data"]), "{run}");
         let log = run_events(&client, &id, 0).await;
-        let steps = log
-            .iter()
-            .filter(|one| one["__typename"] == Value::from("StepStarted"));
+        let steps = log.iter().filter(|one| one["__typename"] == "StepStarted");
         assert_eq!(steps.count(), 1, "{log:#?}");
     }
     assert_eq!(server.upstream.received().len(), 0);

@@ -387,7 +387,8 @@ async fn a_session_is_usable_after_a_failure() {
             "ASSISTANT: Well, ",
             "USER: Two",
             "USER: Three",
-            "ASSISTANT: echo 5: Three"
+            // Two questions in a row are sent as one message.
+            "ASSISTANT: echo 4: Two\n\nThree"
         ]
     );
 }

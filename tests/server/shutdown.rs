@@ -132,7 +132,8 @@ async fn health_tells_what_is_there() {
     assert_eq!(
         body,
         json!({ "status": "ready", "serving": true, "database": true, "model": true,
-            "parts": { "database": well, "writer": well, "tables": well },
+            "parts": { "database": well, "writer": well, "tables": well,
+                "tools": { "ok": true, "starting": [], "missing": [] } },
             "sockets": 0, "streams": 0 })
     );
 }

@@ -131,9 +131,7 @@ fn evaluator() -> Evaluator {
     })
 }
 
-async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCaseError> {
-    let bus = Arc::new(Bus::default());
-    let store = Arc::clone(&scene.store);
+fn runner(scene: &Scene, bus: &Arc<Bus>, tail: usize) -> Arc<Runner> {
     let registry = RegistryLimits {
         calls: 1,
         argument_bytes: 1,
@@ -155,15 +153,20 @@ async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCas
     );
     let agents = vec![scene.agent.clone()];
     let catalog = Catalog::new(agents, &scene.agent.name, &["a/b".to_owned()], rules).unwrap();
-    let runner = Runner::new(
-        store,
-        Arc::clone(&bus),
+    Runner::new(
+        Arc::clone(&scene.store),
+        Arc::clone(bus),
         Models::default(),
         tools,
         catalog,
         limits(tail),
         None,
-    );
+    )
+}
+
+async fn check(scene: &Scene, acts: Vec<Act>, tail: usize) -> Result<(), TestCaseError> {
+    let bus = Arc::new(Bus::default());
+    let runner = runner(scene, &bus, tail);
     let started = scene.start_new().await;
     let run = started.run.id;
     let mut live = bus.open(run, None, tail, tracing::Span::none());

@@ -64,7 +64,9 @@ pub(crate) async fn a_release_is_recorded_once(database: Arc<Database>) {
         .count("schema_releases WHERE version = 32 AND release = 'first'")
         .await;
     assert_eq!(records, 1, "it is not this release that has applied it");
-    let own = format!("schema_releases WHERE release = '{RELEASE}' AND compatible_from = 27");
+    let own = format!(
+        "schema_releases WHERE version = 33 AND release = '{RELEASE}' AND compatible_from = 27"
+    );
     assert_eq!(database.count(&own).await, 1);
 }
 

@@ -51,7 +51,7 @@ pub(super) fn base_of(url: &str) -> (String, Option<ProviderKind>) {
     (url.to_owned(), None)
 }
 
-/// Whether a URL is of OpenAI itself, in any of its regions: `api.openai.com`,
+/// True if a URL is of OpenAI itself, in any of its regions: `api.openai.com`,
 /// `eu.api.openai.com` (<https://developers.openai.com/api/docs/guides/data-residency>).
 fn is_openai(url: &str) -> bool {
     let rest = url
@@ -131,7 +131,7 @@ impl ProviderEntry {
         }
     }
 
-    /// Whether somebody has set it up: it has a name, a key, a header, or an address of its own.
+    /// True if somebody has set it up: it has a name, a key, a header, or an address of its own.
     pub(crate) fn is_configured(&self) -> bool {
         let usual_url = match self.kind {
             ProviderKind::OpenAi | ProviderKind::OpenAiResponses => "https://api.openai.com/v1",

@@ -38,7 +38,7 @@ pub(crate) struct CreateAgentInput {
     /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`, where a run
     /// names no other; UTC when absent.
     time_zone: Option<String>,
-    /// How its model samples and reasons.
+    /// Sampling and reasoning of its model.
     parameters: Option<ModelParametersInput>,
     /// Has that part of a conversation summarised for its model that no longer fits its window;
     /// null for no summaries.
@@ -72,7 +72,7 @@ pub(crate) struct UpdateAgentInput {
     output_schema: MaybeUndefined<Json<Value>>,
     /// The IANA time zone of `date` in the instructions; null for UTC.
     time_zone: MaybeUndefined<String>,
-    /// How its model samples and reasons, in place of all the old parameters.
+    /// Sampling and reasoning of its model; replaces all old parameters.
     parameters: Option<ModelParametersInput>,
     /// How what no longer fits the window is summarised, in place of how it was; null for no
     /// summaries.
@@ -110,7 +110,7 @@ pub(crate) struct ModelParametersInput {
     reasoning_effort: Option<ReasoningEffort>,
     /// The length of the answer.
     verbosity: Option<Verbosity>,
-    /// Whether the model thinks before it answers.
+    /// Tells if the model thinks before it answers.
     thinking: Option<bool>,
     /// The most tokens of thinking, for models that have a budget for it; less than
     /// `maxOutputTokens`.

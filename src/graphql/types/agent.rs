@@ -94,7 +94,7 @@ impl Agent {
         self.0.current.spec.time_zone.as_deref().map(Text)
     }
 
-    /// How the model samples and reasons.
+    /// Sampling and reasoning of the model.
     async fn parameters(&self) -> ModelParameters {
         (&self.0.current.spec.parameters).into()
     }

@@ -31,7 +31,7 @@ pub(crate) struct ModelParameters {
     reasoning_effort: Option<ReasoningEffort>,
     /// The length of the answer.
     verbosity: Option<Verbosity>,
-    /// Whether the model thinks before it answers.
+    /// Tells if the model thinks before it answers.
     thinking: Option<bool>,
     /// The most tokens of thinking, for models that have a budget for it.
     thinking_budget_tokens: Option<u32>,
@@ -205,7 +205,7 @@ impl AgentVersion {
         self.0.spec.time_zone.as_deref().map(Text)
     }
 
-    /// How the model samples and reasons.
+    /// Sampling and reasoning of the model.
     async fn parameters(&self) -> ModelParameters {
         (&self.0.spec.parameters).into()
     }

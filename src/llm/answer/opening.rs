@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::llm::fault::Fault;
 
-/// What is kept of a body until it proves to be an answer, in bytes.
+/// The part kept of a body until it proves to be an answer, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
 /// The beginning of a body that nothing has been read from yet.

@@ -98,7 +98,7 @@ pub(crate) fn form(capabilities: &Capabilities, protocol: ChatProtocol) -> Think
     }
 }
 
-/// Whether the model thinks in answer to this request.
+/// True if the model thinks in answer to this request.
 pub(crate) fn thinks(request: &ChatRequest) -> bool {
     let capabilities = &request.capabilities;
     let reasoning = request.reasoning;

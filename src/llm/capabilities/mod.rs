@@ -28,11 +28,11 @@ pub use table::{ChatProtocol, Rule, rules};
 pub struct Capabilities {
     /// The requests in which it takes `temperature` and `top_p`.
     pub sampling: SamplingRule,
-    /// Whether it takes `temperature` and `top_p` in one request.
+    /// True if it takes `temperature` and `top_p` in one request.
     pub top_p_with_temperature: bool,
     /// The highest temperature that it takes.
     pub temperature_max: f32,
-    /// Whether it reasons, so that its reasoning may be asked for.
+    /// True if it reasons, so that its reasoning may be asked for.
     pub reasons: bool,
     /// The efforts that it takes, in ascending order; none where it takes no effort; `None` where
     /// that is not known, and any is sent.
@@ -50,38 +50,38 @@ pub struct Capabilities {
     /// The highest effort that it takes while thinking is off, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_off_effort: Option<Effort>,
-    /// Whether it thinks in a request that does not mention thinking.
+    /// True if it thinks in a request that does not mention thinking.
     pub thinks_by_default: bool,
-    /// Whether its thinking is refused in a request in which anything before it has changed.
+    /// True if its thinking is refused in a request in which anything before it has changed.
     pub thinking_bound: bool,
-    /// Whether it refuses its own tool calls without the signatures that came with them.
+    /// True if it refuses its own tool calls without the signatures that came with them.
     pub needs_signatures: bool,
-    /// Whether Chat Completions take reasoning back in `reasoning_content`.
+    /// True if Chat Completions take reasoning back in `reasoning_content`.
     pub reasoning_in_history: bool,
-    /// Whether it refuses its own tool calls without the reasoning that led to them, signed or not.
+    /// True if it refuses its own tool calls without the reasoning that led to them, signed or not.
     pub reasoning_required: bool,
-    /// Whether it takes a verbosity.
+    /// True if it takes a verbosity.
     pub verbosity: bool,
     /// The requests in which it may be forced to call a tool.
     pub forced_tools: ForcedTools,
     /// The requests in which it takes tools over Chat Completions.
     pub tools_over_chat_completions: ToolsOverChat,
-    /// Whether it takes the wish for one tool call at a time.
+    /// True if it takes the wish for one tool call at a time.
     pub parallel_tool_calls: bool,
     /// The field that limits an answer over Chat Completions.
     pub limit_field: LimitField,
     /// The field that has the seed over Chat Completions.
     pub seed_field: SeedField,
-    /// Whether Chat Completions are asked for the usage at the end of a stream; some servers give
+    /// True if Chat Completions are asked for the usage at the end of a stream; some servers give
     /// it unasked, and refuse the question.
     pub stream_options: bool,
     /// The ids of tool calls that it takes.
     pub call_ids: CallIds,
-    /// Whether it takes images in the results of tools.
+    /// True if it takes images in the results of tools.
     pub images_in_tool_results: bool,
     /// The way in which it is held to a form of answer.
     pub structured_output: StructuredOutput,
-    /// Whether it refuses two messages of one role in a row.
+    /// True if it refuses two messages of one role in a row.
     pub alternates_roles: bool,
     /// The number of tokens that it takes, prompt and answer together.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -36,7 +36,7 @@ pub(super) fn own(model: &str) -> String {
         .replace(['.', '@', ':', '_'], "-")
 }
 
-/// Whether a name begins with a pattern, up to one of its dashes. `*` stands for any characters,
+/// True if a name begins with a pattern, up to one of its dashes. `*` stands for any characters,
 /// and `$` for the end of the name.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.replace('.', "-");
@@ -56,7 +56,7 @@ fn begins(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Whether a host is the pattern, or below it where that begins with `*.`.
+/// True if a host is the pattern, or below it where that begins with `*.`.
 pub(super) fn is_host(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),

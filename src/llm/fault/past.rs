@@ -85,7 +85,7 @@ impl Fault {
 }
 
 impl Wanted {
-    /// Whether a request looks different with it: else it would be refused once more.
+    /// True if a request looks different with it: else it would be refused once more.
     pub(in crate::llm) fn differs_for(self, request: &ChatRequest) -> bool {
         let answers = request.messages.iter();
         let answers = answers.filter(|message| message.role == ChatRole::Assistant);

@@ -56,7 +56,7 @@ const OPENAI_WORDS: &str = "exceeded your current quota";
 /// Google's name of a limit's kind.
 const GOOGLE: &str = "RESOURCE_EXHAUSTED";
 
-/// Whether Google's details name a quota for a day, or disabled billing.
+/// True if Google's details name a quota for a day, or disabled billing.
 /// <https://ai.google.dev/gemini-api/docs/rate-limits>
 pub(super) fn is_long(details: &[Value]) -> bool {
     details.iter().any(|detail| {
@@ -70,7 +70,7 @@ pub(super) fn is_long(details: &[Value]) -> bool {
 }
 
 impl Fault {
-    /// Whether the account is without credit or quota.
+    /// True if the account is without credit or quota.
     pub(super) fn is_out_of_quota(&self, status: u16) -> bool {
         let message = self.message.to_lowercase();
         status == 402

@@ -40,7 +40,7 @@ pub(super) fn estimated(body: &Value) -> Option<Duration> {
 }
 
 impl Fault {
-    /// Whether the server is still loading its model.
+    /// True if the server is still loading its model.
     pub(super) fn is_loading(&self) -> bool {
         let message = self.message.to_lowercase();
         LOADING_WORDS.iter().any(|words| message.contains(words))

@@ -120,7 +120,7 @@ impl List {
         }
     }
 
-    /// Whether it is worth keeping: of LiteLLM's blocks only those with a signature are.
+    /// True if it is worth keeping: of LiteLLM's blocks only those with a signature are.
     fn is_whole(&self) -> bool {
         let is_signed = |object: &Map<String, Value>| match kind(object) {
             Some("thinking") => object.get("signature").is_some_and(is_filled),
@@ -141,7 +141,7 @@ fn is_filled(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.is_empty())
 }
 
-/// Whether a piece belongs to the object before it.
+/// True if a piece belongs to the object before it.
 fn goes_on(last: &Map<String, Value>, piece: &Map<String, Value>) -> bool {
     let has_text = TEXTS.iter().any(|name| last.contains_key(*name));
     has_text

@@ -114,12 +114,11 @@ impl Decoder {
     fn text(&mut self, kind: Kind, event: Event, parts: &mut Parts) {
         let named = ItemIds::named(&event.item_id);
         let at = self.place(ItemKind::Message, event.output_index, &named);
-        let is_new = self.says(at, event.content_index.unwrap_or(0));
         self.refused |= matches!(kind, Kind::Refusal | Kind::RefusalDone);
+        let piece = event.content_index.unwrap_or(0);
         match kind {
-            Kind::Text | Kind::Refusal => parts.text(event.delta),
-            _ if is_new => parts.text(event.text.or(event.refusal)),
-            _ => {}
+            Kind::Text | Kind::Refusal => parts.text(self.delta(at, piece, event.delta)),
+            _ => parts.text(self.unsaid(at, piece, event.text.or(event.refusal))),
         }
     }
 
@@ -128,16 +127,32 @@ impl Decoder {
         let named = ItemIds::named(&event.item_id);
         let at = self.place(ItemKind::Reasoning, event.output_index, &named);
         let piece = event.summary_index.or(event.content_index).unwrap_or(0);
-        let is_new = self.says(at, piece);
         match kind {
-            Kind::Summary | Kind::Reasoning => parts.reasoning(event.delta),
-            _ if is_new => parts.reasoning(event.text),
-            _ => {}
+            Kind::Summary | Kind::Reasoning => parts.reasoning(self.delta(at, piece, event.delta)),
+            _ => parts.reasoning(self.unsaid(at, piece, event.text)),
         }
     }
 
-    fn says(&mut self, at: usize, piece: u64) -> bool {
-        self.items.at(at).is_none_or(|item| item.says(piece))
+    /// Notes a delta of a piece.
+    fn delta(&mut self, at: usize, piece: u64, delta: Option<String>) -> Option<String> {
+        if let (Some(item), Some(delta)) = (self.items.at(at), &delta) {
+            item.says(piece);
+            item.adds(piece, delta);
+        }
+        delta
+    }
+
+    /// The whole text of a piece, unless it has been said.
+    fn unsaid(&mut self, at: usize, piece: u64, text: Option<String>) -> Option<String> {
+        let text = text?;
+        let Some(item) = self.items.at(at) else {
+            return Some(text);
+        };
+        let is_new = item.says(piece) && !item.has(&text);
+        if is_new {
+            item.adds(piece, &text);
+        }
+        is_new.then_some(text)
     }
 
     /// An item is complete: gives what has not been said of it.
@@ -189,9 +204,7 @@ impl Decoder {
     fn message(&mut self, at: usize, item: Item, parts: &mut Parts) {
         for (index, piece) in (0..).zip(item.content.into_iter().flatten()) {
             self.refused |= piece.refusal.is_some();
-            if self.says(at, index) {
-                parts.text(piece.text.or(piece.refusal));
-            }
+            parts.text(self.unsaid(at, index, piece.text.or(piece.refusal)));
         }
     }
 

@@ -9,6 +9,8 @@ use crate::llm::lenient::Id;
 
 /// The most items that are told apart; a call of one more counts as of the last.
 const MAX_ITEMS: usize = 1_024;
+/// The last piece of an item that is told apart; those after it count as of it.
+const LAST_PIECE: u64 = 63;
 /// The longest id that is remembered, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
@@ -21,6 +23,7 @@ pub(super) struct Known {
     call_id: Option<String>,
     /// Which pieces of its content have been said, a bit each.
     pub(super) said: u64,
+    texts: Texts,
     /// It is a call that has begun, with its name.
     pub(super) is_announced: bool,
     /// Its encrypted form has been given.
@@ -30,10 +33,65 @@ pub(super) struct Known {
 impl Known {
     /// Notes that a piece of the content is said; whether it was not yet.
     pub(super) fn says(&mut self, piece: u64) -> bool {
-        let bit = 1 << piece.min(63);
+        let bit = 1 << piece.min(LAST_PIECE);
         let is_new = self.said & bit == 0;
         self.said |= bit;
         is_new
+    }
+
+    /// Notes text of a piece of the content.
+    pub(super) fn adds(&mut self, piece: u64, text: &str) {
+        self.texts.all.add(text);
+        self.texts.piece(piece).add(text);
+    }
+
+    /// True if the text has been said already, as a piece or as all of them. An imitation's odd
+    /// index makes one piece look like another.
+    pub(super) fn has(&self, text: &str) -> bool {
+        let mut whole = Digest::default();
+        whole.add(text);
+        let mut pieces = self.texts.pieces.iter().map(|(_, piece)| piece);
+        self.texts.all == whole || pieces.any(|piece| *piece == whole)
+    }
+}
+
+/// The texts of an item's content, as digests.
+#[derive(Debug, Default)]
+struct Texts {
+    all: Digest,
+    /// By their index.
+    pieces: Vec<(u64, Digest)>,
+}
+
+impl Texts {
+    fn piece(&mut self, piece: u64) -> &mut Digest {
+        let piece = piece.min(LAST_PIECE);
+        let known = self.pieces.iter().position(|(index, _)| *index == piece);
+        let at = known.unwrap_or_else(|| {
+            self.pieces.push((piece, Digest::default()));
+            self.pieces.len() - 1
+        });
+        &mut self.pieces[at].1
+    }
+}
+
+/// Enough of a text to know it again, however it is cut.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Digest {
+    bytes: usize,
+    sum: u64,
+}
+
+impl Digest {
+    /// Any large odd number.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    fn add(&mut self, text: &str) {
+        self.bytes += text.len();
+        self.sum = text.bytes().fold(self.sum, |sum, byte| {
+            sum.wrapping_add(u64::from(byte) + 1)
+                .wrapping_mul(Self::FACTOR)
+        });
     }
 }
 

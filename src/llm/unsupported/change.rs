@@ -107,7 +107,7 @@ impl Change {
         }
     }
 
-    /// Whether it is of a parameter with this name.
+    /// True if it is of a parameter with this name.
     pub(super) fn is_of(&self, name: &str) -> bool {
         match self {
             Self::Drop(path) => path.last().is_some_and(|last| same(last, name)),

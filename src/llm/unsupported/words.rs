@@ -39,13 +39,13 @@ const PHRASES: [&str; 22] = [
 /// Parameters that are no ordinary words, so that they need no quotes around them.
 const SELF_NAMES: [&str; 3] = ["temperature", "verbosity", "seed"];
 
-/// Whether a text refuses something in the request.
+/// True if a text refuses something in the request.
 pub(super) fn refuses(message: &str) -> bool {
     let message = message.to_lowercase();
     PHRASES.iter().any(|phrase| message.contains(phrase))
 }
 
-/// Whether a text says that two parameters exclude each other.
+/// True if a text says that two parameters exclude each other.
 pub(super) fn excludes(message: &str) -> bool {
     message.to_lowercase().contains("cannot both be")
 }

@@ -105,7 +105,7 @@ pub(crate) fn rules() -> &'static [Rule] {
     })
 }
 
-/// Whether a name fits one of the patterns.
+/// True if a name fits one of the patterns.
 pub(crate) fn fits(patterns: &[String], name: &str) -> bool {
     patterns
         .iter()

@@ -202,7 +202,7 @@ fn fault(rule: &Rule, protocol: Protocol, fields: &Map<String, Value>) -> Option
     })
 }
 
-/// Whether a schema's references lead back to one of themselves.
+/// True if a schema's references lead back to one of themselves.
 fn is_recursive<'a>(root: &'a Value, schema: &'a Value, seen: &mut Vec<&'a str>) -> bool {
     match schema {
         Value::Object(fields) => fields.iter().any(|(word, value)| {

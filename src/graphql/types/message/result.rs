@@ -10,7 +10,7 @@ use crate::graphql::types::sized::Text;
 /// What the call of a tool came to, as the model was told.
 pub(crate) struct ToolResultPart(domain::ToolResult);
 
-/// What the call of a tool came to.
+/// The result of a tool call.
 #[Object]
 impl ToolResultPart {
     /// The call's id.
@@ -23,12 +23,12 @@ impl ToolResultPart {
         Text(&self.0.text)
     }
 
-    /// Whether the call failed.
+    /// True if the call failed.
     async fn is_error(&self) -> bool {
         self.0.is_error
     }
 
-    /// Whether the text was cut to the tool's limit, or a part was left out.
+    /// True if the text was cut to the tool's limit, or a part was left out.
     async fn truncated(&self) -> bool {
         self.0.truncated
     }
