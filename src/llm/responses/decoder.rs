@@ -66,7 +66,9 @@ impl Decoder {
             Kind::Text | Kind::TextDone | Kind::Refusal | Kind::RefusalDone => {
                 self.text(kind, event, parts);
             }
-            Kind::SummaryAdded if event.summary_index.is_some_and(|index| index > 0) => {
+            Kind::SummaryAdded
+                if event.summary_index.is_some_and(|index| index > 0) && parts.has_reasoning() =>
+            {
                 parts.reasoning(Some("\n\n".to_owned()));
             }
             Kind::Summary | Kind::Reasoning | Kind::SummaryDone | Kind::ReasoningDone => {
