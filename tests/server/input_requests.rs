@@ -39,7 +39,7 @@ fn calls(tool: &str) -> Script {
 }
 
 /// The open question of a run.
-async fn question(client: &Client, run: &str) -> Value {
+pub(crate) async fn question(client: &Client, run: &str) -> Value {
     let document = "query($id: ID!) { run(id: $id) { status interrupts { __typename id toolName
         toolCallId arguments ... on InputRequest { message requestedSchema url } } } }";
     eventually("a question", async || {
@@ -52,7 +52,13 @@ async fn question(client: &Client, run: &str) -> Value {
     .await
 }
 
-async fn answer(client: &Client, run: &str, asked: &Value, action: &str, content: Value) -> Value {
+pub(crate) async fn answer(
+    client: &Client,
+    run: &str,
+    asked: &Value,
+    action: &str,
+    content: Value,
+) -> Value {
     let answer = json!({ "interruptId": asked["id"], "action": action, "content": content });
     let input = json!({ "input": { "runId": run, "resolutions": [{ "answer": answer }] } });
     let mut data = client.data(RESOLVE, &input).await;

@@ -78,6 +78,7 @@ mod mcp_processes;
 mod mcp_progress;
 mod mcp_sessions;
 mod mcp_start;
+mod mcp_tasks;
 mod mcp_unreadable;
 mod multipart;
 mod nothing_stored;

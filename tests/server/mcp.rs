@@ -17,7 +17,7 @@ use crate::support::server::{Setup, repository};
 use crate::support::wait::eventually;
 use crate::tools::{CALL, call, failure, output, refused};
 
-const EVERYTHING: &str =
+pub(crate) const EVERYTHING: &str =
     "tests/mcp/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
 const GROWING: &str = "tests/mcp/growing.mjs";
 
@@ -32,7 +32,7 @@ pub(crate) fn script(path: &str) -> String {
 }
 
 /// A server that is started, under the name of the program.
-fn stdio(name: &str, path: &str) -> String {
+pub(crate) fn stdio(name: &str, path: &str) -> String {
     let script = script(path);
     format!("[[tools.mcp]]\nname = \"{name}\"\ncommand = \"node\"\nargs = [\"{script}\"]\n")
 }
@@ -210,10 +210,10 @@ async fn answers_are_flattened_to_text() {
 }
 
 /// The example server over streamable HTTP. Killed when it is dropped.
-struct HttpServer(Child);
+pub(crate) struct HttpServer(Child);
 
 impl HttpServer {
-    async fn start(port: u16) -> Self {
+    pub(crate) async fn start(port: u16) -> Self {
         let child = Command::new("node")
             .args([&script(EVERYTHING), "streamableHttp"])
             .env("PORT", port.to_string())
@@ -240,7 +240,7 @@ impl Drop for HttpServer {
     }
 }
 
-async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
         .await
         .unwrap();

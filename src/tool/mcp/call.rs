@@ -1,6 +1,7 @@
 //! Calling a server's tool.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,12 +20,13 @@ use super::content::output;
 use super::elicit;
 use super::failure::{Failure, NOT_THERE, failed};
 use super::forward::Forwarded;
+use super::tasks::{self, Task};
 use super::watched::Reports;
 use crate::domain::redact::Known;
 use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
 
 /// How long telling a server that a call is off may take.
-const CANCELLING: Duration = Duration::from_secs(5);
+pub(super) const CANCELLING: Duration = Duration::from_secs(5);
 
 /// The most times that a server asks before it makes a call; what the SDKs of the protocol allow.
 const ROUNDS: usize = 10;
@@ -91,6 +93,8 @@ pub(super) struct McpTool {
     pub(super) progress_timeout: Duration,
     /// The longest message of a report of progress, in bytes.
     pub(super) progress_message_bytes: usize,
+    /// Set as soon as the server has refused a plain call because it executes only tasks.
+    pub(super) as_task: AtomicBool,
 }
 
 #[async_trait]
@@ -122,8 +126,17 @@ impl McpTool {
         let mut link = self.line.link()?;
         let (mut is_first, mut rounds) = (true, 0);
         loop {
-            let sent = ClientRequest::CallToolRequest(request.clone());
+            let as_task = self.as_task.load(Ordering::Relaxed);
+            let sent = match as_task {
+                true => tasks::creation(&request, self.progress_timeout),
+                false => ClientRequest::CallToolRequest(request.clone()),
+            };
             let failure = match send(link.peer.clone(), sent).await {
+                // It was not executed.
+                answer if !as_task && requires_task(&answer) => {
+                    self.as_task.store(true, Ordering::Relaxed);
+                    continue;
+                }
                 Ok(ServerResult::CallToolResult(result)) => return Ok(result),
                 // It asks first, and is called again with the answers (protocol 2026-07-28).
                 Ok(ServerResult::InputRequiredResult(wants)) if rounds < ROUNDS => {
@@ -135,7 +148,14 @@ impl McpTool {
                     request.params.request_state = wants.request_state;
                     continue;
                 }
-                Ok(_) => Failure::of(ServiceError::UnexpectedResponse, &self.secrets),
+                Ok(answer) => {
+                    let (peer, reports) = (link.peer.clone(), self.reports(context));
+                    let extensions = request.extensions.clone();
+                    match Task::of(&answer, peer, reports, extensions).filter(|_| as_task) {
+                        Some(task) => return self.followed(&task, &link).await,
+                        None => Failure::of(ServiceError::UnexpectedResponse, &self.secrets),
+                    }
+                }
                 Err(error) => Failure::of(error, &self.secrets),
             };
             match failure {
@@ -152,6 +172,18 @@ impl McpTool {
             }
             is_first = false;
         }
+    }
+
+    /// The result of a task. It is not begun again when its session is lost: it was executed.
+    async fn followed(&self, task: &Task, link: &Link) -> Result<CallToolResult, ToolError> {
+        let error = match task.result().await {
+            Ok(result) => return Ok(result),
+            Err(Failure::OfCall(error)) => return Err(error),
+            Err(Failure::SessionLost) => Line::not_there(),
+            Err(Failure::Dead(error)) => error,
+        };
+        link.broken.notify_one();
+        Err(error)
     }
 
     fn request(&self, context: &ToolContext, arguments: Value) -> CallToolRequest {
@@ -178,9 +210,18 @@ impl McpTool {
     }
 }
 
+/// Returns true when a server has refused a call because it executes it only as a task.
+fn requires_task(answer: &Result<ServerResult, ServiceError>) -> bool {
+    match answer {
+        Ok(ServerResult::CallToolResult(result)) => tasks::is_required_by_result(result),
+        Err(ServiceError::McpError(error)) => tasks::is_required(error),
+        _ => false,
+    }
+}
+
 /// Sends a request in a task of its own, so that the server is told when nobody waits for the
 /// answer any more, because of a time-out or because the call was cancelled.
-async fn send(
+pub(super) async fn send(
     peer: Peer<RoleClient>,
     request: ClientRequest,
 ) -> Result<ServerResult, ServiceError> {

@@ -26,6 +26,7 @@ mod message;
 mod names;
 mod program;
 mod register;
+mod tasks;
 mod watched;
 
 use std::collections::BTreeMap;

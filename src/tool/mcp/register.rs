@@ -120,6 +120,7 @@ impl Keeper {
             secrets: self.secrets.clone(),
             progress_timeout: self.spec.progress_timeout,
             progress_message_bytes: self.spec.progress_message_bytes,
+            as_task: false.into(),
         };
         Ok((definition, Arc::new(tool)))
     }

@@ -30,6 +30,15 @@ pub(super) struct Reports {
     pub(super) asker: Option<crate::tool::Asker>,
 }
 
+impl Reports {
+    /// A message as it may be shown.
+    pub(super) fn shown(&self, message: &str) -> String {
+        let hidden = self.secrets.hide(message);
+        let shown = crate::tool::visible::visible(&hidden);
+        crate::tool::output::shortened(&shown, self.message_bytes)
+    }
+}
+
 /// The requests that wait for answers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting(Arc<Mutex<Requests>>);
@@ -87,11 +96,8 @@ impl Waiting {
             of.map(|(_, reports)| reports.clone())
         });
         let Some(reports) = reports else { return };
-        let message = report.message.as_deref().map(|message| {
-            let hidden = reports.secrets.hide(message);
-            let shown = crate::tool::visible::visible(&hidden);
-            crate::tool::output::shortened(&shown, reports.message_bytes)
-        });
+        let message = report.message.as_deref();
+        let message = message.map(|message| reports.shown(message));
         reports
             .progress
             .report(report.progress, report.total, message);
