@@ -22,21 +22,21 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use crate::auth::{Authenticator, Key};
-use crate::bus::Bus;
 use crate::config::{
     AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
 };
-use crate::domain::{Principal, redact};
-use crate::evaluation::Evaluator;
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, InFlight, Readiness, Server, ToolReadiness};
-use crate::llm::Models;
 use crate::operation::Endpoint;
-use crate::store::SharedStore;
-use crate::tool::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
-use crate::watchdog::{Task, watched};
+use talkgraph_bus::Bus;
+use talkgraph_domain::{Principal, redact};
+use talkgraph_evaluation::Evaluator;
+use talkgraph_llm::Models;
+use talkgraph_runtime::{Catalog, Rules, Runner, read_agent_files, read_checked};
+use talkgraph_store::SharedStore;
+use talkgraph_tools::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
+use talkgraph_watchdog::{Task, watched};
 
 pub use check::AgentsCheck;
 pub use error::StartError;

@@ -11,9 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App, Ended, StartError, Stop};
 use crate::config::{HttpSettings, LogFormat, Settings, Sources, TelemetrySettings};
-use crate::store::SharedStore;
-use crate::watchdog::{EndSettings, Watchdog};
-use crate::{evaluation, graphql, telemetry, tool};
+use crate::{graphql, telemetry};
+use talkgraph_store::SharedStore;
+use talkgraph_watchdog::{EndSettings, Watchdog};
 
 /// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
 /// 3 stopped with runs left to the next server, 4 ended by force because it did not stop in its
@@ -94,8 +94,8 @@ impl Cli {
     /// Does what was asked if that needs no runtime.
     pub fn run_alone(&self) -> Option<ExitCode> {
         match self.command {
-            Some(Command::Evaluate) => Some(evaluation::serve()),
-            Some(Command::Guard) => Some(tool::guard_programs()),
+            Some(Command::Evaluate) => Some(talkgraph_evaluation::serve()),
+            Some(Command::Guard) => Some(talkgraph_tools::guard_programs()),
             _ => None,
         }
     }
@@ -287,7 +287,7 @@ async fn health(settings: &Settings, live: bool) -> ExitCode {
         SocketAddr::new(ip, settings.http.port),
         if live { "live" } else { "ready" },
     );
-    let client = crate::llm::http_client(&crate::llm::HttpSettings {
+    let client = talkgraph_llm::http_client(&talkgraph_llm::HttpSettings {
         connect_timeout: Duration::from_secs(2),
         proxies: std::sync::Arc::default(),
     });

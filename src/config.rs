@@ -19,7 +19,7 @@ use config::{Config, File, FileFormat};
 use thiserror::Error;
 
 use self::environment::Variables;
-use crate::domain::redact;
+use talkgraph_domain::redact;
 
 pub use capabilities::ExtraBody;
 pub(crate) use providers::ProviderEntry;

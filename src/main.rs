@@ -14,7 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // While there is only this thread: it concerns the environment.
     #[cfg(feature = "embedded-model")]
-    talkgraph::llm::embedded::prefer_single_threaded_products();
+    talkgraph_llm::embedded::prefer_single_threaded_products();
     let cli = Cli::parse();
     if let Some(code) = cli.run_alone() {
         return code;

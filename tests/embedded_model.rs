@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use talkgraph::domain::{FinishReason, Usage};
-use talkgraph::llm::embedded::{
+use talkgraph_domain::{FinishReason, Usage};
+use talkgraph_llm::embedded::{
     EmbeddedError, EmbeddedModel, EmbeddedSettings, prefer_single_threaded_products,
 };
-use talkgraph::llm::{ChatMessage, ChatRequest, ChatRole, OutputSchema, Sampling, StreamPart};
+use talkgraph_llm::{ChatMessage, ChatRequest, ChatRole, OutputSchema, Sampling, StreamPart};
 use tokio::sync::mpsc::Receiver;
 
 type Parts = Receiver<Result<StreamPart, EmbeddedError>>;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use futures_util::StreamExt;
 use libfuzzer_sys::fuzz_target;
-use talkgraph::llm::{ProviderKind, StreamPart, read_answer};
+use talkgraph_llm::{ProviderKind, StreamPart, read_answer};
 use tokio::runtime::Runtime;
 
 const EVENT_BYTES: usize = 16 * 1024;

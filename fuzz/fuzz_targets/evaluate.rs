@@ -1,5 +1,5 @@
 //! A worker of the fuzz targets, next to them.
 
 fn main() -> std::process::ExitCode {
-    talkgraph::evaluation::serve()
+    talkgraph_evaluation::serve()
 }

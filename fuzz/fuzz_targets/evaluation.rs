@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::{Value, json};
-use talkgraph::domain::Principal;
-use talkgraph::evaluation::{Escape, EvaluationLimits, Evaluator, Failure, Whom};
+use talkgraph_domain::Principal;
+use talkgraph_evaluation::{Escape, EvaluationLimits, Evaluator, Failure, Whom};
 use tokio::runtime::Runtime;
 
 /// The longest a job may take, and the longest until it has come back.
@@ -44,7 +44,7 @@ async fn evaluate(evaluator: &Evaluator, way: u8, text: &str) -> Result<(), Fail
         0 => {
             evaluator.check_instructions((&who).into(), text).await?;
             evaluator.variables_of((&who).into(), text).await?;
-            let at = talkgraph::domain::time::now();
+            let at = talkgraph_domain::time::now();
             evaluator.instructions(&who, text, at, fields).await?;
         }
         1 => {

@@ -1,7 +1,7 @@
 //! The findings of `talkgraph agents check`.
 
-use crate::domain::AgentSpec;
-use crate::tool::{ServerState, ToolRegistry};
+use talkgraph_domain::AgentSpec;
+use talkgraph_tools::{ServerState, ToolRegistry};
 
 /// Agent files without errors, and the tools that their agents would lack now.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 use super::models::ModelError;
-use crate::agent::AgentFileError;
 use crate::config::ConfigError;
 use crate::guard::ManifestError;
-use crate::store::StoreError;
-use crate::store::sqlite::BackupError;
+use talkgraph_runtime::AgentFileError;
+use talkgraph_store::StoreError;
+use talkgraph_store::sqlite::BackupError;
 
 /// Why the server does not start, or a command is not carried out: one line that says what
 /// to do.

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::keys_of;
 use crate::auth::Authenticator;
 use crate::config::{AuthSettings, ConfigError, Sources, ms};
-use crate::domain::Principal;
+use talkgraph_domain::Principal;
 
 /// The reason why changed keys were not taken. Everything stays as it was.
 #[derive(Debug, Error)]

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::models::{default_models, origin};
 use crate::config::{ModelsSettings, PriceSettings, ProviderEntry};
-use crate::domain::AgentSpec;
-use crate::domain::capabilities::TablePrice;
-use crate::llm::Capabilities;
+use talkgraph_domain::AgentSpec;
+use talkgraph_domain::capabilities::TablePrice;
+use talkgraph_llm::Capabilities;
 
 /// One model, as it is printed.
 #[derive(Serialize)]

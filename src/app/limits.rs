@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::agent::RunLimits;
 use crate::config::{EvaluationSettings, RunSettings, Settings, ToolSettings, ms};
-use crate::evaluation::{EvaluationLimits, Evaluator};
 use crate::graphql::ApiLimits;
+use talkgraph_evaluation::{EvaluationLimits, Evaluator};
+use talkgraph_runtime::RunLimits;
 
 pub(super) fn run_limits(settings: &RunSettings, tools: &ToolSettings) -> RunLimits {
     RunLimits {

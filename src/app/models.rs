@@ -13,13 +13,13 @@ use crate::config::{
     EmbeddedSettings, ModelsSettings, PriceSettings, ProviderEntry, ProviderKind, ProviderSettings,
     ResilienceSettings, ms,
 };
-use crate::domain::AgentSpec;
-use crate::domain::capabilities::CapabilityOverrides;
-use crate::llm::{
+use talkgraph_domain::AgentSpec;
+use talkgraph_domain::capabilities::CapabilityOverrides;
+use talkgraph_llm::{
     self, ChatModel, ChatProtocol, ConnectionSettings, HttpSettings, Models, Origin,
     ParameterMemory, Price, Provider, Resilience, USUAL_MODELS,
 };
-use crate::proxy::Proxies;
+use talkgraph_proxy::Proxies;
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
 
@@ -146,7 +146,7 @@ impl Clients {
         if let Some(client) = self.made.get(&connect_timeout_ms) {
             return Ok(client.clone());
         }
-        let client = llm::http_client(&HttpSettings {
+        let client = talkgraph_llm::http_client(&HttpSettings {
             connect_timeout: ms(connect_timeout_ms),
             proxies: Arc::clone(&self.proxies),
         })
@@ -164,7 +164,7 @@ fn provider(
 ) -> Result<Vec<Arc<dyn ChatModel>>, ModelError> {
     let settings = &entry.settings;
     let with_key = |api_key: Option<SecretString>| {
-        let provider = llm::ProviderSettings {
+        let provider = talkgraph_llm::ProviderSettings {
             kind: kind(entry.kind),
             base_url: entry.base_url(),
             api_key,
@@ -196,12 +196,12 @@ fn provider(
     keys.into_iter().map(with_key).collect()
 }
 
-fn kind(kind: ProviderKind) -> llm::ProviderKind {
+fn kind(kind: ProviderKind) -> talkgraph_llm::ProviderKind {
     match kind {
-        ProviderKind::OpenAi => llm::ProviderKind::OpenAi,
-        ProviderKind::OpenAiResponses => llm::ProviderKind::OpenAiResponses,
-        ProviderKind::Anthropic => llm::ProviderKind::Anthropic,
-        ProviderKind::Gemini => llm::ProviderKind::Gemini,
+        ProviderKind::OpenAi => talkgraph_llm::ProviderKind::OpenAi,
+        ProviderKind::OpenAiResponses => talkgraph_llm::ProviderKind::OpenAiResponses,
+        ProviderKind::Anthropic => talkgraph_llm::ProviderKind::Anthropic,
+        ProviderKind::Gemini => talkgraph_llm::ProviderKind::Gemini,
     }
 }
 
@@ -279,7 +279,7 @@ fn resilience(settings: &ResilienceSettings, provider: &ProviderSettings) -> Res
 /// Loads the weights on a thread where blocking is allowed; it takes about a second.
 #[cfg(feature = "embedded-model")]
 async fn embedded(settings: &EmbeddedSettings) -> Result<Arc<dyn ChatModel>, ModelError> {
-    use crate::llm::embedded::{self, EmbeddedModel};
+    use talkgraph_llm::embedded::{self, EmbeddedModel};
     if !settings.enabled {
         return Err(ModelError::Disabled);
     }

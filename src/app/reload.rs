@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::agent::{AgentFileError, Runner, read_checked};
-use crate::store::StoreError;
+use talkgraph_runtime::{AgentFileError, Runner, read_checked};
+use talkgraph_store::StoreError;
 
 /// Why the agent files were not taken. Everything stays as it was.
 #[derive(Debug, Error)]

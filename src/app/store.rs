@@ -8,10 +8,10 @@ use secrecy::ExposeSecret;
 
 use super::StartError;
 use crate::config::{ConfigError, PoolerSetting, StoreSettings, ms};
-use crate::domain::{Agent, AgentSpec};
-use crate::store::postgres::{Pooler, PostgresSettings, PostgresStore};
-use crate::store::sqlite::{self, SqliteSettings, SqliteStore};
-use crate::store::{SharedStore, StoreError, WriterSettings};
+use talkgraph_domain::{Agent, AgentSpec};
+use talkgraph_store::postgres::{Pooler, PostgresSettings, PostgresStore};
+use talkgraph_store::sqlite::{self, SqliteSettings, SqliteStore};
+use talkgraph_store::{SharedStore, StoreError, WriterSettings};
 
 const SQLITE: &str = "sqlite://";
 

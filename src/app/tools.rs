@@ -14,9 +14,9 @@ use axum::http::HeaderName;
 use secrecy::SecretString;
 
 use crate::config::{ConfigError, SecretSetting, Settings, ToolSettings, ms};
-use crate::evaluation::Evaluator;
-use crate::store::SharedStore;
-use crate::tool::{
+use talkgraph_evaluation::Evaluator;
+use talkgraph_store::SharedStore;
+use talkgraph_tools::{
     Approval, EgressClient, McpGuard, McpKeepers, McpServerSpec, Memories, OutputLimits,
     RegistryLimits, ToolRegistry,
 };

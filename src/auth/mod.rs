@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::Principal;
+use talkgraph_domain::Principal;
 
 /// Why a caller is refused. The caller's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

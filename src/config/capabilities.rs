@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::sections::HIDDEN;
-use crate::domain::capabilities::CapabilityOverrides;
+use talkgraph_domain::capabilities::CapabilityOverrides;
 
 /// The largest `extra_body`, in bytes of JSON.
 const MAX_EXTRA_BODY_BYTES: usize = 65_536;

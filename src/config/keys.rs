@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::environment::{self, KEYS, Variables};
 use super::limited::{self, ReadError};
 use super::{AuthSettings, ConfigError, DEFAULT_FILE, EXAMPLE, KeySettings, Sources};
-use crate::domain::Scope;
-use crate::domain::redact;
+use talkgraph_domain::Scope;
+use talkgraph_domain::redact;
 
 /// The largest file of keys, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! What the settings of model providers may be.
 
 use super::{ConfigError, ModelsSettings};
-use crate::domain::agent::MAX_MODELS;
+use talkgraph_domain::agent::MAX_MODELS;
 
 /// Far beyond any use: more would only multiply the load on a provider in trouble.
 const MAX_ATTEMPTS: u64 = 10;

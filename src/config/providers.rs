@@ -11,8 +11,8 @@ use super::capabilities::{ExtraBody, check_capabilities};
 use super::environment::Variables;
 use super::sections::{UrlSetting, hide, hide_all};
 use super::{ConfigError, ModelsSettings, SecretSetting};
-use crate::domain::capabilities::CapabilityOverrides;
-use crate::domain::{CacheTtl, redact};
+use talkgraph_domain::capabilities::CapabilityOverrides;
+use talkgraph_domain::{CacheTtl, redact};
 
 pub use connection::OpenAiProtocol;
 

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::providers::{NamedProviderSettings, ProviderSettings};
-use crate::domain::{OnRestart, Scope, one_or_many};
 use crate::guard::Trust;
+use talkgraph_domain::{OnRestart, Scope, one_or_many};
 
 /// The pooler in front of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 use uuid::Uuid;
 
-use crate::domain::{InterruptId, Page, PageRequest};
-use crate::store::{SessionCursor, VersionCursor};
+use talkgraph_domain::{InterruptId, Page, PageRequest};
+use talkgraph_store::{SessionCursor, VersionCursor};
 
 use super::{ApiError, ApiLimits};
 
@@ -207,8 +207,8 @@ pub(crate) fn connection<T, P: Position, N: OutputType>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::now;
     use proptest::prelude::*;
+    use talkgraph_domain::time::now;
 
     proptest! {
         #[test]
@@ -229,7 +229,7 @@ mod tests {
     fn a_cursor_is_of_one_list() {
         let session = SessionCursor {
             updated_at: now(),
-            id: crate::domain::SessionId::new(),
+            id: talkgraph_domain::SessionId::new(),
         };
         let cursor = session.to_cursor().0;
         assert_eq!(SessionCursor::from_cursor(&cursor), Some(session));

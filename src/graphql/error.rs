@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_graphql::{Error, ErrorExtensionValues, Value};
 use thiserror::Error as ThisError;
 
-use crate::agent::{FollowError, StartError};
-use crate::domain::RunId;
-use crate::evaluation::Failure;
-use crate::store::{AgentRefusal, StoreError};
+use talkgraph_domain::RunId;
+use talkgraph_evaluation::Failure;
+use talkgraph_runtime::{FollowError, StartError};
+use talkgraph_store::{AgentRefusal, StoreError};
 
 /// `extensions.code` of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

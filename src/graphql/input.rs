@@ -12,16 +12,16 @@ use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::Value;
 use type_safe_id::{StaticType, TypeSafeId};
 
-use crate::agent::{SentFile, StartRequest};
-use crate::domain::RunOptions;
-use crate::store::RunInput;
+use talkgraph_domain::RunOptions;
+use talkgraph_runtime::{SentFile, StartRequest};
+use talkgraph_store::RunInput;
 
 use self::interrupt::ClientToolInput;
 use super::types::enums::{ConcurrencyPolicy, DisconnectPolicy};
 use super::{ApiError, ApiLimits};
-use crate::tool::CallerHeaders;
 use file::FileInput;
 use options::ToolChoiceInput;
+use talkgraph_tools::CallerHeaders;
 use variables::check_variables;
 
 /// The argument that is a key of a start.

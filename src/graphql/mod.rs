@@ -20,10 +20,10 @@ use std::time::Duration;
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, SDLExportOptions, Schema};
 
-use crate::agent::Runner;
-use crate::domain::Principal;
-use crate::store::SharedStore;
-use crate::tool::{CallerHeaders, ToolRegistry};
+use talkgraph_domain::Principal;
+use talkgraph_runtime::Runner;
+use talkgraph_store::SharedStore;
+use talkgraph_tools::{CallerHeaders, ToolRegistry};
 
 pub(crate) use error::settle;
 pub use error::{ApiError, Code};

@@ -24,10 +24,10 @@ use super::types::payload::{CancelRunPayload, ChatPayload, SendMessagePayload};
 use super::types::run::Run;
 use super::types::session::Session;
 use super::{ApiError, Code, api, caller_headers, principal, request_id};
-use crate::agent::{CancelOnDrop, Stopped};
-use crate::bus::RunOutcome;
-use crate::domain::{self, RunId};
-use crate::store::StartedRun;
+use talkgraph_bus::RunOutcome;
+use talkgraph_domain::RunId;
+use talkgraph_runtime::{CancelOnDrop, Stopped};
+use talkgraph_store::StartedRun;
 
 /// How long `cancelRun` waits to be able to say how the run ended.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
@@ -149,14 +149,15 @@ impl Runs {
 }
 
 /// The session as the end of its run left it.
-fn answered(stored: &StartedRun, outcome: &RunOutcome) -> domain::Session {
+fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Session {
     let mut session = stored.session.clone();
     // It may have been handed to another.
     session.agent_id = outcome.run.agent_id;
-    session.active_run = (!outcome.run.status.is_terminal()).then_some(domain::ActiveRun {
-        id: outcome.run.id,
-        last_sequence: outcome.run.last_sequence,
-    });
+    session.active_run =
+        (!outcome.run.status.is_terminal()).then_some(talkgraph_domain::ActiveRun {
+            id: outcome.run.id,
+            last_sequence: outcome.run.last_sequence,
+        });
     if session.head != Some(stored.message.id) {
         // Read after the end, or of a branch that does not have the message any more.
         return session;

@@ -16,8 +16,8 @@ use super::types::server::{ServerInfo, Viewer};
 use super::types::session::Session;
 use super::types::tool::{Tool, UnavailableTool};
 use super::{ApiError, api, charge_items, principal};
-use crate::domain::{RunId, Scope, SessionId};
-use crate::store::{self, SessionCursor};
+use talkgraph_domain::{RunId, Scope, SessionId};
+use talkgraph_store::SessionCursor;
 
 /// The most ids that `nodes` takes.
 const MAX_NODES: usize = 100;
@@ -154,7 +154,7 @@ impl Query {
         if let Some(text) = &filter.title_contains {
             check_text("filter.titleContains", text)?;
         }
-        let filter = store::SessionFilter {
+        let filter = talkgraph_store::SessionFilter {
             agent_id,
             title_contains: filter.title_contains,
         };

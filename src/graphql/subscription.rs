@@ -11,8 +11,8 @@ use super::types::followed::Followed;
 use super::types::interrupt::Interrupt;
 use super::types::session::Session;
 use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal, request_id};
-use crate::agent::{CancelOnDrop, RunEvents, SessionPlace};
-use crate::domain::{Principal, RunId, SessionId};
+use talkgraph_domain::{Principal, RunId, SessionId};
+use talkgraph_runtime::{CancelOnDrop, RunEvents, SessionPlace};
 
 /// Those that change nothing: they may be asked for with GET and taken up where they broke off.
 /// Whatever is not here starts something.

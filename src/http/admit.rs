@@ -9,10 +9,10 @@ use async_graphql::{Request, Variables};
 use super::Server;
 use super::error::Refusal;
 use super::parameters::Parameters;
-use crate::domain::Principal;
 use crate::graphql::{ResponseBytes, is_following};
 use crate::guard::{self, GuardError};
-use crate::tool::CallerHeaders;
+use talkgraph_domain::Principal;
+use talkgraph_tools::CallerHeaders;
 
 /// A request that may be executed.
 pub(super) struct Operation {

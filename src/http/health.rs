@@ -17,10 +17,9 @@ use tokio::time::timeout;
 use super::Server;
 use super::caller::Caller;
 use super::error::Refusal;
-use crate::domain::Scope;
-use crate::store::{SharedStore, StoreError};
-use crate::tool::{ServerState, ToolRegistry};
-use crate::watchdog;
+use talkgraph_domain::Scope;
+use talkgraph_store::{SharedStore, StoreError};
+use talkgraph_tools::{ServerState, ToolRegistry};
 
 /// The time for which a check of the database is valid.
 const FRESH: Duration = Duration::from_secs(1);
@@ -94,7 +93,7 @@ impl Readiness {
 
 /// With one thread of several stuck it says so; with all of them stuck it does not answer at all.
 pub(super) async fn live() -> (StatusCode, Json<Value>) {
-    match watchdog::is_stuck() {
+    match talkgraph_watchdog::is_stuck() {
         false => (StatusCode::OK, Json(json!({ "status": "live" }))),
         true => {
             let body = json!({ "status": "stuck" });

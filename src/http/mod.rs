@@ -45,8 +45,8 @@ pub use serve::{Connections, serve};
 use crate::auth::Authenticator;
 use crate::graphql::ApiSchema;
 use crate::guard::{Guard, Persisted};
-use crate::llm::Models;
-use crate::store::SharedStore;
+use talkgraph_llm::Models;
+use talkgraph_store::SharedStore;
 
 /// Bounds of the transports.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::domain::Principal;
+use talkgraph_domain::Principal;
 
 /// How many sockets and streams are open.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use super::request_id::RequestId;
 use super::respond::{execute, write};
 use super::{Server, body, csrf, multipart, sse, stream, websocket};
 use crate::auth::Grant;
-use crate::tool::CallerHeaders;
+use talkgraph_tools::CallerHeaders;
 
 pub(super) async fn post(
     State(server): State<Arc<Server>>,

@@ -12,7 +12,7 @@ use axum::response::Response;
 use tracing::Instrument;
 use uuid::{Builder, Uuid};
 
-use crate::watchdog::{Task, watched};
+use talkgraph_watchdog::{Task, watched};
 
 pub(super) const HEADER: &str = "x-request-id";
 

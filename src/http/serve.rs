@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 use super::http1::Http1;
 use super::io::Io;
-use crate::watchdog::{Task, watched};
+use talkgraph_watchdog::{Task, watched};
 
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use serde_json::value::to_raw_value;
 use crate::graphql::loader::in_turns;
 use crate::graphql::{ApiSchema, ResponseBytes, settle};
 use crate::guard::{self, Document, Guard};
-use crate::tool::{Tool, ToolContext, ToolError, ToolOutput};
+use talkgraph_tools::{Tool, ToolContext, ToolError, ToolOutput};
 
 use document::Operation;
 pub(crate) use document::OperationError;

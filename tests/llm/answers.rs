@@ -2,7 +2,7 @@
 
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
-use talkgraph::llm::{
+use talkgraph_llm::{
     ChatModel, HttpSettings, LlmError, Provider, ProviderSettings, ProviderSettingsError,
     StreamPart, Unusable, http_client,
 };

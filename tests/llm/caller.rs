@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use talkgraph::domain::{CacheTtl, FinishReason, Usage};
-use talkgraph::llm::{
+use talkgraph_domain::{CacheTtl, FinishReason, Usage};
+use talkgraph_llm::{
     ChatMessage, ChatModel, ChatRequest, ConnectionSettings, HttpSettings, LlmError, Named,
     ParameterMemory, PartStream, Provider, ProviderKind, ProviderSettings, Sampling, StreamPart,
     http_client,

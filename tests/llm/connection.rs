@@ -1,7 +1,7 @@
 //! What the settings of a connection add to each call.
 
-use talkgraph::llm::{ConnectionSettings, Provider, ProviderKind, http_client};
-use talkgraph::llm::{HttpSettings, ProviderSettings};
+use talkgraph_llm::{ConnectionSettings, Provider, ProviderKind, http_client};
+use talkgraph_llm::{HttpSettings, ProviderSettings};
 
 use crate::caller::{Answer, KEY, LONG, call, provider, settings_of};
 use crate::upstream::{Script, Upstream};

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use talkgraph::domain::FinishReason;
-use talkgraph::llm::{HttpSettings, LlmError, Provider, ProviderSettings, Unusable, http_client};
+use talkgraph_domain::FinishReason;
+use talkgraph_llm::{HttpSettings, LlmError, Provider, ProviderSettings, Unusable, http_client};
 
 use crate::caller::{Answer, KEY, SHORT, call, provider, rejected, scripted, settings};
 use crate::upstream::{Script, Upstream, chunk, finish};

@@ -3,8 +3,8 @@
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use talkgraph::domain::CacheTtl;
-use talkgraph::llm::{
+use talkgraph_domain::CacheTtl;
+use talkgraph_llm::{
     ChatMessage, ChatModel, ChatRequest, ChatRole, Content, LlmError, Provider, ProviderKind,
     StreamPart,
 };

@@ -4,8 +4,8 @@ use async_compression::tokio::write::GzipEncoder;
 use futures_util::StreamExt;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use talkgraph::domain::FinishReason;
-use talkgraph::llm::{ChatModel, LlmError, ProviderKind, StreamPart, read_answer};
+use talkgraph_domain::FinishReason;
+use talkgraph_llm::{ChatModel, LlmError, ProviderKind, StreamPart, read_answer};
 use tokio::io::AsyncWriteExt;
 
 use crate::caller::{Answer, Call, ask, call, collect, provider, scripted, settings_of, tokens};
@@ -552,7 +552,7 @@ async fn a_bomb_takes_no_memory() {
 #[tokio::test]
 async fn alive_is_not_idle() {
     use std::time::Duration;
-    let limits = |settings: &mut talkgraph::llm::ProviderSettings| {
+    let limits = |settings: &mut talkgraph_llm::ProviderSettings| {
         settings.first_token_timeout = Duration::from_millis(400);
         settings.idle_timeout = Duration::from_millis(400);
     };

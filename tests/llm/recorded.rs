@@ -1,8 +1,8 @@
 //! The streams of vendors with protocols of their own, cut everywhere. All say the same:
 //! a thought, a text, two calls.
 
-use talkgraph::domain::{FinishReason, Usage};
-use talkgraph::llm::ProviderKind;
+use talkgraph_domain::{FinishReason, Usage};
+use talkgraph_llm::ProviderKind;
 
 use crate::caller::{Answer, Call};
 use crate::shapes::replay;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::json;
-use talkgraph::llm::{Answering, ChatModel, LlmError, Models, Resilience};
+use talkgraph_llm::{Answering, ChatModel, LlmError, Models, Resilience};
 
 use crate::caller::{Answer, LONG, ask, collect, provider, rejected, settings};
 use crate::upstream::{Script, Upstream, chunk};

@@ -1,7 +1,7 @@
 //! The streams of different providers, split at every byte.
 
-use talkgraph::domain::{FinishReason, Usage};
-use talkgraph::llm::ProviderKind;
+use talkgraph_domain::{FinishReason, Usage};
+use talkgraph_llm::ProviderKind;
 
 use crate::caller::{Answer, Call, call, provider, settings, settings_of, tokens};
 use crate::upstream::{Script, Upstream};

@@ -1,7 +1,7 @@
 //! Parameters that a server refuses: the call is repeated without, and the next one begins so.
 
 use serde_json::{Value, json};
-use talkgraph::llm::{LlmError, Named, ProviderKind};
+use talkgraph_llm::{LlmError, Named, ProviderKind};
 
 use crate::caller::{Answer, call, provider, rejected, settings, settings_of};
 use crate::upstream::{Received, Script, Upstream};

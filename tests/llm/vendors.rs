@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use serde_json::{Value, json};
-use talkgraph::domain::FinishReason;
-use talkgraph::llm::{ChatModel, LlmError, ProviderKind, ProviderSettings, Unusable};
+use talkgraph_domain::FinishReason;
+use talkgraph_llm::{ChatModel, LlmError, ProviderKind, ProviderSettings, Unusable};
 
 use crate::caller::{Answer, KEY, SHORT, ask, call, collect, provider, rejected, settings_of};
 use crate::upstream::{Script, Upstream, chunk, finish};

@@ -78,6 +78,7 @@ pub(crate) fn check_discreet(text: &str) {
         ".rs",
         "tokio",
         "talkgraph::",
+        "talkgraph_",
         "constraint",
         "/home",
         "/tmp",

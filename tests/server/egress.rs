@@ -14,7 +14,7 @@ use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::get;
 use bytes::Bytes;
 use serde_json::json;
-use talkgraph::tool::{EgressClient, EgressLimits, EgressPolicy, Lookup, ProxyTarget, ToolError};
+use talkgraph_tools::{EgressClient, EgressLimits, EgressPolicy, Lookup, ProxyTarget, ToolError};
 
 use crate::support::client::Client;
 use crate::support::pages::Pages;

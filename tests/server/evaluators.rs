@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use talkgraph::domain::Principal;
-use talkgraph::evaluation::{Escape, EvaluationLimits, Evaluator, Failure, Whom};
+use talkgraph_domain::Principal;
+use talkgraph_evaluation::{Escape, EvaluationLimits, Evaluator, Failure, Whom};
 
 use crate::evaluation::doubling_schema;
 use crate::support::wait::{eventually, soon};
@@ -250,7 +250,7 @@ async fn returns<T>(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_evaluator_comes_back() {
     let (evaluator, who) = (evaluator(), Principal::new("a", "ann", "ann"));
-    let at = talkgraph::domain::time::now();
+    let at = talkgraph_domain::time::now();
     let variables = json!({ "x": ["a", { "b": "c" }] });
     let variables = variables.as_object().unwrap();
     let arguments = json!({ "x": ["a", { "b": "c" }] });

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use talkgraph::domain::Principal;
-use talkgraph::store::SharedStore;
+use talkgraph_domain::Principal;
+use talkgraph_store::SharedStore;
 
 use crate::support::client::Client;
 use crate::support::database::Database;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use talkgraph::auth::Key;
-use talkgraph::domain::{Principal, Scope};
+use talkgraph_domain::{Principal, Scope};
 
 use crate::support::client::{Client, body};
 use crate::support::server::{Setup, TestServer};

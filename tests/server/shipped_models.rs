@@ -47,7 +47,7 @@ fn no_shipped_text_names_a_model_that_ends() {
             assert!(!text.contains(model), "{file} names {model}");
         }
     }
-    for (_, model) in talkgraph::llm::USUAL_MODELS {
+    for (_, model) in talkgraph_llm::USUAL_MODELS {
         assert!(
             !ENDING.iter().any(|ending| model.contains(ending)),
             "{model}"

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use talkgraph::domain::{PageRequest, Principal};
+use talkgraph_domain::{PageRequest, Principal};
 
 use crate::support::database::Database;
 use crate::support::scene::spec;
@@ -68,7 +68,7 @@ pub(crate) async fn two_nodes_sync_the_same_files_at_once(database: Arc<Database
     let specs: Vec<_> = (0..10).map(|n| spec(&format!("agent-{n}"))).collect();
     let (one, two) = (database.open().await, database.open().await);
     let (first, second) = tokio::join!(one.sync_file_agents(&specs), two.sync_file_agents(&specs));
-    let ids = |agents: Vec<talkgraph::domain::Agent>| -> Vec<_> {
+    let ids = |agents: Vec<talkgraph_domain::Agent>| -> Vec<_> {
         agents
             .iter()
             .map(|agent| (agent.id, agent.current.id))

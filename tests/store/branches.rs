@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use talkgraph::domain::{Message, MessageId, SessionId};
-use talkgraph::store::{Kin, RunInput, SessionTarget, StartedRun, StoreError};
+use talkgraph_domain::{Message, MessageId, SessionId};
+use talkgraph_store::{Kin, RunInput, SessionTarget, StartedRun, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, text_parts};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use talkgraph::domain::{PageRequest, ParentRun};
-use talkgraph::store::{NewSession, SessionFilter, SessionTarget, StartedRun};
+use talkgraph_domain::{PageRequest, ParentRun};
+use talkgraph_store::{NewSession, SessionFilter, SessionTarget, StartedRun};
 
 use crate::support::database::Database;
 use crate::support::scene::Scene;

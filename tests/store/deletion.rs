@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use talkgraph::domain::time::now;
-use talkgraph::domain::{File, FileId, Part, SessionId};
-use talkgraph::store::{NewKey, Purge, SessionTarget, StoreError};
+use talkgraph_domain::time::now;
+use talkgraph_domain::{File, FileId, Part, SessionId};
+use talkgraph_store::{NewKey, Purge, SessionTarget, StoreError};
 
 use crate::child_runs::child;
 use crate::support::database::Database;

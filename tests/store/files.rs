@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use talkgraph::domain::{File, FileId};
+use talkgraph_domain::{File, FileId};
 
 use crate::support::database::Database;
 use crate::support::scene::Scene;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use talkgraph::agent::{Catalog, Rules, RunLimits, Runner};
-use talkgraph::bus::Bus;
-use talkgraph::domain::{EventBody, OnRestart, RunEvent, RunId};
-use talkgraph::evaluation::{EvaluationLimits, Evaluator};
-use talkgraph::llm::Models;
-use talkgraph::tool::{OutputLimits, RegistryLimits, ToolRegistry};
+use talkgraph_bus::Bus;
+use talkgraph_domain::{EventBody, OnRestart, RunEvent, RunId};
+use talkgraph_evaluation::{EvaluationLimits, Evaluator};
+use talkgraph_llm::Models;
+use talkgraph_runtime::{Catalog, Rules, RunLimits, Runner};
+use talkgraph_tools::{OutputLimits, RegistryLimits, ToolRegistry};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use talkgraph::domain::{AgentId, RunStatus};
-use talkgraph::store::{SessionTarget, StartedRun, StoreError, WriterSettings};
+use talkgraph_domain::{AgentId, RunStatus};
+use talkgraph_store::{SessionTarget, StartedRun, StoreError, WriterSettings};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas};

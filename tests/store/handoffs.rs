@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use talkgraph::domain::{Agent, EventBody, HandOff, RunEvent, RunStatus, ToolCallId};
-use talkgraph::store::{StartedRun, StoreError};
+use talkgraph_domain::{Agent, EventBody, HandOff, RunEvent, RunStatus, ToolCallId};
+use talkgraph_store::{StartedRun, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, event, spec};

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use talkgraph::domain::time::now;
-use talkgraph::domain::{
+use talkgraph_domain::time::now;
+use talkgraph_domain::{
     EventBody, Interrupt, InterruptId, InterruptKind, NodeId, PageRequest, Resolution, Resolved,
     Run, RunStatus, ToolCallId,
 };
-use talkgraph::store::{Answered, NewAnswers, NewEvents, StartedRun, StoreError};
+use talkgraph_store::{Answered, NewAnswers, NewEvents, StartedRun, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas, event, later, span};

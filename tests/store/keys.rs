@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use talkgraph::domain::time::now;
-use talkgraph::domain::{MessageId, RunStatus};
-use talkgraph::store::{KeptKey, NewKey, NewRun, Rewind, SessionTarget, StoreError};
+use talkgraph_domain::time::now;
+use talkgraph_domain::{MessageId, RunStatus};
+use talkgraph_store::{KeptKey, NewKey, NewRun, Rewind, SessionTarget, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, span};

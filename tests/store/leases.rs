@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use talkgraph::domain::time::now;
-use talkgraph::domain::{NodeId, Principal, RunId};
-use talkgraph::store::{SessionTarget, StoreError, TakenRun};
+use talkgraph_domain::time::now;
+use talkgraph_domain::{NodeId, Principal, RunId};
+use talkgraph_store::{SessionTarget, StoreError, TakenRun};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas, span};

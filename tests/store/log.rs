@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use talkgraph::domain::time::now;
-use talkgraph::domain::{
+use talkgraph_domain::time::now;
+use talkgraph_domain::{
     Cost, EventBody, FinishReason, Interrupt, InterruptId, InterruptKind, MessageId, Resolution,
     RunError, RunErrorCode, RunEvent, RunId, RunStatus, SessionId, StepPurpose, ToolCallId,
     ToolResult, Usage,
 };
-use talkgraph::store::StoreError;
+use talkgraph_store::StoreError;
 use tokio::runtime::Handle;
 
 use crate::support::database::Database;

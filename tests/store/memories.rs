@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use talkgraph::domain::Memory;
+use talkgraph_domain::Memory;
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, later};

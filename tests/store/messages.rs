@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use talkgraph::domain::{Message, MessageId, SessionId};
-use talkgraph::store::{BranchRange, StoreError};
+use talkgraph_domain::{Message, MessageId, SessionId};
+use talkgraph_store::{BranchRange, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::Scene;

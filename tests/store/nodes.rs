@@ -4,9 +4,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use secrecy::SecretString;
 use sqlx::Connection;
-use talkgraph::domain::SessionId;
-use talkgraph::store::postgres::{PostgresSettings, PostgresStore};
-use talkgraph::store::{SessionChange, StoreError};
+use talkgraph_domain::SessionId;
+use talkgraph_store::postgres::{PostgresSettings, PostgresStore};
+use talkgraph_store::{SessionChange, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas, later, span};

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use talkgraph::domain::{FinishReason, NodeId, RunError, RunErrorCode, RunStatus, SessionId};
-use talkgraph::store::{BranchRange, SessionTarget, StoreError};
+use talkgraph_domain::{FinishReason, NodeId, RunError, RunErrorCode, RunStatus, SessionId};
+use talkgraph_store::{BranchRange, SessionTarget, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas, later, text_parts};
@@ -183,7 +183,7 @@ pub(crate) async fn only_its_node_ends_a_run_and_only_once(database: Arc<Databas
     // At the same time, and so perhaps in one group.
     let ends = ["one", "two", "three"].map(|text| {
         let mut end = scene.end(&started, 2, text);
-        end.message.as_mut().unwrap().id = talkgraph::domain::MessageId::new();
+        end.message.as_mut().unwrap().id = talkgraph_domain::MessageId::new();
         scene.store.finish_run(end)
     });
     let outcomes = join_all(ends).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use talkgraph::store::StoreError;
+use talkgraph_store::StoreError;
 
 use crate::support::database::Database;
 

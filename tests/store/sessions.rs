@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
-use talkgraph::domain::time::now;
-use talkgraph::domain::{PageRequest, SessionId};
-use talkgraph::store::{NewSession, SessionChange, SessionCursor, SessionFilter, StoreError};
+use talkgraph_domain::time::now;
+use talkgraph_domain::{PageRequest, SessionId};
+use talkgraph_store::{NewSession, SessionChange, SessionCursor, SessionFilter, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, spec};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use talkgraph::domain::time::now;
-use talkgraph::domain::{File, FileId};
-use talkgraph::store::Purge;
+use talkgraph_domain::time::now;
+use talkgraph_domain::{File, FileId};
+use talkgraph_store::Purge;
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, deltas};
@@ -118,7 +118,7 @@ pub(crate) async fn a_deletion_leaves_no_trace(database: Arc<Database>) {
         let word = format!("canary{number:03}{:016x}", fastrand::u64(..));
         let session = scene.session().await.id;
         for round in 0..3 {
-            let change = talkgraph::store::SessionChange {
+            let change = talkgraph_store::SessionChange {
                 title: Some(Some(format!("{word}{}", "t".repeat(37 * number % 90)))),
                 metadata: Some(serde_json::json!({ "of": word.repeat(1 + round + number % 5) })),
             };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use talkgraph::domain::{EventBody, FinishReason, Message, MessageId, RunEvent, RunId, Summary};
-use talkgraph::store::{RunInput, SessionTarget};
+use talkgraph_domain::{EventBody, FinishReason, Message, MessageId, RunEvent, RunId, Summary};
+use talkgraph_store::{RunInput, SessionTarget};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, event};

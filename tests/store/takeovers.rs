@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use sqlx::{Connection, SqliteConnection};
-use talkgraph::domain::RunEvent;
-use talkgraph::store::{NewEvents, StartedRun, StoreError};
+use talkgraph_domain::RunEvent;
+use talkgraph_store::{NewEvents, StartedRun, StoreError};
 use tokio::runtime::Handle;
 
 use crate::support::database::Database;

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use talkgraph::llm::{HttpSettings, http_client};
+use talkgraph_llm::{HttpSettings, http_client};
 
 use super::multipart::Parts;
 use super::sse::Events;

@@ -13,9 +13,9 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
-use talkgraph::store::postgres::{Pooler as PoolerKind, PostgresSettings, PostgresStore};
-use talkgraph::store::sqlite::{SqliteSettings, SqliteStore};
-use talkgraph::store::{SharedStore, StoreError, WriterSettings};
+use talkgraph_store::postgres::{Pooler as PoolerKind, PostgresSettings, PostgresStore};
+use talkgraph_store::sqlite::{SqliteSettings, SqliteStore};
+use talkgraph_store::{SharedStore, StoreError, WriterSettings};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -426,7 +426,7 @@ async fn make_template(admin: &str, connection: &mut PgConnection, template: &st
     let store = PostgresStore::open(&settings)
         .await
         .expect("the migrations");
-    talkgraph::store::Maintenance::close(&store).await;
+    talkgraph_store::Maintenance::close(&store).await;
     let made_at = unix_time().as_secs();
     execute(
         connection,

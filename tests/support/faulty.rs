@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use talkgraph::domain::time::Timestamp;
-use talkgraph::domain::{
+use talkgraph_domain::time::Timestamp;
+use talkgraph_domain::{
     Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, File, FileId, Interrupt, InterruptId,
     Memory, Message, MessageId, NodeId, Page, PageRequest, Principal, Run, RunEvent, RunId,
     Session, SessionId, Summary,
 };
-use talkgraph::store::{
+use talkgraph_store::{
     AgentChange, AgentStore, Answered, BranchRange, DeletionStore, EventLog, FileStore,
     FinishedRun, InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers,
     NewEvents, NewKey, NewRun, NewSession, Purge, Reply, Rewind, RunStore, SessionChange,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use talkgraph::domain::agent::AgentLimits;
-use talkgraph::domain::time::{Timestamp, now};
-use talkgraph::domain::{
+use talkgraph_domain::agent::AgentLimits;
+use talkgraph_domain::time::{Timestamp, now};
+use talkgraph_domain::{
     Agent, AgentSpec, Cost, EventBody, FinishReason, Message, MessageId, NodeId, Part, Principal,
     Role, Run, RunEvent, RunId, RunOptions, RunStatus, Session, SessionId, Usage,
 };
-use talkgraph::store::{
+use talkgraph_store::{
     FinishedRun, IfBusy, NewEvents, NewRun, NewSession, RunInput, SessionTarget, SharedStore,
     StartedRun, StoreError,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use talkgraph::app::{App, Ended, StartError, Stop};
 use talkgraph::auth::Authenticator;
 use talkgraph::config::{Settings, Sources};
-use talkgraph::store::SharedStore;
+use talkgraph_store::SharedStore;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::Approvals;
 use super::egress::Egress;
 use crate::config::{ConfigError, HttpFetchSettings, ToolSettings, ms};
-use crate::evaluation::Evaluator;
-use crate::tool::{
+use talkgraph_evaluation::Evaluator;
+use talkgraph_tools::{
     Approval, Calculator, CurrentTime, HttpFetch, Memories, MemorySave, MemorySearch, Tool,
     ToolDefinition, ToolRegistry,
 };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{ConfigError, EgressSettings, ProxyUse, ms};
-use crate::proxy::Proxies;
-use crate::tool::{EgressClient, EgressLimits, EgressPolicy, ProxyTarget, SystemLookup};
+use talkgraph_proxy::Proxies;
+use talkgraph_tools::{EgressClient, EgressLimits, EgressPolicy, ProxyTarget, SystemLookup};
 
 pub(super) struct Egress {
     policy: EgressPolicy,

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::egress::Egress;
 use super::{Approvals, header_names, secrets};
 use crate::config::{ConfigError, HttpToolSettings, ToolSettings, ms};
-use crate::evaluation::Evaluator;
-use crate::tool::{
+use talkgraph_evaluation::Evaluator;
+use talkgraph_tools::{
     Approval, HttpTool, HttpToolError, HttpToolKey, HttpToolSpec, RegisterError, ToolDefinition,
     ToolRegistry,
 };

@@ -7,8 +7,8 @@ use axum::http::HeaderMap;
 
 use super::{Approvals, header_names, secrets};
 use crate::config::{ConfigError, McpServerSettings, ToolSettings, ms};
-use crate::proxy::Proxies;
-use crate::tool::{McpKeepers, McpServerSpec, McpTransport, http_headers};
+use talkgraph_proxy::Proxies;
+use talkgraph_tools::{McpKeepers, McpServerSpec, McpTransport, http_headers};
 
 /// What the settings say about each server. Takes the approvals of their tools, which may
 /// not be there yet.

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use crate::domain::time::now;
-use crate::domain::{Memory, Principal};
-use crate::store::SharedStore;
-use crate::tool::Memories;
+use talkgraph_domain::time::now;
+use talkgraph_domain::{Memory, Principal};
+use talkgraph_store::SharedStore;
+use talkgraph_tools::Memories;
 
 /// The database's memories, so many for each owner.
 pub(super) struct Stored {

@@ -7,7 +7,7 @@ use crate::config::{ConfigError, OperationToolSettings, ToolSettings, ms};
 use crate::graphql::ApiSchema;
 use crate::guard::Persisted;
 use crate::operation::{Endpoint, OperationSpec, OperationTool};
-use crate::tool::{Approval, RegisterError, ToolDefinition, ToolRegistry};
+use talkgraph_tools::{Approval, RegisterError, ToolDefinition, ToolRegistry};
 
 const DOCUMENT: &str = "tools.operations.document";
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::config::limited::{self, ReadError};
 use crate::config::{ConfigError, Sources};
-use crate::domain::redact;
+use talkgraph_domain::redact;
 
 /// The largest file, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ProviderEntry, ProviderKind, ProviderSettings};
 use crate::config::environment::Variables;
 use crate::config::{ConfigError, SecretSetting};
-use crate::domain::redact;
+use talkgraph_domain::redact;
 
 /// The most headers, and the most parameters, of a provider.
 const MAX_PAIRS: usize = 32;

@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 use super::{EvaluationSettings, KeySettings, Settings};
 use crate::config::ConfigError;
-use crate::domain::principal::is_valid_name;
 use crate::guard::Trust;
+use talkgraph_domain::principal::is_valid_name;
 
 /// async-graphql's parser stops at 64 selections inside each other.
 const QUERY_NESTING: RangeInclusive<usize> = 1..=64;

@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::StoreSettings;
-use crate::domain::redact;
-pub(in crate::config) use crate::domain::redact::HIDDEN;
+use talkgraph_domain::redact;
+pub(in crate::config) use talkgraph_domain::redact::HIDDEN;
 
 #[expect(clippy::ref_option, reason = "serde hands the field by reference")]
 pub(in crate::config) fn hide<S: Serializer>(

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::secret::{ArgumentSetting, HIDDEN, HiddenSetting, UrlSetting};
 use crate::config::ConfigError;
 use crate::config::environment::Variables;
-use crate::domain::redact;
+use talkgraph_domain::redact;
 
 sections! {
     /// Tools.

@@ -3,11 +3,11 @@
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::{Map, Value};
 
-use crate::agent::SpecError;
-use crate::domain::AgentSpec;
-use crate::domain::agent::{AgentLimits, ModelParameters, SummarySettings};
 use crate::graphql::ApiError;
 use crate::graphql::types::enums::{ReasoningEffort, Verbosity};
+use talkgraph_domain::AgentSpec;
+use talkgraph_domain::agent::{AgentLimits, ModelParameters, SummarySettings};
+use talkgraph_runtime::SpecError;
 
 /// An agent to make. The same fields as in an agent file, with the same rules.
 #[derive(Debug, InputObject)]

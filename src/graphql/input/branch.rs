@@ -2,11 +2,11 @@
 
 use async_graphql::{ID, InputObject};
 
-use crate::agent::{Branching, SentFile};
-use crate::domain::{ConcurrencyPolicy as Policy, MessageId, RunOverrides};
 use crate::graphql::types::enums::ConcurrencyPolicy;
 use crate::graphql::{ApiError, ApiLimits};
-use crate::tool::CallerHeaders;
+use talkgraph_domain::{ConcurrencyPolicy as Policy, MessageId, RunOverrides};
+use talkgraph_runtime::{Branching, SentFile};
+use talkgraph_tools::CallerHeaders;
 
 use super::options::RunOverridesInput;
 use super::{KEY, MessageInput, check_key, parse_id};

@@ -4,9 +4,9 @@ use async_graphql::InputObject;
 use data_url::{DataUrl, forgiving_base64};
 use url::Url;
 
-use crate::agent::{FileLink, SentFile, mime_type};
-use crate::domain::{File, FileId};
 use crate::graphql::{ApiError, ApiLimits};
+use talkgraph_domain::{File, FileId};
+use talkgraph_runtime::{FileLink, SentFile, mime_type};
 
 /// The longest name of a file, in characters.
 const NAME_CHARS: usize = 255;

@@ -3,9 +3,9 @@
 use async_graphql::{Enum, ID, InputObject, Json, MaybeUndefined, OneofObject};
 use serde_json::{Map, Value};
 
-use crate::agent::ResolveError;
-use crate::domain::{ClientTool, InterruptId, Resolution, RunId};
 use crate::graphql::{ApiError, Code};
+use talkgraph_domain::{ClientTool, InterruptId, Resolution, RunId};
+use talkgraph_runtime::ResolveError;
 
 use super::{check_key, check_text, parse_id};
 

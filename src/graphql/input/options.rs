@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::interrupt::ClientToolInput;
 use super::variables::check_variables;
-use crate::agent::{check_output_schema, is_time_zone};
-use crate::domain::{ClientTool, RunOverrides, ToolChoice};
 use crate::graphql::{ApiError, ApiLimits};
+use talkgraph_domain::{ClientTool, RunOverrides, ToolChoice};
+use talkgraph_runtime::{check_output_schema, is_time_zone};
 
 /// Whether a model calls tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 
-use crate::domain::Message;
-use crate::store::{BranchRange, UNCOUNTED, wanted};
+use talkgraph_domain::Message;
+use talkgraph_store::{BranchRange, UNCOUNTED, wanted};
 
 use super::{LoadError, Loads, Of, by_principal};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 
-use crate::domain::{
+use talkgraph_domain::{
     Agent, AgentId, AgentVersion, AgentVersionId, Interrupt, InterruptId, Run, RunId, Session,
     SessionId,
 };

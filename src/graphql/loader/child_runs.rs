@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 
-use crate::domain::{Run, RunId};
+use talkgraph_domain::{Run, RunId};
 
 use super::{LoadError, Loads, Of, by_principal};
 

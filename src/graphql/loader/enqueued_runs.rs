@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 
-use crate::domain::{Run, SessionId};
+use talkgraph_domain::{Run, SessionId};
 
 use super::{LoadError, Loads, Of, by_principal};
 

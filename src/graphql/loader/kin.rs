@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 
-use crate::domain::MessageId;
-use crate::store::Kin;
+use talkgraph_domain::MessageId;
+use talkgraph_store::Kin;
 
 use super::{LoadError, Loads, Of, by_principal};
 

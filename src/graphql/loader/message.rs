@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 
-use crate::domain::{Message, MessageId};
-use crate::store::StoreError;
+use talkgraph_domain::{Message, MessageId};
+use talkgraph_store::StoreError;
 
 use super::{LoadError, Loads, Of, by_principal};
 

@@ -24,8 +24,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-use crate::domain::Principal;
-use crate::store::{SharedStore, StoreError};
+use talkgraph_domain::Principal;
+use talkgraph_store::{SharedStore, StoreError};
 
 use super::{ApiError, api, principal};
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_graphql::dataloader::Loader;
 
-use crate::domain::SessionId;
-use crate::store::SessionUsage;
+use talkgraph_domain::SessionId;
+use talkgraph_store::SessionUsage;
 
 use super::{LoadError, Loads, Of, by_principal};
 

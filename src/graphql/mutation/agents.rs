@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result};
 
-use crate::domain::{self, AgentId, AgentSource, PageRequest, Principal, Scope};
 use crate::graphql::input::agent::{
     CreateAgentInput, SetCurrentAgentVersionInput, UpdateAgentInput,
 };
@@ -14,7 +13,8 @@ use crate::graphql::types::payload::{
     CreateAgentPayload, DeleteAgentPayload, SetCurrentAgentVersionPayload, UpdateAgentPayload,
 };
 use crate::graphql::{Api, ApiError, Code, api, principal};
-use crate::store::{AgentChange, AgentRefusal, StoreError, VersionCursor};
+use talkgraph_domain::{AgentId, AgentSource, PageRequest, Principal, Scope};
+use talkgraph_store::{AgentChange, AgentRefusal, StoreError, VersionCursor};
 
 /// Making, changing and deleting agents.
 #[derive(Default)]
@@ -115,7 +115,11 @@ fn allowed<'a>(ctx: &Context<'a>) -> Result<(&'a Api, &'a Principal), ApiError> 
     Ok((api(ctx)?, who))
 }
 
-async fn check(api: &Api, who: &Principal, spec: &domain::AgentSpec) -> Result<(), ApiError> {
+async fn check(
+    api: &Api,
+    who: &Principal,
+    spec: &talkgraph_domain::AgentSpec,
+) -> Result<(), ApiError> {
     api.runner.catalog().rules().check(who, spec).await?;
     Ok(api.runner.check_team(who, spec).await??)
 }
@@ -151,7 +155,7 @@ async fn own(
     who: &Principal,
     id: AgentId,
     field: &str,
-) -> Result<domain::Agent, ApiError> {
+) -> Result<talkgraph_domain::Agent, ApiError> {
     let agent = api.store.agents_by_id(who, &[id]).await?.pop();
     let agent = agent.ok_or_else(|| of_agent(StoreError::NotFound, field))?;
     match agent.source {

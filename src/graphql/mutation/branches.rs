@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object, Result};
 
-use crate::domain::{MessageId, SessionId};
 use crate::graphql::input::branch::{
     EditMessageInput, ForkSessionInput, MESSAGE, RegenerateInput, SwitchBranchInput,
 };
@@ -12,7 +11,8 @@ use crate::graphql::input::check_title;
 use crate::graphql::types::payload::{ForkSessionPayload, SendMessagePayload, SwitchBranchPayload};
 use crate::graphql::types::session::Session;
 use crate::graphql::{ApiError, api, caller_headers, principal, request_id};
-use crate::store::StoreError;
+use talkgraph_domain::{MessageId, SessionId};
+use talkgraph_store::StoreError;
 
 /// Beginning and choosing branches.
 #[derive(Default)]

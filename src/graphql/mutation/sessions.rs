@@ -5,8 +5,6 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, MaybeUndefined, Object, Result};
 use serde_json::json;
 
-use crate::domain::SessionId;
-use crate::domain::time::now;
 use crate::graphql::input::{
     CreateSessionInput, UpdateSessionInput, check_metadata, check_title, parse_id,
 };
@@ -15,7 +13,9 @@ use crate::graphql::types::payload::{
 };
 use crate::graphql::types::session::Session;
 use crate::graphql::{ApiError, api, principal};
-use crate::store::{NewSession, SessionChange, StoreError};
+use talkgraph_domain::SessionId;
+use talkgraph_domain::time::now;
+use talkgraph_store::{NewSession, SessionChange, StoreError};
 
 /// Making, changing and deleting sessions.
 #[derive(Default)]

@@ -5,13 +5,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::Scope;
 use crate::graphql::error::Fault;
 use crate::graphql::input::tool::CallToolInput;
 use crate::graphql::types::payload::CallToolPayload;
 use crate::graphql::types::tool::{Tool, ToolFailure, ToolFailureCode};
 use crate::graphql::{ApiError, Code, api, caller_headers, principal};
-use crate::tool::{Progress, ToolContext, ToolError};
+use talkgraph_domain::Scope;
+use talkgraph_tools::{Progress, ToolContext, ToolError};
 
 /// Calling tools directly.
 #[derive(Default)]

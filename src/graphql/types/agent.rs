@@ -14,12 +14,11 @@ use super::agent_version::{
 use super::enums::AgentSource;
 use super::sized::{Data, Text, texts};
 use super::tool::{Tool, UnavailableTool};
-use crate::domain;
 use crate::graphql::connection::{Cursor, PageArguments, connection};
 use crate::graphql::{ApiError, api, principal};
-use crate::store::VersionCursor;
+use talkgraph_store::VersionCursor;
 
-pub(crate) struct Agent(pub(crate) Arc<domain::Agent>);
+pub(crate) struct Agent(pub(crate) Arc<talkgraph_domain::Agent>);
 
 /// Somebody to talk to: instructions, a model and its parameters. Sessions belong to one.
 #[Object]

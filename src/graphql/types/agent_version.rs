@@ -10,10 +10,9 @@ use super::agent::Agent;
 use super::enums::{ReasoningEffort, Verbosity};
 use super::sized::{Data, Text, texts};
 use super::tool::{Tool, UnavailableTool};
-use crate::domain::{self, AgentSpec, agent};
 use crate::graphql::loader::load;
 use crate::graphql::{ApiError, Code, api, charge_items};
-use crate::tool;
+use talkgraph_domain::{AgentSpec, agent};
 
 /// The parameters of an agent's model calls; what is null is left to the model.
 #[derive(SimpleObject)]
@@ -130,14 +129,14 @@ pub(super) fn unavailable_tools_of(
         .tools
         .iter()
         .filter(|name| registry.get(name).is_none());
-    let unavailable = missing.map(|name| tool::UnavailableTool {
+    let unavailable = missing.map(|name| talkgraph_tools::UnavailableTool {
         name: name.clone(),
         reason: registry.servers().why_unavailable(name),
     });
     Ok(unavailable.map(Into::into).collect())
 }
 
-pub(crate) struct AgentVersion(pub(crate) Arc<domain::AgentVersion>);
+pub(crate) struct AgentVersion(pub(crate) Arc<talkgraph_domain::AgentVersion>);
 
 /// One immutable version of an agent. A run names the version it ran with.
 #[Object]

@@ -2,11 +2,9 @@
 
 use async_graphql::Enum;
 
-use crate::domain;
-
 /// Where an agent is defined, and so where it can be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::AgentSource")]
+#[graphql(remote = "talkgraph_domain::AgentSource")]
 pub(crate) enum AgentSource {
     /// A file on the server; read-only through this API.
     File,
@@ -16,7 +14,7 @@ pub(crate) enum AgentSource {
 
 /// The amount of reasoning that a model is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::capabilities::Effort")]
+#[graphql(remote = "talkgraph_domain::capabilities::Effort")]
 pub(crate) enum ReasoningEffort {
     /// No reasoning.
     None,
@@ -36,7 +34,7 @@ pub(crate) enum ReasoningEffort {
 
 /// The length of an answer that a model is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::capabilities::Verbosity")]
+#[graphql(remote = "talkgraph_domain::capabilities::Verbosity")]
 pub(crate) enum Verbosity {
     /// Short answers.
     Low,
@@ -48,7 +46,7 @@ pub(crate) enum Verbosity {
 
 /// Who said a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::Role")]
+#[graphql(remote = "talkgraph_domain::Role")]
 pub(crate) enum Role {
     /// The person.
     User,
@@ -58,7 +56,7 @@ pub(crate) enum Role {
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::RunStatus")]
+#[graphql(remote = "talkgraph_domain::RunStatus")]
 pub(crate) enum RunStatus {
     /// Accepted, waiting for a place to run.
     Queued,
@@ -76,7 +74,7 @@ pub(crate) enum RunStatus {
 
 /// What happens when a session has an active run and another is to start in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::ConcurrencyPolicy")]
+#[graphql(remote = "talkgraph_domain::ConcurrencyPolicy")]
 pub(crate) enum ConcurrencyPolicy {
     /// Nothing is started: CONFLICT, with the active run's id as `extensions.runId`.
     Reject,
@@ -104,7 +102,7 @@ pub(crate) enum DisconnectPolicy {
 
 /// What a model call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::StepPurpose")]
+#[graphql(remote = "talkgraph_domain::StepPurpose")]
 pub(crate) enum StepPurpose {
     /// It makes the answer, or a part of it.
     Answer,
@@ -119,7 +117,7 @@ pub(crate) enum StepPurpose {
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::FinishReason")]
+#[graphql(remote = "talkgraph_domain::FinishReason")]
 pub(crate) enum FinishReason {
     /// The model was done.
     Stop,
@@ -138,7 +136,7 @@ pub(crate) enum FinishReason {
 
 /// What kind of thing made a run fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::RunErrorCode")]
+#[graphql(remote = "talkgraph_domain::RunErrorCode")]
 pub(crate) enum RunErrorCode {
     /// The provider could not be reached, or answered with a server error.
     ProviderUnavailable,

@@ -14,11 +14,11 @@ use super::message::{Message, StreamPlace, ToolResultPart, json};
 use super::run::{Run, RunError};
 use super::sized::{Data, Text};
 use super::usage::Usage;
-use crate::agent::{Runner, Transcript};
-use crate::bus::LiveRun;
-use crate::domain::{self, AgentId, EventBody, MessageId, Principal, RunId, ToolCallId};
 use crate::graphql::loader::load;
 use crate::graphql::{ApiError, Code, api, principal};
+use talkgraph_bus::LiveRun;
+use talkgraph_domain::{AgentId, EventBody, MessageId, Principal, RunId, ToolCallId};
+use talkgraph_runtime::{Runner, Transcript};
 
 /// One event of a run. `sequence` starts at 1 and has no holes, but for events that stand for
 /// several, whose `firstSequence` tells; exactly one of `RunCompleted`, `RunFailed` and
@@ -89,7 +89,7 @@ impl Watched {
 
 /// What all events have.
 pub(crate) struct Head {
-    event: Arc<domain::RunEvent>,
+    event: Arc<talkgraph_domain::RunEvent>,
     watched: Watched,
 }
 
@@ -284,7 +284,7 @@ events! {
 
     /// A tool reports how far it is with a call that takes long. Not every report is an event: of
     /// several in a short time the latest is, and the last one before the result always.
-    ToolCallProgress { tool_call_id: ToolCallId, report: domain::ToolProgress } {
+    ToolCallProgress { tool_call_id: ToolCallId, report: talkgraph_domain::ToolProgress } {
         /// The call's id.
         async fn tool_call_id(&self) -> ID {
             self.tool_call_id.to_string().into()
@@ -312,7 +312,7 @@ events! {
     }
 
     /// A call has come to its result, which the model is told.
-    ToolCallCompleted { result: domain::ToolResult } {
+    ToolCallCompleted { result: talkgraph_domain::ToolResult } {
         /// The call's id.
         async fn tool_call_id(&self) -> ID {
             self.result.tool_call_id.to_string().into()
@@ -326,7 +326,7 @@ events! {
 
     /// Another agent goes on with the run: its instructions, tools and models count from here on,
     /// and the session is with it.
-    HandedOff { handoff: Box<domain::HandOff> } {
+    HandedOff { handoff: Box<talkgraph_domain::HandOff> } {
         /// The agent that had the conversation.
         #[graphql(name = "fromAgent")]
         async fn agent_before(&self, ctx: &Context<'_>) -> Result<Agent> {
@@ -351,7 +351,7 @@ events! {
 
     /// Something has happened in a run that this one has asked for: one of its agent's
     /// `agentsAsTools` is at work. `sequence` is this run's own, `event.sequence` the child's.
-    ChildRunEvent { tool_call_id: ToolCallId, event: Arc<domain::RunEvent> } {
+    ChildRunEvent { tool_call_id: ToolCallId, event: Arc<talkgraph_domain::RunEvent> } {
         /// The call that asks.
         async fn tool_call_id(&self) -> ID {
             self.tool_call_id.to_string().into()
@@ -384,7 +384,7 @@ events! {
     }
 
     /// The run waits for a person or the client: its status is AWAITING_INPUT from here on.
-    InterruptRequested { interrupt: Arc<domain::Interrupt> } {
+    InterruptRequested { interrupt: Arc<talkgraph_domain::Interrupt> } {
         /// What it waits for, as of this event.
         async fn interrupt(&self) -> Interrupt {
             Arc::clone(&self.interrupt).into()
@@ -393,7 +393,7 @@ events! {
 
     /// An interrupt was answered, has expired or was closed. With the last one that was open
     /// the run goes on.
-    InterruptResolved { interrupt: Arc<domain::Interrupt> } {
+    InterruptResolved { interrupt: Arc<talkgraph_domain::Interrupt> } {
         /// The interrupt with its resolution.
         async fn interrupt(&self) -> Interrupt {
             Arc::clone(&self.interrupt).into()
@@ -425,7 +425,7 @@ events! {
     }
 
     /// The run ended with an error. What was written before is kept.
-    RunFailed { error: domain::RunError } {
+    RunFailed { error: talkgraph_domain::RunError } {
         /// Why.
         async fn error(&self) -> RunError {
             (&self.error).into()
@@ -457,7 +457,7 @@ impl RunEvent {
         clippy::too_many_lines,
         reason = "a flat list, with an arm for each kind"
     )]
-    pub(crate) fn new(event: Arc<domain::RunEvent>, watched: Watched) -> Self {
+    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: Watched) -> Self {
         let body = event.body.clone();
         let head = Head { event, watched };
         match body {

@@ -9,17 +9,17 @@ use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, V
 
 use super::event::{RunEvent, Watched};
 use super::plain::{self, Plain};
-use crate::domain::{self, EventBody};
+use talkgraph_domain::EventBody;
 
 /// A [`RunEvent`] that takes a short cut where it can. Most subscribers select what the event
 /// itself has; the executor would make a future for each of these fields, for each event.
 pub(crate) struct Followed {
-    event: Arc<domain::RunEvent>,
+    event: Arc<talkgraph_domain::RunEvent>,
     watched: Watched,
 }
 
 impl Followed {
-    pub(crate) fn new(event: Arc<domain::RunEvent>, watched: Watched) -> Self {
+    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: Watched) -> Self {
         Self { event, watched }
     }
 }

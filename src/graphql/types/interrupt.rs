@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::message::json;
 use super::run::Run;
 use super::sized::{Data, Text};
-use crate::domain::{self, InterruptKind, Resolution, Resolved};
+use talkgraph_domain::{InterruptKind, Resolution, Resolved};
 
 /// Something a run waits for; `resolveInterrupts` answers it. The run is AWAITING_INPUT as long
 /// as one of its interrupts is open, and goes on by itself after the last answer. With an
@@ -61,8 +61,8 @@ pub(crate) enum Interrupt {
     InputRequest(InputRequest),
 }
 
-impl From<Arc<domain::Interrupt>> for Interrupt {
-    fn from(interrupt: Arc<domain::Interrupt>) -> Self {
+impl From<Arc<talkgraph_domain::Interrupt>> for Interrupt {
+    fn from(interrupt: Arc<talkgraph_domain::Interrupt>) -> Self {
         match interrupt.kind {
             InterruptKind::ToolApproval => Self::ToolApproval(ToolApproval(interrupt)),
             InterruptKind::ClientToolCall => Self::ClientToolCall(ClientToolCall(interrupt)),
@@ -73,7 +73,7 @@ impl From<Arc<domain::Interrupt>> for Interrupt {
 
 macro_rules! interrupts {
     ($($(#[$doc:meta])* $name:ident { $($more:tt)* })*) => {$(
-        pub(crate) struct $name(pub(crate) Arc<domain::Interrupt>);
+        pub(crate) struct $name(pub(crate) Arc<talkgraph_domain::Interrupt>);
 
         $(#[$doc])*
         #[Object]

@@ -11,13 +11,13 @@ use super::run::Run;
 use super::session::Session;
 use super::sized::{Data, Text};
 use super::usage::Usage;
-use crate::agent::Transcript;
-use crate::domain::message::data_of;
-use crate::domain::{self, MessageId, RunId};
 use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{LatestKin, load};
 use crate::graphql::{ApiError, Code, api, charge_items};
-use crate::store::Kin;
+use talkgraph_domain::message::data_of;
+use talkgraph_domain::{MessageId, RunId};
+use talkgraph_runtime::Transcript;
+use talkgraph_store::Kin;
 
 mod file;
 mod page;
@@ -40,7 +40,7 @@ pub(crate) struct WholeMessage {
 
 #[derive(Clone)]
 enum Source {
-    Stored(Arc<domain::Message>),
+    Stored(Arc<talkgraph_domain::Message>),
     /// Read when more than its id is selected.
     ById,
     /// As it was at one event of the run that writes it.
@@ -61,7 +61,7 @@ pub(crate) struct StreamPlace {
 
 impl WholeMessage {
     /// A message that is there already.
-    pub(crate) fn stored(message: Arc<domain::Message>) -> Self {
+    pub(crate) fn stored(message: Arc<talkgraph_domain::Message>) -> Self {
         Self {
             id: message.id,
             source: Source::Stored(message),
@@ -91,14 +91,17 @@ impl WholeMessage {
         }
     }
 
-    async fn find(&self, ctx: &Context<'_>) -> Result<Option<Arc<domain::Message>>, ApiError> {
+    async fn find(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<Option<Arc<talkgraph_domain::Message>>, ApiError> {
         if let Source::Stored(message) = &self.source {
             return Ok(Some(Arc::clone(message)));
         }
         load(ctx, self.id).await
     }
 
-    async fn message(&self, ctx: &Context<'_>) -> Result<Arc<domain::Message>, ApiError> {
+    async fn message(&self, ctx: &Context<'_>) -> Result<Arc<talkgraph_domain::Message>, ApiError> {
         let missing = || ApiError::new(Code::NotFound, format!("there is no message {}", self.id));
         self.find(ctx).await?.ok_or_else(missing)
     }
@@ -230,7 +233,7 @@ impl WholeMessage {
                 return Ok::<_, ApiError>(None);
             }
             let message = self.message(ctx).await?;
-            if message.role == domain::Role::User {
+            if message.role == talkgraph_domain::Role::User {
                 return Ok(None);
             }
             let run = load(ctx, message.run_id).await?;

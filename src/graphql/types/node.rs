@@ -7,10 +7,10 @@ use super::interrupt::{ClientToolCall, InputRequest, Interrupt, ToolApproval};
 use super::message::Message;
 use super::run::Run;
 use super::session::Session;
-use crate::domain::ids::{AgentId, InterruptId, MessageId, RunId, SessionId, prefix_of};
 use crate::graphql::ApiError;
 use crate::graphql::input::parse_id;
 use crate::graphql::loader::load;
+use talkgraph_domain::ids::{AgentId, InterruptId, MessageId, RunId, SessionId, prefix_of};
 
 /// Anything with a global id, after the GraphQL Global Object Identification Specification.
 #[derive(Interface)]

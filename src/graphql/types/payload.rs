@@ -10,7 +10,7 @@ use super::message::Message;
 use super::run::Run;
 use super::session::Session;
 use super::tool::{Output, Tool, ToolFailure};
-use crate::agent::Started;
+use talkgraph_runtime::Started;
 
 /// An answer, or how it failed, or what it takes to go on.
 #[derive(SimpleObject)]

@@ -13,13 +13,13 @@ use super::message::{Message, StreamPlace};
 use super::session::Session;
 use super::sized::Text;
 use super::usage::Usage;
-use crate::domain::{self, RunId};
 use crate::graphql::loader::{ChildRunsOf, OpenInterruptsOf, load};
 use crate::graphql::{ApiError, Code, api, charge_items, principal};
+use talkgraph_domain::RunId;
 
 pub(crate) struct Run {
     id: RunId,
-    loaded: Option<Arc<domain::Run>>,
+    loaded: Option<Arc<talkgraph_domain::Run>>,
     /// What its last sequence was at the moment it is told of, where that is one.
     last_sequence: Option<u64>,
 }
@@ -35,8 +35,8 @@ pub(crate) struct RunError {
     retryable: bool,
 }
 
-impl From<&domain::RunError> for RunError {
-    fn from(error: &domain::RunError) -> Self {
+impl From<&talkgraph_domain::RunError> for RunError {
+    fn from(error: &talkgraph_domain::RunError) -> Self {
         Self {
             code: error.code.into(),
             message: Text(error.message.clone()),
@@ -47,7 +47,7 @@ impl From<&domain::RunError> for RunError {
 
 impl Run {
     /// A run that is there already.
-    pub(crate) fn loaded(run: Arc<domain::Run>) -> Self {
+    pub(crate) fn loaded(run: Arc<talkgraph_domain::Run>) -> Self {
         Self {
             id: run.id,
             loaded: Some(run),
@@ -56,7 +56,7 @@ impl Run {
     }
 
     /// A session's active run, as of the moment the session was read.
-    pub(crate) fn active(active: domain::ActiveRun) -> Self {
+    pub(crate) fn active(active: talkgraph_domain::ActiveRun) -> Self {
         Self {
             id: active.id,
             loaded: None,
@@ -106,7 +106,7 @@ impl Run {
         Ok(begun.then(|| Message::streamed(run.output_message_id, place, &transcript)))
     }
 
-    async fn run(&self, ctx: &Context<'_>) -> Result<Arc<domain::Run>, ApiError> {
+    async fn run(&self, ctx: &Context<'_>) -> Result<Arc<talkgraph_domain::Run>, ApiError> {
         if let Some(run) = &self.loaded {
             return Ok(Arc::clone(run));
         }

@@ -11,13 +11,13 @@ use super::message::{Message, MessagePage};
 use super::run::Run;
 use super::sized::{Data, Text};
 use super::usage::Usage;
-use crate::domain::{self, Cost, Page};
 use crate::graphql::connection::PageArguments;
 use crate::graphql::loader::{EnqueuedRunsOf, UsageOf, load};
 use crate::graphql::{ApiError, Code, api, charge_items};
-use crate::store::BranchRange;
+use talkgraph_domain::{Cost, Page};
+use talkgraph_store::BranchRange;
 
-pub(crate) struct Session(pub(crate) Arc<domain::Session>);
+pub(crate) struct Session(pub(crate) Arc<talkgraph_domain::Session>);
 
 /// A conversation with an agent. Belongs to the principal who made it.
 #[Object]
@@ -111,7 +111,7 @@ impl Session {
         let found = load(ctx, UsageOf(self.0.id)).await?;
         Ok(match found {
             Some(found) => Usage::new(found.usage, found.cost),
-            None => Usage::new(domain::Usage::default(), Some(Cost::ZERO)),
+            None => Usage::new(talkgraph_domain::Usage::default(), Some(Cost::ZERO)),
         })
     }
 
@@ -132,7 +132,7 @@ impl Session {
 }
 
 /// The positions that a page of a branch of `length` messages covers.
-fn stretch(page: &domain::PageRequest<i32>, length: i32) -> (i32, i32) {
+fn stretch(page: &talkgraph_domain::PageRequest<i32>, length: i32) -> (i32, i32) {
     let low = page
         .after
         .map_or(0, |after| after.saturating_add(1))
@@ -148,8 +148,8 @@ fn stretch(page: &domain::PageRequest<i32>, length: i32) -> (i32, i32) {
 #[cfg(test)]
 mod tests {
     use super::stretch;
-    use crate::domain::PageRequest;
     use proptest::prelude::*;
+    use talkgraph_domain::PageRequest;
 
     proptest! {
         #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::message::{ResultContent, contents};
 use super::sized::{Data, Text};
-use crate::tool::{self, RegisteredTool, ToolOutput};
+use talkgraph_tools::{RegisteredTool, ToolOutput};
 
 pub(crate) struct Tool(pub(crate) Arc<RegisteredTool>);
 
@@ -49,8 +49,8 @@ pub(crate) struct UnavailableTool {
     reason: Text,
 }
 
-impl From<tool::UnavailableTool> for UnavailableTool {
-    fn from(tool: tool::UnavailableTool) -> Self {
+impl From<talkgraph_tools::UnavailableTool> for UnavailableTool {
+    fn from(tool: talkgraph_tools::UnavailableTool) -> Self {
         Self {
             name: Text(tool.name),
             reason: Text(tool.reason),
@@ -60,7 +60,7 @@ impl From<tool::UnavailableTool> for UnavailableTool {
 
 /// Which calls of a tool a person has to approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "tool::ApprovalPolicy")]
+#[graphql(remote = "talkgraph_tools::ApprovalPolicy")]
 pub(crate) enum ApprovalPolicy {
     /// No call.
     Never,

@@ -2,7 +2,7 @@
 
 use async_graphql::SimpleObject;
 
-use crate::domain::{self, Cost};
+use talkgraph_domain::Cost;
 
 /// Tokens that were used, and what they cost.
 #[derive(Debug, Clone, SimpleObject)]
@@ -29,7 +29,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    pub(crate) fn new(usage: domain::Usage, cost: Option<Cost>) -> Self {
+    pub(crate) fn new(usage: talkgraph_domain::Usage, cost: Option<Cost>) -> Self {
         Self {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,

@@ -21,7 +21,7 @@ use crate::auth::Grant;
 use crate::http::Server;
 use crate::http::open::SocketToken;
 use crate::http::request_id::RequestId;
-use crate::tool::CallerHeaders;
+use talkgraph_tools::CallerHeaders;
 
 /// What a socket begins with.
 pub(super) struct Opened {

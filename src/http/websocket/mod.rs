@@ -29,8 +29,8 @@ use super::csrf;
 use super::error::Refusal;
 use super::request_id::RequestId;
 use crate::auth::Grant;
-use crate::tool::CallerHeaders;
-use crate::watchdog::{Task, watched};
+use talkgraph_tools::CallerHeaders;
+use talkgraph_watchdog::{Task, watched};
 
 /// Returns true when a request asks for a WebSocket.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {

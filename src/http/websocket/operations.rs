@@ -16,7 +16,7 @@ use crate::http::in_flight::{Full, Held};
 use crate::http::open::StreamToken;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
-use crate::watchdog::{Task, watched};
+use talkgraph_watchdog::{Task, watched};
 
 /// What is going on on a socket; everything ends when this is dropped.
 pub(super) struct Operations {

@@ -6,8 +6,8 @@ use async_graphql::{Context, Object, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::domain::FileId;
 use crate::graphql::{ApiError, Code, api, charge, principal};
+use talkgraph_domain::FileId;
 
 /// A file of a message or of a tool's result.
 pub(crate) struct FilePart {

@@ -9,14 +9,14 @@ use async_graphql::registry::Registry;
 use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 
 use super::Message;
-use crate::domain::{self, Page};
 use crate::graphql::connection::{Cursor, Position, connection};
 use crate::graphql::types::plain::{self, Plain};
+use talkgraph_domain::Page;
 
 type Whole = Connection<Cursor, Message>;
 
 /// A connection of messages by their place in the branch.
-pub(crate) struct MessagePage(pub(crate) Page<Arc<domain::Message>>);
+pub(crate) struct MessagePage(pub(crate) Page<Arc<talkgraph_domain::Message>>);
 
 impl MessagePage {
     fn edges(&self) -> impl Iterator<Item = MessageEdge<'_>> {
@@ -80,7 +80,7 @@ impl Plain for MessagePage {
     }
 }
 
-struct MessageEdge<'a>(&'a Arc<domain::Message>);
+struct MessageEdge<'a>(&'a Arc<talkgraph_domain::Message>);
 
 impl MessageEdge<'_> {
     fn node(&self) -> Message {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::file::{Content, FilePart};
 use super::result::ToolResultPart;
-use crate::domain::{self, ToolCallId};
 use crate::graphql::types::sized::{Data, Text};
+use talkgraph_domain::ToolCallId;
 
 /// A piece of a message.
 #[derive(Union)]
@@ -91,25 +91,25 @@ pub(in crate::graphql::types) fn json(text: &str) -> Data<Value> {
 }
 
 /// Parts as clients see them, without what is only for the vendor.
-pub(super) fn visible(parts: &[domain::Part]) -> Vec<MessagePart> {
-    let of_result = |part: &domain::Part| match part {
-        domain::Part::ToolResult(result) => Some(result.tool_call_id),
+pub(super) fn visible(parts: &[talkgraph_domain::Part]) -> Vec<MessagePart> {
+    let of_result = |part: &talkgraph_domain::Part| match part {
+        talkgraph_domain::Part::ToolResult(result) => Some(result.tool_call_id),
         _ => None,
     };
     let made: HashSet<_> = parts.iter().filter_map(of_result).collect();
     parts.iter().filter_map(|part| shown(part, &made)).collect()
 }
 
-fn shown(part: &domain::Part, made: &HashSet<ToolCallId>) -> Option<MessagePart> {
+fn shown(part: &talkgraph_domain::Part, made: &HashSet<ToolCallId>) -> Option<MessagePart> {
     Some(match part {
-        domain::Part::Text { text } => MessagePart::Text(TextPart {
+        talkgraph_domain::Part::Text { text } => MessagePart::Text(TextPart {
             text: Text(text.clone()),
         }),
-        domain::Part::Reasoning { text, .. } if text.is_empty() => return None,
-        domain::Part::Reasoning { text, .. } => MessagePart::Reasoning(ReasoningPart {
+        talkgraph_domain::Part::Reasoning { text, .. } if text.is_empty() => return None,
+        talkgraph_domain::Part::Reasoning { text, .. } => MessagePart::Reasoning(ReasoningPart {
             text: Text(text.clone()),
         }),
-        domain::Part::ToolCall {
+        talkgraph_domain::Part::ToolCall {
             id,
             name,
             arguments,
@@ -119,8 +119,8 @@ fn shown(part: &domain::Part, made: &HashSet<ToolCallId>) -> Option<MessagePart>
             arguments: arguments.clone(),
             is_made: made.contains(id),
         }),
-        domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
-        domain::Part::File {
+        talkgraph_domain::Part::ToolResult(result) => MessagePart::ToolResult(result.into()),
+        talkgraph_domain::Part::File {
             id,
             name,
             mime_type,
@@ -131,6 +131,8 @@ fn shown(part: &domain::Part, made: &HashSet<ToolCallId>) -> Option<MessagePart>
             mime_type: mime_type.clone(),
             bytes: *bytes,
         }),
-        domain::Part::Data { json: text } => MessagePart::Data(DataPart { data: json(text) }),
+        talkgraph_domain::Part::Data { json: text } => {
+            MessagePart::Data(DataPart { data: json(text) })
+        }
     })
 }

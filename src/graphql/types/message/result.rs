@@ -4,11 +4,11 @@ use async_graphql::{ID, Object, SimpleObject, Union};
 
 use super::file::{Content, FilePart};
 use super::part::{DataPart, TextPart, json};
-use crate::domain::{self, File, ResultFile, ResultPart, ResultResource};
 use crate::graphql::types::sized::Text;
+use talkgraph_domain::{File, ResultFile, ResultPart, ResultResource};
 
 /// What the call of a tool came to, as the model was told.
-pub(crate) struct ToolResultPart(domain::ToolResult);
+pub(crate) struct ToolResultPart(talkgraph_domain::ToolResult);
 
 /// The result of a tool call.
 #[Object]
@@ -40,8 +40,8 @@ impl ToolResultPart {
     }
 }
 
-impl From<&domain::ToolResult> for ToolResultPart {
-    fn from(result: &domain::ToolResult) -> Self {
+impl From<&talkgraph_domain::ToolResult> for ToolResultPart {
+    fn from(result: &talkgraph_domain::ToolResult) -> Self {
         Self(result.clone())
     }
 }

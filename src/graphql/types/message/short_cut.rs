@@ -11,10 +11,10 @@ use async_graphql::{
 };
 
 use super::{Source, StreamPlace, WholeMessage};
-use crate::agent::Transcript;
-use crate::domain::{self, MessageId};
 use crate::graphql::types::enums::{FinishReason, Role};
 use crate::graphql::types::plain::{self, Plain};
+use talkgraph_domain::MessageId;
+use talkgraph_runtime::Transcript;
 
 /// A [`WholeMessage`] that takes a short cut where it can.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub(crate) struct Message(WholeMessage);
 
 impl Message {
     /// A message that is there already.
-    pub(crate) fn stored(message: Arc<domain::Message>) -> Self {
+    pub(crate) fn stored(message: Arc<talkgraph_domain::Message>) -> Self {
         Self(WholeMessage::stored(message))
     }
 

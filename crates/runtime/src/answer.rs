@@ -1,0 +1,436 @@
+//! The answer as it grows: the parts that will be stored, and the event for each piece.
+
+use talkgraph_domain::message::{data_of, text_of};
+use talkgraph_domain::{
+    EventBody, FinishReason, MessageId, Part, RunEvent, StepPurpose, ToolCallId, ToolResult,
+};
+
+/// An answer being written. What is streamed and what is stored come from the same calls,
+/// so they cannot differ.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    id: MessageId,
+    parts: Vec<Part>,
+    text_bytes: usize,
+    reasoning_bytes: usize,
+    arguments_bytes: usize,
+    /// Where the current step began.
+    step: Mark,
+    /// The text that the current step makes anew, because it was not of the wanted form.
+    rejected: Option<String>,
+    /// How many steps have made such a text anew.
+    repairs: u32,
+    /// How many of them because there was none.
+    empties: u32,
+    /// Why the current step has ended, if it has.
+    ended: Option<FinishReason>,
+    /// The step before has ended in a call that could not be read.
+    was_unread: bool,
+}
+
+/// How far an answer had got.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Mark {
+    parts: usize,
+    text_bytes: usize,
+    reasoning_bytes: usize,
+    arguments_bytes: usize,
+}
+
+impl Answer {
+    pub(crate) fn new(id: MessageId) -> Self {
+        Self {
+            id,
+            parts: Vec::new(),
+            text_bytes: 0,
+            reasoning_bytes: 0,
+            arguments_bytes: 0,
+            step: Mark::default(),
+            rejected: None,
+            repairs: 0,
+            empties: 0,
+            ended: None,
+            was_unread: false,
+        }
+    }
+
+    /// Takes in an event of its run's log. The events of a log, taken in one after the other,
+    /// give the answer that the log tells of.
+    pub(crate) fn apply(&mut self, event: &RunEvent) {
+        match &event.body {
+            EventBody::TextDelta { delta, .. } => drop(self.add_text(delta.clone())),
+            EventBody::ReasoningDelta {
+                delta, signature, ..
+            } => drop(self.add_reasoning(delta.clone(), signature.clone())),
+            EventBody::ToolCallStarted {
+                tool_call_id, name, ..
+            } => drop(self.start_call(*tool_call_id, name.clone())),
+            EventBody::ToolCallArgumentsDelta {
+                tool_call_id,
+                delta,
+            } => drop(self.add_arguments(*tool_call_id, delta.clone())),
+            EventBody::ToolCallCompleted { result } => drop(self.complete_call(result.clone())),
+            EventBody::DataAdded { data, .. } => drop(self.add_data(data.clone())),
+            EventBody::StepStarted {
+                purpose: StepPurpose::Repair,
+                ..
+            } => self.begin_repair(),
+            EventBody::InterruptResolved { interrupt } => {
+                if let Some(arguments) = interrupt.edited_arguments() {
+                    self.edit_arguments(interrupt.tool_call_id, arguments.to_string());
+                }
+            }
+            EventBody::StepStarted { .. } => self.begin_step(),
+            EventBody::StepFinished { finish_reason, .. } => self.end_step(*finish_reason),
+            EventBody::StepRestarted { .. } => self.restart_step(),
+            _ => {}
+        }
+    }
+
+    /// A step begins here.
+    pub(crate) fn begin_step(&mut self) {
+        self.was_unread = self.is_unread();
+        self.ended = None;
+        self.step = Mark {
+            parts: self.parts.len(),
+            text_bytes: self.text_bytes,
+            reasoning_bytes: self.reasoning_bytes,
+            arguments_bytes: self.arguments_bytes,
+        };
+        self.rejected = None;
+    }
+
+    /// A step begins that makes the one before it anew, whose text is gone.
+    pub(crate) fn begin_repair(&mut self) {
+        let rejected = self.step_text();
+        self.restart_step();
+        match rejected.trim().is_empty() {
+            true => self.empties += 1,
+            false => self.repairs += 1,
+        }
+        self.rejected = Some(rejected);
+        self.was_unread = false;
+    }
+
+    /// The step begins once more: what it has written is gone.
+    pub(crate) fn restart_step(&mut self) {
+        self.ended = None;
+        self.parts.truncate(self.step.parts);
+        self.text_bytes = self.step.text_bytes;
+        self.reasoning_bytes = self.step.reasoning_bytes;
+        self.arguments_bytes = self.step.arguments_bytes;
+    }
+
+    /// The parts of the current step; what earlier ones have written stays as it is.
+    fn current_parts(&mut self) -> &mut [Part] {
+        self.parts.get_mut(self.step.parts..).unwrap_or_default()
+    }
+
+    pub(crate) fn add_text(&mut self, delta: String) -> EventBody {
+        self.text_bytes += delta.len();
+        match self.current_parts().last_mut() {
+            Some(Part::Text { text }) => text.push_str(&delta),
+            _ => self.parts.push(Part::Text {
+                text: delta.clone(),
+            }),
+        }
+        EventBody::TextDelta {
+            message_id: self.id,
+            delta,
+            end: self.text_bytes as u64,
+        }
+    }
+
+    /// More reasoning; a signature ends it.
+    pub(crate) fn add_reasoning(&mut self, delta: String, signature: Option<String>) -> EventBody {
+        self.reasoning_bytes += delta.len() + signature.as_ref().map_or(0, String::len);
+        match self.current_parts().last_mut() {
+            Some(Part::Reasoning {
+                text,
+                signature: end @ None,
+            }) => {
+                text.push_str(&delta);
+                end.clone_from(&signature);
+            }
+            _ => self.parts.push(Part::Reasoning {
+                text: delta.clone(),
+                signature: signature.clone(),
+            }),
+        }
+        EventBody::ReasoningDelta {
+            message_id: self.id,
+            delta,
+            signature,
+        }
+    }
+
+    pub(crate) fn start_call(&mut self, id: ToolCallId, name: String) -> EventBody {
+        self.arguments_bytes += name.len();
+        self.parts.push(Part::ToolCall {
+            id,
+            name: name.clone(),
+            arguments: String::new(),
+        });
+        EventBody::ToolCallStarted {
+            message_id: self.id,
+            tool_call_id: id,
+            name,
+        }
+    }
+
+    pub(crate) fn add_arguments(&mut self, call: ToolCallId, delta: String) -> EventBody {
+        self.arguments_bytes += delta.len();
+        if let Some(arguments) = self.arguments_of(call) {
+            arguments.push_str(&delta);
+        }
+        EventBody::ToolCallArgumentsDelta {
+            tool_call_id: call,
+            delta,
+        }
+    }
+
+    /// A person has put other arguments in the place of the model's.
+    pub(crate) fn edit_arguments(&mut self, call: ToolCallId, edited: String) {
+        let now = edited.len();
+        let before = self.arguments_of(call).map(|arguments| {
+            let before = arguments.len();
+            *arguments = edited;
+            before
+        });
+        if let Some(before) = before {
+            self.arguments_bytes = (self.arguments_bytes + now).saturating_sub(before);
+        }
+    }
+
+    /// The arguments of a call of the current step.
+    fn arguments_of(&mut self, call: ToolCallId) -> Option<&mut String> {
+        let parts = self.current_parts().iter_mut();
+        parts.rev().find_map(|part| match part {
+            Part::ToolCall { id, arguments, .. } if *id == call => Some(arguments),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn complete_call(&mut self, result: ToolResult) -> EventBody {
+        self.parts.push(Part::ToolResult(result.clone()));
+        EventBody::ToolCallCompleted { result }
+    }
+
+    /// The answer in the form that it was asked for, as JSON text.
+    pub(crate) fn add_data(&mut self, json: String) -> EventBody {
+        self.parts.push(Part::Data { json: json.clone() });
+        EventBody::DataAdded {
+            message_id: self.id,
+            data: json,
+        }
+    }
+
+    /// Whether it has data.
+    pub(crate) fn has_data(&self) -> bool {
+        data_of(&self.parts).is_some()
+    }
+
+    /// The calls that have no result yet: call, tool and arguments.
+    pub(crate) fn open_calls(&self) -> Vec<(ToolCallId, String, String)> {
+        let has_result = |call: &ToolCallId| {
+            self.parts.iter().any(
+                |part| matches!(part, Part::ToolResult(result) if result.tool_call_id == *call),
+            )
+        };
+        let call = |part: &Part| match part {
+            Part::ToolCall {
+                id,
+                name,
+                arguments,
+            } if !has_result(id) => Some((*id, name.clone(), arguments.clone())),
+            _ => None,
+        };
+        self.parts.iter().filter_map(call).collect()
+    }
+
+    /// What the model has written, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text_bytes + self.reasoning_bytes + self.arguments_bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The text of the current step.
+    pub(crate) fn step_text(&self) -> String {
+        text_of(self.parts.get(self.step.parts..).unwrap_or_default())
+    }
+
+    /// The text that the current step makes anew, if that is what it does.
+    pub(crate) fn rejected(&self) -> Option<&str> {
+        self.rejected.as_deref()
+    }
+
+    /// The current step has ended.
+    pub(crate) fn end_step(&mut self, reason: FinishReason) {
+        self.ended = Some(reason);
+    }
+
+    /// Whether the current step has text or a call. White space is no text.
+    pub(crate) fn has_answer(&self) -> bool {
+        let mut parts = self.step_parts().iter();
+        parts.any(|part| match part {
+            Part::Text { text } => !text.trim().is_empty(),
+            Part::Reasoning { .. } => false,
+            _ => true,
+        })
+    }
+
+    /// Whether the current step has ended in a call that could not be read: it wanted tools and
+    /// has no call.
+    pub(crate) fn is_unread(&self) -> bool {
+        let is_call = |part: &Part| matches!(part, Part::ToolCall { .. });
+        self.ended == Some(FinishReason::ToolCalls) && !self.step_parts().iter().any(is_call)
+    }
+
+    /// Whether the step before the current one has ended so.
+    pub(crate) fn was_unread(&self) -> bool {
+        self.was_unread
+    }
+
+    /// How many steps have made an answer because there was none.
+    pub(crate) fn empties(&self) -> u32 {
+        self.empties
+    }
+
+    fn step_parts(&self) -> &[Part] {
+        self.parts.get(self.step.parts..).unwrap_or_default()
+    }
+
+    /// How many steps have made a text anew.
+    pub(crate) fn repairs(&self) -> u32 {
+        self.repairs
+    }
+
+    /// All its text.
+    pub(crate) fn text(&self) -> String {
+        text_of(&self.parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use talkgraph_domain::time::now;
+    use talkgraph_domain::{Interrupt, InterruptId, InterruptKind, Resolution, RunId, SessionId};
+
+    /// What a run may do to its answer.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Text(String),
+        Reasoning(String),
+        Signature(String),
+        Call(String),
+        Arguments(String),
+        Complete(String),
+        Data(String),
+        Edit(String),
+        Step,
+        Repair,
+        Restart,
+    }
+
+    fn any_act() -> impl Strategy<Value = Act> {
+        let text = || prop::collection::vec(any::<char>(), 1..6).prop_map(String::from_iter);
+        prop_oneof![
+            4 => text().prop_map(Act::Text),
+            2 => text().prop_map(Act::Reasoning),
+            1 => text().prop_map(Act::Signature),
+            1 => text().prop_map(Act::Call),
+            2 => text().prop_map(Act::Arguments),
+            1 => text().prop_map(Act::Complete),
+            1 => text().prop_map(Act::Data),
+            1 => Just(Act::Repair),
+            1 => text().prop_map(Act::Edit),
+            1 => Just(Act::Step),
+            1 => Just(Act::Restart),
+        ]
+    }
+
+    /// An approval of a call with other arguments.
+    fn approved_with(call: ToolCallId, arguments: serde_json::Value) -> Interrupt {
+        let approved = Resolution::Approved {
+            arguments: Some(arguments),
+        };
+        let mut interrupt = Interrupt {
+            id: InterruptId::new(),
+            kind: InterruptKind::ToolApproval,
+            run_id: RunId::new(),
+            session_id: SessionId::new(),
+            tool_call_id: call,
+            tool: "telephone".into(),
+            arguments: serde_json::json!({}),
+            created_at: now(),
+            expires_at: now(),
+            resolution: None,
+            question: None,
+        };
+        interrupt.resolve(approved, now()).unwrap();
+        interrupt
+    }
+
+    proptest! {
+        /// Whatever a run does, and wherever its log is cut: the log gives the same answer.
+        #[test]
+        fn a_log_gives_the_answer_that_it_came_from(acts in prop::collection::vec(any_act(), 0..40)) {
+            let id = MessageId::new();
+            let (mut answer, mut replayed) = (Answer::new(id), Answer::new(id));
+            let (mut kept_before_step, mut call) = ((Vec::new(), 0), ToolCallId::new());
+            for (act, sequence) in acts.into_iter().zip(1..) {
+                let body = match act {
+                    Act::Text(text) => answer.add_text(text),
+                    Act::Reasoning(text) => answer.add_reasoning(text, None),
+                    Act::Signature(text) => answer.add_reasoning(String::new(), Some(text)),
+                    Act::Call(name) => {
+                        call = ToolCallId::new();
+                        answer.start_call(call, name)
+                    }
+                    Act::Arguments(text) => answer.add_arguments(call, text),
+                    Act::Complete(text) => {
+                        answer.complete_call(ToolResult::of_text(call, text, false))
+                    }
+                    Act::Edit(text) => {
+                        let interrupt = approved_with(call, serde_json::json!({ "text": text }));
+                        answer.edit_arguments(call, serde_json::json!({ "text": text }).to_string());
+                        EventBody::InterruptResolved { interrupt: Box::new(interrupt) }
+                    }
+                    Act::Step => {
+                        answer.begin_step();
+                        kept_before_step = (answer.parts.clone(), answer.bytes());
+                        EventBody::StepStarted { step: 1, model: String::new(), purpose: StepPurpose::Answer }
+                    }
+                    Act::Repair => {
+                        answer.begin_repair();
+                        prop_assert_eq!(&answer.parts, &kept_before_step.0);
+                        prop_assert_eq!(answer.bytes(), kept_before_step.1);
+                        EventBody::StepStarted { step: 1, model: String::new(), purpose: StepPurpose::Repair }
+                    }
+                    Act::Data(json) => answer.add_data(json),
+                    Act::Restart => {
+                        answer.restart_step();
+                        prop_assert_eq!(&answer.parts, &kept_before_step.0);
+                        prop_assert_eq!(answer.bytes(), kept_before_step.1);
+                        EventBody::StepRestarted { step: 1, discard_after: 0 }
+                    }
+                };
+                let event = RunEvent { run_id: RunId::new(), sequence, first_sequence: sequence, at: now(), body };
+                replayed.apply(&event);
+                prop_assert_eq!(&answer, &replayed);
+                if let EventBody::TextDelta { end, .. } = event.body {
+                    prop_assert_eq!(end, answer.text().len() as u64);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! How the store fails, and whose fault it is.
+
+use thiserror::Error;
+
+use talkgraph_domain::{InterruptId, RunId};
+
+use super::AgentRefusal;
+
+/// A failed store call.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The caller's: no such row, or it belongs to somebody else.
+    #[error("not found")]
+    NotFound,
+    /// The caller's: the session has an active run.
+    #[error("the session has an active run, {0}")]
+    ActiveRun(RunId),
+    /// The caller's: as many runs as may wait in the session do so.
+    #[error("too many runs wait in the session")]
+    QueueFull,
+    /// The caller's: the idempotency key has started this run before.
+    #[error("the idempotency key has started {0} before")]
+    Repeated(RunId),
+    /// The caller's: the idempotency key stands for something else.
+    #[error("the idempotency key was used for something else")]
+    KeyReused,
+    /// The caller's: an agent cannot be changed so.
+    #[error(transparent)]
+    Agent(#[from] AgentRefusal),
+    /// The caller's: the interrupt has another answer.
+    #[error("{0} was answered before, and differently")]
+    Resolved(InterruptId),
+    /// The caller's: the messages that it asks for have more than this many bytes.
+    #[error("the messages have more than {0} bytes")]
+    TooLarge(u64),
+    /// The row changed meanwhile, for example a run that another node took over.
+    #[error("the row was changed by somebody else")]
+    Conflict,
+    /// Another node has taken the run over.
+    #[error("another server has taken the run over")]
+    Fenced,
+    /// Ours: the database does not answer, or not in time; trying again may help.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Ours: the database refused a statement, or a row makes no sense.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl StoreError {
+    /// A copy for one more of those who waited for the same failed group.
+    pub fn duplicate(&self) -> Self {
+        match self {
+            Self::NotFound => Self::NotFound,
+            Self::ActiveRun(run) => Self::ActiveRun(*run),
+            Self::QueueFull => Self::QueueFull,
+            Self::Repeated(run) => Self::Repeated(*run),
+            Self::KeyReused => Self::KeyReused,
+            Self::Agent(refusal) => Self::Agent(*refusal),
+            Self::Resolved(interrupt) => Self::Resolved(*interrupt),
+            Self::TooLarge(most) => Self::TooLarge(*most),
+            Self::Conflict => Self::Conflict,
+            Self::Fenced => Self::Fenced,
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::Internal(why) => Self::Internal(why.clone()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        match &error {
+            Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            sqlx::Error::Database(cause) if is_outage(cause.code().as_deref()) => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+/// PostgreSQL's connection, resource and operator classes (08, 53, 57) and 25006, which a
+/// primary that has become a standby answers (PostgreSQL documentation, appendix A), and SQLite's BUSY, LOCKED, READONLY, IOERR, FULL and
+/// CANTOPEN with their extended codes (sqlite.org/rescode.html).
+fn is_outage(code: Option<&str>) -> bool {
+    let Some(code) = code else { return false };
+    if code.len() == 5 {
+        return ["08", "53", "57", "25006"]
+            .iter()
+            .any(|class| code.starts_with(class));
+    }
+    code.parse::<u32>()
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+}

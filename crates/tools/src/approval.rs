@@ -1,0 +1,158 @@
+//! Which calls a person has to approve.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use talkgraph_domain::Principal;
+use talkgraph_evaluation::Evaluator;
+
+/// Which calls of a tool a person has to approve before they are made.
+#[derive(Clone)]
+pub enum Approval {
+    /// None.
+    Never,
+    /// Each.
+    Always,
+    /// Those whose arguments make this minijinja expression over `args` true, such as
+    /// `args.amount > 100`.
+    When(Arc<Condition>),
+}
+
+/// An expression over the arguments.
+pub struct Condition {
+    source: String,
+    evaluator: Evaluator,
+}
+
+/// The kind of an [`Approval`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApprovalPolicy {
+    /// No call needs approval.
+    Never,
+    /// Each call does.
+    Always,
+    /// It depends on the arguments.
+    Conditional,
+}
+
+/// The expression cannot be read.
+#[derive(Debug, Error)]
+#[error(
+    "must be \"always\", \"never\" or an expression over args such as \"args.amount > 100\": {0}"
+)]
+pub struct ApprovalError(String);
+
+impl Approval {
+    /// Reads `always`, `never` or an expression.
+    pub async fn parse(evaluator: &Evaluator, text: &str) -> Result<Self, ApprovalError> {
+        match text.trim() {
+            "never" => return Ok(Self::Never),
+            "always" => return Ok(Self::Always),
+            _ => {}
+        }
+        let checked = evaluator.check_expression(text).await;
+        checked.map_err(|error| ApprovalError(error.to_string()))?;
+        Ok(Self::When(Arc::new(Condition {
+            source: text.to_owned(),
+            evaluator: evaluator.clone(),
+        })))
+    }
+
+    /// Whether a call with these arguments needs approval. An expression that cannot be
+    /// computed, because an argument is missing or it is too costly, asks a person.
+    pub async fn is_needed(&self, who: &Principal, arguments: &Value) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::When(condition) => condition.holds(who, arguments).await,
+        }
+    }
+
+    /// What kind it is.
+    pub fn policy(&self) -> ApprovalPolicy {
+        match self {
+            Self::Never => ApprovalPolicy::Never,
+            Self::Always => ApprovalPolicy::Always,
+            Self::When(_) => ApprovalPolicy::Conditional,
+        }
+    }
+}
+
+impl Condition {
+    async fn holds(&self, who: &Principal, arguments: &Value) -> bool {
+        match self.evaluator.holds(who, &self.source, arguments).await {
+            Ok(holds) => holds,
+            Err(error) => {
+                let approval = &self.source;
+                tracing::debug!(approval, %error, "not computable, so a person is asked");
+                true
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Approval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Never => "never",
+            Self::Always => "always",
+            Self::When(condition) => &condition.source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_arguments_decide() {
+        let cases = [
+            ("never", json!({}), false),
+            ("always", json!({}), true),
+            ("args.amount > 100", json!({ "amount": 100 }), false),
+            ("args.amount > 100", json!({ "amount": 100.5 }), true),
+            (
+                "args.to is endingwith '@example.com'",
+                json!({ "to": "a@example.com" }),
+                true,
+            ),
+            (
+                "args.kind in ['delete', 'drop']",
+                json!({ "kind": "list" }),
+                false,
+            ),
+            (
+                "args.dry_run is not defined or not args.dry_run",
+                json!({}),
+                true,
+            ),
+            // What cannot be computed asks a person.
+            ("args.amount > 100", json!({}), true),
+            ("args.a.b.c", json!({ "a": 1 }), true),
+        ];
+        for (text, arguments, needed) in cases {
+            let evaluator = Evaluator::in_process();
+            let approval = Approval::parse(&evaluator, text).await.unwrap();
+            let who = Principal::development();
+            let is_needed = approval.is_needed(&who, &arguments).await;
+            assert_eq!(is_needed, needed, "{text} {arguments}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_policy_is_refused() {
+        for text in ["", "sometimes", "args.", "amount > 100", "{{ args.x }}"] {
+            let error = Approval::parse(&Evaluator::in_process(), text)
+                .await
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("always"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Tools that a client has: only told to models and checked here, called elsewhere.
+
+use serde_json::Value;
+
+use talkgraph_domain::{ClientTool as Definition, Principal};
+use talkgraph_evaluation::Evaluator;
+
+use super::registry::RegisterError;
+use super::schema::{ArgumentError, Schema};
+
+/// A client's tool, ready to have its arguments checked.
+pub struct ClientTool {
+    definition: Definition,
+    schema: Schema,
+    argument_bytes: usize,
+}
+
+impl ClientTool {
+    pub(super) async fn new(
+        evaluator: &Evaluator,
+        who: &Principal,
+        definition: &Definition,
+        argument_bytes: usize,
+    ) -> Result<Self, RegisterError> {
+        let name = definition.name.clone();
+        if !super::is_valid_name(&name) {
+            return Err(RegisterError::Name(name));
+        }
+        let schema = Schema::of_arguments(evaluator, who.into(), &definition.parameters).await;
+        let schema = schema.map_err(|error| RegisterError::Schema { name, error })?;
+        Ok(Self {
+            definition: definition.clone(),
+            schema,
+            argument_bytes,
+        })
+    }
+
+    /// What it is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Checks arguments before the client is asked. Returns them without nulls for absent optional
+    /// properties where only that makes them valid.
+    ///
+    /// # Errors
+    /// With what is wrong and where, bounded.
+    pub async fn accept(&self, who: &Principal, arguments: Value) -> Result<Value, ArgumentError> {
+        super::schema::check_size(&arguments, self.argument_bytes)?;
+        let accepted = self.schema.accept(who.into(), arguments, "the arguments");
+        accepted.await
+    }
+}

@@ -1,0 +1,69 @@
+//! Tools: what a model, or a person with `callTool`, can have the server do.
+//!
+//! [`ToolRegistry`] has them all by name. A call goes through [`RegisteredTool::call`]: the
+//! arguments are validated, time and size are bounded, and whatever goes wrong says whether
+//! it may be told.
+
+mod answer;
+mod approval;
+mod asker;
+mod builtin;
+mod client;
+mod context;
+mod definition;
+mod egress;
+mod error;
+mod fetch;
+mod http;
+mod mcp;
+mod memory;
+mod output;
+mod progress;
+mod registry;
+mod schema;
+mod servers;
+mod visible;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+pub use answer::{AnswerProblem, AnswerSchema};
+pub use approval::{Approval, ApprovalError, ApprovalPolicy};
+pub use asker::{Asked, Asker, InputAnswer};
+pub use builtin::{Calculator, CurrentTime};
+pub use client::ClientTool;
+pub use context::{CallerHeaders, ToolContext};
+pub use definition::{MAX_NAME_CHARS, ToolDefinition, is_valid_name};
+pub use egress::{
+    EgressClient, EgressLimits, EgressPolicy, Lookup, ProxyTarget, Refusal, SystemLookup,
+};
+pub use error::ToolError;
+pub use fetch::{Fetched, FileFetch, HttpFetch};
+pub use http::headers as http_headers;
+pub use http::{HttpTool, HttpToolError, HttpToolKey, HttpToolSpec};
+pub use mcp::{McpGuard, McpKeepers, McpServerSpec, McpTransport, ServerNameError, guard_programs};
+pub use memory::{Memories, MemorySave, MemorySearch};
+pub use output::{OutputLimits, ToolOutput};
+pub use progress::{Progress, Reported};
+pub use registry::{RegisterError, RegisteredTool, RegistryLimits, ToolRegistry};
+pub use schema::{ArgumentError, SchemaError};
+pub use servers::{ServerState, Servers, UnavailableTool};
+
+/// Something that can be called. What it is called, what it takes and how long it may take
+/// stands in its [`ToolDefinition`]; whoever implements this need check none of it.
+#[async_trait]
+pub trait Tool: Send + Sync {
+    /// Does it. `arguments` are valid against the definition's parameters. The future is
+    /// dropped when the call takes too long or is cancelled.
+    ///
+    /// # Errors
+    /// Each says whether the model may be told ([`ToolError::told`]).
+    async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError>;
+
+    /// The longest time of a call that reports progress; none if none does.
+    fn progress_timeout(&self) -> Option<Duration> {
+        None
+    }
+}
