@@ -1,0 +1,156 @@
+//! Structured answers: what the model is asked for beside words, and whether it has given it.
+
+use serde_json::Value;
+
+use talkgraph_domain::{
+    Agent, FinishReason, RunError, RunErrorCode, RunOptions, StepPurpose, ToolChoice,
+};
+use talkgraph_evaluation::{Evaluator, Whom};
+use talkgraph_llm::{ChatMessage, OutputSchema};
+use talkgraph_tools::{AnswerProblem, AnswerSchema, SchemaError};
+
+use crate::control::start_error::StartError;
+use crate::run::executor::{Execution, Stop, internal};
+use crate::spec::team;
+
+/// What vendors call the form; they want a name.
+const SCHEMA_NAME: &str = "answer";
+
+/// Checks what costs nothing to check of an answer's schema.
+///
+/// # Errors
+/// With what is wrong with it.
+pub fn check_output_schema(schema: &Value) -> Result<(), String> {
+    if !schema.is_object() {
+        return Err("the JSON Schema of an answer must be a JSON object".to_owned());
+    }
+    // PostgreSQL keeps no U+0000 in JSON.
+    if schema.to_string().contains("\\u0000") {
+        return Err("the JSON Schema must not contain U+0000".to_owned());
+    }
+    Ok(())
+}
+
+/// Compiles the schema of an answer, which was checked by [`check_output_schema`].
+pub(crate) async fn compile_output_schema(
+    evaluator: &Evaluator,
+    who: Whom<'_>,
+    schema: &Value,
+) -> Result<(), SchemaError> {
+    AnswerSchema::new(evaluator, who, schema).await.map(drop)
+}
+
+/// Whether the agent has what is to be called.
+pub(crate) fn check_tool_choice(agent: &Agent, options: &RunOptions) -> Result<(), StartError> {
+    let spec = &agent.current.spec;
+    let team: Vec<_> = team::tool_names(spec).collect();
+    let clients = options.client_tools.iter().map(|tool| &tool.name);
+    let tools: Vec<_> = spec.tools.iter().chain(&team).chain(clients).collect();
+    let missing = match &options.tool_choice {
+        ToolChoice::Auto | ToolChoice::None => return Ok(()),
+        ToolChoice::Required if tools.is_empty() => None,
+        ToolChoice::Named(name) if !tools.contains(&name) => Some(name.clone()),
+        ToolChoice::Required | ToolChoice::Named(_) => return Ok(()),
+    };
+    Err(StartError::NoTool {
+        agent: agent.name.clone(),
+        tool: missing,
+    })
+}
+
+impl Execution {
+    /// The schema of the answer: the request's own, else the agent's.
+    fn schema(&self) -> Option<&Value> {
+        let own = self.ending.run.options.output_schema.as_ref();
+        own.or(self.agent.current.spec.output_schema.as_ref())
+    }
+
+    /// What the model is told of the answer's form.
+    pub(crate) fn output_schema(&self) -> Option<OutputSchema> {
+        self.schema().map(|schema| OutputSchema {
+            name: SCHEMA_NAME.to_owned(),
+            schema: schema.clone(),
+        })
+    }
+
+    /// Whether the model must call tools, or which one. That can be said of the first step
+    /// only: a model that has to call would never answer.
+    pub(crate) fn tool_choice(&self) -> ToolChoice {
+        let answer = &self.ending.answer;
+        let is_first = answer.is_empty() && answer.rejected().is_none();
+        match &self.ending.run.options.tool_choice {
+            ToolChoice::Required | ToolChoice::Named(_) if !is_first => ToolChoice::Auto,
+            choice => choice.clone(),
+        }
+    }
+
+    /// Reads the data out of the answer that `step` has made. Some other step when the model
+    /// shall make it anew.
+    pub(crate) async fn conclude(&mut self, step: u32) -> Result<Option<u32>, Stop> {
+        let Some(schema) = self.schema() else {
+            return Ok(None);
+        };
+        let ending = &self.ending;
+        // A server that has died may have got as far.
+        if ending.answer.has_data() {
+            return Ok(None);
+        }
+        let (evaluator, who) = (&ending.runner.evaluator, &ending.who);
+        let schema = AnswerSchema::new(evaluator, who.into(), schema).await;
+        let schema = schema.map_err(|error| {
+            tracing::error!(%error, "the answer's schema was right when the run began");
+            Stop::Failed(internal())
+        })?;
+        let problem = match schema.read(who, &ending.answer.step_text()).await {
+            Ok(data) => {
+                let added = self.ending.answer.add_data(data.to_string());
+                self.ending.pending.push(added);
+                return Ok(None);
+            }
+            Err(problem) => problem,
+        };
+        tracing::debug!(step, %problem, "the answer is not of the form that was asked for");
+        // What a provider withholds it would withhold again.
+        let is_withheld = ending.finish_reason == Some(FinishReason::ContentFilter);
+        // What is too costly would be so again, and what is not possible now soon is not either.
+        let is_unchecked = matches!(problem, AnswerProblem::Unchecked(_));
+        if is_unchecked
+            || is_withheld
+            || ending.answer.repairs() >= ending.runner.limits.output_repairs
+        {
+            return Err(Stop::Failed(RunError {
+                code: RunErrorCode::OutputInvalid,
+                message: problem.to_string(),
+                retryable: match &problem {
+                    AnswerProblem::Unchecked(failure) => failure.is_temporary(),
+                    _ => true,
+                },
+            }));
+        }
+        self.check_cost()?;
+        self.begin_step(step, StepPurpose::Repair).map(Some)
+    }
+
+    /// What a model is told whose answer was not of the wanted form: what it said, and what
+    /// is wrong with that.
+    pub(crate) async fn repair_messages(&self) -> Vec<ChatMessage> {
+        if let Some(reminder) = self.reminder() {
+            return vec![reminder];
+        }
+        let Some((rejected, schema)) = self.ending.answer.rejected().zip(self.schema()) else {
+            return Vec::new();
+        };
+        let (evaluator, who) = (&self.ending.runner.evaluator, &self.ending.who);
+        let problem = match AnswerSchema::new(evaluator, who.into(), schema).await {
+            Ok(schema) => schema.read(who, rejected).await.err(),
+            Err(_) => None,
+        };
+        let problem = problem.map_or_else(String::new, |problem| format!(": {problem}"));
+        let told = format!(
+            "This answer cannot be used{problem}. Answer once more, with nothing but the whole \
+             corrected JSON."
+        );
+        let said = (!rejected.is_empty()).then(|| ChatMessage::assistant(rejected));
+        said.into_iter().chain([ChatMessage::user(told)]).collect()
+    }
+}
