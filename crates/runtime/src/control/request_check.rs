@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use crate::control::start::StartRequest;
 use crate::control::start_error::StartError;
-use crate::run::structured_output::compile_output_schema;
 use crate::runner::Runner;
+use crate::spec::output_schema::compile_output_schema;
+use crate::spec::team::tool_names;
 use crate::spec::time_zone::local;
 use talkgraph_domain::time::now;
-use talkgraph_domain::{Agent, Principal};
+use talkgraph_domain::{Agent, Principal, RunOptions, ToolChoice};
 use talkgraph_evaluation::{Failure, uses_variables};
 use talkgraph_tools::SchemaError;
 
@@ -63,6 +64,24 @@ impl Runner {
             error => StartError::OutputSchema(error.to_string()),
         })
     }
+}
+
+/// Whether the agent has what is to be called.
+pub(crate) fn check_tool_choice(agent: &Agent, options: &RunOptions) -> Result<(), StartError> {
+    let spec = &agent.current.spec;
+    let team: Vec<_> = tool_names(spec).collect();
+    let clients = options.client_tools.iter().map(|tool| &tool.name);
+    let tools: Vec<_> = spec.tools.iter().chain(&team).chain(clients).collect();
+    let missing = match &options.tool_choice {
+        ToolChoice::Auto | ToolChoice::None => return Ok(()),
+        ToolChoice::Required if tools.is_empty() => None,
+        ToolChoice::Named(name) if !tools.contains(&name) => Some(name.clone()),
+        ToolChoice::Required | ToolChoice::Named(_) => return Ok(()),
+    };
+    Err(StartError::NoTool {
+        agent: agent.name.clone(),
+        tool: missing,
+    })
 }
 
 /// Returns the paths that `variables` does not have.

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use serde_json::{Value, json};
+
 use talkgraph_domain::time::{now, span};
 use talkgraph_domain::{Interrupt, InterruptId, InterruptKind, Principal, Resolution, Run, RunId};
 use talkgraph_store::{Answered, NewAnswers, StoreError};
-use talkgraph_tools::ToolOutput;
+use talkgraph_tools::{AnswerSchema, ToolOutput};
 
 use crate::control::resolve_error::ResolveError;
 use crate::run::executor::Begin;
@@ -209,6 +211,32 @@ impl Runner {
             tracing::error!(run = %run.id, %error, "the run goes on later");
             self.has_orphans.store(true, Ordering::Release);
         }
+    }
+
+    /// Checks the content of an answer against the question's schema.
+    pub(crate) async fn check_content(
+        &self,
+        who: &Principal,
+        at: usize,
+        interrupt: &Interrupt,
+        content: Value,
+    ) -> Result<Value, ResolveError> {
+        let question = interrupt.question.as_ref();
+        let Some(schema) = question.and_then(|question| question.schema.as_ref()) else {
+            return Ok(json!({}));
+        };
+        let wrong = |why: String| ResolveError::Content { at, why };
+        let schema = AnswerSchema::new(&self.evaluator, who.into(), schema).await;
+        // The fault is the server's; its answer is checked there.
+        let Ok(schema) = schema else {
+            tracing::warn!(
+                tool = interrupt.tool,
+                "the schema of a question is not valid"
+            );
+            return Ok(content);
+        };
+        let checked = schema.read(who, &content.to_string()).await;
+        checked.map_err(|error| wrong(error.to_string()))
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 
 use talkgraph_bus::LiveRun;
 use talkgraph_domain::session::title_from;
@@ -19,6 +18,7 @@ use talkgraph_store::{
 
 use talkgraph_tools::CallerHeaders;
 
+use crate::control::request_check::check_tool_choice;
 use crate::control::start_error::StartError;
 use crate::control::uploads::SentFile;
 use crate::control::uploads::WholeFiles;
@@ -28,8 +28,8 @@ use crate::run::event_log::numbered;
 use crate::run::executor::{Begin, Execution, first_events};
 use crate::run::files::{self};
 use crate::run::message_builder::Answer;
+use crate::run::slot::RunSlot;
 use crate::run::span;
-use crate::run::structured_output::check_tool_choice;
 use crate::runner::Runner;
 
 /// What a client asks for.
@@ -61,16 +61,6 @@ pub struct StartRequest {
     pub cancel_on_disconnect: bool,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
-}
-
-/// A run's place among those that are made or wait; given back when dropped.
-#[expect(dead_code, reason = "the permits are kept only to be given back")]
-pub(crate) enum Place {
-    Running(OwnedSemaphorePermit),
-    Queued(OwnedSemaphorePermit),
-    /// With the run that asks for it, which would otherwise wait for a place that it keeps from
-    /// others.
-    OfParent,
 }
 
 /// A run under way, or one that its key has started before.
@@ -129,10 +119,10 @@ impl Runner {
             _ => None,
         };
         let place = match request.parent {
-            Some(_) => Place::OfParent,
+            Some(_) => RunSlot::OfParent,
             None => self.take_place()?,
         };
-        let starts_now = !matches!(place, Place::Queued(_));
+        let starts_now = !matches!(place, RunSlot::Queued(_));
         self.keep_files(&who, &files).await?;
         drop(fetching);
         let mut tries = 0;
@@ -253,12 +243,12 @@ impl Runner {
         }
     }
 
-    fn take_place(&self) -> Result<Place, StartError> {
+    fn take_place(&self) -> Result<RunSlot, StartError> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(Place::Running(place));
+            return Ok(RunSlot::Running(place));
         }
         let place = Arc::clone(&self.queue).try_acquire_owned();
-        place.map(Place::Queued).map_err(|_| StartError::Busy)
+        place.map(RunSlot::Queued).map_err(|_| StartError::Busy)
     }
 
     fn new_run(
@@ -356,7 +346,7 @@ impl Runner {
         agent: Arc<Agent>,
         stored: &StartedRun,
         live: Arc<LiveRun>,
-        place: Place,
+        place: RunSlot,
         headers: CallerHeaders,
     ) {
         let (run, before) = (stored.run.clone(), Some(stored.before));

@@ -16,11 +16,11 @@ use talkgraph_store::{StoreError, TurnRequest};
 use talkgraph_tools::CallerHeaders;
 use talkgraph_watchdog::{Task, watched};
 
-use crate::control::start::Place;
 use crate::run::context::Ending;
 use crate::run::event_log::POLL;
 use crate::run::event_log::{Change, LogError};
 use crate::run::interrupts::call_interrupts::Question;
+use crate::run::slot::RunSlot;
 use crate::run::step::Next;
 use crate::run::store_retry::patiently;
 use crate::spec::limits::Limits;
@@ -169,14 +169,14 @@ impl Execution {
     pub(crate) fn watched(
         self,
         begin: Begin,
-        place: Option<Place>,
+        place: Option<RunSlot>,
     ) -> impl Future<Output = ()> + Send {
         let task = Task::of("a run", &self.ending.run.id.to_string());
         watched(task, self.run(begin, place))
     }
 
     /// Makes the run and ends it, whatever happens.
-    async fn run(mut self, begin: Begin, place: Option<Place>) {
+    async fn run(mut self, begin: Begin, place: Option<RunSlot>) {
         let (id, runner) = (self.ending.run.id, Arc::clone(&self.ending.runner));
         let span = self.ending.live.span().clone();
         // Kept until the run is no longer live: nobody goes on with it or ends it before.
@@ -218,7 +218,7 @@ impl Execution {
         drop(turn);
     }
 
-    async fn make(&mut self, begin: Begin, place: Option<Place>) -> Result<(), Stop> {
+    async fn make(&mut self, begin: Begin, place: Option<RunSlot>) -> Result<(), Stop> {
         let cancel = self.ending.live.cancel_token().clone();
         let release = self.ending.live.release_token().clone();
         let ended = tokio::select! {
@@ -235,7 +235,7 @@ impl Execution {
         }
     }
 
-    async fn make_undisturbed(&mut self, begin: Begin, place: Option<Place>) -> Result<(), Stop> {
+    async fn make_undisturbed(&mut self, begin: Begin, place: Option<RunSlot>) -> Result<(), Stop> {
         if begin == Begin::Enqueued {
             self.wait_for_turn().await?;
         }
@@ -273,18 +273,18 @@ impl Execution {
         })
     }
 
-    async fn take_place(&self, place: Option<Place>) -> Result<Place, Stop> {
-        if let Some(place @ (Place::Running(_) | Place::OfParent)) = place {
+    async fn take_place(&self, place: Option<RunSlot>) -> Result<RunSlot, Stop> {
+        if let Some(place @ (RunSlot::Running(_) | RunSlot::OfParent)) = place {
             return Ok(place);
         }
         if self.ending.run.parent.is_some() {
-            return Ok(Place::OfParent);
+            return Ok(RunSlot::OfParent);
         }
         // Kept until there is a place among those that are made.
         let _queued = place;
         let places = Arc::clone(&self.ending.runner.places);
         let place = places.acquire_owned().await;
-        place.map(Place::Running).map_err(|_| Stop::Cancelled)
+        place.map(RunSlot::Running).map_err(|_| Stop::Cancelled)
     }
 
     /// Waits until the run is the first of those that wait in its session, and no other is

@@ -12,6 +12,7 @@ pub(crate) mod history;
 pub(crate) mod interrupts;
 pub(crate) mod message_builder;
 pub(crate) mod prompt;
+pub(crate) mod slot;
 pub(crate) mod span;
 pub(crate) mod step;
 pub(crate) mod store_retry;

@@ -2,61 +2,14 @@
 
 use serde_json::Value;
 
-use talkgraph_domain::{
-    Agent, FinishReason, RunError, RunErrorCode, RunOptions, StepPurpose, ToolChoice,
-};
-use talkgraph_evaluation::{Evaluator, Whom};
+use talkgraph_domain::{FinishReason, RunError, RunErrorCode, StepPurpose, ToolChoice};
 use talkgraph_llm::{ChatMessage, OutputSchema};
-use talkgraph_tools::{AnswerProblem, AnswerSchema, SchemaError};
+use talkgraph_tools::{AnswerProblem, AnswerSchema};
 
-use crate::control::start_error::StartError;
 use crate::run::executor::{Execution, Stop, internal};
-use crate::spec::team;
 
 /// What vendors call the form; they want a name.
 const SCHEMA_NAME: &str = "answer";
-
-/// Checks what costs nothing to check of an answer's schema.
-///
-/// # Errors
-/// With what is wrong with it.
-pub fn check_output_schema(schema: &Value) -> Result<(), String> {
-    if !schema.is_object() {
-        return Err("the JSON Schema of an answer must be a JSON object".to_owned());
-    }
-    // PostgreSQL keeps no U+0000 in JSON.
-    if schema.to_string().contains("\\u0000") {
-        return Err("the JSON Schema must not contain U+0000".to_owned());
-    }
-    Ok(())
-}
-
-/// Compiles the schema of an answer, which was checked by [`check_output_schema`].
-pub(crate) async fn compile_output_schema(
-    evaluator: &Evaluator,
-    who: Whom<'_>,
-    schema: &Value,
-) -> Result<(), SchemaError> {
-    AnswerSchema::new(evaluator, who, schema).await.map(drop)
-}
-
-/// Whether the agent has what is to be called.
-pub(crate) fn check_tool_choice(agent: &Agent, options: &RunOptions) -> Result<(), StartError> {
-    let spec = &agent.current.spec;
-    let team: Vec<_> = team::tool_names(spec).collect();
-    let clients = options.client_tools.iter().map(|tool| &tool.name);
-    let tools: Vec<_> = spec.tools.iter().chain(&team).chain(clients).collect();
-    let missing = match &options.tool_choice {
-        ToolChoice::Auto | ToolChoice::None => return Ok(()),
-        ToolChoice::Required if tools.is_empty() => None,
-        ToolChoice::Named(name) if !tools.contains(&name) => Some(name.clone()),
-        ToolChoice::Required | ToolChoice::Named(_) => return Ok(()),
-    };
-    Err(StartError::NoTool {
-        agent: agent.name.clone(),
-        tool: missing,
-    })
-}
 
 impl Execution {
     /// The schema of the answer: the request's own, else the agent's.

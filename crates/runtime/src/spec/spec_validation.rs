@@ -11,8 +11,8 @@ use talkgraph_evaluation::{Evaluator, Failure, Whom};
 use talkgraph_llm::Models;
 use talkgraph_tools::{McpKeepers, SchemaError, ToolRegistry, is_valid_name};
 
-use crate::run::structured_output::{check_output_schema, compile_output_schema};
 use crate::spec::extra_body;
+use crate::spec::output_schema::{check_output_schema, compile_output_schema};
 use crate::spec::team;
 use crate::spec::time_zone::is_time_zone;
 

@@ -13,7 +13,6 @@ use talkgraph_domain::{Agent, File, FileId, Message, Part, Principal};
 use talkgraph_llm::{Content, FileData};
 use talkgraph_store::StoreError;
 
-use crate::control::start_error::StartError;
 use crate::runner::Runner;
 
 /// The most bytes of files that a model is shown, the newest first: what vendors take in one
@@ -24,47 +23,6 @@ const SHOWN_BYTES: u64 = 15_728_640;
 pub(crate) type Contents = HashMap<FileId, File>;
 
 impl Runner {
-    /// Whether a model of the agent takes every one of the files.
-    pub(crate) fn check_files(&self, agent: &Agent, files: &[File]) -> Result<(), StartError> {
-        let models = self.catalog.models_of(&agent.current.spec);
-        let refused = files.iter().position(|file| {
-            let takes = |model: &String| self.models.takes_file(model, &file.mime_type);
-            !models.iter().any(takes)
-        });
-        match refused.and_then(|at| Some((at, files.get(at)?))) {
-            None => Ok(()),
-            Some((at, file)) => Err(StartError::FileNotTaken {
-                at,
-                mime_type: file.mime_type.clone(),
-                agent: agent.name.clone(),
-            }),
-        }
-    }
-
-    /// Keeps the files of a message that is about to be said.
-    pub(crate) async fn keep_files(
-        &self,
-        who: &Principal,
-        files: &[File],
-    ) -> Result<(), StartError> {
-        if files.is_empty() {
-            return Ok(());
-        }
-        let kept = self.store.save_files(who, files).await;
-        kept.map_err(StartError::Store)
-    }
-
-    /// Removes the files of a message that was not said after all.
-    pub(crate) async fn drop_files(&self, who: &Principal, files: &[File]) {
-        if files.is_empty() {
-            return;
-        }
-        let ids: Vec<_> = files.iter().map(|file| file.id).collect();
-        if let Err(error) = self.store.delete_files(who, &ids).await {
-            tracing::warn!(%error, count = ids.len(), "files of no message stay in the database");
-        }
-    }
-
     /// The files of a history that a model of the agent takes, the newest first as far as
     /// there is room for them.
     pub(crate) async fn shown_files(

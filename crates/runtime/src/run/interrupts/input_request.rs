@@ -18,9 +18,7 @@ use talkgraph_domain::time::now;
 use talkgraph_domain::{
     EventBody, Interrupt, InterruptId, InterruptKind, Principal, Resolution, Resolved, ToolCallId,
 };
-use talkgraph_tools::{AnswerSchema, Asked, InputAnswer};
-
-use crate::control::resolve_error::ResolveError;
+use talkgraph_tools::{Asked, InputAnswer};
 
 /// A question that is asked about a call.
 pub(crate) struct Open {
@@ -160,32 +158,6 @@ impl Runner {
             Some(one) if !one.is_open() => one,
             _ => resolved(interrupt, resolution),
         }
-    }
-
-    /// Checks the content of an answer against the question's schema.
-    pub(crate) async fn check_content(
-        &self,
-        who: &Principal,
-        at: usize,
-        interrupt: &Interrupt,
-        content: Value,
-    ) -> Result<Value, ResolveError> {
-        let question = interrupt.question.as_ref();
-        let Some(schema) = question.and_then(|question| question.schema.as_ref()) else {
-            return Ok(json!({}));
-        };
-        let wrong = |why: String| ResolveError::Content { at, why };
-        let schema = AnswerSchema::new(&self.evaluator, who.into(), schema).await;
-        // The fault is the server's; its answer is checked there.
-        let Ok(schema) = schema else {
-            tracing::warn!(
-                tool = interrupt.tool,
-                "the schema of a question is not valid"
-            );
-            return Ok(content);
-        };
-        let checked = schema.read(who, &content.to_string()).await;
-        checked.map_err(|error| wrong(error.to_string()))
     }
 }
 
