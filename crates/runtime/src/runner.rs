@@ -8,15 +8,20 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::control::keyed_lock::Turns;
 use crate::control::restart_queue::Held;
 use crate::run::event_log::LOG_PAGE;
+use crate::run::keyed_lock::Turns;
+use crate::run::run_control::RunControl;
+use crate::run::services::RunServices;
+use crate::spec::agent_lookup::AgentLookup;
 use crate::spec::catalog::Catalog;
 use crate::spec::limits::RunLimits;
+use crate::spec::spec_validation::SpecError;
+use crate::spec::team::rules::check_defined_team;
 use crate::spec::template_variables::VariableNames;
 use talkgraph_bus::{Bus, LiveRun};
-use talkgraph_domain::{NodeId, Principal, RunEvent, RunId, SessionId};
-use talkgraph_evaluation::Evaluator;
+use talkgraph_domain::{Agent, AgentSpec, NodeId, Principal, RunEvent, RunId, SessionId};
+use talkgraph_evaluation::{Evaluator, Failure};
 use talkgraph_llm::Models;
 use talkgraph_store::{SharedStore, StoreError};
 use talkgraph_tools::{FileFetch, ToolRegistry};
@@ -42,7 +47,7 @@ pub struct Runner {
     /// The evaluator of templates and schemas.
     pub evaluator: Evaluator,
     /// The agents.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// The limits of runs.
     pub limits: RunLimits,
     /// Fetches what clients send by its URL; none where that is not wanted.
@@ -50,15 +55,18 @@ pub struct Runner {
     pub(crate) variables: VariableNames,
     /// The id of this server.
     pub node: NodeId,
+    /// What its runs use.
+    pub(crate) services: Arc<RunServices>,
+    pub(crate) agents: AgentLookup,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) queue: Arc<Semaphore>,
     /// Starts with one key, by tenant, owner and key.
     pub(crate) keys: Turns<(Arc<str>, Arc<str>, String)>,
     /// Starts that make room for themselves in one session, and runs that take their turn.
-    pub(crate) rooms: Turns<SessionId>,
+    pub(crate) rooms: Arc<Turns<SessionId>>,
     /// Whoever lets a run wait for answers, goes on with one, takes one up or ends one that
     /// waits.
-    pub(crate) awaiting: Turns<RunId>,
+    pub(crate) awaiting: Arc<Turns<RunId>>,
     /// Whether there may be runs of this node that nobody makes.
     pub(crate) has_orphans: AtomicBool,
     /// A session was deleted, and its content can be removed.
@@ -84,6 +92,22 @@ impl Runner {
         limits: RunLimits,
         files: Option<FileFetch>,
     ) -> Arc<Self> {
+        let catalog = Arc::new(catalog);
+        let services = Arc::new(RunServices {
+            store: Arc::clone(&store),
+            bus: Arc::clone(&bus),
+            models: models.clone(),
+            tools: Arc::clone(&tools),
+            evaluator: catalog.rules().evaluator().clone(),
+            catalog: Arc::clone(&catalog),
+            agents: AgentLookup::new(Arc::clone(&catalog), Arc::clone(&store)),
+            limits: limits.clone(),
+            node: NodeId::new(),
+            slots: Arc::new(Semaphore::new(limits.active)),
+            session_locks: Arc::new(Turns::new()),
+            suspension_locks: Arc::new(Turns::new()),
+            abandon: CancellationToken::new(),
+        });
         Arc::new(Self {
             store,
             bus,
@@ -91,23 +115,67 @@ impl Runner {
             tools,
             evaluator: catalog.rules().evaluator().clone(),
             catalog,
-            node: NodeId::new(),
-            places: Arc::new(Semaphore::new(limits.active)),
+            node: services.node,
+            agents: services.agents.clone(),
+            places: Arc::clone(&services.slots),
             queue: Arc::new(Semaphore::new(limits.queued)),
             limits,
             files,
             variables: VariableNames::default(),
             keys: Turns::new(),
-            rooms: Turns::new(),
-            awaiting: Turns::new(),
+            rooms: Arc::clone(&services.session_locks),
+            awaiting: Arc::clone(&services.suspension_locks),
             has_orphans: AtomicBool::new(false),
             deletions: Notify::new(),
             held: Held::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
-            abandon: CancellationToken::new(),
+            abandon: services.abandon.clone(),
             stopping: CancellationToken::new(),
+            services,
         })
+    }
+
+    /// What a run needs of this runner.
+    pub(crate) fn control(self: &Arc<Self>) -> Arc<dyn RunControl> {
+        Arc::<Self>::clone(self)
+    }
+
+    /// The agent with this name that new runs of this principal can have.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn agent_named(
+        &self,
+        who: &Principal,
+        name: &str,
+    ) -> Result<Option<Arc<Agent>>, StoreError> {
+        self.agents.by_name(who, name).await
+    }
+
+    /// The variables that an agent's instructions use, by the names that clients give them.
+    ///
+    /// # Errors
+    /// Fails when the instructions are too costly to look at, or no worker is there.
+    pub async fn variables_of(
+        &self,
+        who: &Principal,
+        agent: &Agent,
+    ) -> Result<Vec<String>, Failure> {
+        self.variables.of(&self.evaluator, who, agent).await
+    }
+
+    /// Refuses the team of an agent that `who` defines: one that is not there, or that would
+    /// ask itself.
+    ///
+    /// # Errors
+    /// The first field that is wrong, or the store's.
+    pub async fn check_team(
+        &self,
+        who: &Principal,
+        spec: &AgentSpec,
+    ) -> Result<Result<(), SpecError>, StoreError> {
+        check_defined_team(&self.agents, who, spec).await
     }
 
     /// The agents this server runs.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use talkgraph_domain::{Principal, Run, RunEnd, RunId, RunStatus};
 use talkgraph_store::StoreError;
 
+use crate::run::finish::finish;
 use crate::runner::Runner;
 
 /// How often is looked again for who has a run: it may go from one to the other meanwhile.
@@ -88,9 +89,9 @@ impl Runner {
         };
         let mut reopened = self.reopen(who, claimed).await?;
         if withdraw {
-            reopened.ending.live.withdraw();
+            reopened.ctx.live.withdraw();
         }
-        reopened.ending.finish(RunEnd::Cancelled).await;
+        finish(&mut reopened.ctx, RunEnd::Cancelled).await;
         self.bus.close(run);
         Ok(())
     }

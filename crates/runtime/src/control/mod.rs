@@ -3,12 +3,12 @@
 pub(crate) mod branch;
 pub(crate) mod cancel;
 pub(crate) mod cancel_on_disconnect;
+pub(crate) mod child_runs;
 pub(crate) mod client_tools;
 pub(crate) mod clock_watch;
 pub(crate) mod housekeeping;
 pub(crate) mod idempotency;
 pub(crate) mod interrupt_expiry;
-pub(crate) mod keyed_lock;
 pub(crate) mod lease;
 pub(crate) mod preempt;
 pub(crate) mod recovery;

@@ -10,10 +10,13 @@ use talkgraph_domain::{
 };
 use talkgraph_store::StoreError;
 
-use crate::run::child_run::Children;
-use crate::run::context::Ending;
-use crate::run::executor::{Begin, Execution};
+use crate::run::child_run_log::ChildRunLog;
+use crate::run::context::RunContext;
+use crate::run::executor::Execution;
+use crate::run::finish::finish;
+use crate::run::interrupts::call_interrupts;
 use crate::run::message_builder::Answer;
+use crate::run::resume_point::ResumePoint;
 use crate::run::span;
 use crate::runner::{LAST_WRITES, Runner};
 
@@ -40,7 +43,7 @@ impl Runner {
         let _turn = self.awaiting.take(id).await;
         let mut reopened = self.reopen(who, run).await?;
         tracing::error!(run = %id, "a run is failed that servers have died of");
-        reopened.ending.finish(RunEnd::Failed(crashed())).await;
+        finish(&mut reopened.ctx, RunEnd::Failed(crashed())).await;
         self.bus.close(id);
         Ok(())
     }
@@ -69,13 +72,13 @@ impl Runner {
         let mut reopened = self.reopen(who, run).await?;
         let begin = reopened.begin();
         if reopened.agent.is_none() || !self.may_go_on(begin, reopened.restarts) {
-            tracing::warn!(parent: reopened.ending.live.span(), "ending a run whose server is gone");
-            reopened.ending.finish(RunEnd::Failed(interrupted())).await;
+            tracing::warn!(parent: reopened.ctx.live.span(), "ending a run whose server is gone");
+            finish(&mut reopened.ctx, RunEnd::Failed(interrupted())).await;
             self.bus.close(id);
             return Ok(());
         }
-        tracing::warn!(parent: reopened.ending.live.span(), ?begin, "going on with a run whose server is gone");
-        reopened.ending.worked = Duration::ZERO;
+        tracing::warn!(parent: reopened.ctx.live.span(), ?begin, "going on with a run whose server is gone");
+        reopened.ctx.worked = Duration::ZERO;
         self.execute(reopened, begin);
         Ok(())
     }
@@ -103,21 +106,30 @@ impl Runner {
         kept.restart_step();
         let text = checkpoint.answer.text();
         live.seed(checkpoint.last, text, kept.text().len());
-        let mut ending = Ending::new(self, who, run, &input, before, live, checkpoint.answer);
-        ending.log.count(log.iter().map(|event| &event.body));
-        ending.run.usage = checkpoint.usage;
-        ending.run.cost = checkpoint.cost;
-        ending.run.last_sequence = checkpoint.last;
-        ending.finish_reason = checkpoint.finish_reason;
-        ending.summaries = checkpoint.summaries;
-        ending.handoffs = checkpoint.handoffs;
-        ending.children = checkpoint.children;
-        ending.asked = checkpoint.asked;
-        ending.worked = checkpoint.worked;
+        let mut ctx = RunContext::new(
+            &self.services,
+            self.control(),
+            who,
+            run,
+            &input,
+            live,
+            checkpoint.answer,
+        );
+        ctx.before = before;
+        ctx.log.count(log.iter().map(|event| &event.body));
+        ctx.run.usage = checkpoint.usage;
+        ctx.run.cost = checkpoint.cost;
+        ctx.run.last_sequence = checkpoint.last;
+        ctx.finish_reason = checkpoint.finish_reason;
+        ctx.summaries = checkpoint.summaries;
+        ctx.handoffs = checkpoint.handoffs;
+        ctx.children = checkpoint.children;
+        ctx.asked = checkpoint.asked;
+        ctx.worked = checkpoint.worked;
         Ok(Reopened {
             agent,
             input,
-            ending,
+            ctx,
             step: checkpoint.step,
             purpose: checkpoint.purpose,
             restarts: checkpoint.restarts,
@@ -125,39 +137,39 @@ impl Runner {
     }
 
     /// Makes a run further from where it begins. One whose agent is gone fails.
-    pub(crate) fn execute(self: &Arc<Self>, reopened: Reopened, begin: Begin) {
+    pub(crate) fn execute(self: &Arc<Self>, reopened: Reopened, begin: ResumePoint) {
         let Reopened {
             agent,
             input,
-            mut ending,
+            mut ctx,
             ..
         } = reopened;
         match agent {
             Some(agent) => {
-                let execution = Execution::new(Arc::new(agent), input, ending);
+                let execution = Execution::new(Arc::new(agent), input, ctx);
                 self.tasks.spawn(execution.watched(begin, None));
             }
             None => {
                 let runner = Arc::clone(self);
                 self.tasks.spawn(async move {
-                    ending.finish(RunEnd::Failed(interrupted())).await;
-                    runner.bus.close(ending.run.id);
+                    finish(&mut ctx, RunEnd::Failed(interrupted())).await;
+                    runner.bus.close(ctx.run.id);
                 });
             }
         }
     }
 
     /// Whether a run is made further. One that has taken servers down with it too often is not.
-    fn may_go_on(&self, begin: Begin, restarts: u32) -> bool {
+    fn may_go_on(&self, begin: ResumePoint, restarts: u32) -> bool {
         match begin {
             // Nothing of them was made yet, or nothing is left to be made.
-            Begin::Queued
-            | Begin::Enqueued
-            | Begin::Announced
-            | Begin::Summarised { .. }
-            | Begin::Resumed { .. }
-            | Begin::Answered { .. } => true,
-            Begin::Again { .. } | Begin::Tools { .. } => {
+            ResumePoint::Queued
+            | ResumePoint::Enqueued
+            | ResumePoint::Announced
+            | ResumePoint::Summarised { .. }
+            | ResumePoint::Resumed { .. }
+            | ResumePoint::Answered { .. } => true,
+            ResumePoint::Again { .. } | ResumePoint::Tools { .. } => {
                 self.limits.on_restart == OnRestart::Resume && restarts < self.limits.restarts
             }
         }
@@ -196,7 +208,7 @@ pub(crate) struct Reopened {
     /// The agent with the run's version, unless it is gone.
     agent: Option<Agent>,
     input: Message,
-    pub(crate) ending: Ending,
+    pub(crate) ctx: RunContext,
     /// The step that began last, with the sequence of its `StepStarted`.
     step: Option<(u32, u64)>,
     /// What it is for.
@@ -207,23 +219,23 @@ pub(crate) struct Reopened {
 
 impl Reopened {
     /// Where the making begins after a server has died.
-    pub(crate) fn begin(&self) -> Begin {
-        let run = &self.ending.run;
-        match (self.step, self.ending.finish_reason) {
-            _ if run.enqueued => Begin::Enqueued,
-            _ if run.status == RunStatus::Queued => Begin::Queued,
+    pub(crate) fn begin(&self) -> ResumePoint {
+        let run = &self.ctx.run;
+        match (self.step, self.ctx.finish_reason) {
+            _ if run.enqueued => ResumePoint::Enqueued,
+            _ if run.status == RunStatus::Queued => ResumePoint::Queued,
             (Some((step, _)), Some(_)) if self.purpose == StepPurpose::Summary => {
-                Begin::Summarised { step }
+                ResumePoint::Summarised { step }
             }
-            (Some((step, _)), Some(FinishReason::ToolCalls)) => Begin::Tools { step },
-            (Some((step, _)), Some(_)) => Begin::Answered { step },
-            (Some((step, started)), None) => Begin::Again {
+            (Some((step, _)), Some(FinishReason::ToolCalls)) => ResumePoint::Tools { step },
+            (Some((step, _)), Some(_)) => ResumePoint::Answered { step },
+            (Some((step, started)), None) => ResumePoint::Again {
                 step,
                 started,
                 purpose: self.purpose,
             },
             // It may be about to begin with a summary.
-            (None, _) => Begin::Announced,
+            (None, _) => ResumePoint::Announced,
         }
     }
 }
@@ -248,7 +260,7 @@ struct Checkpoint {
     /// How often it was handed to another agent.
     handoffs: u32,
     /// The runs that it has asked for.
-    children: Children,
+    children: ChildRunLog,
     /// What it has asked a person or the client.
     asked: Vec<Interrupt>,
     /// How long it was made until it waited last, and since when it is made again.
@@ -269,7 +281,7 @@ impl Checkpoint {
             finish_reason: None,
             restarts: 0,
             handoffs: 0,
-            children: Children::default(),
+            children: ChildRunLog::default(),
             asked: Vec::new(),
             worked: Duration::ZERO,
             works_since: None,
@@ -283,7 +295,7 @@ impl Checkpoint {
     fn apply(&mut self, event: &RunEvent) {
         self.answer.apply(event);
         self.last = event.sequence;
-        Ending::know(&mut self.asked, &event.body);
+        call_interrupts::know(&mut self.asked, &event.body);
         self.children.know(&event.body);
         self.clock(event);
         match &event.body {

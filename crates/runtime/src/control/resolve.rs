@@ -12,7 +12,7 @@ use talkgraph_store::{Answered, NewAnswers, StoreError};
 use talkgraph_tools::{AnswerSchema, ToolOutput};
 
 use crate::control::resolve_error::ResolveError;
-use crate::run::executor::Begin;
+use crate::run::resume_point::ResumePoint;
 use crate::runner::Runner;
 
 impl Runner {
@@ -202,7 +202,7 @@ impl Runner {
         let begun = self.reopen(who.clone(), run.clone()).await;
         let begun = begun.map(|reopened| {
             let begin = match reopened.begin() {
-                Begin::Tools { step } => Begin::Resumed { step },
+                ResumePoint::Tools { step } => ResumePoint::Resumed { step },
                 begin => begin,
             };
             self.execute(reopened, begin)

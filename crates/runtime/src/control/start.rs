@@ -23,11 +23,13 @@ use crate::control::start_error::StartError;
 use crate::control::uploads::SentFile;
 use crate::control::uploads::WholeFiles;
 use crate::control::{client_tools, preempt};
-use crate::run::context::Ending;
+use crate::run::admission::first_events;
+use crate::run::context::RunContext;
 use crate::run::event_log::numbered;
-use crate::run::executor::{Begin, Execution, first_events};
+use crate::run::executor::Execution;
 use crate::run::files::{self};
 use crate::run::message_builder::Answer;
+use crate::run::resume_point::ResumePoint;
 use crate::run::slot::RunSlot;
 use crate::run::span;
 use crate::runner::Runner;
@@ -217,7 +219,8 @@ impl Runner {
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let named = match &request.agent {
             Some(name) => Some(
-                self.agent_named(who, name)
+                self.agents
+                    .by_name(who, name)
                     .await
                     .map_err(StartError::Store)?
                     .ok_or_else(|| StartError::UnknownAgent(name.clone()))?,
@@ -233,7 +236,8 @@ impl Runner {
         let session = sessions.pop().filter(|found| found.parent_run.is_none());
         let session = session.ok_or(StartError::UnknownSession(id))?;
         let agent = self
-            .agent_with_id(who, session.agent_id)
+            .agents
+            .by_id(who, session.agent_id)
             .await
             .map_err(StartError::Store)?
             .ok_or(StartError::ArchivedAgent)?;
@@ -351,16 +355,25 @@ impl Runner {
     ) {
         let (run, before) = (stored.run.clone(), Some(stored.before));
         let begin = match run.status {
-            _ if run.enqueued => Begin::Enqueued,
-            RunStatus::Queued => Begin::Queued,
-            _ => Begin::Announced,
+            _ if run.enqueued => ResumePoint::Enqueued,
+            RunStatus::Queued => ResumePoint::Queued,
+            _ => ResumePoint::Announced,
         };
         let mut answer = Answer::new(run.output_message_id);
         answer.begin_step();
-        let ending = Ending::new(self, who, run, &stored.message, before, live, answer);
-        let task = Execution::new(agent, stored.message.clone(), ending).with_headers(headers);
+        let mut ctx = RunContext::new(
+            &self.services,
+            self.control(),
+            who,
+            run,
+            &stored.message,
+            live,
+            answer,
+        );
+        ctx.before = before;
+        let task = Execution::new(agent, stored.message.clone(), ctx).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
-        let place = Some(place).filter(|_| begin != Begin::Enqueued);
+        let place = Some(place).filter(|_| begin != ResumePoint::Enqueued);
         self.tasks.spawn(task.watched(begin, place));
     }
 }

@@ -12,90 +12,96 @@
 use talkgraph_domain::{EventBody, FinishReason, RunError, RunErrorCode, StepPurpose};
 use talkgraph_llm::{ChatMessage, LlmError};
 
-use crate::run::executor::{Execution, Stop};
+use crate::run::abort::RunAbort;
+use crate::run::context::{Assignment, RunContext};
+use crate::run::step_start::begin_step;
+use crate::run::usage_meter::check_cost;
 
 const EMPTY: &str = "Your last answer was empty. Answer now, with text or by calling a tool.";
 const UNREAD: &str = "Your last call of a tool could not be read. Call it once more, with its \
                       arguments as one valid JSON object, or answer without it.";
 
-impl Execution {
-    /// The step that asks again where the answer of `step` is empty.
-    ///
-    /// # Errors
-    /// When it was asked for often enough.
-    pub(crate) fn ask_again(&mut self, step: u32) -> Result<Option<u32>, Stop> {
-        let ending = &self.ending;
-        if ending.answer.has_answer() {
-            return Ok(None);
-        }
-        let message = match ending.finish_reason {
-            Some(FinishReason::Stop) | None => "the model ended without an answer",
-            // The same limit would be reached again.
-            Some(FinishReason::Length) => {
-                return Err(empty(
-                    "the model reached its limit of tokens before it began to answer; raise \
-                     max_output_tokens, or lower its effort",
-                    false,
-                ));
-            }
-            // What is withheld says so.
-            Some(_) => return Ok(None),
-        };
-        let is_last = step >= self.limits().max_steps.saturating_add(ending.summaries);
-        if is_last || ending.answer.empties() >= ending.runner.limits.empty_answers {
-            return Err(empty(message, true));
-        }
-        tracing::warn!(step, "a model's answer is empty: it is asked again");
-        self.check_cost()?;
-        self.begin_step(step, StepPurpose::Repair).map(Some)
+/// The step that asks again where the answer of `step` is empty.
+///
+/// # Errors
+/// When it was asked for often enough.
+pub(crate) fn ask_again(
+    ctx: &mut RunContext,
+    task: &Assignment,
+    step: u32,
+) -> Result<Option<u32>, RunAbort> {
+    if ctx.answer.has_answer() {
+        return Ok(None);
     }
-
-    /// Ends a step in which no model has said anything. After results of tools the models are
-    /// asked once more, and told.
-    pub(crate) fn end_in_silence(&mut self, step: u32, error: LlmError) -> Result<(), Stop> {
-        let answer = &self.ending.answer;
-        let is_told = error == LlmError::Empty && !answer.is_empty() && answer.empties() == 0;
-        if !is_told {
-            return Err(error.into());
+    let message = match ctx.finish_reason {
+        Some(FinishReason::Stop) | None => "the model ended without an answer",
+        // The same limit would be reached again.
+        Some(FinishReason::Length) => {
+            return Err(empty(
+                "the model reached its limit of tokens before it began to answer; raise \
+                 max_output_tokens, or lower its effort",
+                false,
+            ));
         }
-        self.ending.finish_reason = Some(FinishReason::Stop);
-        let finished = EventBody::StepFinished {
-            step,
-            finish_reason: FinishReason::Stop,
-            model: None,
-            usage: None,
-            cost: None,
-            summary: None,
-        };
-        self.ending.answer.end_step(FinishReason::Stop);
-        self.ending.pending.push(finished);
-        Ok(())
+        // What is withheld says so.
+        Some(_) => return Ok(None),
+    };
+    let is_last = step >= task.limits(ctx).max_steps.saturating_add(ctx.summaries);
+    if is_last || ctx.answer.empties() >= ctx.services.limits.empty_answers {
+        return Err(empty(message, true));
     }
+    tracing::warn!(step, "a model's answer is empty: it is asked again");
+    check_cost(ctx, task)?;
+    begin_step(ctx, task, step, StepPurpose::Repair).map(Some)
+}
 
-    /// The models that are asked. An empty answer is asked for again of the same model first,
-    /// then of the next.
-    pub(crate) fn models_left<'a>(&self, models: &'a [String]) -> &'a [String] {
-        let answered = models
-            .iter()
-            .position(|model| *model == self.ending.run.model);
-        match (self.ending.answer.empties(), answered) {
-            (2.., Some(at)) if at + 1 < models.len() => &models[at + 1..],
-            _ => models,
-        }
+/// Ends a step in which no model has said anything. After results of tools the models are
+/// asked once more, and told.
+pub(crate) fn end_in_silence(
+    ctx: &mut RunContext,
+    step: u32,
+    error: LlmError,
+) -> Result<(), RunAbort> {
+    let answer = &ctx.answer;
+    let is_told = error == LlmError::Empty && !answer.is_empty() && answer.empties() == 0;
+    if !is_told {
+        return Err(error.into());
     }
+    ctx.finish_reason = Some(FinishReason::Stop);
+    let finished = EventBody::StepFinished {
+        step,
+        finish_reason: FinishReason::Stop,
+        model: None,
+        usage: None,
+        cost: None,
+        summary: None,
+    };
+    ctx.answer.end_step(FinishReason::Stop);
+    ctx.pending.push(finished);
+    Ok(())
+}
 
-    /// What the model is told of a step that came to nothing.
-    pub(crate) fn reminder(&self) -> Option<ChatMessage> {
-        let answer = &self.ending.answer;
-        if answer.rejected().is_some_and(|text| text.trim().is_empty()) {
-            return Some(ChatMessage::user(EMPTY));
-        }
-        answer.was_unread().then(|| ChatMessage::user(UNREAD))
+/// The models that are asked. An empty answer is asked for again of the same model first,
+/// then of the next.
+pub(crate) fn models_left<'a>(ctx: &RunContext, models: &'a [String]) -> &'a [String] {
+    let answered = models.iter().position(|model| *model == ctx.run.model);
+    match (ctx.answer.empties(), answered) {
+        (2.., Some(at)) if at + 1 < models.len() => &models[at + 1..],
+        _ => models,
     }
 }
 
-fn empty(message: &str, retryable: bool) -> Stop {
-    Stop::Failed(RunError {
+/// What the model is told of a step that came to nothing.
+pub(crate) fn reminder(ctx: &RunContext) -> Option<ChatMessage> {
+    let answer = &ctx.answer;
+    if answer.rejected().is_some_and(|text| text.trim().is_empty()) {
+        return Some(ChatMessage::user(EMPTY));
+    }
+    answer.was_unread().then(|| ChatMessage::user(UNREAD))
+}
+
+fn empty(message: &str, retryable: bool) -> RunAbort {
+    RunAbort::Failed(RunError {
         code: RunErrorCode::EmptyAnswer,
         message: message.to_owned(),
         retryable,

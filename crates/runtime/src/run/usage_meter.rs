@@ -3,7 +3,8 @@
 use talkgraph_domain::{Cost, Run, RunError, RunErrorCode, Usage};
 use talkgraph_llm::Price;
 
-use crate::run::executor::{Execution, Stop};
+use crate::run::abort::RunAbort;
+use crate::run::context::{Assignment, RunContext};
 
 /// A model call on its way.
 pub(crate) struct Spending {
@@ -64,22 +65,20 @@ impl Spending {
     }
 }
 
-impl Execution {
-    /// Whether the run may go on after a step, as far as its agent limits what it costs.
-    pub(crate) fn check_cost(&self) -> Result<(), Stop> {
-        let Some(most) = self.limits().max_cost_usd else {
-            return Ok(());
-        };
-        let message = match self.ending.run.cost {
-            Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
-            Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
-            // Whoever sets a limit does not want it to be passed unseen.
-            None => "what the run costs is not known, and its agent limits it".to_owned(),
-        };
-        Err(Stop::Failed(RunError {
-            code: RunErrorCode::CostLimit,
-            message,
-            retryable: false,
-        }))
-    }
+/// Whether the run may go on after a step, as far as its agent limits what it costs.
+pub(crate) fn check_cost(ctx: &RunContext, task: &Assignment) -> Result<(), RunAbort> {
+    let Some(most) = task.limits(ctx).max_cost_usd else {
+        return Ok(());
+    };
+    let message = match ctx.run.cost {
+        Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
+        Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
+        // Whoever sets a limit does not want it to be passed unseen.
+        None => "what the run costs is not known, and its agent limits it".to_owned(),
+    };
+    Err(RunAbort::Failed(RunError {
+        code: RunErrorCode::CostLimit,
+        message,
+        retryable: false,
+    }))
 }

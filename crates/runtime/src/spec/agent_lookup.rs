@@ -3,19 +3,30 @@
 use std::sync::Arc;
 
 use talkgraph_domain::{Agent, AgentId, Principal};
-use talkgraph_store::StoreError;
+use talkgraph_store::{SharedStore, StoreError};
 
-use crate::runner::Runner;
+use crate::spec::catalog::Catalog;
 
 /// The longest name that is looked up in the database: no agent has a longer one.
 const MAX_NAME_BYTES: usize = 64;
 
-impl Runner {
+/// Finds agents by name and id.
+#[derive(Clone)]
+pub(crate) struct AgentLookup {
+    catalog: Arc<Catalog>,
+    store: SharedStore,
+}
+
+impl AgentLookup {
+    pub(crate) fn new(catalog: Arc<Catalog>, store: SharedStore) -> Self {
+        Self { catalog, store }
+    }
+
     /// The agent with this name that new runs of this principal can have.
     ///
     /// # Errors
     /// The store's.
-    pub async fn agent_named(
+    pub(crate) async fn by_name(
         &self,
         who: &Principal,
         name: &str,
@@ -31,7 +42,7 @@ impl Runner {
     }
 
     /// The agent with this id, unless it is archived.
-    pub(crate) async fn agent_with_id(
+    pub(crate) async fn by_id(
         &self,
         who: &Principal,
         id: AgentId,

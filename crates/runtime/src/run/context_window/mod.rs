@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::runner::Runner;
+use crate::run::services::RunServices;
 use talkgraph_domain::Usage;
 use talkgraph_llm::{ChatMessage, ChatRequest, ChatRole, LlmError, Models, Prompt, most_tokens};
 
@@ -33,16 +33,16 @@ pub(crate) struct Shown {
 
 /// A request that is cut to the window of each model that it is sent to.
 pub(crate) struct Fitted {
-    runner: Arc<Runner>,
+    services: Arc<RunServices>,
     shown: Arc<Shown>,
     /// How many tokens the last prompt was counted to have, if it was.
     counted: Mutex<Option<u64>>,
 }
 
 impl Fitted {
-    pub(crate) fn new(runner: Arc<Runner>, shown: Shown) -> Self {
+    pub(crate) fn new(services: Arc<RunServices>, shown: Shown) -> Self {
         Self {
-            runner,
+            services,
             shown: Arc::new(shown),
             counted: Mutex::default(),
         }
@@ -59,7 +59,7 @@ impl Fitted {
 
     /// What a model has room for, and its window; none if that is surely enough.
     fn room_of(&self, model: &str) -> Option<(u64, u64)> {
-        let window = self.runner.models.window(model)?;
+        let window = self.services.models.window(model)?;
         let room = room(window, self.shown.request.max_output_tokens);
         (most_tokens(&self.shown.request) > room / SURE_PART).then_some((room, window))
     }
@@ -71,13 +71,13 @@ impl Fitted {
         room: u64,
         counting: fn(&Models, &str, &Shown, u64) -> T,
     ) -> Result<T, LlmError> {
-        let (runner, shown, model) = (
-            Arc::clone(&self.runner),
+        let (services, shown, model) = (
+            Arc::clone(&self.services),
             Arc::clone(&self.shown),
             model.to_owned(),
         );
         off_thread(most_tokens(&self.shown.request), move || {
-            counting(&runner.models, &model, &shown, room)
+            counting(&services.models, &model, &shown, room)
         })
         .await
     }
@@ -87,7 +87,7 @@ impl Fitted {
         let actual = after.input_tokens.saturating_sub(before.input_tokens);
         let counted = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(counted) = counted {
-            self.runner.models.observe_tokens(model, counted, actual);
+            self.services.models.observe_tokens(model, counted, actual);
         }
     }
 

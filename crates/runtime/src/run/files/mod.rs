@@ -13,7 +13,7 @@ use talkgraph_domain::{Agent, File, FileId, Message, Part, Principal};
 use talkgraph_llm::{Content, FileData};
 use talkgraph_store::StoreError;
 
-use crate::runner::Runner;
+use crate::run::services::RunServices;
 
 /// The most bytes of files that a model is shown, the newest first: what vendors take in one
 /// request, less what Base64 adds. <https://ai.google.dev/gemini-api/docs/document-processing>
@@ -22,56 +22,52 @@ const SHOWN_BYTES: u64 = 15_728_640;
 /// The contents of a history's files, as far as they are shown.
 pub(crate) type Contents = HashMap<FileId, File>;
 
-impl Runner {
-    /// The files of a history that a model of the agent takes, the newest first as far as
-    /// there is room for them.
-    pub(crate) async fn shown_files(
-        &self,
-        who: &Principal,
-        agent: &Agent,
-        history: &[Message],
-    ) -> Result<Contents, StoreError> {
-        let newest_first = history.iter().rev().flat_map(|message| &message.parts);
-        let mut shown = Contents::new();
-        self.show_files(who, agent, newest_first, &mut shown)
-            .await?;
-        Ok(shown)
-    }
-
-    /// Adds the files of these parts that a model of the agent takes, in this order as far as
-    /// there is room for them, to those that are shown already.
-    pub(crate) async fn show_files(
-        &self,
-        who: &Principal,
-        agent: &Agent,
-        parts: impl Iterator<Item = &Part>,
-        shown: &mut Contents,
-    ) -> Result<(), StoreError> {
-        let models = self.catalog.models_of(&agent.current.spec);
-        let takes = |mime_type: &str| {
-            let mut models = models.iter();
-            models.any(|model| self.models.takes_file(model, mime_type))
-        };
-        let used: usize = shown.values().map(|file| file.content.len()).sum();
-        let mut room = SHOWN_BYTES.saturating_sub(used as u64);
-        let mut ids = Vec::new();
-        for (id, mime_type, bytes) in parts.flat_map(files_of) {
-            if !takes(mime_type) || shown.contains_key(&id) {
-                continue;
-            }
-            if let Some(left) = room.checked_sub(bytes) {
-                room = left;
-                ids.push(id);
-            }
-        }
-        if !ids.is_empty() {
-            let files = self.store.files_by_id(who, &ids).await?;
-            shown.extend(files.into_iter().map(|file| (file.id, file)));
-        }
-        Ok(())
-    }
+/// The files of a history that a model of the agent takes, the newest first as far as
+/// there is room for them.
+pub(crate) async fn shown_files(
+    services: &RunServices,
+    who: &Principal,
+    agent: &Agent,
+    history: &[Message],
+) -> Result<Contents, StoreError> {
+    let newest_first = history.iter().rev().flat_map(|message| &message.parts);
+    let mut shown = Contents::new();
+    show_files(services, who, agent, newest_first, &mut shown).await?;
+    Ok(shown)
 }
 
+/// Adds the files of these parts that a model of the agent takes, in this order as far as
+/// there is room for them, to those that are shown already.
+pub(crate) async fn show_files(
+    services: &RunServices,
+    who: &Principal,
+    agent: &Agent,
+    parts: impl Iterator<Item = &Part>,
+    shown: &mut Contents,
+) -> Result<(), StoreError> {
+    let models = services.catalog.models_of(&agent.current.spec);
+    let takes = |mime_type: &str| {
+        let mut models = models.iter();
+        models.any(|model| services.models.takes_file(model, mime_type))
+    };
+    let used: usize = shown.values().map(|file| file.content.len()).sum();
+    let mut room = SHOWN_BYTES.saturating_sub(used as u64);
+    let mut ids = Vec::new();
+    for (id, mime_type, bytes) in parts.flat_map(files_of) {
+        if !takes(mime_type) || shown.contains_key(&id) {
+            continue;
+        }
+        if let Some(left) = room.checked_sub(bytes) {
+            room = left;
+            ids.push(id);
+        }
+    }
+    if !ids.is_empty() {
+        let files = services.store.files_by_id(who, &ids).await?;
+        shown.extend(files.into_iter().map(|file| (file.id, file)));
+    }
+    Ok(())
+}
 /// The files that a part names: id, type and bytes.
 fn files_of(part: &Part) -> Vec<(FileId, &str, u64)> {
     match part {

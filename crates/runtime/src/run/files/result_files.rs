@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::run::files::{Contents, files_of};
+use crate::run::services::RunServices;
 use crate::run::store_retry::patiently;
-use crate::runner::Runner;
 use talkgraph_domain::{Part, Principal, ResultPart, RunId, ToolCallId, ToolResult};
 use talkgraph_llm::{Content, FileData};
 use talkgraph_store::SharedStore;
@@ -28,16 +28,16 @@ pub(crate) struct ResultFiles {
 
 impl ResultFiles {
     /// Those of a run whose answer has these parts so far.
-    pub(crate) fn new(runner: &Runner, run: RunId, parts: &[Part]) -> Self {
-        let most = runner.limits.result_file_bytes;
+    pub(crate) fn new(services: &RunServices, run: RunId, parts: &[Part]) -> Self {
+        let most = services.limits.result_file_bytes;
         let stored = parts.iter().flat_map(files_of);
         let stored: u64 = stored.map(|(_, _, bytes)| bytes).sum();
         Self {
-            store: Arc::clone(&runner.store),
+            store: Arc::clone(&services.store),
             run,
             most,
             left: Arc::new(AtomicU64::new(most.saturating_sub(stored))),
-            patience: runner.limits.store_outage,
+            patience: services.limits.store_outage,
         }
     }
 

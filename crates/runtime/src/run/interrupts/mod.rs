@@ -7,3 +7,15 @@
 
 pub(crate) mod call_interrupts;
 pub(crate) mod input_request;
+
+use serde_json::Value;
+
+use talkgraph_domain::{InterruptKind, ToolCallId};
+
+/// A call that somebody has to be asked about.
+pub(crate) struct InterruptRequest {
+    pub(crate) call: ToolCallId,
+    pub(crate) tool: String,
+    pub(crate) kind: InterruptKind,
+    pub(crate) arguments: Value,
+}

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::run::context_window::{newest_that_fit, off_thread, room};
-use crate::runner::Runner;
+use crate::run::services::RunServices;
 use talkgraph_domain::{Message, Part, Principal, Role, Summary};
 use talkgraph_evaluation::data;
 use talkgraph_llm::{ChatMessage, ChatRequest, LlmError, Prompt};
@@ -21,7 +21,7 @@ const TOKENS_A_WORD: u32 = 2;
 
 /// The previous summary, and what was said since, piece by piece.
 pub(crate) struct Question {
-    runner: Arc<Runner>,
+    services: Arc<RunServices>,
     tenant: Arc<str>,
     instructions: Arc<ChatMessage>,
     previous: String,
@@ -32,7 +32,7 @@ pub(crate) struct Question {
 impl Question {
     /// Asks for a summary of at most so many tokens.
     pub(crate) fn new(
-        runner: &Arc<Runner>,
+        services: &Arc<RunServices>,
         who: &Principal,
         previous: Option<&Summary>,
         fallen: &[Message],
@@ -58,7 +58,7 @@ impl Question {
         });
         let first = pieces.len() - told.count();
         Self {
-            runner: Arc::clone(runner),
+            services: Arc::clone(services),
             tenant: Arc::clone(&who.tenant),
             instructions: Arc::new(ChatMessage::system(instructions)),
             previous: previous.map_or_else(String::new, |previous| {
@@ -83,15 +83,15 @@ impl Question {
 impl Prompt for Question {
     async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError> {
         let mut first = 0;
-        if let Some(window) = self.runner.models.window(model) {
-            let (runner, name) = (Arc::clone(&self.runner), model.to_owned());
+        if let Some(window) = self.services.models.window(model) {
+            let (services, name) = (Arc::clone(&self.services), model.to_owned());
             let pieces = Arc::clone(&self.pieces);
             let fixed = [Arc::clone(&self.instructions), Arc::new(self.asked(&[]))];
             let tokens = self.tokens;
             let bytes: usize = pieces.iter().map(String::len).sum();
             let fit = move || {
                 let room = room(window, Some(tokens));
-                newest_that_fit(&runner.models, &name, room, &fixed, &pieces)
+                newest_that_fit(&services.models, &name, room, &fixed, &pieces)
             };
             let fitted = off_thread(bytes as u64, fit).await?;
             let limit = u32::try_from(window).ok();
@@ -109,7 +109,7 @@ impl Prompt for Question {
             messages: vec![Arc::clone(&self.instructions), Arc::new(self.asked(pieces))],
             max_output_tokens: Some(self.tokens),
             // A summary is short, and its limit counts what is thought.
-            reasoning: self.runner.models.capabilities(model).least_reasoning(),
+            reasoning: self.services.models.capabilities(model).least_reasoning(),
             tenant: Arc::clone(&self.tenant),
             ..ChatRequest::new(String::new(), Vec::new())
         })

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use thiserror::Error;
 
+use crate::run::services::RunServices;
 use crate::run::usage_meter::Spending;
-use crate::runner::Runner;
 use talkgraph_domain::{FinishReason, MAX_SUMMARY_BYTES, Run};
 use talkgraph_llm::{LlmError, StreamPart};
 
@@ -44,13 +44,13 @@ impl Made {
     /// it stays counted if nobody waits for the rest.
     pub(crate) async fn ask(
         &mut self,
-        runner: &Arc<Runner>,
+        services: &Arc<RunServices>,
         models: &[String],
         question: &Question,
         run: &mut Run,
     ) -> Result<String, NoSummary> {
-        let mut answering = runner.models.stream(models, question).await?;
-        let price = runner.models.price(&answering.model);
+        let mut answering = services.models.stream(models, question).await?;
+        let price = services.models.price(&answering.model);
         self.spending.at(price, run);
         self.model = Some(answering.model);
         let mut text = String::new();

@@ -11,8 +11,7 @@ use talkgraph_domain::{Agent, AgentSpec, Principal, Run};
 use talkgraph_llm::ToolSpec;
 use talkgraph_store::StoreError;
 
-use crate::run::tool_calls::Call;
-use crate::runner::Runner;
+use crate::spec::agent_lookup::AgentLookup;
 
 /// What the names of the tools begin with that a model is offered for its team.
 const HANDOFF: &str = "handoff_to_";
@@ -36,19 +35,20 @@ impl Team {
     /// # Errors
     /// The store's.
     pub(crate) async fn of(
-        runner: &Runner,
+        agents: &AgentLookup,
+        max_depth: u32,
         who: &Principal,
         spec: &AgentSpec,
         run: &Run,
     ) -> Result<Self, StoreError> {
         let depth = run.parent.map_or(0, |parent| parent.depth);
-        let asked: &[String] = match depth < runner.limits.max_depth {
+        let asked: &[String] = match depth < max_depth {
             true => &spec.agents_as_tools,
             false => &[],
         };
         Ok(Self {
-            handoffs: members(runner, who, HANDOFF, &spec.handoffs).await?,
-            asked: members(runner, who, ASK, asked).await?,
+            handoffs: members(agents, who, HANDOFF, &spec.handoffs).await?,
+            asked: members(agents, who, ASK, asked).await?,
         })
     }
 
@@ -88,22 +88,10 @@ impl Team {
         handoffs.chain(asked)
     }
 
-    /// Takes the questions to other agents out of `calls`.
-    pub(crate) fn take_questions(&self, calls: &mut Vec<Call>) -> Vec<Call> {
-        let is_question = |call: &mut Call| self.asked(&call.name).is_some();
-        calls.extract_if(.., is_question).collect()
-    }
-
     /// The agent that is asked under this name.
     pub(crate) fn asked(&self, tool: &str) -> Option<&Arc<Agent>> {
         let found = self.asked.iter().find(|member| member.tool == tool);
         found.map(|member| &member.agent)
-    }
-
-    /// Takes the hand-offs out of `calls`.
-    pub(crate) fn take_hand_offs(&self, calls: &mut Vec<Call>) -> Vec<Call> {
-        let is_hand_off = |call: &mut Call| self.handoff(&call.name).is_some();
-        calls.extract_if(.., is_hand_off).collect()
     }
 
     /// The agent that a hand-off with this name leads to.
@@ -114,14 +102,14 @@ impl Team {
 }
 
 async fn members(
-    runner: &Runner,
+    agents: &AgentLookup,
     who: &Principal,
     prefix: &str,
     names: &[String],
 ) -> Result<Vec<Member>, StoreError> {
     let mut members = Vec::with_capacity(names.len());
     for name in names {
-        let agent = runner.agent_named(who, name).await?;
+        let agent = agents.by_name(who, name).await?;
         members.extend(agent.map(|agent| Member {
             tool: format!("{prefix}{name}"),
             agent,

@@ -6,7 +6,7 @@ use talkgraph_domain::{AgentSpec, Principal};
 use talkgraph_store::StoreError;
 use talkgraph_tools::{MAX_NAME_CHARS, is_valid_name};
 
-use crate::runner::Runner;
+use crate::spec::agent_lookup::AgentLookup;
 use crate::spec::spec_validation::SpecError;
 use crate::spec::team::tool_names;
 
@@ -93,34 +93,32 @@ pub(crate) fn check_cycles(spec: &AgentSpec, all: &[AgentSpec]) -> Result<(), Sp
 /// The most agents that are looked at for circles of those that ask each other.
 const MAX_LOOKED_AT: usize = 256;
 
-impl Runner {
-    /// Refuses the team of an agent that `who` defines: one that is not there, or that would
-    /// ask itself.
-    ///
-    /// # Errors
-    /// The first field that is wrong, or the store's.
-    pub async fn check_team(
-        &self,
-        who: &Principal,
-        spec: &AgentSpec,
-    ) -> Result<Result<(), SpecError>, StoreError> {
-        let mut known: Vec<AgentSpec> = Vec::new();
-        let mut left: Vec<String> = Vec::new();
-        for (_, names) in fields(spec) {
-            left.extend_from_slice(names);
-        }
-        while let Some(name) = left.pop() {
-            let is_known = known.iter().any(|known| known.name == name);
-            if is_known || name == spec.name || known.len() >= MAX_LOOKED_AT {
-                continue;
-            }
-            if let Some(agent) = self.agent_named(who, &name).await? {
-                let found = agent.current.spec.clone();
-                left.extend_from_slice(&found.agents_as_tools);
-                known.push(found);
-            }
-        }
-        let is_there = |name: &str| known.iter().any(|known| known.name == name);
-        Ok(check_team(spec, is_there).and_then(|()| check_cycles(spec, &known)))
+/// Refuses the team of an agent that `who` defines: one that is not there, or that would
+/// ask itself.
+///
+/// # Errors
+/// The first field that is wrong, or the store's.
+pub(crate) async fn check_defined_team(
+    agents: &AgentLookup,
+    who: &Principal,
+    spec: &AgentSpec,
+) -> Result<Result<(), SpecError>, StoreError> {
+    let mut known: Vec<AgentSpec> = Vec::new();
+    let mut left: Vec<String> = Vec::new();
+    for (_, names) in fields(spec) {
+        left.extend_from_slice(names);
     }
+    while let Some(name) = left.pop() {
+        let is_known = known.iter().any(|known| known.name == name);
+        if is_known || name == spec.name || known.len() >= MAX_LOOKED_AT {
+            continue;
+        }
+        if let Some(agent) = agents.by_name(who, &name).await? {
+            let found = agent.current.spec.clone();
+            left.extend_from_slice(&found.agents_as_tools);
+            known.push(found);
+        }
+    }
+    let is_there = |name: &str| known.iter().any(|known| known.name == name);
+    Ok(check_team(spec, is_there).and_then(|()| check_cycles(spec, &known)))
 }
