@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::restart_queue::Held;
 use crate::run::event_log::LOG_PAGE;
-use crate::run::keyed_lock::Turns;
+use crate::run::keyed_lock::KeyedLock;
 use crate::run::run_control::RunControl;
 use crate::run::services::RunServices;
 use crate::spec::agent_lookup::AgentLookup;
@@ -18,7 +18,7 @@ use crate::spec::catalog::Catalog;
 use crate::spec::limits::RunLimits;
 use crate::spec::spec_validation::SpecError;
 use crate::spec::team::rules::check_defined_team;
-use crate::spec::template_variables::VariableNames;
+use crate::spec::template_variables::TemplateVariables;
 use talkgraph_bus::{Bus, LiveRun};
 use talkgraph_domain::{Agent, AgentSpec, NodeId, Principal, RunEvent, RunId, SessionId};
 use talkgraph_evaluation::{Evaluator, Failure};
@@ -52,7 +52,7 @@ pub struct Runner {
     pub limits: RunLimits,
     /// Fetches what clients send by its URL; none where that is not wanted.
     pub(crate) files: Option<FileFetch>,
-    pub(crate) variables: VariableNames,
+    pub(crate) variables: TemplateVariables,
     /// The id of this server.
     pub node: NodeId,
     /// What its runs use.
@@ -61,12 +61,12 @@ pub struct Runner {
     pub(crate) places: Arc<Semaphore>,
     pub(crate) queue: Arc<Semaphore>,
     /// Starts with one key, by tenant, owner and key.
-    pub(crate) keys: Turns<(Arc<str>, Arc<str>, String)>,
+    pub(crate) keys: KeyedLock<(Arc<str>, Arc<str>, String)>,
     /// Starts that make room for themselves in one session, and runs that take their turn.
-    pub(crate) rooms: Arc<Turns<SessionId>>,
+    pub(crate) rooms: Arc<KeyedLock<SessionId>>,
     /// Whoever lets a run wait for answers, goes on with one, takes one up or ends one that
     /// waits.
-    pub(crate) awaiting: Arc<Turns<RunId>>,
+    pub(crate) awaiting: Arc<KeyedLock<RunId>>,
     /// Whether there may be runs of this node that nobody makes.
     pub(crate) has_orphans: AtomicBool,
     /// A session was deleted, and its content can be removed.
@@ -104,8 +104,8 @@ impl Runner {
             limits: limits.clone(),
             node: NodeId::new(),
             slots: Arc::new(Semaphore::new(limits.active)),
-            session_locks: Arc::new(Turns::new()),
-            suspension_locks: Arc::new(Turns::new()),
+            session_locks: Arc::new(KeyedLock::new()),
+            suspension_locks: Arc::new(KeyedLock::new()),
             abandon: CancellationToken::new(),
         });
         Arc::new(Self {
@@ -121,8 +121,8 @@ impl Runner {
             queue: Arc::new(Semaphore::new(limits.queued)),
             limits,
             files,
-            variables: VariableNames::default(),
-            keys: Turns::new(),
+            variables: TemplateVariables::default(),
+            keys: KeyedLock::new(),
             rooms: Arc::clone(&services.session_locks),
             awaiting: Arc::clone(&services.suspension_locks),
             has_orphans: AtomicBool::new(false),

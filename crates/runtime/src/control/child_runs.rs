@@ -19,7 +19,7 @@ use crate::follow::error::FollowError;
 use crate::run::event_log::LOG_PAGE;
 use crate::run::interrupts::input_request::resolved;
 use crate::run::run_control::{CancelledChild, ChildEvent, ChildRequest, RunControl};
-use crate::run::store_retry::Pauses;
+use crate::run::store_retry::StoreBackoff;
 use crate::runner::Runner;
 
 /// The time in which the child runs of a run that ends early write their own ends.
@@ -42,7 +42,7 @@ impl RunControl for Runner {
                 }
             };
             let (run, mut live) = (started.stored.run.id, started.live.clone());
-            let mut pauses = Pauses::new();
+            let mut pauses = StoreBackoff::new();
             loop {
                 let mut events = self.events(who.clone(), run, live.take(), after);
                 let mut failed = None;
@@ -142,7 +142,7 @@ async fn start_child(runner: &Arc<Runner>, child: ChildRequest) -> Result<Starte
         // A server that resumes the parent finds the child that was started.
         key: Some(format!("child:{call}")),
     };
-    let mut pauses = Pauses::new();
+    let mut pauses = StoreBackoff::new();
     loop {
         match runner.start(who.clone(), request.clone()).await {
             Ok(started) => return Ok(started),

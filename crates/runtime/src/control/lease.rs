@@ -16,7 +16,7 @@ use talkgraph_store::{StoreError, TakenRun};
 use crate::control::clock_watch::ClockWatch;
 use crate::control::restart_queue::is_cause;
 use crate::run::event_log::LOG_PAGE;
-use crate::run::store_retry::log_trouble;
+use crate::run::store_retry::log_store_error;
 use crate::runner::Runner;
 
 /// How many expired runs are taken up at once.
@@ -76,7 +76,7 @@ impl Runner {
             let health = self.store.health();
             let failures = health.outage().total();
             if let Err(error) = self.renew(left.is_empty()).await {
-                log_trouble(&self.store, &error, "leases were not renewed");
+                log_store_error(&self.store, &error, "leases were not renewed");
             }
             if let Err(error) = self.watch_clock(&mut clock).await {
                 tracing::debug!(%error, "the database's clock was not read");
@@ -87,28 +87,28 @@ impl Runner {
                 Err(error) => {
                     // They may be this node's all the same.
                     self.has_orphans.store(true, Ordering::Release);
-                    log_trouble(&self.store, &error, "expired runs were not taken up");
+                    log_store_error(&self.store, &error, "expired runs were not taken up");
                 }
             }
             if let Err(error) = self.take_up_orphans().await {
-                log_trouble(
+                log_store_error(
                     &self.store,
                     &error,
                     "runs that nobody makes were not taken up",
                 );
             }
             if let Err(error) = self.expire_interrupts().await {
-                log_trouble(&self.store, &error, "interrupts did not expire");
+                log_store_error(&self.store, &error, "interrupts did not expire");
             }
             if let Err(error) = self.forget_keys().await {
-                log_trouble(
+                log_store_error(
                     &self.store,
                     &error,
                     "expired idempotency keys were not removed",
                 );
             }
             if let Err(error) = self.compact_logs().await {
-                log_trouble(&self.store, &error, "old logs were not compacted");
+                log_store_error(&self.store, &error, "old logs were not compacted");
             }
             // Of the writer's own failures only the writer knows the end.
             if health.outage().total() == failures && !health.has_failed() {
@@ -158,7 +158,7 @@ impl Runner {
                 Fate::GoOn => self.take_over(who, run).await,
             };
             if let Err(error) = done {
-                log_trouble(&self.store, &error, "a run was not taken up");
+                log_store_error(&self.store, &error, "a run was not taken up");
                 left.push((fate, taken));
             }
         }

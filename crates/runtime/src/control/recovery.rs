@@ -15,7 +15,7 @@ use crate::run::context::RunContext;
 use crate::run::executor::Execution;
 use crate::run::finish::finish;
 use crate::run::interrupts::call_interrupts;
-use crate::run::message_builder::Answer;
+use crate::run::message_builder::MessageBuilder;
 use crate::run::resume_point::ResumePoint;
 use crate::run::span;
 use crate::runner::{LAST_WRITES, Runner};
@@ -78,7 +78,7 @@ impl Runner {
             return Ok(());
         }
         tracing::warn!(parent: reopened.ctx.live.span(), ?begin, "going on with a run whose server is gone");
-        reopened.ctx.worked = Duration::ZERO;
+        reopened.ctx.time_used = Duration::ZERO;
         self.execute(reopened, begin);
         Ok(())
     }
@@ -115,17 +115,17 @@ impl Runner {
             live,
             checkpoint.answer,
         );
-        ctx.before = before;
-        ctx.log.count(log.iter().map(|event| &event.body));
+        ctx.rewind = before;
+        ctx.log.count_bytes(log.iter().map(|event| &event.body));
         ctx.run.usage = checkpoint.usage;
         ctx.run.cost = checkpoint.cost;
         ctx.run.last_sequence = checkpoint.last;
         ctx.finish_reason = checkpoint.finish_reason;
-        ctx.summaries = checkpoint.summaries;
+        ctx.summary_steps = checkpoint.summaries;
         ctx.handoffs = checkpoint.handoffs;
-        ctx.children = checkpoint.children;
-        ctx.asked = checkpoint.asked;
-        ctx.worked = checkpoint.worked;
+        ctx.child_runs = checkpoint.children;
+        ctx.interrupts = checkpoint.asked;
+        ctx.time_used = checkpoint.worked;
         Ok(Reopened {
             agent,
             input,
@@ -242,7 +242,7 @@ impl Reopened {
 
 /// What a run's log tells of how far it had got.
 struct Checkpoint {
-    answer: Answer,
+    answer: MessageBuilder,
     usage: Usage,
     cost: Option<Cost>,
     /// The last sequence.
@@ -271,7 +271,7 @@ struct Checkpoint {
 impl Checkpoint {
     fn of(output: talkgraph_domain::MessageId, log: &[RunEvent]) -> Self {
         let mut checkpoint = Self {
-            answer: Answer::new(output),
+            answer: MessageBuilder::new(output),
             usage: Usage::default(),
             cost: Some(Cost::ZERO),
             last: 0,
@@ -295,8 +295,8 @@ impl Checkpoint {
     fn apply(&mut self, event: &RunEvent) {
         self.answer.apply(event);
         self.last = event.sequence;
-        call_interrupts::know(&mut self.asked, &event.body);
-        self.children.know(&event.body);
+        call_interrupts::apply_event(&mut self.asked, &event.body);
+        self.children.apply(&event.body);
         self.clock(event);
         match &event.body {
             EventBody::StepStarted { step, purpose, .. } => {

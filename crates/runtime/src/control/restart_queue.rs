@@ -14,7 +14,7 @@ use talkgraph_domain::time::now;
 use talkgraph_domain::{RunId, RunStatus};
 use talkgraph_store::TakenRun;
 
-use crate::run::store_retry::Pauses;
+use crate::run::store_retry::StoreBackoff;
 use crate::runner::Runner;
 
 /// The number of unclean ends from which a run is a suspect.
@@ -155,7 +155,7 @@ impl Runner {
         if alone_since.is_some() {
             tracing::warn!(run = %id, unclean_ends = taken.unclean_ends, "a suspect is made alone");
         }
-        let mut pauses = Pauses::new();
+        let mut pauses = StoreBackoff::new();
         // Written before anything of it is done.
         loop {
             match self.store.release_held(&taken.run, node, alone_since).await {
@@ -187,7 +187,7 @@ impl Runner {
         let Some(live) = self.bus.get(taken.run.id) else {
             return;
         };
-        let mut pauses = Pauses::new();
+        let mut pauses = StoreBackoff::new();
         let probation = async {
             tokio::time::sleep(self.limits.probation).await;
             while let Err(error) = self.store.clear_suspicion(&taken.run, self.node).await {

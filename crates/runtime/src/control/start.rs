@@ -28,7 +28,7 @@ use crate::run::context::RunContext;
 use crate::run::event_log::numbered;
 use crate::run::executor::Execution;
 use crate::run::files::{self};
-use crate::run::message_builder::Answer;
+use crate::run::message_builder::MessageBuilder;
 use crate::run::resume_point::ResumePoint;
 use crate::run::slot::RunSlot;
 use crate::run::span;
@@ -359,7 +359,7 @@ impl Runner {
             RunStatus::Queued => ResumePoint::Queued,
             _ => ResumePoint::Announced,
         };
-        let mut answer = Answer::new(run.output_message_id);
+        let mut answer = MessageBuilder::new(run.output_message_id);
         answer.begin_step();
         let mut ctx = RunContext::new(
             &self.services,
@@ -370,7 +370,7 @@ impl Runner {
             live,
             answer,
         );
-        ctx.before = before;
+        ctx.rewind = before;
         let task = Execution::new(agent, stored.message.clone(), ctx).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != ResumePoint::Enqueued);

@@ -14,7 +14,7 @@ use talkgraph_domain::{EventBody, Principal, Run, RunEvent, RunId, RunStatus};
 use crate::control::start::Started;
 use crate::follow::error::FollowError;
 use crate::run::event_log::POLL;
-use crate::run::store_retry::patiently;
+use crate::run::store_retry::retry_while_unavailable;
 use crate::runner::Runner;
 
 /// How many events are read at once.
@@ -56,7 +56,7 @@ impl Runner {
         let read = || self.store.events(who, run, after, BATCH);
         tokio::select! {
             biased;
-            events = patiently(self.limits.store_outage, read) => Ok(events?),
+            events = retry_while_unavailable(self.limits.store_outage, read) => Ok(events?),
             () = stopping => Err(FollowError::Stopping { after: Some(after) }),
         }
     }
@@ -69,7 +69,9 @@ impl Runner {
         after: u64,
     ) -> Result<Option<Run>, FollowError> {
         let read = || self.store.runs_by_id(who, std::slice::from_ref(&run));
-        let found = patiently(self.limits.store_outage, read).await?.pop();
+        let found = retry_while_unavailable(self.limits.store_outage, read)
+            .await?
+            .pop();
         let stored = found.ok_or(FollowError::UnknownRun(run))?;
         let ended = stored.status.is_terminal() && stored.last_sequence <= after;
         Ok((!ended).then_some(stored))

@@ -9,7 +9,7 @@ use talkgraph_domain::{MessageId, Part, Principal, RunEvent, RunId};
 use talkgraph_store::StoreError;
 
 use crate::run::event_log::LOG_PAGE;
-use crate::run::message_builder::Answer;
+use crate::run::message_builder::MessageBuilder;
 use crate::runner::Runner;
 
 /// Reads a run's log once and forward, for one who asks for the answer as of one event after
@@ -22,7 +22,7 @@ pub struct Transcript {
 }
 
 struct State {
-    answer: Answer,
+    answer: MessageBuilder,
     /// The last event that is in it.
     sequence: u64,
     /// What was read and comes after it.
@@ -33,7 +33,7 @@ impl State {
     fn new() -> Self {
         Self {
             // No events are made of it, so nobody sees what it is called.
-            answer: Answer::new(MessageId::new()),
+            answer: MessageBuilder::new(MessageId::new()),
             sequence: 0,
             read: VecDeque::new(),
         }
@@ -46,7 +46,7 @@ impl Transcript {
     /// # Errors
     /// When the log cannot be read.
     pub async fn text_at(&self, sequence: u64) -> Result<String, StoreError> {
-        self.at(sequence, Answer::text).await
+        self.at(sequence, MessageBuilder::text).await
     }
 
     /// The answer's parts as of the event `sequence`.
@@ -57,7 +57,11 @@ impl Transcript {
         self.at(sequence, |answer| answer.parts().to_vec()).await
     }
 
-    async fn at<T>(&self, sequence: u64, tell: impl Fn(&Answer) -> T) -> Result<T, StoreError> {
+    async fn at<T>(
+        &self,
+        sequence: u64,
+        tell: impl Fn(&MessageBuilder) -> T,
+    ) -> Result<T, StoreError> {
         let mut state = self.state.lock().await;
         if state.sequence > sequence {
             *state = State::new();

@@ -8,13 +8,13 @@ use talkgraph_store::{StoreError, TurnRequest};
 
 use crate::run::abort::{RunAbort, internal};
 use crate::run::context::{Assignment, RunContext};
-use crate::run::event_log::{Change, POLL};
+use crate::run::event_log::{POLL, StateChange};
 use crate::run::slot::RunSlot;
 
 /// The first model call of a run.
 pub(crate) const FIRST_STEP: u32 = 1;
 
-pub(crate) async fn take_place(
+pub(crate) async fn acquire_slot(
     ctx: &RunContext,
     place: Option<RunSlot>,
 ) -> Result<RunSlot, RunAbort> {
@@ -54,7 +54,7 @@ pub(crate) async fn wait_for_turn(
         drop(room);
         match taken {
             Ok(turn) => {
-                ctx.placed(turn);
+                ctx.begin_turn(turn);
                 (task.input.parent_id, task.input.position) = (turn.parent, turn.position);
                 services.bus.news().announce(&ctx.who, session);
                 return Ok(());
@@ -79,19 +79,19 @@ pub(crate) async fn announce(ctx: &mut RunContext, task: &Assignment) -> Result<
         RunAbort::Failed(internal())
     })?;
     let first = first_events(&task.agent, &ctx.run.model);
-    let begins = Change::Begins(at);
+    let begins = StateChange::Begins(at);
     ctx.log.append(first, begins).await?;
     Ok(())
 }
 
 /// Says that what the step had written before its server died is gone.
 pub(crate) async fn restart(ctx: &mut RunContext, step: u32, started: u64) -> Result<(), RunAbort> {
-    ctx.answer.restart_step();
+    ctx.message.restart_step();
     let restarted = EventBody::StepRestarted {
         step,
         discard_after: started,
     };
-    ctx.log.append(vec![restarted], Change::None).await?;
+    ctx.log.append(vec![restarted], StateChange::None).await?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct ChildRunLog {
 
 impl ChildRunLog {
     /// Takes in an event of the log of the run that asks.
-    pub(crate) fn know(&mut self, event: &EventBody) {
+    pub(crate) fn apply(&mut self, event: &EventBody) {
         match event {
             EventBody::ChildRunEvent {
                 tool_call_id,

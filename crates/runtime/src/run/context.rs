@@ -9,11 +9,11 @@ use talkgraph_store::{Rewind, StoreError, Turn};
 use talkgraph_tools::CallerHeaders;
 
 use crate::run::child_run_log::ChildRunLog;
-use crate::run::event_log::{Change, LogBounds, LogError, RunLog};
-use crate::run::message_builder::Answer;
+use crate::run::event_log::{LogBounds, LogError, RunLog, StateChange};
+use crate::run::message_builder::MessageBuilder;
 use crate::run::run_control::RunControl;
 use crate::run::services::RunServices;
-use crate::run::store_retry::patiently;
+use crate::run::store_retry::retry_while_unavailable;
 use crate::spec::limits::Limits;
 
 /// What a run executes: the agent, the message to answer and the caller's headers.
@@ -40,24 +40,24 @@ pub(crate) struct RunContext {
     pub(crate) run: Run,
     pub(crate) live: Arc<LiveRun>,
     pub(crate) log: RunLog,
-    pub(crate) answer: Answer,
+    pub(crate) message: MessageBuilder,
     /// The place of the message that is answered.
     pub(crate) input_position: i32,
     /// What the session goes back to if the run is withdrawn: how it was before.
-    pub(crate) before: Option<Rewind>,
+    pub(crate) rewind: Option<Rewind>,
     /// Events that go into the log together with the end.
     pub(crate) pending: Vec<EventBody>,
     pub(crate) finish_reason: Option<FinishReason>,
     /// How many of its steps were for summaries.
-    pub(crate) summaries: u32,
+    pub(crate) summary_steps: u32,
     /// How often it was handed to another agent.
     pub(crate) handoffs: u32,
     /// The runs that it has asked for.
-    pub(crate) children: ChildRunLog,
+    pub(crate) child_runs: ChildRunLog,
     /// What it has asked a person or the client so far, answered or not.
-    pub(crate) asked: Vec<Interrupt>,
+    pub(crate) interrupts: Vec<Interrupt>,
     /// How long it was made before it waited for answers; that counts towards its time.
-    pub(crate) worked: Duration,
+    pub(crate) time_used: Duration,
 }
 
 impl RunContext {
@@ -69,7 +69,7 @@ impl RunContext {
         run: Run,
         input: &Message,
         live: Arc<LiveRun>,
-        answer: Answer,
+        message: MessageBuilder,
     ) -> Self {
         let log = RunLog::new(
             Arc::clone(&services.store),
@@ -87,24 +87,24 @@ impl RunContext {
             run,
             live,
             log,
-            answer,
+            message,
             input_position: input.position,
-            before: None,
+            rewind: None,
             pending: Vec::new(),
             finish_reason: None,
-            summaries: 0,
+            summary_steps: 0,
             handoffs: 0,
-            children: ChildRunLog::default(),
-            asked: Vec::new(),
-            worked: Duration::ZERO,
+            child_runs: ChildRunLog::default(),
+            interrupts: Vec::new(),
+            time_used: Duration::ZERO,
         }
     }
 
     /// The run has got its turn.
-    pub(crate) fn placed(&mut self, turn: Turn) {
+    pub(crate) fn begin_turn(&mut self, turn: Turn) {
         self.run.enqueued = false;
         self.input_position = turn.position;
-        self.before = Some(Rewind {
+        self.rewind = Some(Rewind {
             head: turn.parent,
             branch_length: turn.position,
             agent: Some(turn.agent),
@@ -114,9 +114,9 @@ impl RunContext {
     /// Queues the pending events for the next write.
     pub(crate) async fn flush(&mut self) -> Result<(), LogError> {
         // Before the events are taken: a run that is cancelled meanwhile still has them.
-        self.log.settle().await?;
+        self.log.wait_committed().await?;
         let pending = std::mem::take(&mut self.pending);
-        self.log.append(pending, Change::None).await
+        self.log.append(pending, StateChange::None).await
     }
 
     /// Reads from the store, with retries while it is unavailable.
@@ -124,6 +124,6 @@ impl RunContext {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        patiently(self.services.limits.store_outage, read).await
+        retry_while_unavailable(self.services.limits.store_outage, read).await
     }
 }

@@ -18,19 +18,19 @@ use crate::run::step_start::begin_step;
 use crate::run::usage_meter::check_cost;
 
 const EMPTY: &str = "Your last answer was empty. Answer now, with text or by calling a tool.";
-const UNREAD: &str = "Your last call of a tool could not be read. Call it once more, with its \
+const UNREAD: &str = "Your last call of a tool could not be read. ToolCall it once more, with its \
                       arguments as one valid JSON object, or answer without it.";
 
 /// The step that asks again where the answer of `step` is empty.
 ///
 /// # Errors
 /// When it was asked for often enough.
-pub(crate) fn ask_again(
+pub(crate) fn retry_empty_answer(
     ctx: &mut RunContext,
     task: &Assignment,
     step: u32,
 ) -> Result<Option<u32>, RunAbort> {
-    if ctx.answer.has_answer() {
+    if ctx.message.has_answer() {
         return Ok(None);
     }
     let message = match ctx.finish_reason {
@@ -46,8 +46,8 @@ pub(crate) fn ask_again(
         // What is withheld says so.
         Some(_) => return Ok(None),
     };
-    let is_last = step >= task.limits(ctx).max_steps.saturating_add(ctx.summaries);
-    if is_last || ctx.answer.empties() >= ctx.services.limits.empty_answers {
+    let is_last = step >= task.limits(ctx).max_steps.saturating_add(ctx.summary_steps);
+    if is_last || ctx.message.empty_attempts() >= ctx.services.limits.empty_answers {
         return Err(empty(message, true));
     }
     tracing::warn!(step, "a model's answer is empty: it is asked again");
@@ -57,13 +57,13 @@ pub(crate) fn ask_again(
 
 /// Ends a step in which no model has said anything. After results of tools the models are
 /// asked once more, and told.
-pub(crate) fn end_in_silence(
+pub(crate) fn end_silent_step(
     ctx: &mut RunContext,
     step: u32,
     error: LlmError,
 ) -> Result<(), RunAbort> {
-    let answer = &ctx.answer;
-    let is_told = error == LlmError::Empty && !answer.is_empty() && answer.empties() == 0;
+    let answer = &ctx.message;
+    let is_told = error == LlmError::Empty && !answer.is_empty() && answer.empty_attempts() == 0;
     if !is_told {
         return Err(error.into());
     }
@@ -76,24 +76,24 @@ pub(crate) fn end_in_silence(
         cost: None,
         summary: None,
     };
-    ctx.answer.end_step(FinishReason::Stop);
+    ctx.message.end_step(FinishReason::Stop);
     ctx.pending.push(finished);
     Ok(())
 }
 
 /// The models that are asked. An empty answer is asked for again of the same model first,
 /// then of the next.
-pub(crate) fn models_left<'a>(ctx: &RunContext, models: &'a [String]) -> &'a [String] {
+pub(crate) fn remaining_models<'a>(ctx: &RunContext, models: &'a [String]) -> &'a [String] {
     let answered = models.iter().position(|model| *model == ctx.run.model);
-    match (ctx.answer.empties(), answered) {
+    match (ctx.message.empty_attempts(), answered) {
         (2.., Some(at)) if at + 1 < models.len() => &models[at + 1..],
         _ => models,
     }
 }
 
 /// What the model is told of a step that came to nothing.
-pub(crate) fn reminder(ctx: &RunContext) -> Option<ChatMessage> {
-    let answer = &ctx.answer;
+pub(crate) fn retry_reminder(ctx: &RunContext) -> Option<ChatMessage> {
+    let answer = &ctx.message;
     if answer.rejected().is_some_and(|text| text.trim().is_empty()) {
         return Some(ChatMessage::user(EMPTY));
     }

@@ -14,7 +14,7 @@ use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{EventBody, Interrupt, NodeId, Principal, RunEvent, RunId};
 use talkgraph_store::{NewEvents, SharedStore, StoreError};
 
-use crate::run::store_retry::Pauses;
+use crate::run::store_retry::StoreBackoff;
 use crate::spec::limits::RunLimits;
 
 /// How many events of a log are read at once.
@@ -42,7 +42,7 @@ pub(crate) enum LogError {
 
 /// What events change about their run.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Change {
+pub(crate) enum StateChange {
     /// Nothing.
     #[default]
     None,
@@ -62,17 +62,17 @@ pub(crate) struct RunLog {
     live: Arc<LiveRun>,
     next: u64,
     /// What was queued last, until it is known to be committed.
-    unsettled: Vec<Arc<RunEvent>>,
-    /// What changes with what is unsettled.
-    change: Change,
+    uncommitted: Vec<Arc<RunEvent>>,
+    /// What changes with what is uncommitted.
+    change: StateChange,
     /// Whether something queued could not be written; what follows is refused then.
     broken: Arc<AtomicBool>,
-    /// Told when something queued could not be written.
+    /// CallEvent when something queued could not be written.
     failed: Arc<Notify>,
     /// One permit, which belongs to what is queued until it is committed or refused.
-    turn: Arc<Semaphore>,
+    write_permit: Arc<Semaphore>,
     /// How long a run waits for a database that is away.
-    patience: Duration,
+    outage_limit: Duration,
     /// The limits of its size.
     bounds: LogBounds,
     /// About as many bytes as it has.
@@ -105,7 +105,7 @@ impl RunLog {
         (node, fence): (NodeId, i64),
         live: Arc<LiveRun>,
         last: u64,
-        patience: Duration,
+        outage_limit: Duration,
         bounds: LogBounds,
     ) -> Self {
         Self {
@@ -115,19 +115,19 @@ impl RunLog {
             fence,
             live,
             next: last + 1,
-            unsettled: Vec::new(),
-            change: Change::None,
+            uncommitted: Vec::new(),
+            change: StateChange::None,
             broken: Arc::default(),
             failed: Arc::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            patience,
+            write_permit: Arc::new(Semaphore::new(1)),
+            outage_limit,
             bounds,
             bytes: 0,
         }
     }
 
     /// Counts what the log has already.
-    pub(crate) fn count<'a>(&mut self, bodies: impl IntoIterator<Item = &'a EventBody>) {
+    pub(crate) fn count_bytes<'a>(&mut self, bodies: impl IntoIterator<Item = &'a EventBody>) {
         let bytes = bodies.into_iter().map(EventBody::bytes);
         self.bytes = bytes.fold(self.bytes, u64::saturating_add);
     }
@@ -163,21 +163,21 @@ impl RunLog {
     }
 
     /// Waits until nothing that was queued waits for its commit.
-    pub(crate) async fn caught_up(&self) {
+    pub(crate) async fn wait_idle(&self) {
         // Given back at once: only the next append takes it, and only this run appends.
-        drop(self.turn.acquire().await);
+        drop(self.write_permit.acquire().await);
     }
 
     /// Waits until something that was queued could not be written.
-    pub(crate) async fn failed(&self) {
+    pub(crate) async fn wait_failed(&self) {
         self.failed.notified().await;
     }
 
     /// Waits until the log takes no more.
-    pub(crate) async fn refused(&mut self) -> LogError {
+    pub(crate) async fn wait_refused(&mut self) -> LogError {
         loop {
-            self.failed().await;
-            if let Err(error) = self.settle().await {
+            self.wait_failed().await;
+            if let Err(error) = self.wait_committed().await {
                 return error;
             }
         }
@@ -189,29 +189,29 @@ impl RunLog {
     pub(crate) async fn append(
         &mut self,
         bodies: Vec<EventBody>,
-        change: Change,
+        change: StateChange,
     ) -> Result<(), LogError> {
-        self.settle().await?;
+        self.wait_committed().await?;
         if bodies.is_empty() {
             return Ok(());
         }
-        self.count(&bodies);
-        self.unsettled = self.number(bodies);
+        self.count_bytes(&bodies);
+        self.uncommitted = self.number(bodies);
         self.change = change;
         self.queue(false).await;
         match self.change {
-            Change::None => self.check_size(),
+            StateChange::None => self.check_size(),
             // The run has another state with these.
-            Change::Begins(_) | Change::Awaits(_) => Ok(()),
+            StateChange::Begins(_) | StateChange::Awaits(_) => Ok(()),
         }
     }
 
     /// Waits until all that was queued is committed. What could not be written is written
     /// again, for as long as a run may wait for the database.
-    pub(crate) async fn settle(&mut self) -> Result<(), LogError> {
-        self.caught_up().await;
-        let deadline = Instant::now() + self.patience;
-        let (mut pauses, mut refused) = (Pauses::new(), 0);
+    pub(crate) async fn wait_committed(&mut self) -> Result<(), LogError> {
+        self.wait_idle().await;
+        let deadline = Instant::now() + self.outage_limit;
+        let (mut pauses, mut refused) = (StoreBackoff::new(), 0);
         while self.is_broken() {
             match self.rewrite().await {
                 Ok(()) => {}
@@ -225,7 +225,7 @@ impl RunLog {
                 Err(error) => return Err(LogError::Refused(error.to_string())),
             }
         }
-        self.unsettled.clear();
+        self.uncommitted.clear();
         Ok(())
     }
 
@@ -233,18 +233,18 @@ impl RunLog {
     async fn rewrite(&mut self) -> Result<(), StoreError> {
         self.resync().await?;
         self.broken.store(false, Ordering::Release);
-        if self.unsettled.is_empty() {
+        if self.uncommitted.is_empty() {
             return Ok(());
         }
         let outcome = self.queue(true).await;
-        self.caught_up().await;
+        self.wait_idle().await;
         match outcome.await {
             Ok(outcome) => outcome,
             Err(_) => Err(StoreError::Unavailable("the store is closed".to_owned())),
         }
     }
 
-    /// Queues what is unsettled.
+    /// Queues what is uncommitted.
     async fn queue(
         &mut self,
         mends_log: bool,
@@ -254,9 +254,9 @@ impl RunLog {
             Arc::clone(&self.live),
             Arc::clone(&self.broken),
             Arc::clone(&self.failed),
-            self.unsettled.clone(),
+            self.uncommitted.clone(),
         );
-        let turn = Arc::clone(&self.turn).try_acquire_owned();
+        let permit = Arc::clone(&self.write_permit).try_acquire_owned();
         let done = Box::new(move |outcome: Result<(), StoreError>| {
             match &outcome {
                 Ok(()) => live.publish(&committed),
@@ -269,18 +269,18 @@ impl RunLog {
             // Nobody waits for it but a rewrite.
             let _ = reply.send(outcome);
             // Goes with the closure even if that is dropped unasked.
-            drop(turn);
+            drop(permit);
         });
         let (started_at, awaits) = match &self.change {
-            Change::None => (None, Vec::new()),
-            Change::Begins(at) => (Some(*at), Vec::new()),
-            Change::Awaits(interrupts) => (None, interrupts.clone()),
+            StateChange::None => (None, Vec::new()),
+            StateChange::Begins(at) => (Some(*at), Vec::new()),
+            StateChange::Awaits(interrupts) => (None, interrupts.clone()),
         };
         let new = NewEvents {
             who: self.who.clone(),
             node: self.node,
             fence: self.fence,
-            events: self.unsettled.clone(),
+            events: self.uncommitted.clone(),
             started_at,
             awaits,
             mends_log,
@@ -309,8 +309,8 @@ impl RunLog {
                 return Err(StoreError::Fenced);
             }
             if missed.is_empty() {
-                self.unsettled.retain(|event| event.sequence > last);
-                self.next = last + 1 + self.unsettled.len() as u64;
+                self.uncommitted.retain(|event| event.sequence > last);
+                self.next = last + 1 + self.uncommitted.len() as u64;
                 return Ok(());
             }
             let missed: Vec<_> = missed.into_iter().map(Arc::new).collect();
@@ -323,7 +323,7 @@ impl RunLog {
         self.resync().await?;
         self.next = self.live.last_sequence() + 1;
         Ok(self
-            .unsettled
+            .uncommitted
             .iter()
             .map(|event| event.body.clone())
             .collect())

@@ -1,4 +1,4 @@
-//! Turns: what has the same name is done one after the other, within this process.
+//! KeyedLock: what has the same name is done one after the other, within this process.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +11,7 @@ const FEW: usize = 64;
 
 /// Hands out turns, in the order in which they were asked for. They only save work and keep
 /// order: between processes the database decides.
-pub(crate) struct Turns<K> {
+pub(crate) struct KeyedLock<K> {
     names: Mutex<Names<K>>,
 }
 
@@ -21,7 +21,7 @@ struct Names<K> {
     clean_at: usize,
 }
 
-impl<K: Hash + Eq> Turns<K> {
+impl<K: Hash + Eq> KeyedLock<K> {
     pub(crate) fn new() -> Self {
         Self {
             names: Mutex::new(Names {
@@ -52,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_has_the_turn_and_names_do_not_pile_up() {
-        let turns = Turns::new();
+        let turns = KeyedLock::new();
         let kept = turns.take(0).await;
         for name in 1..10 * FEW {
             drop(turns.take(name).await);

@@ -8,7 +8,7 @@ use talkgraph_domain::{
 /// An answer being written. What is streamed and what is stored come from the same calls,
 /// so they cannot differ.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct MessageBuilder {
     id: MessageId,
     parts: Vec<Part>,
     text_bytes: usize,
@@ -19,9 +19,9 @@ pub(crate) struct Answer {
     /// The text that the current step makes anew, because it was not of the wanted form.
     rejected: Option<String>,
     /// How many steps have made such a text anew.
-    repairs: u32,
+    repair_attempts: u32,
     /// How many of them because there was none.
-    empties: u32,
+    empty_attempts: u32,
     /// Why the current step has ended, if it has.
     ended: Option<FinishReason>,
     /// The step before has ended in a call that could not be read.
@@ -37,7 +37,7 @@ struct Mark {
     arguments_bytes: usize,
 }
 
-impl Answer {
+impl MessageBuilder {
     pub(crate) fn new(id: MessageId) -> Self {
         Self {
             id,
@@ -47,8 +47,8 @@ impl Answer {
             arguments_bytes: 0,
             step: Mark::default(),
             rejected: None,
-            repairs: 0,
-            empties: 0,
+            repair_attempts: 0,
+            empty_attempts: 0,
             ended: None,
             was_unread: false,
         }
@@ -105,8 +105,8 @@ impl Answer {
         let rejected = self.step_text();
         self.restart_step();
         match rejected.trim().is_empty() {
-            true => self.empties += 1,
-            false => self.repairs += 1,
+            true => self.empty_attempts += 1,
+            false => self.repair_attempts += 1,
         }
         self.rejected = Some(rejected);
         self.was_unread = false;
@@ -299,8 +299,8 @@ impl Answer {
     }
 
     /// How many steps have made an answer because there was none.
-    pub(crate) fn empties(&self) -> u32 {
-        self.empties
+    pub(crate) fn empty_attempts(&self) -> u32 {
+        self.empty_attempts
     }
 
     fn step_parts(&self) -> &[Part] {
@@ -308,8 +308,8 @@ impl Answer {
     }
 
     /// How many steps have made a text anew.
-    pub(crate) fn repairs(&self) -> u32 {
-        self.repairs
+    pub(crate) fn repair_attempts(&self) -> u32 {
+        self.repair_attempts
     }
 
     /// All its text.
@@ -331,7 +331,7 @@ mod tests {
         Text(String),
         Reasoning(String),
         Signature(String),
-        Call(String),
+        ToolCall(String),
         Arguments(String),
         Complete(String),
         Data(String),
@@ -385,7 +385,7 @@ mod tests {
         #[test]
         fn a_log_gives_the_answer_that_it_came_from(acts in prop::collection::vec(any_act(), 0..40)) {
             let id = MessageId::new();
-            let (mut answer, mut replayed) = (Answer::new(id), Answer::new(id));
+            let (mut answer, mut replayed) = (MessageBuilder::new(id), MessageBuilder::new(id));
             let (mut kept_before_step, mut call) = ((Vec::new(), 0), ToolCallId::new());
             for (act, sequence) in acts.into_iter().zip(1..) {
                 let body = match act {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use talkgraph_domain::{AgentSpec, Message, Part, Role, ToolCallId, ToolResult};
 use talkgraph_llm::{ChatMessage, ChatRequest, ChatRole, Content, Reasoning, Sampling};
 
-use crate::run::files::{self, Contents};
+use crate::run::files::{self, FileContents};
 
 /// A history as a model is shown it: from its first user message on.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Turn {
 }
 
 impl Conversation {
-    pub(crate) fn new(history: &[Message], files: &Contents) -> Self {
+    pub(crate) fn new(history: &[Message], files: &FileContents) -> Self {
         let mut conversation = Self::default();
         let from_user = history
             .iter()
@@ -33,24 +33,24 @@ impl Conversation {
         for (in_history, message) in from_user {
             match message.role {
                 Role::User => {
-                    let content = files::said(&message.parts, files);
+                    let content = files::user_content(&message.parts, files);
                     if content.is_empty() {
                         continue;
                     }
                     let at = conversation.messages.len();
                     conversation.turns.push(Turn { in_history, at });
                     let role = ChatRole::User;
-                    conversation.say(ChatMessage { role, content });
+                    conversation.push(ChatMessage { role, content });
                 }
-                Role::Assistant => spoken(&message.parts, files)
+                Role::Assistant => assistant_messages(&message.parts, files)
                     .into_iter()
-                    .for_each(|said| conversation.say(said)),
+                    .for_each(|said| conversation.push(said)),
             }
         }
         conversation
     }
 
-    fn say(&mut self, message: ChatMessage) {
+    fn push(&mut self, message: ChatMessage) {
         self.messages.push(Arc::new(message));
     }
 
@@ -73,7 +73,7 @@ impl Conversation {
 /// An answer as its model has to be shown it: what it said and called, the results of its
 /// calls, what it said then, and so on. A call without a result is left out, because no
 /// provider takes one. A result is followed by its files, as far as `files` has them.
-pub(crate) fn spoken(parts: &[Part], files: &Contents) -> Vec<ChatMessage> {
+pub(crate) fn assistant_messages(parts: &[Part], files: &FileContents) -> Vec<ChatMessage> {
     let mut messages: Vec<ChatMessage> = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let (role, content) = match part {
@@ -110,7 +110,7 @@ pub(crate) fn spoken(parts: &[Part], files: &Contents) -> Vec<ChatMessage> {
                 };
                 (
                     ChatRole::Tool,
-                    files::result_files::given(result, name, files),
+                    files::result_files::result_content(result, name, files),
                 )
             }
         };
@@ -198,7 +198,7 @@ mod tests {
             text("And now"),
             call(cut, "three"),
         ];
-        let spoken = spoken(&parts, &Contents::new());
+        let spoken = assistant_messages(&parts, &FileContents::new());
         let roles: Vec<_> = spoken.iter().map(|message| message.role).collect();
         assert_eq!(
             roles,
@@ -215,8 +215,13 @@ mod tests {
             text: "Hm.".into(),
             signature: None,
         };
-        let none = Contents::new();
-        assert!(spoken(std::slice::from_ref(&thought), &none).is_empty());
-        assert_eq!(spoken(&[thought, text("Yes.")], &none)[0].content.len(), 2);
+        let none = FileContents::new();
+        assert!(assistant_messages(std::slice::from_ref(&thought), &none).is_empty());
+        assert_eq!(
+            assistant_messages(&[thought, text("Yes.")], &none)[0]
+                .content
+                .len(),
+            2
+        );
     }
 }

@@ -12,9 +12,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The waits between tries, each twice as long as the one before.
-pub(crate) struct Pauses(Duration);
+pub(crate) struct StoreBackoff(Duration);
 
-impl Pauses {
+impl StoreBackoff {
     pub(crate) fn new() -> Self {
         Self(FIRST_PAUSE)
     }
@@ -28,23 +28,23 @@ impl Pauses {
 
 /// Logs what has failed of the server's own work; while the database is away, that is said once
 /// for everything (`Outage`).
-pub(crate) fn log_trouble(store: &SharedStore, error: &StoreError, failed: &'static str) {
+pub(crate) fn log_store_error(store: &SharedStore, error: &StoreError, failed: &'static str) {
     match store.health().outage().note(error) {
         true => tracing::debug!(%error, "{failed}"),
         false => tracing::error!(%error, "{failed}"),
     }
 }
 
-/// Asks the database, and again for at most `patience` while it is away.
-pub(crate) async fn patiently<T, F>(
-    patience: Duration,
+/// Asks the database, and again for at most `limit` while it is away.
+pub(crate) async fn retry_while_unavailable<T, F>(
+    limit: Duration,
     ask: impl Fn() -> F + Send,
 ) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>> + Send,
 {
-    let deadline = Instant::now() + patience;
-    let mut pauses = Pauses::new();
+    let deadline = Instant::now() + limit;
+    let mut pauses = StoreBackoff::new();
     loop {
         match ask().await {
             Err(StoreError::Unavailable(_)) if Instant::now() < deadline => pauses.pause().await,

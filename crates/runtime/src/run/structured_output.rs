@@ -8,7 +8,7 @@ use talkgraph_tools::{AnswerProblem, AnswerSchema};
 
 use crate::run::abort::{RunAbort, internal};
 use crate::run::context::{Assignment, RunContext};
-use crate::run::empty_answer::reminder;
+use crate::run::empty_answer::retry_reminder;
 use crate::run::step_start::begin_step;
 use crate::run::usage_meter::check_cost;
 
@@ -32,7 +32,7 @@ pub(crate) fn output_schema(ctx: &RunContext, task: &Assignment) -> Option<Outpu
 /// Whether the model must call tools, or which one. That can be said of the first step
 /// only: a model that has to call would never answer.
 pub(crate) fn tool_choice(ctx: &RunContext) -> ToolChoice {
-    let answer = &ctx.answer;
+    let answer = &ctx.message;
     let is_first = answer.is_empty() && answer.rejected().is_none();
     match &ctx.run.options.tool_choice {
         ToolChoice::Required | ToolChoice::Named(_) if !is_first => ToolChoice::Auto,
@@ -42,7 +42,7 @@ pub(crate) fn tool_choice(ctx: &RunContext) -> ToolChoice {
 
 /// Reads the data out of the answer that `step` has made. Some other step when the model
 /// shall make it anew.
-pub(crate) async fn conclude(
+pub(crate) async fn check_output(
     ctx: &mut RunContext,
     task: &Assignment,
     step: u32,
@@ -51,7 +51,7 @@ pub(crate) async fn conclude(
         return Ok(None);
     };
     // A server that has died may have got as far.
-    if ctx.answer.has_data() {
+    if ctx.message.has_data() {
         return Ok(None);
     }
     let (evaluator, who) = (&ctx.services.evaluator, &ctx.who);
@@ -60,9 +60,9 @@ pub(crate) async fn conclude(
         tracing::error!(%error, "the answer's schema was right when the run began");
         RunAbort::Failed(internal())
     })?;
-    let problem = match schema.read(who, &ctx.answer.step_text()).await {
+    let problem = match schema.read(who, &ctx.message.step_text()).await {
         Ok(data) => {
-            let added = ctx.answer.add_data(data.to_string());
+            let added = ctx.message.add_data(data.to_string());
             ctx.pending.push(added);
             return Ok(None);
         }
@@ -73,7 +73,10 @@ pub(crate) async fn conclude(
     let is_withheld = ctx.finish_reason == Some(FinishReason::ContentFilter);
     // What is too costly would be so again, and what is not possible now soon is not either.
     let is_unchecked = matches!(problem, AnswerProblem::Unchecked(_));
-    if is_unchecked || is_withheld || ctx.answer.repairs() >= ctx.services.limits.output_repairs {
+    if is_unchecked
+        || is_withheld
+        || ctx.message.repair_attempts() >= ctx.services.limits.output_repairs
+    {
         return Err(RunAbort::Failed(RunError {
             code: RunErrorCode::OutputInvalid,
             message: problem.to_string(),
@@ -90,10 +93,10 @@ pub(crate) async fn conclude(
 /// What a model is told whose answer was not of the wanted form: what it said, and what
 /// is wrong with that.
 pub(crate) async fn repair_messages(ctx: &RunContext, task: &Assignment) -> Vec<ChatMessage> {
-    if let Some(reminder) = reminder(ctx) {
-        return vec![reminder];
+    if let Some(retry_reminder) = retry_reminder(ctx) {
+        return vec![retry_reminder];
     }
-    let Some((rejected, schema)) = ctx.answer.rejected().zip(schema(ctx, task)) else {
+    let Some((rejected, schema)) = ctx.message.rejected().zip(schema(ctx, task)) else {
         return Vec::new();
     };
     let (evaluator, who) = (&ctx.services.evaluator, &ctx.who);

@@ -21,7 +21,7 @@ use crate::run::files::result_files::ResultFiles;
 
 /// A call that a model has asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct ToolCall {
     pub(crate) id: ToolCallId,
     pub(crate) name: String,
     /// JSON text, as the model wrote it.
@@ -31,20 +31,20 @@ pub(crate) struct Call {
 }
 
 /// What a call came to.
-pub(crate) struct Called {
+pub(crate) struct CallOutcome {
     pub(crate) result: ToolResult,
     /// Whether the model has called what there is not, or with what the tool does not take.
     pub(crate) is_models_fault: bool,
 }
 
 /// News of a call.
-pub(crate) enum Heard {
+pub(crate) enum ToolEvent {
     /// A question of the tool's server.
-    Asks(ToolCallId, Asked),
+    InputRequested(ToolCallId, Asked),
     /// A report of the tool's progress.
     Progress(ToolCallId, ToolProgress),
     /// The call's result.
-    Called(Called),
+    Completed(CallOutcome),
 }
 
 /// The tools of one run.
@@ -57,7 +57,7 @@ pub(crate) struct Toolbox {
     run: RunId,
     cancel: tokio_util::sync::CancellationToken,
     /// Whether somebody can be asked.
-    asks: bool,
+    may_ask: bool,
     headers: CallerHeaders,
     files: ResultFiles,
 }
@@ -92,7 +92,7 @@ impl Toolbox {
             run: run.id,
             cancel,
             // Nobody waits for the answers of a run that an agent has asked for.
-            asks: run.parent.is_none(),
+            may_ask: run.parent.is_none(),
             headers,
             files,
         }
@@ -116,14 +116,14 @@ impl Toolbox {
 
     /// Whom a call has to be asked about first, with its arguments. None for those that can be
     /// made, and for those that are wrong, which the model is told by making them.
-    pub(crate) async fn question(&self, call: &Call) -> Option<(InterruptKind, Value)> {
+    pub(crate) async fn interrupt_for(&self, call: &ToolCall) -> Option<(InterruptKind, Value)> {
         let arguments: Value = serde_json::from_str(&call.arguments).ok()?;
         if let Some(tool) = self.client(&call.name) {
             let arguments = tool.accept(&self.who, arguments).await.ok()?;
             return Some((InterruptKind::ClientToolCall, arguments));
         }
         let tool = self.find(&call.name)?;
-        if !self.asks {
+        if !self.may_ask {
             return None;
         }
         // A person is asked only about calls that could be made.
@@ -148,29 +148,29 @@ impl Toolbox {
     /// between, of each call at most once an interval.
     pub(crate) fn call_all(
         &self,
-        calls: Vec<Call>,
+        calls: Vec<ToolCall>,
         at_once: usize,
         interval: Duration,
-    ) -> impl futures_util::Stream<Item = Heard> + Send + use<> {
+    ) -> impl futures_util::Stream<Item = ToolEvent> + Send + use<> {
         let toolbox = self.clone();
         stream::iter(calls)
-            .map(move |call| Box::pin(toolbox.clone().hear(call, interval)))
+            .map(move |call| Box::pin(toolbox.clone().events(call, interval)))
             .flatten_unordered(at_once.max(1))
     }
 
     /// Makes a call. Of several reports of progress within an interval the latest counts, and the
     /// last one of a call always does.
-    fn hear(
+    fn events(
         self,
-        call: Call,
+        call: ToolCall,
         interval: Duration,
-    ) -> impl futures_util::Stream<Item = Heard> + Send {
+    ) -> impl futures_util::Stream<Item = ToolEvent> + Send {
         async_stream::stream! {
             let (id, progress) = (call.id, Progress::default());
             let mut reports = progress.watch();
             let (asker, mut questions) = Asker::new();
             // The asker is dropped with the call, and may be before.
-            let asker = self.asks.then_some(asker);
+            let asker = self.may_ask.then_some(asker);
             let mut called = std::pin::pin!(self.call(call, progress, asker));
             let (mut next, mut told) = (Instant::now(), 0);
             loop {
@@ -185,24 +185,24 @@ impl Toolbox {
                     ended = &mut called => Some(ended),
                     () = report => None,
                     Some(asked) = questions.recv() => {
-                        yield Heard::Asks(id, asked);
+                        yield ToolEvent::InputRequested(id, asked);
                         continue;
                     }
                 };
                 let reported = reports.borrow_and_update().clone();
                 if let Some(latest) = reported.latest.filter(|_| reported.reports > told) {
                     (next, told) = (Instant::now() + interval, reported.reports);
-                    yield Heard::Progress(id, latest);
+                    yield ToolEvent::Progress(id, latest);
                 }
                 if let Some(ended) = ended {
-                    yield Heard::Called(ended);
+                    yield ToolEvent::Completed(ended);
                     return;
                 }
             }
         }
     }
 
-    async fn call(&self, call: Call, progress: Progress, asker: Option<Asker>) -> Called {
+    async fn call(&self, call: ToolCall, progress: Progress, asker: Option<Asker>) -> CallOutcome {
         let called = self.try_call(&call, progress, asker).await;
         let is_models_fault = matches!(
             called,
@@ -212,7 +212,7 @@ impl Toolbox {
             Ok(output) => self.files.keep(&self.who, call.id, output).await,
             Err(error) => ToolResult::of_text(call.id, error.told(), true),
         };
-        Called {
+        CallOutcome {
             result,
             is_models_fault,
         }
@@ -220,7 +220,7 @@ impl Toolbox {
 
     async fn try_call(
         &self,
-        call: &Call,
+        call: &ToolCall,
         progress: Progress,
         asker: Option<Asker>,
     ) -> Result<talkgraph_tools::ToolOutput, ToolError> {
@@ -251,7 +251,7 @@ impl Toolbox {
 
     /// What is told of a call that may have been made by a server that died, and whether it
     /// can be made once more.
-    pub(crate) fn in_doubt(&self, call: &Call) -> Option<ToolResult> {
+    pub(crate) fn in_doubt(&self, call: &ToolCall) -> Option<ToolResult> {
         let idempotent = self
             .find(&call.name)
             .is_none_or(|tool| tool.definition().idempotent);

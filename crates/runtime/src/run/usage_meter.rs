@@ -7,7 +7,7 @@ use crate::run::abort::RunAbort;
 use crate::run::context::{Assignment, RunContext};
 
 /// A model call on its way.
-pub(crate) struct Spending {
+pub(crate) struct UsageMeter {
     /// What the run had used before it, and what that cost.
     before: Usage,
     cost_before: Option<Cost>,
@@ -17,7 +17,7 @@ pub(crate) struct Spending {
     pub(crate) usage: Option<Usage>,
 }
 
-impl Spending {
+impl UsageMeter {
     pub(crate) fn new(run: &Run) -> Self {
         Self {
             before: run.usage,
@@ -34,9 +34,9 @@ impl Spending {
 
     /// A model answers that has this price. Until it reports its usage the cost of the run is
     /// unknown, and stays so if the answer breaks off or is cancelled before.
-    pub(crate) fn at(&mut self, price: Option<Price>, run: &mut Run) {
+    pub(crate) fn set_price(&mut self, price: Option<Price>, run: &mut Run) {
         self.price = price;
-        self.settle(run);
+        self.update_cost(run);
     }
 
     /// What it has cost, where that is known.
@@ -46,21 +46,21 @@ impl Spending {
     }
 
     /// Counts in the run what the provider tells, in place of what it has told before.
-    pub(crate) fn tell(&mut self, usage: Usage, run: &mut Run) {
+    pub(crate) fn report(&mut self, usage: Usage, run: &mut Run) {
         self.usage = Some(usage);
         run.usage = self.before.plus(usage);
-        self.settle(run);
+        self.update_cost(run);
     }
 
     /// What the provider has reported is void: its last numbers are none.
-    pub(crate) fn forget(&mut self, run: &mut Run) {
+    pub(crate) fn discard(&mut self, run: &mut Run) {
         self.usage = None;
         run.usage = self.before;
-        self.settle(run);
+        self.update_cost(run);
     }
 
     /// Adds it to what the run has cost, known or not.
-    pub(crate) fn settle(&self, run: &mut Run) {
+    pub(crate) fn update_cost(&self, run: &mut Run) {
         run.cost = Cost::sum(self.cost_before, self.cost());
     }
 }

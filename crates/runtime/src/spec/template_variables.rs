@@ -11,9 +11,9 @@ const REMEMBERED: usize = 1_024;
 
 /// The names of the variables of each version that was asked for.
 #[derive(Default)]
-pub(crate) struct VariableNames(Mutex<HashMap<AgentVersionId, Arc<[String]>>>);
+pub(crate) struct TemplateVariables(Mutex<HashMap<AgentVersionId, Arc<[String]>>>);
 
-impl VariableNames {
+impl TemplateVariables {
     /// The variables that an agent's instructions use, by the names that clients give them.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ const SURE_PART: u64 = 8;
 const COUNTED_AT_ONCE_BYTES: u64 = 65_536;
 
 /// A request, and what of it must stay.
-pub(crate) struct Shown {
+pub(crate) struct FullPrompt {
     pub(crate) request: ChatRequest,
     /// How many messages stand before the conversation: the instructions and, where there is
     /// one, what is told of earlier turns.
@@ -32,15 +32,15 @@ pub(crate) struct Shown {
 }
 
 /// A request that is cut to the window of each model that it is sent to.
-pub(crate) struct Fitted {
+pub(crate) struct FittedPrompt {
     services: Arc<RunServices>,
-    shown: Arc<Shown>,
+    shown: Arc<FullPrompt>,
     /// How many tokens the last prompt was counted to have, if it was.
     counted: Mutex<Option<u64>>,
 }
 
-impl Fitted {
-    pub(crate) fn new(services: Arc<RunServices>, shown: Shown) -> Self {
+impl FittedPrompt {
+    pub(crate) fn new(services: Arc<RunServices>, shown: FullPrompt) -> Self {
         Self {
             services,
             shown: Arc::new(shown),
@@ -69,7 +69,7 @@ impl Fitted {
         &self,
         model: &str,
         room: u64,
-        counting: fn(&Models, &str, &Shown, u64) -> T,
+        counting: fn(&Models, &str, &FullPrompt, u64) -> T,
     ) -> Result<T, LlmError> {
         let (services, shown, model) = (
             Arc::clone(&self.services),
@@ -97,7 +97,7 @@ impl Fitted {
 }
 
 #[async_trait]
-impl Prompt for Fitted {
+impl Prompt for FittedPrompt {
     async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError> {
         self.set_counted(None);
         let Some((room, window)) = self.room_of(model) else {
@@ -146,7 +146,7 @@ struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    fn new(models: &'a Models, model: &'a str, of: &'a Shown, room: u64) -> Self {
+    fn new(models: &'a Models, model: &'a str, of: &'a FullPrompt, room: u64) -> Self {
         let conversation = of.request.messages.iter().enumerate().skip(of.head);
         let starts = conversation.map(|(at, message)| {
             // What a repair says to the model is part of the newest turn.
@@ -182,7 +182,7 @@ impl<'a> Measured<'a> {
 
 /// The request with as many turns as there is room for, and how many tokens it was counted
 /// to have.
-fn cut(models: &Models, model: &str, of: &Shown, room: u64) -> Option<(ChatRequest, u64)> {
+fn cut(models: &Models, model: &str, of: &FullPrompt, room: u64) -> Option<(ChatRequest, u64)> {
     let measured = Measured::new(models, model, of, room);
     let whole = measured.fit(measured.fixed(of.head), measured.room);
     // Rather without what is told of earlier turns than not at all.
@@ -225,7 +225,7 @@ pub(crate) fn newest_that_fit(
 
 /// With which message of the conversation to begin so that half of its room is free; none if
 /// all of it fits.
-fn overflow(models: &Models, model: &str, of: &Shown, room: u64) -> Option<usize> {
+fn overflow(models: &Models, model: &str, of: &FullPrompt, room: u64) -> Option<usize> {
     let measured = Measured::new(models, model, of, room);
     let fixed = measured.fixed(of.head);
     let whole = measured.fit(fixed, measured.room);

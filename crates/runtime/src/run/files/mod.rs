@@ -20,30 +20,30 @@ use crate::run::services::RunServices;
 const SHOWN_BYTES: u64 = 15_728_640;
 
 /// The contents of a history's files, as far as they are shown.
-pub(crate) type Contents = HashMap<FileId, File>;
+pub(crate) type FileContents = HashMap<FileId, File>;
 
 /// The files of a history that a model of the agent takes, the newest first as far as
 /// there is room for them.
-pub(crate) async fn shown_files(
+pub(crate) async fn load_shown_files(
     services: &RunServices,
     who: &Principal,
     agent: &Agent,
     history: &[Message],
-) -> Result<Contents, StoreError> {
+) -> Result<FileContents, StoreError> {
     let newest_first = history.iter().rev().flat_map(|message| &message.parts);
-    let mut shown = Contents::new();
-    show_files(services, who, agent, newest_first, &mut shown).await?;
+    let mut shown = FileContents::new();
+    add_shown_files(services, who, agent, newest_first, &mut shown).await?;
     Ok(shown)
 }
 
 /// Adds the files of these parts that a model of the agent takes, in this order as far as
 /// there is room for them, to those that are shown already.
-pub(crate) async fn show_files(
+pub(crate) async fn add_shown_files(
     services: &RunServices,
     who: &Principal,
     agent: &Agent,
     parts: impl Iterator<Item = &Part>,
-    shown: &mut Contents,
+    shown: &mut FileContents,
 ) -> Result<(), StoreError> {
     let models = services.catalog.models_of(&agent.current.spec);
     let takes = |mime_type: &str| {
@@ -97,7 +97,7 @@ pub(crate) fn parts(files: &[File]) -> impl Iterator<Item = Part> + '_ {
 }
 
 /// What a user's message says to a model.
-pub(crate) fn said(parts: &[Part], contents: &Contents) -> Vec<Content> {
+pub(crate) fn user_content(parts: &[Part], contents: &FileContents) -> Vec<Content> {
     let content = |part: &Part| match part {
         Part::Text { text } if !text.is_empty() => Some(Content::Text(text.clone())),
         Part::File {

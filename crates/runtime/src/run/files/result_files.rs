@@ -7,9 +7,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::run::files::{Contents, files_of};
+use crate::run::files::{FileContents, files_of};
 use crate::run::services::RunServices;
-use crate::run::store_retry::patiently;
+use crate::run::store_retry::retry_while_unavailable;
 use talkgraph_domain::{Part, Principal, ResultPart, RunId, ToolCallId, ToolResult};
 use talkgraph_llm::{Content, FileData};
 use talkgraph_store::SharedStore;
@@ -23,7 +23,7 @@ pub(crate) struct ResultFiles {
     most: u64,
     /// The bytes that the run may still store.
     left: Arc<AtomicU64>,
-    patience: Duration,
+    outage_limit: Duration,
 }
 
 impl ResultFiles {
@@ -37,7 +37,7 @@ impl ResultFiles {
             run,
             most,
             left: Arc::new(AtomicU64::new(most.saturating_sub(stored))),
-            patience: services.limits.store_outage,
+            outage_limit: services.limits.store_outage,
         }
     }
 
@@ -65,7 +65,7 @@ impl ResultFiles {
             return result;
         }
         let save = || self.store.save_result_files(who, self.run, &output.files);
-        if let Err(error) = patiently(self.patience, save).await {
+        if let Err(error) = retry_while_unavailable(self.outage_limit, save).await {
             tracing::warn!(run = %self.run, %call, %error, "files of a tool result were not stored");
             leave_out(&mut result, "[its files could not be stored]");
         }
@@ -104,7 +104,11 @@ fn leave_out(result: &mut ToolResult, why: &str) {
 
 /// A result as a model is given it: its text, then its files. A file that is not shown is named
 /// by the text, which says so.
-pub(crate) fn given(result: &ToolResult, name: String, files: &Contents) -> Vec<Content> {
+pub(crate) fn result_content(
+    result: &ToolResult,
+    name: String,
+    files: &FileContents,
+) -> Vec<Content> {
     let mut text = result.text.clone();
     let mut shown = Vec::new();
     for file in result.files() {

@@ -8,46 +8,46 @@ use talkgraph_domain::{
 
 use crate::run::abort::{RunAbort, internal};
 use crate::run::context::RunContext;
-use crate::run::event_log::Change;
+use crate::run::event_log::StateChange;
 use crate::run::interrupts::InterruptRequest;
-use crate::run::toolbox::{Call, Toolbox};
+use crate::run::toolbox::{ToolCall, Toolbox};
 
 /// What becomes of the calls of a step.
-pub(crate) struct Sorted {
+pub(crate) struct CallPlan {
     /// Those that are made now.
-    pub(crate) make: Vec<Call>,
+    pub(crate) make: Vec<ToolCall>,
     /// Those that somebody has to be asked about.
     pub(crate) ask: Vec<InterruptRequest>,
 }
 
 /// Sorts the calls that have no result. Those that are answered without being made get
 /// their results.
-pub(crate) async fn sort_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> Sorted {
+pub(crate) async fn plan_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> CallPlan {
     let (mut make, mut ask) = (Vec::new(), Vec::new());
     let most = ctx.services.limits.interrupts;
-    for (id, name, arguments) in ctx.answer.open_calls() {
+    for (id, name, arguments) in ctx.message.open_calls() {
         let asked = ctx
-            .asked
+            .interrupts
             .iter()
             .find(|asked| asked.tool_call_id == id && asked.kind != InterruptKind::InputRequest);
         let resolved = asked.and_then(|asked| asked.resolution.as_ref());
         let result = resolved.and_then(|resolved| result_of(id, resolved));
         if let Some(result) = result {
-            let told = ctx.answer.complete_call(result);
-            ctx.pending.push(told);
+            let event = ctx.message.complete_call(result);
+            ctx.pending.push(event);
             continue;
         }
-        let call = Call {
+        let call = ToolCall {
             id,
             name,
             arguments,
             is_approved: resolved.is_some(),
         };
-        match toolbox.question(&call).await {
+        match toolbox.interrupt_for(&call).await {
             None => make.push(call),
-            Some(_) if ctx.asked.len() + ask.len() >= most => {
-                let told = ctx.answer.complete_call(too_often(id));
-                ctx.pending.push(told);
+            Some(_) if ctx.interrupts.len() + ask.len() >= most => {
+                let event = ctx.message.complete_call(too_often(id));
+                ctx.pending.push(event);
             }
             Some((kind, arguments)) => ask.push(InterruptRequest {
                 call: id,
@@ -57,18 +57,18 @@ pub(crate) async fn sort_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> Sorte
             }),
         }
     }
-    Sorted { make, ask }
+    CallPlan { make, ask }
 }
 
 /// Lets the run wait for the answers. The caller has the run's turn, and keeps it until
 /// the run is no longer live.
-pub(crate) async fn await_input(
+pub(crate) async fn suspend(
     ctx: &mut RunContext,
     questions: Vec<InterruptRequest>,
 ) -> Result<(), RunAbort> {
     let cancel = ctx.live.cancel_token().clone();
     // Before the events are taken: a run that fails now still has them.
-    ctx.log.settle().await?;
+    ctx.log.wait_committed().await?;
     if cancel.is_cancelled() {
         return Err(RunAbort::Cancelled);
     }
@@ -79,11 +79,11 @@ pub(crate) async fn await_input(
     })?;
     let mut bodies = std::mem::take(&mut ctx.pending);
     bodies.extend(requested);
-    ctx.asked.extend_from_slice(&interrupts);
+    ctx.interrupts.extend_from_slice(&interrupts);
     ctx.log
-        .append(bodies, Change::Awaits(interrupts.clone()))
+        .append(bodies, StateChange::Awaits(interrupts.clone()))
         .await?;
-    ctx.log.settle().await?;
+    ctx.log.wait_committed().await?;
     tracing::info!(interrupts = interrupts.len(), "the run waits for answers");
     let news = ctx.services.bus.news();
     news.announce(&ctx.who, ctx.run.session_id);
@@ -117,8 +117,8 @@ fn interrupts(ctx: &RunContext, questions: Vec<InterruptRequest>) -> Vec<Interru
 }
 
 /// What it waits for, closed because it ends.
-pub(crate) fn closed(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
-    let open = ctx.asked.iter().filter(|asked| asked.is_open());
+pub(crate) fn close_open_interrupts(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
+    let open = ctx.interrupts.iter().filter(|asked| asked.is_open());
     let closed = |interrupt: &Interrupt| Interrupt {
         resolution: Some(Resolved {
             resolution: Resolution::Closed,
@@ -130,7 +130,7 @@ pub(crate) fn closed(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
 }
 
 /// Takes in what the log tells of an interrupt.
-pub(crate) fn know(asked: &mut Vec<Interrupt>, event: &EventBody) {
+pub(crate) fn apply_event(asked: &mut Vec<Interrupt>, event: &EventBody) {
     match event {
         EventBody::InterruptRequested { interrupt } => asked.push(Interrupt::clone(interrupt)),
         EventBody::InterruptResolved { interrupt } => {
@@ -143,7 +143,7 @@ pub(crate) fn know(asked: &mut Vec<Interrupt>, event: &EventBody) {
     }
 }
 
-/// What the model is told of a call that is not made by this server; none if it may be made.
+/// What the model is event of a call that is not made by this server; none if it may be made.
 fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
     let text = match &resolved.resolution {
         Resolution::Approved { .. } => return None,
@@ -178,7 +178,7 @@ fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
 }
 
 fn too_often(call: ToolCallId) -> ToolResult {
-    let told = "Somebody would have to be asked about this call, and this run has asked too \
+    let event = "Somebody would have to be asked about this call, and this run has asked too \
                 often: it was not made.";
-    ToolResult::of_text(call, told, true)
+    ToolResult::of_text(call, event, true)
 }

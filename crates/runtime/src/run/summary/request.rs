@@ -20,7 +20,7 @@ const ALL_TOLD_BYTES: usize = 1_048_576;
 const TOKENS_A_WORD: u32 = 2;
 
 /// The previous summary, and what was said since, piece by piece.
-pub(crate) struct Question {
+pub(crate) struct SummaryRequest {
     services: Arc<RunServices>,
     tenant: Arc<str>,
     instructions: Arc<ChatMessage>,
@@ -29,7 +29,7 @@ pub(crate) struct Question {
     tokens: u32,
 }
 
-impl Question {
+impl SummaryRequest {
     /// Asks for a summary of at most so many tokens.
     pub(crate) fn new(
         services: &Arc<RunServices>,
@@ -80,7 +80,7 @@ impl Question {
 }
 
 #[async_trait]
-impl Prompt for Question {
+impl Prompt for SummaryRequest {
     async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError> {
         let mut first = 0;
         if let Some(window) = self.services.models.window(model) {

@@ -6,15 +6,15 @@ use futures_util::StreamExt;
 use thiserror::Error;
 
 use crate::run::services::RunServices;
-use crate::run::usage_meter::Spending;
+use crate::run::usage_meter::UsageMeter;
 use talkgraph_domain::{FinishReason, MAX_SUMMARY_BYTES, Run};
 use talkgraph_llm::{LlmError, StreamPart};
 
-use crate::run::summary::request::Question;
+use crate::run::summary::request::SummaryRequest;
 
 /// Why there is no summary.
 #[derive(Debug, Error)]
-pub(crate) enum NoSummary {
+pub(crate) enum SummaryError {
     #[error(transparent)]
     Llm(#[from] LlmError),
     #[error("the model has written nothing")]
@@ -24,17 +24,17 @@ pub(crate) enum NoSummary {
 }
 
 /// A summary being made.
-pub(crate) struct Made {
-    pub(crate) spending: Spending,
+pub(crate) struct SummaryCall {
+    pub(crate) usage_meter: UsageMeter,
     /// `provider/model` that answers.
     pub(crate) model: Option<String>,
     pub(crate) finish_reason: Option<FinishReason>,
 }
 
-impl Made {
+impl SummaryCall {
     pub(crate) fn new(run: &Run) -> Self {
         Self {
-            spending: Spending::new(run),
+            usage_meter: UsageMeter::new(run),
             model: None,
             finish_reason: None,
         }
@@ -46,12 +46,12 @@ impl Made {
         &mut self,
         services: &Arc<RunServices>,
         models: &[String],
-        question: &Question,
+        request: &SummaryRequest,
         run: &mut Run,
-    ) -> Result<String, NoSummary> {
-        let mut answering = services.models.stream(models, question).await?;
+    ) -> Result<String, SummaryError> {
+        let mut answering = services.models.stream(models, request).await?;
         let price = services.models.price(&answering.model);
-        self.spending.at(price, run);
+        self.usage_meter.set_price(price, run);
         self.model = Some(answering.model);
         let mut text = String::new();
         while let Some(part) = answering.parts.next().await {
@@ -59,16 +59,16 @@ impl Made {
                 // What is longer is read all the same: the usage comes last.
                 StreamPart::Text(more) if text.len() < MAX_SUMMARY_BYTES => text.push_str(&more),
                 StreamPart::TextWasReasoning => text.clear(),
-                StreamPart::Usage(usage) => self.spending.tell(usage, run),
-                StreamPart::UsageUnknown => self.spending.forget(run),
+                StreamPart::Usage(usage) => self.usage_meter.report(usage, run),
+                StreamPart::UsageUnknown => self.usage_meter.discard(run),
                 StreamPart::Finish(reason) => self.finish_reason = Some(reason),
                 _ => {}
             }
         }
         match self.finish_reason {
             // What is missing may be what matters.
-            Some(FinishReason::ContentFilter) => Err(NoSummary::Withheld),
-            _ => stored(&text).ok_or(NoSummary::Empty),
+            Some(FinishReason::ContentFilter) => Err(SummaryError::Withheld),
+            _ => stored(&text).ok_or(SummaryError::Empty),
         }
     }
 }
