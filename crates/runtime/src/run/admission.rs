@@ -1,4 +1,5 @@
-//! The way of a run to its first step: its turn in the session, its slot, its first events.
+//! The admission of a run before its first step: its turn in the session, its slot, its first
+//! events.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::run::context::{Assignment, RunContext};
 use crate::run::event_log::{POLL, StateChange};
 use crate::run::slot::RunSlot;
 
-/// The first model call of a run.
+/// The number of a run's first model call.
 pub(crate) const FIRST_STEP: u32 = 1;
 
 pub(crate) async fn acquire_slot(
@@ -24,15 +25,14 @@ pub(crate) async fn acquire_slot(
     if ctx.run.parent.is_some() {
         return Ok(RunSlot::OfParent);
     }
-    // Kept until there is a place among those that are made.
+    // The queue slot is held until an execution slot is free.
     let _queued = place;
     let places = Arc::clone(&ctx.services.slots);
     let place = places.acquire_owned().await;
     place.map(RunSlot::Running).map_err(|_| RunAbort::Cancelled)
 }
 
-/// Waits until the run is the first of those that wait in its session, and no other is
-/// active there.
+/// Waits until the run is first in its session's queue and no other run is active there.
 pub(crate) async fn wait_for_turn(
     ctx: &mut RunContext,
     task: &mut Assignment,
@@ -48,7 +48,7 @@ pub(crate) async fn wait_for_turn(
     };
     loop {
         news.mark_unchanged();
-        // One that stops the active run goes first: it has the room until it has started.
+        // A start that preempts the active run goes first: it holds the lock until it has started.
         let room = services.session_locks.take(session).await;
         let taken = services.store.take_turn(request.clone()).await;
         drop(room);
@@ -65,13 +65,13 @@ pub(crate) async fn wait_for_turn(
         }
         tokio::select! {
             _ = news.changed() => {}
-            // Another process may have ended the run before this one.
+            // Another process may end the active run.
             () = tokio::time::sleep(POLL) => {}
         }
     }
 }
 
-/// Says that the run begins.
+/// Appends the run's first events.
 pub(crate) async fn announce(ctx: &mut RunContext, task: &Assignment) -> Result<(), RunAbort> {
     let at = now();
     ctx.run.begin(at).map_err(|error| {
@@ -84,7 +84,7 @@ pub(crate) async fn announce(ctx: &mut RunContext, task: &Assignment) -> Result<
     Ok(())
 }
 
-/// Says that what the step had written before its server died is gone.
+/// Appends the event that discards the output of a step whose server stopped.
 pub(crate) async fn restart(ctx: &mut RunContext, step: u32, started: u64) -> Result<(), RunAbort> {
     ctx.message.restart_step();
     let restarted = EventBody::StepRestarted {
@@ -95,12 +95,12 @@ pub(crate) async fn restart(ctx: &mut RunContext, step: u32, started: u64) -> Re
     Ok(())
 }
 
-/// Whether it is not known when a run starts what its first step is for.
+/// True if the purpose of the first step is unknown when the run starts.
 pub(crate) fn begins_later(agent: &Agent) -> bool {
     agent.current.spec.summary.is_some()
 }
 
-/// What every run's log begins with.
+/// The first events of a run's log.
 pub(crate) fn first_events(agent: &Agent, model: &str) -> Vec<EventBody> {
     let step = EventBody::StepStarted {
         step: FIRST_STEP,

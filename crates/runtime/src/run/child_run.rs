@@ -1,5 +1,5 @@
-//! Asking another agent: a run of its own, in a session of its own, whose events are in the log
-//! of the run that asks as well.
+//! Calls to other agents: a child run in its own session, whose events the log of its parent
+//! repeats.
 
 use std::sync::Arc;
 
@@ -19,27 +19,27 @@ use crate::run::run_control::{ChildEvent, ChildRequest};
 use crate::run::toolbox::{CallOutcome, ToolCall};
 use crate::spec::team::Team;
 
-/// The most runs that one asks for: each is a session, a run and a log of its own, and its
-/// events are in the log of the one that asks, too.
+/// The most child runs of one run: each has a session and a log of its own, and the log of its
+/// parent repeats its events.
 const MAX_CHILDREN: usize = 64;
 
-/// What a model says to another agent.
+/// The arguments of a call to another agent.
 #[derive(Deserialize)]
 struct Arguments {
     message: String,
 }
 
-/// What comes of a step's calls, as it comes.
+/// The events of a step's calls.
 pub(crate) enum CallEvent {
-    /// A call has come to its result.
+    /// The result of a call.
     Completed(CallOutcome),
-    /// The server of a tool asks something.
+    /// An input request of a tool's server.
     InputRequested(ToolCallId, talkgraph_tools::Asked),
-    /// A tool reports how far it is with a call.
+    /// The progress of a call.
     Progress(ToolCallId, ToolProgress),
-    /// Something has happened in the run that answers a call.
+    /// An event of a child run.
     ChildEvent(ToolCallId, Arc<RunEvent>),
-    /// The run that answers a call has ended, and has used this.
+    /// The end of a child run, with its usage and cost.
     ChildCompleted(CallOutcome, Usage, Option<Cost>),
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn take_agent_calls(team: &Team, calls: &mut Vec<ToolCall>) -> Vec<To
     calls.extract_if(.., asks_agent).collect()
 }
 
-/// Asks other agents, so many at once.
+/// Starts the child runs of these calls, at most `at_once` at a time, and streams their events.
 pub(crate) fn start_child_runs(
     ctx: &RunContext,
     task: &Assignment,
@@ -122,14 +122,14 @@ fn ask(
         .boxed()
 }
 
-/// Takes in what has come of a call. Returns whether the model has got it wrong.
+/// Records an event of a call. Returns true if the model got the call wrong.
 pub(crate) fn record_call_event(ctx: &mut RunContext, event: CallEvent) -> bool {
     let called = match event {
         CallEvent::ChildEvent(tool_call_id, event) => {
             record_child_event(ctx, tool_call_id, &event);
             return false;
         }
-        // It is event of where it can be waited for.
+        // Input requests are opened by the caller.
         CallEvent::InputRequested(..) => return false,
         CallEvent::Progress(tool_call_id, progress) => {
             ctx.pending.push(EventBody::ToolCallProgress {
@@ -139,7 +139,7 @@ pub(crate) fn record_call_event(ctx: &mut RunContext, event: CallEvent) -> bool 
             return false;
         }
         CallEvent::ChildCompleted(called, usage, cost) => {
-            // With the result: whoever takes this run up counts it once.
+            // Counted together with the result, so that a resumed run counts it once.
             add_child_usage(ctx, usage, cost);
             called
         }
@@ -160,10 +160,10 @@ fn record_child_event(ctx: &mut RunContext, tool_call_id: ToolCallId, event: &Ru
     ctx.pending.push(event_body);
 }
 
-/// Stops what this run has asked for, because it ends itself. The children's last events
-/// and what they have used go into its log with the end.
+/// Cancels the open child runs because their parent ends. Their last events and their usage are
+/// stored with its end.
 pub(crate) async fn cancel_children(ctx: &mut RunContext) {
-    // Also those that are just being started.
+    // Also cancels child runs that are just starting.
     ctx.live.cancel_token().cancel();
     let open = std::mem::take(&mut ctx.child_runs.open);
     let cancelled = open.into_iter().map(|(call, (child, last))| {
@@ -178,7 +178,7 @@ pub(crate) async fn cancel_children(ctx: &mut RunContext) {
     }
 }
 
-/// Counts what a child has used.
+/// Adds the usage of a child run.
 fn add_child_usage(ctx: &mut RunContext, usage: Usage, cost: Option<Cost>) {
     ctx.run.usage = ctx.run.usage.plus(usage);
     ctx.run.cost = Cost::sum(ctx.run.cost, cost);
@@ -188,7 +188,7 @@ fn add_child_usage(ctx: &mut RunContext, usage: Usage, cost: Option<Cost>) {
     });
 }
 
-/// What the model is event of a run that answers it.
+/// The outcome of a child run for the model.
 fn answer(call: ToolCallId, outcome: &RunOutcome, limit: usize) -> CallOutcome {
     let run = &outcome.run;
     let text = outcome

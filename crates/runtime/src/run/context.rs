@@ -16,7 +16,7 @@ use crate::run::services::RunServices;
 use crate::run::store_retry::retry_while_unavailable;
 use crate::spec::limits::Limits;
 
-/// What a run executes: the agent, the message to answer and the caller's headers.
+/// The work of a run: the agent, the message to answer and the caller's headers.
 pub(crate) struct Assignment {
     pub(crate) agent: Arc<Agent>,
     pub(crate) input: Message,
@@ -32,7 +32,7 @@ impl Assignment {
     }
 }
 
-/// A run's state on its way to the end.
+/// The state of one run.
 pub(crate) struct RunContext {
     pub(crate) services: Arc<RunServices>,
     pub(crate) control: Arc<dyn RunControl>,
@@ -41,27 +41,28 @@ pub(crate) struct RunContext {
     pub(crate) live: Arc<LiveRun>,
     pub(crate) log: RunLog,
     pub(crate) message: MessageBuilder,
-    /// The place of the message that is answered.
+    /// The position of the message to answer.
     pub(crate) input_position: i32,
-    /// What the session goes back to if the run is withdrawn: how it was before.
+    /// The state of the session before the run; a withdrawn run restores it.
     pub(crate) rewind: Option<Rewind>,
-    /// Events that go into the log together with the end.
+    /// The events of the next write.
     pub(crate) pending: Vec<EventBody>,
     pub(crate) finish_reason: Option<FinishReason>,
-    /// How many of its steps were for summaries.
+    /// The number of steps that wrote summaries.
     pub(crate) summary_steps: u32,
-    /// How often it was handed to another agent.
+    /// The number of hand-offs.
     pub(crate) handoffs: u32,
-    /// The runs that it has asked for.
+    /// The child runs of the run.
     pub(crate) child_runs: ChildRunLog,
-    /// What it has asked a person or the client so far, answered or not.
+    /// The interrupts of the run, resolved or not.
     pub(crate) interrupts: Vec<Interrupt>,
-    /// How long it was made before it waited for answers; that counts towards its time.
+    /// The execution time before the last suspension; it counts towards the run's timeout.
     pub(crate) time_used: Duration,
 }
 
 impl RunContext {
-    /// A run with the answer that its log tells of so far; its message is `input`.
+    /// Creates the state of a run with the message that its log holds so far; the run answers
+    /// `input`.
     pub(crate) fn new(
         services: &Arc<RunServices>,
         control: Arc<dyn RunControl>,
@@ -100,7 +101,7 @@ impl RunContext {
         }
     }
 
-    /// The run has got its turn.
+    /// Records that the run is next in its session.
     pub(crate) fn begin_turn(&mut self, turn: Turn) {
         self.run.enqueued = false;
         self.input_position = turn.position;

@@ -1,4 +1,4 @@
-//! The execution of one run, from where it begins to its end.
+//! The execution of one run, from its resume point to its end.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::run::resume_point::ResumePoint;
 use crate::run::slot::RunSlot;
 use crate::run::step::{NextStep, run_steps};
 
-/// One run being executed.
+/// One run in execution.
 pub(crate) struct Execution {
     task: Assignment,
     ctx: RunContext,
@@ -41,13 +41,13 @@ impl Execution {
         }
     }
 
-    /// Adds the headers that its tools may pass on.
+    /// Adds the headers that tools of the run may pass on.
     pub(crate) fn with_headers(mut self, headers: CallerHeaders) -> Self {
         self.task.headers = headers;
         self
     }
 
-    /// Makes the run and ends it, in sight of the watchdog.
+    /// Executes the run and ends it; the watchdog observes the task.
     pub(crate) fn watched(
         self,
         begin: ResumePoint,
@@ -57,11 +57,11 @@ impl Execution {
         watched(task, self.run(begin, place))
     }
 
-    /// Makes the run and ends it, whatever happens.
+    /// Executes the run and ends it, also after a panic.
     async fn run(mut self, begin: ResumePoint, place: Option<RunSlot>) {
         let (id, services) = (self.ctx.run.id, Arc::clone(&self.ctx.services));
         let span = self.ctx.live.span().clone();
-        // Kept until the run is no longer live: nobody goes on with it or ends it before.
+        // Held until the run is no longer live, so that no other task resumes or ends it before.
         let mut turn = None;
         async {
             let made = AssertUnwindSafe(execute(&mut self.ctx, &mut self.task, begin, place))
@@ -84,7 +84,7 @@ impl Execution {
             let end = match stopped {
                 Ok(()) => RunEnd::Completed(self.ctx.finish_reason.unwrap_or(FinishReason::Stop)),
                 Err(RunAbort::Cancelled) => RunEnd::Cancelled,
-                // It was told to wait, above.
+                // Suspended above.
                 Err(RunAbort::AwaitsInput(_)) => RunEnd::Failed(internal()),
                 Err(RunAbort::Failed(error)) => RunEnd::Failed(error),
                 Err(RunAbort::Released) => return checkpoint(&mut self.ctx).await,

@@ -14,11 +14,11 @@ use crate::run::message_builder::MessageBuilder;
 use crate::run::span;
 use crate::run::store_retry::StoreBackoff;
 
-/// How long a run that another server shall take up may take to write what it has.
+/// The time in which a run that another server will resume writes its pending events.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Writes the end, however long the database is away, and tells the subscribers. Gives
-/// up only when the server stops or the run is no longer ours.
+/// Writes the end, with retries while the database is unavailable, and notifies subscribers. Gives
+/// up only when the server stops or another server holds the run.
 pub(crate) async fn finish(ctx: &mut RunContext, mut end: RunEnd) {
     let mut mends_log = ctx.log.is_broken();
     let mut pauses = StoreBackoff::new();
@@ -30,7 +30,7 @@ pub(crate) async fn finish(ctx: &mut RunContext, mut end: RunEnd) {
                 tracing::warn!(parent: ctx.live.span(), "the run is no longer ours to end");
                 return;
             }
-            // Why it is refused is found out before it is tried again.
+            // The log is read before the next attempt, which finds out why the write was refused.
             Err(StoreError::Conflict) => {}
             Err(error @ StoreError::Internal(_)) => {
                 tracing::error!(parent: ctx.live.span(), %error, "the run's end was refused");
@@ -48,13 +48,13 @@ pub(crate) async fn finish(ctx: &mut RunContext, mut end: RunEnd) {
     }
 }
 
-/// Another server has the run. Nothing more is written or published here; those who follow
-/// the run go on with what the other server writes.
+/// Logs that another server holds the run. Nothing more is written or published here; followers
+/// continue with the events of the other server.
 pub(crate) fn log_takeover(ctx: &RunContext) {
     tracing::warn!(run = %ctx.run.id, "another server has the run: it is given up here");
 }
 
-/// Writes what there is so far, for the server that goes on with the run.
+/// Writes the pending events for the server that resumes the run.
 pub(crate) async fn checkpoint(ctx: &mut RunContext) {
     let pending = std::mem::take(&mut ctx.pending);
     let written = async {
@@ -63,13 +63,13 @@ pub(crate) async fn checkpoint(ctx: &mut RunContext) {
     };
     match tokio::time::timeout(CHECKPOINT_TIMEOUT, written).await {
         Ok(Ok(())) => tracing::info!("the run is left to the next server"),
-        // Nobody has seen what is not written.
+        // No follower has seen the lost events.
         Ok(Err(error)) => tracing::warn!(%error, "the run is left without its last events"),
         Err(_) => tracing::warn!("the run is left without its last events"),
     }
 }
 
-/// What the database refuses cannot be kept; that the run failed can.
+/// Discards a message that the database refuses, so that the failure of the run can be stored.
 fn give_up_answer(ctx: &mut RunContext) -> RunEnd {
     ctx.message = MessageBuilder::new(ctx.run.output_message_id);
     ctx.pending.clear();
@@ -147,7 +147,7 @@ fn message(ctx: &RunContext, run: &Run, at: Timestamp) -> Option<Message> {
     })
 }
 
-/// What the session goes back to when the run was stopped to be withdrawn.
+/// The state that the session returns to if the run was withdrawn.
 fn rewind(ctx: &RunContext, run: &Run) -> Option<Rewind> {
     let withdrawn = run.status == RunStatus::Cancelled && ctx.live.is_withdrawn();
     let before = ctx.rewind.filter(|_| withdrawn && !run.enqueued)?;

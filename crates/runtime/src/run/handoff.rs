@@ -1,4 +1,4 @@
-//! Handing the conversation over to another agent.
+//! Hand-offs of the conversation to another agent.
 
 use serde::Deserialize;
 
@@ -9,10 +9,10 @@ use crate::run::context::{Assignment, RunContext};
 use crate::run::toolbox::ToolCall;
 use crate::spec::team::Team;
 
-/// The longest reason that is kept, in characters: the new agent reads all of the conversation.
+/// The longest stored reason, in characters: the new agent reads the whole conversation anyway.
 const MAX_REASON_CHARS: usize = 2_000;
 
-/// What a model says with a hand-off.
+/// The arguments of a hand-off.
 #[derive(Deserialize)]
 struct Arguments {
     reason: Option<String>,
@@ -24,9 +24,9 @@ pub(crate) fn take_hand_offs(team: &Team, calls: &mut Vec<ToolCall>) -> Vec<Tool
     calls.extract_if(.., is_hand_off).collect()
 }
 
-/// Hands the conversation over as the first of these calls wants, and tells the model of
-/// all of them. The event, the calls' results and what changes about run and session are
-/// one transaction. Returns how many calls the model has got wrong.
+/// Executes the first possible hand-off of these calls and gives all of them results. The event,
+/// the results and the changes of run and session are one transaction. Returns the number of calls
+/// that the model got wrong.
 pub(crate) async fn hand_off(
     ctx: &mut RunContext,
     task: &mut Assignment,
@@ -101,7 +101,7 @@ fn switch_agent(
         model: model.to_owned(),
         reason,
     };
-    // As the event's transaction changes the stored run.
+    // The transaction of the event changes the stored run likewise.
     ctx.run.agent_id = handoff.to_agent_id;
     ctx.run.agent_version_id = handoff.to_agent_version_id;
     ctx.run.model.clone_from(&handoff.model);
@@ -112,7 +112,7 @@ fn switch_agent(
     task.agent = agent;
 }
 
-/// Read by the agent that goes on, too.
+/// The result of the call, which the new agent reads as well.
 fn handed_to(agent: &Agent) -> String {
     format!(
         "The conversation is with {name} from here on. You are {name}: answer the person.",

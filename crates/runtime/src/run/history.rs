@@ -1,4 +1,4 @@
-//! What a run reads of the branch that it answers.
+//! The messages, files and summary of the branch that a run answers.
 
 use serde_json::json;
 
@@ -11,13 +11,13 @@ use crate::run::abort::RunAbort;
 use crate::run::context::{Assignment, RunContext};
 use crate::run::files::{FileContents, load_shown_files};
 
-/// Where the branch begins that a summary does not cover.
+/// The first position that the summary does not cover.
 pub(crate) fn first_after(summary: Option<&Summary>) -> i32 {
     summary.map_or(0, |summary| summary.position + 1)
 }
 
-/// The branch up to the message that is answered, as much of it as the model is shown:
-/// what a summary covers it is not.
+/// Loads the messages of the branch up to the one to answer: at most the history limit, and none
+/// that the summary covers.
 pub(crate) async fn load_history(
     ctx: &RunContext,
     task: &Assignment,
@@ -32,7 +32,7 @@ pub(crate) async fn load_history(
     load_branch(ctx, task, from, position + 1).await
 }
 
-/// The messages at these positions of the branch.
+/// Loads the messages at these positions of the branch.
 pub(crate) async fn load_branch(
     ctx: &RunContext,
     task: &Assignment,
@@ -53,7 +53,7 @@ pub(crate) async fn load_branch(
     Ok(read.into_iter().next().unwrap_or_default())
 }
 
-/// The contents of a history's files, as far as they are shown.
+/// Loads the files of a history, within the limit for one request.
 pub(crate) async fn load_files(
     ctx: &RunContext,
     task: &Assignment,
@@ -64,7 +64,7 @@ pub(crate) async fn load_files(
     Ok(ctx.read(read).await?)
 }
 
-/// What the answering model is told.
+/// The message that gives the summary to the model.
 pub(crate) fn summary_message(summary: &Summary) -> ChatMessage {
     ChatMessage::user(format!(
         "The beginning of this conversation is not shown. This is what there is to know of \
@@ -74,7 +74,7 @@ pub(crate) fn summary_message(summary: &Summary) -> ChatMessage {
     ))
 }
 
-/// What is known of the branch before what the model is shown, where its agent wants that.
+/// Loads the summary of the branch, if the agent has summaries.
 pub(crate) async fn load_summary(
     ctx: &RunContext,
     task: &Assignment,

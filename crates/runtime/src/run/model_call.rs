@@ -15,13 +15,13 @@ use crate::run::empty_answer::{end_silent_step, remaining_models};
 use crate::run::run_prompt::{RunPrompt, full_prompt};
 use crate::run::usage_meter::UsageMeter;
 
-/// How many events are gathered at most for the next write, and results of tools at once.
+/// The most events of one write, and the most tool results handled at once.
 pub(crate) const MAX_BATCH: usize = 256;
 
-/// A step's stream, as far as it was taken.
+/// The state of one model call's stream.
 struct StreamState {
     usage_meter: UsageMeter,
-    /// The provider's number of each call, and our id for it.
+    /// The provider's index of each call, and its id.
     calls: Vec<(u32, ToolCallId)>,
     step: u32,
     /// The sequence of the last event before the step's first token.
@@ -67,7 +67,7 @@ async fn stream_model_call(
         started: 0,
     };
     ctx.finish_reason = None;
-    // That the step has begun is told before its first token.
+    // The start of the step is published before its first token.
     ctx.flush().await?;
     state.started = ctx.log.last_sequence();
     let services = Arc::clone(&ctx.services);
@@ -77,7 +77,7 @@ async fn stream_model_call(
     let answering = tokio::select! {
         biased;
         answering = services.models.stream(models, &fitted) => answering,
-        // Who has the run no longer asks no model.
+        // A run that another server holds calls no model.
         lost = ctx.log.wait_refused() => return Err(lost.into()),
     };
     let answering = match answering {
@@ -96,11 +96,11 @@ async fn stream_model_call(
                 let Some(part) = part else { break };
                 apply_part(ctx, part?, &mut state)?;
             }
-            // One write at a time: what comes while it is committed goes into the next
-            // one. Even a model that is faster than the database then costs the run a
-            // write for each commit, not for each packet.
+            // One write at a time: parts that arrive during a commit go into the next write. A
+            // model that is faster than the database costs the run one write for each commit, not
+            // for each packet.
             () = ctx.log.wait_idle(), if waiting > 0 => ctx.flush().await?,
-            // Nothing may wait for the database until the model says more: it may be done.
+            // A failed write is repeated at once: the model may send nothing more.
             () = ctx.log.wait_failed() => ctx.flush().await?,
         }
     }
@@ -146,7 +146,7 @@ fn apply_part(
         StreamPart::ToolCallArguments { index, delta } => state
             .call(index)
             .map(|id| ctx.message.add_arguments(id, delta)),
-        // The end of the step tells it of all of them.
+        // The end of the step covers all calls.
         StreamPart::ToolCallCompleted { .. } => None,
         StreamPart::Usage(usage) => {
             state.usage_meter.report(usage, &mut ctx.run);
@@ -173,7 +173,7 @@ fn apply_part(
     Ok(())
 }
 
-/// Says that the text of the step was its reasoning, and gives it as that.
+/// Discards the text of the step and adds it as reasoning.
 fn convert_text_to_reasoning(ctx: &mut RunContext, state: &StreamState) -> Result<(), RunAbort> {
     let answer = &mut ctx.message;
     let reasoning = answer.step_text().trim_end().to_owned();

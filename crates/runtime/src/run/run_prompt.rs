@@ -18,18 +18,18 @@ use crate::run::toolbox::Toolbox;
 use crate::spec::team::Team;
 use crate::spec::time_zone::local;
 
-/// What all steps of a run have in common.
+/// The parts of the prompt that all steps of a run have in common.
 pub(crate) struct RunPrompt {
-    /// Whose it is.
+    /// The version of the agent that the prompt is for.
     pub(crate) version: AgentVersionId,
     instructions: Arc<ChatMessage>,
-    /// The branch up to the message that is answered, as much of it as the conversation has;
-    /// only of an agent that has summaries.
+    /// The messages of the branch that the conversation is built from; empty for agents without
+    /// summaries.
     pub(crate) history: Vec<Message>,
     pub(crate) conversation: Conversation,
-    /// The contents of its files, and of those of the answer so far.
+    /// The contents of the files of the conversation and of the message so far.
     files: FileContents,
-    /// What is known of the branch before that.
+    /// The summary of the branch before the history.
     pub(crate) summary: Option<Summary>,
     tools: Arc<[ToolSpec]>,
     pub(crate) toolbox: Toolbox,
@@ -75,7 +75,7 @@ pub(crate) async fn load_prompt(
         instructions: Arc::new(ChatMessage::system(instructions)),
         conversation: Conversation::new(&history, &files),
         files,
-        // Nobody else needs it twice.
+        // Only summaries use the history again.
         history: spec.summary.as_ref().map_or_else(Vec::new, |_| history),
         summary,
         tools: toolbox.specs().into_iter().chain(team.specs()).collect(),
@@ -84,7 +84,7 @@ pub(crate) async fn load_prompt(
     })
 }
 
-/// Reads the files that calls of this run have given, as far as they are shown.
+/// Loads the files of this run's tool results, within the limit for one request.
 pub(crate) async fn load_result_files(
     ctx: &RunContext,
     task: &Assignment,

@@ -1,4 +1,5 @@
-//! The loop of a run: model call, tools, model call, until there is a message or a limit is reached.
+//! The loop of a run: model call, tool calls, model call, until the message is complete or a limit
+//! is reached.
 
 use talkgraph_domain::{FinishReason, RunError, RunErrorCode, StepPurpose};
 
@@ -13,26 +14,26 @@ use crate::run::summary::{resume_summary, summarize_if_due};
 use crate::run::tool_round::call_tools;
 use crate::run::usage_meter::check_cost;
 
-/// What a run does next.
+/// The next action of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStep {
-    /// The first model call, and before it a summary where one is due.
+    /// The first model call, after a summary if one is due.
     First,
-    /// This step, which makes a summary.
+    /// The summary of this step.
     Summary(u32),
-    /// The model call after the summary that this step was for.
+    /// The model call after the summary of this step.
     Summarised(u32),
     /// A model call.
     Step(u32),
-    /// The check of the answer that this step has made.
+    /// The check of the output of this step.
     Conclude(u32),
-    /// The calls that this step has asked for.
+    /// The tool calls of this step.
     Tools(u32),
-    /// As [`NextStep::Tools`], after a server died that may have been making them.
+    /// The tool calls of this step, which a server that stopped may have executed.
     ToolsInDoubt(u32),
 }
 
-/// Model, tools, model, until an answer or a limit.
+/// Runs steps until the message is complete or a limit is reached.
 pub(crate) async fn run_steps(
     ctx: &mut RunContext,
     task: &mut Assignment,
@@ -56,7 +57,7 @@ pub(crate) async fn run_steps(
             NextStep::Step(step) => {
                 load_result_files(ctx, task, &mut prompt).await?;
                 call_model(ctx, task, step, &prompt).await?;
-                // A call that a limit has cut is not made.
+                // A call that a token limit has truncated is not executed.
                 match ctx.finish_reason == Some(FinishReason::ToolCalls) {
                     true => {
                         check_cost(ctx, task)?;

@@ -1,11 +1,11 @@
-//! The begin of a step.
+//! The start of a step.
 
 use talkgraph_domain::{EventBody, RunError, RunErrorCode, StepPurpose};
 
 use crate::run::abort::RunAbort;
 use crate::run::context::{Assignment, RunContext};
 
-/// Says that the step after `step` begins; returns which one that is.
+/// Starts the step after `step` and returns its number.
 pub(crate) fn begin_step(
     ctx: &mut RunContext,
     task: &Assignment,
@@ -13,7 +13,7 @@ pub(crate) fn begin_step(
     purpose: StepPurpose,
 ) -> Result<u32, RunAbort> {
     let most = task.limits(ctx).max_steps;
-    // A summary takes no step from the answer: it is there for that to become better.
+    // Summaries do not count: they improve the answer and take no step from it.
     if step >= most.saturating_add(ctx.summary_steps) {
         return Err(RunAbort::Failed(RunError {
             code: RunErrorCode::TooManySteps,

@@ -1,4 +1,4 @@
-//! Waiting for a database that is away.
+//! Retries while the database is unavailable.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use talkgraph_store::{SharedStore, StoreError};
 
-/// The first wait between two tries. Short, so that a run goes on soon after the database is back.
+/// The first pause. It is short, so that a run continues soon after the database is back.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// No wait is longer.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The waits between tries, each twice as long as the one before.
+/// The pauses between attempts, each twice as long as the one before.
 pub(crate) struct StoreBackoff(Duration);
 
 impl StoreBackoff {
@@ -19,15 +19,15 @@ impl StoreBackoff {
         Self(FIRST_PAUSE)
     }
 
-    /// Waits until it is time for the next try. Dropped meanwhile, the wait does not count.
+    /// Waits until the next attempt. A wait that is dropped does not count.
     pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Logs what has failed of the server's own work; while the database is away, that is said once
-/// for everything (`Outage`).
+/// Logs a failure of the server's own work. An unavailable database is reported once for all of
+/// them (`Outage`).
 pub(crate) fn log_store_error(store: &SharedStore, error: &StoreError, failed: &'static str) {
     match store.health().outage().note(error) {
         true => tracing::debug!(%error, "{failed}"),
@@ -35,7 +35,7 @@ pub(crate) fn log_store_error(store: &SharedStore, error: &StoreError, failed: &
     }
 }
 
-/// Asks the database, and again for at most `limit` while it is away.
+/// Retries a store operation for at most `limit` while the database is unavailable.
 pub(crate) async fn retry_while_unavailable<T, F>(
     limit: Duration,
     ask: impl Fn() -> F + Send,

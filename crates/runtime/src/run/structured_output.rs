@@ -1,4 +1,4 @@
-//! Structured answers: what the model is asked for beside words, and whether it has given it.
+//! Structured output: its schema, its check and its repair.
 
 use serde_json::Value;
 
@@ -12,16 +12,16 @@ use crate::run::empty_answer::retry_reminder;
 use crate::run::step_start::begin_step;
 use crate::run::usage_meter::check_cost;
 
-/// What vendors call the form; they want a name.
+/// The name of the schema, which providers require.
 const SCHEMA_NAME: &str = "answer";
 
-/// The schema of the answer: the request's own, else the agent's.
+/// The schema of the output: the request's own, or else the agent's.
 fn schema<'a>(ctx: &'a RunContext, task: &'a Assignment) -> Option<&'a Value> {
     let own = ctx.run.options.output_schema.as_ref();
     own.or(task.agent.current.spec.output_schema.as_ref())
 }
 
-/// What the model is told of the answer's form.
+/// The schema as the model gets it.
 pub(crate) fn output_schema(ctx: &RunContext, task: &Assignment) -> Option<OutputSchema> {
     schema(ctx, task).map(|schema| OutputSchema {
         name: SCHEMA_NAME.to_owned(),
@@ -29,8 +29,8 @@ pub(crate) fn output_schema(ctx: &RunContext, task: &Assignment) -> Option<Outpu
     })
 }
 
-/// Whether the model must call tools, or which one. That can be said of the first step
-/// only: a model that has to call would never answer.
+/// The tool choice of the step. A required call applies to the first step only: otherwise the model
+/// would never answer.
 pub(crate) fn tool_choice(ctx: &RunContext) -> ToolChoice {
     let answer = &ctx.message;
     let is_first = answer.is_empty() && answer.rejected().is_none();
@@ -40,8 +40,8 @@ pub(crate) fn tool_choice(ctx: &RunContext) -> ToolChoice {
     }
 }
 
-/// Reads the data out of the answer that `step` has made. Some other step when the model
-/// shall make it anew.
+/// Checks the output of `step` and adds its data to the message. Starts a repair if the output is
+/// not valid, and returns the number of its step.
 pub(crate) async fn check_output(
     ctx: &mut RunContext,
     task: &Assignment,
@@ -50,7 +50,7 @@ pub(crate) async fn check_output(
     let Some(schema) = schema(ctx, task) else {
         return Ok(None);
     };
-    // A server that has died may have got as far.
+    // A server that stopped may have added the data already.
     if ctx.message.has_data() {
         return Ok(None);
     }
@@ -69,9 +69,9 @@ pub(crate) async fn check_output(
         Err(problem) => problem,
     };
     tracing::debug!(step, %problem, "the answer is not of the form that was asked for");
-    // What a provider withholds it would withhold again.
+    // The provider would withhold a repair as well.
     let is_withheld = ctx.finish_reason == Some(FinishReason::ContentFilter);
-    // What is too costly would be so again, and what is not possible now soon is not either.
+    // A repair would be as costly, or fail for the same temporary reason.
     let is_unchecked = matches!(problem, AnswerProblem::Unchecked(_));
     if is_unchecked
         || is_withheld
@@ -90,8 +90,7 @@ pub(crate) async fn check_output(
     begin_step(ctx, task, step, StepPurpose::Repair).map(Some)
 }
 
-/// What a model is told whose answer was not of the wanted form: what it said, and what
-/// is wrong with that.
+/// The messages that ask for a repair: the rejected output, and the problem with it.
 pub(crate) async fn repair_messages(ctx: &RunContext, task: &Assignment) -> Vec<ChatMessage> {
     if let Some(retry_reminder) = retry_reminder(ctx) {
         return vec![retry_reminder];

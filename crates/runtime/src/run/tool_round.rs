@@ -1,4 +1,4 @@
-//! The calls that one step of the model asks for.
+//! The tool calls of one step.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::run::model_call::MAX_BATCH;
 use crate::run::run_prompt::RunPrompt;
 use crate::run::toolbox::ToolEvent;
 
-/// Makes the calls that have no result, and tells each result as it comes. Returns how
-/// many of them the model has got wrong. Where somebody has to be asked about others, the
-/// run waits then. Hand-offs come last, when everything else has its result.
+/// Executes the calls that have no result and records each result as it arrives. Returns the number
+/// of calls that the model got wrong. Calls that need a resolution suspend the run afterwards.
+/// Hand-offs come last, when all other calls have results.
 pub(crate) async fn call_tools(
     ctx: &mut RunContext,
     task: &mut Assignment,
@@ -42,7 +42,7 @@ pub(crate) async fn call_tools(
         calls = again;
         close_lost_input_requests(ctx).await;
     }
-    // What is called is known before anything is done.
+    // The calls are stored before they are executed.
     ctx.flush().await?;
     ctx.log.wait_committed().await?;
     let at_once = ctx.services.limits.parallel_tools;
@@ -67,7 +67,7 @@ pub(crate) async fn call_tools(
                 continue;
             }
         };
-        // A question ends with its call.
+        // An input request ends with its call.
         let Some(ready) = ready else { break };
         for told in ready {
             if let CallEvent::InputRequested(call, asked) = told {
@@ -92,7 +92,7 @@ pub(crate) async fn call_tools(
         close_input_request(ctx, answered);
     }
     ctx.flush().await?;
-    // A finished call is not made again, whatever happens from here on.
+    // A finished call is stored before the next step, so that no server repeats it.
     ctx.log.wait_committed().await?;
     match sorted.ask.is_empty() {
         true => Ok(mistakes + hand_off(ctx, task, handoffs, &prompt.team).await?),

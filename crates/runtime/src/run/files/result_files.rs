@@ -15,7 +15,7 @@ use talkgraph_llm::{Content, FileData};
 use talkgraph_store::SharedStore;
 use talkgraph_tools::ToolOutput;
 
-/// Stores the files that the calls of one run give, as far as there is room.
+/// Stores the files of one run's tool results, within the limit of the run.
 #[derive(Clone)]
 pub(crate) struct ResultFiles {
     store: SharedStore,
@@ -27,7 +27,7 @@ pub(crate) struct ResultFiles {
 }
 
 impl ResultFiles {
-    /// Those of a run whose answer has these parts so far.
+    /// Creates the store of a run whose message has these parts so far.
     pub(crate) fn new(services: &RunServices, run: RunId, parts: &[Part]) -> Self {
         let most = services.limits.result_file_bytes;
         let stored = parts.iter().flat_map(files_of);
@@ -41,8 +41,8 @@ impl ResultFiles {
         }
     }
 
-    /// Stores the files of an output, and gives the result that names them. If there is no room
-    /// for them, or no database, the result says so instead.
+    /// Stores the files of an output and returns the result that refers to them. If the limit is
+    /// reached or the database is unavailable, the result says so instead.
     pub(crate) async fn keep(
         &self,
         who: &Principal,
@@ -91,7 +91,7 @@ fn leave_out(result: &mut ToolResult, why: &str) {
                 };
             }
             ResultPart::Resource(resource) => resource.file = None,
-            // It was the whole text, which is longer now.
+            // The part was the whole text, which is longer now.
             ResultPart::Text { text: text @ None } => *text = Some(result.text.clone()),
             ResultPart::Data { json: json @ None } => *json = Some(result.text.clone()),
             ResultPart::Text { .. } | ResultPart::Data { .. } => {}
@@ -102,8 +102,8 @@ fn leave_out(result: &mut ToolResult, why: &str) {
     result.truncated = true;
 }
 
-/// A result as a model is given it: its text, then its files. A file that is not shown is named
-/// by the text, which says so.
+/// The content of a tool result for a model: its text, then its files. The text mentions files that
+/// are not included.
 pub(crate) fn result_content(
     result: &ToolResult,
     name: String,

@@ -1,4 +1,4 @@
-//! Which calls are made, which have to be asked about, and letting a run wait.
+//! Interrupts for tool calls: approvals, and calls that the client executes.
 
 use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{
@@ -12,16 +12,16 @@ use crate::run::event_log::StateChange;
 use crate::run::interrupts::InterruptRequest;
 use crate::run::toolbox::{ToolCall, Toolbox};
 
-/// What becomes of the calls of a step.
+/// The plan for the calls of a step.
 pub(crate) struct CallPlan {
-    /// Those that are made now.
+    /// The calls to execute now.
     pub(crate) make: Vec<ToolCall>,
-    /// Those that somebody has to be asked about.
+    /// The interrupts to request.
     pub(crate) ask: Vec<InterruptRequest>,
 }
 
-/// Sorts the calls that have no result. Those that are answered without being made get
-/// their results.
+/// Plans the calls that have no result. Calls that are answered without execution get their
+/// results.
 pub(crate) async fn plan_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> CallPlan {
     let (mut make, mut ask) = (Vec::new(), Vec::new());
     let most = ctx.services.limits.interrupts;
@@ -60,8 +60,8 @@ pub(crate) async fn plan_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> CallP
     CallPlan { make, ask }
 }
 
-/// Lets the run wait for the answers. The caller has the run's turn, and keeps it until
-/// the run is no longer live.
+/// Suspends the run until the interrupts are resolved. The caller holds the run's suspension lock
+/// until the run is no longer live.
 pub(crate) async fn suspend(
     ctx: &mut RunContext,
     questions: Vec<InterruptRequest>,
@@ -88,7 +88,7 @@ pub(crate) async fn suspend(
     let news = ctx.services.bus.news();
     news.announce(&ctx.who, ctx.run.session_id);
     news.announce_interrupts(&ctx.who, &interrupts);
-    // Whoever has stopped it meanwhile waits for its end.
+    // A client that has cancelled the run meanwhile waits for its end.
     match cancel.is_cancelled() {
         true => Err(RunAbort::Cancelled),
         false => Ok(()),
@@ -97,7 +97,7 @@ pub(crate) async fn suspend(
 
 fn interrupts(ctx: &RunContext, questions: Vec<InterruptRequest>) -> Vec<Interrupt> {
     let at = now();
-    // Those of one moment sort by chance, and shall sort as their calls do.
+    // Ids of the same millisecond sort at random; these have to sort in the order of the calls.
     let mut ids: Vec<_> = questions.iter().map(|_| InterruptId::new()).collect();
     ids.sort_unstable();
     let interrupt = |(question, id): (InterruptRequest, InterruptId)| Interrupt {
@@ -116,7 +116,7 @@ fn interrupts(ctx: &RunContext, questions: Vec<InterruptRequest>) -> Vec<Interru
     questions.into_iter().zip(ids).map(interrupt).collect()
 }
 
-/// What it waits for, closed because it ends.
+/// The open interrupts of the run, closed because the run ends.
 pub(crate) fn close_open_interrupts(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
     let open = ctx.interrupts.iter().filter(|asked| asked.is_open());
     let closed = |interrupt: &Interrupt| Interrupt {
@@ -129,7 +129,7 @@ pub(crate) fn close_open_interrupts(ctx: &RunContext, at: Timestamp) -> Vec<Inte
     open.map(closed).collect()
 }
 
-/// Takes in what the log tells of an interrupt.
+/// Applies an event of the log to the interrupts.
 pub(crate) fn apply_event(asked: &mut Vec<Interrupt>, event: &EventBody) {
     match event {
         EventBody::InterruptRequested { interrupt } => asked.push(Interrupt::clone(interrupt)),
@@ -143,7 +143,7 @@ pub(crate) fn apply_event(asked: &mut Vec<Interrupt>, event: &EventBody) {
     }
 }
 
-/// What the model is event of a call that is not made by this server; none if it may be made.
+/// The result of a call that this server does not execute; none if it may be executed.
 fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
     let text = match &resolved.resolution {
         Resolution::Approved { .. } => return None,
@@ -170,7 +170,7 @@ fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
             "Nobody answered in time: the request has expired, and the call was not made."
                 .to_owned()
         }
-        // They answer a question during the call, and not whether it is made.
+        // These resolve input requests during the call, not the call itself.
         Resolution::Accepted { .. } | Resolution::Declined | Resolution::Dismissed => return None,
         Resolution::Closed => "This call was not made.".to_owned(),
     };

@@ -1,8 +1,8 @@
-//! Questions that the server of a tool asks during a call: interrupts of a run that goes on.
+//! Input requests of a tool's server during a call: interrupts of a run that continues.
 //!
-//! The call holds a connection, so it stays in this process while the question is open. The
-//! answer is written by whichever node takes it; this node reads it and hands it to the call.
-//! After a crash the call is in doubt like any other, and its question is closed.
+//! The call holds a connection, so it stays in this process while the request is open. Any node may
+//! store the resolution; this node reads it and passes it to the call. After a crash the call is in
+//! doubt like any other, and its request is closed.
 
 use std::sync::Arc;
 
@@ -22,13 +22,14 @@ use talkgraph_domain::{
 };
 use talkgraph_tools::{Asked, InputAnswer};
 
-/// A question that is asked about a call.
+/// An open input request of a call.
 pub(crate) struct OpenInputRequest {
     interrupt: Interrupt,
     asked: Asked,
 }
 
-/// Tells of a question. None if the run has asked too often: it is declined then.
+/// Opens an input request. Returns none if the run has reached its limit of interrupts; the request
+/// is declined then.
 pub(crate) async fn open_input_request(
     ctx: &mut RunContext,
     call: ToolCallId,
@@ -77,7 +78,7 @@ fn called(ctx: &RunContext, call: ToolCallId) -> (String, Value) {
     (tool, arguments)
 }
 
-/// Takes in that a question is closed.
+/// Records the resolution of an input request.
 pub(crate) fn close_input_request(ctx: &mut RunContext, closed: Interrupt) {
     let told = EventBody::InterruptResolved {
         interrupt: Box::new(closed),
@@ -86,7 +87,7 @@ pub(crate) fn close_input_request(ctx: &mut RunContext, closed: Interrupt) {
     ctx.pending.push(told);
 }
 
-/// Closes the questions of calls whose server has died.
+/// Closes the input requests of calls whose server stopped.
 pub(crate) async fn close_lost_input_requests(ctx: &mut RunContext) {
     let is_open = |one: &&Interrupt| one.kind == InterruptKind::InputRequest && one.is_open();
     let open: Vec<_> = ctx.interrupts.iter().filter(is_open).cloned().collect();
@@ -98,7 +99,7 @@ pub(crate) async fn close_lost_input_requests(ctx: &mut RunContext) {
     }
 }
 
-/// Waits for the answer to a question, hands it to its call and gives the interrupt with it.
+/// Waits for the resolution of an input request, passes it to the call and returns the interrupt.
 pub(crate) async fn await_resolution(
     services: Arc<RunServices>,
     control: Arc<dyn RunControl>,
@@ -117,7 +118,7 @@ pub(crate) async fn await_resolution(
             match found.into_iter().next() {
                 Some(one) if one.is_open() => {}
                 Some(one) => break one,
-                // Its session was deleted.
+                // The session was deleted.
                 None => break resolved(interrupt, Resolution::Closed),
             }
         }

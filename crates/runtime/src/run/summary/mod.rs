@@ -1,8 +1,8 @@
-//! The rolling summary: what a model is told of the turns that it is no longer shown.
+//! The rolling summary of the turns that no longer fit into a model's context window.
 //!
-//! Where turns would fall out of the window, the run's first step makes a new summary of the
-//! last one and of what has been said since. It leaves half of the room free, so that the next
-//! runs only read it. It is a help, not a condition: without one the run goes on.
+//! If turns would fall out of the window, the first step of the run writes a new summary from the
+//! previous one and the messages after it. It leaves half of the room free, so that the next runs
+//! only read it. A summary is optional: without one the run continues.
 
 pub(crate) mod request;
 pub(crate) mod summary_call;
@@ -22,19 +22,18 @@ use crate::run::step_start::announce_step;
 use crate::run::summary::request::SummaryRequest;
 use crate::run::summary::summary_call::SummaryCall;
 
-/// How many messages are summarised at most that were not even read for the model: those
-/// before `history_messages`. A session is that far behind only where its agent had no
-/// summaries before; what is older stays forgotten.
+/// The most messages older than `history_messages` that one summary covers. A session has so many
+/// only if its agent had no summaries before; older messages are lost to the model.
 const CAUGHT_UP_MESSAGES: u32 = 200;
 
-/// What a summary shall cover.
+/// The extent of a summary.
 struct Plan {
     fallen: Vec<Message>,
-    /// With which turn the conversation begins then.
+    /// The turn with which the conversation begins after it.
     keeps: Turn,
 }
 
-/// Makes a summary where one is due. Returns the last step so far: 0 if there is none.
+/// Writes a summary if one is due. Returns the number of its step, or 0.
 pub(crate) async fn summarize_if_due(
     ctx: &mut RunContext,
     task: &Assignment,
@@ -54,7 +53,7 @@ pub(crate) async fn summarize_if_due(
     Ok(1)
 }
 
-/// Makes the summary of a step whose server died.
+/// Writes the summary of a step whose server stopped.
 pub(crate) async fn resume_summary(
     ctx: &mut RunContext,
     task: &Assignment,
@@ -63,7 +62,7 @@ pub(crate) async fn resume_summary(
 ) -> Result<(), RunAbort> {
     match plan_summary(ctx, task, prompt).await? {
         Some(plan) => summarize(ctx, task, step, plan, prompt).await,
-        // This server's models have larger windows.
+        // The models of this server have larger windows.
         None => {
             finish_summary(ctx, step, SummaryCall::new(&ctx.run), None);
             Ok(())
@@ -81,7 +80,7 @@ fn summary_models(ctx: &RunContext, task: &Assignment) -> Vec<String> {
     }
 }
 
-/// What is to be summarised, if anything is.
+/// Plans a summary if one is due.
 async fn plan_summary(
     ctx: &RunContext,
     task: &Assignment,
@@ -93,7 +92,7 @@ async fn plan_summary(
     let fitted = FittedPrompt::new(Arc::clone(services), full_prompt(ctx, task, prompt).await);
     let overflow = fitted.overflow(model).await?;
     let turns = &prompt.conversation.turns;
-    // Where messages were too many, half of them stay, too, beside the one that is answered.
+    // If there are too many messages, half of them stay, next to the one to answer.
     let half = task.limits(ctx).history_messages as usize / 2;
     let few = |turn: &&Turn| prompt.history.len() - turn.in_history <= half + 1;
     let too_many = match unread.is_empty() {
@@ -110,7 +109,7 @@ async fn plan_summary(
     }))
 }
 
-/// What is covered by no summary and older than what the model is shown.
+/// Loads the messages that no summary covers and that are older than the history.
 async fn load_unread(
     ctx: &RunContext,
     task: &Assignment,
@@ -132,7 +131,7 @@ async fn summarize(
     plan: Plan,
     prompt: &mut RunPrompt,
 ) -> Result<(), RunAbort> {
-    // That the step has begun is told before its first token.
+    // The start of the step is published before its first token.
     ctx.flush().await?;
     let mut made = SummaryCall::new(&ctx.run);
     let text = write_summary(ctx, task, step, &plan, prompt.summary.as_ref(), &mut made).await;
@@ -150,7 +149,7 @@ async fn summarize(
     Ok(())
 }
 
-/// Asks for a summary; none if there is none to be had.
+/// Calls the models for a summary; none if they fail.
 async fn write_summary(
     ctx: &mut RunContext,
     task: &Assignment,
@@ -205,7 +204,7 @@ fn finish_summary(ctx: &mut RunContext, step: u32, made: SummaryCall, summary: O
 }
 
 impl RunPrompt {
-    /// Begins the conversation with a later turn; what was before it is in the summary.
+    /// Removes the turns that the summary covers from the prompt.
     fn keep_from(&mut self, turn: Turn, summary: Summary) {
         self.conversation.begin_with(turn);
         self.history

@@ -1,4 +1,4 @@
-//! Reading a summary, and what it uses.
+//! The model call that writes a summary.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use talkgraph_llm::{LlmError, StreamPart};
 
 use crate::run::summary::request::SummaryRequest;
 
-/// Why there is no summary.
+/// The reason for which there is no summary.
 #[derive(Debug, Error)]
 pub(crate) enum SummaryError {
     #[error(transparent)]
@@ -23,10 +23,10 @@ pub(crate) enum SummaryError {
     Withheld,
 }
 
-/// A summary being made.
+/// A model call that writes a summary.
 pub(crate) struct SummaryCall {
     pub(crate) usage_meter: UsageMeter,
-    /// `provider/model` that answers.
+    /// The `provider/model` that answers.
     pub(crate) model: Option<String>,
     pub(crate) finish_reason: Option<FinishReason>,
 }
@@ -40,8 +40,8 @@ impl SummaryCall {
         }
     }
 
-    /// Asks the models and reads the answer. What that uses is counted as it is told, so that
-    /// it stays counted if nobody waits for the rest.
+    /// Calls the models and reads the answer. Usage is counted as it is reported, so that it stays
+    /// counted if the call is dropped.
     pub(crate) async fn ask(
         &mut self,
         services: &Arc<RunServices>,
@@ -56,7 +56,7 @@ impl SummaryCall {
         let mut text = String::new();
         while let Some(part) = answering.parts.next().await {
             match part? {
-                // What is longer is read all the same: the usage comes last.
+                // The rest is read all the same: the usage comes last.
                 StreamPart::Text(more) if text.len() < MAX_SUMMARY_BYTES => text.push_str(&more),
                 StreamPart::TextWasReasoning => text.clear(),
                 StreamPart::Usage(usage) => self.usage_meter.report(usage, run),
@@ -66,14 +66,14 @@ impl SummaryCall {
             }
         }
         match self.finish_reason {
-            // What is missing may be what matters.
+            // The missing part may be the important one.
             Some(FinishReason::ContentFilter) => Err(SummaryError::Withheld),
             _ => stored(&text).ok_or(SummaryError::Empty),
         }
     }
 }
 
-/// A text as every database can keep it.
+/// Cleans a text so that every database can store it.
 fn stored(text: &str) -> Option<String> {
     let mut text = text.replace('\0', "");
     text.truncate(text.floor_char_boundary(MAX_SUMMARY_BYTES));
