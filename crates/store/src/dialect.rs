@@ -70,6 +70,9 @@ pub(crate) trait Dialect:
     /// The beginning of a SELECT that tells if there is a table, up to its name.
     const HAS_TABLE: &'static str;
 
+    /// The checksum of the first migration of the builds from before the baseline.
+    const PREDECESSOR: &'static [u8];
+
     /// The end of such a SELECT that leaves out the rows which others have locked.
     const SKIP_LOCKED: &'static str;
 
