@@ -10,8 +10,8 @@ use super::pooler::has_names;
 use crate::StoreError;
 use crate::dialect::{Dialect, Fetches, Value};
 use crate::log::log_end;
-use crate::queries;
-use crate::rows::taken_columns;
+use crate::runs;
+use crate::runs::rows::taken_columns;
 use talkgraph_domain::NodeId;
 
 /// Any number that nothing else in the database uses.
@@ -96,7 +96,7 @@ impl Dialect for Postgres {
         limit: u32,
     ) -> QueryBuilder<Self> {
         let mut query = QueryBuilder::new("UPDATE runs AS r SET ");
-        queries::push_takeover(&mut query, node, lease);
+        runs::sql::push_takeover(&mut query, node, lease);
         // ARRAY is read once; a plain IN may be read again for every row, past the limit.
         query.push(
             " WHERE r.id = ANY (ARRAY (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::dialect::{Dialect, Fetches, Value};
-use crate::queries;
-use crate::rows::{Stamp, taken_columns};
+use crate::rows::Stamp;
+use crate::runs;
+use crate::runs::rows::taken_columns;
 use talkgraph_domain::time::now;
 use talkgraph_domain::{NodeId, Principal, RunId, SessionId};
 
@@ -100,7 +101,7 @@ impl Dialect for Sqlite {
         limit: u32,
     ) -> QueryBuilder<Self> {
         let mut query = QueryBuilder::new("UPDATE runs SET ");
-        queries::push_takeover(&mut query, node, lease);
+        runs::sql::push_takeover(&mut query, node, lease);
         query.push(
             " WHERE id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
                AND lease_expires_at <= ",
