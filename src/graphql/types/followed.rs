@@ -1,4 +1,4 @@
-//! What a subscriber is told of an event.
+//! Events as sent to subscribers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::event::{RunEvent, Watched};
 use super::plain::{self, Plain};
 use talkgraph_domain::EventBody;
 
-/// A [`RunEvent`] that takes a short cut where it can. Most subscribers select what the event
-/// itself has; the executor would make a future for each of these fields, for each event.
+/// A [`RunEvent`] that uses the fast path where possible. Most subscribers select only fields that
+/// the event itself holds; the executor would create a future for each field of each event.
 pub(crate) struct Followed {
     event: Arc<talkgraph_domain::RunEvent>,
     watched: Watched,
