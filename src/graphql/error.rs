@@ -1,5 +1,5 @@
-//! Errors as clients see them: what the client did is told with a code and, where there is
-//! one, the field; what the server did is logged and told as a request id.
+//! Errors as clients see them. A client error has a code and, where possible, the field; an
+//! internal error is logged and reported as a request id.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use talkgraph_store::{AgentRefusal, StoreError};
 /// `extensions.code` of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// An argument is wrong; `extensions.field` names it.
+    /// An argument is invalid; `extensions.field` names it.
     BadUserInput,
-    /// No key, or one the server does not know.
+    /// The key is missing or unknown.
     Unauthenticated,
-    /// The key does not allow it.
+    /// The key does not allow the operation.
     Forbidden,
-    /// No such thing, or somebody else's.
+    /// The object does not exist or belongs to another owner.
     NotFound,
-    /// The thing is in a state that does not allow it.
+    /// The object's state does not allow the operation.
     Conflict,
     /// A limit of the server was reached.
     LimitExceeded,
-    /// The server cannot do it now; try again.
+    /// The operation is unavailable now; retry.
     Unavailable,
-    /// The server's fault; `extensions.requestId` is what its log has it under.
+    /// An internal error; the log has its cause under `extensions.requestId`.
     InternalServerError,
 }
 
 impl Code {
-    /// The code as it is written.
+    /// Returns the code as text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadUserInput => "BAD_USER_INPUT",
@@ -48,13 +48,13 @@ impl Code {
     }
 }
 
-/// What went wrong inside. Travels with the error to where the request's id is known, is
-/// logged there, and never goes further.
+/// The cause of an internal error. It travels with the error until the request's id is known, is
+/// logged there and goes no further.
 #[derive(Debug, ThisError)]
 pub(crate) enum Fault {
     #[error("{0}")]
     Store(String),
-    /// The database is away.
+    /// The database is unavailable.
     #[error("{0}")]
     Outage(String),
     #[error("{0}")]
@@ -67,24 +67,24 @@ pub(crate) enum Fault {
     Missing(&'static str),
 }
 
-/// An error with its code. Deliberately not `Display`: it reaches a client only by way of
-/// the conversion below.
+/// An error with its code. Deliberately not `Display`: it reaches a client only through the
+/// conversion below.
 #[derive(Debug)]
 pub struct ApiError {
     code: Code,
     message: String,
     field: Option<String>,
     run: Option<String>,
-    /// The number of an agent's current version, where another was expected.
+    /// The number of an agent's current version, if another was expected.
     current_version: Option<i32>,
-    /// Whether a stream can go on, and after which sequence.
+    /// True if a stream can be resumed.
     resumable: bool,
     resume_after: Option<u64>,
     fault: Option<Arc<Fault>>,
 }
 
 impl ApiError {
-    /// An error that the client caused.
+    /// Creates a client error.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let mut message = message.into();
         // It may repeat what the client sent, and there may be one for each field.
@@ -101,17 +101,17 @@ impl ApiError {
         }
     }
 
-    /// A wrong argument.
+    /// Reports an invalid argument.
     pub fn bad_input(field: &str, message: impl Into<String>) -> Self {
         Self::new(Code::BadUserInput, message).at(field)
     }
 
-    /// Nothing there, as far as this client is concerned.
+    /// Reports an object that does not exist for this client.
     pub fn not_found(field: &str, message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, message).at(field)
     }
 
-    /// An error of ours.
+    /// Creates an internal error.
     pub(crate) fn fault(fault: Fault) -> Self {
         Self {
             fault: Some(Arc::new(fault)),
@@ -119,33 +119,33 @@ impl ApiError {
         }
     }
 
-    /// A task of ours that was lost.
+    /// Reports an internal task that ended without a result.
     pub(crate) fn lost(why: String) -> Self {
         Self::fault(Fault::Start(why))
     }
 
-    /// Names the argument that is to blame.
+    /// Names the invalid argument.
     #[must_use]
     pub fn at(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
         self
     }
 
-    /// Names the run that it is about.
+    /// Names the run that the error concerns.
     #[must_use]
     pub(crate) fn about_run(mut self, run: RunId) -> Self {
         self.run = Some(run.to_string());
         self
     }
 
-    /// Says that a stream can go on, and where if that has a number.
+    /// Marks a stream as resumable, after a sequence if it has one.
     fn resumable(mut self, after: Option<u64>) -> Self {
         self.resumable = true;
         self.resume_after = after;
         self
     }
 
-    /// Why a run was not started at the message that `input.messageId` names.
+    /// Converts the error of starting a run at the message in `input.messageId`.
     pub(crate) fn at_message(error: StartError) -> Self {
         let of_session = matches!(error, StartError::ActiveRun(_) | StartError::ArchivedAgent);
         let error = Self::from(error);
@@ -294,7 +294,7 @@ impl From<StartError> for ApiError {
     }
 }
 
-/// An invalid input has its own error, with its field, before it comes to this.
+/// Converts a failure. Invalid input has its own error, with its field, before this point.
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -324,16 +324,16 @@ impl From<FollowError> for ApiError {
     }
 }
 
-/// The longest message of an error that the executor itself made, in bytes: it repeats names
-/// that the client chose.
+/// The maximum length of an executor error's message, in bytes: it repeats names that the client
+/// chose.
 const MESSAGE_BYTES: usize = 200;
 
-/// The longest message of an error of this API, in bytes.
+/// The maximum length of this API's error messages, in bytes.
 const OWN_MESSAGE_BYTES: usize = 1_000;
 
-/// Logs what a response's errors hide, under the request's id, and gives every error that
-/// the executor itself made its code. Of more than `most` errors the rest is only counted.
-/// Errors that are the database's absence go to `outage`, which logs them for all requests.
+/// Logs the hidden causes of a response's errors under the request's id and gives each error of the
+/// executor its code. Errors beyond `most` are only counted. Errors of an unavailable database go
+/// to `outage`, which logs them for all requests together.
 pub(crate) fn settle(
     response: &mut async_graphql::Response,
     request_id: &str,
@@ -395,8 +395,8 @@ fn shorten(message: &mut String, most: usize) {
     }
 }
 
-/// What the parser says, without the place that it draws over several lines: `locations`
-/// tells that.
+/// Returns the parser's message without its multi-line excerpt of the document, which `locations`
+/// replaces.
 fn syntax_error(message: &str) -> Option<String> {
     let (drawing, why) = message.rsplit_once("= ")?;
     let drawn = drawing.trim_start().starts_with("-->");

@@ -29,27 +29,27 @@ use talkgraph_domain::RunId;
 use talkgraph_runtime::{CancelOnDrop, Stopped};
 use talkgraph_store::StartedRun;
 
-/// How long `cancelRun` waits to be able to say how the run ended.
+/// The time that `cancelRun` waits for the run to end.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What can be changed.
+/// The mutations of the API.
 #[derive(Default, MergedObject)]
 pub struct Mutation(Runs, Branches, Sessions, Tools, Interrupts, Agents);
 
-/// Starting and stopping runs.
+/// The mutations that start and cancel runs.
 #[derive(Default)]
 struct Runs;
 
-/// Starting and stopping runs.
+/// The mutations that start and cancel runs.
 #[Object]
 impl Runs {
-    /// Says something to an agent and waits for its answer. The run goes on if the client
-    /// does not wait. Where the run has to wait for a person or the client it comes back
-    /// AWAITING_INPUT, with its `interrupts`.
+    /// Sends a message to an agent and waits for the answer. The run continues if the client
+    /// disconnects. A run that needs a person or the client is returned AWAITING_INPUT, with its
+    /// `interrupts`.
     async fn chat(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is said, and where.")] input: ChatInput,
+        #[graphql(desc = "The message, its session and the options of the run.")] input: ChatInput,
     ) -> Result<ChatPayload> {
         let api = api(ctx)?;
         let deadline = Instant::now() + api.limits.chat_timeout;
@@ -85,11 +85,11 @@ impl Runs {
         })
     }
 
-    /// Says something to an agent and returns at once; `runEvents` tells the rest.
+    /// Sends a message to an agent and returns at once; follow the run with `runEvents`.
     async fn send_message(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is said, and where.")] input: ChatInput,
+        #[graphql(desc = "The message, its session and the options of the run.")] input: ChatInput,
     ) -> Result<SendMessagePayload> {
         let api = api(ctx)?;
         let mut request = input.check(&api.limits)?;
@@ -99,8 +99,8 @@ impl Runs {
         Ok(started.map_err(ApiError::from)?.into())
     }
 
-    /// Stops a run; what it has written is kept. A run that has ended stays as it is, so that
-    /// this may be sent again.
+    /// Cancels a run; its output so far is kept. A run that has ended stays unchanged, so that the
+    /// request may be repeated.
     async fn cancel_run(
         &self,
         ctx: &Context<'_>,
@@ -148,7 +148,7 @@ impl Runs {
     }
 }
 
-/// The session as the end of its run left it.
+/// Returns the session as the end of its run left it.
 fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Session {
     let mut session = stored.session.clone();
     // It may have been handed to another.

@@ -14,8 +14,8 @@ use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal
 use talkgraph_domain::{Principal, RunId, SessionId};
 use talkgraph_runtime::{CancelOnDrop, RunEvents, SessionPlace};
 
-/// Those that change nothing: they may be asked for with GET and taken up where they broke off.
-/// Whatever is not here starts something.
+/// The subscriptions without effects: clients may request them with GET and resume them. Each
+/// subscription that is not listed starts a run.
 const FOLLOWING: [&str; 4] = [
     "interruptsChanged",
     "runEvents",
@@ -23,23 +23,23 @@ const FOLLOWING: [&str; 4] = [
     "sessionEvents",
 ];
 
-/// Whether a subscription, by its field's name, changes nothing.
+/// Returns true for a subscription field without effects.
 pub(crate) fn is_following(name: &str) -> bool {
     FOLLOWING.contains(&name)
 }
 
-/// What can be followed.
+/// The subscriptions of the API.
 pub struct Subscription;
 
-/// What can be followed.
+/// The subscriptions of the API.
 #[GraphqlSubscription]
 impl Subscription {
-    /// Says something to an agent and follows the run that answers. The run goes on if the
-    /// client goes away; `runEvents` follows it again.
+    /// Sends a message to an agent and follows the run that answers it. The run continues if the
+    /// client disconnects; `runEvents` follows it again.
     async fn chat(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is said, and where.")] input: ChatInput,
+        #[graphql(desc = "The message, its session and the options of the run.")] input: ChatInput,
     ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let mut request = input.check(&api.limits)?;
@@ -53,14 +53,13 @@ impl Subscription {
         Ok(as_graphql(api, who, guarded(events, guard), progress(ctx)))
     }
 
-    /// Follows a run: its events after `after`, from the log as far as they are there and
-    /// then as they happen. Ends after the terminal event.
+    /// Follows a run: its events after `after`, first from the log, then live. Ends after the
+    /// terminal event.
     async fn run_events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The run's id.")] run_id: ID,
-        #[graphql(desc = "The sequence of the last event that is already known; 0 when absent.")]
-        after: Option<i64>,
+        #[graphql(desc = "The sequence of the last known event; 0 if absent.")] after: Option<i64>,
     ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let api = api(ctx)?;
         let run: RunId = parse_id("runId", &run_id)?;
@@ -74,8 +73,8 @@ impl Subscription {
         Ok(as_graphql(api, who, events, progress(ctx)))
     }
 
-    /// Follows a session: the events of its runs, one run after the other in the order of their
-    /// turns, each from its first event to its last. Without `runId` it begins with the active
+    /// Follows a session: the events of its runs, one run after the other in the order of
+    /// execution, each from its first event to its last. Without `runId` it begins with the active
     /// run, or with the next one. Ends when the session is deleted.
     async fn session_events(
         &self,
@@ -86,9 +85,7 @@ impl Subscription {
                     of the messages that are known."
         )]
         run_id: Option<ID>,
-        #[graphql(
-            desc = "The sequence of the last event of that run that is already known; 0 when absent."
-        )]
+        #[graphql(desc = "The sequence of the last known event of that run; 0 if absent.")]
         after: Option<i64>,
     ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
@@ -106,9 +103,9 @@ impl Subscription {
         Ok(as_graphql(api, who, events, Progress::default()))
     }
 
-    /// Tells of each change of the viewer's sessions from now on: one was made, got a message,
-    /// a run of it started or ended, its title or branch changed, it was deleted. Changes that
-    /// come quickly after each other are told once.
+    /// Reports each change of the viewer's sessions from now on: its creation, a new message, the
+    /// start or end of a run, a new title or branch, its deletion. Changes in quick succession are
+    /// merged.
     async fn session_changed(
         &self,
         ctx: &Context<'_>,
@@ -122,9 +119,9 @@ impl Subscription {
         Ok(changed)
     }
 
-    /// Tells of each change of what the viewer's runs wait for, from now on: an interrupt was
-    /// requested or resolved. Each comes as it is then; changes that come quickly after each
-    /// other are told once.
+    /// Reports each change of the open interrupts of the viewer's runs from now on: an interrupt
+    /// was requested or resolved. Each is sent in its current state; changes in quick succession
+    /// are merged.
     async fn interrupts_changed(
         &self,
         ctx: &Context<'_>,
@@ -144,7 +141,7 @@ fn sequence(after: Option<i64>) -> Result<u64, ApiError> {
         .map_err(|_| ApiError::bad_input("after", "`after` must not be negative"))
 }
 
-/// Keeps what is to happen when the stream is dropped before its end.
+/// Holds the guard that acts when the stream is dropped before its end.
 fn guarded(events: RunEvents, guard: Option<CancelOnDrop>) -> RunEvents {
     let Some(guard) = guard else { return events };
     events
@@ -195,7 +192,7 @@ mod tests {
 
     use super::FOLLOWING;
 
-    /// Those that start something.
+    /// The subscriptions that start a run.
     const STARTING: [&str; 1] = ["chat"];
 
     #[test]

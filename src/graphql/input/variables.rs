@@ -1,4 +1,4 @@
-//! What clients give to agents' instructions.
+//! Checks of the variables of agents' instructions.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use crate::graphql::{ApiError, ApiLimits};
 
 const FIELD: &str = "input.variables";
 
-/// An object within its limits.
+/// Checks that the variables are an object within its limits.
 pub(super) fn check_variables(
     variables: Value,
     limits: &ApiLimits,

@@ -1,4 +1,4 @@
-//! Messages beside and below messages: the alternatives of a whole page in one statement.
+//! Siblings and children of messages: the alternatives of a whole page in one statement.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use talkgraph_store::Kin;
 
 use super::{LoadError, Loads, Of, by_principal};
 
-/// The latest messages of a kin, at most `limit`.
+/// The latest messages of a group of siblings, at most `limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LatestKin {
     pub(crate) kin: Kin,

@@ -16,20 +16,20 @@ use crate::graphql::{Api, ApiError, Code, api, principal};
 use talkgraph_domain::{AgentId, AgentSource, PageRequest, Principal, Scope};
 use talkgraph_store::{AgentChange, AgentRefusal, StoreError, VersionCursor};
 
-/// Making, changing and deleting agents.
+/// The mutations that create, change and delete agents.
 #[derive(Default)]
 pub(super) struct Agents;
 
-/// Making, changing and deleting agents.
+/// The mutations that create, change and delete agents.
 #[Object]
 impl Agents {
-    /// Makes an agent of the caller's tenant. Needs a key with the scope `agents:write`, as all
-    /// changes of agents do. A name that an agent has is a CONFLICT; the name of a deleted one
-    /// is free. Sent again with the same input it gives the agent that it has made.
+    /// Creates an agent of the caller's tenant. Like all changes of agents, it requires a key with
+    /// the scope `agents:write`. The name of an existing agent is a CONFLICT; the name of a deleted
+    /// agent is free. Repeating the same input returns the agent already created.
     async fn create_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The agent to make.")] input: CreateAgentInput,
+        #[graphql(desc = "The agent to create.")] input: CreateAgentInput,
     ) -> Result<CreateAgentPayload> {
         let (api, who) = allowed(ctx)?;
         let spec = input.spec()?;
@@ -42,12 +42,12 @@ impl Agents {
         Ok(CreateAgentPayload { agent })
     }
 
-    /// Gives an agent a new version, which new runs use; runs that are being made keep theirs.
-    /// Sent again with the same input it gives the version that it has made.
+    /// Creates a new version of an agent for new runs; active runs keep their version. Repeating
+    /// the same input returns the version already created.
     async fn update_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateAgentInput,
+        #[graphql(desc = "The object to change and its new values.")] input: UpdateAgentInput,
     ) -> Result<UpdateAgentPayload> {
         let (api, who) = allowed(ctx)?;
         let id = parse_id("input.id", &input.id)?;
@@ -72,7 +72,8 @@ impl Agents {
     async fn set_current_agent_version(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which version of which agent.")] input: SetCurrentAgentVersionInput,
+        #[graphql(desc = "The agent and the version to make current.")]
+        input: SetCurrentAgentVersionInput,
     ) -> Result<SetCurrentAgentVersionPayload> {
         let (api, who) = allowed(ctx)?;
         let id = parse_id("input.id", &input.id)?;
@@ -87,8 +88,8 @@ impl Agents {
         Ok(SetCurrentAgentVersionPayload { agent })
     }
 
-    /// Deletes an agent: it starts no runs any more, and its name is free for another one. Its
-    /// sessions can still be read, and runs that are being made go on.
+    /// Deletes an agent: it starts no more runs and its name becomes free. Its sessions stay
+    /// readable and its active runs continue.
     async fn delete_agent(
         &self,
         ctx: &Context<'_>,
@@ -124,7 +125,7 @@ async fn check(
     Ok(api.runner.check_team(who, spec).await??)
 }
 
-/// An old version may name what this server does not have any more.
+/// Checks that the server still has all that an old version names.
 async fn check_version(
     api: &Api,
     who: &Principal,

@@ -125,8 +125,9 @@ impl Agent {
     async fn versions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins, such as a page's `endCursor`.")]
+        after: Option<String>,
     ) -> Result<Connection<Cursor, AgentVersion>> {
         let api = api(ctx)?;
         let page = PageArguments::forward(first, after).check(&api.limits, false)?;

@@ -25,13 +25,13 @@ use talkgraph_runtime::{Runner, Transcript};
 /// `RunFailed` and `RunCancelled` is sent, as the last event.
 #[derive(Interface)]
 #[graphql(
-    field(name = "run", ty = "Run", desc = "The run it belongs to."),
+    field(name = "run", ty = "Run", desc = "The run that the event belongs to."),
     field(
         name = "sequence",
         ty = "u64",
-        desc = "Its number in the run: give it as `after` to go on from here."
+        desc = "The event's number in the run. Pass it as `after` to continue from here."
     ),
-    field(name = "at", ty = "DateTime<Utc>", desc = "When it happened.")
+    field(name = "at", ty = "DateTime<Utc>", desc = "The time of the event.")
 )]
 pub(crate) enum RunEvent {
     RunStarted(RunStarted),

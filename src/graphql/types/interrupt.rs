@@ -27,7 +27,7 @@ use talkgraph_domain::{InterruptKind, Resolution, Resolved};
     field(
         name = "tool_call_id",
         ty = "ID",
-        desc = "The call's id; its events and its parts in the message have it."
+        desc = "The call's id, common to its events and its parts in the message."
     ),
     field(
         name = "arguments",
@@ -37,22 +37,22 @@ use talkgraph_domain::{InterruptKind, Resolution, Resolved};
     field(
         name = "input",
         ty = "Data<&Value>",
-        desc = "The arguments as a value, as `ToolCallPart.input` has them."
+        desc = "The arguments as a value, equal to `ToolCallPart.input`."
     ),
     field(
         name = "created_at",
         ty = "DateTime<Utc>",
-        desc = "Since when the run waits."
+        desc = "The time from which the run waits."
     ),
     field(
         name = "expires_at",
         ty = "DateTime<Utc>",
-        desc = "From when on nobody's answer is waited for any more: the model is told so."
+        desc = "The time at which the interrupt expires. The model is informed of the expiry."
     ),
     field(
         name = "resolution",
         ty = "Option<InterruptResolution>",
-        desc = "How it was answered; null while it is open."
+        desc = "The resolution; null while the interrupt is open."
     )
 )]
 pub(crate) enum Interrupt {

@@ -1,5 +1,5 @@
-//! One file for each type. The structs wrap domain types and resolve the rest only when it
-//! is selected.
+//! GraphQL types, one file each. They wrap domain types and load other data only when it is
+//! selected.
 
 pub(crate) mod agent;
 pub(crate) mod agent_version;

@@ -1,5 +1,5 @@
-//! A short cut past the executor, which makes a future for each field of each object: where
-//! only what an object has anyway is selected, its values are put together at once.
+//! A fast path around the executor, which creates a future for each field of each object. Where a
+//! selection only has stored fields, their values are assembled at once.
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
@@ -7,25 +7,25 @@ use async_graphql::{ContextSelectionSet, Name, Value};
 
 use crate::graphql::ResponseBytes;
 
-/// An object as far as it can be answered at once.
+/// An object with fields that resolve without the executor.
 pub(crate) trait Plain {
-    /// Its type.
+    /// Returns the name of the type.
     fn type_name(&self) -> &'static str;
 
-    /// The interfaces that it may be asked for as.
+    /// The interfaces that the object can be selected through.
     const INTERFACES: &'static [&'static str];
 
-    /// The value of a field; none if it takes the executor.
+    /// Returns the value of a field; `None` if it needs the executor.
     fn field(&self, name: &str) -> Option<Value>;
 
-    /// What is selected of a field that has fields; none if it takes the executor.
+    /// Returns the selection of an object field; `None` if it needs the executor.
     fn object(&self, _field: &Field, _ctx: &ContextSelectionSet<'_>) -> Option<Value> {
         None
     }
 }
 
-/// What is selected of an object. None if anything of it takes the executor; a document that
-/// comes so far is valid, and `@skip` and `@include` are gone from it.
+/// Resolves the selection of an object; `None` if any of it needs the executor. The document is
+/// valid by then, with `@skip` and `@include` already applied.
 pub(crate) fn resolve<T: Plain>(object: &T, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
     let budget = ctx.data_opt::<ResponseBytes>();
     let before = budget.map_or(0, ResponseBytes::used);
@@ -37,7 +37,7 @@ pub(crate) fn resolve<T: Plain>(object: &T, ctx: &ContextSelectionSet<'_>) -> Op
     value
 }
 
-/// As [`resolve`], of an object below the one that is resolved.
+/// Resolves like [`resolve`], for an object nested in the resolved one.
 pub(crate) fn selected<T: Plain>(
     object: &T,
     selections: &SelectionSet,

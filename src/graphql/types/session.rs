@@ -19,15 +19,15 @@ use talkgraph_store::BranchRange;
 
 pub(crate) struct Session(pub(crate) Arc<talkgraph_domain::Session>);
 
-/// A conversation with an agent. Belongs to the principal who made it.
+/// A conversation with an agent. It belongs to the principal that created it.
 #[Object]
 impl Session {
-    /// The session's global id.
+    /// The session's global id, such as `ses_01jq4w0dn9e5rb6c3v8s2h7k4m`.
     pub(crate) async fn id(&self) -> ID {
         self.0.id.to_string().into()
     }
 
-    /// A title for lists; the first message's first line unless one was given.
+    /// The title for lists; by default the first line of the first message.
     async fn title(&self) -> Option<Text<&str>> {
         self.0.title.as_deref().map(Text)
     }
@@ -44,21 +44,23 @@ impl Session {
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 
-    /// The last message of the visible branch, which the next message follows; null while
-    /// there is none. `switchBranch` chooses another.
+    /// The last message of the visible branch, which the next message follows; null if the branch
+    /// is empty. `switchBranch` selects another branch.
     async fn head(&self) -> Option<Message> {
         self.0.head.map(Message::by_id)
     }
 
-    /// The messages of the visible branch, oldest first. Without `first` and `last`: the
-    /// latest ones.
+    /// The messages of the visible branch, oldest first. Without `first` and `last`: the latest
+    /// page.
     async fn messages(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end of the range.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins, such as a page's `endCursor`.")]
+        after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the range.")] last: Option<i32>,
+        #[graphql(desc = "The cursor before which the page ends, such as a page's `startCursor`.")]
+        before: Option<String>,
     ) -> Result<MessagePage> {
         let api = api(ctx)?;
         let arguments = PageArguments {
@@ -88,14 +90,14 @@ impl Session {
         }))
     }
 
-    /// The run whose answer is being made, if there is one: as of the same moment as `head`
-    /// and `messages`, so that `runEvents` from its `lastSequence` goes on exactly there.
+    /// The active run, if any: as of the same moment as `head` and `messages`, so that `runEvents`
+    /// continues exactly from its `lastSequence`.
     async fn active_run(&self) -> Option<Run> {
         self.0.active_run.map(Run::active)
     }
 
-    /// The runs that wait until those before them have ended (`onActiveRun: ENQUEUE`), in the
-    /// order of their turns; `input` is what was said.
+    /// The queued runs (`onActiveRun: ENQUEUE`), in the order in which they will start. Their
+    /// `input` is the queued message.
     async fn enqueued_runs(&self, ctx: &Context<'_>) -> Result<Vec<Run>> {
         if self.0.enqueued_runs == 0 {
             return Ok(Vec::new());
@@ -106,7 +108,7 @@ impl Session {
         Ok(runs.map(|run| Run::loaded(Arc::clone(run))).collect())
     }
 
-    /// What its ended runs have used together.
+    /// The total usage of the session's ended runs.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
         let found = load(ctx, UsageOf(self.0.id)).await?;
         Ok(match found {
@@ -115,23 +117,23 @@ impl Session {
         })
     }
 
-    /// When it was made.
+    /// The time at which the session was created.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it last got a message or was changed.
+    /// The time of the last message or change.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// When it was deleted. Only `sessionChanged` tells of such a session.
+    /// The time at which the session was deleted. Only `sessionChanged` returns a deleted session.
     async fn deleted_at(&self) -> Option<DateTime<Utc>> {
         self.0.deleted_at
     }
 }
 
-/// The positions that a page of a branch of `length` messages covers.
+/// Returns the positions that a page of a branch of `length` messages covers.
 fn stretch(page: &talkgraph_domain::PageRequest<i32>, length: i32) -> (i32, i32) {
     let low = page
         .after

@@ -1,4 +1,4 @@
-//! Pages of messages, listed at once where nothing of them takes the executor.
+//! Pages of messages, resolved by the fast path where possible.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use talkgraph_domain::Page;
 
 type Whole = Connection<Cursor, Message>;
 
-/// A connection of messages by their place in the branch.
+/// A connection of messages by their position in the branch.
 pub(crate) struct MessagePage(pub(crate) Page<Arc<talkgraph_domain::Message>>);
 
 impl MessagePage {
@@ -109,7 +109,7 @@ impl Plain for MessageEdge<'_> {
     }
 }
 
-/// What there is before and after a page.
+/// The `pageInfo` of a page.
 struct Around<'a>(&'a MessagePage);
 
 impl Plain for Around<'_> {

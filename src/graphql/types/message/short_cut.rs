@@ -1,4 +1,4 @@
-//! Messages as they are listed: by the thousand, and mostly with what they have anyway.
+//! Messages in lists, of which clients mostly select stored fields.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ use crate::graphql::types::plain::{self, Plain};
 use talkgraph_domain::MessageId;
 use talkgraph_runtime::Transcript;
 
-/// A [`WholeMessage`] that takes a short cut where it can.
+/// A [`WholeMessage`] that uses the fast path where possible.
 #[derive(Clone)]
 pub(crate) struct Message(WholeMessage);
 
 impl Message {
-    /// A message that is there already.
+    /// Wraps a loaded message.
     pub(crate) fn stored(message: Arc<talkgraph_domain::Message>) -> Self {
         Self(WholeMessage::stored(message))
     }
 
-    /// A stored message that is read when more than its id is selected.
+    /// Refers to a stored message, read when more than its id is selected.
     pub(crate) fn by_id(id: MessageId) -> Self {
         Self(WholeMessage::by_id(id))
     }
 
-    /// A message at one event of its stream.
+    /// Refers to a message as of one event of its stream.
     pub(crate) fn streamed(
         id: MessageId,
         place: StreamPlace,
@@ -40,7 +40,7 @@ impl Message {
         Self(WholeMessage::streamed(id, place, transcript))
     }
 
-    /// The message's global id.
+    /// The message's global id, such as `msg_01jq4w0dn9e5rb6c3v8s2h7k4m`.
     pub(crate) async fn id(&self, ctx: &Context<'_>) -> Result<ID> {
         self.0.id(ctx).await
     }
