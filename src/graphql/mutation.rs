@@ -106,8 +106,8 @@ impl Runs {
         ctx: &Context<'_>,
         #[graphql(desc = "The run's id.")] id: ID,
         #[graphql(
-            desc = "A name for this call, chosen by the client; used for another run it is a \
-                    CONFLICT. See `ChatInput`."
+            desc = "A key chosen by the client; reusing it for another run is a CONFLICT. \
+                    See `ChatInput.idempotencyKey`."
         )]
         idempotency_key: Option<String>,
     ) -> Result<CancelRunPayload> {

@@ -81,8 +81,8 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The session's id.")] session_id: ID,
         #[graphql(
-            desc = "The run to go on with: the one whose events were seen last, or the last one \
-                    of the messages that are known."
+            desc = "The run to continue with: the last one of which the client has events, or the \
+                    run of the last message that it has."
         )]
         run_id: Option<ID>,
         #[graphql(desc = "The sequence of the last known event of that run; 0 if absent.")]

@@ -1,20 +1,20 @@
-//! What a client wants back: content negotiation for the endpoint's media types.
+//! Content negotiation for the endpoint's media types.
 
 use axum::http::{HeaderMap, header};
 
 use super::error::Refusal;
 
-/// How a response is written.
+/// The media type of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MediaType {
-    /// `application/graphql-response+json`: the status tells about the request.
+    /// `application/graphql-response+json`: the status describes the request.
     GraphqlResponse,
     /// `application/json`: 200 for every well-formed request (GraphQL over HTTP,
     /// section 6.4.1).
     Json,
     /// `text/event-stream`.
     EventStream,
-    /// `multipart/mixed` as Apollo's multipart subscriptions have it.
+    /// `multipart/mixed` as in Apollo's multipart subscriptions.
     Multipart,
 }
 
@@ -33,16 +33,16 @@ impl MediaType {
     }
 }
 
-/// What the client accepts of what there is.
+/// The offered media types that the client accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Accepted {
     /// The best type for a single response, with its weight.
     single: Option<(f32, MediaType)>,
     /// The best type for a stream of responses, with its weight.
     stream: Option<(f32, MediaType)>,
-    /// Whether it named one of the types; not just a wildcard.
+    /// True if the client named one of the types, rather than a wildcard.
     pub(super) by_name: bool,
-    /// Whether it said nothing at all, as browsers never do.
+    /// True if there is no `Accept` header, which browsers always send.
     pub(super) nothing_said: bool,
 }
 
@@ -51,8 +51,8 @@ const OFFERED: &str = "application/graphql-response+json, application/json, text
 const OFFERED_STREAMS: &str = "text/event-stream or multipart/mixed;subscriptionSpec=1.0 for \
                                subscriptions, or over a WebSocket";
 
-/// The best of what the client accepts, by its weights (RFC 9110, section 12.5.1) and among
-/// equals by its order.
+/// Selects the best accepted types, by their weights (RFC 9110, section 12.5.1) and among equals by
+/// their order.
 pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
     let mut accepted = Accepted {
         single: None,
@@ -101,8 +101,8 @@ impl Accepted {
         }
     }
 
-    /// For a query or mutation. Without a preference: `application/json`, which is what
-    /// clients that say nothing understand.
+    /// Returns the type for a query or mutation. Without a preference: `application/json`, which
+    /// clients without an `Accept` header understand.
     pub(super) fn for_single(&self) -> MediaType {
         match (self.single, self.stream) {
             (Some((weight, single)), Some((other, _))) if weight >= other => single,
@@ -112,13 +112,13 @@ impl Accepted {
         }
     }
 
-    /// For a subscription, which a client must ask for as a stream.
+    /// Returns the type for a subscription, which a client must request as a stream.
     pub(super) fn for_stream(&self) -> Result<MediaType, Refusal> {
         let best = self.stream.map(|(_, media_type)| media_type);
         best.ok_or(Refusal::NotAcceptable(OFFERED_STREAMS))
     }
 
-    /// For a refusal.
+    /// Returns the type for a refusal.
     pub(super) fn for_error(&self) -> MediaType {
         let best = self.single.map(|(_, media_type)| media_type);
         best.unwrap_or(match self.stream {
@@ -157,7 +157,7 @@ fn offer(range: &str) -> Option<(f32, MediaType)> {
     Some((weight, media_type))
 }
 
-/// Whether a media type's parameter asks for another charset than UTF-8.
+/// Returns true if a media type's parameter names a charset other than UTF-8.
 pub(super) fn is_foreign_charset(parameter: &str) -> bool {
     parameter.split_once('=').is_some_and(|(name, value)| {
         name.trim().eq_ignore_ascii_case("charset")

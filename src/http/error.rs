@@ -1,4 +1,4 @@
-//! Refusals before GraphQL: still JSON with a code, in the shape of a GraphQL response.
+//! Refusals before GraphQL execution, as JSON with a code in the shape of a GraphQL response.
 
 use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -10,7 +10,7 @@ use super::in_flight::Full;
 use crate::auth::AuthError;
 use crate::guard::{GuardError, PersistedError};
 
-/// Why a request is refused. All but the last of these are the client's.
+/// The reason for refusing a request. All but the last are client errors.
 #[derive(Debug, Error)]
 pub(super) enum Refusal {
     #[error("{0}")]
@@ -89,8 +89,8 @@ impl Refusal {
         }
     }
 
-    /// A document that is not GraphQL is a well-formed request, and so is the name of one that
-    /// the client will send next: `application/json` answers both with 200 (GraphQL over HTTP,
+    /// Returns true for a document that is not GraphQL and for an unknown persisted document: both
+    /// are well-formed requests, which `application/json` answers with 200 (GraphQL over HTTP,
     /// section 6.4.1).
     fn is_well_formed(&self) -> bool {
         matches!(
@@ -101,7 +101,7 @@ impl Refusal {
         )
     }
 
-    /// Whether the request itself is not in order, whatever its document says.
+    /// Returns true if the request itself is malformed, regardless of its document.
     pub(super) fn is_malformed(&self) -> bool {
         matches!(
             self,
@@ -111,7 +111,7 @@ impl Refusal {
         )
     }
 
-    /// As an error of GraphQL, for transports and media types that have nothing else.
+    /// Converts the refusal to a GraphQL error, for transports and media types without statuses.
     pub(super) fn to_error(&self) -> ServerError {
         let mut error = ServerError::new(self.to_string(), None);
         let extensions = error.extensions.get_or_insert_default();
@@ -133,7 +133,7 @@ impl Refusal {
         error
     }
 
-    /// As a response in a media type that the client accepts.
+    /// Converts the refusal to a response in a media type that the client accepts.
     pub(super) fn respond(&self, media_type: MediaType) -> Response {
         let status = match media_type {
             MediaType::Json if self.is_well_formed() => StatusCode::OK,

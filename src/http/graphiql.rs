@@ -1,4 +1,4 @@
-//! GraphiQL, embedded: built from `web/`, served without any other host.
+//! Embedded GraphiQL, built from `web/` and served without any other host.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::Server;
 const MANIFEST: &str = include_str!("../../web/dist/manifest.json");
 const CONTENT_SECURITY_POLICY: &str = include_str!("../../web/dist/csp.txt");
 
-/// The files that the manifest names.
+/// Returns a file that the manifest names.
 fn file(name: &str) -> Option<&'static [u8]> {
     Some(match name {
         "index.html" => include_bytes!("../../web/dist/index.html"),

@@ -1,8 +1,7 @@
-//! Subscriptions as Apollo's clients have them over HTTP: `multipart/mixed` with
-//! `subscriptionSpec=1.0`.
+//! Subscriptions over HTTP for Apollo's clients: `multipart/mixed` with `subscriptionSpec=1.0`.
 //!
-//! A part ends with the delimiter after it. That goes out together with the part, since a
-//! client would otherwise know only from the next event that this one is complete.
+//! The delimiter after a part ends it. It is sent together with the part; otherwise a client would
+//! recognise a complete part only at the next event.
 
 use async_graphql::Response as GraphqlResponse;
 use serde::Serialize;

@@ -75,7 +75,7 @@ pub(super) async fn sdl(State(server): State<Arc<Server>>) -> Response {
     (content_type, server.sdl.clone()).into_response()
 }
 
-/// A request whose transport is in order.
+/// A request that passed the transport's checks.
 struct Asked<'a> {
     parameters: Parameters<'a>,
     accepted: Accepted,

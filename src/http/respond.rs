@@ -1,4 +1,4 @@
-//! Executing a request and writing its response.
+//! Execution of requests and encoding of responses.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -23,7 +23,7 @@ use super::request_id::RequestId;
 use crate::graphql::loader::{in_turns, stream_in_turns};
 use crate::graphql::{self, Code, ResponseBytes, error};
 
-/// Executes a query or mutation. Never fails: whatever happens is a response.
+/// Executes a query or mutation. Never fails: each outcome is a response.
 pub(super) async fn execute(
     server: &Server,
     operation: Operation,
@@ -51,7 +51,7 @@ pub(super) async fn execute(
     )
 }
 
-/// What a client may see of a response, and what it has asked to see beside it.
+/// Removes hidden details from a response and adds the requested extensions.
 fn finish(
     server: &Server,
     mut response: GraphqlResponse,
@@ -78,7 +78,7 @@ fn panicked(id: &RequestId) -> GraphqlResponse {
     coded(Code::InternalServerError, "internal server error", id)
 }
 
-/// A response of one error with a code.
+/// Creates a response of one error with a code.
 pub(super) fn coded(code: Code, message: &str, id: &RequestId) -> GraphqlResponse {
     let mut error = ServerError::new(message, None);
     let extensions = error.extensions.get_or_insert_default();
@@ -89,7 +89,7 @@ pub(super) fn coded(code: Code, message: &str, id: &RequestId) -> GraphqlRespons
     GraphqlResponse::from_errors(vec![error])
 }
 
-/// Whether nothing was executed: the document did not parse or validate, or names no
+/// Returns true if nothing was executed: the document did not parse or validate, or names no
 /// operation.
 pub(super) fn is_request_error(response: &GraphqlResponse) -> bool {
     response.data == async_graphql::Value::Null
@@ -97,11 +97,12 @@ pub(super) fn is_request_error(response: &GraphqlResponse) -> bool {
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Writes a response in the negotiated media type. A large one counts as in flight until it is
+/// Encodes a response in the negotiated media type. A large one counts as in flight until it is
 /// sent.
 ///
 /// # Errors
-/// Fails when there is no room for it in flight and `held` is given.
+///
+/// Fails if it exceeds the bytes allowed in flight and `held` is given.
 pub(super) fn write(
     response: &GraphqlResponse,
     media_type: MediaType,
@@ -161,7 +162,7 @@ fn request_error_status(response: &GraphqlResponse) -> StatusCode {
     }
 }
 
-/// Executes any operation as a stream of responses, for the transports that have one.
+/// Executes an operation as a stream of responses, for streaming transports.
 pub(super) fn execute_stream(
     server: &Arc<Server>,
     operation: Operation,
@@ -189,8 +190,8 @@ pub(super) fn execute_stream(
         .boxed()
 }
 
-/// Begins a stream of responses. A document that validation refuses has none: its errors come
-/// as they would for a query. They are known at once, because validation waits for nothing.
+/// Begins a stream of responses. A document that fails validation has no stream: its errors are
+/// returned as for a query. They are known at once, because validation does not wait.
 pub(super) fn begin_stream(
     server: &Arc<Server>,
     operation: Operation,

@@ -1,5 +1,4 @@
-//! Streams of responses in the body of one response: what Server-Sent Events and multipart
-//! have in common.
+//! Streams of responses in one response body, common to Server-Sent Events and multipart.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -89,8 +88,8 @@ pub(super) fn respond(
     Ok(response)
 }
 
-/// Where a reconnecting client wants to go on. Browsers send the header by themselves when
-/// they reconnect, so it must never make anything happen twice.
+/// Returns the position from which a reconnecting client resumes. Browsers send the header
+/// automatically when they reconnect, so it must never repeat an effect.
 fn resume(headers: &HeaderMap, kind: Kind) -> Result<Option<ResumeAfter>, Refusal> {
     // Browsers send an empty one for a stream whose last id was empty.
     let value = headers.get(LAST_EVENT_ID);

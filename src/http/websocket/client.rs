@@ -1,4 +1,4 @@
-//! What a client says on a socket, and what comes of it.
+//! Handling of the messages of a socket's client.
 
 use std::future::pending;
 use std::ops::ControlFlow;
@@ -23,14 +23,13 @@ use crate::http::open::SocketToken;
 use crate::http::parameters::Parameters;
 use crate::http::respond::coded;
 
-/// Whether the socket goes on, or with what it is closed; with nothing when the client has
-/// closed it or is gone.
+/// Continues the socket, or closes it; without a frame if the client closed it or disconnected.
 pub(super) type Handled = ControlFlow<Option<Close>>;
 
 const GO_ON: Handled = ControlFlow::Continue(());
 
-/// The longest payload of a `ping`, in bytes, and the longest one before `connection_ack`, which
-/// is as long as that of a ping frame may be. It is sent back.
+/// The maximum payload of a `ping`, in bytes, and the maximum before `connection_ack`, which equals
+/// that of a ping frame. Both are echoed.
 const PING_BYTES: usize = 1_024;
 const EARLY_PING_BYTES: usize = 125;
 
@@ -39,7 +38,7 @@ pub(super) struct Client {
     opened: Opened,
     operations: Operations,
     frames: Outbox,
-    /// The caller, once `connection_init` was accepted.
+    /// The caller, after an accepted `connection_init`.
     who: Option<Grant>,
     heard: Instant,
 }
@@ -59,12 +58,12 @@ impl Client {
         self.who.is_some()
     }
 
-    /// The largest message that the client may send now, in bytes.
+    /// Returns the maximum size of the client's next message, in bytes.
     pub(super) fn message_bytes(&self) -> usize {
         self.opened.meter.limit()
     }
 
-    /// Ends its operations; its place is left.
+    /// Ends the client's operations; returns its token.
     pub(super) fn end(self) -> SocketToken {
         self.opened.place
     }
@@ -202,7 +201,7 @@ impl Client {
         }
     }
 
-    /// Waits until the key that the socket was opened with is no longer valid.
+    /// Waits until the key that opened the socket is invalid.
     pub(super) async fn key_removed(&self) {
         match &self.who {
             Some(who) => who.removed.cancelled().await,
@@ -210,14 +209,14 @@ impl Client {
         }
     }
 
-    /// Ends its operations, drops what is queued of them, and closes the socket.
+    /// Ends the operations, drops their queued messages and closes the socket.
     pub(super) async fn leave_without_key(&self) -> Handled {
         self.operations.stop_all();
         self.reject(Close::KeyRemoved).await
     }
 
-    /// Sends a sign of life and asks for one; gives up on a client that has given none for
-    /// too long.
+    /// Sends a keep-alive and expects a response; closes the socket if the client has not responded
+    /// for too long.
     pub(super) async fn keep_alive(&mut self) -> Handled {
         let transport = &self.opened.server.transport;
         if self.heard.elapsed() > transport.keep_alive + transport.websocket_stall_timeout {
@@ -242,14 +241,14 @@ impl Client {
         self.refuse(&id, Code::BadUserInput, &why).await
     }
 
-    /// Tells that an operation is refused; the others go on.
+    /// Reports that an operation is refused; others continue.
     async fn refuse(&self, id: &str, code: Code, why: &str) -> Handled {
         let response = coded(code, why, &self.opened.id);
         let errors = &response.errors;
         self.say(&ServerMessage::Error { id, errors }).await
     }
 
-    /// Closes the socket, and says why before if the protocol has a message for that.
+    /// Closes the socket, after an error message if the protocol has one.
     async fn reject(&self, close: Close) -> Handled {
         self.say(&ServerMessage::ConnectionError(&close.reason()))
             .await?;
@@ -264,7 +263,7 @@ impl Client {
     }
 }
 
-/// Goes on while there is a writer; it goes when the client does.
+/// Continues while there is a writer, which ends when the client disconnects.
 fn heard(sent: Result<(), Gone>) -> Handled {
     match sent {
         Ok(()) => GO_ON,
@@ -272,7 +271,7 @@ fn heard(sent: Result<(), Gone>) -> Handled {
     }
 }
 
-/// `Authorization` of a `connection_init` payload, whatever its case.
+/// Returns the `Authorization` of a `connection_init` payload, in any letter case.
 fn authorization(payload: &RawValue) -> Option<String> {
     let entries: Map<String, Value> = serde_json::from_str(payload.get()).ok()?;
     let mut found = entries.into_iter();

@@ -23,21 +23,21 @@ use crate::http::open::SocketToken;
 use crate::http::request_id::RequestId;
 use talkgraph_tools::CallerHeaders;
 
-/// What a socket begins with.
+/// The initial state of a socket.
 pub(super) struct Opened {
     pub(super) server: Arc<Server>,
     pub(super) protocol: Protocol,
     pub(super) place: SocketToken,
     pub(super) id: RequestId,
-    /// Who the upgrade request said it was.
+    /// The caller authenticated by the upgrade request, if any.
     pub(super) who: Option<Grant>,
-    /// The headers of the upgrade request that tools pass on.
+    /// The headers of the upgrade request that tools forward.
     pub(super) headers: CallerHeaders,
-    /// Says how large a message may be.
+    /// The limit on message sizes.
     pub(super) meter: Arc<Meter>,
 }
 
-/// A socket that is served.
+/// An active socket.
 pub(super) struct Connection {
     server: Arc<Server>,
     client: Client,
@@ -47,8 +47,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Begins to write to a socket. Not a part of [`Connection::serve`], whose future would
-    /// keep room for what is given here.
+    /// Starts the writer of a socket. Separate from [`Connection::serve`], whose future would hold
+    /// the arguments.
     pub(super) fn new(opened: Opened, socket: Socket) -> Self {
         let server = Arc::clone(&opened.server);
         let (sink, incoming) = socket.split();

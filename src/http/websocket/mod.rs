@@ -32,14 +32,14 @@ use crate::auth::Grant;
 use talkgraph_tools::CallerHeaders;
 use talkgraph_watchdog::{Task, watched};
 
-/// Returns true when a request asks for a WebSocket.
+/// Returns true if a request is a WebSocket upgrade.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     let asked = headers.get(header::UPGRADE);
     asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Upgrades a request. `who` is the caller if the upgrade request itself carried a known
-/// key; browsers cannot send one there, so `connection_init` may carry it instead.
+/// Upgrades a request. `who` is the caller if the upgrade request itself carried a known key;
+/// browsers cannot send one there, so `connection_init` may carry it instead.
 pub(super) fn upgrade(
     server: Arc<Server>,
     mut request: Request,

@@ -18,7 +18,7 @@ use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
 use talkgraph_watchdog::{Task, watched};
 
-/// What is going on on a socket; everything ends when this is dropped.
+/// The active operations of a socket; dropping this ends them.
 pub(super) struct Operations {
     server: Arc<Server>,
     protocol: Protocol,
@@ -64,12 +64,12 @@ impl Operations {
         })
     }
 
-    /// Ends an operation, as the client asked; whether there was one.
+    /// Ends an operation at the client's request; returns false if there is none.
     pub(super) fn stop(&self, id: &str) -> bool {
         self.running.stop(id)
     }
 
-    /// Ends all operations; what is queued of them is not written.
+    /// Ends all operations; their queued messages are not written.
     pub(super) fn stop_all(&self) {
         self.running.stop_all();
     }
@@ -86,7 +86,7 @@ struct Operation {
     protocol: Protocol,
     frames: Outbox,
     _open: StreamToken,
-    /// Its request, which is in memory as long as it runs, and the frame that waits for room.
+    /// The bytes of the request, held while it runs, and of the frame that waits to be queued.
     held: Held,
 }
 
@@ -112,7 +112,7 @@ impl Operation {
         }
     }
 
-    /// Ends the operation with an error, because there is no room in flight for its response.
+    /// Ends the operation with an error, because its response exceeds the bytes allowed in flight.
     async fn end_without_room(self, full: &Full) {
         let mut error = ServerError::new(full.to_string(), None);
         let extensions = error.extensions.get_or_insert_default();
@@ -127,7 +127,7 @@ impl Operation {
         }
     }
 
-    /// What is written of a response, or of the end of all, and whether it is the last.
+    /// Encodes a response or the end of the operation, and tells if it is the last frame.
     fn frame(&self, response: Option<Response>, first: bool) -> (Option<Frame>, bool) {
         let id = &*self.ticket.id;
         let (message, is_last) = match &response {
