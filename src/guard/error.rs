@@ -1,58 +1,58 @@
-//! Why a document is refused. All of this is the client's.
+//! Reasons for refusing a document, all client errors.
 
 use async_graphql::Pos;
 use async_graphql::parser::Error as ParseError;
 use thiserror::Error;
 
-/// Why a document, or what came with it, is refused.
+/// The reason for refusing a document or its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GuardError {
-    /// It is not GraphQL.
+    /// The document is not GraphQL.
     #[error("syntax error: {message}")]
     Syntax {
-        /// What is wrong.
+        /// The error message.
         message: String,
-        /// Where.
+        /// The positions in the document.
         at: Vec<Pos>,
     },
-    /// It has too much of something.
+    /// The document exceeds a limit.
     #[error("the request has more than {most} {what}; ask for less, or in several requests")]
     Limit {
-        /// What there is too much of.
+        /// The limited quantity.
         what: &'static str,
-        /// How much is allowed.
+        /// The limit.
         most: u64,
     },
     /// A fragment spreads itself.
     #[error("fragment {fragment:?} spreads itself; break the circle")]
     Cycle {
-        /// Its name.
+        /// The fragment's name.
         fragment: String,
     },
-    /// The request names an operation that is not there, or does not say which it means.
+    /// The request names an unknown operation, or none of several.
     #[error("{0}")]
     Operation(String),
-    /// A subscription of several fields, whose events would have no one order (GraphQL,
+    /// A subscription selects several fields, whose events would have no common order (GraphQL,
     /// section 5.2.4.1).
     #[error(
         "a subscription has one field at its top, without @skip or @include around it; subscribe \
          to each on its own"
     )]
     SubscriptionFields,
-    /// A variable is missing or not of its type.
+    /// A variable is missing or has the wrong type.
     #[error("{message}")]
     Variable {
         /// The error message.
         message: String,
-        /// The place of its definition in the document.
+        /// The position of its definition in the document.
         at: Vec<Pos>,
     },
-    /// Something beside the document is wrong.
+    /// A parameter of the request other than the document is invalid.
     #[error("`{field}` {message}")]
     Parameter {
-        /// The request's field.
+        /// The parameter.
         field: &'static str,
-        /// What is wrong.
+        /// The error message.
         message: String,
     },
 }
@@ -63,7 +63,7 @@ impl GuardError {
         Self::Limit { what, most }
     }
 
-    /// `extensions.code`.
+    /// Returns `extensions.code`.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Syntax { .. } => "GRAPHQL_PARSE_FAILED",
@@ -75,7 +75,7 @@ impl GuardError {
         }
     }
 
-    /// Where in the document it is.
+    /// Returns the positions in the document.
     pub(crate) fn locations(&self) -> &[Pos] {
         match self {
             Self::Syntax { at, .. } | Self::Variable { at, .. } => at,

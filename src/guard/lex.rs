@@ -1,5 +1,5 @@
-//! The first look at a document: its length, its tokens and how deep they nest. After it, a
-//! recursive parser is safe.
+//! The first check of a document: its length, its tokens and their nesting. After it, a recursive
+//! parser is safe.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use async_graphql::Pos;
 use super::escapes::Rewritten;
 use super::{GuardError, GuardLimits};
 
-/// Checks a document. Returns it as the parser can read it.
+/// Checks a document. Returns it in a form that the parser accepts.
 pub(super) fn check<'t>(text: &'t str, limits: &GuardLimits) -> Result<Cow<'t, str>, GuardError> {
     if text.len() > limits.query_bytes {
         return Err(GuardError::over("bytes of query", limits.query_bytes));
@@ -52,7 +52,7 @@ pub(super) fn check<'t>(text: &'t str, limits: &GuardLimits) -> Result<Cow<'t, s
     Ok(rewritten.finish())
 }
 
-/// Line and column of a byte, from 1.
+/// Returns the line and column of a byte, counted from 1.
 fn position(text: &str, index: usize) -> Pos {
     let before = text.get(..index).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);

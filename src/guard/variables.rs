@@ -1,4 +1,4 @@
-//! Variables: counted while they are still text, then made values.
+//! Variables: counted as text, then parsed.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{GuardError, GuardLimits};
 
-/// Makes values of a request's variables, unless they nest too deep or are too many.
+/// Parses a request's variables, unless they exceed the limits on nesting or number.
 pub(crate) fn parse(text: &RawValue, limits: &GuardLimits) -> Result<Variables, GuardError> {
     let text = text.get();
     let mut counter = Counter {
@@ -37,7 +37,7 @@ fn unreadable(error: &serde_json::Error) -> GuardError {
     }
 }
 
-/// Goes through JSON without making anything of it, and stops at a limit.
+/// Counts the values of JSON without parsing it, and stops at a limit.
 struct Counter<'a> {
     values: usize,
     levels: usize,

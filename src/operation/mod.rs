@@ -1,5 +1,5 @@
-//! Operations of our own schema as tools: a document that the operator trusts, executed in
-//! this process as whoever the run belongs to, within what the guard allows a caller.
+//! Operations of the server's own schema as tools: a document trusted by the operator, executed in
+//! this process as the run's owner, within the guard's limits.
 
 mod arguments;
 mod document;
@@ -19,22 +19,22 @@ use talkgraph_tools::{Tool, ToolContext, ToolError, ToolOutput};
 use document::Operation;
 pub(crate) use document::OperationError;
 
-/// How many of a response's errors a model is told.
+/// The maximum number of a response's errors that the model receives.
 const ERRORS: usize = 5;
 
-/// An operation as the settings have it.
+/// An operation from the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct OperationSpec {
     /// The document.
     pub document: Arc<str>,
-    /// Which of its operations; needed only where there are several.
+    /// The name of its operation; required if there are several.
     pub operation: Option<String>,
-    /// The part of the response's `data` that is the output (RFC 6901); all of it when absent.
+    /// The part of the response's `data` that is the output (RFC 6901); all of it if absent.
     pub response_pointer: Option<String>,
 }
 
-/// Where the operations find what they are executed with. The schema is made after the tools,
-/// because its resolvers call them.
+/// The services of operation tools. The schema is set after the tools are created, because its
+/// resolvers call them.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     schema: Arc<OnceLock<ApiSchema>>,
@@ -50,7 +50,7 @@ pub(crate) struct OperationTool {
 }
 
 impl Endpoint {
-    /// One that still needs its schema.
+    /// Creates an endpoint without a schema.
     pub(crate) fn new(guard: Arc<Guard>) -> Self {
         Self {
             schema: Arc::default(),
@@ -58,7 +58,7 @@ impl Endpoint {
         }
     }
 
-    /// From now on operations are executed with this schema.
+    /// Sets the schema to execute operations with.
     pub(crate) fn open(&self, schema: ApiSchema) {
         // Set once, where the server is put together.
         let _ = self.schema.set(schema);
@@ -66,11 +66,12 @@ impl Endpoint {
 }
 
 impl OperationTool {
-    /// Reads the document as a client's would be read.
+    /// Checks the document like a client's.
     ///
     /// # Errors
-    /// When the guard refuses it, it has no such operation, or the operation is none that a
-    /// run may have executed.
+    ///
+    /// Fails if the guard refuses it, it has no such operation, or a run may not execute the
+    /// operation.
     pub(crate) fn new(endpoint: &Endpoint, spec: OperationSpec) -> Result<Self, OperationError> {
         let document = endpoint.guard.read(&spec.document)?;
         let operation = document::of(&document, spec.operation.as_deref())?;
@@ -86,20 +87,21 @@ impl OperationTool {
         })
     }
 
-    /// The JSON Schema of its variables, by the types of `sdl`.
+    /// Returns the JSON Schema of its variables, by the types of `sdl`.
     pub(crate) fn parameters(&self, sdl: &str) -> Value {
         arguments::schema(sdl, &self.operation.variables)
     }
 
-    /// Whether it changes nothing.
+    /// Returns true for a query.
     pub(crate) fn is_query(&self) -> bool {
         self.operation.is_query
     }
 
-    /// Validates the document against the schema it is executed with; nothing is resolved.
+    /// Validates the document against the schema, without resolving it.
     ///
     /// # Errors
-    /// With what is wrong with it.
+    ///
+    /// Returns the validation errors.
     pub(crate) async fn validate(&self, schema: &ApiSchema) -> Result<(), OperationError> {
         let request = self.request().only_introspection();
         let response = schema.execute(request).await;
@@ -117,7 +119,7 @@ impl OperationTool {
         request
     }
 
-    /// The request with its variables, if it is one that a caller may send.
+    /// Creates the request with its variables, if the guard accepts it.
     fn admit(&self, context: &ToolContext, arguments: &Value) -> Result<Request, ToolError> {
         let guard = &self.endpoint.guard;
         let refused = |error: guard::GuardError| ToolError::Failed(error.to_string());
