@@ -147,7 +147,7 @@ impl Authenticator {
         }
         *current = Arc::new(KeySet::Closed(keys));
         drop(current);
-        // Only now: a caller that is ended comes back at once, and must meet the new set.
+        // Last: a caller whose stream ends reconnects at once and must meet the new set.
         for grant in gone {
             grant.removed.cancel();
             change.removed.push(grant.principal);
@@ -217,7 +217,7 @@ mod tests {
         let auth = Authenticator::new([key("a", "ann"), key("b", "bob"), key("c", "cid")]);
         let grant = |key: &str| auth.authenticate(Some(&format!("Bearer {key}")));
         let before = ["a", "b", "c"].map(|key| grant(key).unwrap());
-        // The first stays, the second is gone, the third stands for another owner.
+        // The first stays, the second is removed, the third belongs to another owner.
         let change = auth.replace([key("a", "ann"), key("c", "dan"), key("e", "eve")]);
         let ended = before.map(|grant| grant.removed.is_cancelled());
         assert_eq!(ended, [false, true, true]);

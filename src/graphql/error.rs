@@ -87,7 +87,7 @@ impl ApiError {
     /// Creates a client error.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        // It may repeat what the client sent, and there may be one for each field.
+        // The message may repeat client input, once for each field.
         shorten(&mut message, OWN_MESSAGE_BYTES);
         Self {
             code,
@@ -103,12 +103,12 @@ impl ApiError {
 
     /// Reports an invalid argument.
     pub fn bad_input(field: &str, message: impl Into<String>) -> Self {
-        Self::new(Code::BadUserInput, message).at(field)
+        Self::new(Code::BadUserInput, message).with_field(field)
     }
 
     /// Reports an object that does not exist for this client.
     pub fn not_found(field: &str, message: impl Into<String>) -> Self {
-        Self::new(Code::NotFound, message).at(field)
+        Self::new(Code::NotFound, message).with_field(field)
     }
 
     /// Creates an internal error.
@@ -126,14 +126,14 @@ impl ApiError {
 
     /// Names the invalid argument.
     #[must_use]
-    pub fn at(mut self, field: &str) -> Self {
+    pub fn with_field(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
         self
     }
 
     /// Names the run that the error concerns.
     #[must_use]
-    pub(crate) fn about_run(mut self, run: RunId) -> Self {
+    pub(crate) fn with_run(mut self, run: RunId) -> Self {
         self.run = Some(run.to_string());
         self
     }
@@ -150,7 +150,7 @@ impl ApiError {
         let of_session = matches!(error, StartError::ActiveRun(_) | StartError::ArchivedAgent);
         let error = Self::from(error);
         match of_session {
-            true => error.at("input.messageId"),
+            true => error.with_field("input.messageId"),
             false => error,
         }
     }
@@ -197,12 +197,12 @@ impl From<AgentRefusal> for ApiError {
     fn from(refusal: AgentRefusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            AgentRefusal::NameTaken => Self::new(Code::Conflict, message).at("input.name"),
+            AgentRefusal::NameTaken => Self::new(Code::Conflict, message).with_field("input.name"),
             AgentRefusal::OfFile => Self::new(Code::Forbidden, message),
             AgentRefusal::Archived => Self::new(Code::Conflict, message),
             AgentRefusal::OtherVersion(number) => Self {
                 current_version: Some(number),
-                ..Self::new(Code::Conflict, message).at("input.expectedVersion")
+                ..Self::new(Code::Conflict, message).with_field("input.expectedVersion")
             },
             AgentRefusal::NoVersion(_) => Self::not_found("input.version", message),
             AgentRefusal::TooManyAgents(_) | AgentRefusal::TooManyVersions(_) => {
@@ -228,7 +228,7 @@ impl From<StoreError> for ApiError {
                 Code::Conflict,
                 format!("the key has started the run {run} before"),
             )
-            .about_run(run),
+            .with_run(run),
             StoreError::KeyReused => StartError::KeyReused.into(),
             StoreError::Agent(refusal) => refusal.into(),
             StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
@@ -255,7 +255,9 @@ impl From<StartError> for ApiError {
             StartError::UnknownAgent(_) => Self::not_found("input.agent", message),
             StartError::UnknownSession(_) => Self::not_found("input.sessionId", message),
             StartError::UnknownMessage(_) => Self::not_found("input.messageId", message),
-            StartError::Unplaced(_) => Self::new(Code::Conflict, message).at("input.messageId"),
+            StartError::Unplaced(_) => {
+                Self::new(Code::Conflict, message).with_field("input.messageId")
+            }
             StartError::NotFromUser(_) => Self::bad_input("input.messageId", message),
             StartError::FileNotTaken { at, .. } => {
                 Self::bad_input(&format!("input.message.files.{at}"), message)
@@ -268,7 +270,9 @@ impl From<StartError> for ApiError {
             StartError::MissingVariables(_) | StartError::Variables(_) => {
                 Self::bad_input("input.variables", message)
             }
-            StartError::ArchivedAgent => Self::new(Code::Conflict, message).at("input.sessionId"),
+            StartError::ArchivedAgent => {
+                Self::new(Code::Conflict, message).with_field("input.sessionId")
+            }
             StartError::ActiveRun(run) => Self {
                 field: Some("input.sessionId".to_owned()),
                 ..StoreError::ActiveRun(run).into()
@@ -280,12 +284,14 @@ impl From<StartError> for ApiError {
             StartError::OutputSchema(_) => Self::bad_input("input.outputSchema", message),
             StartError::Unchecked(failure) => failure.into(),
             StartError::SessionQueueFull => {
-                Self::new(Code::Conflict, message).at("input.sessionId")
+                Self::new(Code::Conflict, message).with_field("input.sessionId")
             }
-            StartError::KeyReused => Self::new(Code::Conflict, message).at("input.idempotencyKey"),
+            StartError::KeyReused => {
+                Self::new(Code::Conflict, message).with_field("input.idempotencyKey")
+            }
             StartError::KeyOfDeleted => Self::not_found("input.idempotencyKey", message),
             StartError::Elsewhere(run) | StartError::StillActive(run) => {
-                Self::new(Code::Unavailable, message).about_run(run)
+                Self::new(Code::Unavailable, message).with_run(run)
             }
             StartError::Busy | StartError::Draining => Self::new(Code::Unavailable, message),
             StartError::Store(error) => error.into(),
@@ -334,7 +340,7 @@ const OWN_MESSAGE_BYTES: usize = 1_000;
 /// Logs the hidden causes of a response's errors under the request's id and gives each error of the
 /// executor its code. Errors beyond `most` are only counted. Errors of an unavailable database go
 /// to `outage`, which logs them for all requests together.
-pub(crate) fn settle(
+pub(crate) fn finish_errors(
     response: &mut async_graphql::Response,
     request_id: &str,
     most: usize,
@@ -364,7 +370,7 @@ pub(crate) fn settle(
         }
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {
-            // Whatever has a path was refused by an argument's own type while executing.
+            // An error with a path comes from an argument's type during execution.
             let code = if !error.path.is_empty() {
                 Code::BadUserInput.as_str()
             } else if let Some(why) = syntax_error(&error.message) {

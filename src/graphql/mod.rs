@@ -25,7 +25,7 @@ use talkgraph_runtime::Runner;
 use talkgraph_store::SharedStore;
 use talkgraph_tools::{CallerHeaders, ToolRegistry};
 
-pub(crate) use error::settle;
+pub(crate) use error::finish_errors;
 pub use error::{ApiError, Code};
 pub(crate) use progress::{Progress, ResumeAfter};
 pub(crate) use response_bytes::{ResponseBytes, charge, charge_items};
@@ -106,7 +106,7 @@ impl Api {
 pub fn build(api: Api) -> ApiSchema {
     let limits = api.limits.clone();
     let mut builder = Schema::build(Query, Mutation::default(), Subscription)
-        // The guard has looked before; this is its second lock.
+        // The guard has already checked this; here it is a second line of defence.
         .limit_recursive_depth(limits.query_nesting)
         .with_sorted_fields()
         .with_sorted_enums()

@@ -60,7 +60,7 @@ impl Runs {
         let who = principal(ctx)?;
         let started = api.runner.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
-        // Dropped with this future if the client goes away.
+        // Dropped with this future if the client disconnects.
         let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, who, &started));
         let run = started.stored.run.id;
         let finished = api.runner.outcome(who, &started);
@@ -121,10 +121,10 @@ impl Runs {
             run.ok_or_else(|| ApiError::not_found("id", format!("there is no run {run_id}")))
         };
         let run = find().await?;
-        // Of a run that is not there nothing is stored.
+        // No key is stored for an unknown run.
         if let Some(key) = idempotency_key {
             let kept = api.runner.keep_cancel_key(who, run_id, key).await;
-            kept.map_err(|error| ApiError::from(error).at("idempotencyKey"))?;
+            kept.map_err(|error| ApiError::from(error).with_field("idempotencyKey"))?;
         }
         if run.status.is_terminal() {
             return Ok(CancelRunPayload {
@@ -139,7 +139,7 @@ impl Runs {
                 let message =
                     "the run is made by another server and cannot be stopped from this one";
                 let error = ApiError::new(Code::Unavailable, message);
-                return Err(error.about_run(run_id).into());
+                return Err(error.with_run(run_id).into());
             }
         };
         Ok(CancelRunPayload {
@@ -151,7 +151,7 @@ impl Runs {
 /// Returns the session as the end of its run left it.
 fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Session {
     let mut session = stored.session.clone();
-    // It may have been handed to another.
+    // The session may have been handed to another agent.
     session.agent_id = outcome.run.agent_id;
     session.active_run =
         (!outcome.run.status.is_terminal()).then_some(talkgraph_domain::ActiveRun {
@@ -159,7 +159,7 @@ fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Sess
             last_sequence: outcome.run.last_sequence,
         });
     if session.head != Some(stored.message.id) {
-        // Read after the end, or of a branch that does not have the message any more.
+        // Read after the end, or the branch no longer has the message.
         return session;
     }
     if outcome.withdrawn {
@@ -176,5 +176,5 @@ fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Sess
 
 fn goes_on(run: RunId) -> ApiError {
     let message = "the answer is not there yet; its run goes on and can be followed with runEvents";
-    ApiError::new(Code::Unavailable, message).about_run(run)
+    ApiError::new(Code::Unavailable, message).with_run(run)
 }

@@ -56,7 +56,7 @@ impl ResponseBytes {
 
     /// Replaces a response that is too large with one error and resets the budget. As the last
     /// check, it also counts values that no resolver charged.
-    pub(crate) fn settle(&self, response: &mut Response) {
+    pub(crate) fn enforce_limit(&self, response: &mut Response) {
         let used = self.used.swap(0, Ordering::Relaxed);
         let mut left = self.most;
         if used <= self.most && take(&response.data, &mut left) {
@@ -179,7 +179,7 @@ mod tests {
         budget.refund_to(0);
         budget.charge(0).unwrap_err();
         let mut response = Response::new(Value::Null);
-        budget.settle(&mut response);
+        budget.enforce_limit(&mut response);
         assert_eq!(response.errors.len(), 1);
         budget.charge(10).unwrap();
     }

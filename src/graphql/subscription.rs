@@ -6,8 +6,8 @@ use async_graphql::{Context, ID, Result, Subscription as GraphqlSubscription};
 use futures_util::{Stream, StreamExt};
 
 use super::input::{ChatInput, parse_id};
-use super::types::event::Watched;
-use super::types::followed::Followed;
+use super::types::event::RunSubscription;
+use super::types::fast_path::event::StreamedEvent;
 use super::types::interrupt::Interrupt;
 use super::types::session::Session;
 use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal, request_id};
@@ -40,7 +40,7 @@ impl Subscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The message, its session and the options of the run.")] input: ChatInput,
-    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<StreamedEvent>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let mut request = input.check(&api.limits)?;
         request.headers = caller_headers(ctx);
@@ -60,14 +60,14 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The run's id.")] run_id: ID,
         #[graphql(desc = "The sequence of the last known event; 0 if absent.")] after: Option<i64>,
-    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<StreamedEvent>> + use<>> {
         let api = api(ctx)?;
         let run: RunId = parse_id("runId", &run_id)?;
         let who = principal(ctx)?;
         let resume = ctx.data_opt::<ResumeAfter>();
         let resume = resume.map_or(0, |ResumeAfter(sequence)| *sequence);
         let after = sequence(after)?.max(resume);
-        // In a box: the stream keeps room for all that it takes to begin.
+        // Boxed: otherwise the stream would reserve memory for its start-up state.
         let events = Box::pin(api.runner.follow(who, run, after)).await;
         let events = events.map_err(ApiError::from)?;
         Ok(as_graphql(api, who, events, progress(ctx)))
@@ -87,7 +87,7 @@ impl Subscription {
         run_id: Option<ID>,
         #[graphql(desc = "The sequence of the last known event of that run; 0 if absent.")]
         after: Option<i64>,
-    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<StreamedEvent>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let session: SessionId = parse_id("sessionId", &session_id)?;
         let after = sequence(after)?;
@@ -99,7 +99,7 @@ impl Subscription {
         let place = run.map(|run| SessionPlace { run, after });
         let events = api.runner.follow_session(who, session, place).await;
         let events = events.map_err(ApiError::from)?;
-        // A sequence alone does not say of which run it is: these events have no `id`.
+        // A sequence alone does not identify its run, so these events have no `id`.
         Ok(as_graphql(api, who, events, Progress::default()))
     }
 
@@ -147,7 +147,7 @@ fn guarded(events: RunEvents, guard: Option<CancelOnDrop>) -> RunEvents {
     events
         .inspect(move |event| {
             let ended = event.as_ref().is_ok_and(|event| event.body.is_terminal());
-            // A stream that the server ends is not a client that has gone.
+            // A stream that the server ends is not a disconnect of the client.
             if ended || event.is_err() {
                 guard.disarm();
             }
@@ -164,9 +164,9 @@ fn as_graphql(
     who: &Principal,
     events: RunEvents,
     progress: Progress,
-) -> impl Stream<Item = Result<Followed>> + use<> {
+) -> impl Stream<Item = Result<StreamedEvent>> + use<> {
     let (runner, who) = (Arc::clone(&api.runner), who.clone());
-    let mut watched: Option<(RunId, Watched)> = None;
+    let mut watched: Option<(RunId, RunSubscription)> = None;
     events.map(move |event| match event {
         Ok(event) => {
             progress.reached(event.sequence);
@@ -174,12 +174,12 @@ fn as_graphql(
             let watched = match &watched {
                 Some((watched_run, watched)) if *watched_run == run => watched.clone(),
                 _ => {
-                    let new = Watched::new(&runner, who.clone(), run);
+                    let new = RunSubscription::new(&runner, who.clone(), run);
                     watched = Some((run, new.clone()));
                     new
                 }
             };
-            Ok(Followed::new(event, watched))
+            Ok(StreamedEvent::new(event, watched))
         }
         Err(error) => Err(ApiError::from(error).into()),
     })

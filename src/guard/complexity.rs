@@ -35,7 +35,7 @@ impl Pages {
     /// Finds the pages of a schema: its fields with an argument `first` or `last`.
     pub fn of(sdl: &str, default_size: u32, most: u32) -> Self {
         let mut fields = Names::new();
-        // Our own schema; without its pages, their sizes count where a document gives them.
+        // The server's own schema; without its pages, only sizes given in a document count.
         let definitions = parse_schema(sdl).map(|schema| schema.definitions);
         for definition in definitions.unwrap_or_default() {
             let TypeSystemDefinition::Type(definition) = definition else {

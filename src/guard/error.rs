@@ -13,7 +13,7 @@ pub enum GuardError {
         /// The error message.
         message: String,
         /// The positions in the document.
-        at: Vec<Pos>,
+        positions: Vec<Pos>,
     },
     /// The document exceeds a limit.
     #[error("the request has more than {most} {what}; ask for less, or in several requests")]
@@ -45,7 +45,7 @@ pub enum GuardError {
         /// The error message.
         message: String,
         /// The position of its definition in the document.
-        at: Vec<Pos>,
+        positions: Vec<Pos>,
     },
     /// A parameter of the request other than the document is invalid.
     #[error("`{field}` {message}")]
@@ -58,7 +58,7 @@ pub enum GuardError {
 }
 
 impl GuardError {
-    pub(super) fn over(what: &'static str, most: impl TryInto<u64>) -> Self {
+    pub(super) fn limit_exceeded(what: &'static str, most: impl TryInto<u64>) -> Self {
         let most = most.try_into().unwrap_or(u64::MAX);
         Self::Limit { what, most }
     }
@@ -78,7 +78,7 @@ impl GuardError {
     /// Returns the positions in the document.
     pub(crate) fn locations(&self) -> &[Pos] {
         match self {
-            Self::Syntax { at, .. } | Self::Variable { at, .. } => at,
+            Self::Syntax { positions, .. } | Self::Variable { positions, .. } => positions,
             _ => &[],
         }
     }
@@ -86,13 +86,13 @@ impl GuardError {
 
 impl From<ParseError> for GuardError {
     fn from(error: ParseError) -> Self {
-        let at = error.positions().take(1).collect();
+        let positions = error.positions().take(1).collect();
         let message = error.to_string();
-        // The parser draws the place over several lines; `locations` tells it.
+        // The parser shows an excerpt over several lines, which `locations` replaces.
         let why = message.rsplit_once("= ").map_or(&*message, |(_, why)| why);
         Self::Syntax {
             message: why.trim().to_owned(),
-            at,
+            positions,
         }
     }
 }

@@ -36,7 +36,7 @@ struct InputField {
 impl Inputs {
     /// Collects the input types of a schema.
     pub fn of(sdl: &str) -> Self {
-        // Our own schema; without its types, only those of GraphQL itself are checked.
+        // The server's own schema; without its types, only built-in scalars are checked.
         let definitions = parse_schema(sdl).map(|schema| schema.definitions);
         let types = definitions.unwrap_or_default().into_iter();
         let types = types.filter_map(|definition| {
@@ -79,7 +79,7 @@ impl Inputs {
             if let Some(message) = wrong {
                 return Err(GuardError::Variable {
                     message,
-                    at: vec![definition.pos],
+                    positions: vec![definition.pos],
                 });
             }
         }

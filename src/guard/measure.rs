@@ -47,7 +47,7 @@ pub(super) fn check(
     let mut whole = Measured::default();
     for (_, operation) in document.operations.iter() {
         let operation = measure.operation(&operation.node)?;
-        // Validation walks every operation, so that what they have adds up.
+        // Validation walks every operation, so their sizes add up.
         whole.fields = whole.fields.saturating_add(operation.fields);
         whole.aliases = whole.aliases.saturating_add(operation.aliases);
         whole.directives = whole.directives.saturating_add(operation.directives);
@@ -74,7 +74,7 @@ fn compare(measured: &Measured, limits: &GuardLimits) -> Result<(), GuardError> 
         ),
     ] {
         if count > most {
-            return Err(GuardError::over(what, most));
+            return Err(GuardError::limit_exceeded(what, most));
         }
     }
     Ok(())
@@ -107,7 +107,10 @@ impl<'a> Measure<'a> {
             return Ok(Measured::default());
         }
         if level > self.most_levels {
-            return Err(GuardError::over("levels of nesting", self.most_levels));
+            return Err(GuardError::limit_exceeded(
+                "levels of nesting",
+                self.most_levels,
+            ));
         }
         let mut all = Measured::default();
         for selection in &selections.items {
@@ -119,7 +122,7 @@ impl<'a> Measure<'a> {
                         && inside.introspection_lists > MOST_INTROSPECTION_LISTS
                     {
                         let most = MOST_INTROSPECTION_LISTS;
-                        return Err(GuardError::over(
+                        return Err(GuardError::limit_exceeded(
                             "lists inside lists of introspection",
                             most,
                         ));
@@ -145,7 +148,7 @@ impl<'a> Measure<'a> {
     }
 
     fn fragment(&mut self, name: &str, level: usize) -> Result<Measured, GuardError> {
-        // An unknown fragment is for the validation to name.
+        // Validation reports an unknown fragment.
         let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
             return Ok(Measured::default());
         };
@@ -166,7 +169,10 @@ impl<'a> Measure<'a> {
             }
         };
         if level + measured.levels > self.most_levels {
-            return Err(GuardError::over("levels of nesting", self.most_levels));
+            return Err(GuardError::limit_exceeded(
+                "levels of nesting",
+                self.most_levels,
+            ));
         }
         Ok(measured)
     }

@@ -154,7 +154,7 @@ impl Guard {
         };
         let most = self.limits.query_complexity;
         if complexity > most {
-            return Err(GuardError::over("fields to resolve", most));
+            return Err(GuardError::limit_exceeded("fields to resolve", most));
         }
         Ok(complexity)
     }

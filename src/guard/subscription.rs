@@ -27,7 +27,7 @@ pub(super) fn put_in_place(document: &mut ExecutableDocument) {
         }
     }
     if changed {
-        // They can be spread nowhere else.
+        // Such fragments can be spread nowhere else.
         let is_on_root = |fragment: &Positioned<FragmentDefinition>| {
             fragment.node.type_condition.node.on.node == ROOT
         };

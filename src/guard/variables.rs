@@ -15,11 +15,14 @@ pub(crate) fn parse(text: &RawValue, limits: &GuardLimits) -> Result<Variables, 
         values: 0,
         levels: 0,
         limits,
-        over: None,
+        exceeded: None,
     };
     let mut json = serde_json::Deserializer::from_str(text);
     if let Err(error) = counter.deserialize(&mut json) {
-        return Err(counter.over.take().unwrap_or_else(|| unreadable(&error)));
+        return Err(counter
+            .exceeded
+            .take()
+            .unwrap_or_else(|| unreadable(&error)));
     }
     if !text.starts_with('{') {
         return Err(GuardError::Parameter {
@@ -42,12 +45,12 @@ struct Counter<'a> {
     values: usize,
     levels: usize,
     limits: &'a GuardLimits,
-    over: Option<GuardError>,
+    exceeded: Option<GuardError>,
 }
 
 impl Counter<'_> {
     fn stop<E: serde::de::Error>(&mut self, what: &'static str, most: usize) -> E {
-        self.over = Some(GuardError::over(what, most));
+        self.exceeded = Some(GuardError::limit_exceeded(what, most));
         E::custom(what)
     }
 

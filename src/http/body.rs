@@ -27,7 +27,7 @@ pub(super) async fn read(
     match coding {
         Coding::Identity => Ok(bytes),
         Coding::Gzip => {
-            // A body may be of several members (RFC 1952, section 2.2).
+            // A body may have several members (RFC 1952, section 2.2).
             let mut decoder = GzipDecoder::new(&*bytes);
             decoder.multiple_members(true);
             decoded(decoder, bytes.len(), transport, held).await
@@ -88,9 +88,9 @@ async fn read_sent(body: Body, transport: &Transport, held: &mut Held) -> Result
         limit_ms: transport.body_timeout.as_millis(),
     }));
     if matches!(read, Err(Refusal::TooLarge { .. } | Refusal::Full(_))) {
-        // What was read is dropped already.
+        // The bytes read so far are already dropped.
         drop(held.take());
-        // Whether all of it comes or not, the answer is the same.
+        // The response is the same whether the rest arrives or not.
         let _ = timeout_at(deadline, drain(&mut chunks)).await;
     }
     read

@@ -74,7 +74,7 @@ fn compressed(response: Response, accepted: Accepted) -> Response {
         .now_or_never();
     match compressed {
         Some(Ok(compressed)) => compressed.map(Body::new),
-        // It is asked once, and waits for nothing.
+        // The service is called once and is always ready.
         Some(Err(())) | None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

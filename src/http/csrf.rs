@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::accept::{Accepted, is_foreign_charset};
+use super::content_negotiation::{Accepted, is_foreign_charset};
 use super::error::Refusal;
 
 /// Headers that cause a preflight. Each proves that one took place.
@@ -46,7 +46,7 @@ pub(super) fn check_get(
         ));
     }
     let is_preflighted = PREFLIGHTED.iter().any(|name| headers.contains_key(name));
-    if accepted.by_name || accepted.nothing_said || is_preflighted || is_from_script(headers) {
+    if accepted.by_name || accepted.is_absent || is_preflighted || is_from_script(headers) {
         return Ok(());
     }
     Err(Refusal::Forbidden(

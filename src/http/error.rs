@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
-use super::accept::MediaType;
+use super::content_negotiation::MediaType;
 use super::in_flight::Full;
 use crate::auth::AuthError;
 use crate::guard::{GuardError, PersistedError};

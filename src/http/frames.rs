@@ -10,7 +10,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::accept::MediaType;
+use super::content_negotiation::MediaType;
 use super::in_flight::{Full, Held, counted};
 use super::request_id::RequestId;
 use super::respond;
@@ -123,7 +123,7 @@ pub(super) fn frames(
         loop {
             let piece = tokio::select! {
                 biased;
-                // First: events that are always ready would otherwise go on.
+                // First: events that are always ready would otherwise starve it.
                 () = &mut removed => {
                     let mut burst = Burst::default();
                     burst.write(format, &without_key(&id));
@@ -154,7 +154,7 @@ pub(super) fn frames(
                     break;
                 }
                 () = &mut quiet => {
-                    // Moved only when it fires, which is cheaper than for every event.
+                    // Reset only when it fires, which is cheaper than for every event.
                     let due = told + patience.keep_alive;
                     if Instant::now() < due {
                         quiet.as_mut().reset(due);
@@ -166,7 +166,7 @@ pub(super) fn frames(
             };
             told = Instant::now();
             yield piece;
-            // It is asked for more as soon as the connection takes more.
+            // Polled again as soon as the connection accepts more.
             if told.elapsed() > patience.unread {
                 let mut burst = Burst::default();
                 burst.write(format, &unread(last, &id));
@@ -225,7 +225,7 @@ fn bursts(
             }
         }
         if burst.bytes.is_empty() && !is_over {
-            // Nothing of a whole burst could be written; what comes after it may be.
+            // No event of the burst could be encoded; later ones may be.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -304,7 +304,7 @@ mod tests {
         while let Some(piece) = text(&mut body).await {
             seen.push(piece);
         }
-        // Hello, three keep-alives, the event, the end.
+        // The preamble, three keep-alives, the event, the end.
         assert_eq!(seen.len(), 6, "{seen:?}");
         assert!(seen[5].starts_with("event: complete"));
     }

@@ -66,7 +66,7 @@ fn headers(asset: &Asset) -> Option<HeaderMap> {
         headers.insert(header::CONTENT_ENCODING, encoding.parse().ok()?);
     }
     headers.insert(header::ETAG, format!("\"{}\"", asset.sha256).parse().ok()?);
-    // Asked for again each time, and then found unchanged.
+    // Revalidated each time, and then found unchanged.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,

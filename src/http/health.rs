@@ -112,7 +112,7 @@ pub(super) async fn ready(
     let checked = server.readiness.check(&server.store, patience).await;
     let health = server.store.health();
     let oldest_wait = health.oldest_wait();
-    // A heartbeat of a moment ago says nothing of a write that hangs since.
+    // A recent heartbeat does not exclude a write that hangs since.
     let waits = (oldest_wait > patience).then_some(Ill::Timeout);
     let writer = checked.writer.or(waits);
     let database = [checked.database, writer, checked.tables];

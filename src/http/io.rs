@@ -47,7 +47,7 @@ impl Io {
 
     /// Puts `read` back before the next read.
     pub(super) fn with_early(mut self, read: Bytes) -> Self {
-        // What it was cut from is as large as hyper's buffer.
+        // Copied, because the slice would keep hyper's whole buffer.
         self.early = match (read.is_empty(), self.early.is_empty()) {
             (true, _) => self.early,
             (false, true) => Bytes::copy_from_slice(&read),

@@ -1,10 +1,10 @@
 //! HTTP: the router and the transports of the GraphQL endpoint.
 
-mod accept;
 mod admit;
 mod body;
 mod caller;
 mod compress;
+mod content_negotiation;
 mod csrf;
 mod error;
 mod frames;
@@ -15,7 +15,6 @@ mod http1;
 mod in_flight;
 mod io;
 mod multipart;
-mod open;
 mod parameters;
 mod post_get;
 mod request_id;
@@ -23,6 +22,7 @@ mod respond;
 mod serve;
 mod sse;
 mod stream;
+mod stream_limits;
 mod websocket;
 
 use std::sync::Arc;
@@ -39,8 +39,8 @@ use tower_http::cors::CorsLayer;
 pub use health::{Readiness, ToolReadiness};
 pub use host::Hosts;
 pub use in_flight::InFlight;
-pub use open::OpenStreams;
 pub use serve::{Connections, serve};
+pub use stream_limits::OpenStreams;
 
 use crate::auth::Authenticator;
 use crate::graphql::ApiSchema;
@@ -151,8 +151,8 @@ pub fn router(server: Arc<Server>) -> Router {
     let origins = &server.transport.cors_origins;
     let hosts = server.transport.hosts.clone();
     let hosts = hosts.map(|hosts| from_fn_with_state(hosts, host::check));
-    // One layer of them all, the outermost first: the router boxes what each layer makes of
-    // a route, and a request's future once more.
+    // One layer of all of them, the outermost first: the router boxes the result of each layer
+    // for each route, and a request's future again.
     let router = match (origins.is_empty(), hosts) {
         (true, None) => router.layer((ids, compress::layer())),
         (true, Some(hosts)) => router.layer((ids, hosts, compress::layer())),

@@ -65,7 +65,7 @@ struct QueryString {
 impl<'a> Parameters<'a> {
     /// Parses the parameters of a JSON object.
     pub(super) fn from_json(json: &'a [u8]) -> Result<Self, Refusal> {
-        // A list would be read as the parameters in order.
+        // serde would parse a list as the parameters in order.
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(Refusal::BadRequest(
                 "a request must be a JSON object".into(),

@@ -29,7 +29,7 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
     let task = Task::of("a request", &id);
     let span = tracing::error_span!("request", request_id = id);
     let header = HeaderValue::from_str(&id);
-    // Not in the span: what that says is formatted for every request, logged or not.
+    // Not in the span: its fields are formatted for every request, logged or not.
     let asked = tracing::enabled!(tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
     request.extensions_mut().insert(RequestId(id));

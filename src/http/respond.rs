@@ -15,12 +15,12 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 
 use super::Server;
-use super::accept::MediaType;
 use super::admit::{Complexity, Kind, Operation};
+use super::content_negotiation::MediaType;
 use super::error::Refusal;
 use super::in_flight::{Held, counted};
 use super::request_id::RequestId;
-use crate::graphql::loader::{in_turns, stream_in_turns};
+use crate::graphql::loader::{stream_with_batching, with_batching};
 use crate::graphql::{self, Code, ResponseBytes, error};
 
 /// Executes a query or mutation. Never fails: each outcome is a response.
@@ -33,9 +33,9 @@ pub(super) async fn execute(
         Kind::Mutation => server.transport.request_timeout,
         _ => server.transport.query_timeout,
     };
-    // It is large, and a future is copied each time that it becomes part of another.
+    // Boxed: it is large, and a future is copied each time it becomes part of another.
     let request = operation.request.data(graphql::RequestId(id.0.clone()));
-    let run = in_turns(Box::pin(server.schema.execute(request)));
+    let run = with_batching(Box::pin(server.schema.execute(request)));
     let run = AssertUnwindSafe(run).catch_unwind();
     let response = match tokio::time::timeout(limit, run).await {
         Ok(Ok(response)) => response,
@@ -59,10 +59,10 @@ fn finish(
     budget: &ResponseBytes,
     id: &RequestId,
 ) -> GraphqlResponse {
-    budget.settle(&mut response);
+    budget.enforce_limit(&mut response);
     if !response.errors.is_empty() {
         let outage = |why: &str| server.store.health().outage().failed(&why);
-        error::settle(&mut response, &id.0, server.transport.errors, outage);
+        error::finish_errors(&mut response, &id.0, server.transport.errors, outage);
     }
     if let Some(complexity) = complexity
         && let Ok(complexity) = async_graphql::to_value(complexity)
@@ -180,7 +180,7 @@ pub(super) fn execute_stream(
         ..
     } = operation;
     let request = request.data(graphql::RequestId(id.0.clone()));
-    let responses = stream_in_turns(server.schema.execute_stream(request));
+    let responses = stream_with_batching(server.schema.execute_stream(request));
     AssertUnwindSafe(responses)
         .catch_unwind()
         .map(move |response| {

@@ -136,31 +136,31 @@ impl Protocols {
     }
 
     async fn serve(&self, mut stream: TcpStream, router: Router, closing: &CancellationToken) {
-        // Tokens are small writes that must leave at once.
+        // Tokens are small writes that must be sent at once.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set");
         }
         let version = tokio::select! {
-            // Until it tells its version no other clock runs …
+            // No other time limit applies until the version is known …
             version = timeout(self.limits.head_timeout, version(&mut stream)) => version,
             () = closing.cancelled() => return,
         };
-        // A client that reads nothing would otherwise stay until TCP gives up.
+        // A client that reads nothing would otherwise stay until the TCP timeout.
         let mut stream = Box::pin(TimeoutWriter::new(stream));
         let write_timeout = Some(self.limits.write_timeout);
         stream.as_mut().set_timeout_pinned(write_timeout);
         let Ok(Ok((version, start))) = version else {
-            // Too late, or gone already.
+            // The client was too late or has disconnected.
             return;
         };
         let io = Io::new(stream, start);
         let ended = match version {
             Version::Http1 => self.http1.serve(io, router, closing).await,
-            // In a box: it is the larger one, and every connection would be as large.
+            // Boxed: it is the larger variant, and every connection would be as large.
             Version::Http2 => Box::pin(self.http2(io, router, closing)).await,
         };
         if let Err(error) = ended {
-            // The client's doing: it went away, or does not speak HTTP.
+            // The client's doing: it disconnected or does not speak HTTP.
             tracing::debug!(%error, "a connection ended badly");
         }
     }
@@ -182,7 +182,7 @@ impl Protocols {
         let mut serving = pin!(until_closing(serving.as_mut(), closing, shut_down));
         let ended = tokio::select! {
             ended = &mut serving => ended,
-            // … and none until it has asked for something in HTTP/2.
+            // … and none until the first request in HTTP/2.
             () = sleep(self.limits.head_timeout) => match has_asked.load(Ordering::Relaxed) {
                 true => serving.await,
                 false => return Ok(()),

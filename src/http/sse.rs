@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use super::accept::MediaType;
+use super::content_negotiation::MediaType;
 use super::frames::{Event, Format};
 
 /// A comment, which clients ignore.

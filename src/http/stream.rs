@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 use super::Server;
-use super::accept::MediaType;
 use super::admit::{Kind, Operation};
+use super::content_negotiation::MediaType;
 use super::error::Refusal;
 use super::frames::{Ending, Event, Format, Patience, frames};
 use super::http1::OpenEnded;
@@ -32,7 +32,7 @@ pub(super) fn respond(
     id: RequestId,
 ) -> Result<Response, Refusal> {
     let progress = Progress::default();
-    // What a query or mutation answers is soon all there.
+    // The response of a query or mutation completes soon.
     let is_open_ended = operation.kind.is_subscription();
     if let Some(resume) = resume(headers, operation.kind)? {
         operation.request = operation.request.data(resume);
@@ -50,7 +50,7 @@ pub(super) fn respond(
         Err(refused) => return respond::write(&refused, MediaType::GraphqlResponse, None),
     };
     let events = responses.map(move |response| Event {
-        // What failed as a whole can be tried again from before it.
+        // A request that failed as a whole can be retried from the same position.
         id: progress.take().filter(|_| response.data != Value::Null),
         response,
     });
@@ -64,7 +64,7 @@ pub(super) fn respond(
     };
     let held = server.in_flight.hold(Arc::clone(&who.principal.tenant));
     let frames = frames(format, events, patience, ending, held, id);
-    // Given back when the client has read everything or has gone.
+    // Released when the client has read everything or disconnected.
     let body = frames.map(move |frame| {
         let _place = &place;
         Ok::<_, Infallible>(frame)
@@ -75,7 +75,7 @@ pub(super) fn respond(
             HeaderValue::from_static(format.media_type.as_str()),
         ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // Proxies such as nginx would otherwise hold events back.
+        // Proxies such as nginx would otherwise buffer events.
         (
             HeaderName::from_static("x-accel-buffering"),
             HeaderValue::from_static("no"),

@@ -14,8 +14,8 @@ struct Types(HashMap<String, TypeDefinition>);
 
 /// Creates the schema of variables of these types, defined in the schema `sdl`.
 pub(super) fn schema(sdl: &str, variables: &[VariableDefinition]) -> Value {
-    // Our own schema: what could not be read would only make every value be allowed here, and
-    // be checked when it is executed.
+    // The server's own schema. An unreadable type would only allow every value here; values are
+    // checked again during execution.
     let definitions = parse_schema(sdl).map(|schema| schema.definitions);
     let types =
         definitions

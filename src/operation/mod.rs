@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-use crate::graphql::loader::in_turns;
-use crate::graphql::{ApiSchema, ResponseBytes, settle};
+use crate::graphql::loader::with_batching;
+use crate::graphql::{ApiSchema, ResponseBytes, finish_errors};
 use crate::guard::{self, Document, Guard};
 use talkgraph_tools::{Tool, ToolContext, ToolError, ToolOutput};
 
@@ -60,7 +60,7 @@ impl Endpoint {
 
     /// Sets the schema to execute operations with.
     pub(crate) fn open(&self, schema: ApiSchema) {
-        // Set once, where the server is put together.
+        // Set once, while the server is assembled.
         let _ = self.schema.set(schema);
     }
 }
@@ -105,7 +105,7 @@ impl OperationTool {
     pub(crate) async fn validate(&self, schema: &ApiSchema) -> Result<(), OperationError> {
         let request = self.request().only_introspection();
         let response = schema.execute(request).await;
-        // What has a path was refused while executing: it is valid.
+        // An error with a path occurred during execution: the document is valid.
         match response.errors.iter().find(|error| error.path.is_empty()) {
             Some(error) => Err(OperationError::Invalid(error.message.clone())),
             None => Ok(()),
@@ -145,7 +145,7 @@ impl OperationTool {
             .map(|error| error.message.as_str())
             .collect();
         let data = response.data.into_json().map_err(ToolError::internal)?;
-        // A part of an answer is worth nothing to whoever does not know that it is one.
+        // A partial response is useless to a reader that takes it for complete.
         if !errors.is_empty() {
             return Err(ToolError::Failed(errors.join("; ")));
         }
@@ -160,10 +160,10 @@ impl Tool for OperationTool {
         let schema = self.endpoint.schema.get();
         let schema = schema.ok_or_else(|| ToolError::internal("there is no schema yet"))?;
         let request = self.admit(context, &arguments)?;
-        let mut response = in_turns(Box::pin(schema.execute(request))).await;
-        // Only what a caller may see is told to the model.
-        // The run that calls meets the same outage, and notes it.
-        settle(&mut response, &context.call_id, ERRORS, |_| {});
+        let mut response = with_batching(Box::pin(schema.execute(request))).await;
+        // The model receives only what a caller may see.
+        // The calling run meets the same outage and reports it.
+        finish_errors(&mut response, &context.call_id, ERRORS, |_| {});
         self.output(response)
     }
 }

@@ -70,11 +70,11 @@ impl FileInput {
         }
         match (self.data, self.url) {
             (Some(data), None) => {
-                whole(self.name, self.mime_type, &data, most_bytes).map(SentFile::Whole)
+                inline_file(self.name, self.mime_type, &data, most_bytes).map(SentFile::Whole)
             }
             (None, Some(url)) if is_data_url(&url) => {
-                let file = whole(self.name, self.mime_type, &url, most_bytes);
-                // It came in another field.
+                let file = inline_file(self.name, self.mime_type, &url, most_bytes);
+                // The content came in another field.
                 let file = file.map_err(|(field, why)| match field {
                     ".data" => (".url", why),
                     field => (field, why),
@@ -94,7 +94,7 @@ impl FileInput {
     }
 }
 
-fn whole(
+fn inline_file(
     name: Option<String>,
     claimed: Option<String>,
     data: &str,
@@ -136,7 +136,7 @@ fn decoded(data: &str) -> Result<(Vec<u8>, Option<String>), String> {
     let content = url.decode_to_vec();
     let (content, _) = content.map_err(|error| format!("this is no Base64: {error}"))?;
     let found = url.mime_type().to_string();
-    // The type of a URL that has none.
+    // The default type of a URL without one.
     let found = (found != "text/plain;charset=US-ASCII").then_some(found);
     Ok((content, found))
 }

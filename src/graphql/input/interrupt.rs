@@ -198,7 +198,7 @@ impl InterruptResolutionInput {
                 let (text, is_json) = match (result.text, result.json) {
                     (Some(text), MaybeUndefined::Undefined | MaybeUndefined::Null) => (text, false),
                     (None, MaybeUndefined::Value(json)) => (json.0.to_string(), true),
-                    // A result, as any other JSON.
+                    // Null is a result like any other JSON.
                     (None, MaybeUndefined::Null) => (Value::Null.to_string(), true),
                     _ => return Err(ApiError::bad_input(path, "give either `text` or `json`")),
                 };
@@ -234,12 +234,12 @@ pub(crate) fn refused(error: ResolveError, paths: &Answers) -> ApiError {
         ResolveError::Kind { at, .. } => ApiError::bad_input(&path(at, ""), message),
         ResolveError::Arguments { at, .. } => ApiError::bad_input(&path(at, ".arguments"), message),
         ResolveError::Resolved { at, .. } => {
-            ApiError::new(Code::Conflict, message).at(&path(at, ".interruptId"))
+            ApiError::new(Code::Conflict, message).with_field(&path(at, ".interruptId"))
         }
         ResolveError::NoTool { at, .. } => {
-            ApiError::new(Code::Unavailable, message).at(&path(at, ".arguments"))
+            ApiError::new(Code::Unavailable, message).with_field(&path(at, ".arguments"))
         }
-        ResolveError::KeyReused => ApiError::new(Code::Conflict, message).at(super::KEY),
+        ResolveError::KeyReused => ApiError::new(Code::Conflict, message).with_field(super::KEY),
         ResolveError::Draining => ApiError::new(Code::Unavailable, message),
         ResolveError::Store(error) => error.into(),
         ResolveError::Lost(why) => ApiError::lost(why),

@@ -2,15 +2,15 @@
 //! key. Each key carries its principal, so that all requests share the loaders and data of
 //! different owners never mixes.
 
+mod batch_scheduler;
 mod branch;
 mod by_id;
 mod child_runs;
 mod enqueued_runs;
-mod kin;
 mod message;
 mod open_interrupts;
 mod session_usage;
-mod turn;
+mod siblings;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -29,14 +29,14 @@ use talkgraph_store::{SharedStore, StoreError};
 
 use super::{ApiError, api, principal};
 
+pub(crate) use batch_scheduler::{stream_with_batching, with_batching};
 pub(crate) use child_runs::ChildRunsOf;
 pub(crate) use enqueued_runs::EnqueuedRunsOf;
-pub(crate) use kin::LatestKin;
 pub(crate) use open_interrupts::OpenInterruptsOf;
 pub(crate) use session_usage::UsageOf;
-pub(crate) use turn::{in_turns, stream_in_turns};
+pub(crate) use siblings::LatestSiblings;
 
-use turn::TurnSpawner;
+use batch_scheduler::BatchSpawner;
 
 /// The maximum number of keys of one statement.
 const MAX_BATCH: usize = 1_000;
@@ -88,7 +88,7 @@ impl Timer for NoTimer {
 
 /// Creates loaders over a store. One statement reads at most `most_bytes` of messages.
 pub(crate) fn new(store: SharedStore, most_bytes: usize) -> DataLoader<Loads> {
-    let spawner = TurnSpawner(TokioSpawner::current());
+    let spawner = BatchSpawner(TokioSpawner::current());
     let loads = Loads {
         store,
         most_bytes: most_bytes as u64,

@@ -54,7 +54,7 @@ impl Agents {
         let agent = own(api, who, id, "input.id").await?;
         let expected = input.expected_version;
         let spec = input.apply(agent.current.spec)?;
-        // Whoever has not seen the version that this would be made from learns that first.
+        // A stale expected version is reported before other errors.
         if [expected, expected.saturating_add(1)].contains(&agent.current.number) {
             check(api, who, &spec).await?;
         }
@@ -132,7 +132,7 @@ async fn check_version(
     id: AgentId,
     number: i32,
 ) -> Result<(), ApiError> {
-    // The latest that is not later is the version itself, if it is there.
+    // The latest version up to this number is the version itself, if it exists.
     let page = PageRequest {
         after: Some(VersionCursor(number.saturating_add(1))),
         before: None,
@@ -161,7 +161,7 @@ async fn own(
     let agent = agent.ok_or_else(|| of_agent(StoreError::NotFound, field))?;
     match agent.source {
         AgentSource::Api => Ok(agent),
-        AgentSource::File => Err(ApiError::from(AgentRefusal::OfFile).at(field)),
+        AgentSource::File => Err(ApiError::from(AgentRefusal::OfFile).with_field(field)),
     }
 }
 
@@ -180,7 +180,7 @@ fn of_agent(error: StoreError, field: &str) -> ApiError {
     match error {
         StoreError::NotFound => ApiError::not_found(field, "there is no agent with this id"),
         StoreError::Agent(refusal @ (AgentRefusal::OfFile | AgentRefusal::Archived)) => {
-            ApiError::from(refusal).at(field)
+            ApiError::from(refusal).with_field(field)
         }
         error => error.into(),
     }

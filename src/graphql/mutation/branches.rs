@@ -99,6 +99,6 @@ fn of_message(message: MessageId, error: StoreError) -> ApiError {
         StoreError::NotFound => {
             ApiError::not_found(MESSAGE, format!("there is no message {message}"))
         }
-        error => ApiError::from(error).at(MESSAGE),
+        error => ApiError::from(error).with_field(MESSAGE),
     }
 }

@@ -118,6 +118,6 @@ impl Sessions {
 fn of_session(field: &str, id: SessionId, error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound => ApiError::not_found(field, format!("there is no session {id}")),
-        error => ApiError::from(error).at(field),
+        error => ApiError::from(error).with_field(field),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::agent::Agent;
 use super::enums::{FinishReason, StepPurpose};
 use super::interrupt::Interrupt;
-use super::message::{Message, StreamPlace, ToolResultPart, json};
+use super::message::{Message, StreamPosition, ToolResultPart, json};
 use super::run::{Run, RunError};
 use super::sized::{Data, Text};
 use super::usage::Usage;
@@ -59,16 +59,16 @@ pub(crate) enum RunEvent {
 
 /// Per-subscription context shared by all events of one run.
 #[derive(Clone)]
-pub(crate) struct Watched {
+pub(crate) struct RunSubscription {
     /// The run, if it executes in this process.
     pub(crate) live: Option<Arc<LiveRun>>,
     /// The answer as recorded in the event log.
     pub(crate) transcript: Arc<Transcript>,
     /// The child runs looked up so far.
-    children: Arc<Mutex<HashMap<RunId, Watched>>>,
+    children: Arc<Mutex<HashMap<RunId, RunSubscription>>>,
 }
 
-impl Watched {
+impl RunSubscription {
     /// Creates the context of a run that `who` follows.
     pub(crate) fn new(runner: &Arc<Runner>, who: Principal, run: RunId) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Watched {
 /// The fields common to all events.
 pub(crate) struct Head {
     event: Arc<talkgraph_domain::RunEvent>,
-    watched: Watched,
+    watched: RunSubscription,
 }
 
 impl Head {
@@ -226,7 +226,7 @@ events! {
 
         /// The message being written.
         async fn message(&self) -> Message {
-            let place = StreamPlace {
+            let place = StreamPosition {
                 run: self.head.event.run_id,
                 sequence: self.head.event.sequence,
                 end: Some(self.end),
@@ -262,7 +262,7 @@ events! {
 
         /// The message being written.
         async fn message(&self) -> Message {
-            let place = StreamPlace {
+            let place = StreamPosition {
                 run: self.head.event.run_id,
                 sequence: self.head.event.sequence,
                 end: None,
@@ -376,7 +376,7 @@ events! {
 
         /// The message being written.
         async fn message(&self) -> Message {
-            let place = StreamPlace {
+            let place = StreamPosition {
                 run: self.head.event.run_id,
                 sequence: self.head.event.sequence,
                 end: None,
@@ -460,7 +460,7 @@ impl RunEvent {
         clippy::too_many_lines,
         reason = "a flat list, with an arm for each kind"
     )]
-    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: Watched) -> Self {
+    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: RunSubscription) -> Self {
         let body = event.body.clone();
         let head = Head { event, watched };
         match body {

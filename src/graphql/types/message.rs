@@ -12,28 +12,28 @@ use super::session::Session;
 use super::sized::{Data, Text};
 use super::usage::Usage;
 use crate::graphql::connection::PageArguments;
-use crate::graphql::loader::{LatestKin, load};
+use crate::graphql::loader::{LatestSiblings, load};
 use crate::graphql::{ApiError, Code, api, charge_items};
 use talkgraph_domain::message::data_of;
 use talkgraph_domain::{MessageId, RunId};
 use talkgraph_runtime::Transcript;
 use talkgraph_store::Kin;
 
+mod fast_path;
 mod file;
 mod page;
 mod part;
 mod result;
-mod short_cut;
 
+pub(crate) use fast_path::Message;
 pub(crate) use page::MessagePage;
 pub(super) use part::json;
 use part::{MessagePart, visible};
 pub(crate) use result::{ResultContent, ToolResultPart, contents};
-pub(crate) use short_cut::Message;
 
 /// A message with all its fields.
 #[derive(Clone)]
-pub(crate) struct WholeMessage {
+pub(crate) struct FullMessage {
     id: MessageId,
     source: Source,
 }
@@ -45,21 +45,21 @@ enum Source {
     ById,
     /// The message as of one event of the run that writes it.
     Streamed {
-        place: StreamPlace,
+        place: StreamPosition,
         transcript: Arc<Transcript>,
     },
 }
 
 /// An event of a run that is writing its answer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StreamPlace {
+pub(crate) struct StreamPosition {
     pub(crate) run: RunId,
     pub(crate) sequence: u64,
     /// The length of the answer's text at that event, in bytes, if known.
     pub(crate) end: Option<u64>,
 }
 
-impl WholeMessage {
+impl FullMessage {
     /// Wraps a loaded message.
     pub(crate) fn stored(message: Arc<talkgraph_domain::Message>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl WholeMessage {
     /// Refers to a message as of one event of its stream.
     pub(crate) fn streamed(
         id: MessageId,
-        place: StreamPlace,
+        place: StreamPosition,
         transcript: &Arc<Transcript>,
     ) -> Self {
         Self {
@@ -110,10 +110,10 @@ impl WholeMessage {
     async fn streamed_text(
         &self,
         ctx: &Context<'_>,
-        place: StreamPlace,
+        place: StreamPosition,
         transcript: &Transcript,
     ) -> Result<String, ApiError> {
-        // The live run has it at hand, however many pieces there were.
+        // The live run has the text, for any number of deltas.
         if let Some(end) = place.end
             && let Some(live) = api(ctx)?.runner.bus().get(place.run)
             && let Some(text) = live.text_at(place.sequence, end)
@@ -143,10 +143,10 @@ impl WholeMessage {
         let mut ids = Vec::new();
         if let Some(run) = load(ctx, run).await? {
             let kin = Kin::Below(run.input_message_id);
-            let found = load(ctx, LatestKin { kin, limit }).await?;
+            let found = load(ctx, LatestSiblings { kin, limit }).await?;
             ids.extend(found.iter().flat_map(|ids| ids.iter().copied()));
         }
-        // It may have been stored meanwhile.
+        // The message may have been stored meanwhile.
         if !ids.contains(&self.id) {
             let spare = (ids.len() + 1).saturating_sub(limit as usize);
             ids.drain(..spare.min(ids.len()));
@@ -165,7 +165,7 @@ impl WholeMessage {
 
 /// A message of a session, as ordered parts.
 #[Object(name = "Message")]
-impl WholeMessage {
+impl FullMessage {
     /// The message's global id, such as `msg_01jq4w0dn9e5rb6c3v8s2h7k4m`. It stays the same while
     /// the message is written and afterwards.
     pub(crate) async fn id(&self) -> ID {
@@ -265,7 +265,7 @@ impl WholeMessage {
         };
         let limit = arguments.check::<i32>(&api(ctx)?.limits, true)?.limit;
         let kin = Kin::Beside(self.id);
-        let found = load(ctx, LatestKin { kin, limit }).await?;
+        let found = load(ctx, LatestSiblings { kin, limit }).await?;
         let mut ids = found.map_or_else(Vec::new, |ids| ids.to_vec());
         if let (true, Source::Streamed { place, .. }) = (ids.is_empty(), &self.source) {
             ids = self.earlier_answers(ctx, place.run, limit).await?;

@@ -9,7 +9,7 @@ use super::agent::Agent;
 use super::agent_version::AgentVersion;
 use super::enums::{FinishReason, RunErrorCode, RunStatus};
 use super::interrupt::Interrupt;
-use super::message::{Message, StreamPlace};
+use super::message::{Message, StreamPosition};
 use super::session::Session;
 use super::sized::Text;
 use super::usage::Usage;
@@ -79,7 +79,7 @@ impl Run {
         }
         let live = api(ctx)?.runner.bus().get(self.id);
         let stored = match (&live, &self.loaded) {
-            // What is live here is at least as far as what was read.
+            // The live run here is at least as far as the stored one.
             (Some(_), None) => 0,
             _ => self.run(ctx).await?.last_sequence,
         };
@@ -88,7 +88,7 @@ impl Run {
 
     async fn answer(&self, ctx: &Context<'_>) -> Result<Option<Message>, ApiError> {
         let run = self.run(ctx).await?;
-        // Of a moment that has passed, the log tells, also if the run has ended since.
+        // A past moment is read from the log, even if the run has ended since.
         if self.last_sequence.is_none() {
             let stored = load(ctx, run.output_message_id).await?;
             if stored.is_some() || run.status.is_terminal() {
@@ -96,7 +96,7 @@ impl Run {
             }
         }
         let runner = &api(ctx)?.runner;
-        let place = StreamPlace {
+        let place = StreamPosition {
             run: self.id,
             sequence: self.last(ctx).await?,
             end: None,

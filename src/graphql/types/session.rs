@@ -71,7 +71,7 @@ impl Session {
         };
         let page = arguments.check::<i32>(&api.limits, true)?;
         let length = self.0.branch_length;
-        let (from, to) = stretch(&page, length);
+        let (from, to) = page_range(&page, length);
         let session = self.0.id;
         let range = self.0.head.filter(|_| from < to).map(|head| BranchRange {
             session,
@@ -134,7 +134,7 @@ impl Session {
 }
 
 /// Returns the positions that a page of a branch of `length` messages covers.
-fn stretch(page: &talkgraph_domain::PageRequest<i32>, length: i32) -> (i32, i32) {
+fn page_range(page: &talkgraph_domain::PageRequest<i32>, length: i32) -> (i32, i32) {
     let low = page
         .after
         .map_or(0, |after| after.saturating_add(1))
@@ -158,14 +158,14 @@ mod tests {
         fn pages_tile_a_branch(length in 0..200_i32, limit in 1..30_u32) {
             let (mut after, mut seen) = (None, 0);
             while seen < length {
-                let (from, to) = stretch(&PageRequest { after, before: None, limit, from_end: false }, length);
+                let (from, to) = page_range(&PageRequest { after, before: None, limit, from_end: false }, length);
                 prop_assert_eq!(from, seen);
                 prop_assert!(to > from && to <= length);
                 (after, seen) = (Some(to - 1), to);
             }
             let (mut before, mut left) = (None, length);
             while left > 0 {
-                let (from, to) = stretch(&PageRequest { after: None, before, limit, from_end: true }, length);
+                let (from, to) = page_range(&PageRequest { after: None, before, limit, from_end: true }, length);
                 prop_assert_eq!(to, left);
                 (before, left) = (Some(from), from);
             }
@@ -176,7 +176,7 @@ mod tests {
             after in proptest::option::of(0..i32::MAX), before in proptest::option::of(0..i32::MAX),
             length in 0..100_i32, limit in 1..100_u32, from_end: bool,
         ) {
-            let (from, to) = stretch(&PageRequest { after, before, limit, from_end }, length);
+            let (from, to) = page_range(&PageRequest { after, before, limit, from_end }, length);
             prop_assert!(0 <= from && from <= to && to <= length);
             prop_assert!((to - from).cast_unsigned() <= limit);
         }

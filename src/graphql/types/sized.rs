@@ -86,7 +86,7 @@ impl<T: Serialize + Send + Sync> OutputType for Data<T> {
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
         let mut counted = Counted(0);
-        // A value that cannot be written is null, and takes no more than what was counted.
+        // A value that cannot be encoded is null, which is no larger than the counted bytes.
         let _ = serde_json::to_writer(&mut counted, &self.0);
         charge(ctx, field, counted.0)?;
         Ok(async_graphql::to_value(&self.0).unwrap_or_default())

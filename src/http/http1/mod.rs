@@ -55,7 +55,7 @@ impl Http1 {
         closing: &CancellationToken,
     ) -> Result<(), BoxError> {
         loop {
-            // In a box, which is gone while a stream lasts.
+            // Boxed, so that the memory is free while a stream lasts.
             let next = Box::pin(self.until_stream(io, &router, closing));
             let Some((left, streaming)) = next.await? else {
                 return Ok(());
@@ -88,7 +88,7 @@ impl Http1 {
                     return Ok::<_, Infallible>(response);
                 };
                 *stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
-                // hyper is left while it waits for this.
+                // hyper is dropped while it waits for this.
                 pending().await
             }
         });
@@ -99,7 +99,7 @@ impl Http1 {
         let response = tokio::select! {
             biased;
             ended = served => return Ok(ended.map(|()| None)?),
-            // Only what was polled just now can give one, so nobody needs to wake this.
+            // Only the future polled above can set it, so no waker is needed.
             response = poll_fn(|_| taken(&stream, &backlog)) => response,
         };
         let Some(parts) = serving.into_parts() else {
@@ -124,7 +124,7 @@ fn taken(stream: &Mutex<Option<Response>>, backlog: &Backlog) -> Poll<Response> 
 /// read completely, on a connection that is kept alive.
 fn can_be_taken(request: &Request<Incoming>) -> bool {
     let is_read = match *request.method() {
-        // Nothing answers with a stream before it has read the body.
+        // No handler responds with a stream before it has read the body.
         Method::POST => true,
         Method::GET => request.body().is_end_stream(),
         _ => false,

@@ -37,7 +37,7 @@ impl Streaming {
 /// it is ready. Fails when the client disconnects.
 pub(super) async fn write(io: &mut Io, streaming: Streaming) -> io::Result<()> {
     let mut pieces = streaming.body.into_data_stream();
-    // It leaves together with the first piece.
+    // The head is sent together with the first chunk.
     let mut before = streaming.head;
     loop {
         let piece = tokio::select! {
@@ -46,7 +46,7 @@ pub(super) async fn write(io: &mut Io, streaming: Streaming) -> io::Result<()> {
             gone = io.gone() => return Err(gone),
         };
         match piece.transpose().map_err(io::Error::other)? {
-            // It would be the last one.
+            // An empty chunk would be the last one.
             Some(piece) if piece.is_empty() => {}
             Some(piece) => {
                 write!(before, "{:x}\r\n", piece.len())?;

@@ -19,9 +19,9 @@ use crate::auth::{AuthError, Grant};
 use crate::graphql::Code;
 use crate::http::admit::admit;
 use crate::http::in_flight::Held;
-use crate::http::open::SocketToken;
 use crate::http::parameters::Parameters;
 use crate::http::respond::coded;
+use crate::http::stream_limits::SocketToken;
 
 /// Continues the socket, or closes it; without a frame if the client closed it or disconnected.
 pub(super) type Handled = ControlFlow<Option<Close>>;
@@ -68,7 +68,7 @@ impl Client {
         self.opened.place
     }
 
-    pub(super) async fn hear(&mut self, message: Message) -> Handled {
+    pub(super) async fn handle_message(&mut self, message: Message) -> Handled {
         self.heard = Instant::now();
         let (text, held) = match message {
             Message::Text(text) => (text, self.opened.meter.message()),
@@ -77,7 +77,7 @@ impl Client {
                 let why = "Messages must be text".to_owned();
                 return self.invalid(Invalid { id: None, why }).await;
             }
-            // The socket answers pings itself.
+            // The WebSocket library answers pings itself.
             Message::Ping(payload) | Message::Pong(payload) => {
                 self.opened.meter.control(payload.len());
                 return GO_ON;
@@ -130,7 +130,7 @@ impl Client {
             return self.invalid(Invalid { id: None, why }).await;
         }
         match self.opened.protocol.write(&ServerMessage::Pong(payload)) {
-            Some(text) => heard(self.frames.pong(text).await),
+            Some(text) => while_connected(self.frames.pong(text).await),
             None => GO_ON,
         }
     }
@@ -226,7 +226,7 @@ impl Client {
             self.say(&ServerMessage::KeepAlive).await?;
         }
         let ping = Message::Ping(Vec::new().into());
-        heard(self.frames.send(Frame::Control(Box::new(ping))).await)
+        while_connected(self.frames.send(Frame::Control(Box::new(ping))).await)
     }
 
     async fn invalid(&mut self, Invalid { id, why }: Invalid) -> Handled {
@@ -257,14 +257,14 @@ impl Client {
 
     async fn say(&self, message: &ServerMessage<'_>) -> Handled {
         match self.opened.protocol.write(message) {
-            Some(text) => heard(self.frames.send(Frame::Own(text)).await),
+            Some(text) => while_connected(self.frames.send(Frame::Own(text)).await),
             None => GO_ON,
         }
     }
 }
 
 /// Continues while there is a writer, which ends when the client disconnects.
-fn heard(sent: Result<(), Gone>) -> Handled {
+fn while_connected(sent: Result<(), Gone>) -> Handled {
     match sent {
         Ok(()) => GO_ON,
         Err(Gone) => ControlFlow::Break(None),

@@ -27,7 +27,7 @@ pub(super) async fn leave<T, E>(
     is_readable: bool,
 ) {
     if !is_readable {
-        // Nothing would show when the client closes.
+        // Without reading, the client's close would go unnoticed.
         return sleep(PARTING).await;
     }
     let closed = async { while let Some(Ok(_)) = incoming.next().await {} };

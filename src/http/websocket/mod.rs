@@ -46,7 +46,7 @@ pub(super) fn upgrade(
     id: RequestId,
     who: Option<Grant>,
 ) -> Result<Response, Refusal> {
-    // A browser leaves it to the server to refuse pages of other origins.
+    // Browsers leave it to the server to reject pages of other origins.
     if !csrf::is_own_or_allowed(request.headers(), &server.transport.cors_origins) {
         return Err(Refusal::foreign_origin());
     }
@@ -71,7 +71,7 @@ pub(super) fn upgrade(
     }
     let upgraded = hyper::upgrade::on(&mut request);
     let headers = CallerHeaders::of(request.headers(), &server.forward_headers);
-    // In a task of its own: the one that waits for the upgrade is as large as all that it knows.
+    // In a separate task: the one that waits for the upgrade is as large as its captures.
     tokio::spawn(async move {
         let upgraded = match upgraded.await {
             Ok(upgraded) => upgraded,

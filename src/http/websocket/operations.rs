@@ -13,9 +13,9 @@ use crate::graphql::Code;
 use crate::http::Server;
 use crate::http::admit::Operation as Admitted;
 use crate::http::in_flight::{Full, Held};
-use crate::http::open::StreamToken;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
+use crate::http::stream_limits::StreamToken;
 use talkgraph_watchdog::{Task, watched};
 
 /// The active operations of a socket; dropping this ends them.
@@ -94,7 +94,7 @@ impl Operation {
     async fn run(mut self, mut responses: impl Stream<Item = Response> + Unpin + Send) {
         let (mut first, request) = (true, self.held.bytes());
         loop {
-            // Not kept while it waits for its turn, nor room for it.
+            // Neither kept while it waits for capacity, nor memory reserved for it.
             let (mut frame, is_last) = self.frame(responses.next().await, first);
             first = false;
             let bytes = frame.as_ref().map_or(0, Frame::len);
@@ -131,7 +131,7 @@ impl Operation {
     fn frame(&self, response: Option<Response>, first: bool) -> (Option<Frame>, bool) {
         let id = &*self.ticket.id;
         let (message, is_last) = match &response {
-            // Nothing was executed; the protocols have a message of its own for that.
+            // Nothing was executed, for which the protocols have a separate message.
             Some(response) if first && is_request_error(response) => {
                 let errors = &response.errors;
                 (ServerMessage::Error { id, errors }, true)

@@ -83,7 +83,7 @@ impl Outbox {
             return Err(Gone);
         }
         self.frames.send(frame).await.map_err(|_| Gone)?;
-        // Given back by the writer.
+        // Released by the writer.
         room.forget();
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        // Those who wait for room must not wait for ever.
+        // Senders that wait for capacity must not wait for ever.
         self.shared.bytes.close();
     }
 }
@@ -200,7 +200,7 @@ mod tests {
         queued.written(queued.cost(&ready[0]));
         outbox.send(frame(60)).await.unwrap();
         queued.written(queued.cost(&ready[1]));
-        // Longer than all of it: alone.
+        // Longer than the queue: sent alone.
         assert!(outbox.send(frame(500)).now_or_never().is_none());
         queued.written(60);
         outbox.send(frame(500)).await.unwrap();

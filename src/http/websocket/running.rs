@@ -56,7 +56,7 @@ impl Running {
             id: Arc::clone(&id),
             stopped: AtomicBool::new(false),
         });
-        // Under the lock: it cannot have ended before it is known.
+        // Under the lock: it cannot end before it is registered.
         let task = spawn(Arc::clone(&ticket));
         operations.insert(id, Live { ticket, task });
         Ok(())

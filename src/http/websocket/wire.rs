@@ -127,7 +127,7 @@ impl Meter {
         let read = self.read.load(Ordering::Relaxed) + bytes;
         self.read.store(read, Ordering::Relaxed);
         let limit = self.limit();
-        // What is read at once may be the end of one message and the beginning of the next.
+        // One read may contain the end of one message and the beginning of the next.
         if read > limit + 2 * READ_BUFFER {
             return Err(Unread::TooLarge { limit });
         }

@@ -52,7 +52,7 @@ impl Frame {
             Self::Own(text) => Some(Wanted::Text(text)),
             Self::Pong => queued.pong().map(Wanted::Text),
             Self::Of(ticket, text) => (!ticket.is_stopped()).then_some(Wanted::Text(text)),
-            // The id is free before the client can know that it has ended, and use it again.
+            // The id is freed before the client learns of the end and may reuse it.
             Self::Last(ticket, text) => running.free(&ticket).then_some(Wanted::Text(text)),
         }
     }
@@ -73,7 +73,7 @@ pub(super) async fn write(
     running: Arc<Running>,
     stall_timeout: Duration,
 ) {
-    // Grows with the first burst: most sockets are quiet.
+    // Grows with the first burst: most sockets are idle.
     let mut ready = Vec::new();
     while queued.take(&mut ready).await > 0 {
         match burst(&mut sink, &queued, &mut ready, &running, stall_timeout).await {

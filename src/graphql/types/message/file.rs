@@ -52,7 +52,7 @@ impl FilePart {
 
 impl FilePart {
     async fn content(&self, ctx: &Context<'_>) -> Result<String, ApiError> {
-        // Base64, before the content is read.
+        // The size in Base64, charged before the content is read.
         let encoded = self.bytes.div_ceil(3).saturating_mul(4);
         charge(ctx, usize::try_from(encoded).unwrap_or(usize::MAX))?;
         let id = match &self.content {

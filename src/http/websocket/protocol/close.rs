@@ -67,9 +67,9 @@ impl Close {
             Self::NotUtf8 => 1007,
             Self::Stalled => 1008,
             Self::TooLarge { .. } => 1009,
-            // Service restart: come back and go on from the last sequence.
+            // Service restart: reconnect and resume from the last sequence.
             Self::GoingAway => 1012,
-            // Try again later.
+            // Retry later.
             Self::TooManySockets { .. } | Self::Full => 1013,
             Self::BadRequest(_) => 4400,
             Self::Unauthorized | Self::KeyRemoved => 4401,

@@ -26,7 +26,7 @@ pub(super) struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     pub(super) fn read(text: &'a str) -> Result<Self, Invalid> {
-        // A list would be read as the fields in order.
+        // serde would parse a list as the fields in order.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(invalid(None, "A message must be a JSON object"));
         }

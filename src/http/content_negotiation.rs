@@ -43,7 +43,7 @@ pub(super) struct Accepted {
     /// True if the client named one of the types, rather than a wildcard.
     pub(super) by_name: bool,
     /// True if there is no `Accept` header, which browsers always send.
-    pub(super) nothing_said: bool,
+    pub(super) is_absent: bool,
 }
 
 const OFFERED: &str = "application/graphql-response+json, application/json, text/event-stream or \
@@ -58,13 +58,13 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
         single: None,
         stream: None,
         by_name: false,
-        nothing_said: true,
+        is_absent: true,
     };
     let mut excluded = false;
     for value in headers.get_all(header::ACCEPT) {
         let Ok(value) = value.to_str() else { continue };
         for range in value.split(',').filter(|range| !range.trim().is_empty()) {
-            accepted.nothing_said = false;
+            accepted.is_absent = false;
             let Some((weight, media_type)) = offer(range) else {
                 continue;
             };
@@ -73,7 +73,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
             accepted.add(weight, media_type);
         }
     }
-    // A wildcard stands for what is not excluded by name.
+    // A wildcard matches types that are not excluded by name.
     if let Some((_, media_type @ MediaType::Json)) = &mut accepted.single
         && excluded
     {
@@ -81,7 +81,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
     }
     match accepted {
         Accepted {
-            nothing_said: false,
+            is_absent: false,
             single: None,
             stream: None,
             ..
@@ -122,7 +122,7 @@ impl Accepted {
     pub(super) fn for_error(&self) -> MediaType {
         let best = self.single.map(|(_, media_type)| media_type);
         best.unwrap_or(match self.stream {
-            // Who can read a stream only still sees the status.
+            // A client that accepts only streams still sees the status.
             Some(_) => MediaType::GraphqlResponse,
             None => MediaType::Json,
         })

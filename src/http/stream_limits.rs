@@ -87,13 +87,13 @@ impl OpenStreams {
 
     /// Waits until no stream is open.
     pub(crate) async fn streams_ended(&self) {
-        // Fails only without a sender, which is here.
+        // Fails only without a sender, which `self` holds.
         let _ = self.streams.subscribe().wait_for(|open| *open == 0).await;
     }
 
     /// Waits until no socket is open.
     pub(crate) async fn sockets_closed(&self) {
-        // Fails only without a sender, which is here.
+        // Fails only without a sender, which `self` holds.
         let _ = self.sockets.subscribe().wait_for(|open| *open == 0).await;
     }
 }

@@ -46,7 +46,7 @@ impl Request {
     ) -> Poll<T> {
         self.task.register(context.waker());
         let _busy = Busy::begin(self);
-        // Only now: there is no moment at which it seems to wait.
+        // Cleared only after `busy` is set, so that the request never seems to wait.
         self.woken.store(false, Ordering::SeqCst);
         let outer = CURRENT.replace(Some(Arc::clone(self)));
         let _current = Current(outer);
@@ -96,22 +96,24 @@ impl Drop for Current {
 }
 
 /// Runs a request so that its batches can detect when it waits.
-pub(crate) async fn in_turns<F: Future>(request: F) -> F::Output {
-    let turns = Arc::new(Request::default());
+pub(crate) async fn with_batching<F: Future>(request: F) -> F::Output {
+    let state = Arc::new(Request::default());
     let mut request = pin!(request);
-    future::poll_fn(|context| turns.poll(context, |context| request.as_mut().poll(context))).await
+    future::poll_fn(|context| state.poll(context, |context| request.as_mut().poll(context))).await
 }
 
-/// Runs a request with several responses like [`in_turns`].
-pub(crate) fn stream_in_turns<S: Stream + Unpin>(mut request: S) -> impl Stream<Item = S::Item> {
-    let turns = Arc::new(Request::default());
-    stream::poll_fn(move |context| turns.poll(context, |context| request.poll_next_unpin(context)))
+/// Runs a request with several responses like [`with_batching`].
+pub(crate) fn stream_with_batching<S: Stream + Unpin>(
+    mut request: S,
+) -> impl Stream<Item = S::Item> {
+    let state = Arc::new(Request::default());
+    stream::poll_fn(move |context| state.poll(context, |context| request.poll_next_unpin(context)))
 }
 
 /// Spawns batches, each after the request that begins it.
-pub(super) struct TurnSpawner(pub(super) TokioSpawner);
+pub(super) struct BatchSpawner(pub(super) TokioSpawner);
 
-impl Spawn for TurnSpawner {
+impl Spawn for BatchSpawner {
     fn spawn_obj(&self, mut batch: FutureObj<'static, ()>) -> Result<(), SpawnError> {
         let Some(request) = CURRENT.with_borrow(Clone::clone) else {
             return self.0.spawn_obj(batch);
