@@ -13,10 +13,10 @@ use talkgraph_domain::Principal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AuthError {
     /// The request has no credential.
-    #[error("this server needs a key: send `Authorization: Bearer <key>`")]
+    #[error("a key is required: send `Authorization: Bearer <key>`")]
     Missing,
     /// The credential is unknown to the server.
-    #[error("the key in `Authorization: Bearer <key>` is not known to this server")]
+    #[error("the key in `Authorization: Bearer <key>` is unknown to this server")]
     Unknown,
     /// The key was removed after the caller used it.
     #[error("the key of this connection was removed from the server; connect with another key")]

@@ -183,12 +183,9 @@ fn position<P: Position>(name: &str, cursor: Option<&str>) -> Result<Option<P>, 
     let Some(cursor) = cursor else {
         return Ok(None);
     };
-    P::from_cursor(cursor).map(Some).ok_or_else(|| {
-        ApiError::bad_input(
-            name,
-            format!("`{name}` must be a cursor that this list has given"),
-        )
-    })
+    P::from_cursor(cursor)
+        .map(Some)
+        .ok_or_else(|| ApiError::bad_input(name, format!("`{name}` must be a cursor of this list")))
 }
 
 /// Converts a page to a connection; `place` returns an item's position and node.

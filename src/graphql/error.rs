@@ -160,7 +160,7 @@ impl ApiError {
             fault: Some(Arc::new(fault)),
             ..Self::new(
                 Code::Unavailable,
-                "the server's database is not available; try again",
+                "the server's database is unavailable; retry later",
             )
         }
     }
@@ -226,7 +226,7 @@ impl From<StoreError> for ApiError {
             StoreError::QueueFull => StartError::SessionQueueFull.into(),
             StoreError::Repeated(run) => Self::new(
                 Code::Conflict,
-                format!("the key has started the run {run} before"),
+                format!("the key already started the run {run}"),
             )
             .with_run(run),
             StoreError::KeyReused => StartError::KeyReused.into(),
@@ -235,13 +235,14 @@ impl From<StoreError> for ApiError {
             StoreError::TooLarge(most) => Self::new(
                 Code::LimitExceeded,
                 format!(
-                    "the messages that this asks for have more than {most} bytes \
-                     (limits.response_bytes): ask for smaller pages"
+                    "the requested messages exceed {most} bytes (limits.response_bytes); request \
+                     smaller pages"
                 ),
             ),
-            StoreError::Conflict | StoreError::Fenced => {
-                Self::new(Code::Conflict, "changed by somebody else meanwhile")
-            }
+            StoreError::Conflict | StoreError::Fenced => Self::new(
+                Code::Conflict,
+                "the object was changed by another request; read it and retry",
+            ),
             StoreError::Unavailable(why) => Self::unavailable(Fault::Outage(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
         }

@@ -137,7 +137,7 @@ impl Runs {
             Stopped::Ending | Stopped::Unknown => find().await?,
             Stopped::Elsewhere => {
                 let message =
-                    "the run is made by another server and cannot be stopped from this one";
+                    "the run is executed by another server and cannot be cancelled from this one";
                 let error = ApiError::new(Code::Unavailable, message);
                 return Err(error.with_run(run_id).into());
             }
@@ -175,6 +175,6 @@ fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Sess
 }
 
 fn goes_on(run: RunId) -> ApiError {
-    let message = "the answer is not there yet; its run goes on and can be followed with runEvents";
+    let message = "the answer is not ready; the run continues, follow it with runEvents";
     ApiError::new(Code::Unavailable, message).with_run(run)
 }

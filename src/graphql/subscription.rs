@@ -93,7 +93,7 @@ impl Subscription {
         let after = sequence(after)?;
         let run = run_id.map(|id| parse_id("runId", &id)).transpose()?;
         if run.is_none() && after > 0 {
-            let message = "`after` counts the events of one run: give its `runId`, too";
+            let message = "`after` counts the events of one run; give its `runId` too";
             return Err(ApiError::bad_input("after", message).into());
         }
         let place = run.map(|run| SessionPlace { run, after });

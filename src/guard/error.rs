@@ -16,7 +16,7 @@ pub enum GuardError {
         positions: Vec<Pos>,
     },
     /// The document exceeds a limit.
-    #[error("the request has more than {most} {what}; ask for less, or in several requests")]
+    #[error("the request has more than {most} {what}; reduce it or split it into several requests")]
     Limit {
         /// The limited quantity.
         what: &'static str,
@@ -24,7 +24,7 @@ pub enum GuardError {
         most: u64,
     },
     /// A fragment spreads itself.
-    #[error("fragment {fragment:?} spreads itself; break the circle")]
+    #[error("fragment {fragment:?} spreads itself; remove the cycle")]
     Cycle {
         /// The fragment's name.
         fragment: String,
@@ -35,8 +35,8 @@ pub enum GuardError {
     /// A subscription selects several fields, whose events would have no common order (GraphQL,
     /// section 5.2.4.1).
     #[error(
-        "a subscription has one field at its top, without @skip or @include around it; subscribe \
-         to each on its own"
+        "a subscription must select exactly one top-level field, without @skip or @include; \
+         subscribe to each field separately"
     )]
     SubscriptionFields,
     /// A variable is missing or has the wrong type.

@@ -40,7 +40,7 @@ pub enum ManifestError {
         why: String,
     },
     /// Two documents have one id.
-    #[error("{file}: another document has the id {id:?} too")]
+    #[error("{file}: duplicate document id {id:?}")]
     Duplicate {
         /// The file.
         file: PathBuf,

@@ -42,7 +42,7 @@ pub enum PersistedError {
     #[error("`extensions.persistedQuery.sha256Hash` is not the SHA-256 of `query`")]
     Mismatch,
     /// Only trusted documents are executed.
-    #[error("only trusted documents are executed here, and this is none")]
+    #[error("the document is not trusted; this server executes trusted documents only")]
     NotTrusted,
 }
 

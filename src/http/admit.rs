@@ -105,7 +105,7 @@ fn unclear(document: &ExecutableDocument, name: Option<&str>) -> String {
     match name {
         Some(name) => format!("the document has no operation named {name:?}"),
         None => format!(
-            "the document has {} operations; `operationName` must say which",
+            "the document has {} operations; select one with `operationName`",
             names.len()
         ),
     }

@@ -41,8 +41,7 @@ pub(super) fn check_get(
     }
     if is_from_another_site(headers) && !is_allowed(headers, origins) {
         return Err(Refusal::Forbidden(
-            "a page of another site sent this GET; http.cors_origins lists those that may"
-                .to_owned(),
+            "a page of another site sent this GET; add its origin to http.cors_origins".to_owned(),
         ));
     }
     let is_preflighted = PREFLIGHTED.iter().any(|name| headers.contains_key(name));

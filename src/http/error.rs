@@ -24,13 +24,13 @@ pub(super) enum Refusal {
          besides localhost, 127.0.0.1 and [::1]"
     )]
     Host { host: String },
-    #[error("there is nothing at {0}; the GraphQL endpoint is /graphql")]
+    #[error("no resource at {0}; the GraphQL endpoint is /graphql")]
     NoSuchPath(String),
-    #[error("use {allow}")]
+    #[error("method not allowed; use {allow}")]
     MethodNotAllowed { allow: &'static str },
-    #[error("this endpoint answers with {0}")]
+    #[error("none of the accepted media types is available; this endpoint offers {0}")]
     NotAcceptable(&'static str),
-    #[error("the body is larger than {limit} bytes")]
+    #[error("the body exceeds {limit} bytes")]
     TooLarge { limit: usize },
     #[error("the body took longer than {limit_ms} ms to arrive")]
     TooSlow { limit_ms: u128 },
@@ -39,13 +39,17 @@ pub(super) enum Refusal {
     #[error("the body's Content-Encoding must be gzip, deflate or br")]
     UnsupportedCoding,
     #[error(
-        "this operation starts a run, which a reconnect must not do again; follow the run \
-             with `runEvents(runId, after)`"
+        "this operation starts a run and cannot be resumed; follow the run with \
+             `runEvents(runId, after)`"
     )]
     NotResumable,
-    #[error("{limit} of your event streams are open; close one first")]
+    #[error(
+        "the caller has {limit} open event streams, the maximum (http.streams); close one first"
+    )]
     TooManyStreams { limit: usize },
-    #[error("{limit} event streams are open, which is all that this server serves")]
+    #[error(
+        "the server has {limit} open event streams, the maximum (http.streams_total); retry later"
+    )]
     TooManyStreamsInAll { limit: usize },
     #[error(transparent)]
     Full(#[from] Full),
@@ -60,8 +64,7 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn foreign_origin() -> Self {
         Self::Forbidden(
-            "pages of this origin may not connect; http.cors_origins lists those that may"
-                .to_owned(),
+            "pages of this origin may not connect; add the origin to http.cors_origins".to_owned(),
         )
     }
 

@@ -59,7 +59,7 @@ impl Event {
 
 /// The error for a client that reads a stream again after leaving it unread too long.
 fn unread(after: Option<u64>, id: &RequestId) -> Event {
-    let message = "the stream was left unread for too long; go on from what you have";
+    let message = "the stream was left unread for too long; resume after the last event received";
     resumable(Code::LimitExceeded, message, after, id)
 }
 
@@ -196,7 +196,7 @@ impl Burst {
         let whole = self.bytes.len();
         self.bytes.reserve(EVENT_BYTES);
         if let Err(error) = (format.write)(&mut self.bytes, event) {
-            tracing::error!(%error, "a response could not be written");
+            tracing::error!(%error, "failed to encode a response");
             self.bytes.truncate(whole);
         }
         self.last = event.id.or(self.last);

@@ -43,14 +43,14 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     let manifest: Manifest = match serde_json::from_str(MANIFEST) {
         Ok(manifest) => manifest,
         Err(error) => {
-            tracing::error!(%error, "GraphiQL is not served: its manifest cannot be read");
+            tracing::error!(%error, "failed to read the GraphiQL manifest; GraphiQL is disabled");
             return Router::new();
         }
     };
     let mut router = Router::new();
     for asset in manifest.assets {
         let Some((content, headers)) = file(&asset.file).zip(headers(&asset)) else {
-            tracing::error!(file = asset.file, "a file of GraphiQL is not served");
+            tracing::error!(file = asset.file, "GraphiQL file not found");
             continue;
         };
         let serve = async move |asked: HeaderMap| respond(&asked, headers, content);

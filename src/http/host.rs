@@ -39,12 +39,16 @@ impl Hosts {
         let mut headers = request.headers().get_all(header::HOST).iter();
         let header = headers.next();
         if headers.next().is_some() {
-            return Err(Refusal::BadRequest("send one Host header".to_owned()));
+            return Err(Refusal::BadRequest(
+                "the request has several Host headers; send one".to_owned(),
+            ));
         }
         let url = request.uri().authority().map(Authority::as_str);
         let header = header.map(|header| header.to_str().unwrap_or_default());
         if url.is_none() && header.is_none() {
-            return Err(Refusal::BadRequest("send a Host header".to_owned()));
+            return Err(Refusal::BadRequest(
+                "the request has no Host header; send one".to_owned(),
+            ));
         }
         url.into_iter()
             .chain(header)
@@ -55,7 +59,7 @@ impl Hosts {
                     Err(Refusal::Host { host })
                 }
                 None => Err(Refusal::BadRequest(
-                    "the Host header is no host name".to_owned(),
+                    "the Host header is not a valid host name".to_owned(),
                 )),
             })
     }

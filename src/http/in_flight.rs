@@ -36,8 +36,8 @@ pub(super) struct Held {
 /// The limit on bytes in flight is reached.
 #[derive(Debug, Clone, Copy, Error)]
 #[error(
-    "too much is in flight: {limit} bytes of requests and answers (http.in_flight_bytes), of which \
-     a tenant may have half; try again later"
+    "too many bytes in flight: at most {limit} bytes of requests and responses \
+     (http.in_flight_bytes), half of them for one tenant; retry later"
 )]
 pub(super) struct Full {
     pub(super) limit: usize,

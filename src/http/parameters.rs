@@ -71,8 +71,9 @@ impl<'a> Parameters<'a> {
                 "a request must be a JSON object".into(),
             ));
         }
-        let raw: Raw<'a> = serde_json::from_slice(json)
-            .map_err(|error| Refusal::BadRequest(format!("this is no GraphQL request: {error}")))?;
+        let raw: Raw<'a> = serde_json::from_slice(json).map_err(|error| {
+            Refusal::BadRequest(format!("not a valid GraphQL request: {error}"))
+        })?;
         Ok(Self {
             query: text("query", raw.query)?,
             document_id: text("documentId", raw.document_id)?,

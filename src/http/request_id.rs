@@ -37,7 +37,7 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
         let response = next.run(request).await;
         if let Some((method, path)) = asked {
             let status = response.status().as_u16();
-            tracing::debug!(%method, path, status, "answered");
+            tracing::debug!(%method, path, status, "request completed");
         }
         response
     };

@@ -40,7 +40,7 @@ pub(super) async fn execute(
     let response = match tokio::time::timeout(limit, run).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => panicked(id),
-        Err(_) => coded(Code::Unavailable, "the request took too long", id),
+        Err(_) => coded(Code::Unavailable, "the request timed out", id),
     };
     finish(
         server,
@@ -74,7 +74,7 @@ fn finish(
 }
 
 fn panicked(id: &RequestId) -> GraphqlResponse {
-    tracing::error!(request_id = id.0, "a resolver panicked");
+    tracing::error!(request_id = id.0, "resolver panicked");
     coded(Code::InternalServerError, "internal server error", id)
 }
 
@@ -132,7 +132,7 @@ pub(super) fn write(
             Ok((status, [(header::CONTENT_TYPE, content_type)], body).into_response())
         }
         Err(error) => {
-            tracing::error!(%error, "a response could not be written");
+            tracing::error!(%error, "failed to encode a response");
             Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
     }

@@ -72,7 +72,7 @@ pub async fn serve(
             accepted = accept(&listener, &places) => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
+                    tracing::warn!(%error, "failed to accept a connection");
                     sleep(REST).await;
                     continue;
                 }
@@ -138,7 +138,7 @@ impl Protocols {
     async fn serve(&self, mut stream: TcpStream, router: Router, closing: &CancellationToken) {
         // Tokens are small writes that must be sent at once.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
+            tracing::debug!(%error, "failed to set TCP_NODELAY");
         }
         let version = tokio::select! {
             // No other time limit applies until the version is known …
@@ -161,7 +161,7 @@ impl Protocols {
         };
         if let Err(error) = ended {
             // The client's doing: it disconnected or does not speak HTTP.
-            tracing::debug!(%error, "a connection ended badly");
+            tracing::debug!(%error, "connection failed");
         }
     }
 

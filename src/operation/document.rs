@@ -28,19 +28,19 @@ pub(crate) enum OperationError {
     #[error("the document has no operation {0:?}")]
     Unknown(String),
     /// The document has several operations.
-    #[error("the document has several operations; `operation` must say which")]
+    #[error("the document has several operations; select one with `operation`")]
     Unclear,
     /// The operation is a subscription; a tool has one result.
-    #[error("a subscription is no tool; use a query or a mutation")]
+    #[error("a subscription cannot be a tool; use a query or a mutation")]
     Subscription,
     /// The operation selects a field that a run may not execute.
     #[error(
-        "`{0}` is not for tools: it starts runs or answers for people; `agents_as_tools` lets \
-         one agent ask another"
+        "`{0}` cannot be a tool: it starts runs or answers for people; to let an agent call \
+         another, use `agents_as_tools`"
     )]
     Refused(String),
     /// The document is invalid in the schema.
-    #[error("not valid: {0}")]
+    #[error("invalid document: {0}")]
     Invalid(String),
     /// The text is not a JSON Pointer.
     #[error("response_pointer {0:?} must begin with / (RFC 6901)")]

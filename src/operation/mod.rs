@@ -126,7 +126,8 @@ impl OperationTool {
         let raw = to_raw_value(arguments).map_err(ToolError::internal)?;
         let variables = guard::parse_variables(&raw, guard.limits()).map_err(refused)?;
         let operation = guard::operation(&self.document.parsed, self.spec.operation.as_deref());
-        let operation = operation.ok_or_else(|| ToolError::internal("the operation is gone"))?;
+        let operation =
+            operation.ok_or_else(|| ToolError::internal("the operation does not exist"))?;
         guard
             .complexity(&self.document, operation, &variables)
             .map_err(refused)?;
@@ -158,7 +159,7 @@ impl OperationTool {
 impl Tool for OperationTool {
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
         let schema = self.endpoint.schema.get();
-        let schema = schema.ok_or_else(|| ToolError::internal("there is no schema yet"))?;
+        let schema = schema.ok_or_else(|| ToolError::internal("the schema is not set"))?;
         let request = self.admit(context, &arguments)?;
         let mut response = with_batching(Box::pin(schema.execute(request))).await;
         // The model receives only what a caller may see.

@@ -106,7 +106,7 @@ fn branching(
     let on_active = on_active.into();
     if !matches!(on_active, Policy::Reject | Policy::Interrupt) {
         let field = "input.onActiveRun";
-        let why = "a branch can begin with REJECT or INTERRUPT only";
+        let why = "must be REJECT or INTERRUPT; a branch cannot be queued or rolled back";
         return Err(ApiError::bad_input(field, why));
     }
     if let Some(key) = &key {

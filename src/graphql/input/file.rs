@@ -128,13 +128,13 @@ fn decoded(data: &str) -> Result<(Vec<u8>, Option<String>), String> {
         let content = forgiving_base64::decode_to_vec(data.as_bytes());
         return match content {
             Ok(content) => Ok((content, None)),
-            Err(error) => Err(format!("this is no Base64: {error}")),
+            Err(error) => Err(format!("invalid Base64: {error}")),
         };
     }
     let url = DataUrl::process(data.trim());
-    let url = url.map_err(|error| format!("this is no data: URL: {error}"))?;
+    let url = url.map_err(|error| format!("invalid data: URL: {error}"))?;
     let content = url.decode_to_vec();
-    let (content, _) = content.map_err(|error| format!("this is no Base64: {error}"))?;
+    let (content, _) = content.map_err(|error| format!("invalid Base64: {error}"))?;
     let found = url.mime_type().to_string();
     // The default type of a URL without one.
     let found = (found != "text/plain;charset=US-ASCII").then_some(found);
@@ -145,7 +145,7 @@ fn read_url(url: &str) -> Result<Url, String> {
     if url.len() > URL_BYTES {
         return Err(format!("the URL must have at most {URL_BYTES} bytes"));
     }
-    Url::parse(url.trim()).map_err(|error| format!("this is no URL: {error}"))
+    Url::parse(url.trim()).map_err(|error| format!("invalid URL: {error}"))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub(super) fn check_variables(
     let refused = |why: String| Err(ApiError::bad_input(FIELD, why));
     let depth = limits.variables_depth;
     if !is_within(&variables, depth) {
-        return refused(format!("the variables are nested deeper than {depth}"));
+        return refused(format!("the variables nest deeper than {depth} levels"));
     }
     let Value::Object(variables) = variables else {
         return refused("the variables must be a JSON object".to_owned());

@@ -110,7 +110,7 @@ impl Agents {
 fn allowed<'a>(ctx: &Context<'a>) -> Result<(&'a Api, &'a Principal), ApiError> {
     let who = principal(ctx)?;
     if !who.may(Scope::AgentsWrite) {
-        let message = "this needs a key with the scope agents:write";
+        let message = "requires a key with the scope agents:write";
         return Err(ApiError::new(Code::Forbidden, message));
     }
     Ok((api(ctx)?, who))
@@ -146,7 +146,7 @@ async fn check_version(
     let rules = api.runner.catalog().rules();
     let checked = rules.check(who, &version.spec).await;
     checked.map_err(|error| {
-        let why = format!("version {number} cannot be used on this server: {error}");
+        let why = format!("version {number} is not usable on this server: {error}");
         ApiError::bad_input("input.version", why)
     })
 }

@@ -30,7 +30,7 @@ impl Tools {
     ) -> Result<CallToolPayload> {
         let who = principal(ctx)?;
         if !who.may(Scope::ToolsCall) {
-            let message = "this needs a key with the scope tools:call";
+            let message = "requires a key with the scope tools:call";
             return Err(ApiError::new(Code::Forbidden, message).into());
         }
         let tools = &api(ctx)?.tools;

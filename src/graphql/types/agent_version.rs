@@ -155,7 +155,7 @@ impl AgentVersion {
     /// The agent that the version belongs to.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
         let agent = load(ctx, self.0.agent_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the version's agent is gone");
+        let gone = || ApiError::new(Code::NotFound, "the version's agent was not found");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 

@@ -450,7 +450,7 @@ events! {
 
 async fn agent(ctx: &Context<'_>, id: AgentId) -> Result<Agent> {
     let agent = load(ctx, id).await?;
-    let gone = || ApiError::new(Code::NotFound, "the agent is gone");
+    let gone = || ApiError::new(Code::NotFound, "agent not found");
     Ok(Agent(agent.ok_or_else(gone)?))
 }
 

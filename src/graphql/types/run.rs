@@ -168,14 +168,14 @@ impl Run {
     /// The agent that answers; after hand-offs, the last one.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
         let agent = load(ctx, self.run(ctx).await?.agent_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the run's agent is gone");
+        let gone = || ApiError::new(Code::NotFound, "the run's agent was not found");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 
     /// The agent version that the run uses.
     async fn agent_version(&self, ctx: &Context<'_>) -> Result<AgentVersion> {
         let version = load(ctx, self.run(ctx).await?.agent_version_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the run's agent version is gone");
+        let gone = || ApiError::new(Code::NotFound, "the run's agent version was not found");
         Ok(AgentVersion(version.ok_or_else(gone)?))
     }
 

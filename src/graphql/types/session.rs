@@ -40,7 +40,7 @@ impl Session {
     /// The agent that answers.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
         let agent = load(ctx, self.0.agent_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the session's agent is gone");
+        let gone = || ApiError::new(Code::NotFound, "the session's agent was not found");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 

@@ -126,7 +126,7 @@ impl Client {
             false => EARLY_PING_BYTES,
         };
         if payload.is_some_and(|payload| payload.get().len() > most) {
-            let why = format!("The payload of a ping may have {most} bytes");
+            let why = format!("The payload of a ping may have at most {most} bytes");
             return self.invalid(Invalid { id: None, why }).await;
         }
         match self.opened.protocol.write(&ServerMessage::Pong(payload)) {
@@ -195,7 +195,9 @@ impl Client {
             Ok(()) => GO_ON,
             Err(Refused::Duplicate) => ControlFlow::Break(Some(Close::DuplicateOperation(id))),
             Err(Refused::TooMany(limit)) => {
-                let why = format!("this socket may have {limit} operations at once");
+                let why = format!(
+                    "too many operations: a socket may have {limit} at once (http.websocket_operations)"
+                );
                 self.refuse(&id, Code::LimitExceeded, &why).await
             }
         }

@@ -32,6 +32,6 @@ pub(super) async fn leave<T, E>(
     }
     let closed = async { while let Some(Ok(_)) = incoming.next().await {} };
     if timeout(PARTING, closed).await.is_err() {
-        tracing::debug!("a client did not close its side of a socket");
+        tracing::debug!("websocket close timed out");
     }
 }

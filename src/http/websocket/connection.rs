@@ -119,7 +119,7 @@ impl Connection {
         let is_readable = !close.as_ref().is_some_and(Close::is_of_a_broken_frame);
         match close {
             Some(close) => {
-                tracing::debug!(?close, "closing a socket");
+                tracing::debug!(?close, "closing websocket");
                 let frame = Frame::Control(Box::new(Message::Close(Some(close.frame()))));
                 // Frames queued before it are written before it.
                 let _ = self.frames.send(frame).await;
@@ -137,6 +137,6 @@ fn report(writing: Result<(), JoinError>) {
     if let Err(error) = writing
         && !error.is_cancelled()
     {
-        tracing::error!(%error, "a socket's writer ended badly");
+        tracing::error!(%error, "websocket writer failed");
     }
 }

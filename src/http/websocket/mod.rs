@@ -51,7 +51,7 @@ pub(super) fn upgrade(
         return Err(Refusal::foreign_origin());
     }
     let mut response = create_response_with_body(&request, Body::empty)
-        .map_err(|error| Refusal::BadRequest(format!("this is no WebSocket upgrade: {error}")))?;
+        .map_err(|error| Refusal::BadRequest(format!("not a valid WebSocket upgrade: {error}")))?;
     let tenant = who.as_ref().map(|who| Arc::clone(&who.principal.tenant));
     server
         .in_flight
@@ -75,7 +75,7 @@ pub(super) fn upgrade(
     tokio::spawn(async move {
         let upgraded = match upgraded.await {
             Ok(upgraded) => upgraded,
-            Err(error) => return tracing::debug!(%error, "a socket was not opened"),
+            Err(error) => return tracing::debug!(%error, "failed to open websocket"),
         };
         let most = server.transport.websocket_message_bytes;
         let (socket, meter) = wire::open(upgraded, most, &server.in_flight).await;

@@ -79,8 +79,8 @@ pub(super) async fn write(
         match burst(&mut sink, &queued, &mut ready, &running, stall_timeout).await {
             Ok(false) => {}
             Ok(true) => return,
-            Err(Stuck::Failed(error)) => return tracing::debug!(%error, "a socket takes no more"),
-            Err(Stuck::Stalled) => return tracing::debug!("a socket's reader has stalled"),
+            Err(Stuck::Failed(error)) => return tracing::debug!(%error, "websocket write failed"),
+            Err(Stuck::Stalled) => return tracing::debug!("websocket write timed out"),
         }
     }
 }

@@ -61,7 +61,7 @@ impl FilePart {
         };
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let files = api.store.files_by_id(who, &[id]).await?;
-        let gone = || ApiError::new(Code::NotFound, "the file is gone");
+        let gone = || ApiError::new(Code::NotFound, "file not found");
         let file = files.into_iter().next().ok_or_else(gone)?;
         Ok(STANDARD.encode(&file.content))
     }

@@ -93,14 +93,12 @@ impl Close {
             Self::TooManySockets { limit } => {
                 format!("Too many sockets: {limit} for each caller (http.websocket_connections)")
             }
-            Self::Full => {
-                "Too much is in flight (http.in_flight_bytes); try again later".to_owned()
-            }
+            Self::Full => "Too many bytes in flight (http.in_flight_bytes); retry later".to_owned(),
             Self::NotUtf8 => "Text must be UTF-8".to_owned(),
             Self::TooLarge { limit } => format!("Message larger than {limit} bytes"),
             Self::AgainstWebSocket(what) => what.clone(),
             Self::GoingAway => "Server is stopping".to_owned(),
-            Self::Stalled => "No answer to pings, or events left unread".to_owned(),
+            Self::Stalled => "Pings unanswered or events unread for too long".to_owned(),
             Self::Asked => String::new(),
         }
     }

@@ -62,7 +62,7 @@ impl<'a> Envelope<'a> {
     }
 
     pub(super) fn unknown(&self) -> Invalid {
-        let why = format!("{:?} is no message of this protocol", self.shown());
+        let why = format!("{:?} is not a message type of this protocol", self.shown());
         Invalid {
             id: self.id().ok(),
             why,
@@ -106,7 +106,7 @@ pub(super) fn write(
     match serde_json::to_string(&Written { id, kind, payload }) {
         Ok(text) => Some(text),
         Err(error) => {
-            tracing::error!(%error, "a message could not be written");
+            tracing::error!(%error, "failed to encode a message");
             None
         }
     }
