@@ -1,20 +1,20 @@
-//! What a client wants back: content negotiation for the endpoint's media types.
+//! Content negotiation for the endpoint's media types.
 
 use axum::http::{HeaderMap, header};
 
 use super::error::Refusal;
 
-/// How a response is written.
+/// The media type of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MediaType {
-    /// `application/graphql-response+json`: the status tells about the request.
+    /// `application/graphql-response+json`: the status describes the request.
     GraphqlResponse,
     /// `application/json`: 200 for every well-formed request (GraphQL over HTTP,
     /// section 6.4.1).
     Json,
     /// `text/event-stream`.
     EventStream,
-    /// `multipart/mixed` as Apollo's multipart subscriptions have it.
+    /// `multipart/mixed` as in Apollo's multipart subscriptions.
     Multipart,
 }
 
@@ -33,17 +33,17 @@ impl MediaType {
     }
 }
 
-/// What the client accepts of what there is.
+/// The offered media types that the client accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Accepted {
     /// The best type for a single response, with its weight.
     single: Option<(f32, MediaType)>,
     /// The best type for a stream of responses, with its weight.
     stream: Option<(f32, MediaType)>,
-    /// Whether it named one of the types; not just a wildcard.
+    /// True if the client named one of the types, rather than a wildcard.
     pub(super) by_name: bool,
-    /// Whether it said nothing at all, as browsers never do.
-    pub(super) nothing_said: bool,
+    /// True if there is no `Accept` header, which browsers always send.
+    pub(super) is_absent: bool,
 }
 
 const OFFERED: &str = "application/graphql-response+json, application/json, text/event-stream or \
@@ -51,20 +51,20 @@ const OFFERED: &str = "application/graphql-response+json, application/json, text
 const OFFERED_STREAMS: &str = "text/event-stream or multipart/mixed;subscriptionSpec=1.0 for \
                                subscriptions, or over a WebSocket";
 
-/// The best of what the client accepts, by its weights (RFC 9110, section 12.5.1) and among
-/// equals by its order.
+/// Selects the best accepted types, by their weights (RFC 9110, section 12.5.1) and among equals by
+/// their order.
 pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
     let mut accepted = Accepted {
         single: None,
         stream: None,
         by_name: false,
-        nothing_said: true,
+        is_absent: true,
     };
     let mut excluded = false;
     for value in headers.get_all(header::ACCEPT) {
         let Ok(value) = value.to_str() else { continue };
         for range in value.split(',').filter(|range| !range.trim().is_empty()) {
-            accepted.nothing_said = false;
+            accepted.is_absent = false;
             let Some((weight, media_type)) = offer(range) else {
                 continue;
             };
@@ -73,7 +73,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
             accepted.add(weight, media_type);
         }
     }
-    // A wildcard stands for what is not excluded by name.
+    // A wildcard matches types that are not excluded by name.
     if let Some((_, media_type @ MediaType::Json)) = &mut accepted.single
         && excluded
     {
@@ -81,7 +81,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Accepted, Refusal> {
     }
     match accepted {
         Accepted {
-            nothing_said: false,
+            is_absent: false,
             single: None,
             stream: None,
             ..
@@ -101,8 +101,8 @@ impl Accepted {
         }
     }
 
-    /// For a query or mutation. Without a preference: `application/json`, which is what
-    /// clients that say nothing understand.
+    /// Returns the type for a query or mutation. Without a preference: `application/json`, which
+    /// clients without an `Accept` header understand.
     pub(super) fn for_single(&self) -> MediaType {
         match (self.single, self.stream) {
             (Some((weight, single)), Some((other, _))) if weight >= other => single,
@@ -112,17 +112,17 @@ impl Accepted {
         }
     }
 
-    /// For a subscription, which a client must ask for as a stream.
+    /// Returns the type for a subscription, which a client must request as a stream.
     pub(super) fn for_stream(&self) -> Result<MediaType, Refusal> {
         let best = self.stream.map(|(_, media_type)| media_type);
         best.ok_or(Refusal::NotAcceptable(OFFERED_STREAMS))
     }
 
-    /// For a refusal.
+    /// Returns the type for a refusal.
     pub(super) fn for_error(&self) -> MediaType {
         let best = self.single.map(|(_, media_type)| media_type);
         best.unwrap_or(match self.stream {
-            // Who can read a stream only still sees the status.
+            // A client that accepts only streams still sees the status.
             Some(_) => MediaType::GraphqlResponse,
             None => MediaType::Json,
         })
@@ -157,7 +157,7 @@ fn offer(range: &str) -> Option<(f32, MediaType)> {
     Some((weight, media_type))
 }
 
-/// Whether a media type's parameter asks for another charset than UTF-8.
+/// Returns true if a media type's parameter names a charset other than UTF-8.
 pub(super) fn is_foreign_charset(parameter: &str) -> bool {
     parameter.split_once('=').is_some_and(|(name, value)| {
         name.trim().eq_ignore_ascii_case("charset")

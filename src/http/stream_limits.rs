@@ -1,5 +1,5 @@
-//! What is open: sockets and event streams, counted by tokens that whoever holds one open
-//! keeps. A token that is dropped, however that comes about, counts down.
+//! Limits on open sockets and event streams, counted by tokens. Dropping a token, for any reason,
+//! decrements the count.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,22 +8,22 @@ use tokio::sync::watch;
 
 use talkgraph_domain::Principal;
 
-/// How many sockets and streams are open.
+/// The counts of open sockets and streams.
 #[derive(Debug, Default)]
 pub struct OpenStreams {
     sockets: watch::Sender<usize>,
     streams: watch::Sender<usize>,
-    /// Only callers that have a socket.
+    /// Contains only callers with a socket.
     sockets_of: Mutex<HashMap<Principal, usize>>,
-    /// Only callers that have a stream of their own.
+    /// Contains only callers with a stream.
     streams_of: Mutex<HashMap<Principal, usize>>,
 }
 
-/// An open event stream, or an operation that is being carried out on a socket.
+/// An open event stream, or an active operation on a socket.
 #[derive(Debug)]
 pub(super) struct StreamToken {
     open: Arc<OpenStreams>,
-    /// Whose it is, where it is counted among its caller's.
+    /// The caller, if the stream counts towards its limit.
     who: Option<Principal>,
 }
 
@@ -31,12 +31,12 @@ pub(super) struct StreamToken {
 #[derive(Debug)]
 pub(super) struct SocketToken {
     open: Arc<OpenStreams>,
-    /// Whose it is, once that is known.
+    /// The caller, once known.
     who: Option<Principal>,
 }
 
 impl OpenStreams {
-    /// One more stream.
+    /// Counts a stream.
     pub(super) fn stream(self: &Arc<Self>) -> StreamToken {
         self.streams.send_modify(|streams| *streams += 1);
         StreamToken {
@@ -45,7 +45,7 @@ impl OpenStreams {
         }
     }
 
-    /// One more stream of this caller, unless it has `limit`.
+    /// Counts a stream of this caller, unless it already has `limit`.
     pub(super) fn stream_of(
         self: &Arc<Self>,
         who: &Principal,
@@ -59,7 +59,7 @@ impl OpenStreams {
         Some(token)
     }
 
-    /// One more socket, unless there are `limit`.
+    /// Counts a socket, unless there are already `limit`.
     pub(super) fn socket(self: &Arc<Self>, limit: usize) -> Option<SocketToken> {
         let is_free = self.sockets.send_if_modified(|sockets| {
             let is_free = *sockets < limit;
@@ -72,7 +72,7 @@ impl OpenStreams {
         })
     }
 
-    /// Event streams, operations of sockets left out.
+    /// Returns the number of event streams, without operations of sockets.
     pub(super) fn event_streams(&self) -> usize {
         lock(&self.streams_of).values().sum()
     }
@@ -87,13 +87,13 @@ impl OpenStreams {
 
     /// Waits until no stream is open.
     pub(crate) async fn streams_ended(&self) {
-        // Fails only without a sender, which is here.
+        // Fails only without a sender, which `self` holds.
         let _ = self.streams.subscribe().wait_for(|open| *open == 0).await;
     }
 
     /// Waits until no socket is open.
     pub(crate) async fn sockets_closed(&self) {
-        // Fails only without a sender, which is here.
+        // Fails only without a sender, which `self` holds.
         let _ = self.sockets.subscribe().wait_for(|open| *open == 0).await;
     }
 }
@@ -104,7 +104,7 @@ fn lock(counts: &Counts) -> MutexGuard<'_, HashMap<Principal, usize>> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts one more of this caller's; whether there were fewer than `limit`.
+/// Increments the caller's count; returns false if it is already `limit`.
 fn take(counts: &Counts, who: &Principal, limit: usize) -> bool {
     let mut counts = lock(counts);
     let count = counts.get(who).copied().unwrap_or(0);
@@ -126,7 +126,8 @@ fn give_back(counts: &Counts, who: &Principal) {
 }
 
 impl SocketToken {
-    /// Counts the socket among its caller's; whether that had fewer than `limit`.
+    /// Counts the socket towards its caller's limit; returns false if the caller already has
+    /// `limit`.
     pub(super) fn assign(&mut self, who: &Principal, limit: usize) -> bool {
         let is_free = take(&self.open.sockets_of, who, limit);
         if is_free {

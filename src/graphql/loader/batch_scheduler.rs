@@ -1,10 +1,9 @@
-//! When a batch is complete.
+//! Schedules batches of lookups.
 //!
-//! The fields of one level resolve within one poll of the request's future, and each adds
-//! its key to a batch. On several threads the batch's own task could be quicker than that
-//! poll, and a level would fall apart into many statements. So a batch goes only once the
-//! request that began it is waiting: neither being polled, nor woken, nor about to be woken
-//! by an earlier batch that hands out its values.
+//! The fields of one level resolve within one poll of the request's future, and each adds its key
+//! to a batch. On several threads the batch's own task could overtake that poll and split a level
+//! into many statements. So a batch runs only once the request that began it is waiting: neither
+//! polled, nor woken, nor about to be woken by an earlier batch that returns its values.
 
 use std::cell::RefCell;
 use std::pin::pin;
@@ -17,18 +16,19 @@ use futures_util::future::{self, FutureObj};
 use futures_util::stream::{self, Stream, StreamExt};
 use futures_util::task::{AtomicWaker, Spawn, SpawnError};
 
-/// How often a batch lets others go first, so that requests of the same moment share it.
+/// The number of times that a batch yields, so that concurrent requests share it.
 const YIELDS: usize = 10;
 
-/// How often it looks at its request at most; then it goes although the request is busy.
+/// The maximum number of checks of a request; afterwards the batch runs although the request is
+/// busy.
 const LOOKS: usize = 10_000;
 
-/// What a request is doing.
+/// The polling state of a request.
 #[derive(Default)]
 struct Request {
-    /// Polls under way: of the request itself and of the batches it began.
+    /// The number of current polls: of the request itself and of the batches it began.
     busy: AtomicUsize,
-    /// Whether it was woken and not polled since.
+    /// True if the request was woken and not polled since.
     woken: AtomicBool,
     task: AtomicWaker,
 }
@@ -46,7 +46,7 @@ impl Request {
     ) -> Poll<T> {
         self.task.register(context.waker());
         let _busy = Busy::begin(self);
-        // Only now: there is no moment at which it seems to wait.
+        // Cleared only after `busy` is set, so that the request never seems to wait.
         self.woken.store(false, Ordering::SeqCst);
         let outer = CURRENT.replace(Some(Arc::clone(self)));
         let _current = Current(outer);
@@ -65,7 +65,7 @@ impl Wake for Request {
     }
 }
 
-/// Counts a poll for as long as it takes; also when it panics.
+/// Counts a poll for its duration, even if it panics.
 struct Busy<'a>(&'a Request);
 
 impl<'a> Busy<'a> {
@@ -82,11 +82,11 @@ impl Drop for Busy<'_> {
 }
 
 thread_local! {
-    /// The request that this thread is polling.
+    /// The request that this thread polls.
     static CURRENT: RefCell<Option<Arc<Request>>> = const { RefCell::new(None) };
 }
 
-/// Puts back what [`CURRENT`] was.
+/// Restores the previous value of [`CURRENT`].
 struct Current(Option<Arc<Request>>);
 
 impl Drop for Current {
@@ -95,23 +95,25 @@ impl Drop for Current {
     }
 }
 
-/// Runs a request so that its batches can tell when it waits.
-pub(crate) async fn in_turns<F: Future>(request: F) -> F::Output {
-    let turns = Arc::new(Request::default());
+/// Runs a request so that its batches can detect when it waits.
+pub(crate) async fn with_batching<F: Future>(request: F) -> F::Output {
+    let state = Arc::new(Request::default());
     let mut request = pin!(request);
-    future::poll_fn(|context| turns.poll(context, |context| request.as_mut().poll(context))).await
+    future::poll_fn(|context| state.poll(context, |context| request.as_mut().poll(context))).await
 }
 
-/// As [`in_turns`], for a request that answers many times.
-pub(crate) fn stream_in_turns<S: Stream + Unpin>(mut request: S) -> impl Stream<Item = S::Item> {
-    let turns = Arc::new(Request::default());
-    stream::poll_fn(move |context| turns.poll(context, |context| request.poll_next_unpin(context)))
+/// Runs a request with several responses like [`with_batching`].
+pub(crate) fn stream_with_batching<S: Stream + Unpin>(
+    mut request: S,
+) -> impl Stream<Item = S::Item> {
+    let state = Arc::new(Request::default());
+    stream::poll_fn(move |context| state.poll(context, |context| request.poll_next_unpin(context)))
 }
 
-/// Spawns batches, each behind the request that begins it.
-pub(super) struct TurnSpawner(pub(super) TokioSpawner);
+/// Spawns batches, each after the request that begins it.
+pub(super) struct BatchSpawner(pub(super) TokioSpawner);
 
-impl Spawn for TurnSpawner {
+impl Spawn for BatchSpawner {
     fn spawn_obj(&self, mut batch: FutureObj<'static, ()>) -> Result<(), SpawnError> {
         let Some(request) = CURRENT.with_borrow(Clone::clone) else {
             return self.0.spawn_obj(batch);

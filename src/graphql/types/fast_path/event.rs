@@ -1,4 +1,4 @@
-//! What a subscriber is told of an event.
+//! Events as sent to subscribers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,24 +7,24 @@ use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 
-use super::event::{RunEvent, Watched};
-use super::plain::{self, Plain};
+use super::FastPath;
+use crate::graphql::types::event::{RunEvent, RunSubscription};
 use talkgraph_domain::EventBody;
 
-/// A [`RunEvent`] that takes a short cut where it can. Most subscribers select what the event
-/// itself has; the executor would make a future for each of these fields, for each event.
-pub(crate) struct Followed {
+/// A [`RunEvent`] that uses the fast path where possible. Most subscribers select only fields that
+/// the event itself holds; the executor would create a future for each field of each event.
+pub(crate) struct StreamedEvent {
     event: Arc<talkgraph_domain::RunEvent>,
-    watched: Watched,
+    watched: RunSubscription,
 }
 
-impl Followed {
-    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: Watched) -> Self {
+impl StreamedEvent {
+    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: RunSubscription) -> Self {
         Self { event, watched }
     }
 }
 
-impl OutputType for Followed {
+impl OutputType for StreamedEvent {
     fn type_name() -> Cow<'static, str> {
         RunEvent::type_name()
     }
@@ -38,7 +38,7 @@ impl OutputType for Followed {
         ctx: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        if let Some(value) = plain::resolve(self, ctx) {
+        if let Some(value) = super::resolve(self, ctx) {
             return Ok(value);
         }
         let event = RunEvent::new(Arc::clone(&self.event), self.watched.clone());
@@ -46,7 +46,7 @@ impl OutputType for Followed {
     }
 }
 
-impl Plain for Followed {
+impl FastPath for StreamedEvent {
     const INTERFACES: &'static [&'static str] = &["RunEvent"];
 
     fn type_name(&self) -> &'static str {

@@ -1,4 +1,4 @@
-//! Messages as they are listed: by the thousand, and mostly with what they have anyway.
+//! Messages in lists, of which clients mostly select stored fields.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,37 +10,37 @@ use async_graphql::{
     ScalarType, ServerResult, Value,
 };
 
-use super::{Source, StreamPlace, WholeMessage};
+use super::{FullMessage, Source, StreamPosition};
 use crate::graphql::types::enums::{FinishReason, Role};
-use crate::graphql::types::plain::{self, Plain};
+use crate::graphql::types::fast_path::{self, FastPath};
 use talkgraph_domain::MessageId;
 use talkgraph_runtime::Transcript;
 
-/// A [`WholeMessage`] that takes a short cut where it can.
+/// A [`FullMessage`] that uses the fast path where possible.
 #[derive(Clone)]
-pub(crate) struct Message(WholeMessage);
+pub(crate) struct Message(FullMessage);
 
 impl Message {
-    /// A message that is there already.
+    /// Wraps a loaded message.
     pub(crate) fn stored(message: Arc<talkgraph_domain::Message>) -> Self {
-        Self(WholeMessage::stored(message))
+        Self(FullMessage::stored(message))
     }
 
-    /// A stored message that is read when more than its id is selected.
+    /// Refers to a stored message, read when more than its id is selected.
     pub(crate) fn by_id(id: MessageId) -> Self {
-        Self(WholeMessage::by_id(id))
+        Self(FullMessage::by_id(id))
     }
 
-    /// A message at one event of its stream.
+    /// Refers to a message as of one event of its stream.
     pub(crate) fn streamed(
         id: MessageId,
-        place: StreamPlace,
+        place: StreamPosition,
         transcript: &Arc<Transcript>,
     ) -> Self {
-        Self(WholeMessage::streamed(id, place, transcript))
+        Self(FullMessage::streamed(id, place, transcript))
     }
 
-    /// The message's global id.
+    /// The message's global id, such as `msg_01jq4w0dn9e5rb6c3v8s2h7k4m`.
     pub(crate) async fn id(&self, ctx: &Context<'_>) -> Result<ID> {
         self.0.id(ctx).await
     }
@@ -48,11 +48,11 @@ impl Message {
 
 impl OutputType for Message {
     fn type_name() -> Cow<'static, str> {
-        WholeMessage::type_name()
+        FullMessage::type_name()
     }
 
     fn create_type_info(registry: &mut Registry) -> String {
-        WholeMessage::create_type_info(registry)
+        FullMessage::create_type_info(registry)
     }
 
     async fn resolve(
@@ -60,7 +60,7 @@ impl OutputType for Message {
         ctx: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        match plain::resolve(self, ctx) {
+        match fast_path::resolve(self, ctx) {
             Some(value) => Ok(value),
             None => self.0.resolve(ctx, field).await,
         }
@@ -75,7 +75,7 @@ impl ContainerType for Message {
 
 impl ObjectType for Message {}
 
-impl Plain for Message {
+impl FastPath for Message {
     const INTERFACES: &'static [&'static str] = &["Node"];
 
     fn type_name(&self) -> &'static str {

@@ -1,4 +1,4 @@
-//! Messages beside and below messages: the alternatives of a whole page in one statement.
+//! Siblings and children of messages: the alternatives of a whole page in one statement.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use talkgraph_store::Kin;
 
 use super::{LoadError, Loads, Of, by_principal};
 
-/// The latest messages of a kin, at most `limit`.
+/// The latest messages of a group of siblings, at most `limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct LatestKin {
+pub(crate) struct LatestSiblings {
     pub(crate) kin: Kin,
     pub(crate) limit: u32,
 }
 
-impl Loader<Of<LatestKin>> for Loads {
+impl Loader<Of<LatestSiblings>> for Loads {
     type Value = Arc<[MessageId]>;
     type Error = LoadError;
 
     async fn load(
         &self,
-        keys: &[Of<LatestKin>],
-    ) -> Result<HashMap<Of<LatestKin>, Self::Value>, LoadError> {
+        keys: &[Of<LatestSiblings>],
+    ) -> Result<HashMap<Of<LatestSiblings>, Self::Value>, LoadError> {
         let mut found = HashMap::with_capacity(keys.len());
         for (who, latest) in by_principal(keys) {
-            // Fields that ask for different numbers are rare, so each number is a statement.
+            // Fields with different limits are rare, so each limit is a statement.
             let mut by_limit: HashMap<u32, Vec<Kin>> = HashMap::new();
-            for LatestKin { kin, limit } in latest {
+            for LatestSiblings { kin, limit } in latest {
                 by_limit.entry(limit).or_default().push(kin);
             }
             for (limit, kin) in by_limit {
@@ -37,7 +37,7 @@ impl Loader<Of<LatestKin>> for Loads {
                 for (kin, messages) in kin.into_iter().zip(messages) {
                     let key = Of {
                         who: who.clone(),
-                        key: LatestKin { kin, limit },
+                        key: LatestSiblings { kin, limit },
                     };
                     found.insert(key, messages.into());
                 }

@@ -1,5 +1,7 @@
-//! A short cut past the executor, which makes a future for each field of each object: where
-//! only what an object has anyway is selected, its values are put together at once.
+//! A fast path around the executor, which creates a future for each field of each object. Where a
+//! selection only has stored fields, their values are assembled at once.
+
+pub(crate) mod event;
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
@@ -7,38 +9,38 @@ use async_graphql::{ContextSelectionSet, Name, Value};
 
 use crate::graphql::ResponseBytes;
 
-/// An object as far as it can be answered at once.
-pub(crate) trait Plain {
-    /// Its type.
+/// An object with fields that resolve without the executor.
+pub(crate) trait FastPath {
+    /// Returns the name of the type.
     fn type_name(&self) -> &'static str;
 
-    /// The interfaces that it may be asked for as.
+    /// The interfaces that the object can be selected through.
     const INTERFACES: &'static [&'static str];
 
-    /// The value of a field; none if it takes the executor.
+    /// Returns the value of a field; `None` if it needs the executor.
     fn field(&self, name: &str) -> Option<Value>;
 
-    /// What is selected of a field that has fields; none if it takes the executor.
+    /// Returns the selection of an object field; `None` if it needs the executor.
     fn object(&self, _field: &Field, _ctx: &ContextSelectionSet<'_>) -> Option<Value> {
         None
     }
 }
 
-/// What is selected of an object. None if anything of it takes the executor; a document that
-/// comes so far is valid, and `@skip` and `@include` are gone from it.
-pub(crate) fn resolve<T: Plain>(object: &T, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
+/// Resolves the selection of an object; `None` if any of it needs the executor. The document is
+/// valid by then, with `@skip` and `@include` already applied.
+pub(crate) fn resolve<T: FastPath>(object: &T, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
     let budget = ctx.data_opt::<ResponseBytes>();
     let before = budget.map_or(0, ResponseBytes::used);
     let value = selected(object, &ctx.item.node, ctx);
     if let (None, Some(budget)) = (&value, budget) {
-        // The executor charges for all of it, and says so where it is too much.
+        // The executor charges for all of it again and reports an exceeded budget.
         budget.refund_to(before);
     }
     value
 }
 
-/// As [`resolve`], of an object below the one that is resolved.
-pub(crate) fn selected<T: Plain>(
+/// Resolves like [`resolve`], for an object nested in the resolved one.
+pub(crate) fn selected<T: FastPath>(
     object: &T,
     selections: &SelectionSet,
     ctx: &ContextSelectionSet<'_>,
@@ -48,7 +50,7 @@ pub(crate) fn selected<T: Plain>(
     Some(Value::Object(values))
 }
 
-fn select<T: Plain>(
+fn select<T: FastPath>(
     object: &T,
     selections: &SelectionSet,
     ctx: &ContextSelectionSet<'_>,
@@ -64,7 +66,7 @@ fn select<T: Plain>(
                 let has_fields = !field.selection_set.node.items.is_empty();
                 let value = match field.name.node.as_str() {
                     _ if !field.directives.is_empty() => return None,
-                    // What is selected of both would have to be put together.
+                    // The selections of both would have to be merged.
                     _ if has_fields && values.contains_key(&key) => return None,
                     _ if has_fields => object.object(field, ctx)?,
                     "__typename" => type_name.into(),
@@ -73,7 +75,7 @@ fn select<T: Plain>(
                 if let (Value::String(text), Some(budget)) = (&value, budget) {
                     budget.charge(text.len()).ok()?;
                 }
-                // Without fields of their own, those of the same key are of the same value.
+                // Leaf fields with the same key have the same value.
                 values.insert(key, value);
                 continue;
             }
@@ -88,7 +90,7 @@ fn select<T: Plain>(
             }
         };
         let on = condition.map(|condition| condition.node.on.node.as_str());
-        // Other conditions are other types: there are no other interfaces.
+        // Other conditions name other types: there are no other interfaces.
         if on.is_none_or(|on| on == type_name || T::INTERFACES.contains(&on)) {
             select(object, &selections.node, ctx, values)?;
         }
