@@ -1,4 +1,4 @@
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::StoreError;

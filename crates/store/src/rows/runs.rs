@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::dialect::Dialect;
