@@ -299,8 +299,8 @@ mod tests {
     #[test]
     fn every_migration_declares_who_can_serve_after_it() {
         let (sqlite, postgres) = (
-            sqlx::migrate!("../../migrations/sqlite"),
-            sqlx::migrate!("../../migrations/postgres"),
+            sqlx_macros::migrate!("../../migrations/sqlite"),
+            sqlx_macros::migrate!("../../migrations/postgres"),
         );
         for migrator in [sqlite, postgres] {
             for migration in migrator.iter().filter(|one| one.version >= FIRST_DECLARED) {
