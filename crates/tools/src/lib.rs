@@ -1,8 +1,8 @@
-//! Tools: what a model, or a person with `callTool`, can have the server do.
+//! Tools: functions that a model, or a person with `callTool`, can have the server execute.
 //!
 //! [`ToolRegistry`] has them all by name. A call goes through [`RegisteredTool::call`]: the
-//! arguments are validated, time and size are bounded, and whatever goes wrong says whether
-//! it may be told.
+//! arguments are validated, time and size are bounded, and each error states whether the caller may
+//! see it.
 
 mod answer;
 mod approval;
@@ -51,18 +51,17 @@ pub use registry::{RegisterError, RegisteredTool, RegistryLimits, ToolRegistry};
 pub use schema::{ArgumentError, SchemaError};
 pub use servers::{ServerState, Servers, UnavailableTool};
 
-/// Something that can be called. What it is called, what it takes and how long it may take
-/// stands in its [`ToolDefinition`]; whoever implements this need check none of it.
+/// The implementation of a tool. Its name, its parameters and its time limit are in its
+/// [`ToolDefinition`]; an implementation need check none of them.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// Does it. `arguments` are valid against the definition's parameters. The future is
+    /// Executes a call. `arguments` are valid against the definition's parameters. The future is
     /// dropped when the call takes too long or is cancelled.
     ///
-    /// # Errors
-    /// Each says whether the model may be told ([`ToolError::told`]).
+    /// # Errors Each states whether the model may see it ([`ToolError::told`]).
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError>;
 
-    /// The longest time of a call that reports progress; none if none does.
+    /// The time limit of a call that reports progress; none if no call does.
     fn progress_timeout(&self) -> Option<Duration> {
         None
     }

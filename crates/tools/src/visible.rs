@@ -1,12 +1,12 @@
-//! Texts of others, as people and models may read them: what is not seen is written out.
+//! Escaping of hidden characters in texts of others, for people and models.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-/// Returns true when a character has no place of its own in a text: escape sequences of terminals,
-/// overrides of the direction of writing, and what hides words from people alone.
+/// Returns true for a character that cannot be seen in a text: escape sequences of terminals,
+/// overrides of the writing direction, and characters that hide words from people alone.
 fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control() && !matches!(character, '\n' | '\t');
@@ -26,7 +26,7 @@ fn is_joiner(character: char) -> bool {
     matches!(character, '\u{200c}' | '\u{200d}')
 }
 
-/// Returns true when all of a text can be seen.
+/// Returns true if all characters of a text can be seen.
 pub(super) fn is_visible(text: &str) -> bool {
     !text.chars().any(is_hidden)
 }
@@ -50,8 +50,8 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Makes the words of a JSON Schema visible. False if a name or value of it is not, which cannot
-/// be written in another way; a regular expression may have any characters.
+/// Escapes the words of a JSON Schema. Returns false if a name or value has hidden characters,
+/// which cannot be escaped there; a regular expression may have any characters.
 pub(super) fn show_schema(schema: &mut Value) -> bool {
     match schema {
         Value::Object(fields) => fields.iter_mut().all(|(name, value)| match value {

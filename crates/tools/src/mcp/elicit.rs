@@ -1,4 +1,4 @@
-//! Elicitation: what a server asks the person during a call.
+//! Elicitation: questions of a server to the person during a call.
 //! <https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation>
 
 use reqwest::Url;
@@ -31,13 +31,13 @@ pub(super) fn capabilities() -> ClientCapabilities {
     capabilities
 }
 
-/// Asks the person whose call it is; none: it is not known whose, or no one can be asked.
+/// Asks the person whose call it is; none if the call is ambiguous, or no one can answer.
 pub(super) async fn ask(params: ElicitRequestParams, of: Option<&Reports>) -> ElicitResult {
     let asker = of.and_then(|reports| reports.asker.as_ref().zip(Some(reports)));
     let (Some((asker, reports)), Some(question)) = (asker, question(params, of)) else {
         return ElicitResult::new(ElicitationAction::Decline);
     };
-    // The time of the person is not the tool's.
+    // Waiting for the person does not count towards the tool's time limit.
     let _held = reports.progress.hold();
     match asker.ask(question).await {
         InputAnswer::Accept(content) => {
@@ -48,11 +48,11 @@ pub(super) async fn ask(params: ElicitRequestParams, of: Option<&Reports>) -> El
     }
 }
 
-/// Answers to what a server wants to know before it makes a call (protocol 2026-07-28).
+/// Answers to the questions of a server before it executes a call (protocol 2026-07-28).
 pub(super) async fn answers(requests: InputRequests, reports: &Reports) -> InputResponses {
     let mut responses = InputResponses::new();
     for (name, request) in requests {
-        // Nothing else was offered to servers.
+        // This client has announced no other capability.
         let InputRequest::Elicitation(request) = request else {
             continue;
         };
@@ -62,7 +62,8 @@ pub(super) async fn answers(requests: InputRequests, reports: &Reports) -> Input
     responses
 }
 
-/// A question as a person may be shown it; none if it is too large or of an unknown kind.
+/// A question in the form that a person may be shown; none if it is too large or of an unknown
+/// kind.
 fn question(params: ElicitRequestParams, of: Option<&Reports>) -> Option<InputQuestion> {
     let shown = |message: &str| {
         let hidden = of.map(|reports| reports.secrets.hide(message));

@@ -1,4 +1,4 @@
-//! A server's list of tools in the registry.
+//! Registration of a server's tools.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ const DESCRIPTION_BYTES: usize = 4_096;
 /// The longest original name of a tool that is shown, in bytes.
 const ORIGINAL_BYTES: usize = 256;
 
-/// A tool and what it is.
+/// A tool and its definition.
 type Offered = (ToolDefinition, Arc<dyn Tool>);
 
 impl Keeper {
-    /// Replaces a server's tools. Those that cannot be offered are listed as unavailable. The
-    /// log has each list of tools once.
+    /// Replaces a server's tools. Those that cannot be offered are listed as unavailable. Each list
+    /// of tools is logged once.
     pub(super) async fn register(&self, listed: Vec<Listed>, known: &mut Names) {
         let server = &*self.spec.name;
         let all: BTreeSet<_> = listed.iter().map(|tool| tool.name.to_string()).collect();
@@ -63,7 +63,7 @@ impl Keeper {
         *known = Some(all);
     }
 
-    /// The tools under their names here, and those that have none or cannot be shown.
+    /// The tools under their mapped names, and those that have none or cannot be shown.
     fn tools(&self, listed: Vec<Listed>) -> (Vec<Offered>, Vec<UnavailableTool>) {
         let server = &*self.spec.name;
         let servers: Vec<_> = self.spec.others.iter().map(String::as_str).collect();
@@ -85,7 +85,7 @@ impl Keeper {
         (tools, refused)
     }
 
-    /// A tool under its name here, or the name and the reason for which it cannot be used.
+    /// A tool under its mapped name, or the name and the reason why it cannot be used.
     fn tool(
         &self,
         listed: Listed,
@@ -100,7 +100,7 @@ impl Keeper {
             hints.read_only_hint == Some(true) || hints.idempotent_hint == Some(true)
         });
         let original = format!("{}{SEPARATOR}{}", self.spec.name, listed.name);
-        // A setting for the name without its digest holds for all tools that share it.
+        // A setting for the name without its digest applies to all tools that share it.
         let names = [&name, &plain, &original];
         let approval = names.iter().find_map(|name| self.spec.approvals.get(*name));
         let description = listed.description.as_deref().unwrap_or_default();
@@ -126,7 +126,7 @@ impl Keeper {
     }
 }
 
-/// A description for models, with the name on the server where that is another one.
+/// A description for models, with the name on the server if that is another one.
 fn described(description: &str, name: &str, original: &str) -> String {
     let mut text = visible(&shortened(description, DESCRIPTION_BYTES)).into_owned();
     let is_same = name
