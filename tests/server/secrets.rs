@@ -232,7 +232,7 @@ async fn a_server_at_trace_shows_no_secret() {
         for line in [
             "near says",
             "a model provider cannot be reached",
-            "not called",
+            "tool call failed",
         ] {
             eventually(line, async || server.log().contains(line).then_some(())).await;
         }

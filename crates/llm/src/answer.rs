@@ -1,4 +1,4 @@
-//! An answer on its way: a response's body in, parts out.
+//! A response on its way: the body's bytes in, parts out.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -22,8 +22,8 @@ mod opening;
 #[cfg(test)]
 mod tests;
 
-/// How long a body may take to end after its last event. Read to its end, its connection
-/// serves the next call; dropped before, it is closed.
+/// The time that a body may take to end after its last event. A connection whose body was read to
+/// its end serves the next call; one that is dropped before is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The stream behind [`crate::PartStream`]. All parts of one chunk of the body are
@@ -39,9 +39,9 @@ pub(super) struct Answer<S> {
 
 enum State {
     Reading,
-    /// Everything is said; only the body's end is missing.
+    /// The answer is complete; only the body's end is missing.
     Draining,
-    /// Nothing more comes but the parts that are ready, then the error if there is one.
+    /// Only the parts that are ready remain, then the error if there is one.
     Over(Option<LlmError>),
 }
 
@@ -70,8 +70,8 @@ where
     }
 
     fn poll_came(&mut self, cx: &mut Context<'_>) -> Poll<Came<E>> {
-        // Without a budget, a body that is always ready and never has a part in it would
-        // keep its worker from everybody else.
+        // Without a budget, a body that is always ready and never contains a part would keep its
+        // worker thread from all other tasks.
         let budget = ready!(coop::poll_proceed(cx));
         let came = match self.body.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(bytes))) => Came::Bytes(bytes),
@@ -132,7 +132,7 @@ where
         }
     }
 
-    /// The error that the body is, if nothing could be read from it.
+    /// The error that the body reports, if nothing else could be read from it.
     fn in_place_of_an_answer(&mut self, error: LlmError) -> LlmError {
         if error != LlmError::Protocol || self.parts.seen() > 0 {
             return error;
@@ -141,7 +141,7 @@ where
             return error;
         };
         match self.parts.fault(&fault) {
-            // Nothing but a text for people: that the answer cannot be read says more.
+            // The body is only a text for people: the read error is more precise.
             ReadError::Told(LlmError::Unavailable) => error,
             ReadError::Told(told) => told,
             ReadError::Sse(_) => error,
@@ -157,8 +157,8 @@ where
         }
     }
 
-    /// Ends the answer; well, if the model has said why it stopped. What goes wrong after
-    /// that costs the usage at most, and failing would cost the answer.
+    /// Ends the answer, successfully if the model has given its finish reason. An error after that
+    /// costs the usage at most, and failing would cost the answer.
     fn over(&mut self, error: LlmError) {
         let finished = self.parts.release_finish();
         self.state = State::Over(finished.map_or_else(Some, |told| (!told).then_some(error)));

@@ -191,8 +191,8 @@ impl ToolCalls {
         call.is_some_and(|call| call.arguments.bytes() > 0)
     }
 
-    /// The answer has ended, so every call is complete; but not the one that was being
-    /// written when a limit was reached.
+    /// Completes every call at the end of the answer, except the one that was being written when a
+    /// limit was reached.
     pub(super) fn finish(
         &mut self,
         cut: bool,
@@ -216,7 +216,7 @@ impl ToolCalls {
         }
     }
 
-    /// Where a piece belongs.
+    /// The call to which a piece belongs.
     fn find(&self, delta: &CallDelta) -> Place {
         let id = delta.id.as_deref().filter(|id| !id.is_empty());
         let name = delta.name.as_deref().filter(|name| !name.is_empty());
@@ -235,7 +235,7 @@ impl ToolCalls {
         }
         let found = match (delta.key, id) {
             (Some(_), _) => last(&|call| call.key == delta.key),
-            // A piece with an id of its own and no name goes on with what there is.
+            // A piece with an id of its own and no name continues the existing call.
             (None, Some(_)) if name.is_some() => None,
             (None, _) => self.calls.len().checked_sub(1),
         };
@@ -255,13 +255,13 @@ impl ToolCalls {
 }
 
 impl Call {
-    /// Whether a piece that names a tool cannot be of this call.
+    /// Returns true if a piece that names a tool cannot belong to this call.
     fn is_over(&self, name: &str) -> bool {
         let is_other = self.name.as_deref().is_some_and(|own| own != name);
         is_other || self.arguments.is_whole() || self.completed
     }
 
-    /// Whether it is an earlier call once more.
+    /// Returns true if it repeats an earlier call.
     fn repeats(&self, earlier: &Self) -> bool {
         let is_same = earlier.id == self.id && earlier.name == self.name;
         let says_nothing = self.arguments.bytes() == 0;

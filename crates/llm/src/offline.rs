@@ -1,4 +1,4 @@
-//! Answers that are at hand, read as those of a provider are: for fuzzing and property tests.
+//! Parsing of recorded answers in the way of a provider's: for fuzzing and property tests.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use super::reader::Reader;
 use super::responses::Responses;
 use super::{PartStream, ProviderKind};
 
-/// What none of them reaches.
+/// A limit that none of them reaches.
 const LIMIT: Duration = Duration::from_secs(3_600);
 
-/// The parts of an answer whose body comes in these pieces, with events of at most
-/// `max_event_bytes` bytes. Needs a Tokio runtime, for its limits in time.
+/// The parts of an answer whose body consists of these pieces, with events of at most
+/// `max_event_bytes` bytes. Requires a Tokio runtime, for its time limits.
 pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: usize) -> PartStream {
     let decoder = match kind {
         ProviderKind::OpenAi => ChatCompletions.decoder(),

@@ -87,7 +87,7 @@ impl Condition {
             Ok(holds) => holds,
             Err(error) => {
                 let approval = &self.source;
-                tracing::debug!(approval, %error, "not computable, so a person is asked");
+                tracing::debug!(approval, %error, "approval expression failed, approval required");
                 true
             }
         }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_policy_is_refused() {
+    async fn invalid_policy_is_refused() {
         for text in ["", "sometimes", "args.", "amount > 100", "{{ args.x }}"] {
             let error = Approval::parse(&Evaluator::in_process(), text)
                 .await

@@ -30,7 +30,7 @@ pub enum ToolError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Another server responded with an error status.
-    #[error("the server answered with HTTP status {status}{}{body}", if body.is_empty() { "" } else { ": " })]
+    #[error("the server responded with HTTP status {status}{}{body}", if body.is_empty() { "" } else { ": " })]
     Status {
         /// The status.
         status: u16,
@@ -87,7 +87,7 @@ impl ToolError {
     }
 
     /// The message for the model or the caller.
-    pub fn told(&self) -> String {
+    pub fn public_message(&self) -> String {
         self.to_string()
     }
 

@@ -4,9 +4,7 @@
 //! arguments are validated, time and size are bounded, and each error states whether the caller may
 //! see it.
 
-mod answer;
 mod approval;
-mod asker;
 mod builtin;
 mod client;
 mod context;
@@ -14,24 +12,24 @@ mod definition;
 mod egress;
 mod error;
 mod fetch;
+mod hidden_characters;
 mod http;
 mod mcp;
 mod memory;
 mod output;
 mod progress;
+mod questions;
 mod registry;
 mod schema;
 mod servers;
-mod visible;
+mod structured_answer;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-pub use answer::{AnswerProblem, AnswerSchema};
 pub use approval::{Approval, ApprovalError, ApprovalPolicy};
-pub use asker::{Asked, Asker, InputAnswer};
 pub use builtin::{Calculator, CurrentTime};
 pub use client::ClientTool;
 pub use context::{CallerHeaders, ToolContext};
@@ -47,9 +45,11 @@ pub use mcp::{McpGuard, McpKeepers, McpServerSpec, McpTransport, ServerNameError
 pub use memory::{Memories, MemorySave, MemorySearch};
 pub use output::{OutputLimits, ToolOutput};
 pub use progress::{Progress, Reported};
+pub use questions::{Asked, Asker, InputAnswer};
 pub use registry::{RegisterError, RegisteredTool, RegistryLimits, ToolRegistry};
 pub use schema::{ArgumentError, SchemaError};
 pub use servers::{ServerState, Servers, UnavailableTool};
+pub use structured_answer::{AnswerProblem, AnswerSchema};
 
 /// The implementation of a tool. Its name, its parameters and its time limit are in its
 /// [`ToolDefinition`]; an implementation need check none of them.
@@ -58,7 +58,7 @@ pub trait Tool: Send + Sync {
     /// Executes a call. `arguments` are valid against the definition's parameters. The future is
     /// dropped when the call takes too long or is cancelled.
     ///
-    /// # Errors Each states whether the model may see it ([`ToolError::told`]).
+    /// # Errors Each states whether the model may see it ([`ToolError::public_message`]).
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError>;
 
     /// The time limit of a call that reports progress; none if no call does.

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_is_whole() {
+    fn fitting_text_is_unchanged() {
         let output = ToolOutput::new("äöü").capped(6);
         assert_eq!(output, ToolOutput::new("äöü"));
     }
@@ -215,7 +215,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_cut_is_marked_and_small_enough(text in "\\PC{0,200}", limit in 40_usize..200) {
+        fn cut_text_is_marked_and_within_the_limit(text in "\\PC{0,200}", limit in 40_usize..200) {
             let output = ToolOutput::new(text.clone()).capped(limit);
             prop_assert_eq!(output.truncated, text.len() > limit);
             prop_assert!(output.text.len() <= limit);

@@ -40,10 +40,10 @@ pub struct RegistryLimits {
 #[derive(Debug, Error)]
 pub enum RegisterError {
     /// A name that providers do not accept.
-    #[error("{0:?} is no name of a tool: 1 to 64 of letters, digits, _ and -")]
+    #[error("{0:?} is not a valid tool name: use 1 to 64 letters, digits, _ and -")]
     Name(String),
     /// A name that is taken.
-    #[error("there is another tool {0:?}")]
+    #[error("the tool name {0:?} is taken")]
     Duplicate(String),
     /// Parameters that cannot be checked.
     #[error("tool {name:?}: {error}")]
@@ -287,13 +287,13 @@ impl RegisteredTool {
             }
             Err(error) => match error.cause() {
                 Some(cause) if !error.is_ours() => {
-                    tracing::warn!(tool = name, %call, ?took, %error, cause, "not called");
+                    tracing::warn!(tool = name, %call, ?took, %error, cause, "tool call failed");
                 }
                 Some(cause) => {
-                    tracing::error!(tool = name, %call, ?took, %error, cause, "a tool failed");
+                    tracing::error!(tool = name, %call, ?took, %error, cause, "tool failed internally");
                 }
                 None => {
-                    tracing::debug!(tool = name, %call, ?took, code = error.code(), "not called")
+                    tracing::debug!(tool = name, %call, ?took, code = error.code(), "tool call failed")
                 }
             },
         }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_schema_is_refused() {
+    async fn invalid_schema_is_refused() {
         for schema in [
             json!({ "type": "objekt" }),
             json!({ "properties": 1 }),

@@ -1,4 +1,4 @@
-//! The beginning of a body, for answers that turn out to be none.
+//! The beginning of a body, kept for responses that turn out to be errors.
 
 use serde_json::Value;
 
@@ -12,20 +12,20 @@ const MAX_BYTES: usize = 8 * 1024;
 pub(super) struct Opening(Vec<u8>);
 
 impl Opening {
-    /// Keeps a piece of the body.
+    /// Keeps bytes of the body.
     pub(super) fn keep(&mut self, bytes: &[u8]) {
         let room = MAX_BYTES.saturating_sub(self.0.len());
         self.0.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    /// Forgets it: the body is an answer.
+    /// Drops the bytes: the body is an answer.
     pub(super) fn forget(&mut self) {
         self.0 = Vec::new();
     }
 
-    /// The error that the body is in place of an answer, whatever its status and type say: JSON
-    /// that says what is wrong, or a page for people. Anything else may be text of a model, which
-    /// is not for the log.
+    /// The error that the body reports in place of an answer, independently of its status and type:
+    /// JSON with an error, or a page for people. Anything else may be text of a model, which must
+    /// not be logged.
     pub(super) fn fault(&self) -> Option<Fault> {
         let body = self.0.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.0);
         let body = body.trim_ascii();

@@ -54,7 +54,7 @@ fn timed(chunks: Vec<(u64, &'static str)>) -> impl Stream<Item = &'static str> +
         .chain(stream::pending())
 }
 
-/// How it ended: the texts' length, the finish reason or the error, and when.
+/// The outcome: the length of the texts, the finish reason or the error, and the time.
 async fn outcome(mut answer: Answer<Body>) -> (usize, Result<FinishReason, LlmError>, Duration) {
     let started = Instant::now();
     let (mut texts, mut ended) = (0, Err(LlmError::Internal));

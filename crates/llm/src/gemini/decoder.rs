@@ -1,7 +1,7 @@
-//! From a stream's events to parts.
+//! Decoding of a stream's events.
 //!
-//! There is no last event: the answer is over when the body ends, and complete if a finish
-//! reason has come by then.
+//! There is no last event: the answer ends with the body, and is complete if a finish reason has
+//! arrived by then.
 
 use super::event::{Candidate, FunctionCall, Part, Reason, Response};
 use super::{SIGNED_CALL, SIGNED_TEXT};
@@ -19,13 +19,13 @@ mod tests;
 
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// The calls that have come, by name and arguments: they have no number of their own.
+    /// The calls so far, by name and arguments: they have no index.
     calls: Vec<(Option<String>, Option<Json>)>,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: SseEvent<'_>, parts: &mut Parts) -> Result<(), ReadError> {
-        // Not of this protocol, but imitations end with it.
+        // Not part of this protocol, but imitations end with it.
         if event.data.trim_ascii() == "[DONE]" {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl Decoder {
         }
     }
 
-    /// Whether the last event has all calls once more, as some gateways give it.
+    /// Returns true if the last event repeats all calls, as some gateways do.
     fn has_all_calls_of(&self, content: &[Part]) -> bool {
         let calls = content
             .iter()
@@ -101,7 +101,7 @@ impl Decoder {
         call.map_or(Ok(()), |call| self.call(call, parts))
     }
 
-    /// Calls come whole.
+    /// Adds a call, which always arrives complete.
     fn call(&mut self, call: FunctionCall, parts: &mut Parts) -> Result<(), ReadError> {
         let key = self.calls.len() as u64;
         self.calls.push((call.name.clone(), call.args.clone()));

@@ -17,7 +17,7 @@ use super::past::Signer;
 use super::protocol::{Asked, Decode, Protocol, extended, secret_header};
 use super::{ChatRequest, LlmError};
 
-/// Signs the call that comes next.
+/// Signs the next call.
 const SIGNED_CALL: Signer = Signer::of_account("gemini");
 /// Signs a text; the signature goes back as a part of its own.
 const SIGNED_TEXT: Signer = Signer::of_account("gemini-text");

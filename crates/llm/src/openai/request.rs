@@ -118,7 +118,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         max_completion_tokens: limit_in(LimitField::MaxCompletionTokens),
         tools,
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
-        // It is the default, which servers without the field have too.
+        // This is the default, also of servers without the field.
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
         response_format: output.and_then(|output| response_format(output, form_of_answer)),
         reasoning_effort: request.reasoning.effort,
@@ -128,7 +128,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     Asked::new(&body, request, bindings)
 }
 
-/// The switch of models that have one over this protocol.
+/// The thinking switch of models that have one over this protocol.
 fn thinking(request: &ChatRequest) -> Option<Value> {
     let form = form(&request.capabilities, ChatProtocol::ChatCompletions);
     let is_on = request

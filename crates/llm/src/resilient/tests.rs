@@ -12,14 +12,14 @@ use talkgraph_domain::{FinishReason, Usage};
 
 const S: Duration = Duration::from_secs(1);
 
-/// What a provider does with a call.
+/// The reaction of a scripted provider to a call.
 enum Does {
     Refuses(LlmError),
     Streams(Vec<Result<StreamPart, LlmError>>),
 }
 
-/// A provider that does as it is told, call by call, and notes when it was called. The last
-/// thing it was told is repeated.
+/// A provider that follows a script, call by call, and records the times of the calls. The last
+/// entry is repeated.
 struct Scripted {
     script: Mutex<VecDeque<Does>>,
     calls: Mutex<Vec<Instant>>,
@@ -96,7 +96,7 @@ fn resilient(keys: &[&Arc<Scripted>], how: &Resilience) -> Resilient {
     Resilient::new(keys.collect(), how)
 }
 
-/// Everything that a call gives.
+/// The whole outcome of a call.
 async fn call(
     resilient: &Resilient,
     patience: Patience,
@@ -171,7 +171,7 @@ async fn an_error_before_the_first_token_is_hidden_and_one_after_it_told() {
 
     for first in [
         StreamPart::Reasoning("hm".to_owned()),
-        // Nothing more would come of another try.
+        // Another attempt would not return more.
         StreamPart::Finish(FinishReason::Length),
         StreamPart::Finish(FinishReason::ContentFilter),
     ] {
@@ -210,11 +210,11 @@ async fn nobody_waits_who_has_another_model() {
             retry_after: Some(S * 7)
         })
     );
-    // And the next call does not even ask.
+    // The next call does not even reach the provider.
     let gave_up = call(&all, Patience::GivesUp).await;
     assert!(matches!(gave_up, Err(LlmError::RateLimited { .. })));
     assert_eq!((provider.calls(), start.elapsed()), (1, Duration::ZERO));
-    // One that has no other waits for the rest of the rest.
+    // A call without an alternative waits for the remaining pause.
     advance(S * 3).await;
     assert_eq!(patient(&all).await, Ok(answer("a")));
     let wait = provider.waits()[0];
@@ -232,7 +232,7 @@ async fn a_limited_key_rests_and_the_next_is_used_at_once() {
     assert_eq!((first.calls(), second.calls()), (1, 3));
     assert_eq!(start.elapsed(), Duration::ZERO);
 
-    // When both are limited, the first that is back is waited for.
+    // When both are limited, the call waits for the first that is available again.
     second.script.lock().unwrap().push_back(limited(5));
     assert_eq!(patient(&all).await, Ok(answer("a")));
     assert_eq!((first.calls(), second.calls()), (1, 5));
@@ -272,7 +272,7 @@ async fn a_storm_has_no_more_attempts_than_the_budget() {
             .iter()
             .all(|call| *call == Err(LlmError::Unavailable))
     );
-    // One retry of the floor comes back each second.
+    // One retry of the floor is restored each second.
     let most = 1_210 + start.elapsed().as_secs() as usize;
     let calls = provider.calls();
     assert!((1_200..=most).contains(&calls), "{calls}");

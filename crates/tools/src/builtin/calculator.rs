@@ -94,7 +94,7 @@ mod tests {
         let called = calculator.call(&context(), arguments).await;
         called
             .map(|output| output.text)
-            .map_err(|error| error.told())
+            .map_err(|error| error.public_message())
     }
 
     #[tokio::test]
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nonsense_is_told() {
+    async fn invalid_expressions_are_reported() {
         for (expression, why) in [
             ("10 / 0", "division by zero"),
             ("1 +", "expected"),

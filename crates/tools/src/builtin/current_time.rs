@@ -93,6 +93,6 @@ mod tests {
             assert_eq!(told(at, zone).unwrap(), expected);
         }
         let error = told(at, "Mars/Olympus").unwrap_err();
-        assert!(error.told().contains("Europe/Zurich"), "{error}");
+        assert!(error.public_message().contains("Europe/Zurich"), "{error}");
     }
 }

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_web_is_allowed() {
+    fn only_http_schemes_and_ports_are_allowed() {
         let policy = policy(&[], &[80, 443]);
         assert_eq!(check(&policy, "https://example.com/a?b"), Ok(()));
         assert_eq!(check(&policy, "http://8.8.8.8/"), Ok(()));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_allowed() {
+    fn listed_hosts_are_allowed() {
         let policy = policy(
             &["10.0.0.0/8", "fd12::/16", "127.0.0.1", "Intranet.example"],
             &[],
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_listed_is_refused() {
+    fn invalid_entries_are_refused() {
         for entry in ["", "10.0.0.0/33", "http://x", "x/y", "a b", "*", "10.1"] {
             let refused = EgressPolicy::new(&[entry.to_owned()], &[]);
             assert!(refused.is_err(), "{entry}");

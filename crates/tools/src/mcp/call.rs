@@ -20,8 +20,8 @@ use super::content::output;
 use super::elicit;
 use super::failure::{Failure, NOT_THERE, failed};
 use super::forward::Forwarded;
+use super::pending_requests::Reports;
 use super::tasks::{self, Task};
-use super::watched::Reports;
 use crate::{Tool, ToolContext, ToolError, ToolOutput};
 use talkgraph_domain::redact::Known;
 

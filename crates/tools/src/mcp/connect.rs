@@ -23,10 +23,10 @@ use super::elicit;
 use super::forward::ForwardingClient;
 use super::guard::Guard;
 use super::lines::Bounds;
+use super::pending_requests::{Waiting, Watched};
 use super::program::Program;
-use super::watched::{Waiting, Watched};
 use super::{McpServerSpec, McpTransport};
-use crate::visible::visible;
+use crate::hidden_characters::escape_hidden;
 use talkgraph_domain::redact::Known;
 
 /// The environment variables that a program inherits. Others may be secret.
@@ -99,7 +99,7 @@ impl ClientHandler for Client {
             let server = &*self.server;
             tracing::info!(
                 server,
-                "a question is declined: no call or calls of several callers"
+                "elicitation declined: not exactly one caller has active calls"
             );
         }
         tokio::select! {
@@ -211,7 +211,7 @@ async fn log(server: Arc<str>, secrets: Known, mut stderr: ChildStderr, most: u3
     while let Ok(length @ 1..) = stderr.read(&mut said).await {
         if window.elapsed() > LOG_WINDOW {
             if left_out > 0 {
-                tracing::debug!(server, bytes = left_out, "an MCP server says more");
+                tracing::debug!(server, bytes = left_out, "MCP server output omitted");
             }
             (window, lines, left_out) = (Instant::now(), 0, 0);
         }
@@ -223,7 +223,7 @@ async fn log(server: Arc<str>, secrets: Known, mut stderr: ChildStderr, most: u3
         for line in secrets.hide(said.trim_end()).lines() {
             lines += 1;
             if lines <= most {
-                tracing::debug!(server, said = &*visible(line), "an MCP server says");
+                tracing::debug!(server, line = &*escape_hidden(line), "MCP server output");
             } else {
                 left_out += line.len();
             }

@@ -7,8 +7,8 @@ use rmcp::model::{CallToolResult, ContentBlock, Resource, ResourceContents};
 use serde_json::Value;
 
 use crate::ToolOutput;
+use crate::hidden_characters::escape_hidden;
 use crate::output::{described, new_file, reference, shortened};
-use crate::visible::visible;
 use talkgraph_domain::{File, ResultPart, ResultResource};
 
 /// The longest URI of a resource, in bytes: what servers commonly accept.
@@ -65,7 +65,7 @@ impl Reading {
 
     fn file(&mut self, what: &str, claimed: &str, base64: &str) {
         let Some(file) = decoded(None, Some(claimed), base64) else {
-            let kind = visible(&shortened(claimed, LABEL_BYTES)).into_owned();
+            let kind = escape_hidden(&shortened(claimed, LABEL_BYTES)).into_owned();
             return self.text(format!("[{what}: {kind}, its content cannot be read]"));
         };
         self.texts.push(described(what, &file));
@@ -203,15 +203,15 @@ fn name_of(uri: &str) -> Option<String> {
     let path = uri.split(['?', '#']).next()?;
     let name = path.rsplit('/').next()?;
     let is_name = name.contains('.') && name.len() <= 255;
-    is_name.then(|| visible(name).into_owned())
+    is_name.then(|| escape_hidden(name).into_owned())
 }
 
 fn uri(uri: &str) -> String {
-    visible(&shortened(uri, URI_BYTES)).into_owned()
+    escape_hidden(&shortened(uri, URI_BYTES)).into_owned()
 }
 
 fn label(text: &str) -> String {
-    visible(&shortened(text, LABEL_BYTES)).into_owned()
+    escape_hidden(&shortened(text, LABEL_BYTES)).into_owned()
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use rmcp::model::{
 };
 use serde_json::Value;
 
-use super::watched::Reports;
+use super::pending_requests::Reports;
 use crate::InputAnswer;
+use crate::hidden_characters::{escape_hidden, escape_schema};
 use crate::output::shortened;
-use crate::visible::{show_schema, visible};
 use talkgraph_domain::InputQuestion;
 
 /// The longest question that a person is shown, in bytes.
@@ -68,7 +68,7 @@ fn question(params: ElicitRequestParams, of: Option<&Reports>) -> Option<InputQu
     let shown = |message: &str| {
         let hidden = of.map(|reports| reports.secrets.hide(message));
         let message = hidden.as_deref().unwrap_or(message);
-        visible(&shortened(message, MESSAGE_BYTES)).into_owned()
+        escape_hidden(&shortened(message, MESSAGE_BYTES)).into_owned()
     };
     match params {
         ElicitRequestParams::FormElicitationParams {
@@ -77,7 +77,7 @@ fn question(params: ElicitRequestParams, of: Option<&Reports>) -> Option<InputQu
             ..
         } => {
             let mut schema = serde_json::to_value(requested_schema).ok()?;
-            let fits = schema.to_string().len() <= SCHEMA_BYTES && show_schema(&mut schema);
+            let fits = schema.to_string().len() <= SCHEMA_BYTES && escape_schema(&mut schema);
             fits.then(|| InputQuestion {
                 message: shown(&message),
                 schema: Some(schema),

@@ -5,8 +5,8 @@ use rmcp::model::ErrorData;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
 use crate::ToolError;
+use crate::hidden_characters::escape_hidden;
 use crate::output::shortened;
-use crate::visible::visible;
 use talkgraph_domain::redact::Known;
 
 /// The longest description of a failure that a model is shown, in bytes.
@@ -128,7 +128,7 @@ fn unreachable(cause: String) -> ToolError {
 
 /// A description of a failure in the server's words.
 pub(super) fn failed(words: &str) -> String {
-    visible(&shortened(words, FAILURE_BYTES)).into_owned()
+    escape_hidden(&shortened(words, FAILURE_BYTES)).into_owned()
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lost_sessions_are_known_by_what_servers_say() {
+    fn lost_sessions_are_recognised() {
         for (code, message, lost) in [
             (-32_000, "Bad Request: No valid session ID provided", true),
             (-32_000, "Bad Request: Server not initialized", true),

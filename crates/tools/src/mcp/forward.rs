@@ -15,7 +15,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 use tokio::sync::Notify;
 
-use super::answered::Asked;
+use super::http_answers::Asked;
 use talkgraph_proxy::Proxies;
 
 type Failure = StreamableHttpError<reqwest::Error>;

@@ -83,7 +83,7 @@ impl Guard {
 }
 
 fn failed(error: &io::Error) {
-    tracing::warn!(%error, "no guard: MCP programs may outlive a server that is killed");
+    tracing::warn!(%error, "starting the MCP guard failed: programs may outlive a killed server");
 }
 
 /// Guards process groups until the standard input ends, and then ends those that are left: the

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn no_call_is_ended_by_what_is_not_its_answer() {
+    fn unrelated_messages_end_no_call() {
         for text in [
             "",
             "listening on port 3000",

@@ -7,9 +7,8 @@
 //!
 //! Models see a server's tools under mapped names (`names`). A program runs in a process group
 //! (`group`), which a separate process ends if this server dies (`guard`). Messages are parsed
-//! tolerantly (`message`, `answered`), and an unreadable one ends the call that it answers.
+//! tolerantly (`message`, `http_answers`), and an unreadable one ends the call that it answers.
 
-mod answered;
 mod call;
 mod connect;
 mod content;
@@ -18,15 +17,16 @@ mod failure;
 mod forward;
 mod group;
 mod guard;
-mod keep;
+mod http_answers;
+mod keeper;
 mod lines;
 mod list;
 mod message;
 mod names;
+mod pending_requests;
 mod program;
 mod register;
 mod tasks;
-mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ use talkgraph_domain::redact::Known;
 use talkgraph_proxy::Proxies;
 
 pub use guard::{Guard as McpGuard, serve as guard_programs};
-pub use keep::{McpKeepers, ServerNameError};
+pub use keeper::{McpKeepers, ServerNameError};
 
 /// The settings of an MCP server.
 pub struct McpServerSpec {

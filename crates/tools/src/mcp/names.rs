@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn collisions_are_told_apart_in_any_order() {
+    fn collisions_are_resolved_in_any_order() {
         let one = names("srv", &["a.b", "a b", "a_b"]);
         let mut other = names("srv", &["a_b", "a b", "a.b"]);
         other.reverse();

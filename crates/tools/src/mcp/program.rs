@@ -17,7 +17,7 @@ use super::group::Group;
 use super::guard::Guard;
 use super::lines::{Bounded, Bounds};
 use super::message;
-use super::watched::Waiting;
+use super::pending_requests::Waiting;
 
 /// A running program. Its process group is killed when it is dropped before it was closed.
 pub(super) struct Program {

@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::call::McpTool;
-use super::keep::{Keeper, Names, REASON_BYTES};
+use super::keeper::{Keeper, Names, REASON_BYTES};
 use super::names::{self, Name, SEPARATOR, prefix};
+use crate::hidden_characters::{escape_hidden, escape_schema};
 use crate::output::shortened;
-use crate::visible::{show_schema, visible};
 use crate::{Approval, Tool, ToolDefinition, UnavailableTool};
 
 /// The longest description of a tool that models are shown, in bytes.
@@ -35,7 +35,7 @@ impl Keeper {
         let Ok(unavailable) = timeout(self.spec.start_timeout, replaced).await else {
             tracing::warn!(
                 server,
-                "the schemas of an MCP server's tools take too long to check"
+                "checking the schemas of an MCP server's tools timed out"
             );
             return;
         };
@@ -43,22 +43,13 @@ impl Keeper {
         if let Some(first) = unavailable.first().filter(|_| is_new) {
             let left_out = unavailable.len();
             let why = format!("{:?}: {}", first.name, first.reason);
-            let why = shortened(&visible(&why), REASON_BYTES);
-            tracing::warn!(
-                server,
-                left_out,
-                why,
-                "tools of an MCP server cannot be used"
-            );
+            let why = shortened(&escape_hidden(&why), REASON_BYTES);
+            tracing::warn!(server, left_out, why, "MCP tools unusable");
         }
         if is_new {
-            tracing::info!(server, tools = kept, "an MCP server is there");
+            tracing::info!(server, tools = kept, "MCP server connected");
         } else {
-            tracing::debug!(
-                server,
-                tools = kept,
-                "an MCP server has listed its tools again"
-            );
+            tracing::debug!(server, tools = kept, "MCP tools listed again");
         }
         *known = Some(all);
     }
@@ -92,7 +83,7 @@ impl Keeper {
         Name { name, plain }: Name,
     ) -> Result<Offered, (String, &'static str)> {
         let mut parameters = Value::Object((*listed.input_schema).clone());
-        if !show_schema(&mut parameters) {
+        if !escape_schema(&mut parameters) {
             return Err((name, "its parameters have hidden characters"));
         }
         let hints = listed.annotations.as_ref();
@@ -128,7 +119,7 @@ impl Keeper {
 
 /// A description for models, with the name on the server if that is another one.
 fn described(description: &str, name: &str, original: &str) -> String {
-    let mut text = visible(&shortened(description, DESCRIPTION_BYTES)).into_owned();
+    let mut text = escape_hidden(&shortened(description, DESCRIPTION_BYTES)).into_owned();
     let is_same = name
         .split_once(SEPARATOR)
         .is_some_and(|(_, own)| own == original);
@@ -140,5 +131,5 @@ fn described(description: &str, name: &str, original: &str) -> String {
 }
 
 fn shown(name: &str) -> String {
-    shortened(&visible(name), ORIGINAL_BYTES)
+    shortened(&escape_hidden(name), ORIGINAL_BYTES)
 }

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::call::{CANCELLING, send};
 use super::failure::{Failure, failed};
-use super::watched::Reports;
+use super::pending_requests::Reports;
 use crate::ToolError;
 
 /// The shortest polling interval, and the one for a server that suggests none.
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_that_ask_for_a_task_are_known() {
+    fn refusals_that_require_a_task_are_recognised() {
         for (code, message, required) in [
             (-32_601, "Tool x requires task augmentation", true),
             (-32_601, "Task augmentation required", true),

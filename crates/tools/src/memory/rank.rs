@@ -47,7 +47,7 @@ mod tests {
     use talkgraph_domain::time::now;
 
     #[test]
-    fn more_words_are_better_and_later_is_better() {
+    fn more_words_rank_higher_then_later_ones() {
         let all: Vec<_> = [
             "Likes green tea.",
             "Has two cats, Mia and Leo.",

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn files_over_the_limits_are_notes_that_the_model_reads() {
+    fn files_over_the_limits_become_notes() {
         let output = with_files(&[5, 11, 5, 5, 5]).within(500, LIMITS);
         assert_eq!(output.files.len(), 1);
         assert_eq!(output.parts.len(), 5);

@@ -31,7 +31,7 @@ fn what_is_not_set_is_not_sent() {
         "stream_options": { "include_usage": true },
     });
     assert_eq!(sent(&request, "localhost"), bare);
-    // Without tools, nothing about them means anything.
+    // Without tools, these parameters have no meaning.
     request.tool_choice = ToolChoice::Required;
     request.parallel_tool_calls = false;
     assert_eq!(sent(&request, "localhost"), bare);
@@ -173,7 +173,7 @@ fn calls_and_results_are_sent_back() {
             "role": "assistant", "content": null, "reasoning_content": "Hm.",
             "tool_calls": [
                 call("functions.weather:0", r#"{"city":"Ulm"}"#),
-                // Servers parse it, and refuse the whole history if they cannot.
+                // Servers parse it, and refuse the whole history if that fails.
                 call("call_2", "{}"),
             ],
         },

@@ -80,7 +80,7 @@ fn what_was_not_streamed_comes_with_its_item() {
         StreamPart::Text("Hi".to_owned()),
         StreamPart::Finish(FinishReason::ToolCalls),
     ];
-    // With the call announced, and without.
+    // With the start of the call, and without.
     assert_eq!(
         parts(&[CALL, call, text, COMPLETED]),
         (expected.clone(), None)

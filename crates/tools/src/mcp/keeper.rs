@@ -19,8 +19,8 @@ use super::guard::Guard;
 use super::list::{Pace, list};
 use super::names::{self, SEPARATOR};
 use super::{McpServerSpec, McpTransport};
+use crate::hidden_characters::escape_hidden;
 use crate::output::shortened;
-use crate::visible::visible;
 use crate::{ToolRegistry, is_valid_name};
 use talkgraph_domain::redact::Known;
 
@@ -136,7 +136,7 @@ impl McpKeepers {
         self.stop.cancel();
         self.tasks.close();
         if timeout(ENDING, self.tasks.wait()).await.is_err() {
-            tracing::warn!("an MCP server did not end in time");
+            tracing::warn!("MCP servers did not end in time");
         }
     }
 }
@@ -178,9 +178,9 @@ impl Keeper {
                 delay = FIRST_DELAY;
             }
             let server = &*self.spec.name;
-            let why = shortened(&visible(&self.secrets.hide(&why)), REASON_BYTES);
+            let why = shortened(&escape_hidden(&self.secrets.hide(&why)), REASON_BYTES);
             self.registry.servers().lost(&self.spec.name, &why);
-            tracing::warn!(server, why, again_in = ?delay, "an MCP server is not there");
+            tracing::warn!(server, why, again_in = ?delay, "MCP server unavailable");
             tokio::select! {
                 () = sleep(delay) => {}
                 () = stop.cancelled() => return,

@@ -34,7 +34,7 @@ impl Reports {
     /// A message in the form that may be shown.
     pub(super) fn shown(&self, message: &str) -> String {
         let hidden = self.secrets.hide(message);
-        let shown = crate::visible::visible(&hidden);
+        let shown = crate::hidden_characters::escape_hidden(&hidden);
         crate::output::shortened(&shown, self.message_bytes)
     }
 }

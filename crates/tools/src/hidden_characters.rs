@@ -32,7 +32,7 @@ pub(super) fn is_visible(text: &str) -> bool {
 }
 
 /// The text with hidden characters as `\u{202e}`.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape_hidden(text: &str) -> Cow<'_, str> {
     let text = match text.contains("\r\n") {
         true => Cow::Owned(text.replace("\r\n", "\n")),
         false => Cow::Borrowed(text),
@@ -52,22 +52,22 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 
 /// Escapes the words of a JSON Schema. Returns false if a name or value has hidden characters,
 /// which cannot be escaped there; a regular expression may have any characters.
-pub(super) fn show_schema(schema: &mut Value) -> bool {
+pub(super) fn escape_schema(schema: &mut Value) -> bool {
     match schema {
         Value::Object(fields) => fields.iter_mut().all(|(name, value)| match value {
             _ if !is_visible(name) => false,
             Value::String(words)
                 if matches!(name.as_str(), "description" | "title" | "$comment") =>
             {
-                if let Cow::Owned(shown) = visible(words) {
+                if let Cow::Owned(shown) = escape_hidden(words) {
                     *words = shown;
                 }
                 true
             }
             Value::String(_) if name == "pattern" => true,
-            value => show_schema(value),
+            value => escape_schema(value),
         }),
-        Value::Array(items) => items.iter_mut().all(show_schema),
+        Value::Array(items) => items.iter_mut().all(escape_schema),
         Value::String(text) => is_visible(text),
         _ => true,
     }
@@ -96,29 +96,29 @@ mod tests {
             ("\u{7f}\r\u{9b}", "\\u{7f}\\u{d}\\u{9b}"),
             ("👩\u{200d}💻", "👩\u{200d}💻"),
         ] {
-            assert_eq!(visible(text), shown);
+            assert_eq!(escape_hidden(text), shown);
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_shown_is_visible(text: String) {
-            let shown = visible(&text);
+        fn escaped_text_is_visible(text: String) {
+            let shown = escape_hidden(&text);
             prop_assert!(is_visible(&shown));
-            prop_assert_eq!(visible(&shown), shown.clone());
+            prop_assert_eq!(escape_hidden(&shown), shown.clone());
         }
     }
 
     #[test]
-    fn schemas_are_shown_or_refused() {
+    fn schemas_are_escaped_or_refused() {
         let mut schema =
             json!({ "properties": { "a": { "description": "x\u{202e}y", "pattern": "\u{1}" } } });
-        assert!(show_schema(&mut schema));
+        assert!(escape_schema(&mut schema));
         assert_eq!(schema["properties"]["a"]["description"], "x\\u{202e}y");
-        assert!(!show_schema(
+        assert!(!escape_schema(
             &mut json!({ "properties": { "a\u{202e}": {} } })
         ));
-        assert!(!show_schema(
+        assert!(!escape_schema(
             &mut json!({ "properties": { "a": { "enum": ["\u{1b}[1m"] } } })
         ));
     }
