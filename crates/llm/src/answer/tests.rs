@@ -44,7 +44,7 @@ fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Bod
     Answer::new(body, Reader::new(1024, decoder), parts, pace)
 }
 
-/// Chunks that come after a time, in seconds since the one before; then silence.
+/// Chunks with delays, in seconds since the one before; then silence.
 fn timed(chunks: Vec<(u64, &'static str)>) -> impl Stream<Item = &'static str> + Send + 'static {
     stream::iter(chunks)
         .then(|(wait, text)| async move {
@@ -100,7 +100,7 @@ async fn a_stall_ends_at_the_idle_limit_after_the_last_sign_of_life() {
     let last = Duration::from_secs(13);
     assert!(about(elapsed, last + IDLE), "{elapsed:?}");
 
-    // Bytes that are no event, or blank lines, are none.
+    // Bytes that do not form an event, and blank lines, are not signs of life.
     let chunks = vec![(1, TOKEN), (3, "data: {\"choices\":"), (1, "\n"), (1, "[")];
     let (texts, ended, elapsed) = outcome(answer(timed(chunks))).await;
     assert_eq!((texts, ended), (1, Err(LlmError::IdleTimeout(IDLE))));

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{CallDelta, MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_TOOL_CALLS, ToolCalls, Unusable};
 use crate::StreamPart;
 
-/// A call as it comes out: id, name, arguments, whether it is complete.
+/// An assembled call: id, name, arguments, and true if it is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Made {
     id: String,
@@ -15,7 +15,7 @@ struct Made {
     completed: bool,
 }
 
-/// A piece of a call: index, id, name, arguments; an empty text is none.
+/// A piece of a call: index, id, name, arguments; an empty text means absent.
 type Said<'a> = (Option<u64>, &'a str, &'a str, &'a str);
 
 fn delta((key, id, name, arguments): Said<'_>) -> CallDelta {
@@ -28,7 +28,7 @@ fn delta((key, id, name, arguments): Said<'_>) -> CallDelta {
     }
 }
 
-/// Puts calls together as an executor does, and checks what it may rely on.
+/// Assembles calls as an executor does, and checks its assumptions.
 fn collect(parts: Vec<StreamPart>) -> Vec<Made> {
     let mut made = Vec::<Made>::new();
     for part in parts {
@@ -128,7 +128,7 @@ fn no_index_at_all() {
         (None, "a", "", "1}"),
         (None, "b", "g", "{\"y\":2}"),
         (None, "", "h", "{}"),
-        // An id of its own on every piece, as some proxies write it.
+        // An id of its own on every piece, as some proxies send it.
         (None, "c1", "i", "{\"z\""),
         (None, "c2", "", ":3}"),
     ];
@@ -152,7 +152,7 @@ fn id_and_name_on_every_piece() {
             (key, "a", "f", ":1}"),
             (key, "", "f", ""),
         ];
-        // The last names it once more after whole arguments, and so would be a call.
+        // The last piece repeats the name after complete arguments, and would start a call.
         assert_eq!(said(&pieces[..2]), expect(&[("a", "f", "{\"x\":1}")]));
     }
 }
@@ -209,7 +209,7 @@ fn what_grows_without_end_is_refused() {
     );
 }
 
-/// How a server writes calls.
+/// The form in which a server writes calls.
 #[derive(Debug, Clone, Copy)]
 enum Style {
     /// Index on each piece; id and name on the first.

@@ -65,7 +65,7 @@ fn tools_are_chosen() {
     }
 }
 
-/// An agent without tools goes on with what another has begun.
+/// An agent without tools continues a conversation with calls.
 #[test]
 fn tools_that_are_gone_are_told_of_and_not_called() {
     let mut request = everything();
