@@ -7,12 +7,12 @@
 
 use serde_json::{Map, Value};
 
-use super::halves::Halves;
+use super::split_characters::SplitCharacters;
 
 /// Arguments being read.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
-    halves: Halves,
+    halves: SplitCharacters,
     /// The value, from its first character to its last.
     text: String,
     /// The length of the emitted part.
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_mean_one_thing_is_that() {
+    fn unambiguous_arguments_are_normalised() {
         let twice = serde_json::json!("{\"x\":\"a\\\"b\"}").to_string();
         for (pieces, expected) in [
             (&[][..], "{}"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_mean_several_things_stays_as_it_is() {
+    fn ambiguous_arguments_are_unchanged() {
         for pieces in [
             &["{\"x\":1}", "{\"x\":2}"][..],
             &["\"Paris\""],

@@ -46,7 +46,7 @@ pub struct ConnectionSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProviderSettingsError {
     /// An address that is not a URL. It is not repeated, since it may contain a secret.
-    #[error("the base URL is no URL: {0}")]
+    #[error("the base URL is not a URL: {0}")]
     NotAUrl(String),
     /// An address that is not HTTP.
     #[error("the base URL must begin with http:// or https:// and name a host")]

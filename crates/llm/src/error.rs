@@ -21,7 +21,7 @@ pub enum LlmError {
     #[error("the model provider could not be reached in time")]
     ConnectTimeout,
     /// A server error, 408, or a connection that closed without a response.
-    #[error("the model provider had a fault of its own")]
+    #[error("the model provider returned a server error")]
     Unavailable,
     /// 503 or 529, or another server error with a time to retry.
     #[error("the model provider is overloaded{}", of_wait(*.retry_after))]
@@ -33,7 +33,7 @@ pub enum LlmError {
     #[error("the model provider refused this server's credentials")]
     Auth,
     /// 429.
-    #[error("the model provider gets too many requests from this server{}", of_wait(*.retry_after))]
+    #[error("the model provider reports too many requests from this server{}", of_wait(*.retry_after))]
     RateLimited {
         /// The wait that it requests.
         retry_after: Option<Duration>,
@@ -59,7 +59,7 @@ pub enum LlmError {
         named: Named,
     },
     /// The stream is malformed or ended early.
-    #[error("the model provider's answer broke off or could not be read")]
+    #[error("the model provider's answer was interrupted or malformed")]
     Protocol,
     /// The model finished without any output.
     #[error("the model's answer is empty")]
@@ -84,16 +84,16 @@ pub enum LlmError {
         limit: Option<u32>,
     },
     /// The model does not support tools.
-    #[error("{} takes no tools: take them off the agent, or give it another model", of_model(.model.as_deref()))]
+    #[error("{} does not support tools: remove them from the agent, or give it another model", of_model(.model.as_deref()))]
     ToolsUnsupported {
         /// `provider/model`, once known.
         model: Option<String>,
     },
     /// The model's queue is full.
-    #[error("the model has no free place; try again in a moment")]
+    #[error("the model has no free capacity; try again in a moment")]
     Busy,
     /// The model has failed so often in a row that it is not called for a while.
-    #[error("the model has failed several times in a row and is given a rest")]
+    #[error("the model has failed several times in a row and is not called for a while")]
     CircuitOpen,
     /// `provider/model` names no provider of this server.
     #[error("this server has no model {model:?}")]
@@ -122,7 +122,7 @@ pub enum Unusable {
     #[error("it has a tool call without a name")]
     Nameless,
     /// A call that its provider could not parse.
-    #[error("it has a tool call that cannot be read")]
+    #[error("it has a malformed tool call")]
     Malformed,
     /// A part that exceeds the maximum event size.
     #[error("a part of it is too large")]
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_an_answer_says_is_its_providers_failure() {
+    fn content_of_an_answer_is_no_provider_failure() {
         let answer = LlmError::Unusable(Unusable::TooManyCalls);
         assert_eq!(answer.health(), Health::Well);
         assert!(!answer.is_retried());
@@ -371,11 +371,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_where_the_provider_asks_for_it() {
+    fn requested_wait_is_reported() {
         let limited = |wait: Option<u64>| LlmError::RateLimited {
             retry_after: wait.map(Duration::from_millis),
         };
-        let told = "the model provider gets too many requests from this server";
+        let told = "the model provider reports too many requests from this server";
         assert_eq!(limited(None).to_string(), told);
         assert_eq!(
             limited(Some(6_100)).to_string(),

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_that_an_answer_asks_for_is_found() {
+    fn requested_wait_is_found() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         for (headers, wait) in [
             (&[("retry-after", "2")][..], Some(2_000)),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::mend::mend;
+use super::json_repair::repair;
 
 /// A type that is parsed from one kind of JSON, and is absent in place of any other.
 pub(super) trait Loose: Sized {
@@ -182,7 +182,7 @@ pub(super) fn parse<T: Loose + Default>(text: &str) -> serde_json::Result<T> {
     let read = |text: &str| serde_json::from_str::<Seen<T>>(text);
     let parsed = match read(text) {
         Ok(parsed) => parsed,
-        Err(error) => read(&mend(text).ok_or(error)?)?,
+        Err(error) => read(&repair(text).ok_or(error)?)?,
     };
     Ok(parsed.0.unwrap_or_default())
 }
@@ -254,7 +254,7 @@ impl Loose for Json {
 fn unquoted(raw: &str) -> String {
     let read = serde_json::from_str(raw);
     read.unwrap_or_else(|_| {
-        let mended = mend(raw).and_then(|mended| serde_json::from_str(&mended).ok());
+        let mended = repair(raw).and_then(|mended| serde_json::from_str(&mended).ok());
         mended.unwrap_or_else(|| raw.to_owned())
     })
 }

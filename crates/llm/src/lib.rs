@@ -4,46 +4,46 @@
 //! sends a request, `response_stream` reads the response within the limits of `call_timeouts`, and
 //! a vendor's `protocol` decodes it into `parts`.
 
-mod answer;
 mod anthropic;
 mod arguments;
+mod call_timeouts;
 mod calls;
 pub mod capabilities;
 mod connection;
+mod conversation;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
 mod encoding;
 pub(crate) mod error;
-mod fault;
 mod gemini;
-mod halves;
 pub(crate) mod http;
+mod json_repair;
 mod lenient;
-mod mend;
 mod message;
 mod offline;
 mod openai;
-mod pace;
 mod parts;
-mod past;
 mod prices;
 mod protocol;
 mod provider;
+mod provider_error;
 mod reader;
+mod reasoning_tags;
 pub(crate) mod registry;
 mod request;
 pub(crate) mod resilient;
+mod response_stream;
 mod responses;
 mod results;
 #[cfg(test)]
 mod samples;
 mod schema;
+mod signed_reasoning;
+mod split_characters;
 pub(crate) mod sse;
-mod think;
 mod tokens;
-mod turns;
 mod unsupported;
-mod usual;
+mod usual_models;
 mod wire;
 
 use async_trait::async_trait;
@@ -57,15 +57,15 @@ pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
 #[doc(hidden)]
 pub use offline::read_answer;
-pub use past::Past;
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings};
 pub use registry::{Answering, Models, Prompt};
 pub use request::{ChatRequest, OutputSchema, Reasoning, Sampling, ToolSpec};
 pub use resilient::Resilience;
+pub use signed_reasoning::Past;
 pub use tokens::most_tokens;
 pub use unsupported::ParameterMemory;
-pub use usual::USUAL_MODELS;
+pub use usual_models::USUAL_MODELS;
 
 pub use talkgraph_domain::ToolChoice;
 use talkgraph_domain::{FinishReason, Usage};

@@ -6,17 +6,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::answer::Answer;
 use super::anthropic::Messages;
-use super::fault::Redaction;
+use super::call_timeouts::{CallTimeouts, Limits};
 use super::gemini::GenerateContent;
 use super::openai::ChatCompletions;
-use super::pace::{Limits, Pace};
 use super::parts::Parts;
-use super::past::Bindings;
 use super::protocol::Protocol;
+use super::provider_error::Redaction;
 use super::reader::Reader;
+use super::response_stream::ResponseStream;
 use super::responses::Responses;
+use super::signed_reasoning::Bindings;
 use super::{PartStream, ProviderKind};
 
 /// A limit that none of them reaches.
@@ -31,7 +31,7 @@ pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: us
         ProviderKind::Anthropic => Messages.decoder(),
         ProviderKind::Gemini => GenerateContent.decoder(),
     };
-    let pace = Pace::start(Limits {
+    let timeouts = CallTimeouts::start(Limits {
         first_token: LIMIT,
         idle: LIMIT,
         total: LIMIT,
@@ -41,5 +41,5 @@ pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: us
         .into_iter()
         .map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
     let reader = Reader::new(max_event_bytes, decoder);
-    Answer::new(stream::iter(body), reader, parts, pace).boxed()
+    ResponseStream::new(stream::iter(body), reader, parts, timeouts).boxed()
 }

@@ -7,12 +7,12 @@ use tracing::Span;
 
 use super::calls::{CallDelta, ToolCalls};
 use super::error::Unusable;
-use super::fault::{Fault, Redaction};
-use super::halves::{Halves, whole};
 use super::lenient::OddCount;
-use super::past::{Bindings, Signer};
+use super::provider_error::{ProviderError, Redaction};
+use super::reasoning_tags::{Said, Thinking};
+use super::signed_reasoning::{Bindings, Signer};
+use super::split_characters::{SplitCharacters, whole};
 use super::sse::SseError;
-use super::think::{Said, Thinking};
 use super::{LlmError, StreamPart};
 use talkgraph_domain::{FinishReason, Usage};
 
@@ -22,7 +22,7 @@ pub(super) enum ReadError {
     /// The bytes are not valid events.
     Sse(SseError),
     /// The events report an error, which is logged already.
-    Told(LlmError),
+    Reported(LlmError),
 }
 
 impl From<SseError> for ReadError {
@@ -46,8 +46,8 @@ pub(super) struct Parts {
     calls: ToolCalls,
     /// The separation of reasoning from text.
     thinking: Thinking,
-    text_halves: Halves,
-    reasoning_halves: Halves,
+    text_halves: SplitCharacters,
+    reasoning_halves: SplitCharacters,
     has_text: bool,
     has_reasoning: bool,
     has_calls: bool,
@@ -73,8 +73,8 @@ impl Parts {
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
             thinking: Thinking::default(),
-            text_halves: Halves::default(),
-            reasoning_halves: Halves::default(),
+            text_halves: SplitCharacters::default(),
+            reasoning_halves: SplitCharacters::default(),
             has_text: false,
             has_reasoning: false,
             has_calls: false,
@@ -209,7 +209,7 @@ impl Parts {
         let ready = &mut self.ready;
         let read = self.calls.read(delta, |part| ready.push_back(part));
         self.seen += 1;
-        read.map_err(|error| ReadError::Told(self.unusable(error)))
+        read.map_err(|error| ReadError::Reported(self.unusable(error)))
     }
 
     /// Completes a tool call.
@@ -231,7 +231,7 @@ impl Parts {
             .calls
             .settle(key, arguments, |part| ready.push_back(part));
         self.seen += 1;
-        read.map_err(|error| ReadError::Told(self.unusable(error)))
+        read.map_err(|error| ReadError::Reported(self.unusable(error)))
     }
 
     /// Sets the usage so far, if known.
@@ -245,7 +245,7 @@ impl Parts {
     pub(super) fn malformed(&mut self) -> Result<(), ReadError> {
         let error = self.unusable(Unusable::Malformed);
         if self.seen == 0 {
-            return Err(ReadError::Told(error));
+            return Err(ReadError::Reported(error));
         }
         self.is_malformed = true;
         self.finish(FinishReason::ToolCalls);
@@ -263,7 +263,7 @@ impl Parts {
     pub(super) fn end(&mut self) -> Result<(), ReadError> {
         if self.finish.is_none() {
             if self.seen == 0 {
-                return Err(ReadError::Told(LlmError::Protocol));
+                return Err(ReadError::Reported(LlmError::Protocol));
             }
             self.finish = Some(FinishReason::Stop);
         }
@@ -294,11 +294,11 @@ impl Parts {
     }
 
     /// Reports an error inside an answer that began successfully.
-    pub(super) fn fault(&mut self, fault: &Fault) -> ReadError {
+    pub(super) fn fault(&mut self, fault: &ProviderError) -> ReadError {
         fault.log(&self.span, &self.provider, 200, &self.redaction);
         // An earlier finish reason is void: the provider retracts its answer.
         self.finish = None;
-        ReadError::Told(fault.in_stream())
+        ReadError::Reported(fault.in_stream())
     }
 
     /// Logs the position alone: serde's messages repeat the text.
@@ -308,15 +308,15 @@ impl Parts {
             provider = &*self.provider,
             kind = ?error.classify(),
             column = error.column(),
-            "a model's answer has an event that is not the expected JSON"
+            "unexpected JSON in a model's answer"
         );
-        ReadError::Told(LlmError::Protocol)
+        ReadError::Reported(LlmError::Protocol)
     }
 
     /// Reports an unusable answer, which is the fault of the model or its caller: the provider is
     /// healthy.
     pub(super) fn unusable(&self, error: Unusable) -> LlmError {
-        tracing::warn!(parent: &self.span, provider = &*self.provider, %error, "a model's answer cannot be used");
+        tracing::warn!(parent: &self.span, provider = &*self.provider, %error, "model answer unusable");
         LlmError::Unusable(error)
     }
 }
@@ -333,9 +333,9 @@ fn give(ready: &mut VecDeque<StreamPart>, said: Said) {
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use super::{Parts, ReadError};
-    use crate::fault::Redaction;
-    use crate::past::Bindings;
     use crate::protocol::Decode;
+    use crate::provider_error::Redaction;
+    use crate::signed_reasoning::Bindings;
     use crate::sse::SseEvent;
     use crate::{LlmError, StreamPart};
 
@@ -353,7 +353,7 @@ pub(super) mod tests {
             decoder.event(SseEvent { name, data }, &mut parts)
         });
         let error = match read.find_map(Result::err) {
-            Some(ReadError::Told(error)) => Some(error),
+            Some(ReadError::Reported(error)) => Some(error),
             _ => None,
         };
         parts.release_finish().unwrap();

@@ -5,7 +5,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue}
 use serde::Serialize;
 
 use super::parts::{Parts, ReadError};
-use super::past::Bindings;
+use super::signed_reasoning::Bindings;
 use super::sse::SseEvent;
 use super::wire::body_bytes;
 use super::{ChatRequest, LlmError};

@@ -13,20 +13,20 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::Span;
 
-use super::answer::Answer;
 use super::anthropic::Messages;
+use super::call_timeouts::{CallTimeouts, Limits};
 use super::connection::{ConnectionSettings, ProviderSettingsError, base_url};
 use super::encoding;
-use super::fault::{Fault, Redaction};
 use super::gemini::GenerateContent;
 use super::http::{causes, request_id_of, retry_after_of, unanswered};
 use super::openai::ChatCompletions;
-use super::pace::{Limits, Pace};
 use super::parts::Parts;
-use super::past::{Bindings, Past, Refused, Wanted, account};
 use super::protocol::Protocol;
+use super::provider_error::{ProviderError, Redaction};
 use super::reader::Reader;
+use super::response_stream::ResponseStream;
 use super::responses::Responses;
+use super::signed_reasoning::{Bindings, Past, Refused, Wanted, account};
 use super::unsupported::{Change, Learned, MAX_REPEATS, ParameterMemory, change_for};
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 use talkgraph_domain::CacheTtl;
@@ -185,7 +185,7 @@ impl Provider {
     ) -> Result<Outgoing, NotBegun> {
         let status = response.status().as_u16();
         let retry_after = retry_after_of(response.headers(), SystemTime::now());
-        let fault = Fault::of_body(&error_body(response).await);
+        let fault = ProviderError::of_body(&error_body(response).await);
         fault.log(&Span::current(), &self.name, status, redaction);
         let error = fault.with_status(status, retry_after);
         let past = fault.wanted_past(status);
@@ -209,7 +209,7 @@ impl Provider {
                     provider = &*self.name,
                     model,
                     parameter = %change,
-                    "the model refuses a parameter, which is left out from now on"
+                    "model parameter unsupported, left out from now on"
                 );
             }
         }
@@ -223,7 +223,7 @@ impl Provider {
     fn unreachable(&self, error: reqwest::Error) -> LlmError {
         let error = error.without_url();
         let cause = causes(&error);
-        tracing::warn!(provider = &*self.name, %error, cause, "a model provider cannot be reached");
+        tracing::warn!(provider = &*self.name, %error, cause, "model provider unreachable");
         unanswered(&error)
     }
 
@@ -272,7 +272,7 @@ impl ChatModel for Provider {
         tracing::warn!(
             provider = &*self.name,
             ?wanted,
-            "a model provider refuses the past reasoning: the call is repeated"
+            "earlier reasoning refused, model call repeated"
         );
         if wanted == Wanted::Nothing {
             self.refused.add(&request);
@@ -298,7 +298,7 @@ impl From<LlmError> for NotBegun {
 impl Provider {
     /// Sends one request.
     async fn ask(&self, request: &ChatRequest) -> Result<PartStream, NotBegun> {
-        let mut pace = Pace::start(self.limits);
+        let mut timeouts = CallTimeouts::start(self.limits);
         let redaction = Redaction::new(request, self.secrets());
         let mut outgoing = self.outgoing(request)?;
         let response = loop {
@@ -306,7 +306,7 @@ impl Provider {
             let response = tokio::select! {
                 biased;
                 response = sent => response.map_err(|error| self.unreachable(error))?,
-                error = pace.expired() => return Err(error.into()),
+                error = timeouts.expired() => return Err(error.into()),
             };
             if let Some(id) = request_id_of(response.headers()) {
                 Span::current().record("provider_request_id", id);
@@ -314,7 +314,7 @@ impl Provider {
             tracing::debug!(
                 provider = &*self.name,
                 status = response.status().as_u16(),
-                "a model provider answers"
+                "model provider responding"
             );
             if response.status().is_success() {
                 break response;
@@ -327,7 +327,7 @@ impl Provider {
         let reader = Reader::new(self.max_event_bytes, self.protocol.decoder());
         let parts = Parts::new(Arc::clone(&self.name), redaction, outgoing.bindings);
         let body = encoding::body(response, self.max_event_bytes);
-        Ok(Answer::new(body, reader, parts, pace).boxed())
+        Ok(ResponseStream::new(body, reader, parts, timeouts).boxed())
     }
 }
 

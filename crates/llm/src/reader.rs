@@ -94,7 +94,7 @@ impl Reader {
         };
         let body = match String::from_utf8(body) {
             Ok(body) => body,
-            Err(error) => super::mend::utf8(error.as_bytes()),
+            Err(error) => super::json_repair::utf8(error.as_bytes()),
         };
         self.json(&body, parts)
     }

@@ -146,7 +146,7 @@ impl Models {
             match next {
                 Some(next) if error.falls_back() => {
                     let code = <&str>::from(error.code());
-                    tracing::warn!(model, next, code, "the next model is asked");
+                    tracing::warn!(model, next, code, "falling back to the next model");
                 }
                 _ => return Err(error),
             }

@@ -179,7 +179,7 @@ impl Resilient {
                 let Some(wait) = wait.filter(|_| patience == Patience::Waits) else {
                     return Err(error);
                 };
-                tracing::info!(parent: &span, ?wait, "a model is still being loaded");
+                tracing::info!(parent: &span, ?wait, "waiting for a model to load");
                 sleep(wait).await;
                 continue;
             }
@@ -195,12 +195,12 @@ impl Resilient {
                 return Err(error);
             }
             if was_sent && !self.budget.withdraw() {
-                tracing::warn!(parent: &span, "too many calls fail: no retry is left in the budget");
+                tracing::warn!(parent: &span, "retry budget exhausted");
                 return Err(error);
             }
             let wait = asked + self.backoff.wait(attempt);
             let code = <&str>::from(error.code());
-            tracing::warn!(parent: &span, ?wait, code, "a model call is tried again");
+            tracing::warn!(parent: &span, ?wait, code, "retrying a model call");
             sleep(wait).await;
             attempt += 1;
         }
@@ -220,7 +220,7 @@ impl Resilient {
             .map_err(|_| Failed::unsent(LlmError::CircuitOpen))?;
         model.key()?;
         let place = self.gate.enter().await.map_err(|error| {
-            tracing::warn!(%error, "a model call has found no place");
+            tracing::warn!(%error, "model call refused: no free slot");
             Failed::unsent(LlmError::Busy)
         })?;
         let key = model.key()?;

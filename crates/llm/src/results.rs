@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::turns::AfterResults;
+use super::conversation::AfterResults;
 use super::{ChatMessage, ChatRole, Content, FileData};
 
 /// The result of a call with its files, which follow it in a tool message.
@@ -178,7 +178,7 @@ mod tests {
     use crate::samples::{file, result, says};
 
     #[test]
-    fn files_follow_their_results_or_are_named_in_words() {
+    fn files_follow_their_results_or_are_described() {
         let tools = says(
             ChatRole::Tool,
             vec![

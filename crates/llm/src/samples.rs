@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::past::{Past, Prefix, Signer};
+use super::signed_reasoning::{Past, Prefix, Signer};
 use super::{
     ChatMessage, ChatRequest, ChatRole, Content, FileData, OutputSchema, Sampling, ToolChoice,
     ToolSpec,

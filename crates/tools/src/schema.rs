@@ -113,7 +113,7 @@ impl Schema {
         check_allows_object(schema)?;
         check_schema_size(schema)?;
         Ok(Self {
-            checked: evaluator.compile_mended(Whom::Server, schema).await?,
+            checked: evaluator.compile_lenient(Whom::Server, schema).await?,
             evaluator: evaluator.clone(),
             of_arguments: true,
         })

@@ -3,10 +3,10 @@
 use super::event::{Block, BlockKind, Counts, Delta, Event, Kind, StopReason};
 use super::{REDACTED, SIGNED};
 use crate::calls::CallDelta;
-use crate::fault::Fault;
 use crate::lenient::{Id, Json, Problem, parse};
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ impl Decode for Decoder {
 impl Decoder {
     fn read(&mut self, kind: Kind, event: Event, parts: &mut Parts) -> Result<(), ReadError> {
         if let Some(Problem(error)) = event.error {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         match kind {
             Kind::MessageStart => {
@@ -77,7 +77,7 @@ impl Decoder {
                 finish(event.delta.and_then(|delta| delta.stop_reason), parts);
             }
             Kind::MessageStop => parts.end()?,
-            Kind::Error => return Err(parts.fault(&Fault::default())),
+            Kind::Error => return Err(parts.fault(&ProviderError::default())),
             Kind::Message if event.content.is_some() || event.stop_reason.is_some() => {
                 self.message(event, parts)?;
             }

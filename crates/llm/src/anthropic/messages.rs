@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{REDACTED, SIGNED};
-use crate::past::{Bindings, Prefix, Signer, Wanted};
+use crate::conversation::{AfterResults, turns};
 use crate::results::{Answered, Place, answered, is_common_image, is_text, placed};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::{Bindings, Prefix, Signer, Wanted};
 use crate::wire::{arguments_object, call_id, text_file, unsupported};
 use crate::{ChatRequest, ChatRole, Content, FileData, LlmError};
 use talkgraph_domain::CacheTtl;

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::messages::{Message, cached_text, lacks_thinking, messages};
 use crate::capabilities::{form, thinks};
-use crate::past::Prefix;
 use crate::protocol::Asked;
 use crate::schema::{self, anthropic, instruction};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatProtocol, ChatRequest, Content, LlmError, ToolChoice};
 use talkgraph_domain::capabilities::{StructuredOutput, ThinkingForm, ThinkingOff};

@@ -89,7 +89,7 @@ fn expect(calls: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn by_the_book() {
+fn documented_form_is_decoded() {
     let pieces = [
         (Some(0), "a", "f", ""),
         (Some(0), "", "", "{\"x\""),
@@ -158,7 +158,7 @@ fn id_and_name_on_every_piece() {
 }
 
 #[test]
-fn a_name_that_comes_late_is_waited_for() {
+fn late_name_is_awaited() {
     let pieces = [
         (Some(0), "a", "", "{\"x\""),
         (Some(0), "", "f", ":1"),
@@ -179,7 +179,7 @@ fn nothing_is_an_empty_object() {
 }
 
 #[test]
-fn the_call_that_a_limit_has_cut_is_not_completed() {
+fn call_cut_by_a_limit_is_not_completed() {
     let pieces = [(Some(0), "a", "f", "{}"), (Some(1), "b", "g", "")];
     let made = read(pieces.map(delta), true).unwrap();
     let completed: Vec<_> = made.iter().map(|call| call.completed).collect();
@@ -188,7 +188,7 @@ fn the_call_that_a_limit_has_cut_is_not_completed() {
 }
 
 #[test]
-fn what_grows_without_end_is_refused() {
+fn unbounded_growth_is_refused() {
     let many = (0..=MAX_TOOL_CALLS as u64).map(|key| delta((Some(key), "", "f", "{}")));
     assert_eq!(read(many, false), Err(Unusable::TooManyCalls));
     let half = "x".repeat(MAX_ARGUMENTS_BYTES / 2);
@@ -300,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_said_keeps_the_order(
+    fn parts_keep_their_order(
         said in vec((
             proptest::option::of(0_u64..3), "[ab]?", "[fg]?", "[{}x\"]{0,3}",
         ), 0..20),

@@ -164,7 +164,7 @@ impl Known {
         tracing::warn!(
             model,
             parameters,
-            "the model does not take these parameters as they are set; they are left out or replaced"
+            "model parameters unsupported, left out or replaced"
         );
     }
 }

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_ends_where_a_part_of_the_name_does() {
+    fn pattern_matches_whole_segments_of_a_name() {
         for (pattern, model, is_match) in [
             ("gpt-5", "gpt-5", true),
             ("gpt-5", "gpt-5-mini-2025-08-07", true),

@@ -58,7 +58,7 @@ pub fn rules() -> &'static [Rule] {
         Ok(table) => table.rule,
         // A test reads the table, so no build can have this error.
         Err(error) => {
-            tracing::error!(%error, "the table of models cannot be read");
+            tracing::error!(%error, "reading the table of models failed");
             Vec::new()
         }
     });

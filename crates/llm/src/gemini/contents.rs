@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{SIGNED_CALL, SIGNED_TEXT};
-use crate::past::{Bindings, Signer};
+use crate::conversation::{AfterResults, turns};
 use crate::results::{Answered, Place, answered, placed};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::{Bindings, Signer};
 use crate::wire::arguments_object;
 use crate::{ChatRequest, ChatRole, Content, FileData};
 

@@ -7,10 +7,10 @@ use super::event::{Candidate, FunctionCall, Part, Reason, Response};
 use super::{SIGNED_CALL, SIGNED_TEXT};
 use crate::calls::CallDelta;
 use crate::error::Unusable;
-use crate::fault::Fault;
 use crate::lenient::{Id, Json, Problem, parse};
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 use talkgraph_domain::FinishReason;
 
@@ -41,7 +41,7 @@ impl Decode for Decoder {
 impl Decoder {
     fn response(&mut self, response: Response, parts: &mut Parts) -> Result<(), ReadError> {
         if let Some(Problem(error)) = response.error {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         let counts = response.usage_metadata;
         if let Some(usage) = counts.and_then(|counts| counts.into_usage()) {
@@ -71,7 +71,7 @@ impl Decoder {
                 Ok(())
             }
             Some(Reason::Malformed) => parts.malformed(),
-            Some(Reason::Unsigned) => Err(ReadError::Told(parts.unusable(Unusable::Malformed))),
+            Some(Reason::Unsigned) => Err(ReadError::Reported(parts.unusable(Unusable::Malformed))),
         }
     }
 

@@ -13,8 +13,8 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::past::Signer;
 use super::protocol::{Asked, Decode, Protocol, extended, secret_header};
+use super::signed_reasoning::Signer;
 use super::{ChatRequest, LlmError};
 
 /// Signs the next call.

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::contents::{Turn, contents};
 use crate::capabilities::form;
-use crate::past::Prefix;
 use crate::protocol::Asked;
 use crate::schema::{self, gemini as rules, instruction};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatProtocol, ChatRequest, LlmError, ToolChoice};
 use talkgraph_domain::capabilities::{Effort, StructuredOutput, ThinkingForm};

@@ -2,10 +2,10 @@
 
 use super::chunk::{Choice, Chunk, Delta, Reason};
 use super::signed::Gathered;
-use crate::fault::Fault;
 use crate::lenient::parse;
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 use talkgraph_domain::FinishReason;
 
@@ -35,7 +35,7 @@ impl Decode for Decoder {
             return parts.end();
         }
         if event.name == "error" {
-            return Err(parts.fault(&Fault::of_body(data.as_bytes())));
+            return Err(parts.fault(&ProviderError::of_body(data.as_bytes())));
         }
         self.object(data, parts).map(drop)
     }
@@ -53,7 +53,7 @@ impl Decoder {
     fn object(&mut self, json: &str, parts: &mut Parts) -> Result<bool, ReadError> {
         let mut chunk: Chunk = parse(json).map_err(|error| parts.unreadable(&error))?;
         if let Some(error) = chunk.take_error() {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         let usage = chunk.take_usage();
         let choice = chunk.into_choice();
@@ -74,7 +74,7 @@ impl Decoder {
             Some(Reason::Finished(_)) if self.refused => parts.finish(FinishReason::ContentFilter),
             Some(Reason::Finished(reason)) => parts.finish(reason),
             Some(Reason::Malformed) => parts.malformed()?,
-            Some(Reason::Broken) => return Err(parts.fault(&Fault::default())),
+            Some(Reason::Broken) => return Err(parts.fault(&ProviderError::default())),
         }
         Ok(has_choice)
     }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::signed::{BLOCKS, DETAILS, GOOGLE, LITELLM, extra_content, specific_fields};
 use crate::Capabilities;
-use crate::past::{Bindings, Prefix, Signer, Wanted};
 use crate::results::{Place, is_common_image, is_text};
+use crate::signed_reasoning::{Bindings, Prefix, Signer, Wanted};
 use crate::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::{ChatMessage, ChatRequest, ChatRole, Content, FileData, LlmError};
 use talkgraph_domain::capabilities::CallIds;

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::messages::{Message, messages, place};
 use crate::capabilities::form;
-use crate::past::Prefix;
+use crate::conversation::{AfterResults, turns};
 use crate::protocol::Asked;
 use crate::results::placed;
 use crate::schema::{arguments, compatible, instruction, json_schema};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatProtocol, ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 use talkgraph_domain::capabilities::{

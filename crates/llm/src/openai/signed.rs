@@ -12,7 +12,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::parts::Parts;
-use crate::past::Signer;
+use crate::signed_reasoning::Signer;
 
 /// Signs a call, in `extra_content`.
 pub(super) const GOOGLE: Signer = Signer::of_account("google");

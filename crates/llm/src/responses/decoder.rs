@@ -4,10 +4,10 @@ use super::SIGNED;
 use super::event::{Event, Incomplete, Item, ItemKind, Kind, Piece, Response, Status};
 use super::items::{ItemIds, Items};
 use crate::calls::CallDelta;
-use crate::fault::Fault;
 use crate::lenient::{Id, Json, Problem, parse};
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 use talkgraph_domain::FinishReason;
 
@@ -36,8 +36,8 @@ impl Decode for Decoder {
             Kind::Error => {
                 let error = read.error.map(|Problem(error)| error);
                 let fault = match error {
-                    Some(error) => Fault::of_value(&error),
-                    None => Fault::of_body(data.as_bytes()),
+                    Some(error) => ProviderError::of_value(&error),
+                    None => ProviderError::of_body(data.as_bytes()),
                 };
                 Err(parts.fault(&fault))
             }
@@ -256,10 +256,10 @@ impl Decoder {
             parts.usage(usage);
         }
         if let Some(Problem(error)) = response.error {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         if matches!(response.status, Some(Status::Failed | Status::Cancelled)) {
-            return Err(parts.fault(&Fault::default()));
+            return Err(parts.fault(&ProviderError::default()));
         }
         self.output(response.output.take().unwrap_or_default(), parts)?;
         let incomplete = response.incomplete_details.as_ref();

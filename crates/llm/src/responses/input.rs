@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::SIGNED;
-use crate::past::Bindings;
+use crate::conversation::{AfterResults, turns};
 use crate::results::{Answered, Place, answered, is_common_image, is_text, placed};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::Bindings;
 use crate::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::{ChatRequest, ChatRole, Content, FileData, LlmError};
 

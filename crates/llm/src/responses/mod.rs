@@ -14,8 +14,8 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::past::Signer;
 use super::protocol::{Asked, Decode, Protocol, bearer, extended};
+use super::signed_reasoning::Signer;
 use super::{ChatRequest, LlmError};
 
 /// Encrypts reasoning for one organisation and one model. Another's is refused with

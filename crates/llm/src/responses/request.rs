@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::input::input;
-use crate::past::Prefix;
 use crate::protocol::Asked;
 use crate::schema::{arguments, compatible, json_schema};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatRequest, LlmError, ToolChoice};
 use talkgraph_domain::capabilities::Effort;

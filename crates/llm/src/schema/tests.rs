@@ -31,7 +31,7 @@ fn properties_keep_their_order() {
 }
 
 #[test]
-fn strict_answers_are_closed_and_say_their_bounds() {
+fn strict_answers_are_closed_and_describe_their_bounds() {
     let schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
         "properties": {
@@ -70,7 +70,7 @@ fn an_open_answer_is_not_strict() {
 }
 
 #[test]
-fn what_is_no_object_is_wrapped() {
+fn non_object_answer_is_wrapped() {
     for schema in [
         json!({ "type": "array", "items": { "type": "string" } }),
         json!({ "anyOf": [{ "type": "string" }, { "type": "integer" }] }),
@@ -88,7 +88,7 @@ fn what_is_no_object_is_wrapped() {
 }
 
 #[test]
-fn a_schema_of_itself_is_kept_where_it_is_taken() {
+fn recursive_schema_is_kept_where_supported() {
     let schema = json!({
         "$ref": "#/definitions/node",
         "definitions": { "node": {
@@ -158,7 +158,7 @@ fn tools_get_an_object_at_the_top() {
 }
 
 #[test]
-fn names_that_a_vendor_refuses_are_told() {
+fn refused_property_names_are_described() {
     let schema = json!({ "type": "object", "properties": { "$filter": { "type": "string" }, "top": { "type": "integer" } } });
     let reduced = arguments(&schema, &anthropic::TOOL);
     assert_eq!(names_of(&reduced), ["top"]);
@@ -219,7 +219,7 @@ fn an_optional_property_before_a_required_one_keeps_its_place() {
 }
 
 #[test]
-fn what_refers_without_end_costs_no_more_than_the_bounds() {
+fn endless_references_stop_at_the_bounds() {
     // Each level refers to the next one twice: 2^40 schemas if all were inlined.
     let mut definitions = Map::new();
     for level in 0..40 {
@@ -443,7 +443,7 @@ proptest! {
 
 /// Schemas whose copies are complete: any value that the copy allows is valid once restored.
 #[test]
-fn a_copy_that_says_everything_is_enough() {
+fn complete_copy_allows_only_valid_values() {
     let schema = json!({
         "type": "object", "required": ["kind", "parts"],
         "properties": {

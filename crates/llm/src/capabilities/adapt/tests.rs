@@ -83,7 +83,7 @@ fn temperature_is_sent_where_it_is_taken() {
 }
 
 #[test]
-fn an_effort_becomes_the_nearest_that_is_taken() {
+fn effort_becomes_the_nearest_accepted_one() {
     for (protocol, model, wish, sent) in [
         (Responses, "gpt-5.6", Effort::Max, Some(Effort::Max)),
         (Responses, "gpt-5.5", Effort::Max, Some(Effort::Xhigh)),
@@ -154,7 +154,7 @@ fn thinking_is_switched_off_as_each_model_has_it() {
 }
 
 #[test]
-fn a_budget_is_for_models_that_have_one() {
+fn thinking_budget_is_sent_only_to_models_with_one() {
     let wish = Reasoning {
         thinking_budget_tokens: Some(2_000),
         ..Reasoning::default()
@@ -204,7 +204,7 @@ fn tools_come_without_reasoning_over_chat_completions() {
 }
 
 #[test]
-fn a_tool_that_cannot_be_forced_is_asked_for() {
+fn unforceable_tool_is_requested_in_the_instructions() {
     let forced = |model: &str, choice: ToolChoice, run: ToolChoice| {
         let mut request = request(Messages, model);
         request.sampling.temperature = None;
@@ -237,7 +237,7 @@ fn a_tool_that_cannot_be_forced_is_asked_for() {
 }
 
 #[test]
-fn the_rest_is_left_out_where_it_is_refused() {
+fn unsupported_keywords_are_left_out() {
     let wish = Reasoning {
         verbosity: Some(Verbosity::Low),
         ..Reasoning::default()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Fault;
+use super::ProviderError;
 use talkgraph_resilience::retry_after;
 
 /// The statuses of servers that are loading a model.
@@ -39,7 +39,7 @@ pub(super) fn estimated(body: &Value) -> Option<Duration> {
     retry_after::parse_seconds(&seconds.to_string())
 }
 
-impl Fault {
+impl ProviderError {
     /// Returns true if the server is still loading its model.
     pub(super) fn is_loading(&self) -> bool {
         let message = self.message.to_lowercase();

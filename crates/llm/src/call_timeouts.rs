@@ -21,7 +21,7 @@ pub(super) struct Limits {
 ///
 /// A part only costs reading the clock. The timer is not moved for it: it fires at a deadline that
 /// has been extended meanwhile, notices that and is set again.
-pub(super) struct Pace {
+pub(super) struct CallTimeouts {
     limits: Limits,
     started: Instant,
     last_part: Option<Instant>,
@@ -31,7 +31,7 @@ pub(super) struct Pace {
     timer: Pin<Box<Sleep>>,
 }
 
-impl Pace {
+impl CallTimeouts {
     /// Starts the call's clock.
     pub(super) fn start(limits: Limits) -> Self {
         let started = Instant::now();

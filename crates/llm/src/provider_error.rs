@@ -8,8 +8,8 @@ use tracing::Span;
 use super::error::Named;
 use super::{ChatRequest, Content, FileData, LlmError};
 
-mod past;
 mod quota;
+mod reasoning;
 mod wait;
 
 #[cfg(test)]
@@ -17,7 +17,7 @@ mod tests;
 
 /// A provider's error object, with the fields that it has.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct ProviderError {
     /// A word or a number, for programs.
     code: String,
     /// The kind of error, for programs.
@@ -73,7 +73,7 @@ enum Number {
     Last,
 }
 
-impl Fault {
+impl ProviderError {
     /// Parses the body of an error response.
     pub(super) fn of_body(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
@@ -232,7 +232,7 @@ impl Fault {
             provider_code = redaction.apply(&self.code),
             provider_kind = redaction.apply(&self.kind),
             reason = redaction.apply(&self.message),
-            "the model provider answered with an error"
+            "model provider returned an error"
         );
     }
 }

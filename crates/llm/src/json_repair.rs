@@ -48,7 +48,7 @@ pub(super) fn utf8(bytes: &[u8]) -> String {
 
 /// Repairs JSON: marks for lone surrogates, escaped control characters, and null for numbers that
 /// JSON does not have. None if nothing needed repair.
-pub(super) fn mend(json: &str) -> Option<String> {
+pub(super) fn repair(json: &str) -> Option<String> {
     let mut mended = String::with_capacity(json.len() + 16);
     let (mut rest, mut changed) = (json, false);
     while let Some(next) = rest.chars().next() {
@@ -152,22 +152,22 @@ fn code_unit(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{mend, utf8};
+    use super::{repair, utf8};
 
     #[test]
-    fn sound_json_is_left_alone() {
+    fn valid_json_is_unchanged() {
         for sound in [
             r#"{"a":"\ud83e\udd80 \\ud83e \n","b":[1,-2.5e3,true,null]}"#,
             "[]",
             "",
         ] {
-            assert_eq!(mend(sound), None, "{sound}");
+            assert_eq!(repair(sound), None, "{sound}");
         }
     }
 
     #[test]
-    fn what_json_does_not_know_is_null_and_text_stays_text() {
-        let mended = |json: &str| mend(json).unwrap_or_default();
+    fn unsupported_literals_become_null_and_strings_stay() {
+        let mended = |json: &str| repair(json).unwrap_or_default();
         assert_eq!(
             mended(r#"{"a":NaN,"b":-Infinity,"c":1e999,"d":None,"e":"NaN"}"#),
             r#"{"a":null,"b":null,"c":null,"d":null,"e":"NaN"}"#
@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn halves_are_marked() {
         assert_eq!(
-            mend(r#""a\ud83e""#).as_deref(),
+            repair(r#""a\ud83e""#).as_deref(),
             Some("\"a\\u0000\u{E03E}\"")
         );
         assert_eq!(
-            mend(r#""\udd80b""#).as_deref(),
+            repair(r#""\udd80b""#).as_deref(),
             Some("\"\\u0000\u{E580}b\"")
         );
         assert_eq!(utf8(b"a\xF0\x9F"), "a\\u0000\u{E8F0}\\u0000\u{E89F}");

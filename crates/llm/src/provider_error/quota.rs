@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Fault;
+use super::ProviderError;
 
 /// The statuses of vendors for it: Anthropic and OpenAI 400, OpenAI 429, most others 402, xAI 403,
 /// Fireworks 412.
@@ -69,7 +69,7 @@ pub(super) fn is_long(details: &[Value]) -> bool {
     })
 }
 
-impl Fault {
+impl ProviderError {
     /// Returns true if the account has no credit or quota.
     pub(super) fn is_out_of_quota(&self, status: u16) -> bool {
         let message = self.message.to_lowercase();

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_goes_back_where_it_came_from() {
+    fn signature_is_sent_back_to_its_signer() {
         let asked = |key: &str, model: &str, sent: &str| {
             let mut prefix = Prefix::new(&past(key, Wanted::Accepted), model);
             prefix.add(&sent);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_left_out() {
+    fn refused_parameters_are_left_out() {
         let bindings = Prefix::new(&past("key", Wanted::Accepted), "large").bindings();
         let signature = bindings.signature(CLAUDE, "c2ln");
         let nothing = past("key", Wanted::Nothing);

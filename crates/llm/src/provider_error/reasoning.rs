@@ -1,8 +1,8 @@
 //! Errors about the reasoning of earlier answers: a session must not become unusable because of its
 //! history.
 
-use super::Fault;
-use crate::past::Wanted;
+use super::ProviderError;
+use crate::signed_reasoning::Wanted;
 use crate::{ChatRequest, ChatRole, Content};
 
 /// The statuses of an invalid request.
@@ -68,7 +68,7 @@ const MISSED: [&[&str]; 4] = [
     &["missing", "thought signature"],
 ];
 
-impl Fault {
+impl ProviderError {
     /// The earlier reasoning with which a refused request may succeed.
     pub(crate) fn wanted_past(&self, status: u16) -> Option<Wanted> {
         if !BAD_REQUEST.contains(&status) {
@@ -101,11 +101,12 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Wanted};
+    use super::{ProviderError, Wanted};
 
     #[test]
-    fn faults_of_the_past_are_recognised() {
-        let wanted = |status, body: &str| Fault::of_body(body.as_bytes()).wanted_past(status);
+    fn errors_about_earlier_reasoning_are_recognised() {
+        let wanted =
+            |status, body: &str| ProviderError::of_body(body.as_bytes()).wanted_past(status);
         for message in [
             "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation.",
             "messages.19.content.5: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",

@@ -9,15 +9,15 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::coop;
 
-use self::opening::Opening;
+use self::body_start::BodyStart;
+use super::call_timeouts::CallTimeouts;
 use super::error::Unusable;
-use super::pace::Pace;
 use super::parts::{Parts, ReadError};
 use super::reader::Reader;
 use super::sse::SseError;
 use super::{LlmError, StreamPart};
 
-mod opening;
+mod body_start;
 
 #[cfg(test)]
 mod tests;
@@ -28,13 +28,13 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The stream behind [`crate::PartStream`]. All parts of one chunk of the body are
 /// ready at once, with no wait between them.
-pub(super) struct Answer<S> {
+pub(super) struct ResponseStream<S> {
     body: S,
     reader: Reader,
     parts: Parts,
-    pace: Pace,
+    timeouts: CallTimeouts,
     state: State,
-    opening: Opening,
+    opening: BodyStart,
 }
 
 enum State {
@@ -52,20 +52,20 @@ enum Came<E> {
     Late(LlmError),
 }
 
-impl<S, E> Answer<S>
+impl<S, E> ResponseStream<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    pub(super) fn new(body: S, reader: Reader, parts: Parts, pace: Pace) -> Self {
+    pub(super) fn new(body: S, reader: Reader, parts: Parts, timeouts: CallTimeouts) -> Self {
         let state = State::Reading;
         Self {
             body,
             reader,
             parts,
-            pace,
+            timeouts,
             state,
-            opening: Opening::default(),
+            opening: BodyStart::default(),
         }
     }
 
@@ -77,7 +77,7 @@ where
             Poll::Ready(Some(Ok(bytes))) => Came::Bytes(bytes),
             Poll::Ready(Some(Err(error))) => Came::Cut(error),
             Poll::Ready(None) => Came::End,
-            Poll::Pending => Came::Late(ready!(self.pace.poll_expired(cx))),
+            Poll::Pending => Came::Late(ready!(self.timeouts.poll_expired(cx))),
         };
         budget.made_progress();
         Poll::Ready(came)
@@ -97,7 +97,7 @@ where
                 self.over(error);
             }
             Came::Cut(error) => {
-                tracing::warn!(parent: self.parts.span(), provider = self.parts.provider(), %error, "a model's answer was cut");
+                tracing::warn!(parent: self.parts.span(), provider = self.parts.provider(), %error, "model answer interrupted");
                 self.over(LlmError::Protocol);
             }
             Came::Late(error) => self.over(error),
@@ -112,9 +112,9 @@ where
             _ => self.opening.forget(),
         }
         if self.parts.seen() != seen {
-            self.pace.part_came();
+            self.timeouts.part_came();
         } else if self.reader.signs() != signs {
-            self.pace.sign_came();
+            self.timeouts.sign_came();
         }
         if let Err(error) = read {
             let error = self.failed(error);
@@ -122,12 +122,12 @@ where
         } else if self.parts.is_done() {
             match self.parts.release_finish() {
                 Ok(_) => {
-                    self.pace.end_within(DRAIN_TIMEOUT);
+                    self.timeouts.end_within(DRAIN_TIMEOUT);
                     self.state = State::Draining;
                 }
                 Err(error) => self.state = State::Over(Some(error)),
             }
-        } else if let Err(error) = self.pace.check_total() {
+        } else if let Err(error) = self.timeouts.check_total() {
             self.over(error);
         }
     }
@@ -142,15 +142,15 @@ where
         };
         match self.parts.fault(&fault) {
             // The body is only a text for people: the read error is more precise.
-            ReadError::Told(LlmError::Unavailable) => error,
-            ReadError::Told(told) => told,
+            ReadError::Reported(LlmError::Unavailable) => error,
+            ReadError::Reported(told) => told,
             ReadError::Sse(_) => error,
         }
     }
 
     fn failed(&self, error: ReadError) -> LlmError {
         match error {
-            ReadError::Told(error) => error,
+            ReadError::Reported(error) => error,
             ReadError::Sse(SseError::TooLarge { .. }) => {
                 self.parts.unusable(Unusable::PartTooLarge)
             }
@@ -165,7 +165,7 @@ where
     }
 }
 
-impl<S, E> Stream for Answer<S>
+impl<S, E> Stream for ResponseStream<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,

@@ -4,18 +4,18 @@
 //! first half, the next begins with the other. The first half is held back until the second
 //! arrives; a half alone becomes U+FFFD.
 
-use super::mend::{Half, marked};
+use super::json_repair::{Half, marked};
 
 /// The incomplete character at the end of a text, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Halves {
+pub(super) struct SplitCharacters {
     /// At most three bytes, in UTF-8 or, for a surrogate, in WTF-8.
     waiting: Vec<u8>,
 }
 
 const REPLACEMENT: char = '\u{FFFD}';
 
-impl Halves {
+impl SplitCharacters {
     /// Joins a piece of text with the held back bytes, and holds back an incomplete character at
     /// its end.
     pub(super) fn join(&mut self, text: String) -> String {
@@ -85,7 +85,7 @@ impl Halves {
 
 /// Converts a complete text.
 pub(super) fn whole(text: String) -> String {
-    let mut halves = Halves::default();
+    let mut halves = SplitCharacters::default();
     let mut text = halves.join(text);
     text.extend(halves.flush());
     text
@@ -124,17 +124,17 @@ fn pair(high: u32, low: u32) -> char {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Halves, whole};
-    use crate::mend::{mend, utf8};
+    use super::{SplitCharacters, whole};
+    use crate::json_repair::{repair, utf8};
 
     fn text(json: &str) -> String {
-        let json = mend(json).unwrap_or_else(|| json.to_owned());
+        let json = repair(json).unwrap_or_else(|| json.to_owned());
         serde_json::from_str(&json).unwrap()
     }
 
     #[test]
     fn surrogates_wait_for_each_other() {
-        let mut halves = Halves::default();
+        let mut halves = SplitCharacters::default();
         assert_eq!(halves.join(text(r#""a\ud83e""#)), "a");
         assert_eq!(halves.join(text(r#""\udd80b""#)), "🦀b");
         assert_eq!(halves.join(text(r#""\ud83e""#)), "");
@@ -153,7 +153,7 @@ mod tests {
     proptest! {
         #[test]
         fn text_cut_between_any_bytes_is_whole_again(said in "[a🦀é\u{FFFD}]{0,12}", size in 1_usize..5) {
-            let mut halves = Halves::default();
+            let mut halves = SplitCharacters::default();
             let pieces = said.as_bytes().chunks(size);
             let mut joined: String = pieces
                 .map(|piece| halves.join(text(&format!("\"{}\"", utf8(piece)))))
@@ -164,7 +164,7 @@ mod tests {
 
         #[test]
         fn text_cut_between_any_units_is_whole_again(said in "[a🦀é]{0,12}", size in 1_usize..4) {
-            let mut halves = Halves::default();
+            let mut halves = SplitCharacters::default();
             let units: Vec<_> = said.encode_utf16().collect();
             let mut joined = String::new();
             for piece in units.chunks(size) {
