@@ -28,7 +28,7 @@ pub struct Evaluator(Way);
 #[derive(Debug, Clone)]
 enum Way {
     Workers(Arc<Pool>),
-    /// In this process, for tests of other crates, whose program is not a worker.
+    /// Evaluates in this process, for tests of other crates, whose program is not a worker.
     #[cfg(any(test, feature = "in-process"))]
     InProcess,
 }

@@ -53,9 +53,9 @@ enum State {
     Start,
     /// Between tags; this is the closing one.
     Inside(&'static str),
-    /// In the text, which may turn out to be reasoning without an opening tag.
+    /// Text, which may turn out to be reasoning without an opening tag.
     Watched,
-    /// In the text.
+    /// Text of the answer.
     Text,
 }
 

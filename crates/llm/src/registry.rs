@@ -20,7 +20,7 @@ pub struct Models {
     providers: BTreeMap<String, Arc<Resilient>>,
     /// By `provider/model`.
     pub(super) prices: BTreeMap<String, Price>,
-    /// In tokens, by `provider/model`, or by `provider` for all others of it.
+    /// Context sizes in tokens, by `provider/model`, or by `provider` for all its other models.
     pub(super) windows: BTreeMap<String, u64>,
     /// The accepted types of files, by the same names.
     files: BTreeMap<String, Vec<String>>,

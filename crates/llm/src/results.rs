@@ -61,9 +61,9 @@ pub(super) fn answered(message: &ChatMessage) -> Vec<Answered<'_>> {
 /// The position of a tool's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the result.
+    /// Inside the result.
     Result,
-    /// In a user message after the results.
+    /// Inside a user message after the results.
     User,
     /// Nowhere: a text says that it is not shown.
     Nowhere,

@@ -10,7 +10,7 @@
 //!   (`cache_control` aside):
 //!   <https://platform.claude.com/docs/en/build-with-claude/preserved-thinking/prefix-checks>.
 //! - OpenAI's encrypted reasoning can be read by its organisation and model alone.
-//! - Google's signatures by its account; a documented value stands in for a missing one.
+//! - Google's signatures by its account; a documented value replaces a missing one.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -25,7 +25,7 @@ struct Exception {
 enum What {
     Everything,
     Network(IpNet),
-    /// In lower case, without dots at its ends.
+    /// A name in lower case, without dots at its ends.
     Name(String),
 }
 

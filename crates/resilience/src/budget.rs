@@ -18,7 +18,7 @@ const FLOOR_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Budget {
     percent: u64,
-    /// In units, as the balance. Below it the balance grows by itself.
+    /// The floor in units, as the balance is. Below it the balance grows by itself.
     floor: u64,
     /// The upper limit, so that a long quiet time does not permit a storm of retries.
     most: u64,

@@ -41,7 +41,7 @@ object! {
 }
 
 object! {
-    /// What a choice says.
+    /// The content of a choice.
     pub(super) struct Delta {
         pub(super) content: Said = "content",
         /// DeepSeek's name, also llama.cpp's, SGLang's and older vLLM's.

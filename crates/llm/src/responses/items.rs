@@ -178,7 +178,7 @@ impl<'a> ItemIds<'a> {
         }
     }
 
-    /// Of an event that is about an item.
+    /// The ids of an event about an item.
     pub(super) fn named(id: &'a Option<Id>) -> Self {
         Self {
             id: text(id),

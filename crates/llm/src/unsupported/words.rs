@@ -1,6 +1,6 @@
 //! Messages with which servers refuse a parameter.
 
-/// In lower case.
+/// Phrases of refusals, in lower case.
 const PHRASES: [&str; 22] = [
     // OpenAI: "Unsupported parameter: 'temperature' is not supported with this model."
     "unsupported",

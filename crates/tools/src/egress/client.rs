@@ -26,7 +26,7 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct EgressLimits {
     /// The longest wait for a connection: name, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// How many redirects are followed. With none, a redirect is the answer.
+    /// The maximum number of redirects. With 0, a redirect is returned as the response.
     pub redirects: usize,
     /// The proxies on the way, if any.
     pub proxies: Arc<Proxies>,

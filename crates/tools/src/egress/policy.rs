@@ -19,7 +19,7 @@ pub struct EgressPolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Allowed {
     Network(IpNet),
-    /// In lower case. Any address that it resolves to is allowed.
+    /// A host name in lower case. Any address that it resolves to is allowed.
     Host(String),
 }
 

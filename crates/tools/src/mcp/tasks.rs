@@ -87,7 +87,7 @@ struct State {
     task_id: String,
     status: Status,
     status_message: Option<String>,
-    /// In milliseconds.
+    /// The suggested interval, in milliseconds.
     poll_interval: Option<f64>,
 }
 
