@@ -10,7 +10,7 @@ use talkgraph_domain::{Agent, AgentId, AgentSpec};
 use talkgraph_evaluation::{Evaluator, Whom};
 
 use crate::spec::spec_validation::{MAX_SPEC_BYTES, Rules, check, evaluate};
-use crate::spec::team;
+use crate::spec::team::rules;
 
 /// The most agent files in a folder.
 const MAX_FILES: usize = 1_000;
@@ -214,8 +214,8 @@ fn read_files(folder: &Path) -> Result<Vec<AgentSpec>, AgentFileError> {
     let specs = specs?;
     let is_there = |name: &str| specs.iter().any(|spec| spec.name == name);
     for (spec, file) in specs.iter().zip(files) {
-        let checked = team::rules::check_team(spec, is_there);
-        let checked = checked.and_then(|()| team::rules::check_cycles(spec, &specs));
+        let checked = rules::check_team(spec, is_there);
+        let checked = checked.and_then(|()| rules::check_cycles(spec, &specs));
         checked.map_err(|error| AgentFileError::File {
             file,
             why: error.to_string(),

@@ -12,7 +12,7 @@ use talkgraph_tools::{McpKeepers, SchemaError, ToolRegistry, is_valid_name};
 use crate::spec::extra_body;
 use crate::spec::output_schema::{check_output_schema, compile_output_schema};
 use crate::spec::spec_error::SpecError;
-use crate::spec::team;
+use crate::spec::team::rules;
 use crate::spec::time_zone::is_time_zone;
 
 /// The largest definition of an agent, in bytes.
@@ -187,7 +187,7 @@ pub(crate) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     if spec.tools.len() > MAX_TOOLS {
         return Err(SpecError::new("tools", format!("at most {MAX_TOOLS}")));
     }
-    team::rules::check(spec)?;
+    rules::check(spec)?;
     check_parameters(&spec.parameters)?;
     check_limits(&spec.limits)
 }
