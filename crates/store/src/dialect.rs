@@ -2,23 +2,15 @@
 
 use chrono::TimeDelta;
 use serde_json::Value as JsonValue;
-use sqlx::{Database, QueryBuilder};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Database, FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{NodeId, Principal, RunId, SessionId};
 
 use super::StoreError;
-use super::keys::KeyRow;
-use super::log::LogGroupRow;
-use crate::agents::rows::{AgentRow, VersionRow};
-use crate::files::rows::FileRow;
-use crate::interrupts::rows::InterruptRow;
-use crate::memories::rows::MemoryRow;
-use crate::messages::rows::{KinRow, MessageRow};
-use crate::runs::rows::{RunRow, SessionUsageRow, TakenRow};
-use crate::sessions::rows::{LockedSessionRow, SessionRow};
-use crate::summaries::rows::SummaryRow;
 
 /// What is bound to a placeholder.
 pub(crate) enum Value<'a> {
@@ -38,33 +30,7 @@ pub(crate) enum Value<'a> {
 }
 
 /// What a database does in its own way.
-pub(crate) trait Dialect:
-    Database
-    + Fetches<AgentRow>
-    + Fetches<VersionRow>
-    + Fetches<SessionRow>
-    + Fetches<LockedSessionRow>
-    + Fetches<MessageRow>
-    + Fetches<KinRow>
-    + Fetches<RunRow>
-    + Fetches<TakenRow>
-    + Fetches<SessionUsageRow>
-    + Fetches<LogGroupRow>
-    + Fetches<KeyRow>
-    + Fetches<InterruptRow>
-    + Fetches<MemoryRow>
-    + Fetches<FileRow>
-    + Fetches<SummaryRow>
-    + Fetches<(bool,)>
-    + Fetches<(i64,)>
-    + Fetches<(i64, String, i64)>
-    + Fetches<(Option<i32>,)>
-    + Fetches<(String,)>
-    + Fetches<(Uuid,)>
-    + Fetches<(Uuid, Uuid)>
-    + Fetches<(String, String, String)>
-    + Fetches<(Option<Uuid>, Option<i32>, Option<Uuid>)>
-{
+pub(crate) trait Dialect: Database {
     /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
     const FIND: &'static str;
 
@@ -139,19 +105,27 @@ pub(crate) trait Dialect:
         connection: &mut Self::Connection,
         query: QueryBuilder<Self>,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-}
 
-/// A database that can make such rows of what a statement returns.
-pub(crate) trait Fetches<R>: Database {
-    /// Runs a statement. Returns all its rows.
-    fn fetch(
+    /// Executes a statement and returns all its rows.
+    fn fetch<R: Fetched>(
         connection: &mut Self::Connection,
         query: QueryBuilder<Self>,
     ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
 }
 
+/// A row that can be read from either database.
+pub(crate) trait Fetched:
+    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl<R> Fetched for R where
+    R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
 /// All rows that a statement returns.
-pub(crate) async fn fetch<DB: Fetches<R>, R>(
+pub(crate) async fn fetch<DB: Dialect, R: Fetched>(
     connection: &mut DB::Connection,
     query: QueryBuilder<DB>,
 ) -> Result<Vec<R>, StoreError> {
@@ -159,7 +133,7 @@ pub(crate) async fn fetch<DB: Fetches<R>, R>(
 }
 
 /// The first row that a statement returns, if there is one.
-pub(crate) async fn first<DB: Fetches<R>, R>(
+pub(crate) async fn first<DB: Dialect, R: Fetched>(
     connection: &mut DB::Connection,
     query: QueryBuilder<DB>,
 ) -> Result<Option<R>, StoreError> {
@@ -167,7 +141,7 @@ pub(crate) async fn first<DB: Fetches<R>, R>(
 }
 
 /// The row of a statement that always returns one.
-pub(crate) async fn one<DB: Fetches<R>, R>(
+pub(crate) async fn one<DB: Dialect, R: Fetched>(
     connection: &mut DB::Connection,
     query: QueryBuilder<DB>,
 ) -> Result<R, StoreError> {

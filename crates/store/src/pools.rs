@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, Transaction};
 
-use super::dialect::{Dialect, Fetches};
+use super::dialect::{Dialect, Fetched};
 use super::{BranchRange, SessionCursor, SessionFilter, StoreError};
 use crate::commit::writer::Writer;
 use crate::sessions::rows::SessionRow;
@@ -14,20 +14,16 @@ pub(crate) trait Pools: Send + Sync {
     type Db: Dialect;
 
     /// Reads.
-    fn read<R: Send>(
+    fn read<R: Fetched>(
         &self,
         query: QueryBuilder<Self::Db>,
-    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send
-    where
-        Self::Db: Fetches<R>;
+    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
 
     /// Writes with one statement. Returns what it returns.
-    fn write<R: Send>(
+    fn write<R: Fetched>(
         &self,
         query: QueryBuilder<Self::Db>,
-    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send
-    where
-        Self::Db: Fetches<R>;
+    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
 
     /// Writes with one statement. Returns how many rows it has changed.
     fn execute(

@@ -2,6 +2,7 @@
 //! and which members of the group are refused.
 
 mod batch_window;
+pub(crate) mod cells;
 mod ends;
 pub(crate) mod group;
 mod starts;

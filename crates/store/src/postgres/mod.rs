@@ -1,6 +1,7 @@
 //! PostgreSQL, 13 or newer: a pool for single statements and one connection for the group
 //! commit. Several nodes may share a database.
 
+mod arrays;
 mod committer;
 mod dialect;
 mod messages;
@@ -24,7 +25,7 @@ use patience::Patience;
 pub use pooler::Pooler;
 use pooler::{Way, has_names};
 
-use super::dialect::{Dialect, Fetches, fetch};
+use super::dialect::{Dialect, Fetched, fetch};
 use super::pools::Pools;
 use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth,
@@ -191,10 +192,7 @@ fn pool(settings: &PostgresSettings, patience: Patience) -> PgPoolOptions {
 impl Pools for PostgresStore {
     type Db = Postgres;
 
-    async fn read<R: Send>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError>
-    where
-        Postgres: Fetches<R>,
-    {
+    async fn read<R: Fetched>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError> {
         let read = async {
             let mut lent = self.way.lend(&self.pool).await?;
             let rows = fetch(lent.connection(), query).await?;
@@ -204,10 +202,7 @@ impl Pools for PostgresStore {
         self.patience.wait(read).await
     }
 
-    async fn write<R: Send>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError>
-    where
-        Postgres: Fetches<R>,
-    {
+    async fn write<R: Fetched>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError> {
         self.read(query).await
     }
 

@@ -1,5 +1,6 @@
 //! Runs. What changes them goes through the group commit.
 
+pub(crate) mod columns;
 pub(crate) mod rows;
 pub(crate) mod sql;
 pub(crate) mod turns;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use sqlx::QueryBuilder;
 
-use crate::runs::rows::{run_columns, taken_columns};
+use crate::runs::rows::{run_columns, taken_columns, usage_sums};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{HandOff, NodeId, Principal, Run, RunId, SessionId};
 
@@ -54,14 +54,9 @@ pub(crate) fn usage_of_sessions<DB: Dialect>(
     who: &Principal,
     sessions: &[SessionId],
 ) -> QueryBuilder<DB> {
-    let mut query = QueryBuilder::new(
-        "SELECT session_id, CAST(sum(input_tokens) AS bigint) AS input_tokens, \
-         CAST(sum(output_tokens) AS bigint) AS output_tokens, \
-         CAST(sum(cached_input_tokens) AS bigint) AS cached_input_tokens, \
-         CAST(sum(cache_write_input_tokens) AS bigint) AS cache_write_input_tokens, \
-         CAST(sum(cache_write_1h_input_tokens) AS bigint) AS cache_write_1h_input_tokens, \
-         CAST(sum(reasoning_tokens) AS bigint) AS reasoning_tokens, \
-         CASE WHEN count(*) = count(cost_nanos) THEN CAST(sum(cost_nanos) AS bigint) END \
+    let mut query = QueryBuilder::new("SELECT session_id, ");
+    query.push(usage_sums()).push(
+        ", CASE WHEN count(*) = count(cost_nanos) THEN CAST(sum(cost_nanos) AS bigint) END \
          AS cost_nanos FROM runs WHERE finished_at IS NOT NULL",
     );
     push_owner(&mut query, "", who);

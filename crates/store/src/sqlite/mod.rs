@@ -35,7 +35,7 @@ use presence::Presence;
 use recent::Recent;
 pub use space::compact;
 
-use super::dialect::{Dialect, Fetches, fetch};
+use super::dialect::{Dialect, Fetched, fetch};
 use super::pools::Pools;
 use super::schema;
 use super::{
@@ -181,18 +181,12 @@ fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
 impl Pools for SqliteStore {
     type Db = Sqlite;
 
-    async fn read<R: Send>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError>
-    where
-        Sqlite: Fetches<R>,
-    {
+    async fn read<R: Fetched>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError> {
         self.identity.recheck()?;
         fetch(&mut *self.reads.acquire().await?, query).await
     }
 
-    async fn write<R: Send>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError>
-    where
-        Sqlite: Fetches<R>,
-    {
+    async fn write<R: Fetched>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError> {
         self.identity.recheck()?;
         let rows = fetch(&mut *self.writes.acquire().await?, query).await?;
         self.identity.check()?;
