@@ -1,4 +1,4 @@
-//! What the two databases do differently, below the statements that both understand.
+//! The differences between the two databases, below the statements that both understand.
 
 use chrono::TimeDelta;
 use serde_json::Value as JsonValue;
@@ -12,7 +12,7 @@ use talkgraph_domain::{NodeId, Principal, RunId, SessionId};
 
 use super::StoreError;
 
-/// What is bound to a placeholder.
+/// A value for a placeholder.
 pub(crate) enum Value<'a> {
     Id(Uuid),
     MaybeId(Option<Uuid>),
@@ -21,36 +21,35 @@ pub(crate) enum Value<'a> {
     MaybeText(Option<&'a str>),
     Number(i64),
     Time(Timestamp),
-    /// So long from the present of the clock that all nodes share: the database's. Negative:
-    /// in the past.
+    /// A time relative to the clock that all nodes share, the database's. Negative: in the past.
     FromNow(TimeDelta),
     Json(&'a JsonValue),
-    /// A JSON document that is text already, for a column that keeps it as it is.
+    /// A JSON document as text, for a column that stores it unchanged.
     JsonText(&'a str),
 }
 
-/// What a database does in its own way.
+/// The SQL of one database.
 pub(crate) trait Dialect: Database {
-    /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
+    /// The function `f(text, part)` for the position of `part` in `text`; 0 if there is none.
     const FIND: &'static str;
 
-    /// What ends a SELECT of rows that others shall not change until the transaction ends.
+    /// The end of a SELECT that locks its rows until the transaction ends.
     const LOCK_ROWS: &'static str;
 
-    /// The beginning of a SELECT that tells if there is a table, up to its name.
+    /// The beginning of a SELECT for the existence of a table, up to its name.
     const HAS_TABLE: &'static str;
 
     /// The checksum of the first migration of the builds from before the baseline.
     const PREDECESSOR: &'static [u8];
 
-    /// The end of such a SELECT that leaves out the rows which others have locked.
+    /// The end of such a SELECT that skips rows locked by others.
     const SKIP_LOCKED: &'static str;
 
-    /// The end of a SELECT from `sessions s` that keeps others from deleting them until the
-    /// transaction ends.
+    /// The end of a SELECT from `sessions s` that prevents their deletion until the transaction
+    /// ends.
     const SHARE_SESSION: &'static str;
 
-    /// The condition that a message `m` has files in results of tools, as its index has it.
+    /// The condition that a message `m` has files in results of tools, equal to that of its index.
     const HAS_RESULT_FILES: &'static str;
 
     /// The last sequence of the log of a run `r`; none or 0 if it is empty.
@@ -59,18 +58,18 @@ pub(crate) trait Dialect: Database {
     /// Adds a placeholder with its value.
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>);
 
-    /// Adds `IN (…)`, or what the database has for it.
+    /// Adds `IN (…)` or the database's equivalent.
     fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>);
 
-    /// Keeps others from changing agents until the transaction ends; none where a transaction
-    /// that writes does so by itself.
+    /// Excludes other changes of agents until the transaction ends; none where every writing
+    /// transaction is exclusive.
     fn lock_agents() -> Option<QueryBuilder<Self>>;
 
-    /// Removes keys, at most `limit`, that have expired `at` so long from now.
+    /// Removes keys, at most `limit`, that have expired at the time `at` from now.
     fn forget_keys(at: TimeDelta, limit: u32) -> QueryBuilder<Self>;
 
-    /// The rows of an active run's log that the database keeps elsewhere for now, of the
-    /// `limit` events after `after`; none where the log is all there is.
+    /// The rows of an active run's log outside of `run_events`, of the `limit` events after
+    /// `after`; none for a database without such rows.
     fn recent_events(
         who: &Principal,
         run: RunId,
@@ -81,18 +80,18 @@ pub(crate) trait Dialect: Database {
         None
     }
 
-    /// Removes the events of a session that the database keeps outside of the log; none where
-    /// the log is all there is.
+    /// Removes the events of a session outside of `run_events`; none for a database without such
+    /// rows.
     fn purge_recent_events(session: SessionId) -> Option<QueryBuilder<Self>> {
         let _ = session;
         None
     }
 
-    /// Ends the leases of a node's runs at this value.
+    /// Sets the end of the leases of a node's runs.
     fn set_leases(node: NodeId, until: Value<'_>) -> QueryBuilder<Self>;
 
-    /// Makes runs of other nodes, at most `limit`, whose leases have expired `at` so long from
-    /// now, the node's own for as long as `lease`, and returns them.
+    /// Takes over runs of other nodes, at most `limit`, whose leases have expired at the time `at`
+    /// from now, for `lease`, and returns them.
     fn take_expired_runs(
         node: NodeId,
         at: TimeDelta,
@@ -100,7 +99,7 @@ pub(crate) trait Dialect: Database {
         limit: u32,
     ) -> QueryBuilder<Self>;
 
-    /// Runs a statement. Returns how many rows it has changed.
+    /// Executes a statement. Returns the number of changed rows.
     fn execute(
         connection: &mut Self::Connection,
         query: QueryBuilder<Self>,

@@ -30,8 +30,8 @@ pub enum Purge {
     More,
     /// Nothing of it is left but its tombstone.
     Done,
-    /// Its runs are named by runs of other sessions, which have to be removed first, or another
-    /// node is removing it.
+    /// Runs of other sessions refer to its runs and have to be removed first, or another node is
+    /// removing it.
     Blocked,
 }
 
@@ -75,7 +75,7 @@ impl<S: Pools> DeletionStore for S {
     }
 }
 
-/// One transaction of a removal.
+/// The transaction of one batch.
 struct Batch<'c, DB: Dialect> {
     connection: &'c mut DB::Connection,
     session: SessionId,

@@ -47,7 +47,7 @@ impl TryFrom<MessageRow> for Message {
     }
 }
 
-/// A message and which of the wanted branches it is part of, counted from 0.
+/// A message and the index of its branch in the request.
 #[derive(FromRow)]
 pub(crate) struct BranchRow {
     branch: i64,
@@ -55,7 +55,7 @@ pub(crate) struct BranchRow {
     message: MessageRow,
 }
 
-/// Sorts messages, which are one JSON value, into the `count` branches that were asked for.
+/// Sorts messages, which are one JSON value, into the `count` requested branches.
 pub(crate) fn sorted_branches(
     json: Option<&str>,
     count: usize,
@@ -69,7 +69,7 @@ pub(crate) fn sorted_branches(
     Ok(branches)
 }
 
-/// Sorts messages into the `count` branches that were asked for.
+/// Sorts messages into the `count` requested branches.
 pub(crate) fn by_branch(
     rows: Vec<BranchRow>,
     count: usize,
@@ -94,7 +94,7 @@ fn in_branches(
     Ok(branches)
 }
 
-/// A message that is below another one, or beside it.
+/// A message that is a child of another one, or its sibling.
 #[derive(FromRow)]
 pub(crate) struct KinRow {
     below: i32,
@@ -102,7 +102,7 @@ pub(crate) struct KinRow {
     id: Uuid,
 }
 
-/// Sorts messages into the kin that was asked for.
+/// Sorts messages into the requested siblings.
 pub(crate) fn by_kin(rows: Vec<KinRow>, kin: &[Kin]) -> Vec<Vec<MessageId>> {
     let mut found: HashMap<Kin, Vec<MessageId>> = HashMap::new();
     for row in rows {
@@ -118,7 +118,7 @@ pub(crate) fn by_kin(rows: Vec<KinRow>, kin: &[Kin]) -> Vec<Vec<MessageId>> {
         .collect()
 }
 
-/// Writes a message's parts as its row keeps them.
+/// Encodes a message's parts.
 pub(crate) fn encode_parts(parts: &[Part]) -> Result<String, StoreError> {
     serde_json::to_string(parts).map_err(|error| corrupt("messages.parts", &error.to_string()))
 }

@@ -20,9 +20,9 @@ pub(crate) fn messages_by_id<DB: Dialect>(who: &Principal, ids: &[MessageId]) ->
     query
 }
 
-/// Goes on with the statement of `MessageStore::branches` that began with the table
-/// `wanted (branch, head, low, high)`: from each head that fulfils `condition` up to the first
-/// position wanted. Only ids go through the recursion.
+/// Continues the statement of `MessageStore::branches` that began with the table `wanted (branch,
+/// head, low, high)`: from each head that fulfils `condition` up to the first position wanted. Only
+/// ids go through the recursion.
 pub(crate) fn push_walk<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     who: &Principal,
@@ -45,8 +45,8 @@ pub(crate) fn push_walk<DB: Dialect>(
     );
 }
 
-/// `(below, relative, id)` of each kin's latest messages, oldest first: whether they are below
-/// the relative or beside it, and which message that is.
+/// `(below, relative, id)` of the latest siblings, oldest first: `below` is true if the relative is
+/// their parent and false if it is one of them.
 pub(crate) fn kin<DB: Dialect>(who: &Principal, kin: &[Kin], limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT k.below, k.relative, k.id FROM (");
     let (mut beside, mut below) = (Vec::new(), Vec::new());
@@ -57,7 +57,7 @@ pub(crate) fn kin<DB: Dialect>(who: &Principal, kin: &[Kin], limit: u32) -> Quer
         }
     }
     if !beside.is_empty() {
-        // Messages that wait for their turn have no place, and so nobody beside them.
+        // Messages of enqueued runs are not in the tree, and so have no siblings.
         let same_parent = "k.position = m.position AND k.parent_id IS NOT DISTINCT FROM \
             m.parent_id AND (m.position >= 0 OR k.id = m.id)";
         push_kin(&mut query, who, "0", same_parent, beside);
@@ -78,7 +78,7 @@ pub(crate) fn kin<DB: Dialect>(who: &Principal, kin: &[Kin], limit: u32) -> Quer
     query
 }
 
-/// The relatives themselves come first, as if they were the latest. The positions let the
+/// The relatives themselves come first, as if they were the latest messages. The positions let the
 /// index by session find the rows.
 fn push_kin<DB: Dialect>(
     query: &mut QueryBuilder<DB>,

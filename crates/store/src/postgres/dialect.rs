@@ -1,4 +1,4 @@
-//! What PostgreSQL does in its own way.
+//! The SQL of PostgreSQL.
 
 use chrono::TimeDelta;
 use sqlx::types::Json;

@@ -1,5 +1,5 @@
-//! The statements of a group commit that write many rows. They travel as one array for each
-//! column, so that a statement has one text and one plan whatever the number of rows.
+//! The statements of a group commit that write many rows. They travel as one array for each column,
+//! so that a statement has one text and one plan for any number of rows.
 
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ fn column<'r, T, V>(rows: &'r [T], value: impl FnMut(&'r T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }
 
-/// One column of the rows, which may be impossible to write.
+/// One column of the rows, whose encoding may fail.
 fn written<T, V>(
     rows: &[T],
     value: impl FnMut(&T) -> Result<V, StoreError>,

@@ -86,7 +86,7 @@ pub(crate) fn taken_columns<DB: Dialect>() -> String {
     format!("{run}, r.unclean_ends, r.is_held, r.alone_since, r.taken_from")
 }
 
-/// A run whose server is gone, with what is kept of such ends.
+/// A run that was taken over, with the record of unclean ends.
 #[derive(FromRow)]
 pub(crate) struct TakenRow {
     #[sqlx(flatten)]
@@ -190,7 +190,7 @@ impl From<UsageRow> for Usage {
     }
 }
 
-/// What the ended runs of a session have used together.
+/// The total usage of a session's ended runs.
 #[derive(FromRow)]
 pub(crate) struct SessionUsageRow {
     session_id: Uuid,
@@ -209,13 +209,13 @@ impl From<SessionUsageRow> for SessionUsage {
     }
 }
 
-/// A run's options as its row keeps them.
+/// A run's options as stored.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredOptions {
     #[serde(flatten)]
     options: RunOptions,
-    /// The options once more, as text: PostgreSQL's `jsonb` sorts the keys of the schemas in
-    /// them, and a model answers in their order. Earlier releases read the fields above.
+    /// The options once more, as text: PostgreSQL's `jsonb` sorts the keys of the schemas in them,
+    /// and a model answers in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ordered: Option<String>,
 }
@@ -230,7 +230,7 @@ impl StoredOptions {
     }
 }
 
-/// Writes a run's options as its row keeps them: most have none.
+/// Encodes a run's options: most have none.
 pub(crate) fn encode_options(
     options: &RunOptions,
 ) -> Result<Option<Json<StoredOptions>>, StoreError> {

@@ -1,4 +1,4 @@
-//! What SQLite does in its own way.
+//! The SQL of SQLite.
 
 use chrono::TimeDelta;
 use sqlx::types::Json;
@@ -17,7 +17,7 @@ use super::recent;
 
 impl Dialect for Sqlite {
     const FIND: &'static str = "instr";
-    // A transaction that writes has the database to itself.
+    // A writing transaction has exclusive access to the database.
     const LOCK_ROWS: &'static str = "";
     const HAS_TABLE: &'static str =
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ";

@@ -24,17 +24,18 @@ use talkgraph_domain::{Interrupt, Message, NodeId, Principal, RunId, Session};
 
 use super::recent::{OpenLog, Recent};
 
-/// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
+/// The largest statement: rows are written in statements of 1, 2, 4 … rows, few enough texts that
+/// all of them stay prepared.
 const MOST_ROWS: usize = 32;
 
 /// A transaction.
 pub(super) struct SqliteStatements<'c> {
     connection: &'c mut SqliteConnection,
-    /// What the logs lack so far.
+    /// The unsorted events of the logs.
     recent: &'c Recent,
-    /// The logs that have been written to, as they are then.
+    /// The changed logs after the transaction.
     sorted: Vec<(RunId, OpenLog)>,
-    /// Whether something was refused because of what may be out of date.
+    /// True if a row was refused because of state that may be out of date.
     is_outdated: bool,
 }
 
@@ -48,8 +49,8 @@ impl<'c> SqliteStatements<'c> {
         }
     }
 
-    /// The logs that have been written to, if the transaction is committed, and whether it is
-    /// better given up, because something was refused that may only seem not to follow its log.
+    /// The changed logs, if the transaction is committed, and true if it should be rolled back,
+    /// because a refused row may only seem not to follow its log.
     pub(super) fn into_sorted(self) -> (Vec<(RunId, OpenLog)>, bool) {
         (self.sorted, self.is_outdated)
     }
