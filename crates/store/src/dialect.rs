@@ -145,5 +145,5 @@ pub(crate) async fn one<DB: Dialect, R: Fetched>(
     query: QueryBuilder<DB>,
 ) -> Result<R, StoreError> {
     let row = first(connection, query).await?;
-    row.ok_or_else(|| StoreError::Internal("a statement has returned no row".to_owned()))
+    row.ok_or_else(|| StoreError::Internal("a statement returned no row".to_owned()))
 }

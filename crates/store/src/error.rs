@@ -22,7 +22,7 @@ pub enum StoreError {
     #[error("the idempotency key has started {0} before")]
     Repeated(RunId),
     /// The caller's: the idempotency key belongs to another request.
-    #[error("the idempotency key was used for something else")]
+    #[error("the idempotency key was used for another request")]
     KeyReused,
     /// The caller's: the change of an agent is refused.
     #[error(transparent)]
@@ -34,7 +34,7 @@ pub enum StoreError {
     #[error("the messages have more than {0} bytes")]
     TooLarge(u64),
     /// The row has changed, for example a run that another node took over.
-    #[error("the row was changed by somebody else")]
+    #[error("the row was changed by another writer")]
     Conflict,
     /// Another node has taken the run over.
     #[error("another server has taken the run over")]

@@ -46,7 +46,7 @@ pub use health::StoreHealth;
 pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use log::EventLog;
 pub use memories::MemoryStore;
-pub use messages::{BranchRange, Kin, MessageStore, UNCOUNTED, UNPLACED, wanted};
+pub use messages::{BranchRange, MessageStore, Siblings, UNCOUNTED, UNPLACED, wanted};
 pub use outage::Outage;
 pub use runs::{RunStore, SessionUsage, TakenRun};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};

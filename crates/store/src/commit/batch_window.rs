@@ -83,14 +83,14 @@ mod tests {
 
     /// The number of writes in the next group, and its wait.
     async fn next(
-        gather: &mut BatchWindow,
+        window: &mut BatchWindow,
         writes: &mut mpsc::Receiver<bool>,
     ) -> (usize, Duration) {
         let mut taken = Vec::new();
         writes.recv_many(&mut taken, GROUP).await;
         let come = Instant::now();
         let is_urgent = |urgent: &bool| *urgent;
-        gather.fill(&mut taken, writes, GROUP, is_urgent).await;
+        window.fill(&mut taken, writes, GROUP, is_urgent).await;
         (taken.len(), come.elapsed())
     }
 
@@ -106,24 +106,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fast_writes_gather_for_as_long_as_they_may_wait() {
-        let mut gather = BatchWindow::new(MOST);
+    async fn fast_writes_share_a_window() {
+        let mut window = BatchWindow::new(MOST);
         let mut fast = writes(Duration::from_millis(1), false);
         for _ in 0..100 {
-            let (_, waited) = next(&mut gather, &mut fast).await;
+            let (_, waited) = next(&mut window, &mut fast).await;
             assert!(waited <= MOST + Duration::from_millis(1));
         }
-        let (count, _) = next(&mut gather, &mut fast).await;
+        let (count, _) = next(&mut window, &mut fast).await;
         assert!((8..=11).contains(&count), "{count}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn slow_and_urgent_writes_do_not_wait() {
         for (gap_ms, urgent) in [(7, false), (1, true)] {
-            let mut gather = BatchWindow::new(MOST);
+            let mut window = BatchWindow::new(MOST);
             let mut writes = writes(Duration::from_millis(gap_ms), urgent);
             for _ in 0..100 {
-                assert_eq!(next(&mut gather, &mut writes).await, (1, Duration::ZERO));
+                assert_eq!(next(&mut window, &mut writes).await, (1, Duration::ZERO));
             }
         }
     }
@@ -131,12 +131,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_writer_that_waits_for_each_write_is_seldom_kept_waiting() {
         let (sender, mut writes) = mpsc::channel(1);
-        let mut gather = BatchWindow::new(MOST);
+        let mut window = BatchWindow::new(MOST);
         let mut kept_waiting = 0;
         for _ in 0..100 {
             sleep(Duration::from_millis(1)).await;
             sender.send(false).await.unwrap();
-            let (_, waited) = next(&mut gather, &mut writes).await;
+            let (_, waited) = next(&mut window, &mut writes).await;
             kept_waiting += u32::from(waited > Duration::ZERO);
         }
         assert!(kept_waiting <= 20, "{kept_waiting}");
@@ -144,10 +144,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_time_nothing_waits() {
-        let mut gather = BatchWindow::new(Duration::ZERO);
+        let mut window = BatchWindow::new(Duration::ZERO);
         let mut fast = writes(Duration::from_millis(1), false);
         for _ in 0..100 {
-            assert_eq!(next(&mut gather, &mut fast).await, (1, Duration::ZERO));
+            assert_eq!(next(&mut window, &mut fast).await, (1, Duration::ZERO));
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct WriterSettings {
     /// The longest wait of a write for a place in the queue.
     pub queue_timeout: Duration,
     /// The longest wait of events for others to share their commit, where they arrive fast.
-    pub gather: Duration,
+    pub batch_window: Duration,
 }
 
 /// Commits one group in one transaction: all of it or, with an error, nothing.
@@ -178,7 +178,7 @@ impl Writer {
         if let Some(task) = self.task.lock().await.take()
             && let Err(error) = task.await
         {
-            tracing::error!(%error, "the writer ended badly");
+            tracing::error!(%error, "writer failed");
         }
     }
 }
@@ -203,7 +203,7 @@ async fn run(
 ) {
     let group = settings.group;
     let mut taken = Vec::with_capacity(group);
-    let mut gather = BatchWindow::new(settings.gather);
+    let mut window = BatchWindow::new(settings.batch_window);
     let mut broken = BrokenLogs::default();
     loop {
         tokio::select! {
@@ -216,13 +216,13 @@ async fn run(
             let oldest = taken.iter().map(|queued: &Queued| queued.at).min();
             health.takes(oldest.unwrap_or_else(Instant::now));
             let urgent = |queued: &Queued| queued.write.is_urgent();
-            gather.fill(&mut taken, &mut writes, group, urgent).await;
+            window.fill(&mut taken, &mut writes, group, urgent).await;
             let writes = taken.drain(..).map(|queued| queued.write);
             commit(&mut committer, &mut broken, &health, writes).await;
             if let Err(error) = committer.tidy().await {
                 // All commits so far are safe.
                 if !health.outage().note(&error) {
-                    tracing::warn!(%error, "tidying after a commit failed");
+                    tracing::warn!(%error, "sorting of recent events failed");
                 }
             }
             health.rests();
@@ -340,7 +340,7 @@ async fn commit(
         }
         // One faulty member must not fail the others.
         Err(StoreError::Internal(error)) if size > 1 => {
-            tracing::warn!(%error, size, "a group was refused; committing its members one by one");
+            tracing::warn!(%error, size, "group refused; committing its members one by one");
             commit_singly(committer, broken, group, replies).await;
         }
         Err(error) => {
@@ -416,11 +416,9 @@ async fn commit_singly(
 }
 
 fn first<T>(outcomes: &mut Vec<Result<T, StoreError>>) -> Result<T, StoreError> {
-    outcomes.pop().unwrap_or_else(|| {
-        Err(StoreError::Internal(
-            "a write was left without an outcome".to_owned(),
-        ))
-    })
+    outcomes
+        .pop()
+        .unwrap_or_else(|| Err(StoreError::Internal("a write has no outcome".to_owned())))
 }
 
 fn deliver(replies: Replies, outcome: GroupOutcome) {

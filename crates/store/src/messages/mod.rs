@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::pools::Pools;
-use crate::messages::rows::{KinRow, MessageRow, by_kin};
+use crate::messages::rows::{MessageRow, SiblingRow, by_siblings};
 use crate::rows::all;
 use talkgraph_domain::{Message, MessageId, Principal, SessionId};
 
@@ -41,10 +41,10 @@ pub struct BranchRange {
 
 /// Messages with one parent, identified by one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kin {
+pub enum Siblings {
     /// The messages with the same parent as this message, itself included; without a parent, the
     /// first messages of its session.
-    Beside(MessageId),
+    Of(MessageId),
     /// The messages whose parent is this message.
     Below(MessageId),
 }
@@ -74,10 +74,10 @@ pub trait MessageStore: Send + Sync {
 
     /// The ids of the latest `limit` messages of each set of siblings, in one statement; the
     /// siblings of a message always include it. Answers in the order of `of`, each oldest first.
-    async fn kin(
+    async fn siblings(
         &self,
         who: &Principal,
-        kin: &[Kin],
+        of: &[Siblings],
         limit: u32,
     ) -> Result<Vec<Vec<MessageId>>, StoreError>;
 }
@@ -104,16 +104,16 @@ impl<S: Pools> MessageStore for S {
         }
     }
 
-    async fn kin(
+    async fn siblings(
         &self,
         who: &Principal,
-        kin: &[Kin],
+        of: &[Siblings],
         limit: u32,
     ) -> Result<Vec<Vec<MessageId>>, StoreError> {
-        if kin.is_empty() {
+        if of.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<KinRow> = self.read(sql::kin(who, kin, limit)).await?;
-        Ok(by_kin(rows, kin))
+        let rows: Vec<SiblingRow> = self.read(sql::siblings(who, of, limit)).await?;
+        Ok(by_siblings(rows, of))
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sqlx::FromRow;
 use sqlx::types::{Json, Uuid};
 
-use crate::{Kin, StoreError};
+use crate::{Siblings, StoreError};
 use talkgraph_domain::{Message, MessageId, Part};
 
 use crate::rows::{Stamp, corrupt, known, known_option};
@@ -96,25 +96,25 @@ fn in_branches(
 
 /// A message that is a child of another one, or its sibling.
 #[derive(FromRow)]
-pub(crate) struct KinRow {
+pub(crate) struct SiblingRow {
     below: i32,
     relative: Uuid,
     id: Uuid,
 }
 
 /// Sorts messages into the requested siblings.
-pub(crate) fn by_kin(rows: Vec<KinRow>, kin: &[Kin]) -> Vec<Vec<MessageId>> {
-    let mut found: HashMap<Kin, Vec<MessageId>> = HashMap::new();
+pub(crate) fn by_siblings(rows: Vec<SiblingRow>, of: &[Siblings]) -> Vec<Vec<MessageId>> {
+    let mut found: HashMap<Siblings, Vec<MessageId>> = HashMap::new();
     for row in rows {
         let relative = row.relative.into();
-        let kin = match row.below {
-            0 => Kin::Beside(relative),
-            _ => Kin::Below(relative),
+        let siblings = match row.below {
+            0 => Siblings::Of(relative),
+            _ => Siblings::Below(relative),
         };
-        found.entry(kin).or_default().push(row.id.into());
+        found.entry(siblings).or_default().push(row.id.into());
     }
-    kin.iter()
-        .map(|kin| found.get(kin).cloned().unwrap_or_default())
+    of.iter()
+        .map(|one| found.get(one).cloned().unwrap_or_default())
         .collect()
 }
 

@@ -47,7 +47,7 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
         .partition(|(name, _)| is_known(name));
     for (name, _) in &unknown {
         let parameter = redact::name(name);
-        tracing::warn!(parameter, "a parameter of the database URL is not known");
+        tracing::warn!(parameter, "unknown parameter of the database URL ignored");
     }
     if !unknown.is_empty() {
         url.query_pairs_mut().clear().extend_pairs(known);

@@ -81,7 +81,7 @@ impl Way {
         if !is_pooled {
             return Ok(Self::Direct);
         }
-        tracing::info!("PostgreSQL is reached through a pooler: statements are not prepared");
+        tracing::info!("pooler detected: statements are not prepared");
         Ok(pooled())
     }
 

@@ -53,5 +53,5 @@ pub(crate) fn known_option<T: std::str::FromStr>(
 }
 
 pub(crate) fn corrupt(column: &str, what: &str) -> StoreError {
-    StoreError::Internal(format!("{column} makes no sense: {what}"))
+    StoreError::Internal(format!("{column} is corrupt: {what}"))
 }

@@ -228,7 +228,7 @@ impl<S: Pools> RunStore for S {
         let kept = keys::sql::kept_key(who, &key.key, TimeDelta::zero());
         let rows: Vec<KeyRow> = self.write(kept).await?;
         let kept = rows.into_iter().next().map(KeptKey::from);
-        kept.ok_or_else(|| StoreError::Internal("a key that was kept is gone".to_owned()))
+        kept.ok_or_else(|| StoreError::Internal("a stored key is missing".to_owned()))
     }
 
     async fn forget_keys(&self, at: TimeDelta, limit: u32) -> Result<u64, StoreError> {

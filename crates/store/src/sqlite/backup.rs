@@ -48,7 +48,7 @@ pub enum BackupError {
     #[error("the database could not be copied: {0}")]
     Copy(sqlx::Error),
     /// The copy cannot be trusted, nor perhaps the database.
-    #[error("the copy is damaged and was removed; look at the database itself: {0}")]
+    #[error("the copy is damaged and was removed; check the database itself: {0}")]
     Damaged(String),
 }
 
@@ -124,7 +124,7 @@ impl Drop for Unfinished {
         if !self.is_finished
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::error!(path = %self.path.display(), %error, "an unfinished backup is left");
+            tracing::error!(path = %self.path.display(), %error, "unfinished backup not removed");
         }
     }
 }

@@ -155,7 +155,7 @@ impl Keeper {
                 // The next one may succeed; commits are safe in the log. Tried ten times a second,
                 // it is logged once.
                 if !is_repeated {
-                    tracing::warn!(%error, "a checkpoint failed");
+                    tracing::warn!(%error, "checkpoint failed");
                 }
                 self.restart_from = Instant::now() + RESTART_REST;
             }

@@ -62,7 +62,7 @@ impl SqliteCommitter {
         self.recent.doubt();
         self.recent.settle(connection).await?;
         let outcome = self.transact(connection, group).await?;
-        outcome.ok_or_else(|| StoreError::Internal("a log is always out of date".to_owned()))
+        outcome.ok_or_else(|| StoreError::Internal("a log stays out of date".to_owned()))
     }
 
     /// Writes a group in a transaction. None, and nothing is written, if the known state of the

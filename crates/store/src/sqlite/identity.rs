@@ -30,7 +30,7 @@ impl Identity {
         });
         let files: io::Result<_> = files.collect();
         let files = files.map_err(|error| {
-            StoreError::Unavailable(format!("the database file cannot be looked at: {error}"))
+            StoreError::Unavailable(format!("the database file cannot be read: {error}"))
         })?;
         Ok(Self { files, health })
     }

@@ -22,7 +22,7 @@ impl Presence {
     /// # Errors Fails if the lock files cannot be created or locked.
     pub(super) fn announce(path: &Path) -> Result<Self, StoreError> {
         Self::announce_at(path).map_err(|error| {
-            StoreError::Unavailable(format!("the lock files beside the database: {error}"))
+            StoreError::Unavailable(format!("the lock files next to the database: {error}"))
         })
     }
 

@@ -30,7 +30,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     if let Some(folder) = folder {
         prepare_folder(folder, path).map_err(|error| {
             let folder = folder.display();
-            StoreError::Unavailable(format!("the folder {folder} cannot be made: {error}"))
+            StoreError::Unavailable(format!("the folder {folder} cannot be created: {error}"))
         })?;
     }
     prepare_files(path).map_err(|error| {
@@ -104,12 +104,12 @@ fn prepare_files(path: &Path) -> io::Result<()> {
 fn tighten(path: &Path, mode: u32) -> io::Result<()> {
     match fs::set_permissions(path, Permissions::from_mode(mode)) {
         Ok(()) => {
-            tracing::debug!(path = %path.display(), "took the rights of other users away");
+            tracing::debug!(path = %path.display(), "rights of other users removed");
             Ok(())
         }
         // Of another user, or on a file system without modes.
         Err(error) if is_not_ours(&error) => {
-            tracing::warn!(path = %path.display(), %error, "is open to other users");
+            tracing::warn!(path = %path.display(), %error, "file open to other users");
             Ok(())
         }
         Err(error) => Err(error),

@@ -51,7 +51,7 @@ pub(super) async fn adopt(connection: &mut SqliteConnection, most_bytes: u64) ->
     }
     tracing::info!(
         bytes,
-        "the database was made by an earlier release and gives no space back: stop the server \
+        "database of an earlier release returns no space: stop the server \
          and run `talkgraph compact` once"
     );
     Ok(())
