@@ -17,7 +17,7 @@ pub(crate) enum Cell<'a> {
     Time(Option<Timestamp>),
     /// A time after the present of the clock that all nodes share.
     FromNow(TimeDelta),
-    Options(Option<Json<StoredOptions>>),
+    Options(Option<Box<Json<StoredOptions>>>),
 }
 
 /// The cells of one row with the names of their columns, in the same order in all rows.

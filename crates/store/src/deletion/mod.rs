@@ -91,7 +91,7 @@ impl<DB: Dialect> Batch<'_, DB> {
         // Earlier releases have left active runs in deleted sessions.
         let ended = sql::end_runs_of_deleted(&[self.session], at);
         self.run(ended).await?;
-        // What refers to others goes before them.
+        // Rows that refer to others are removed before them.
         self.run(summaries::sql::drop_summaries(self.session))
             .await?;
         if self.some(sql::purge_interrupts).await?

@@ -59,7 +59,7 @@ fn push_array(query: &mut QueryBuilder<Postgres>, rows: &[Row<'_>], at: usize) {
             query.push_bind(column!(rows, at, Cell::FromNow(after) => Some(micros(*after))))
         }
         Cell::Options(_) => {
-            query.push_bind(column!(rows, at, Cell::Options(options) => options.as_ref()))
+            query.push_bind(column!(rows, at, Cell::Options(options) => options.as_deref()))
         }
     };
     query.push(match first {

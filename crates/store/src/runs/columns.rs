@@ -49,7 +49,10 @@ pub(crate) fn started<'a>(stored: &StoredRun<'a>) -> Result<Row<'a>, StoreError>
         ("lease_expires_at", Cell::FromNow(stored.lease)),
         ("created_at", Cell::Time(Some(run.created_at))),
         ("started_at", Cell::Time(run.started_at)),
-        ("options", Cell::Options(encode_options(&run.options)?)),
+        (
+            "options",
+            Cell::Options(encode_options(&run.options)?.map(Box::new)),
+        ),
         (
             "parent_run_id",
             Cell::Id(run.parent.map(|parent| parent.run.uuid())),

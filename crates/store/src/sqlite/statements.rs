@@ -103,7 +103,7 @@ fn bind_row(
             Cell::Number(number) => row.push_bind(*number),
             Cell::Time(at) => row.push_bind(at.map(Stamp)),
             Cell::FromNow(after) => row.push_bind(Stamp(now() + *after)),
-            Cell::Options(options) => row.push_bind(options.as_ref()),
+            Cell::Options(options) => row.push_bind(options.as_deref()),
         };
     }
     Ok(())
