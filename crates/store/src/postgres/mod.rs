@@ -41,7 +41,7 @@ use talkgraph_domain::{Message, PageRequest, Principal};
 /// The longest delay of a reading of the database's clock: half of it is the error.
 const LONGEST_WAY: TimeDelta = TimeDelta::milliseconds(500);
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/postgres");
 
 /// The idle time after which a connection is checked before use. Short, so that connections broken
 /// by an outage are found before they fail a caller.
