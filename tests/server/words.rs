@@ -35,8 +35,14 @@ const OPENINGS: [&str; 24] = [
 ];
 
 /// The folders whose public items obey the rule.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 14] = [
+    "crates/bus/src",
+    "crates/evaluation/src",
+    "crates/llm/src",
     "crates/proxy/src",
+    "crates/resilience/src",
+    "crates/tokenizer/src",
+    "crates/tools/src",
     "crates/watchdog/src",
     "src/auth",
     "src/graphql",
