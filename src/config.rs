@@ -1,10 +1,15 @@
-//! Typed settings. `talkgraph.example.toml` is compiled in as the lowest layer: it is where
-//! every default is written down and explained, and the types here have none of their own.
+//! Typed settings. `talkgraph.example.toml` is generated from their declarations, which have the
+//! text, the bounds and the default of each key, and is compiled in as the lowest layer.
 //!
 //! Layers, each over the one before: defaults, `talkgraph.toml`, `.env`, the environment.
 
+#[macro_use]
+mod section;
+
 mod capabilities;
 mod environment;
+#[cfg(test)]
+mod example;
 mod keys;
 mod limited;
 mod models;
