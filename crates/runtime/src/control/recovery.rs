@@ -1,0 +1,407 @@
+//! Taking up runs whose server is gone, from what their logs tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use talkgraph_domain::time::Timestamp;
+use talkgraph_domain::{
+    Agent, Cost, EventBody, FinishReason, Interrupt, Message, OnRestart, Principal, Run, RunEnd,
+    RunError, RunErrorCode, RunEvent, RunId, RunStatus, StepPurpose, Usage,
+};
+use talkgraph_store::StoreError;
+
+use crate::run::child_run_log::ChildRunLog;
+use crate::run::context::RunContext;
+use crate::run::executor::Execution;
+use crate::run::finish::finish;
+use crate::run::interrupts::call_interrupts;
+use crate::run::message_builder::Answer;
+use crate::run::resume_point::ResumePoint;
+use crate::run::span;
+use crate::runner::{LAST_WRITES, Runner};
+
+impl Runner {
+    /// Takes up a run that has just come to this node. If it is live here all the same, it was
+    /// this node's before, and whatever still makes it under its earlier number ends first.
+    pub(crate) async fn take_over(
+        self: &Arc<Self>,
+        who: Principal,
+        run: Run,
+    ) -> Result<(), StoreError> {
+        self.end_earlier(run.id).await?;
+        self.take_up(who, run).await
+    }
+
+    /// Fails a run that servers have died of, with what there is of its answer.
+    pub(crate) async fn fail_crashed(
+        self: &Arc<Self>,
+        who: Principal,
+        run: Run,
+    ) -> Result<(), StoreError> {
+        let id = run.id;
+        self.end_earlier(id).await?;
+        let _turn = self.awaiting.take(id).await;
+        let mut reopened = self.reopen(who, run).await?;
+        tracing::error!(run = %id, "a run is failed that servers have died of");
+        finish(&mut reopened.ctx, RunEnd::Failed(crashed())).await;
+        self.bus.close(id);
+        Ok(())
+    }
+
+    async fn end_earlier(&self, run: RunId) -> Result<(), StoreError> {
+        let Some(earlier) = self.bus.get(run) else {
+            return Ok(());
+        };
+        earlier.release_token().cancel();
+        let ended = tokio::time::timeout(LAST_WRITES, earlier.finished()).await;
+        ended.map(drop).map_err(|_| StoreError::Conflict)
+    }
+
+    /// Goes on with a run whose server is gone, or ends it, as the settings say. The run is
+    /// this node's by now.
+    pub(crate) async fn take_up(
+        self: &Arc<Self>,
+        who: Principal,
+        run: Run,
+    ) -> Result<(), StoreError> {
+        let _turn = self.awaiting.take(run.id).await;
+        if self.bus.get(run.id).is_some() {
+            return Ok(());
+        }
+        let id = run.id;
+        let mut reopened = self.reopen(who, run).await?;
+        let begin = reopened.begin();
+        if reopened.agent.is_none() || !self.may_go_on(begin, reopened.restarts) {
+            tracing::warn!(parent: reopened.ctx.live.span(), "ending a run whose server is gone");
+            finish(&mut reopened.ctx, RunEnd::Failed(interrupted())).await;
+            self.bus.close(id);
+            return Ok(());
+        }
+        tracing::warn!(parent: reopened.ctx.live.span(), ?begin, "going on with a run whose server is gone");
+        reopened.ctx.worked = Duration::ZERO;
+        self.execute(reopened, begin);
+        Ok(())
+    }
+
+    /// A run as its log tells of it. It is live from here on.
+    pub(crate) async fn reopen(
+        self: &Arc<Self>,
+        who: Principal,
+        run: Run,
+    ) -> Result<Reopened, StoreError> {
+        let log = self.log_of(&who, run.id).await?;
+        let input = self
+            .store
+            .messages_by_id(&who, &[run.input_message_id])
+            .await?
+            .pop()
+            .ok_or_else(|| StoreError::Internal("the run's message is gone".to_owned()))?;
+        let before = self.store.branch_before(run.id).await?;
+        let agent = self.agent_of(&who, &run).await?;
+        let (id, checkpoint) = (run.id, Checkpoint::of(run.output_message_id, &log));
+        let parent = run.parent.map(|parent| parent.run);
+        let span = span::of_run(&run, agent.as_ref().map(|agent| &*agent.name));
+        let live = self.bus.open(id, parent, self.limits.tail_events, span);
+        let mut kept = checkpoint.answer.clone();
+        kept.restart_step();
+        let text = checkpoint.answer.text();
+        live.seed(checkpoint.last, text, kept.text().len());
+        let mut ctx = RunContext::new(
+            &self.services,
+            self.control(),
+            who,
+            run,
+            &input,
+            live,
+            checkpoint.answer,
+        );
+        ctx.before = before;
+        ctx.log.count(log.iter().map(|event| &event.body));
+        ctx.run.usage = checkpoint.usage;
+        ctx.run.cost = checkpoint.cost;
+        ctx.run.last_sequence = checkpoint.last;
+        ctx.finish_reason = checkpoint.finish_reason;
+        ctx.summaries = checkpoint.summaries;
+        ctx.handoffs = checkpoint.handoffs;
+        ctx.children = checkpoint.children;
+        ctx.asked = checkpoint.asked;
+        ctx.worked = checkpoint.worked;
+        Ok(Reopened {
+            agent,
+            input,
+            ctx,
+            step: checkpoint.step,
+            purpose: checkpoint.purpose,
+            restarts: checkpoint.restarts,
+        })
+    }
+
+    /// Makes a run further from where it begins. One whose agent is gone fails.
+    pub(crate) fn execute(self: &Arc<Self>, reopened: Reopened, begin: ResumePoint) {
+        let Reopened {
+            agent,
+            input,
+            mut ctx,
+            ..
+        } = reopened;
+        match agent {
+            Some(agent) => {
+                let execution = Execution::new(Arc::new(agent), input, ctx);
+                self.tasks.spawn(execution.watched(begin, None));
+            }
+            None => {
+                let runner = Arc::clone(self);
+                self.tasks.spawn(async move {
+                    finish(&mut ctx, RunEnd::Failed(interrupted())).await;
+                    runner.bus.close(ctx.run.id);
+                });
+            }
+        }
+    }
+
+    /// Whether a run is made further. One that has taken servers down with it too often is not.
+    fn may_go_on(&self, begin: ResumePoint, restarts: u32) -> bool {
+        match begin {
+            // Nothing of them was made yet, or nothing is left to be made.
+            ResumePoint::Queued
+            | ResumePoint::Enqueued
+            | ResumePoint::Announced
+            | ResumePoint::Summarised { .. }
+            | ResumePoint::Resumed { .. }
+            | ResumePoint::Answered { .. } => true,
+            ResumePoint::Again { .. } | ResumePoint::Tools { .. } => {
+                self.limits.on_restart == OnRestart::Resume && restarts < self.limits.restarts
+            }
+        }
+    }
+
+    /// The agent with the version that the run is pinned to: the one that it was handed to last.
+    async fn agent_of(&self, who: &Principal, run: &Run) -> Result<Option<Agent>, StoreError> {
+        let agent = self.store.agents_by_id(who, &[run.agent_id]).await?.pop();
+        let versions = &[run.agent_version_id];
+        let version = self.store.agent_versions_by_id(who, versions).await?.pop();
+        Ok(agent.zip(version).map(|(mut agent, version)| {
+            agent.current = version;
+            agent
+        }))
+    }
+}
+
+fn crashed() -> RunError {
+    RunError {
+        code: RunErrorCode::Crashed,
+        message: "the server died each time that it made this run".to_owned(),
+        retryable: false,
+    }
+}
+
+fn interrupted() -> RunError {
+    RunError {
+        code: RunErrorCode::Interrupted,
+        message: "the server stopped while the answer was being made".to_owned(),
+        retryable: true,
+    }
+}
+
+/// A run that is live again, as far as its log tells of it.
+pub(crate) struct Reopened {
+    /// The agent with the run's version, unless it is gone.
+    agent: Option<Agent>,
+    input: Message,
+    pub(crate) ctx: RunContext,
+    /// The step that began last, with the sequence of its `StepStarted`.
+    step: Option<(u32, u64)>,
+    /// What it is for.
+    purpose: StepPurpose,
+    /// How often steps were made again.
+    restarts: u32,
+}
+
+impl Reopened {
+    /// Where the making begins after a server has died.
+    pub(crate) fn begin(&self) -> ResumePoint {
+        let run = &self.ctx.run;
+        match (self.step, self.ctx.finish_reason) {
+            _ if run.enqueued => ResumePoint::Enqueued,
+            _ if run.status == RunStatus::Queued => ResumePoint::Queued,
+            (Some((step, _)), Some(_)) if self.purpose == StepPurpose::Summary => {
+                ResumePoint::Summarised { step }
+            }
+            (Some((step, _)), Some(FinishReason::ToolCalls)) => ResumePoint::Tools { step },
+            (Some((step, _)), Some(_)) => ResumePoint::Answered { step },
+            (Some((step, started)), None) => ResumePoint::Again {
+                step,
+                started,
+                purpose: self.purpose,
+            },
+            // It may be about to begin with a summary.
+            (None, _) => ResumePoint::Announced,
+        }
+    }
+}
+
+/// What a run's log tells of how far it had got.
+struct Checkpoint {
+    answer: Answer,
+    usage: Usage,
+    cost: Option<Cost>,
+    /// The last sequence.
+    last: u64,
+    /// The step that began last, with the sequence of its `StepStarted`.
+    step: Option<(u32, u64)>,
+    /// What it is for.
+    purpose: StepPurpose,
+    /// How many of the steps were for summaries.
+    summaries: u32,
+    /// Why the model stopped in that step, if it has ended.
+    finish_reason: Option<FinishReason>,
+    /// How often steps were made again.
+    restarts: u32,
+    /// How often it was handed to another agent.
+    handoffs: u32,
+    /// The runs that it has asked for.
+    children: ChildRunLog,
+    /// What it has asked a person or the client.
+    asked: Vec<Interrupt>,
+    /// How long it was made until it waited last, and since when it is made again.
+    worked: Duration,
+    works_since: Option<Timestamp>,
+}
+
+impl Checkpoint {
+    fn of(output: talkgraph_domain::MessageId, log: &[RunEvent]) -> Self {
+        let mut checkpoint = Self {
+            answer: Answer::new(output),
+            usage: Usage::default(),
+            cost: Some(Cost::ZERO),
+            last: 0,
+            step: None,
+            purpose: StepPurpose::Answer,
+            summaries: 0,
+            finish_reason: None,
+            restarts: 0,
+            handoffs: 0,
+            children: ChildRunLog::default(),
+            asked: Vec::new(),
+            worked: Duration::ZERO,
+            works_since: None,
+        };
+        for event in log {
+            checkpoint.apply(event);
+        }
+        checkpoint
+    }
+
+    fn apply(&mut self, event: &RunEvent) {
+        self.answer.apply(event);
+        self.last = event.sequence;
+        call_interrupts::know(&mut self.asked, &event.body);
+        self.children.know(&event.body);
+        self.clock(event);
+        match &event.body {
+            EventBody::StepStarted { step, purpose, .. } => {
+                self.step = Some((*step, event.sequence));
+                self.purpose = *purpose;
+                self.summaries += u32::from(*purpose == StepPurpose::Summary);
+                self.finish_reason = None;
+            }
+            EventBody::StepFinished { finish_reason, .. } => {
+                self.finish_reason = Some(*finish_reason);
+            }
+            EventBody::StepRestarted { .. } => self.restarts += 1,
+            EventBody::HandedOff { .. } => self.handoffs += 1,
+            EventBody::UsageUpdated { usage, cost } => {
+                (self.usage, self.cost) = (*usage, *cost);
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts the time that the run is made, without the waiting.
+    fn clock(&mut self, event: &RunEvent) {
+        match event.body {
+            EventBody::RunStarted | EventBody::InterruptResolved { .. } => {
+                self.works_since = Some(event.at);
+            }
+            // Whoever takes a run up has its whole time once more.
+            EventBody::StepRestarted { .. } => {
+                (self.worked, self.works_since) = (Duration::ZERO, Some(event.at));
+            }
+            EventBody::InterruptRequested { .. } => {
+                let since = self.works_since.take();
+                let worked = since.and_then(|since| (event.at - since).to_std().ok());
+                self.worked += worked.unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+
+    use super::*;
+    use talkgraph_domain::time::now;
+    use talkgraph_domain::{InterruptId, InterruptKind, MessageId, Resolution, RunId};
+    use talkgraph_domain::{SessionId, ToolCallId};
+
+    /// What a run with these events at these seconds has of its time.
+    fn worked(events: &[(i64, EventBody)]) -> u64 {
+        let (begun, run_id) = (now(), RunId::new());
+        let events = events.iter().zip(1..);
+        let log: Vec<_> = events
+            .map(|((second, body), sequence)| RunEvent {
+                run_id,
+                sequence,
+                first_sequence: sequence,
+                at: begun + TimeDelta::seconds(*second),
+                body: body.clone(),
+            })
+            .collect();
+        Checkpoint::of(MessageId::new(), &log).worked.as_secs()
+    }
+
+    #[test]
+    fn the_time_that_a_run_waits_does_not_count() {
+        let mut interrupt = Interrupt {
+            id: InterruptId::new(),
+            kind: InterruptKind::ToolApproval,
+            run_id: RunId::new(),
+            session_id: SessionId::new(),
+            tool_call_id: ToolCallId::new(),
+            tool: "telephone".into(),
+            arguments: json!({}),
+            created_at: now(),
+            expires_at: now(),
+            resolution: None,
+            question: None,
+        };
+        let requested = EventBody::InterruptRequested {
+            interrupt: Box::new(interrupt.clone()),
+        };
+        interrupt.resolve(Resolution::Expired, now()).unwrap();
+        let resolved = EventBody::InterruptResolved {
+            interrupt: Box::new(interrupt),
+        };
+        let restarted = EventBody::StepRestarted {
+            step: 1,
+            discard_after: 1,
+        };
+        let begun = (0, EventBody::RunStarted);
+        let first = [
+            begun.clone(),
+            (10, requested.clone()),
+            (10, requested.clone()),
+            (1_000, resolved.clone()),
+            (2_000, resolved.clone()),
+        ];
+        assert_eq!(worked(&first), 10);
+        let second = [&first[..], &[(2_005, requested.clone()), (3_000, resolved)]].concat();
+        assert_eq!(worked(&second), 15);
+        // Whoever takes it up has the whole time once more.
+        let again = [begun, (500, restarted), (507, requested)];
+        assert_eq!(worked(&again), 7);
+    }
+}

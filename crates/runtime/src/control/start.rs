@@ -1,0 +1,399 @@
+//! Starting a run: everything is stored before anybody is told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use talkgraph_bus::LiveRun;
+use talkgraph_domain::session::title_from;
+use talkgraph_domain::time::{now, span};
+use talkgraph_domain::{
+    Agent, ConcurrencyPolicy, Cost, File, MessageId, ParentRun, Part, Principal, Run, RunId,
+    RunOptions, RunStatus, SessionId, Usage,
+};
+use talkgraph_store::{
+    IfBusy, NewRun, NewSession, RunInput, SessionTarget, StartedRun, StoreError,
+};
+
+use talkgraph_tools::CallerHeaders;
+
+use crate::control::request_check::check_tool_choice;
+use crate::control::start_error::StartError;
+use crate::control::uploads::SentFile;
+use crate::control::uploads::WholeFiles;
+use crate::control::{client_tools, preempt};
+use crate::run::admission::first_events;
+use crate::run::context::RunContext;
+use crate::run::event_log::numbered;
+use crate::run::executor::Execution;
+use crate::run::files::{self};
+use crate::run::message_builder::Answer;
+use crate::run::resume_point::ResumePoint;
+use crate::run::slot::RunSlot;
+use crate::run::span;
+use crate::runner::Runner;
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// Where; a new session when absent.
+    pub session: Option<SessionId>,
+    /// Who shall answer; the session's agent, or the default one, when absent.
+    pub agent: Option<String>,
+    /// What the user says; nothing where a message is answered again.
+    pub text: String,
+    /// What comes with it.
+    pub files: Vec<SentFile>,
+    /// What is asked of this run alone.
+    pub options: RunOptions,
+    /// The headers of the caller's request that tools of the run may pass on. They are kept in
+    /// memory alone, and are nothing that tells two requests apart.
+    pub headers: CallerHeaders,
+    /// The id of the caller's request, for the log; as the headers, nothing that tells two
+    /// requests apart.
+    pub request_id: Option<String>,
+    /// Where in the session's tree it is said.
+    pub input: RunInput,
+    /// The run that asks, where another agent does; the new session is of no list then.
+    pub parent: Option<ParentRun>,
+    /// What happens to a run that is active in the session.
+    pub on_active: ConcurrencyPolicy,
+    /// Whether a caller who waits for the run and goes away stops it.
+    pub cancel_on_disconnect: bool,
+    /// The client's key: the same one with the same request gives the same run.
+    pub key: Option<String>,
+}
+
+/// A run under way, or one that its key has started before.
+pub struct Started {
+    /// What is stored.
+    pub stored: StartedRun,
+    /// The run, unless it is not made here or has ended.
+    pub live: Option<Arc<LiveRun>>,
+}
+
+impl Runner {
+    /// Starts a run. Goes on to its end even if the caller goes away meanwhile.
+    pub async fn start(
+        self: &Arc<Self>,
+        who: Principal,
+        request: StartRequest,
+    ) -> Result<Started, StartError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(StartError::Draining);
+        }
+        let runner = Arc::clone(self);
+        // A task of its own: between the commit and the first step nothing may be dropped.
+        let task = self
+            .tasks
+            .spawn(async move { runner.start_now(who, request).await });
+        task.await
+            .map_err(|error| StartError::Lost(error.to_string()))?
+    }
+
+    async fn start_now(
+        self: Arc<Self>,
+        who: Principal,
+        request: StartRequest,
+    ) -> Result<Started, StartError> {
+        // Those that come with the same key meanwhile find the run that this one starts.
+        let _turn = match &request.key {
+            None => None,
+            Some(key) => {
+                let name = (who.tenant.clone(), who.owner.clone(), key.clone());
+                Some(self.keys.take(name).await)
+            }
+        };
+        if let Some(earlier) = self.earlier(&who, &request).await? {
+            return Ok(earlier);
+        }
+        let (session, mut agent) = self.place(&who, &request).await?;
+        // Before it takes a place, or makes room: others may be slow.
+        let WholeFiles {
+            files,
+            place: fetching,
+        } = self.whole(&request.files).await?;
+        self.check_files(&agent, &files)?;
+        // One after the other: otherwise many would stop each other's runs all at once.
+        let _room = match session {
+            Some(session) if request.makes_room() => Some(self.rooms.take(session).await),
+            _ => None,
+        };
+        let place = match request.parent {
+            Some(_) => RunSlot::OfParent,
+            None => self.take_place()?,
+        };
+        let starts_now = !matches!(place, RunSlot::Queued(_));
+        self.keep_files(&who, &files).await?;
+        drop(fetching);
+        let mut tries = 0;
+        let (stored, live) = loop {
+            let new = self.new_run(&who, session, &agent, (&request, &files), starts_now);
+            match self.commit(new, &agent).await {
+                Ok(started) => break started,
+                Err(StoreError::ActiveRun(run))
+                    if request.makes_room() && tries < preempt::TRIES =>
+                {
+                    let made = self.make_room(&who, run, request.on_active).await;
+                    // The run may have handed the session to another agent, or given it back.
+                    let placed = match made {
+                        Ok(()) => self.place(&who, &request).await,
+                        Err(error) => Err(error),
+                    };
+                    let placed = placed.and_then(|(_, now)| {
+                        self.check_files(&now, &files)?;
+                        Ok(now)
+                    });
+                    match placed {
+                        Ok(now) => agent = now,
+                        Err(error) => {
+                            self.drop_files(&who, &files).await;
+                            return Err(error);
+                        }
+                    }
+                    tries += 1;
+                }
+                Err(error) => {
+                    // Of any other error it is not known that nothing was written.
+                    if !matches!(error, StoreError::Unavailable(_) | StoreError::Internal(_)) {
+                        self.drop_files(&who, &files).await;
+                    }
+                    return match error {
+                        StoreError::Repeated(run) => self.started(&who, run).await,
+                        error => Err(refused(error, &request)),
+                    };
+                }
+            }
+        };
+        let headers = request.headers;
+        self.spawn_execution(who, agent, &stored, Arc::clone(&live), place, headers);
+        let live = Some(live);
+        Ok(Started { stored, live })
+    }
+
+    /// Writes a run's start, and then tells the subscribers.
+    async fn commit(
+        &self,
+        new: NewRun,
+        agent: &Agent,
+    ) -> Result<(StartedRun, Arc<LiveRun>), StoreError> {
+        let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
+        let parent = new.run.parent.map(|parent| parent.run);
+        let span = span::of_run(&new.run, Some(&agent.name));
+        let live = self.bus.open(id, parent, self.limits.tail_events, span);
+        match self.store.start_run(new).await {
+            Ok(stored) => {
+                if !stored.run.enqueued {
+                    live.publish(&events);
+                }
+                self.bus.news().announce(&who, stored.session.id);
+                Ok((stored, live))
+            }
+            Err(error) => {
+                self.bus.close(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds the session and the agent a run is for, and refuses what that agent cannot answer.
+    async fn place(
+        &self,
+        who: &Principal,
+        request: &StartRequest,
+    ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
+        let (session, agent) = self.find_place(who, request).await?;
+        self.check_variables(who, &agent, request).await?;
+        check_tool_choice(&agent, &request.options)?;
+        self.check_schema(who, request).await?;
+        let tools = &request.options.client_tools;
+        client_tools::check(tools, &agent, who, &self.tools).await?;
+        Ok((session, agent))
+    }
+
+    async fn find_place(
+        &self,
+        who: &Principal,
+        request: &StartRequest,
+    ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
+        let named = match &request.agent {
+            Some(name) => Some(
+                self.agents
+                    .by_name(who, name)
+                    .await
+                    .map_err(StartError::Store)?
+                    .ok_or_else(|| StartError::UnknownAgent(name.clone()))?,
+            ),
+            None => None,
+        };
+        let Some(id) = request.session else {
+            return Ok((None, named.unwrap_or_else(|| self.catalog.default_agent())));
+        };
+        let found = self.store.sessions_by_id(who, &[id]).await;
+        let mut sessions = found.map_err(StartError::Store)?;
+        // What agents say to each other nobody else takes part in.
+        let session = sessions.pop().filter(|found| found.parent_run.is_none());
+        let session = session.ok_or(StartError::UnknownSession(id))?;
+        let agent = self
+            .agents
+            .by_id(who, session.agent_id)
+            .await
+            .map_err(StartError::Store)?
+            .ok_or(StartError::ArchivedAgent)?;
+        match named {
+            Some(named) if named.id != agent.id => Err(StartError::OtherAgent(agent.name.clone())),
+            _ => Ok((Some(id), agent)),
+        }
+    }
+
+    fn take_place(&self) -> Result<RunSlot, StartError> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(RunSlot::Running(place));
+        }
+        let place = Arc::clone(&self.queue).try_acquire_owned();
+        place.map(RunSlot::Queued).map_err(|_| StartError::Busy)
+    }
+
+    fn new_run(
+        &self,
+        who: &Principal,
+        session: Option<SessionId>,
+        agent: &Agent,
+        (request, files): (&StartRequest, &[File]),
+        starts_now: bool,
+    ) -> NewRun {
+        let at = now();
+        let (text, input) = (request.text.clone(), request.input.clone());
+        let (message_id, title, parts) = match &input {
+            RunInput::Again(message) => (message.id, None, message.parts.clone()),
+            RunInput::AfterHead | RunInput::Beside(_) => {
+                let title = title_from(&text);
+                let said = (!text.is_empty()).then_some(Part::Text { text });
+                let parts = said.into_iter().chain(files::parts(files));
+                (MessageId::new(), title, parts.collect())
+            }
+        };
+        let target = session.map_or_else(
+            || {
+                SessionTarget::New(NewSession {
+                    id: SessionId::new(),
+                    agent_id: agent.id,
+                    parent_run: request.parent.map(|parent| parent.run),
+                    title: None,
+                    metadata: json!({}),
+                    created_at: at,
+                })
+            },
+            SessionTarget::Existing,
+        );
+        let mut run = Run {
+            id: RunId::new(),
+            session_id: target.id(),
+            agent_id: agent.id,
+            agent_version_id: agent.current.id,
+            model: self.catalog.model_of(&agent.current.spec).to_owned(),
+            status: match starts_now {
+                true => RunStatus::Running,
+                false => RunStatus::Queued,
+            },
+            enqueued: false,
+            turn: None,
+            finish_reason: None,
+            error: None,
+            usage: Usage::default(),
+            cost: Some(Cost::ZERO),
+            options: RunOptions {
+                request_id: request.request_id.clone(),
+                ..request.options.clone()
+            },
+            parent: request.parent,
+            input_message_id: message_id,
+            output_message_id: MessageId::new(),
+            last_sequence: 0,
+            created_at: at,
+            started_at: starts_now.then_some(at),
+            finished_at: None,
+            log_compacted_at: None,
+            fence: 0,
+        };
+        let events = match starts_now {
+            true => numbered(run.id, 1, at, first_events(agent, &run.model)),
+            false => Vec::new(),
+        };
+        run.last_sequence = events.len() as u64;
+        NewRun {
+            who: who.clone(),
+            session: target,
+            input,
+            message_id,
+            parts,
+            title,
+            events,
+            node: self.node,
+            lease: span(self.limits.lease),
+            key: request.new_key(self.limits.idempotency_ttl),
+            if_busy: match request.on_active {
+                ConcurrencyPolicy::Reject => IfBusy::Refuse,
+                ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback => IfBusy::GoFirst,
+                ConcurrencyPolicy::Enqueue => IfBusy::Wait {
+                    limit: i32::try_from(self.limits.session_queue).unwrap_or(i32::MAX),
+                },
+            },
+            run,
+        }
+    }
+
+    fn spawn_execution(
+        self: &Arc<Self>,
+        who: Principal,
+        agent: Arc<Agent>,
+        stored: &StartedRun,
+        live: Arc<LiveRun>,
+        place: RunSlot,
+        headers: CallerHeaders,
+    ) {
+        let (run, before) = (stored.run.clone(), Some(stored.before));
+        let begin = match run.status {
+            _ if run.enqueued => ResumePoint::Enqueued,
+            RunStatus::Queued => ResumePoint::Queued,
+            _ => ResumePoint::Announced,
+        };
+        let mut answer = Answer::new(run.output_message_id);
+        answer.begin_step();
+        let mut ctx = RunContext::new(
+            &self.services,
+            self.control(),
+            who,
+            run,
+            &stored.message,
+            live,
+            answer,
+        );
+        ctx.before = before;
+        let task = Execution::new(agent, stored.message.clone(), ctx).with_headers(headers);
+        // Whatever place it has: an enqueued run waits for its turn first.
+        let place = Some(place).filter(|_| begin != ResumePoint::Enqueued);
+        self.tasks.spawn(task.watched(begin, place));
+    }
+}
+
+impl StartRequest {
+    /// Whether it stops a run that is in its way.
+    fn makes_room(&self) -> bool {
+        matches!(
+            self.on_active,
+            ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback
+        )
+    }
+}
+
+fn refused(error: StoreError, request: &StartRequest) -> StartError {
+    match (error, request.session) {
+        (StoreError::ActiveRun(run), _) => StartError::ActiveRun(run),
+        (StoreError::QueueFull, _) => StartError::SessionQueueFull,
+        (StoreError::KeyReused, _) => StartError::KeyReused,
+        (StoreError::NotFound, Some(session)) => StartError::UnknownSession(session),
+        (error, _) => StartError::Store(error),
+    }
+}

@@ -1,0 +1,184 @@
+//! Which calls are made, which have to be asked about, and letting a run wait.
+
+use talkgraph_domain::time::{Timestamp, now};
+use talkgraph_domain::{
+    EventBody, Interrupt, InterruptId, InterruptKind, Resolution, Resolved, ResultPart, ToolCallId,
+    ToolResult,
+};
+
+use crate::run::abort::{RunAbort, internal};
+use crate::run::context::RunContext;
+use crate::run::event_log::Change;
+use crate::run::interrupts::InterruptRequest;
+use crate::run::toolbox::{Call, Toolbox};
+
+/// What becomes of the calls of a step.
+pub(crate) struct Sorted {
+    /// Those that are made now.
+    pub(crate) make: Vec<Call>,
+    /// Those that somebody has to be asked about.
+    pub(crate) ask: Vec<InterruptRequest>,
+}
+
+/// Sorts the calls that have no result. Those that are answered without being made get
+/// their results.
+pub(crate) async fn sort_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> Sorted {
+    let (mut make, mut ask) = (Vec::new(), Vec::new());
+    let most = ctx.services.limits.interrupts;
+    for (id, name, arguments) in ctx.answer.open_calls() {
+        let asked = ctx
+            .asked
+            .iter()
+            .find(|asked| asked.tool_call_id == id && asked.kind != InterruptKind::InputRequest);
+        let resolved = asked.and_then(|asked| asked.resolution.as_ref());
+        let result = resolved.and_then(|resolved| result_of(id, resolved));
+        if let Some(result) = result {
+            let told = ctx.answer.complete_call(result);
+            ctx.pending.push(told);
+            continue;
+        }
+        let call = Call {
+            id,
+            name,
+            arguments,
+            is_approved: resolved.is_some(),
+        };
+        match toolbox.question(&call).await {
+            None => make.push(call),
+            Some(_) if ctx.asked.len() + ask.len() >= most => {
+                let told = ctx.answer.complete_call(too_often(id));
+                ctx.pending.push(told);
+            }
+            Some((kind, arguments)) => ask.push(InterruptRequest {
+                call: id,
+                tool: call.name,
+                kind,
+                arguments,
+            }),
+        }
+    }
+    Sorted { make, ask }
+}
+
+/// Lets the run wait for the answers. The caller has the run's turn, and keeps it until
+/// the run is no longer live.
+pub(crate) async fn await_input(
+    ctx: &mut RunContext,
+    questions: Vec<InterruptRequest>,
+) -> Result<(), RunAbort> {
+    let cancel = ctx.live.cancel_token().clone();
+    // Before the events are taken: a run that fails now still has them.
+    ctx.log.settle().await?;
+    if cancel.is_cancelled() {
+        return Err(RunAbort::Cancelled);
+    }
+    let interrupts = interrupts(ctx, questions);
+    let requested = ctx.run.await_input(&interrupts).map_err(|error| {
+        tracing::error!(%error, "the run cannot wait");
+        RunAbort::Failed(internal())
+    })?;
+    let mut bodies = std::mem::take(&mut ctx.pending);
+    bodies.extend(requested);
+    ctx.asked.extend_from_slice(&interrupts);
+    ctx.log
+        .append(bodies, Change::Awaits(interrupts.clone()))
+        .await?;
+    ctx.log.settle().await?;
+    tracing::info!(interrupts = interrupts.len(), "the run waits for answers");
+    let news = ctx.services.bus.news();
+    news.announce(&ctx.who, ctx.run.session_id);
+    news.announce_interrupts(&ctx.who, &interrupts);
+    // Whoever has stopped it meanwhile waits for its end.
+    match cancel.is_cancelled() {
+        true => Err(RunAbort::Cancelled),
+        false => Ok(()),
+    }
+}
+
+fn interrupts(ctx: &RunContext, questions: Vec<InterruptRequest>) -> Vec<Interrupt> {
+    let at = now();
+    // Those of one moment sort by chance, and shall sort as their calls do.
+    let mut ids: Vec<_> = questions.iter().map(|_| InterruptId::new()).collect();
+    ids.sort_unstable();
+    let interrupt = |(question, id): (InterruptRequest, InterruptId)| Interrupt {
+        id,
+        kind: question.kind,
+        run_id: ctx.run.id,
+        session_id: ctx.run.session_id,
+        tool_call_id: question.call,
+        tool: question.tool,
+        arguments: question.arguments,
+        created_at: at,
+        expires_at: at + ctx.services.limits.interrupt_expiry,
+        resolution: None,
+        question: None,
+    };
+    questions.into_iter().zip(ids).map(interrupt).collect()
+}
+
+/// What it waits for, closed because it ends.
+pub(crate) fn closed(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
+    let open = ctx.asked.iter().filter(|asked| asked.is_open());
+    let closed = |interrupt: &Interrupt| Interrupt {
+        resolution: Some(Resolved {
+            resolution: Resolution::Closed,
+            at,
+        }),
+        ..interrupt.clone()
+    };
+    open.map(closed).collect()
+}
+
+/// Takes in what the log tells of an interrupt.
+pub(crate) fn know(asked: &mut Vec<Interrupt>, event: &EventBody) {
+    match event {
+        EventBody::InterruptRequested { interrupt } => asked.push(Interrupt::clone(interrupt)),
+        EventBody::InterruptResolved { interrupt } => {
+            let known = asked.iter_mut().find(|known| known.id == interrupt.id);
+            if let Some(known) = known {
+                known.clone_from(interrupt);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the model is told of a call that is not made by this server; none if it may be made.
+fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
+    let text = match &resolved.resolution {
+        Resolution::Approved { .. } => return None,
+        Resolution::Rejected { reason } if reason.is_empty() => {
+            "This call was rejected, and not made.".to_owned()
+        }
+        Resolution::Rejected { reason } => {
+            format!("This call was rejected, and not made. The reason: {reason}")
+        }
+        Resolution::Result {
+            text,
+            is_error,
+            truncated,
+            is_json,
+        } => {
+            let data = is_json.then_some(ResultPart::Data { json: None });
+            return Some(ToolResult {
+                truncated: *truncated,
+                parts: data.into_iter().collect(),
+                ..ToolResult::of_text(call, text.clone(), *is_error)
+            });
+        }
+        Resolution::Expired => {
+            "Nobody answered in time: the request has expired, and the call was not made."
+                .to_owned()
+        }
+        // They answer a question during the call, and not whether it is made.
+        Resolution::Accepted { .. } | Resolution::Declined | Resolution::Dismissed => return None,
+        Resolution::Closed => "This call was not made.".to_owned(),
+    };
+    Some(ToolResult::of_text(call, text, true))
+}
+
+fn too_often(call: ToolCallId) -> ToolResult {
+    let told = "Somebody would have to be asked about this call, and this run has asked too \
+                often: it was not made.";
+    ToolResult::of_text(call, told, true)
+}
