@@ -1,4 +1,4 @@
-//! The tools of this server's own.
+//! The built-in tools.
 
 use std::sync::Arc;
 

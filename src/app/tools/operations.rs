@@ -1,4 +1,4 @@
-//! The tools that are operations of our own schema.
+//! The tools that are operations of the server's own schema.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use talkgraph_tools::{Approval, RegisterError, ToolDefinition, ToolRegistry};
 
 const DOCUMENT: &str = "tools.operations.document";
 
-/// What operations are made of.
+/// The parts of operations.
 pub(in crate::app) struct Documents<'a> {
     pub(in crate::app) endpoint: &'a Endpoint,
     pub(in crate::app) trusted: &'a Persisted,
@@ -50,7 +50,7 @@ pub(super) async fn add(
     Ok(operations)
 }
 
-/// Validates all of them against the schema, before anybody calls one.
+/// Validates all of them against the schema, before the first call.
 pub(in crate::app) async fn validate(
     operations: &Operations,
     schema: &ApiSchema,
