@@ -91,7 +91,7 @@ impl Models {
     pub fn text_tokens(&self, model: &str, text: &str) -> u64 {
         let own = self.find(model).ok();
         let own = own.and_then(|(provider, _)| provider.count_tokens(text));
-        own.unwrap_or_else(|| bpe_openai::o200k_base().count(text) as u64)
+        own.unwrap_or_else(|| talkgraph_tokenizer::count(text) as u64)
     }
 
     /// The tokens of a message.

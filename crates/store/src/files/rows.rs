@@ -1,6 +1,6 @@
 //! Rows of files.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::Uuid;
 
 use talkgraph_domain::File;

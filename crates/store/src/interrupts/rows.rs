@@ -1,6 +1,6 @@
 //! Rows of interrupts.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::StoreError;

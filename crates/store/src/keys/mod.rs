@@ -6,7 +6,7 @@ pub(crate) mod sql;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use uuid::Uuid;
 
 use talkgraph_domain::RunId;

@@ -1,6 +1,6 @@
 //! Rows of memories.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 
 use talkgraph_domain::Memory;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::{Kin, StoreError};

@@ -40,7 +40,7 @@ use talkgraph_domain::{Message, PageRequest, Principal};
 /// The longest delay of the database's time: half of it is not known.
 const LONGEST_WAY: TimeDelta = TimeDelta::milliseconds(500);
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/postgres");
 
 /// How long a connection may have been idle before it is asked whether it still works. Short,
 /// so that those which an outage has left behind are found before they fail somebody.

@@ -1,7 +1,7 @@
 //! Rows of runs.
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::dialect::Dialect;

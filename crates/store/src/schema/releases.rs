@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn every_migration_declares_its_compatible_releases() {
         let (sqlite, postgres) = (
-            sqlx::migrate!("../../migrations/sqlite"),
-            sqlx::migrate!("../../migrations/postgres"),
+            sqlx_macros::migrate!("../../migrations/sqlite"),
+            sqlx_macros::migrate!("../../migrations/postgres"),
         );
         for migrator in [sqlite, postgres] {
             for migration in migrator.iter() {

@@ -1,7 +1,7 @@
 //! Rows of sessions.
 
 use serde::Deserialize;
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
 
 use crate::dialect::Dialect;

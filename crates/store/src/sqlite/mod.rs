@@ -45,7 +45,7 @@ use crate::commit::writer::Writer;
 use crate::sessions::rows::SessionRow;
 use talkgraph_domain::{Message, PageRequest, Principal};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/sqlite");
 
 /// How SQLite is used.
 #[derive(Debug, Clone)]
