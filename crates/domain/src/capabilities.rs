@@ -89,7 +89,7 @@ pub enum ThinkingForm {
 pub enum ThinkingOff {
     /// It cannot be: the lowest effort takes its place.
     Never,
-    /// As the form has it: `disabled`, a budget of 0, effort `none`.
+    /// The form's own way: `disabled`, a budget of 0, effort `none`.
     Disabled,
     /// Anthropic's `between_tools`.
     BetweenTools,
@@ -178,18 +178,20 @@ pub enum StructuredOutput {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TablePrice {
-    /// Of what the model reads.
+    /// The price of input tokens.
     pub input: f64,
-    /// Of what it reads from a cache; the same as `input` when absent.
+    /// The price of input tokens read from a cache; the same as `input` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<f64>,
-    /// Of what it writes to a cache that lives for five minutes; the same as `input` when absent.
+    /// The price of tokens written to a cache that lives for five minutes; the same as `input` when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<f64>,
-    /// Of what it writes to a cache that lives for an hour; the same as `cache_write` when absent.
+    /// The price of tokens written to a cache that lives for an hour; the same as `cache_write`
+    /// when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<f64>,
-    /// Of what it writes, reasoning included.
+    /// The price of output tokens, reasoning included.
     pub output: f64,
     /// The surcharge for long prompts, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

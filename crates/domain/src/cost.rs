@@ -55,7 +55,7 @@ mod tests {
     use super::Cost;
 
     #[test]
-    fn amounts_are_told_in_decimals() {
+    fn amounts_are_formatted_as_decimals() {
         for (dollars, told) in [
             (0.0, "0"),
             (2.0, "2"),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_with_something_unknown_is_unknown() {
+    fn sum_with_an_unknown_cost_is_unknown() {
         let (some, more) = (Some(Cost::from_nanos(3)), Some(Cost::from_nanos(4)));
         assert_eq!(Cost::sum(some, more), Some(Cost::from_nanos(7)));
         assert_eq!(Cost::sum(some, None), None);

@@ -119,24 +119,24 @@ pub enum EventBody {
         #[serde(flatten)]
         progress: ToolProgress,
     },
-    /// A call has come to its result.
+    /// A tool call has ended.
     ToolCallCompleted {
-        /// What it came to.
+        /// Its result.
         result: ToolResult,
     },
-    /// Another agent goes on with the run, and has the session from here on.
+    /// Another agent continues the run, and has the session from then on.
     HandedOff {
-        /// From which to which.
+        /// The agents, the session and the reason.
         handoff: Box<HandOff>,
     },
-    /// Something has happened in a run that this one has asked for.
+    /// An event of a child run.
     ChildRunEvent {
-        /// The call that asks.
+        /// The call that started the child run.
         tool_call_id: ToolCallId,
-        /// What has happened, as it is in the child's own log.
+        /// The event, as it is in the child's own log.
         event: Box<RunEvent>,
     },
-    /// The answer has come to its data, which is valid against the schema that it was asked for.
+    /// The answer has its data, which is valid against the requested schema.
     DataAdded {
         /// The message being written.
         message_id: MessageId,
@@ -145,19 +145,19 @@ pub enum EventBody {
     },
     /// The run waits for a person or the client.
     InterruptRequested {
-        /// What it waits for.
+        /// The interrupt.
         interrupt: Box<Interrupt>,
     },
-    /// An interrupt was answered, or nobody is asked any more.
+    /// An interrupt was resolved, has expired or was closed.
     InterruptResolved {
         /// The interrupt, with its resolution.
         interrupt: Box<Interrupt>,
     },
-    /// What the run has used so far.
+    /// The total usage so far.
     UsageUpdated {
         /// The sum over all steps.
         usage: Usage,
-        /// What that cost, where that is known.
+        /// The cost of it, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
     },

@@ -120,7 +120,7 @@ pub enum Resolution {
 
 /// The interrupt has a different resolution already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} was answered before, and differently")]
+#[error("{0} has a different resolution already")]
 pub struct AlreadyResolved(pub InterruptId);
 
 impl Interrupt {
@@ -163,7 +163,7 @@ mod tests {
     use crate::time::now;
 
     #[test]
-    fn the_first_answer_stands() {
+    fn first_resolution_is_final() {
         let at = now();
         let mut interrupt = Interrupt {
             id: InterruptId::new(),

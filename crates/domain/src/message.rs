@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_lacks_nothing() {
+    fn every_part_requires_its_fields() {
         let error = serde_json::from_str::<Part>(r#"{"type":"text"}"#).unwrap_err();
         assert_eq!(error.to_string(), "a part lacks a field");
     }

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_show_where_and_no_secret() {
+    fn urls_are_shown_without_secrets() {
         for (given, shown) in [
             ("https://api.openai.com/v1", "https://api.openai.com/v1"),
             ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_union_is_told_by_its_constants() {
+    fn union_branch_is_chosen_by_constants() {
         let schema = json!({ "anyOf": [
             { "properties": { "kind": { "const": "a" }, "x": { "type": "string" } } },
             { "properties": { "kind": { "const": "b" }, "x": { "type": "null" } } },
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn references_without_end_cost_no_more_than_the_bound() {
+    fn endless_references_stop_at_the_bound() {
         let twice = json!([{ "$ref": "#" }, { "$ref": "#" }]);
         let schema =
             json!({ "allOf": twice, "anyOf": twice, "properties": { "a": { "$ref": "#" } } });

@@ -92,7 +92,7 @@ pub struct Run {
 }
 
 impl Run {
-    fn go(&mut self, to: RunStatus) -> Result<(), IllegalTransition> {
+    fn transition(&mut self, to: RunStatus) -> Result<(), IllegalTransition> {
         let from = self.status;
         if !from.allows(to) {
             return Err(IllegalTransition { from, to });
@@ -109,7 +109,7 @@ impl Run {
 
     /// Starts a queued run.
     pub fn begin(&mut self, at: Timestamp) -> Result<(), IllegalTransition> {
-        self.go(RunStatus::Running)?;
+        self.transition(RunStatus::Running)?;
         self.enqueued = false;
         self.started_at = Some(at);
         Ok(())
@@ -121,7 +121,7 @@ impl Run {
         &mut self,
         interrupts: &[Interrupt],
     ) -> Result<Vec<EventBody>, IllegalTransition> {
-        self.go(RunStatus::AwaitingInput)?;
+        self.transition(RunStatus::AwaitingInput)?;
         let requested = |interrupt: &Interrupt| EventBody::InterruptRequested {
             interrupt: Box::new(interrupt.clone()),
         };
@@ -131,7 +131,7 @@ impl Run {
     /// Continues a run whose interrupts are all resolved.
     pub fn resume(&mut self) -> Result<(), IllegalTransition> {
         match self.status {
-            RunStatus::AwaitingInput => self.go(RunStatus::Running),
+            RunStatus::AwaitingInput => self.transition(RunStatus::Running),
             from => Err(IllegalTransition {
                 from,
                 to: RunStatus::Running,
@@ -141,7 +141,7 @@ impl Run {
 
     /// Ends the run. Returns the terminal event, which is written with the new state.
     pub fn end(&mut self, end: RunEnd, at: Timestamp) -> Result<EventBody, IllegalTransition> {
-        self.go(end.status())?;
+        self.transition(end.status())?;
         self.finished_at = Some(at);
         let (reason, error, event) = match end {
             RunEnd::Completed(finish_reason) => {
