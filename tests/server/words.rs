@@ -35,7 +35,7 @@ const OPENINGS: [&str; 24] = [
 ];
 
 /// The folders whose public items obey the rule.
-const FOLDERS: [&str; 14] = [
+const FOLDERS: [&str; 16] = [
     "crates/bus/src",
     "crates/evaluation/src",
     "crates/llm/src",
@@ -44,7 +44,9 @@ const FOLDERS: [&str; 14] = [
     "crates/tokenizer/src",
     "crates/tools/src",
     "crates/watchdog/src",
+    "src/app",
     "src/auth",
+    "src/config",
     "src/graphql",
     "src/guard",
     "src/http",

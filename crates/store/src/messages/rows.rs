@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
 use crate::{Siblings, StoreError};
 use talkgraph_domain::{Message, MessageId, Part};

@@ -1,8 +1,8 @@
 //! Rows of runs.
 
 use serde::{Deserialize, Serialize};
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
 use crate::dialect::Dialect;
 use crate::{SessionUsage, StoreError, TakenRun};

@@ -1,8 +1,8 @@
 //! Rows of sessions.
 
 use serde::Deserialize;
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
 use crate::dialect::Dialect;
 use talkgraph_domain::{ActiveRun, Principal, Session};
