@@ -1,7 +1,7 @@
 //! Rows of the event log.
 
-use sqlx_macros::FromRow;
 use sqlx::types::Json;
+use sqlx_macros::FromRow;
 
 use talkgraph_domain::{EventBody, RunEvent, RunId};
 

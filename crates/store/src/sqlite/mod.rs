@@ -37,12 +37,12 @@ pub use space::compact;
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
-use super::rows::SessionRow;
 use super::schema;
-use super::writer::Writer;
 use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth, WriterSettings,
 };
+use crate::commit::writer::Writer;
+use crate::sessions::rows::SessionRow;
 use talkgraph_domain::{Message, PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/sqlite");
