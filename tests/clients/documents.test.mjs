@@ -1,10 +1,11 @@
 // The programs that the documents show for the clients of this folder, executed unchanged but
-// for the server's address.
+// for the server's address, and the operations that they show, validated.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
+import { Kind, buildSchema, parse, validate } from 'graphql';
 import { startServer } from './own-server.mjs';
 import { TEST_TIMEOUT_MS } from './support.mjs';
 
@@ -40,6 +41,24 @@ test('docs/clients.md: the settings for GraphQL Code Generator are those of its 
   const config = await readFile(new URL('codegen/codegen.ts', here), 'utf8');
   const [generates] = (await textOf('docs/clients.md')).match(/^  generates: \{$.*?^  \},$/ms);
   assert.ok(config.includes(generates));
+});
+
+test('the operations that the documents show are valid', async () => {
+  const schema = buildSchema(await textOf('schema.graphql'));
+  const pages = (await readdir(new URL('../../docs/', import.meta.url))).filter((name) => name.endsWith('.md'));
+  let count = 0;
+  for (const path of ['README.md', ...pages.map((name) => `docs/${name}`)]) {
+    for (const [, block] of (await textOf(path)).matchAll(/^```graphql\n(.*?)^```$/gms)) {
+      // Selections on their own show a part of an operation.
+      if (block.startsWith('...')) continue;
+      for (const definition of parse(block).definitions) {
+        const errors = validate(schema, { kind: Kind.DOCUMENT, definitions: [definition] });
+        assert.deepEqual(errors.map(({ message }) => message), [], `${path}:\n${block}`);
+        count += 1;
+      }
+    }
+  }
+  assert.ok(count > 20, `only ${count} operations`);
 });
 
 async function run(program) {

@@ -80,10 +80,17 @@ impl Models {
                 actual,
                 percent,
                 factor,
-                "a prompt's tokens were miscounted"
+                "prompt token count inaccurate"
             );
         } else {
-            tracing::debug!(model, counted, actual, percent, factor, "a prompt's tokens");
+            tracing::debug!(
+                model,
+                counted,
+                actual,
+                percent,
+                factor,
+                "prompt tokens counted"
+            );
         }
     }
 
@@ -187,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_models_window_goes_before_its_providers() {
+    fn window_of_a_model_precedes_that_of_its_provider() {
         let mut models = Models::default();
         models.set_window("openai", 128_000);
         models.set_window("openai/gpt-4.1", 1_000_000);

@@ -77,13 +77,13 @@ fn failure(error: ToolError) -> Result<ToolFailure, ApiError> {
     };
     Ok(ToolFailure {
         code,
-        message: error.told().into(),
+        message: error.public_message().into(),
     })
 }
 
 impl From<ToolError> for ApiError {
     fn from(error: ToolError) -> Self {
-        let message = error.told();
+        let message = error.public_message();
         match error {
             ToolError::Unknown(_) => Self::not_found("input.name", message),
             ToolError::Arguments(_) | ToolError::NotJson(_) => {

@@ -210,7 +210,7 @@ impl Toolbox {
         );
         let result = match called {
             Ok(output) => self.files.keep(&self.who, call.id, output).await,
-            Err(error) => ToolResult::of_text(call.id, error.told(), true),
+            Err(error) => ToolResult::of_text(call.id, error.public_message(), true),
         };
         Called {
             result,

@@ -1,7 +1,7 @@
 //! Rows of summaries.
 
-use sqlx::types::Uuid;
 use sqlx_macros::FromRow;
+use sqlx::types::Uuid;
 
 use talkgraph_domain::Summary;
 

@@ -1,4 +1,4 @@
-//! Keeping servers at hand.
+//! Keepers: tasks that keep MCP servers connected.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -19,32 +19,33 @@ use super::guard::Guard;
 use super::list::{Pace, list};
 use super::names::{self, SEPARATOR};
 use super::{McpServerSpec, McpTransport};
+use crate::hidden_characters::escape_hidden;
 use crate::output::shortened;
-use crate::visible::visible;
 use crate::{ToolRegistry, is_valid_name};
 use talkgraph_domain::redact::Known;
 
-/// The longest name of a server: its tools' names need the rest.
+/// The longest name of a server: the names of its tools need the rest.
 const SERVER_NAME_CHARS: usize = 24;
 
-/// The first wait before a server is reached again; each further one is twice as long.
+/// The first delay before a reconnect; each further one is twice as long.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// A server that has been there for so long is given the first wait again.
+/// The connection time after which the first delay applies again.
 const STABLE: Duration = Duration::from_secs(60);
 
-/// The longest account of an end that is logged, in bytes: it may have the server's words.
+/// The longest reason of a lost connection that is logged, in bytes: it may contain the server's
+/// words.
 pub(super) const REASON_BYTES: usize = 500;
 
-/// How long a stopping server's programs get to end by themselves.
+/// The time that the programs have to end when this server stops.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// A server cannot be called that.
+/// The error of a name that a server cannot have.
 #[derive(Debug, Error)]
 #[error("{0:?} must be 1 to {SERVER_NAME_CHARS} of letters, digits, _ and -, without __")]
 pub struct ServerNameError(String);
 
-/// The tasks that keep MCP servers at hand. They end when this is dropped.
+/// The tasks that keep MCP servers connected. They end when this is dropped.
 pub struct McpKeepers {
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -53,7 +54,7 @@ pub struct McpKeepers {
 }
 
 impl McpKeepers {
-    /// Without any servers; their programs are ended by `guard` when this server cannot.
+    /// Creates an empty set of keepers; `guard` ends the programs if this server cannot.
     pub fn new(guard: Guard) -> Self {
         let stop = CancellationToken::new();
         Self {
@@ -64,10 +65,9 @@ impl McpKeepers {
         }
     }
 
-    /// Whether a server may be called that.
+    /// Checks the name of a server.
     ///
-    /// # Errors
-    /// With what is allowed.
+    /// # Errors With the allowed names.
     pub fn check_name(name: &str) -> Result<(), ServerNameError> {
         let fits = name.len() <= SERVER_NAME_CHARS && !name.contains(SEPARATOR);
         match fits && is_valid_name(name) {
@@ -76,27 +76,26 @@ impl McpKeepers {
         }
     }
 
-    /// The server's part of its tools' names, which no other server may have.
+    /// The prefix of a server's tool names, which no other server may have.
     pub fn prefix(server: &str) -> Cow<'_, str> {
         names::prefix(server)
     }
 
-    /// Returns true when a tool's name has the form of a server's tools.
+    /// Returns true if a tool's name has the form of a server's tools.
     pub fn may_have(server: &str, tool: &str) -> bool {
         names::may_have(server, tool)
     }
 
-    /// The server, of these, that a tool's name is of. Where it has the form of several, as
-    /// `a___b` has of `a` and `a_`, it is the one with the longest name.
+    /// The server among these to which a tool's name belongs. Where several fit, as `a` and `a_` do
+    /// for `a___b`, it is the one with the longest name.
     pub fn server_of<'a>(tool: &str, servers: &[&'a str]) -> Option<&'a str> {
         names::server_of(tool, servers)
     }
 
-    /// Keeps a server at hand from now on, without waiting for it: its tools are in the registry
-    /// as soon as it has listed them.
+    /// Starts a keeper for a server, without waiting for it: its tools are in the registry as soon
+    /// as it has listed them.
     ///
-    /// # Errors
-    /// When there can be no HTTP client at all.
+    /// # Errors When no HTTP client can be created.
     pub fn keep(
         &self,
         spec: McpServerSpec,
@@ -132,17 +131,17 @@ impl McpKeepers {
         Ok(())
     }
 
-    /// Lets the servers go, and waits until their programs have ended.
+    /// Ends all keepers, and waits until their programs have ended.
     pub async fn end(&self) {
         self.stop.cancel();
         self.tasks.close();
         if timeout(ENDING, self.tasks.wait()).await.is_err() {
-            tracing::warn!("an MCP server did not end in time");
+            tracing::warn!("MCP servers did not end in time");
         }
     }
 }
 
-/// The names of the tools that a server listed last, as it calls them.
+/// The names of the tools that a server listed last, as the server calls them.
 pub(super) type Names = Option<BTreeSet<String>>;
 
 pub(super) struct Keeper {
@@ -179,9 +178,9 @@ impl Keeper {
                 delay = FIRST_DELAY;
             }
             let server = &*self.spec.name;
-            let why = shortened(&visible(&self.secrets.hide(&why)), REASON_BYTES);
+            let why = shortened(&escape_hidden(&self.secrets.hide(&why)), REASON_BYTES);
             self.registry.servers().lost(&self.spec.name, &why);
-            tracing::warn!(server, why, again_in = ?delay, "an MCP server is not there");
+            tracing::warn!(server, why, again_in = ?delay, "MCP server unavailable");
             tokio::select! {
                 () = sleep(delay) => {}
                 () = stop.cancelled() => return,
@@ -190,7 +189,7 @@ impl Keeper {
         }
     }
 
-    /// Connects and lists the tools; gives the connection, and what tells that it is dead.
+    /// Connects and lists the tools; returns the connection, and the signal that it is dead.
     async fn reach(&self, known: &mut Names) -> Result<(Reached, Arc<Notify>), String> {
         let reached = timeout(self.spec.start_timeout, async {
             let reached = connect(&self.spec, self.http.as_ref(), &self.changed, &self.guard);
@@ -212,8 +211,7 @@ impl Keeper {
         Ok((reached, broken))
     }
 
-    /// Stays with a server while it is there; says why it is not any more, or nothing when
-    /// this server stops.
+    /// Keeps a connection until it ends. Returns the reason, or none when this server stops.
     async fn stay(
         &self,
         reached: Reached,
@@ -236,7 +234,7 @@ impl Keeper {
                 () = broken.notified() => {
                     break Some(too_long.why("a call did not get through".to_owned()));
                 }
-                // What changes meanwhile is seen by one more listing.
+                // A change during a listing leads to one more listing.
                 () = async {
                     self.changed.notified().await;
                     pace.wait().await;
@@ -252,7 +250,7 @@ impl Keeper {
         };
         self.line.set(None);
         cancel.cancel();
-        // Its program gets the time that the protocol gives it.
+        // Its program has the time to end that the protocol gives it.
         let _ = ended.await;
         why
     }

@@ -1,16 +1,16 @@
-//! Waits that an error's body asks for, and servers that are still loading a model.
+//! Waits that an error's body requests, and servers that are still loading a model.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Fault;
+use super::ProviderError;
 use talkgraph_resilience::retry_after;
 
-/// The statuses with which servers report that a model is being loaded.
+/// The statuses of servers that are loading a model.
 pub(super) const MAY_BE_LOADING: [u16; 3] = [425, 500, 503];
 
-/// Their words, in lower case.
+/// Messages of servers that are loading a model, in lower case.
 const LOADING_WORDS: [&str; 6] = [
     // llama.cpp, llamafile: "Loading model"
     "loading model",
@@ -39,8 +39,8 @@ pub(super) fn estimated(body: &Value) -> Option<Duration> {
     retry_after::parse_seconds(&seconds.to_string())
 }
 
-impl Fault {
-    /// True if the server is still loading its model.
+impl ProviderError {
+    /// Returns true if the server is still loading its model.
     pub(super) fn is_loading(&self) -> bool {
         let message = self.message.to_lowercase();
         LOADING_WORDS.iter().any(|words| message.contains(words))

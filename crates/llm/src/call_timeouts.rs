@@ -1,4 +1,4 @@
-//! How long an answer may take: to its first part, between parts, and as a whole.
+//! Time limits of a call: to its first part, between parts, and in total.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -17,21 +17,21 @@ pub(super) struct Limits {
     pub(super) total: Duration,
 }
 
-/// Watches the limits of one call with one timer.
+/// Enforces the time limits of one call with one timer.
 ///
-/// A part that comes costs reading the clock. The timer is not moved for it: it fires at
-/// a deadline that has meanwhile passed into the future, finds that out and goes on.
-pub(super) struct Pace {
+/// A part only costs reading the clock. The timer is not moved for it: it fires at a deadline that
+/// has been extended meanwhile, notices that and is set again.
+pub(super) struct CallTimeouts {
     limits: Limits,
     started: Instant,
     last_part: Option<Instant>,
-    /// When anything has come that tells that the provider is alive: a part, an event without
-    /// one, or a comment.
+    /// Time of the last sign that the provider is alive: a part, an event without one, or a
+    /// comment.
     last_sign: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
-impl Pace {
+impl CallTimeouts {
     /// Starts the call's clock.
     pub(super) fn start(limits: Limits) -> Self {
         let started = Instant::now();
@@ -45,26 +45,26 @@ impl Pace {
         }
     }
 
-    /// Notes that a part has come.
+    /// Records the arrival of a part.
     pub(super) fn part_came(&mut self) {
         self.sign_came();
         self.last_part = self.last_sign;
     }
 
-    /// Notes that the provider is alive, though it has said nothing of the answer: it thinks,
-    /// or writes arguments that it does not show yet. Only the total limit is not put off.
+    /// Records a sign that the provider is alive, without a part of the answer: the model thinks,
+    /// or writes arguments that are not shown yet. All limits except the total are extended.
     pub(super) fn sign_came(&mut self) {
         self.last_sign = Some(Instant::now());
     }
 
-    /// From here on, gives the provider only this long.
+    /// Limits the remaining time.
     pub(super) fn end_within(&mut self, wait: Duration) {
         self.part_came();
         self.limits.idle = wait;
     }
 
-    /// Whether the call has taken too long as a whole. Asked for each chunk, because a
-    /// provider that never pauses would keep [`Pace::poll_expired`] from being asked.
+    /// Checks the total limit. Called for each chunk, because a provider that never pauses would
+    /// keep [`CallTimeouts::poll_expired`] from being called.
     pub(super) fn check_total(&self) -> Result<(), LlmError> {
         if self.started.elapsed() >= self.limits.total {
             return Err(LlmError::TotalTimeout(self.limits.total));
@@ -72,16 +72,16 @@ impl Pace {
         Ok(())
     }
 
-    /// Waits until a limit is passed.
+    /// Waits until a limit is exceeded.
     pub(super) async fn expired(&mut self) -> LlmError {
         poll_fn(|cx| self.poll_expired(cx)).await
     }
 
-    /// Ready with the error of the limit that is passed; wakes the task when one is.
+    /// Ready with the error of the exceeded limit; wakes the task when one is.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<LlmError> {
         loop {
             let (deadline, error) = self.deadline();
-            // Only the first part, and the last, can bring the deadline forward.
+            // Only the first and the last part can bring the deadline forward.
             if deadline < self.timer.deadline() {
                 self.timer.as_mut().reset(deadline);
             }
@@ -116,7 +116,7 @@ impl Pace {
     }
 }
 
-/// An instant too far away to be represented is one that never comes.
+/// An instant too far away to be represented never comes.
 fn after(start: Instant, wait: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     start + wait.min(NEVER)

@@ -1,4 +1,4 @@
-//! What a provider says when it fails: classified, logged, and never passed on.
+//! Errors that a provider reports: classified, logged, and never passed on.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tracing::Span;
 use super::error::Named;
 use super::{ChatRequest, Content, FileData, LlmError};
 
-mod past;
 mod quota;
+mod reasoning;
 mod wait;
 
 #[cfg(test)]
 mod tests;
 
-/// An error object, or as much of one as the provider wrote.
+/// A provider's error object, with the fields that it has.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct ProviderError {
     /// A word or a number, for programs.
     code: String,
     /// The kind of error, for programs.
@@ -26,20 +26,20 @@ pub(super) struct Fault {
     message: String,
     /// The context's size in tokens (llama.cpp).
     context_tokens: Option<u32>,
-    /// The key is a wrong one, whatever the status says (Gemini).
+    /// The key is invalid, also where the status says otherwise (Gemini).
     wrong_key: bool,
-    /// The parameter that is at fault, as a path.
+    /// The invalid parameter, as a path.
     parameter: String,
-    /// The fields that a server's own check of the request names, as paths (FastAPI).
+    /// The fields that a server's validation of the request names, as paths (FastAPI).
     fields: Vec<String>,
-    /// A quota that lasts for a day or longer (Google).
+    /// A quota for a day or longer (Google).
     long_quota: bool,
-    /// How long to wait, where the body says it.
+    /// The wait that the body requests.
     retry_after: Option<Duration>,
 }
 
-/// The context was too small, in the words of those who have no code for it, and whether
-/// the limit is the first number after them or the last. OpenAI's are also vLLM's.
+/// Messages for an exceeded context, of servers without a code for it, and the position of the
+/// limit: the first number after them or the last. OpenAI's are also vLLM's.
 const CONTEXT_WORDS: [(&str, Number); 5] = [
     ("maximum context length", Number::First),
     // Anthropic: "prompt is too long: 208310 tokens > 200000 maximum"
@@ -52,7 +52,7 @@ const CONTEXT_WORDS: [(&str, Number); 5] = [
     ("exceeds the context window", Number::First),
 ];
 
-/// The model takes no tools, for which nobody has a code.
+/// Messages of models without tool support, for which no server has a code.
 const TOOLS_WORDS: [&str; 4] = [
     // Ollama: "registry.ollama.ai/library/gemma3:4b does not support tools"
     "does not support tools",
@@ -64,7 +64,7 @@ const TOOLS_WORDS: [&str; 4] = [
     "tools param requires --jinja",
 ];
 
-/// The most fields of one check that are looked at.
+/// The maximum number of fields of one validation error that are read.
 const MAX_FIELDS: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
@@ -73,12 +73,12 @@ enum Number {
     Last,
 }
 
-impl Fault {
-    /// Reads the body of an answer with an error status.
+impl ProviderError {
+    /// Parses the body of an error response.
     pub(super) fn of_body(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => {
-                // Gemini puts it into a list when it streams.
+                // Gemini wraps it into a list when it streams.
                 let value = value.get(0).unwrap_or(&value);
                 // Older vLLM has the fields at the top.
                 let fault = Self::of_value(value.get("error").unwrap_or(value));
@@ -95,7 +95,7 @@ impl Fault {
         }
     }
 
-    /// Reads the value of an `error` key.
+    /// Parses the value of an `error` key.
     pub(super) fn of_value(value: &Value) -> Self {
         let text = |key| match value.get(key) {
             Some(Value::String(text)) => text.clone(),
@@ -106,7 +106,7 @@ impl Fault {
         let details = value.get("details").and_then(Value::as_array);
         let details = details.map(Vec::as_slice).unwrap_or_default();
         let (fields, checked) = checks(value);
-        // Ollama writes a bare string, FastAPI its checks in place of a message.
+        // Ollama writes a bare string, FastAPI its validation errors in place of a message.
         let message = value
             .as_str()
             .map_or_else(|| text("message"), str::to_owned);
@@ -130,7 +130,7 @@ impl Fault {
         }
     }
 
-    /// The error, for an answer with this status.
+    /// The error of a response with this status.
     pub(super) fn with_status(&self, status: u16, retry_after: Option<Duration>) -> LlmError {
         let retry_after = retry_after.or(self.retry_after);
         if quota::MAY_BE.contains(&status) && self.is_out_of_quota(status) {
@@ -153,7 +153,7 @@ impl Fault {
         }
     }
 
-    /// The error, for one inside a stream that began well.
+    /// The error of a stream that began successfully.
     pub(super) fn in_stream(&self) -> LlmError {
         if let Some(error) = self.context_exceeded() {
             return error;
@@ -175,7 +175,7 @@ impl Fault {
         }
     }
 
-    /// The parameter at fault, as the provider names it.
+    /// The invalid parameter, as the provider names it.
     fn parameter_path(&self) -> &str {
         match self.fields.first() {
             Some(field) if self.parameter.is_empty() => field,
@@ -183,7 +183,7 @@ impl Fault {
         }
     }
 
-    /// The paths of what the provider names as being at fault.
+    /// The paths of the parameters that the provider names as invalid.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         let paths = [self.parameter.as_str()].into_iter();
         paths
@@ -196,7 +196,7 @@ impl Fault {
         &self.code
     }
 
-    /// The provider's words.
+    /// The provider's message.
     pub(super) fn message(&self) -> &str {
         &self.message
     }
@@ -205,8 +205,8 @@ impl Fault {
         TOOLS_WORDS.iter().any(|words| self.message.contains(words))
     }
 
-    /// OpenAI has a code for it, llama.cpp a type, the others only words, in which most
-    /// tell the limit.
+    /// OpenAI has a code for it, llama.cpp a type, the others only messages, most of which contain
+    /// the limit.
     fn context_exceeded(&self) -> Option<LlmError> {
         let told = CONTEXT_WORDS.iter().find_map(|(words, number)| {
             let (_, rest) = self.message.split_once(words)?;
@@ -223,7 +223,7 @@ impl Fault {
         })
     }
 
-    /// Writes it to the log, which is the only place a provider's words go.
+    /// Logs the error. The log is the only place for a provider's messages.
     pub(super) fn log(&self, span: &Span, provider: &str, status: u16, redaction: &Redaction) {
         tracing::warn!(
             parent: span,
@@ -232,13 +232,12 @@ impl Fault {
             provider_code = redaction.apply(&self.code),
             provider_kind = redaction.apply(&self.kind),
             reason = redaction.apply(&self.message),
-            "the model provider answered with an error"
+            "model provider returned an error"
         );
     }
 }
 
-/// The error that a code or a kind stands for, where it says more than that something is
-/// wrong.
+/// The error of a code or a kind, if that is specific.
 fn of_word(word: &str) -> Option<LlmError> {
     Some(match word {
         "rate_limit_exceeded" | "rate_limit_error" | "RESOURCE_EXHAUSTED" => {
@@ -253,9 +252,9 @@ fn of_word(word: &str) -> Option<LlmError> {
     })
 }
 
-/// The fields that a server's check of the request refuses, and its words about the first:
-/// `{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "…"}]}`, in a message
-/// with Mistral.
+/// The fields that a server's validation refuses, and its message about the first: `{"detail":
+/// [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "…"}]}`, inside a message with
+/// Mistral.
 fn checks(value: &Value) -> (Vec<String>, String) {
     let detail = value
         .get("detail")
@@ -294,17 +293,17 @@ impl Number {
 /// key, in their error messages.
 #[derive(Debug, Default)]
 pub(super) struct Redaction {
-    /// A piece of each message of the prompt, and the secrets.
+    /// An excerpt of each message of the prompt, and the secrets.
     pieces: Vec<Box<str>>,
 }
 
-/// The part of a message that is looked for. Shorter ones are not: they are words.
+/// The length of an excerpt that is searched for. Shorter texts are ordinary words.
 const PIECE_CHARS: std::ops::RangeInclusive<usize> = 8..=24;
-/// What is logged of a text at most.
+/// The longest logged text.
 const LOGGED_CHARS: usize = 500;
 
 impl Redaction {
-    /// Hides the prompt of a request, and these secrets.
+    /// Creates a redaction that hides the prompt of a request and these secrets.
     pub(super) fn new<'a>(
         request: &'a ChatRequest,
         secrets: impl Iterator<Item = &'a str>,
@@ -326,7 +325,7 @@ impl Redaction {
     }
 }
 
-/// What a provider could repeat of a content.
+/// The text of a content that a provider could repeat.
 fn said(content: &Content) -> &str {
     match content {
         Content::Text(text)
@@ -340,7 +339,7 @@ fn said(content: &Content) -> &str {
     }
 }
 
-/// A piece of a prompt that reads the same however a provider quotes it.
+/// An excerpt of a prompt that reads the same in any quoting.
 fn piece(content: &str) -> Option<&str> {
     content
         .split(|c: char| c.is_control() || matches!(c, '"' | '\'' | '\\'))

@@ -1,4 +1,4 @@
-//! Structured answers: JSON out of a model's text, as a schema wants it.
+//! Structured answers: JSON from a model's text, validated against a schema.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -9,7 +9,7 @@ use talkgraph_evaluation::{Evaluator, Failure, Whom};
 use super::output::shortened;
 use super::schema::{ArgumentError, Schema, SchemaError};
 
-/// The longest reason that is sent back for repair, in bytes.
+/// The longest reason for a repair that is sent to the model, in bytes.
 const REASON_BYTES: usize = 1_000;
 
 /// The schema of an answer.
@@ -18,17 +18,16 @@ pub struct AnswerSchema {
     schema: Schema,
 }
 
-/// Why a text is no answer; written so that a model can mend it.
+/// The reason why a text is not an answer, phrased so that a model can repair it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AnswerProblem {
-    /// There is no JSON in it.
+    /// The text contains no JSON.
     #[error("the answer is not JSON: {0}")]
     NotJson(String),
-    /// The JSON is not what the schema wants.
+    /// The JSON does not match the schema.
     #[error("the answer does not match its JSON Schema: {0}")]
     Mismatch(ArgumentError),
-    /// Looking at the JSON takes more than it may, or was not possible: another answer would
-    /// fare no better.
+    /// The check exceeded its limits or was not possible; another answer would not change that.
     #[error("the answer could not be checked against its JSON Schema: {0}")]
     Unchecked(Failure),
 }
@@ -48,12 +47,11 @@ impl AnswerSchema {
         })
     }
 
-    /// Reads a model's text: JSON, alone, in a fenced block or after some words. Nulls for absent
-    /// properties and the object that an answer was wrapped into are removed where the schema
-    /// wants that.
+    /// Reads a model's text: JSON alone, in a fenced block or after other words. Nulls for absent
+    /// properties and the object that an answer was wrapped into are removed if the schema requires
+    /// it.
     ///
-    /// # Errors
-    /// With a bounded reason that can be sent back to the model.
+    /// # Errors With a bounded reason that can be sent back to the model.
     pub async fn read(&self, who: &Principal, text: &str) -> Result<Value, AnswerProblem> {
         let value = parse(text)?;
         let accepted = self.schema.accept(who.into(), value, "the answer").await;
@@ -64,7 +62,7 @@ impl AnswerSchema {
     }
 }
 
-/// The text itself, else its last fenced block, else what begins at the first bracket.
+/// The JSON of the text itself, of its last fenced block, or of the part from its first bracket.
 fn parse(text: &str) -> Result<Value, AnswerProblem> {
     let text = text.trim();
     let whole = match serde_json::from_str(text) {

@@ -1,4 +1,5 @@
-//! News of sessions, for those who wait for their next run or show a list of them.
+//! Changes of sessions, for subscribers that wait for a session's next run or show a list of
+//! sessions.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,15 +9,15 @@ use tokio::sync::{broadcast, watch};
 
 use talkgraph_domain::{Interrupt, InterruptId, Principal, SessionId};
 
-/// How many changes of an owner's sessions one who lists them may be behind.
+/// The number of changes that a subscriber to an owner's sessions may be behind.
 const CHANGES: usize = 256;
 
-/// How many names are remembered before those that nobody waits for are looked for.
+/// The number of channels above which unused ones are searched for.
 const FEW: usize = 64;
 
-/// Tells of changes in sessions, within this process.
+/// Publishes changes of sessions within this process.
 #[derive(Default)]
-pub struct SessionNews {
+pub struct ChangeFeed {
     sessions: Mutex<Watched<SessionId, watch::Sender<()>>>,
     owners: Mutex<Watched<Owner, broadcast::Sender<SessionId>>>,
     interrupts: Mutex<Watched<Owner, broadcast::Sender<InterruptId>>>,
@@ -25,7 +26,7 @@ pub struct SessionNews {
 /// Tenant and owner.
 type Owner = (Arc<str>, Arc<str>);
 
-/// Channels that somebody receives from, by name.
+/// Channels with receivers, by name.
 struct Watched<K, S> {
     channels: HashMap<K, S>,
     /// The number of names at which the unused ones are removed.
@@ -51,21 +52,21 @@ impl<K: Hash + Eq, S> Watched<K, S> {
     }
 }
 
-impl SessionNews {
-    /// Something about a session has changed, and is committed: a run of it started, began
-    /// or ended, or the session itself.
+impl ChangeFeed {
+    /// Announces a committed change of a session: a run of it started, began or ended, or the
+    /// session itself changed.
     pub fn announce(&self, who: &Principal, session: SessionId) {
         if let Some(channel) = locked(&self.sessions).channels.get(&session) {
             channel.send_replace(());
         }
         let owner = (Arc::clone(&who.tenant), Arc::clone(&who.owner));
         if let Some(channel) = locked(&self.owners).channels.get(&owner) {
-            // Whoever listened may have gone.
+            // The receivers may be gone.
             let _ = channel.send(session);
         }
     }
 
-    /// Interrupts of an owner's runs were requested or resolved, and that is committed.
+    /// Announces that interrupts of an owner's runs were requested or resolved, which is committed.
     pub fn announce_interrupts<'i>(
         &self,
         who: &Principal,
@@ -74,13 +75,13 @@ impl SessionNews {
         let owner = (Arc::clone(&who.tenant), Arc::clone(&who.owner));
         if let Some(channel) = locked(&self.interrupts).channels.get(&owner) {
             for interrupt in interrupts {
-                // Whoever listened may have gone.
+                // The receivers may be gone.
                 let _ = channel.send(interrupt.id);
             }
         }
     }
 
-    /// Is told which interrupts of an owner are requested or resolved from now on.
+    /// Subscribes to requested and resolved interrupts of an owner.
     pub fn of_interrupts(&self, who: &Principal) -> broadcast::Receiver<InterruptId> {
         let mut interrupts = locked(&self.interrupts);
         let owner = (Arc::clone(&who.tenant), Arc::clone(&who.owner));
@@ -89,7 +90,7 @@ impl SessionNews {
         channel.subscribe()
     }
 
-    /// Is told of each change of a session from now on.
+    /// Subscribes to the changes of a session.
     pub fn of_session(&self, session: SessionId) -> watch::Receiver<()> {
         let mut sessions = locked(&self.sessions);
         let is_used = |channel: &watch::Sender<()>| channel.receiver_count() > 0;
@@ -97,7 +98,7 @@ impl SessionNews {
         channel.subscribe()
     }
 
-    /// Is told which sessions of an owner change from now on.
+    /// Subscribes to the changes of an owner's sessions.
     pub fn of_owner(&self, who: &Principal) -> broadcast::Receiver<SessionId> {
         let mut owners = locked(&self.owners);
         let owner = (Arc::clone(&who.tenant), Arc::clone(&who.owner));
@@ -116,8 +117,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_is_told_and_nobody_else_is_remembered() {
-        let news = SessionNews::default();
+    async fn waiting_subscribers_are_notified_and_unused_channels_removed() {
+        let news = ChangeFeed::default();
         let (ann, bob) = (
             Principal::new("acme", "ann", "test"),
             Principal::new("acme", "bob", "test"),

@@ -1,12 +1,12 @@
-//! Mending what servers write in place of JSON, for the rare event that cannot be read.
+//! Repair of almost-JSON, for the rare event that cannot be parsed.
 //!
-//! Half a character at the end of a piece of text is kept as a mark, for [`super::halves`] to
-//! put it together with its other half. A mark is U+0000, which no text keeps, and a character
-//! of the private use area.
+//! A split character at the end of a piece of text is kept as a mark, which
+//! [`super::split_characters`] joins with the other half. A mark is U+0000, which no text may
+//! contain, and a character of the private use area.
 
-/// Marks of UTF-16 surrogates begin here, for U+D800.
+/// The first mark of UTF-16 surrogates, for U+D800.
 const SURROGATES: u32 = 0xE000;
-/// Marks of bytes that are no UTF-8 begin here, for the byte 0.
+/// The first mark of bytes that are not UTF-8, for the byte 0.
 const BYTES: u32 = 0xE800;
 
 /// Half of a character.
@@ -18,7 +18,7 @@ pub(super) enum Half {
     Byte(u8),
 }
 
-/// The half that the character after U+0000 stands for.
+/// The half that the character after U+0000 represents.
 pub(super) fn marked(mark: char) -> Option<Half> {
     let code = u32::from(mark);
     let surrogate = code.checked_sub(SURROGATES).filter(|code| *code < 0x800);
@@ -34,7 +34,7 @@ fn mark(first: u32, code: u32, out: &mut String) {
     out.extend(char::from_u32(first + code));
 }
 
-/// Text that is no UTF-8, with marks for the bytes that are none.
+/// Converts bytes to text, with marks for those that are not UTF-8.
 pub(super) fn utf8(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + 16);
     for chunk in bytes.utf8_chunks() {
@@ -46,9 +46,9 @@ pub(super) fn utf8(bytes: &[u8]) -> String {
     text
 }
 
-/// JSON with marks for surrogates that are alone, control characters escaped, and null for
-/// numbers that JSON does not know. None if nothing was to be mended.
-pub(super) fn mend(json: &str) -> Option<String> {
+/// Repairs JSON: marks for lone surrogates, escaped control characters, and null for numbers that
+/// JSON does not have. None if nothing needed repair.
+pub(super) fn repair(json: &str) -> Option<String> {
     let mut mended = String::with_capacity(json.len() + 16);
     let (mut rest, mut changed) = (json, false);
     while let Some(next) = rest.chars().next() {
@@ -66,7 +66,7 @@ pub(super) fn mend(json: &str) -> Option<String> {
     changed.then_some(mended)
 }
 
-/// Copies a word or a number; how long it was, and whether it is replaced.
+/// Copies a word or a number; returns its length, and true if it was replaced.
 fn word(text: &str, out: &mut String) -> (usize, bool) {
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     let end = text.find(|c| !is_of_word(c)).unwrap_or(text.len());
@@ -76,7 +76,7 @@ fn word(text: &str, out: &mut String) -> (usize, bool) {
     (end, !is_sound)
 }
 
-/// Copies a text with its quotes; how long it was, and whether it is changed.
+/// Copies a string with its quotes; returns its length, and true if it was changed.
 fn quoted(text: &str, out: &mut String) -> (usize, bool) {
     out.push('"');
     let (mut at, mut changed) = (1, false);
@@ -152,22 +152,22 @@ fn code_unit(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{mend, utf8};
+    use super::{repair, utf8};
 
     #[test]
-    fn sound_json_is_left_alone() {
+    fn valid_json_is_unchanged() {
         for sound in [
             r#"{"a":"\ud83e\udd80 \\ud83e \n","b":[1,-2.5e3,true,null]}"#,
             "[]",
             "",
         ] {
-            assert_eq!(mend(sound), None, "{sound}");
+            assert_eq!(repair(sound), None, "{sound}");
         }
     }
 
     #[test]
-    fn what_json_does_not_know_is_null_and_text_stays_text() {
-        let mended = |json: &str| mend(json).unwrap_or_default();
+    fn unsupported_literals_become_null_and_strings_stay() {
+        let mended = |json: &str| repair(json).unwrap_or_default();
         assert_eq!(
             mended(r#"{"a":NaN,"b":-Infinity,"c":1e999,"d":None,"e":"NaN"}"#),
             r#"{"a":null,"b":null,"c":null,"d":null,"e":"NaN"}"#
@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn halves_are_marked() {
         assert_eq!(
-            mend(r#""a\ud83e""#).as_deref(),
+            repair(r#""a\ud83e""#).as_deref(),
             Some("\"a\\u0000\u{E03E}\"")
         );
         assert_eq!(
-            mend(r#""\udd80b""#).as_deref(),
+            repair(r#""\udd80b""#).as_deref(),
             Some("\"\\u0000\u{E580}b\"")
         );
         assert_eq!(utf8(b"a\xF0\x9F"), "a\\u0000\u{E8F0}\\u0000\u{E89F}");

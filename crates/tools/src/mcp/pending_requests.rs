@@ -1,5 +1,5 @@
-//! A transport that knows the requests which wait for their answers, and hands the progress of
-//! each to its call, in the order in which it comes.
+//! A transport that tracks the requests that wait for answers, and passes the progress of each to
+//! its call in order.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -24,17 +24,17 @@ pub(super) struct Reports {
     pub(super) message_bytes: usize,
     /// Secrets that the server has received and may repeat.
     pub(super) secrets: talkgraph_domain::redact::Known,
-    /// On whose behalf the call is made.
+    /// The principal of the call.
     pub(super) principal: talkgraph_domain::Principal,
-    /// The person who can be asked during the call.
+    /// The channel to the person who can answer during the call.
     pub(super) asker: Option<crate::Asker>,
 }
 
 impl Reports {
-    /// A message as it may be shown.
+    /// A message in the form that may be shown.
     pub(super) fn shown(&self, message: &str) -> String {
         let hidden = self.secrets.hide(message);
-        let shown = crate::visible::visible(&hidden);
+        let shown = crate::hidden_characters::escape_hidden(&hidden);
         crate::output::shortened(&shown, self.message_bytes)
     }
 }
@@ -43,7 +43,7 @@ impl Reports {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting(Arc<Mutex<Requests>>);
 
-/// Requests, and where the progress of each goes, if anywhere.
+/// Requests, and the destination of each one's progress, if any.
 type Requests = HashMap<RequestId, Option<(ProgressToken, Reports)>>;
 
 impl Waiting {
@@ -52,8 +52,8 @@ impl Waiting {
         self.with(|waiting| waiting.keys().cloned().collect())
     }
 
-    /// The call in progress of which a server's question is: it does not say which one it means,
-    /// so all calls must be of one principal.
+    /// The active call to which a server's question belongs. The question does not name one, so all
+    /// active calls must be of one principal.
     pub(super) fn asking(&self) -> Option<Reports> {
         self.with(|waiting| {
             let mut calls = waiting.values().flatten().map(|(_, reports)| reports);
@@ -104,12 +104,12 @@ impl Waiting {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Requests) -> T) -> T {
-        // Each change is one call, so a panic cannot have left half of it.
+        // Each change is one call, so a panic cannot leave a partial one.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A transport and what it knows.
+/// A transport and the requests that it tracks.
 pub(super) struct Watched<T> {
     transport: T,
     waiting: Waiting,
@@ -128,7 +128,7 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
         &mut self,
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        // Before it is sent: the server may be quicker than this task.
+        // Registered before it is sent: the server may respond before this task runs again.
         self.waiting.sent(&item);
         let request = match &item {
             ClientJsonRpcMessage::Request(request) => Some(request.id.clone()),
@@ -137,7 +137,7 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
         let (waiting, sent) = (self.waiting.clone(), self.transport.send(item));
         async move {
             let sent = sent.await;
-            // What was not sent has no answer.
+            // A message that was not sent has no answer.
             if let (Err(_), Some(id)) = (&sent, request) {
                 waiting.answered(&id);
             }
@@ -152,7 +152,7 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Watched<T> {
                 ServerJsonRpcMessage::Notification(said) => {
                     if let ServerNotification::ProgressNotification(report) = &said.notification {
                         self.waiting.report(&report.params);
-                        // The service would begin a task for each.
+                        // The service would start a task for each.
                         continue;
                     }
                 }

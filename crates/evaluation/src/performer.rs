@@ -1,4 +1,4 @@
-//! Doing jobs, in a worker.
+//! Execution of jobs, in a worker.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::instructions::Values;
 use super::job::{Job, Reply};
 use super::request::Template;
-use super::{Failure, calculation, expression, instructions, mend, schema};
+use super::{Failure, calculation, expression, instructions, lenient_schema, schema};
 
-/// The compiled schemas that are kept, and the bytes of their sources.
+/// The maximum number of cached compiled schemas, and the maximum bytes of their sources.
 const SCHEMAS: usize = 64;
 const SCHEMAS_BYTES: usize = 1 << 20;
 
-/// Does jobs one after the other, and keeps what it has compiled.
+/// Executes jobs sequentially, and caches compiled schemas.
 #[derive(Debug, Default)]
 pub(super) struct Performer {
     schemas: HashMap<String, Rc<Validator>>,
@@ -23,13 +23,13 @@ pub(super) struct Performer {
 }
 
 impl Performer {
-    /// Does a job.
+    /// Executes a job.
     pub(super) fn perform(&mut self, job: &Job<'_>) -> Reply {
         match job {
             Job::CheckSchema { schema } => Reply::of(self.compiled(schema), |_| Reply::Done),
             Job::MendSchema { schema } => match self.compiled(schema) {
                 Ok(_) => Reply::Done,
-                Err(_) => Reply::Schema(mend::compile_mended(schema).0),
+                Err(_) => Reply::Schema(lenient_schema::compile_lenient(schema).0),
             },
             Job::Validate {
                 schema,

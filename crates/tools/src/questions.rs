@@ -1,11 +1,11 @@
-//! Questions that the server of a tool asks the person during a call.
+//! Questions of a tool's server to the person during a call.
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use talkgraph_domain::InputQuestion;
 
-/// The way from the server of a tool to the person whose run calls it.
+/// The channel from a tool's server to the person whose run calls the tool.
 #[derive(Debug, Clone)]
 pub struct Asker(mpsc::Sender<Asked>);
 
@@ -14,7 +14,7 @@ pub struct Asker(mpsc::Sender<Asked>);
 pub struct Asked {
     /// The question.
     pub question: InputQuestion,
-    /// Takes the answer; closed once no one waits for it.
+    /// The channel for the answer; closed once the question is no longer pending.
     pub answer: oneshot::Sender<InputAnswer>,
 }
 
@@ -23,20 +23,20 @@ pub struct Asked {
 pub enum InputAnswer {
     /// The person answers with this content.
     Accept(Value),
-    /// The person does not want to answer.
+    /// The person declines to answer.
     Decline,
     /// The person has dismissed the question, or did not answer in time.
     Dismiss,
 }
 
 impl Asker {
-    /// An asker, and the questions that it asks, one at a time.
+    /// Creates an asker and the channel of its questions, which come one at a time.
     pub fn new() -> (Self, mpsc::Receiver<Asked>) {
         let (questions, asked) = mpsc::channel(1);
         (Self(questions), asked)
     }
 
-    /// Asks, and waits for the answer. If the question cannot be asked it is declined.
+    /// Sends a question and waits for the answer. A question that cannot be sent is declined.
     pub async fn ask(&self, question: InputQuestion) -> InputAnswer {
         let (answer, answered) = oneshot::channel();
         match self.0.send(Asked { question, answer }).await {

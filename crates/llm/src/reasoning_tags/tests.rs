@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{Said, Thinking};
 
-/// Text and reasoning of an answer that comes in these pieces.
+/// Text and reasoning of an answer that arrives in these pieces.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
     let (mut text, mut reasoning) = (String::new(), String::new());
     let mut give = |said| match said {
@@ -47,7 +47,7 @@ const CASES: [(&str, &str, &str); 19] = [
 ];
 
 #[test]
-fn reasoning_is_told_from_text() {
+fn reasoning_is_separated_from_text() {
     for (said, text, reasoning) in CASES {
         let expected = (text.to_owned(), reasoning.to_owned());
         assert_eq!(read([said]), expected, "{said}");
@@ -56,7 +56,7 @@ fn reasoning_is_told_from_text() {
 
 proptest! {
     #[test]
-    fn however_it_is_cut(case in 0..CASES.len(), cuts in proptest::collection::vec(0_usize..40, 0..12)) {
+    fn chunk_boundaries_do_not_matter(case in 0..CASES.len(), cuts in proptest::collection::vec(0_usize..40, 0..12)) {
         let (said, text, reasoning) = CASES[case];
         let mut cuts: Vec<_> = cuts.into_iter().filter(|at| said.is_char_boundary(*at)).collect();
         cuts.extend([0, said.len()]);

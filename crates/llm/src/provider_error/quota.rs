@@ -1,14 +1,14 @@
-//! Accounts without credit or quota, which no wait brings back.
+//! Accounts without credit or quota, for which waiting does not help.
 
 use serde_json::Value;
 
-use super::Fault;
+use super::ProviderError;
 
-/// The statuses with which vendors report it: Anthropic and OpenAI with 400, OpenAI with 429, most
-/// others with 402, xAI with 403, Fireworks with 412.
+/// The statuses of vendors for it: Anthropic and OpenAI 400, OpenAI 429, most others 402, xAI 403,
+/// Fireworks 412.
 pub(super) const MAY_BE: [u16; 5] = [400, 402, 403, 412, 429];
 
-/// Its codes and types.
+/// The codes and types for it.
 ///
 /// <https://developers.openai.com/api/docs/guides/error-codes>,
 /// <https://platform.claude.com/docs/en/api/errors>, LiteLLM's `budget_exceeded`.
@@ -24,7 +24,7 @@ const CODES: [&str; 9] = [
     "BILLING_DISABLED",
 ];
 
-/// The words of those without a code, in lower case.
+/// Messages of vendors without a code, in lower case.
 const WORDS: [&str; 11] = [
     // Anthropic: "Your credit balance is too low to access the Anthropic API."
     "credit balance is too low",
@@ -49,14 +49,14 @@ const WORDS: [&str; 11] = [
     "requires billing to be enabled",
 ];
 
-/// OpenAI's words, which gateways pass on without the code. Google has the same for limits that
+/// OpenAI's message, which gateways pass on without the code. Google uses the same for limits that
 /// last a minute.
 const OPENAI_WORDS: &str = "exceeded your current quota";
 
 /// Google's name of a limit's kind.
 const GOOGLE: &str = "RESOURCE_EXHAUSTED";
 
-/// True if Google's details name a quota for a day, or disabled billing.
+/// Returns true if Google's details name a quota for a day, or disabled billing.
 /// <https://ai.google.dev/gemini-api/docs/rate-limits>
 pub(super) fn is_long(details: &[Value]) -> bool {
     details.iter().any(|detail| {
@@ -69,8 +69,8 @@ pub(super) fn is_long(details: &[Value]) -> bool {
     })
 }
 
-impl Fault {
-    /// True if the account is without credit or quota.
+impl ProviderError {
+    /// Returns true if the account has no credit or quota.
     pub(super) fn is_out_of_quota(&self, status: u16) -> bool {
         let message = self.message.to_lowercase();
         status == 402

@@ -1,34 +1,34 @@
-//! A conversation in the form that every vendor and every chat template takes: two roles by
-//! turns, no message without content, no call without its result.
+//! Normalisation of a conversation to the form that every vendor and every chat template accepts:
+//! two alternating roles, no message without content, no call without its result.
 //!
-//! Runs that fail, are cancelled or are cut to a window leave conversations of any form; each of
-//! these rules is one that some server refuses a request for.
+//! Runs that fail, are cancelled or are cut to a window leave conversations of any form; for each
+//! of these rules some server refuses a request that breaks it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{ChatMessage, ChatRole, Content};
 
-/// In place of a message of the person in which nothing can be shown to the model.
+/// Replaces a message of the person that has no content for the model.
 const EMPTY_MESSAGE: &str = "(empty message)";
-/// In place of a beginning that is not shown.
+/// Replaces a beginning that is not shown.
 const NO_BEGINNING: &str = "(The beginning of this conversation is not shown.)";
-/// In place of an answer that was never given.
+/// Replaces a missing answer.
 const NO_ANSWER: &str = "(no answer)";
-/// In place of a result without any text. Anthropic refuses blank ones:
+/// Replaces a result without any text. Anthropic refuses blank ones:
 /// <https://github.com/NousResearch/hermes-agent/pull/41985>.
 const EMPTY_RESULT: &str = "(empty result)";
-/// After an answer with which a conversation must not end.
+/// Follows an answer with which a conversation must not end.
 const GO_ON: &str = "Go on.";
 
-/// What may come after the results of tools.
+/// The message that may follow the results of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AfterResults {
-    /// The person may speak at once.
+    /// A message of the person is allowed.
     Anything,
-    /// The model has to speak first. Mistral ("Unexpected role 'user' after role 'tool'",
-    /// <https://github.com/avante-corp/avante.nvim/pull/2695>), the
-    /// templates of many open models, and Gemini from 3.6 on, which refuses text next to results
+    /// An answer of the model is required. Mistral ("Unexpected role 'user' after role 'tool'",
+    /// <https://github.com/avante-corp/avante.nvim/pull/2695>), the templates of many open models,
+    /// and Gemini from 3.6 on, which refuses text next to results
     /// (<https://github.com/agentgateway/agentgateway/issues/2811>).
     Answer,
 }
@@ -59,7 +59,7 @@ pub(super) fn turns(
         }
         turns.push(message);
     }
-    // No vendor goes on with an answer, and most refuse it.
+    // No vendor continues an answer, and most refuse it.
     if turns
         .last()
         .is_some_and(|last| last.role == ChatRole::Assistant)
@@ -73,7 +73,7 @@ fn said(role: ChatRole, text: &str) -> Arc<ChatMessage> {
     Arc::new(ChatMessage::text(role, text))
 }
 
-/// The calls with a result and the results of calls: of each its message and its place there.
+/// The positions of calls with a result and of results with a call: message and index.
 #[derive(Default)]
 struct Pairs(HashSet<(usize, usize)>);
 
@@ -113,7 +113,7 @@ impl Pairs {
     }
 }
 
-/// A message without what its role cannot say; none if nothing is left of it.
+/// A message without content that its role cannot have; none if nothing is left of it.
 fn sayable(message: &Arc<ChatMessage>, at: usize, pairs: &Pairs) -> Option<Arc<ChatMessage>> {
     let keeps = |(place, content): (usize, &Content)| match (message.role, content) {
         (ChatRole::User | ChatRole::Assistant, Content::Text(text)) => !is_blank(text),
@@ -165,8 +165,8 @@ fn with_text(mut content: Content) -> Content {
     content
 }
 
-/// Two messages of one role as one. Where the first ends with a text and the other begins with
-/// one, they are two paragraphs of one text: not every server takes a list of texts.
+/// Two messages of one role as one. A text at the end of the first and one at the beginning of the
+/// second become two paragraphs of one text: not every server accepts a list of texts.
 fn joined(first: &ChatMessage, then: &ChatMessage) -> ChatMessage {
     let mut content = first.content.clone();
     let mut more = then.content.as_slice();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_order_stays_as_it_is() {
+    fn valid_conversation_is_unchanged() {
         let messages = vec![
             user("Hello"),
             says(
@@ -273,7 +273,7 @@ mod tests {
             ),
         ];
         let messages = vec![orphan, user("Hello"), step.clone(), results];
-        // The early result is none, the call it names has no other.
+        // The early result does not count, and its call has no other.
         assert_eq!(settled(messages), expected);
         assert_eq!(
             settled(vec![user("Hello"), step, user("Still?")]),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn beginnings_and_ends_are_the_persons() {
+    fn conversation_begins_and_ends_with_the_person() {
         let thought = says(ChatRole::Assistant, vec![reasoning("Hm", Some("x:y"))]);
         let messages = vec![assistant("Hi"), thought, user(" "), assistant("  \n")];
         let expected = [
@@ -344,7 +344,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a session has become, what is sent alternates and has something to say.
+        /// For any session, the sent messages alternate and have content.
         #[test]
         fn any_conversation_is_in_order(messages in prop::collection::vec(any_message(), 0..12)) {
             let turns = settled(messages);

@@ -1,16 +1,17 @@
-//! Templates and expressions whose cost is linear in their size, found without evaluating them.
+//! Detection of templates and expressions whose cost is linear in their size, without evaluating
+//! them.
 
-/// The most values that a simple template writes.
+/// The maximum number of values in a simple template.
 const PLACEHOLDERS: usize = 32;
 
-/// The longest path of one of them, in bytes, and the most names in it.
+/// The longest path of one of them, in bytes, and the maximum number of names in it.
 const PATH_BYTES: usize = 256;
 const PATH_NAMES: usize = 8;
 
-/// The longest simple expression, in bytes: it can recurse no deeper.
+/// The longest simple expression, in bytes, which also limits its recursion.
 const EXPRESSION_BYTES: usize = 256;
 
-/// True for a template of text and a few `{{ name.name }}`, which writes each value once.
+/// Returns true for a template of text and a few `{{ name.name }}`, which writes each value once.
 pub(super) fn is_simple_template(template: &str) -> bool {
     let (mut rest, mut placeholders) = (template, 0);
     while let Some(at) = rest.find('{') {
@@ -47,8 +48,8 @@ fn is_path(path: &str) -> bool {
         && path.split('.').all(is_name)
 }
 
-/// True for a short expression of names, numbers, texts without escapes and comparisons: it
-/// calls nothing, repeats nothing and makes no value.
+/// Returns true for a short expression of names, numbers, texts without escapes and comparisons: it
+/// has no calls and loops, and creates no values.
 pub(super) fn is_simple_expression(text: &str) -> bool {
     if text.len() > EXPRESSION_BYTES {
         return false;

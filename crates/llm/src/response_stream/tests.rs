@@ -8,13 +8,13 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, sleep};
 
-use super::{Answer, DRAIN_TIMEOUT, Reader};
-use crate::fault::Redaction;
+use super::{DRAIN_TIMEOUT, Reader, ResponseStream};
+use crate::call_timeouts::{CallTimeouts, Limits};
 use crate::openai::ChatCompletions;
-use crate::pace::{Limits, Pace};
 use crate::parts::Parts;
-use crate::past::Bindings;
 use crate::protocol::Protocol;
+use crate::provider_error::Redaction;
+use crate::signed_reasoning::Bindings;
 use crate::{LlmError, StreamPart};
 use talkgraph_domain::FinishReason;
 
@@ -30,8 +30,8 @@ const DONE: &str = "data: [DONE]\n\n";
 
 type Body = BoxStream<'static, Result<Bytes, Infallible>>;
 
-fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Body> {
-    let pace = Pace::start(Limits {
+fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> ResponseStream<Body> {
+    let timeouts = CallTimeouts::start(Limits {
         first_token: FIRST_TOKEN,
         idle: IDLE,
         total: TOTAL,
@@ -41,10 +41,10 @@ fn answer(body: impl Stream<Item = &'static str> + Send + 'static) -> Answer<Bod
         .boxed();
     let parts = Parts::new("test".into(), Redaction::default(), Bindings::default());
     let decoder = ChatCompletions.decoder();
-    Answer::new(body, Reader::new(1024, decoder), parts, pace)
+    ResponseStream::new(body, Reader::new(1024, decoder), parts, timeouts)
 }
 
-/// Chunks that come after a time, in seconds since the one before; then silence.
+/// Chunks with delays, in seconds since the one before; then silence.
 fn timed(chunks: Vec<(u64, &'static str)>) -> impl Stream<Item = &'static str> + Send + 'static {
     stream::iter(chunks)
         .then(|(wait, text)| async move {
@@ -54,8 +54,10 @@ fn timed(chunks: Vec<(u64, &'static str)>) -> impl Stream<Item = &'static str> +
         .chain(stream::pending())
 }
 
-/// How it ended: the texts' length, the finish reason or the error, and when.
-async fn outcome(mut answer: Answer<Body>) -> (usize, Result<FinishReason, LlmError>, Duration) {
+/// The outcome: the length of the texts, the finish reason or the error, and the time.
+async fn outcome(
+    mut answer: ResponseStream<Body>,
+) -> (usize, Result<FinishReason, LlmError>, Duration) {
     let started = Instant::now();
     let (mut texts, mut ended) = (0, Err(LlmError::Internal));
     while let Some(part) = answer.next().await {
@@ -100,7 +102,7 @@ async fn a_stall_ends_at_the_idle_limit_after_the_last_sign_of_life() {
     let last = Duration::from_secs(13);
     assert!(about(elapsed, last + IDLE), "{elapsed:?}");
 
-    // Bytes that are no event, or blank lines, are none.
+    // Bytes that do not form an event, and blank lines, are not signs of life.
     let chunks = vec![(1, TOKEN), (3, "data: {\"choices\":"), (1, "\n"), (1, "[")];
     let (texts, ended, elapsed) = outcome(answer(timed(chunks))).await;
     assert_eq!((texts, ended), (1, Err(LlmError::IdleTimeout(IDLE))));
@@ -135,7 +137,7 @@ async fn an_answer_without_a_pause_ends_at_the_total_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_always_ready_lets_others_run() {
+async fn always_ready_body_yields_to_other_tasks() {
     let mut flooded = answer(stream::repeat(": x\n\n").take(10_000));
     assert_eq!(flooded.next().now_or_never(), None);
 }
@@ -155,7 +157,7 @@ async fn a_finished_answer_survives_what_comes_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_without_end_is_not_waited_for_after_done() {
+async fn endless_body_after_done_is_not_awaited() {
     let open = stream::iter([TOKEN, FINISH, DONE]).chain(stream::pending());
     let (_, ended, elapsed) = outcome(answer(open)).await;
     assert_eq!(ended, Ok(FinishReason::Stop));

@@ -1,30 +1,29 @@
-//! JSON Schemas of other people's programs, compiled as far as they can be read.
+//! JSON Schemas of other programs, compiled as far as they are valid.
 //!
-//! A tool server's schema cannot be changed here, and a mistake in one keyword is no reason to do
-//! without the tool. A keyword that cannot be read is left out, one after the other; the rest is
-//! validated.
+//! A tool server's schema cannot be changed here, and an error in one keyword is no reason to do
+//! without the tool. Invalid keywords are removed one by one; the rest is validated.
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value, json};
 
 use super::schema::build;
 
-/// The most keywords that are left out of one schema.
+/// The maximum number of keywords that are removed from one schema.
 const MENDS: usize = 32;
 
 /// The keywords of references, whose targets may be absent.
 const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
-/// The keywords whose values are no schemas.
+/// The keywords whose values are not schemas.
 const DATA: [&str; 4] = ["enum", "const", "default", "examples"];
 
-/// Compiles a schema, or what can be read of it: at least that a value is an object. Returns the
+/// Compiles a schema, or the valid part of it: at least that a value is an object. Returns the
 /// schema that was compiled.
-pub(super) fn compile_mended(schema: &Value) -> (Value, Option<Validator>) {
+pub(super) fn compile_lenient(schema: &Value) -> (Value, Option<Validator>) {
     if let Ok(validator) = build(schema, None) {
         return (schema.clone(), Some(validator));
     }
-    // Before draft 2020-12 `items` could be a list, and `exclusiveMinimum` a truth value.
+    // Before draft 2020-12 `items` could be a list, and `exclusiveMinimum` a boolean.
     for (draft, dialect) in [
         (Draft::Draft7, "http://json-schema.org/draft-07/schema#"),
         (Draft::Draft4, "http://json-schema.org/draft-04/schema#"),
@@ -55,7 +54,7 @@ pub(super) fn compile_mended(schema: &Value) -> (Value, Option<Validator>) {
     (any, validator)
 }
 
-/// Removes references to what is not in the document, and dialects within it.
+/// Removes references without a target in the document, and nested dialects.
 fn forget_absent(schema: &mut Value, whole: &Value) {
     match schema {
         Value::Object(fields) => {
@@ -82,7 +81,7 @@ fn is_there(reference: &str, whole: &Value) -> bool {
     pointer.is_some_and(|pointer| whole.pointer(pointer).is_some())
 }
 
-/// Removes the keyword at a place, or the one that has it in its list.
+/// Removes the keyword at a position, or the one whose list contains it.
 fn remove(schema: &mut Value, place: &str) -> bool {
     let mut place = place;
     while let Some((parent, name)) = place.rsplit_once('/') {
@@ -95,7 +94,7 @@ fn remove(schema: &mut Value, place: &str) -> bool {
     false
 }
 
-/// Removes the regular expressions that cannot be read.
+/// Removes invalid regular expressions.
 fn remove_patterns(schema: &mut Value) -> bool {
     match schema {
         Value::Object(fields) => {
@@ -121,7 +120,7 @@ fn remove_patterns(schema: &mut Value) -> bool {
 }
 
 fn is_readable(pattern: &Value) -> bool {
-    // A property that is called `pattern` has a schema here.
+    // The value of a property named `pattern` is a schema here.
     let Value::String(_) = pattern else {
         return true;
     };
@@ -134,12 +133,12 @@ mod tests {
     use super::*;
 
     fn mended(schema: &Value) -> (Value, Validator) {
-        let (mended, validator) = compile_mended(schema);
+        let (mended, validator) = compile_lenient(schema);
         (mended, validator.unwrap())
     }
 
     #[test]
-    fn what_cannot_be_read_is_left_out_and_the_rest_is_validated() {
+    fn invalid_keywords_are_removed_and_the_rest_is_validated() {
         let with = |more: Value| {
             let mut schema = json!({ "type": "object", "required": ["n"],
                 "properties": { "n": { "type": "integer" } } });
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn something_is_left_of_the_worst() {
+    fn worst_schema_keeps_some_content() {
         let bad: Map<_, _> = (0..200)
             .map(|n| (format!("p{n}"), json!({ "type": 7 })))
             .collect();

@@ -1,13 +1,14 @@
-//! Faults with the reasoning of earlier answers: a session must not end because of its own past.
+//! Errors about the reasoning of earlier answers: a session must not become unusable because of its
+//! history.
 
-use super::Fault;
-use crate::past::Wanted;
+use super::ProviderError;
+use crate::signed_reasoning::Wanted;
 use crate::{ChatRequest, ChatRole, Content};
 
-/// The status of a request that is at fault.
+/// The statuses of an invalid request.
 const BAD_REQUEST: [u16; 2] = [400, 422];
 
-/// Fields in which reasoning goes back, as a check of the request's form names them.
+/// Fields of earlier reasoning, by the names in validation errors.
 const FIELDS: [&str; 6] = [
     "reasoning_content",
     "reasoning_details",
@@ -17,7 +18,7 @@ const FIELDS: [&str; 6] = [
     "encrypted_content",
 ];
 
-/// Words for a field that is not known.
+/// Words for an unknown field.
 const UNKNOWN: [&str; 8] = [
     "not permitted",
     "not allowed",
@@ -29,7 +30,7 @@ const UNKNOWN: [&str; 8] = [
     "unexpected",
 ];
 
-/// Words with which reasoning is refused that was sent back; all of a line must be there.
+/// Messages that refuse earlier reasoning; all words of a line must occur.
 const REFUSED: [&[&str]; 8] = [
     // Anthropic: "messages.1.content.0: Invalid `signature` in `thinking` block. The block is
     // bound to a different conversation." https://github.com/anomalyco/opencode/issues/48637
@@ -54,7 +55,7 @@ const REFUSED: [&[&str]; 8] = [
     &["item with id 'rs_", "not found"],
 ];
 
-/// Words with which reasoning is missed that was left out.
+/// Messages that require missing earlier reasoning.
 const MISSED: [&[&str]; 4] = [
     // DeepSeek: "The `reasoning_content` in the thinking mode must be passed back to the API.",
     // also of `content[].thinking`. https://github.com/anomalyco/opencode/issues/24122
@@ -67,8 +68,8 @@ const MISSED: [&[&str]; 4] = [
     &["missing", "thought signature"],
 ];
 
-impl Fault {
-    /// The past reasoning with which a request may succeed that was refused for it.
+impl ProviderError {
+    /// The earlier reasoning with which a refused request may succeed.
     pub(crate) fn wanted_past(&self, status: u16) -> Option<Wanted> {
         if !BAD_REQUEST.contains(&status) {
             return None;
@@ -85,7 +86,7 @@ impl Fault {
 }
 
 impl Wanted {
-    /// True if a request looks different with it: else it would be refused once more.
+    /// Returns true if this changes the request: otherwise it would be refused again.
     pub(crate) fn differs_for(self, request: &ChatRequest) -> bool {
         let answers = request.messages.iter();
         let answers = answers.filter(|message| message.role == ChatRole::Assistant);
@@ -100,11 +101,12 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Wanted};
+    use super::{ProviderError, Wanted};
 
     #[test]
-    fn faults_of_the_past_are_recognised() {
-        let wanted = |status, body: &str| Fault::of_body(body.as_bytes()).wanted_past(status);
+    fn errors_about_earlier_reasoning_are_recognised() {
+        let wanted =
+            |status, body: &str| ProviderError::of_body(body.as_bytes()).wanted_past(status);
         for message in [
             "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation.",
             "messages.19.content.5: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",

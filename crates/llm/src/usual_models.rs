@@ -1,6 +1,6 @@
-//! The models of agents that name none: the newest small one of each vendor.
+//! The default models of agents: the newest small one of each vendor.
 
-/// The provider, and its model as `provider/model`, in the order in which they are looked for.
+/// The provider, and its model as `provider/model`, in order of preference.
 ///
 /// <https://developers.openai.com/api/docs/models/gpt-6-luna>,
 /// <https://platform.claude.com/docs/en/models/haiku-5-5/overview>,

@@ -1,16 +1,16 @@
-//! Which of the reasoning that vendors have signed is sent back to them.
+//! Signed reasoning: selects which of it is sent back to its vendor.
 //!
 //! A vendor refuses a signature that it has not made itself, and some bind it to more: to the
-//! model, to the account, or to everything that came before it in the request. So each signature
-//! is stored with digests of these, as `SIGNER#ACCOUNT.PREFIX:PROOF`, and goes back only in a
-//! request in which what binds it is the same again. What is left out costs the model its earlier
-//! thoughts; what is sent wrongly would end the session for good.
+//! model, to the account, or to the whole preceding part of the request. So each signature is
+//! stored with digests of these, as `SIGNER#ACCOUNT.PREFIX:PROOF`, and goes back only in a request
+//! in which what binds it is the same again. Left-out reasoning costs the model its earlier
+//! thoughts; wrongly sent reasoning would make the session unusable.
 //!
 //! - Anthropic binds to the model, the account, `system`, `tools` and every earlier message
 //!   (`cache_control` aside):
 //!   <https://platform.claude.com/docs/en/build-with-claude/preserved-thinking/prefix-checks>.
 //! - OpenAI's encrypted reasoning can be read by its organisation and model alone.
-//! - Google's signatures by its account; a documented value stands in for a missing one.
+//! - Google's signatures by its account; a documented value replaces a missing one.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,17 +24,17 @@ use sha2::{Digest, Sha256};
 
 use super::{ChatRequest, Content};
 
-/// The bytes of a digest that are kept: enough that no two are the same by chance.
+/// The bytes of a digest that are kept: enough to avoid collisions by chance.
 const DIGEST_BYTES: usize = 15;
-/// The signatures that one provider is remembered to have refused.
+/// The maximum number of remembered refused signatures of one provider.
 const MAX_REFUSED: usize = 4_096;
 
-/// Who signs reasoning, and what the signature is bound to.
+/// The vendor that signs reasoning, and the data that the signature is bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signer {
     name: &'static str,
     bound: Bound,
-    /// True if the proof ends with the id of the call that comes next.
+    /// True if the proof ends with the id of the next call.
     names_call: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Signer {
 enum Bound {
     /// To the account and the model.
     Account,
-    /// To these and to all that came before it in the request.
+    /// The account, the model and the preceding part of the request.
     Prefix,
 }
 
@@ -65,7 +65,7 @@ impl Signer {
         }
     }
 
-    /// The same signer, with the vendor's id of the call that it led to at the end of its proof.
+    /// The same signer, with the vendor's id of the following call at the end of its proof.
     pub(super) const fn naming_its_call(self) -> Self {
         Self {
             names_call: true,
@@ -73,12 +73,12 @@ impl Signer {
         }
     }
 
-    /// True if its proofs end so.
+    /// Returns true if its proofs end with that id.
     pub(super) const fn names_call(self) -> bool {
         self.names_call
     }
 
-    /// The same signer, of a model that does not look at what came before.
+    /// The same signer, for a model that does not check the preceding part.
     pub(super) const fn unless(self, is_bound: bool) -> Self {
         match is_bound {
             true => self,
@@ -87,24 +87,24 @@ impl Signer {
     }
 }
 
-/// Which signatures go back with one request.
+/// The selection of signatures that are sent back with one request.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
-    /// Digest of the provider's address and key; empty for a provider without any.
+    /// Digest of the provider's address and key; empty for a provider without either.
     account: Arc<str>,
     wanted: Wanted,
     refused: Option<Arc<Refused>>,
 }
 
-/// How much of the past reasoning a request has.
+/// The amount of earlier reasoning in a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// What the vendor accepts.
+    /// The reasoning that the vendor accepts.
     #[default]
     Accepted,
     /// None: the vendor has refused it once.
     Nothing,
-    /// That of every answer, empty where there was none: the vendor has missed it once.
+    /// That of every answer, empty if there was none: the vendor has required it once.
     Everything,
 }
 
@@ -115,7 +115,7 @@ impl PartialEq for Past {
 }
 
 impl Past {
-    /// The past as a provider's account may see it.
+    /// The selection for a provider's account.
     pub(super) fn of(account: Arc<str>, wanted: Wanted, refused: Arc<Refused>) -> Self {
         Self {
             account,
@@ -124,12 +124,12 @@ impl Past {
         }
     }
 
-    /// How much of the past reasoning is sent.
+    /// The amount of earlier reasoning that is sent.
     pub(super) fn wanted(&self) -> Wanted {
         self.wanted
     }
 
-    /// The proof of a signature, if it goes back with a request that is bound so.
+    /// The proof of a signature, if it is sent back with a request of this binding.
     pub(super) fn proof<'a>(
         &self,
         signer: Signer,
@@ -151,7 +151,7 @@ impl Past {
     }
 }
 
-/// What the signatures of an answer are bound to, as digests.
+/// The bindings of an answer's signatures, as digests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Bindings {
     account: String,
@@ -159,21 +159,21 @@ pub(super) struct Bindings {
 }
 
 impl Bindings {
-    /// A proof as it is stored.
+    /// A proof in its stored form.
     pub(super) fn signature(&self, signer: Signer, proof: &str) -> String {
         let Self { account, prefix } = self;
         format!("{}#{account}.{prefix}:{proof}", signer.name)
     }
 }
 
-/// The digest of a request as far as it has been put together.
+/// The digest of the request so far.
 pub(super) struct Prefix {
     account: String,
     sent: Sha256,
 }
 
 impl Prefix {
-    /// The beginning of each request that goes to this model.
+    /// The beginning of each request to this model.
     pub(super) fn new(past: &Past, model: &str) -> Self {
         let mut sent = Sha256::new();
         for text in [&*past.account, model] {
@@ -184,14 +184,15 @@ impl Prefix {
         Self { account, sent }
     }
 
-    /// Adds what is sent next.
+    /// Adds the next part of the request.
     pub(super) fn add(&mut self, sent: &impl Serialize) {
-        // Writing into a digest does not fail, nor does JSON that is sent as well.
+        // Writing into a digest does not fail, nor does the serialisation of JSON that is sent as
+        // well.
         let _ = serde_json::to_writer(Sink(&mut self.sent), sent);
         self.sent.update([0]);
     }
 
-    /// What a signature is bound to that comes next.
+    /// The binding of a signature at this position.
     pub(super) fn bindings(&self) -> Bindings {
         Bindings {
             account: self.account.clone(),
@@ -218,7 +219,7 @@ fn short(digest: &Sha256) -> String {
     URL_SAFE_NO_PAD.encode(digest.get(..DIGEST_BYTES).unwrap_or_default())
 }
 
-/// The digest of an account: where its API is, and the key.
+/// The digest of an account: the address of its API, and the key.
 pub(super) fn account(base_url: &str, key: Option<&str>) -> Arc<str> {
     let mut digest = Sha256::new();
     digest.update(base_url);
@@ -227,8 +228,8 @@ pub(super) fn account(base_url: &str, key: Option<&str>) -> Arc<str> {
     short(&digest).into()
 }
 
-/// Signatures that a provider has refused though they are bound to what was sent: asking with
-/// them once more would cost each later call a refusal.
+/// Signatures that a provider has refused in spite of a matching binding: sending them again would
+/// cost each later call a refusal.
 #[derive(Debug, Default)]
 pub(super) struct Refused(Mutex<HashSet<u64>>);
 
@@ -242,7 +243,7 @@ impl Refused {
         });
         let mut refused = self.lock();
         for signature in signatures {
-            // What is forgotten is refused, and remembered, once more.
+            // Forgotten signatures are refused, and remembered, once more.
             if refused.len() >= MAX_REFUSED {
                 refused.clear();
             }
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_goes_back_where_it_came_from() {
+    fn signature_is_sent_back_to_its_signer() {
         let asked = |key: &str, model: &str, sent: &str| {
             let mut prefix = Prefix::new(&past(key, Wanted::Accepted), model);
             prefix.add(&sent);
@@ -304,7 +305,7 @@ mod tests {
             None,
             "bound to nothing"
         );
-        // Another beginning is of no matter to one of them.
+        // One of them does not depend on the beginning.
         let other = asked("key", "large", "Good day");
         assert_eq!(proof(CLAUDE, &other, &claudes), None);
         assert_eq!(proof(GPT, &other, &gpts).as_deref(), Some("rs_1:ZW5j"));
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_left_out() {
+    fn refused_parameters_are_left_out() {
         let bindings = Prefix::new(&past("key", Wanted::Accepted), "large").bindings();
         let signature = bindings.signature(CLAUDE, "c2ln");
         let nothing = past("key", Wanted::Nothing);

@@ -1,12 +1,12 @@
-//! Texts of others, as people and models may read them: what is not seen is written out.
+//! Escaping of hidden characters in texts of others, for people and models.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-/// Returns true when a character has no place of its own in a text: escape sequences of terminals,
-/// overrides of the direction of writing, and what hides words from people alone.
+/// Returns true for a character that cannot be seen in a text: escape sequences of terminals,
+/// overrides of the writing direction, and characters that hide words from people alone.
 fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control() && !matches!(character, '\n' | '\t');
@@ -26,13 +26,13 @@ fn is_joiner(character: char) -> bool {
     matches!(character, '\u{200c}' | '\u{200d}')
 }
 
-/// Returns true when all of a text can be seen.
+/// Returns true if all characters of a text can be seen.
 pub(super) fn is_visible(text: &str) -> bool {
     !text.chars().any(is_hidden)
 }
 
 /// The text with hidden characters as `\u{202e}`.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape_hidden(text: &str) -> Cow<'_, str> {
     let text = match text.contains("\r\n") {
         true => Cow::Owned(text.replace("\r\n", "\n")),
         false => Cow::Borrowed(text),
@@ -50,24 +50,24 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Makes the words of a JSON Schema visible. False if a name or value of it is not, which cannot
-/// be written in another way; a regular expression may have any characters.
-pub(super) fn show_schema(schema: &mut Value) -> bool {
+/// Escapes the words of a JSON Schema. Returns false if a name or value has hidden characters,
+/// which cannot be escaped there; a regular expression may have any characters.
+pub(super) fn escape_schema(schema: &mut Value) -> bool {
     match schema {
         Value::Object(fields) => fields.iter_mut().all(|(name, value)| match value {
             _ if !is_visible(name) => false,
             Value::String(words)
                 if matches!(name.as_str(), "description" | "title" | "$comment") =>
             {
-                if let Cow::Owned(shown) = visible(words) {
+                if let Cow::Owned(shown) = escape_hidden(words) {
                     *words = shown;
                 }
                 true
             }
             Value::String(_) if name == "pattern" => true,
-            value => show_schema(value),
+            value => escape_schema(value),
         }),
-        Value::Array(items) => items.iter_mut().all(show_schema),
+        Value::Array(items) => items.iter_mut().all(escape_schema),
         Value::String(text) => is_visible(text),
         _ => true,
     }
@@ -96,29 +96,29 @@ mod tests {
             ("\u{7f}\r\u{9b}", "\\u{7f}\\u{d}\\u{9b}"),
             ("👩\u{200d}💻", "👩\u{200d}💻"),
         ] {
-            assert_eq!(visible(text), shown);
+            assert_eq!(escape_hidden(text), shown);
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_shown_is_visible(text: String) {
-            let shown = visible(&text);
+        fn escaped_text_is_visible(text: String) {
+            let shown = escape_hidden(&text);
             prop_assert!(is_visible(&shown));
-            prop_assert_eq!(visible(&shown), shown.clone());
+            prop_assert_eq!(escape_hidden(&shown), shown.clone());
         }
     }
 
     #[test]
-    fn schemas_are_shown_or_refused() {
+    fn schemas_are_escaped_or_refused() {
         let mut schema =
             json!({ "properties": { "a": { "description": "x\u{202e}y", "pattern": "\u{1}" } } });
-        assert!(show_schema(&mut schema));
+        assert!(escape_schema(&mut schema));
         assert_eq!(schema["properties"]["a"]["description"], "x\\u{202e}y");
-        assert!(!show_schema(
+        assert!(!escape_schema(
             &mut json!({ "properties": { "a\u{202e}": {} } })
         ));
-        assert!(!show_schema(
+        assert!(!escape_schema(
             &mut json!({ "properties": { "a": { "enum": ["\u{1b}[1m"] } } })
         ));
     }

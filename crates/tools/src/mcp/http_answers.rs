@@ -1,5 +1,5 @@
-//! Answers of servers over HTTP. Anything that is no answer to a request ends it at once, because
-//! the client would wait for one that never comes.
+//! Responses of servers over HTTP. A response that does not answer the request ends it at once,
+//! because the client would wait for an answer that never comes.
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -15,13 +15,13 @@ use super::message::{self, Reading, same, unreadable};
 type Failure = StreamableHttpError<reqwest::Error>;
 type Answer = Result<StreamableHttpPostResponse, Failure>;
 
-/// The statuses with which servers refuse a request of a session that they do not know. The
-/// client finds out 404 itself.
+/// The statuses with which servers refuse a request of an unknown session. The client detects 404
+/// itself.
 const SESSION_STATUSES: [&str; 2] = ["HTTP 400", "HTTP 410"];
 
-/// A message as far as its answer depends on it.
+/// The parts of a message that its answer depends on.
 pub(super) struct Asked {
-    /// None of a message that has no answer.
+    /// None for a message that has no answer.
     id: Option<RequestId>,
     in_session: bool,
 }
@@ -35,7 +35,7 @@ impl Asked {
         Self { id, in_session }
     }
 
-    /// The answer as its request can use it.
+    /// The answer in the form that its request can use.
     pub(super) fn answer(self, answer: Answer) -> Answer {
         let Some(id) = self.id else {
             return answer;
@@ -69,8 +69,8 @@ fn no_answer(why: &'static str) -> Failure {
     StreamableHttpError::UnexpectedServerResponse(why.into())
 }
 
-/// The only message of an answer. An error that names no request, or another, is of this one:
-/// servers cannot always read what they refuse.
+/// The only message of an answer. An error without an id, or with another, belongs to this request:
+/// servers cannot always read the message that they refuse.
 fn of_request(
     message: ServerJsonRpcMessage,
     id: RequestId,
@@ -94,7 +94,7 @@ fn of_request(
     }
 }
 
-/// Events of which those that cannot be read are the failure of the request.
+/// Events, of which unreadable ones become the failure of the request.
 fn readable(
     events: BoxStream<'static, Result<Sse, SseError>>,
     id: RequestId,
@@ -112,7 +112,7 @@ fn readable(
     events.map(move |event| event.map(&read)).boxed()
 }
 
-/// The text that takes the place of an event's data; none for one that is left as it is.
+/// The replacement of an event's data; none for one that stays as it is.
 fn reread(data: &str, waiting: &[RequestId; 1]) -> Option<String> {
     match serde_json::from_str::<ServerJsonRpcMessage>(data) {
         Ok(ServerJsonRpcMessage::Error(error)) if error.id.is_none() => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, Redaction, piece};
+use super::{ProviderError, Redaction, piece};
 use crate::LlmError::{
     self, Auth, ContextExceeded, Loading, Overloaded, QuotaExhausted, RateLimited, Rejected,
     Unavailable,
@@ -51,7 +51,7 @@ fn a_context_that_is_too_small_is_recognised() {
         ),
     ] {
         assert_eq!(
-            Fault::of_body(body.as_bytes()).with_status(400, None),
+            ProviderError::of_body(body.as_bytes()).with_status(400, None),
             expected,
             "{body}"
         );
@@ -82,7 +82,7 @@ fn a_model_without_tools_is_recognised() {
             r#"{"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}"#,
         ),
     ] {
-        let fault = Fault::of_body(body.as_bytes());
+        let fault = ProviderError::of_body(body.as_bytes());
         let expected = LlmError::ToolsUnsupported { model: None };
         assert_eq!(fault.with_status(status, None), expected, "{body}");
     }
@@ -91,7 +91,7 @@ fn a_model_without_tools_is_recognised() {
 #[test]
 fn errors_inside_a_stream_are_classified() {
     let of = |json: &str| -> LlmError {
-        Fault::of_value(&serde_json::from_str(json).unwrap()).in_stream()
+        ProviderError::of_value(&serde_json::from_str(json).unwrap()).in_stream()
     };
     let limited = RateLimited { retry_after: None };
     assert_eq!(of(r#"{"code":429,"message":"slow down"}"#), limited);
@@ -130,7 +130,7 @@ fn prompts_and_keys_do_not_reach_the_log() {
 }
 
 #[test]
-fn an_account_without_credit_is_told_from_a_rate_limit() {
+fn exhausted_credit_differs_from_a_rate_limit() {
     // Each as its vendor sends it.
     for (status, body) in [
         (
@@ -179,11 +179,11 @@ fn an_account_without_credit_is_told_from_a_rate_limit() {
             r#"{"error":{"message":"Budget has been exceeded! Current cost: 1.2, Max budget: 1.0","type":"budget_exceeded","param":null,"code":"400"}}"#,
         ),
     ] {
-        let fault = Fault::of_body(body.as_bytes());
+        let fault = ProviderError::of_body(body.as_bytes());
         assert_eq!(fault.with_status(status, None), QuotaExhausted, "{body}");
     }
     let minute = r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}]},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}"#;
-    let fault = Fault::of_body(minute.as_bytes());
+    let fault = ProviderError::of_body(minute.as_bytes());
     let retry_after = Some(Duration::from_millis(34_500));
     assert_eq!(fault.with_status(429, None), RateLimited { retry_after });
 }
@@ -205,14 +205,14 @@ fn a_server_that_loads_its_model_is_recognised() {
         (503, "Model is loading, please try again later", None),
     ] {
         let retry_after = wait.map(Duration::from_millis);
-        let fault = Fault::of_body(body.as_bytes());
+        let fault = ProviderError::of_body(body.as_bytes());
         assert_eq!(
             fault.with_status(status, None),
             Loading { retry_after },
             "{body}"
         );
     }
-    let other = Fault::of_body(br#"{"error":{"message":"The server is busy."}}"#);
+    let other = ProviderError::of_body(br#"{"error":{"message":"The server is busy."}}"#);
     assert_eq!(
         other.with_status(503, None),
         Overloaded { retry_after: None }
@@ -221,7 +221,7 @@ fn a_server_that_loads_its_model_is_recognised() {
 
 #[test]
 fn a_refusal_names_its_code_and_parameter_alone() {
-    let named = |body: &str| match Fault::of_body(body.as_bytes()).with_status(400, None) {
+    let named = |body: &str| match ProviderError::of_body(body.as_bytes()).with_status(400, None) {
         Rejected { named, .. } => named.to_string(),
         other => panic!("{other:?}"),
     };

@@ -1,4 +1,4 @@
-//! An answer on its way: a response's body in, parts out.
+//! A response on its way: the body's bytes in, parts out.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -9,39 +9,39 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::task::coop;
 
-use self::opening::Opening;
+use self::body_start::BodyStart;
+use super::call_timeouts::CallTimeouts;
 use super::error::Unusable;
-use super::pace::Pace;
 use super::parts::{Parts, ReadError};
 use super::reader::Reader;
 use super::sse::SseError;
 use super::{LlmError, StreamPart};
 
-mod opening;
+mod body_start;
 
 #[cfg(test)]
 mod tests;
 
-/// How long a body may take to end after its last event. Read to its end, its connection
-/// serves the next call; dropped before, it is closed.
+/// The time that a body may take to end after its last event. A connection whose body was read to
+/// its end serves the next call; one that is dropped before is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The stream behind [`crate::PartStream`]. All parts of one chunk of the body are
 /// ready at once, with no wait between them.
-pub(super) struct Answer<S> {
+pub(super) struct ResponseStream<S> {
     body: S,
     reader: Reader,
     parts: Parts,
-    pace: Pace,
+    timeouts: CallTimeouts,
     state: State,
-    opening: Opening,
+    opening: BodyStart,
 }
 
 enum State {
     Reading,
-    /// Everything is said; only the body's end is missing.
+    /// The answer is complete; only the body's end is missing.
     Draining,
-    /// Nothing more comes but the parts that are ready, then the error if there is one.
+    /// Only the parts that are ready remain, then the error if there is one.
     Over(Option<LlmError>),
 }
 
@@ -52,32 +52,32 @@ enum Came<E> {
     Late(LlmError),
 }
 
-impl<S, E> Answer<S>
+impl<S, E> ResponseStream<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,
 {
-    pub(super) fn new(body: S, reader: Reader, parts: Parts, pace: Pace) -> Self {
+    pub(super) fn new(body: S, reader: Reader, parts: Parts, timeouts: CallTimeouts) -> Self {
         let state = State::Reading;
         Self {
             body,
             reader,
             parts,
-            pace,
+            timeouts,
             state,
-            opening: Opening::default(),
+            opening: BodyStart::default(),
         }
     }
 
     fn poll_came(&mut self, cx: &mut Context<'_>) -> Poll<Came<E>> {
-        // Without a budget, a body that is always ready and never has a part in it would
-        // keep its worker from everybody else.
+        // Without a budget, a body that is always ready and never contains a part would keep its
+        // worker thread from all other tasks.
         let budget = ready!(coop::poll_proceed(cx));
         let came = match self.body.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(bytes))) => Came::Bytes(bytes),
             Poll::Ready(Some(Err(error))) => Came::Cut(error),
             Poll::Ready(None) => Came::End,
-            Poll::Pending => Came::Late(ready!(self.pace.poll_expired(cx))),
+            Poll::Pending => Came::Late(ready!(self.timeouts.poll_expired(cx))),
         };
         budget.made_progress();
         Poll::Ready(came)
@@ -97,7 +97,7 @@ where
                 self.over(error);
             }
             Came::Cut(error) => {
-                tracing::warn!(parent: self.parts.span(), provider = self.parts.provider(), %error, "a model's answer was cut");
+                tracing::warn!(parent: self.parts.span(), provider = self.parts.provider(), %error, "model answer interrupted");
                 self.over(LlmError::Protocol);
             }
             Came::Late(error) => self.over(error),
@@ -112,9 +112,9 @@ where
             _ => self.opening.forget(),
         }
         if self.parts.seen() != seen {
-            self.pace.part_came();
+            self.timeouts.part_came();
         } else if self.reader.signs() != signs {
-            self.pace.sign_came();
+            self.timeouts.sign_came();
         }
         if let Err(error) = read {
             let error = self.failed(error);
@@ -122,17 +122,17 @@ where
         } else if self.parts.is_done() {
             match self.parts.release_finish() {
                 Ok(_) => {
-                    self.pace.end_within(DRAIN_TIMEOUT);
+                    self.timeouts.end_within(DRAIN_TIMEOUT);
                     self.state = State::Draining;
                 }
                 Err(error) => self.state = State::Over(Some(error)),
             }
-        } else if let Err(error) = self.pace.check_total() {
+        } else if let Err(error) = self.timeouts.check_total() {
             self.over(error);
         }
     }
 
-    /// The error that the body is, if nothing could be read from it.
+    /// The error that the body reports, if nothing else could be read from it.
     fn in_place_of_an_answer(&mut self, error: LlmError) -> LlmError {
         if error != LlmError::Protocol || self.parts.seen() > 0 {
             return error;
@@ -141,31 +141,31 @@ where
             return error;
         };
         match self.parts.fault(&fault) {
-            // Nothing but a text for people: that the answer cannot be read says more.
-            ReadError::Told(LlmError::Unavailable) => error,
-            ReadError::Told(told) => told,
+            // The body is only a text for people: the read error is more precise.
+            ReadError::Reported(LlmError::Unavailable) => error,
+            ReadError::Reported(told) => told,
             ReadError::Sse(_) => error,
         }
     }
 
     fn failed(&self, error: ReadError) -> LlmError {
         match error {
-            ReadError::Told(error) => error,
+            ReadError::Reported(error) => error,
             ReadError::Sse(SseError::TooLarge { .. }) => {
                 self.parts.unusable(Unusable::PartTooLarge)
             }
         }
     }
 
-    /// Ends the answer; well, if the model has said why it stopped. What goes wrong after
-    /// that costs the usage at most, and failing would cost the answer.
+    /// Ends the answer, successfully if the model has given its finish reason. An error after that
+    /// costs the usage at most, and failing would cost the answer.
     fn over(&mut self, error: LlmError) {
         let finished = self.parts.release_finish();
         self.state = State::Over(finished.map_or_else(Some, |told| (!told).then_some(error)));
     }
 }
 
-impl<S, E> Stream for Answer<S>
+impl<S, E> Stream for ResponseStream<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: Display,

@@ -1,24 +1,25 @@
-//! Characters that come in halves.
+//! Characters that are split between pieces.
 //!
-//! Servers that cut their text by tokens or by UTF-16 units split an emoji: one piece ends in
-//! its first half, the next begins with the other. The first half waits for the second; one
-//! that stays alone becomes U+FFFD.
+//! Servers that cut their text by tokens or by UTF-16 units split an emoji: one piece ends with its
+//! first half, the next begins with the other. The first half is held back until the second
+//! arrives; a half alone becomes U+FFFD.
 
-use super::mend::{Half, marked};
+use super::json_repair::{Half, marked};
 
-/// The end of a text that is half a character, if it is.
+/// The incomplete character at the end of a text, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Halves {
-    /// At most three bytes, in UTF-8 or, of a surrogate, in WTF-8.
+pub(super) struct SplitCharacters {
+    /// At most three bytes, in UTF-8 or, for a surrogate, in WTF-8.
     waiting: Vec<u8>,
 }
 
 const REPLACEMENT: char = '\u{FFFD}';
 
-impl Halves {
-    /// A piece of text with what waited before it, and without half a character at its end.
+impl SplitCharacters {
+    /// Joins a piece of text with the held back bytes, and holds back an incomplete character at
+    /// its end.
     pub(super) fn join(&mut self, text: String) -> String {
-        // U+0000 begins a mark. One that does not is replaced: PostgreSQL stores none.
+        // U+0000 begins a mark. Others are replaced, since PostgreSQL cannot store them.
         if self.waiting.is_empty() && !text.contains('\0') {
             return text;
         }
@@ -43,7 +44,7 @@ impl Halves {
         self.decode(&bytes)
     }
 
-    /// The end of the text: what has waited in vain.
+    /// The end of the text: an incomplete character that was never completed.
     pub(super) fn flush(&mut self) -> Option<String> {
         (!std::mem::take(&mut self.waiting).is_empty()).then(|| REPLACEMENT.to_string())
     }
@@ -82,9 +83,9 @@ impl Halves {
     }
 }
 
-/// A text that is whole.
+/// Converts a complete text.
 pub(super) fn whole(text: String) -> String {
-    let mut halves = Halves::default();
+    let mut halves = SplitCharacters::default();
     let mut text = halves.join(text);
     text.extend(halves.flush());
     text
@@ -94,7 +95,7 @@ fn push(char: char, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// A surrogate in the form that UTF-8 would have for it.
+/// A surrogate in its generalised UTF-8 form.
 fn wtf8(unit: u16) -> [u8; 3] {
     let [high, low] = unit.to_be_bytes();
     [
@@ -104,7 +105,7 @@ fn wtf8(unit: u16) -> [u8; 3] {
     ]
 }
 
-/// The surrogate that bytes begin with.
+/// The surrogate at the beginning of the bytes.
 fn surrogate(bytes: &[u8]) -> Option<u32> {
     match *bytes {
         [0xED, second @ 0xA0..=0xBF, third @ 0x80..=0xBF, ..] => {
@@ -123,17 +124,17 @@ fn pair(high: u32, low: u32) -> char {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Halves, whole};
-    use crate::mend::{mend, utf8};
+    use super::{SplitCharacters, whole};
+    use crate::json_repair::{repair, utf8};
 
     fn text(json: &str) -> String {
-        let json = mend(json).unwrap_or_else(|| json.to_owned());
+        let json = repair(json).unwrap_or_else(|| json.to_owned());
         serde_json::from_str(&json).unwrap()
     }
 
     #[test]
     fn surrogates_wait_for_each_other() {
-        let mut halves = Halves::default();
+        let mut halves = SplitCharacters::default();
         assert_eq!(halves.join(text(r#""a\ud83e""#)), "a");
         assert_eq!(halves.join(text(r#""\udd80b""#)), "🦀b");
         assert_eq!(halves.join(text(r#""\ud83e""#)), "");
@@ -152,7 +153,7 @@ mod tests {
     proptest! {
         #[test]
         fn text_cut_between_any_bytes_is_whole_again(said in "[a🦀é\u{FFFD}]{0,12}", size in 1_usize..5) {
-            let mut halves = Halves::default();
+            let mut halves = SplitCharacters::default();
             let pieces = said.as_bytes().chunks(size);
             let mut joined: String = pieces
                 .map(|piece| halves.join(text(&format!("\"{}\"", utf8(piece)))))
@@ -163,7 +164,7 @@ mod tests {
 
         #[test]
         fn text_cut_between_any_units_is_whole_again(said in "[a🦀é]{0,12}", size in 1_usize..4) {
-            let mut halves = Halves::default();
+            let mut halves = SplitCharacters::default();
             let units: Vec<_> = said.encode_utf16().collect();
             let mut joined = String::new();
             for piece in units.chunks(size) {

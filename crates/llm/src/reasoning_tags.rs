@@ -1,15 +1,15 @@
-//! Reasoning that is written into the text.
+//! Separation of reasoning that is part of the text.
 //!
-//! Servers without a parser for reasoning give it as the model writes it, between tags at the
+//! Servers without a parser for reasoning send it as the model writes it, between tags at the
 //! beginning of the text. The tags are those that models and front ends use (Open WebUI's
 //! DEFAULT_REASONING_TAGS, vLLM's reasoning parsers). Templates of DeepSeek-R1, QwQ and others
-//! write the opening tag themselves, so that only the closing one comes
+//! write the opening tag themselves, so that only the closing one arrives
 //! (<https://docs.vllm.ai/en/latest/features/reasoning_outputs.html>).
 
 #[cfg(test)]
 mod tests;
 
-/// Opening and closing tags.
+/// BodyStart and closing tags.
 const TAGS: [(&str, &str); 11] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -25,23 +25,23 @@ const TAGS: [(&str, &str); 11] = [
     ("<antThinking>", "</antThinking>"),
 ];
 
-/// The tag that may come without an opening one.
+/// The tag that may occur without an opening one.
 const LONE_END: &str = "</think>";
 const LONE_START: &str = "<think>";
 
-/// How much white space before a tag is held back, in bytes.
+/// The amount of white space before a tag that is held back, in bytes.
 const MAX_BLANK_BYTES: usize = 1_024;
 
-/// How far into a text the closing tag is looked for that has no opening one, in bytes: longer
-/// than any reasoning, short of the longest answers.
+/// The length of text within which a lone closing tag is recognised, in bytes: longer than any
+/// reasoning, shorter than the longest answers.
 const WATCHED_BYTES: usize = 1_048_576;
 
-/// What a piece of text is.
+/// The meaning of a piece of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
-    /// Of the answer.
+    /// Part of the answer.
     Text(String),
-    /// Of the reasoning.
+    /// Part of the reasoning.
     Reasoning(String),
     /// All text so far was reasoning.
     AllWasReasoning,
@@ -49,30 +49,29 @@ pub(super) enum Said {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing but white space has come.
+    /// Only white space so far.
     Start,
-    /// Between tags, of which the closing one is this.
+    /// Between tags; this is the closing one.
     Inside(&'static str),
-    /// In the text, which may turn out to be the reasoning of an answer without an opening tag.
+    /// Text, which may turn out to be reasoning without an opening tag.
     Watched,
-    /// In the text.
+    /// Text of the answer.
     Text,
 }
 
-/// Tells reasoning from text, as the text comes.
+/// Separates reasoning from text as it arrives.
 #[derive(Debug)]
 pub(super) struct Thinking {
     state: State,
-    /// What may be white space before a tag, or the beginning of one.
+    /// White space before a possible tag, or its beginning.
     held: String,
-    /// True if reasoning has come before what is held, whose white space then belongs to
-    /// neither.
+    /// True if reasoning precedes the held back text, whose white space then belongs to neither.
     after_tag: bool,
-    /// True if the reasoning between tags has begun: white space before it is none of it.
+    /// True if the reasoning between tags has begun: white space before it is dropped.
     has_begun: bool,
-    /// True if the text may turn out to be reasoning: nothing else has come before it.
+    /// True if the text may turn out to be reasoning: nothing else precedes it.
     watches: bool,
-    /// How much text has been watched, and the last character of it.
+    /// The amount of watched text, and its last character.
     watched: usize,
     last: Option<char>,
 }
@@ -106,7 +105,7 @@ impl Thinking {
         }
     }
 
-    /// What follows is no text: a call, reasoning or a signature. The text is the answer's then.
+    /// Ends the text before a call, reasoning or a signature: it belongs to the answer then.
     pub(super) fn interrupt(&mut self, give: &mut impl FnMut(Said)) {
         self.watches = false;
         if !self.held.is_empty() {
@@ -117,7 +116,7 @@ impl Thinking {
         }
     }
 
-    /// Gives what is held back; white space alone is dropped.
+    /// Emits the held back text; white space alone is dropped.
     pub(super) fn flush(&mut self, give: &mut impl FnMut(Said)) {
         let held = std::mem::take(&mut self.held);
         match self.state {
@@ -165,7 +164,7 @@ impl Thinking {
             if !reasoning.is_empty() {
                 give(Said::Reasoning(reasoning.to_owned()));
             }
-            // Another may follow.
+            // Another tag may follow.
             (self.state, self.after_tag) = (State::Start, true);
             return self.start(rest, give);
         }
@@ -179,7 +178,7 @@ impl Thinking {
     }
 
     fn watch(&mut self, mut text: String, give: &mut impl FnMut(Said)) {
-        // Most pieces have no tag in them.
+        // Most pieces contain no tag.
         if memchr::memchr(b'<', text.as_bytes()).is_none() {
             return self.give_watched(text, give);
         }
@@ -212,7 +211,7 @@ impl Thinking {
                 self.held = text.split_off(at);
                 self.give_watched(text, give);
             }
-            // It is spoken of.
+            // The tag is only mentioned in the text.
             false => {
                 self.state = State::Text;
                 give_text(text, give);

@@ -1,4 +1,4 @@
-//! Schemas whose cost is linear in their size and the value's, found without compiling them.
+//! Detection of schemas whose cost is linear in their size and the value's, without compiling them.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ const DEPTH: u32 = 32;
 /// The largest plain schema, in bytes of JSON: it is compiled at once.
 const SCHEMA_BYTES: usize = 16_384;
 
-/// Keywords without a schema in them that look at each part of a value once.
+/// Keywords without subschemas that visit each part of a value once.
 const LEAVES: [&str; 25] = [
     "type",
     "required",
@@ -40,7 +40,7 @@ const LEAVES: [&str; 25] = [
 /// Keywords with one schema.
 const SCHEMAS: [&str; 3] = ["items", "additionalProperties", "not"];
 
-/// Keywords with a list of schemas. Without references each looks at a value once.
+/// Keywords with a list of schemas. Without references each visits a value once.
 const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 
 /// Formats that are read in one pass, without a regular expression.
@@ -56,9 +56,9 @@ const FORMATS: [&str; 9] = [
     "hostname",
 ];
 
-/// True for a schema that is a tree of keywords which look at each part of a value once: no
-/// references, regular expressions, comparisons of items with each other, or keywords that
-/// depend on what others have looked at.
+/// Returns true for a schema that is a tree of keywords that visit each part of a value once: no
+/// references, regular expressions, comparisons of items with each other, or keywords that depend
+/// on the results of others.
 pub(super) fn is_plain(schema: &Value, bytes: usize) -> bool {
     bytes <= SCHEMA_BYTES && is_tree(schema, DEPTH)
 }
