@@ -144,9 +144,9 @@ fn is_fenced(text: &[&str]) -> bool {
 
 /// The text of a key as comments: paragraphs are wrapped, TOML in fences stays as it is.
 fn text(key: &Key) -> Vec<String> {
-    let is_shown = !(key.default.is_empty() && key.example.is_empty())
-        || !matches!(key.shape, Shape::Value)
-        || is_fenced(&key.text);
+    let is_shown =
+        !(key.default.is_empty() && key.example.is_empty() && matches!(key.shape, Shape::Value))
+            || is_fenced(&key.text);
     if !is_shown {
         return Vec::new();
     }
