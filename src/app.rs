@@ -223,9 +223,14 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
         let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
-        let leases = tokio::spawn(watched(
-            Task::only("the lease keeper"),
-            Arc::clone(&self.runner).keep_leases(leases_stop.clone()),
+        let (heartbeat, housekeeping) = self.runner.upkeep();
+        let heartbeat = tokio::spawn(watched(
+            Task::only("the heartbeat"),
+            heartbeat.run(leases_stop.clone()),
+        ));
+        let housekeeping = tokio::spawn(watched(
+            Task::only("housekeeping"),
+            housekeeping.run(leases_stop.clone()),
         ));
         let most_connections = self.connections.most;
         let closing = CancellationToken::new();
@@ -273,8 +278,11 @@ impl App {
             serving.abort();
         }
         leases_stop.cancel();
-        if let Err(error) = leases.await {
-            tracing::error!(%error, "the lease keeper ended badly");
+        if let Err(error) = heartbeat.await {
+            tracing::error!(%error, "the heartbeat ended badly");
+        }
+        if let Err(error) = housekeeping.await {
+            tracing::error!(%error, "housekeeping ended badly");
         }
         if let Err(error) = sweep.await {
             tracing::error!(%error, "the removal of deleted sessions ended badly");

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::control::heartbeat::Heartbeat;
+use crate::control::housekeeping::Housekeeping;
 use crate::control::restart_queue::Held;
+use crate::control::takeover::Takeover;
+use crate::follow::run::Follow;
 use crate::run::event_log::LOG_PAGE;
 use crate::run::keyed_lock::Turns;
 use crate::run::run_control::RunControl;
@@ -28,11 +32,6 @@ use talkgraph_tools::{FileFetch, ToolRegistry};
 
 /// How long stopped runs get to write their ends.
 pub(crate) const LAST_WRITES: Duration = Duration::from_secs(5);
-
-/// How often the database is asked for news where other nodes write to it, and where that is
-/// not usual.
-const POLL_SHARED: Duration = Duration::from_millis(500);
-const POLL_ALONE: Duration = Duration::from_secs(5);
 
 /// What every run needs; made once at start-up.
 pub struct Runner {
@@ -72,13 +71,15 @@ pub struct Runner {
     /// A session was deleted, and its content can be removed.
     pub(crate) deletions: Notify,
     /// Runs of dead servers that wait to be restarted.
-    pub(crate) held: Held,
+    pub(crate) held: Arc<Held>,
     pub(crate) tasks: TaskTracker,
     pub(crate) draining: AtomicBool,
     /// Ends the waiting for a database that is away when the server stops.
     pub(crate) abandon: CancellationToken,
     /// Ends what follows runs when the server stops.
     pub(crate) stopping: CancellationToken,
+    /// Follows runs and sessions.
+    pub follow: Arc<Follow>,
 }
 
 impl Runner {
@@ -108,9 +109,17 @@ impl Runner {
             suspension_locks: Arc::new(Turns::new()),
             abandon: CancellationToken::new(),
         });
+        let stopping = CancellationToken::new();
+        let follow = Arc::new(Follow {
+            store: Arc::clone(&store),
+            bus: Arc::clone(&bus),
+            limits: limits.clone(),
+            stopping: stopping.clone(),
+        });
         Arc::new(Self {
             store,
             bus,
+            follow,
             models,
             tools,
             evaluator: catalog.rules().evaluator().clone(),
@@ -127,11 +136,11 @@ impl Runner {
             awaiting: Arc::clone(&services.suspension_locks),
             has_orphans: AtomicBool::new(false),
             deletions: Notify::new(),
-            held: Held::default(),
+            held: Arc::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             abandon: services.abandon.clone(),
-            stopping: CancellationToken::new(),
+            stopping,
             services,
         })
     }
@@ -196,6 +205,28 @@ impl Runner {
         Some(live)
     }
 
+    /// The two tasks that look after runs. The caller spawns each, and stops both only after
+    /// [`Runner::drain`].
+    pub fn upkeep(self: &Arc<Self>) -> (Heartbeat, Housekeeping) {
+        let has_backlog = Arc::new(AtomicBool::new(false));
+        let (beats, received) = watch::channel(0);
+        let heartbeat = Heartbeat {
+            store: Arc::clone(&self.store),
+            bus: Arc::clone(&self.bus),
+            held: Arc::clone(&self.held),
+            has_backlog: Arc::clone(&has_backlog),
+            node: self.node,
+            lease: self.limits.lease,
+            beats,
+        };
+        let housekeeping = Housekeeping {
+            runner: Arc::clone(self),
+            takeover: Takeover::new(Arc::clone(self), has_backlog),
+            beats: received,
+        };
+        (heartbeat, housekeeping)
+    }
+
     /// Takes no more runs, waits for those that are being made, and after `patience` leaves
     /// the rest to the next server. Returns how many were left.
     pub async fn drain(&self, patience: Duration) -> usize {
@@ -223,14 +254,6 @@ impl Runner {
             tracing::warn!(%error, "the runs that are left stay with this server until their leases expire");
         }
         left
-    }
-
-    /// How often the database is asked for what other processes may have written.
-    pub(crate) fn poll_interval(&self) -> Duration {
-        match self.store.is_shared() {
-            true => POLL_SHARED,
-            false => POLL_ALONE,
-        }
     }
 
     /// The whole log of a run.

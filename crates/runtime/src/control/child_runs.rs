@@ -44,7 +44,7 @@ impl RunControl for Runner {
             let (run, mut live) = (started.stored.run.id, started.live.clone());
             let mut pauses = Pauses::new();
             loop {
-                let mut events = self.events(who.clone(), run, live.take(), after);
+                let mut events = self.follow.events(who.clone(), run, live.take(), after);
                 let mut failed = None;
                 while let Some(event) = events.next().await {
                     match event {
