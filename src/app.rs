@@ -222,7 +222,7 @@ impl App {
     /// active runs get their time, the rest is left to the next server, streams end, pools close.
     pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
         let leases_stop = CancellationToken::new();
-        let sweep = tokio::spawn(Arc::clone(&self.runner).sweep(leases_stop.clone()));
+        let sweep = tokio::spawn(Arc::clone(&self.runner.deletion).purge(leases_stop.clone()));
         let (heartbeat, housekeeping) = self.runner.upkeep();
         let heartbeat = tokio::spawn(watched(
             Task::only("the heartbeat"),

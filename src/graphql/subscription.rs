@@ -46,9 +46,10 @@ impl Subscription {
         request.headers = caller_headers(ctx);
         request.request_id = request_id(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
-        let started = api.runner.start(who.clone(), request).await;
+        let started = api.runner.starter.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
-        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, who, &started));
+        let guard =
+            cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner.canceller, who, &started));
         let (run, live) = (started.stored.run.id, started.live);
         let events = api.runner.follow.events(who.clone(), run, live, 0);
         Ok(as_graphql(api, who, guarded(events, guard), progress(ctx)))

@@ -6,14 +6,13 @@ use talkgraph_domain::{
     ConcurrencyPolicy, Message, MessageId, Principal, Role, RunId, RunOptions, RunOverrides,
     SessionId,
 };
-use talkgraph_store::{RunInput, UNPLACED};
+use talkgraph_store::{RunInput, SharedStore, UNPLACED};
 
 use talkgraph_tools::CallerHeaders;
 
-use crate::control::start::{StartRequest, Started};
+use crate::control::start::{StartRequest, Started, Starter};
 use crate::control::start_error::StartError;
 use crate::control::uploads::SentFile;
-use crate::runner::Runner;
 
 /// Where a branch begins, and how.
 #[derive(Debug, Clone)]
@@ -32,14 +31,16 @@ pub struct Branching {
     pub key: Option<String>,
 }
 
-impl Runner {
+/// Starts runs on new branches.
+pub struct Branches {
+    pub(crate) store: SharedStore,
+    pub(crate) starter: Arc<Starter>,
+}
+
+impl Branches {
     /// Answers once more what an answer answers, or the message itself if a user said it. The
     /// new answer stands beside those that are there.
-    pub async fn regenerate(
-        self: &Arc<Self>,
-        who: Principal,
-        at: Branching,
-    ) -> Result<Started, StartError> {
+    pub async fn regenerate(&self, who: Principal, at: Branching) -> Result<Started, StartError> {
         let mut message = self.message(&who, at.message).await?;
         let before = self.options_of(&who, message.run_id).await?;
         if let (Role::Assistant, Some(parent)) = (message.role, message.parent_id) {
@@ -55,7 +56,7 @@ impl Runner {
     /// Says something, text and files, instead of a message, which stays beside the new one,
     /// and answers it.
     pub async fn edit(
-        self: &Arc<Self>,
+        &self,
         who: Principal,
         at: Branching,
         said: (String, Vec<SentFile>),
@@ -88,7 +89,7 @@ impl Runner {
     }
 
     async fn start_at(
-        self: &Arc<Self>,
+        &self,
         who: Principal,
         at: Branching,
         before: RunOptions,
@@ -110,7 +111,7 @@ impl Runner {
             cancel_on_disconnect: false,
             key: at.key,
         };
-        let started = self.start(who, request).await;
+        let started = self.starter.start(who, request).await;
         started.map_err(|error| match error {
             // The session was deleted meanwhile.
             StartError::UnknownSession(_) => StartError::UnknownMessage(at.message),

@@ -9,10 +9,13 @@ use tokio_util::sync::CancellationToken;
 use talkgraph_store::{SharedStore, StoreError};
 
 use crate::control::clock_watch::ClockWatch;
+use crate::control::interrupt_expiry::expire_interrupts;
 use crate::control::log_compaction::compact_logs;
+use crate::control::resolve::InterruptResolver;
+use crate::control::restart_queue::Restarts;
 use crate::control::takeover::Takeover;
+use crate::run::services::RunServices;
 use crate::run::store_retry::log_trouble;
-use crate::runner::Runner;
 
 /// The number of expired keys that are removed at once, and the most batches in one round.
 const KEY_BATCH: u32 = 500;
@@ -21,7 +24,9 @@ const KEY_BATCHES: u32 = 100;
 /// Takes over expired runs of other servers, resolves expired interrupts, removes expired keys
 /// and compacts old logs.
 pub struct Housekeeping {
-    pub(crate) runner: Arc<Runner>,
+    pub(crate) services: Arc<RunServices>,
+    pub(crate) resolver: Arc<InterruptResolver>,
+    pub(crate) restarts: Arc<Restarts>,
     pub(crate) takeover: Takeover,
     /// The beats of the heartbeat, each with the number of database failures before it.
     pub(crate) beats: watch::Receiver<u64>,
@@ -30,8 +35,8 @@ pub struct Housekeeping {
 impl Housekeeping {
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let runner = Arc::clone(&self.runner);
-        tokio::join!(self.rounds(&stop), runner.resume_held(&stop));
+        let restarts = Arc::clone(&self.restarts);
+        tokio::join!(self.rounds(&stop), restarts.run(&stop));
     }
 
     /// One round after each beat. The order matters: after a pause of this process its leases are
@@ -47,7 +52,7 @@ impl Housekeeping {
             }
             let failures = *self.beats.borrow_and_update();
             self.round(&mut clock).await;
-            let health = self.runner.store.health();
+            let health = self.services.store.health();
             // Only the writer knows the end of its own failures.
             if health.outage().total() == failures && !health.has_failed() {
                 health.outage().recovered();
@@ -57,7 +62,7 @@ impl Housekeeping {
     }
 
     async fn round(&mut self, clock: &mut ClockWatch) {
-        let store = &self.runner.store;
+        let store = &self.services.store;
         if let Err(error) = clock.check(store).await {
             tracing::debug!(%error, "the database's clock was not read");
         }
@@ -67,13 +72,13 @@ impl Housekeeping {
         if let Err(error) = self.takeover.take_orphans().await {
             log_trouble(store, &error, "runs that nobody makes were not taken up");
         }
-        if let Err(error) = self.runner.expire_interrupts().await {
+        if let Err(error) = expire_interrupts(&self.resolver).await {
             log_trouble(store, &error, "interrupts did not expire");
         }
         if let Err(error) = remove_expired_keys(store).await {
             log_trouble(store, &error, "expired idempotency keys were not removed");
         }
-        if let Some(retention) = self.runner.limits.log_retention
+        if let Some(retention) = self.services.limits.log_retention
             && let Err(error) = compact_logs(store, retention).await
         {
             log_trouble(store, &error, "old logs were not compacted");

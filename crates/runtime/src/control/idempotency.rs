@@ -1,24 +1,18 @@
 //! Starts that are sent again: an idempotency key stands for one run.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use talkgraph_bus::RunOutcome;
 use talkgraph_domain::time::span;
-use talkgraph_domain::{File, InterruptId, Principal, Resolution, RunId, RunStatus};
-use talkgraph_store::{NewKey, Rewind, RunInput, StartedRun, StoreError};
+use talkgraph_domain::{File, InterruptId, Principal, Resolution, RunId};
+use talkgraph_store::{NewKey, RunInput, SharedStore, StoreError};
 
 use crate::control::resolve_error::ResolveError;
-use crate::control::start::{StartRequest, Started};
-use crate::control::start_error::StartError;
+use crate::control::start::StartRequest;
 use crate::control::uploads::SentFile;
-use crate::run::event_log::POLL;
-use crate::runner::Runner;
 
 /// How long a call's key stands for the run that answers it: longer than any run may take.
 const CHILD_KEY_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -79,7 +73,14 @@ fn fingerprint_of(file: &File) -> serde_json::Value {
     json!([file.name, file.mime_type, content])
 }
 
-impl Runner {
+/// The idempotency keys of requests other than starts.
+pub struct Idempotency {
+    pub(crate) store: SharedStore,
+    /// The lifetime of a key.
+    pub(crate) ttl: Duration,
+}
+
+impl Idempotency {
     /// Keeps a client's key for stopping a run. `KeyReused` when it stands for something else.
     pub async fn keep_cancel_key(
         &self,
@@ -91,7 +92,7 @@ impl Runner {
         let key = NewKey {
             key,
             fingerprint: digest_of(canonical),
-            lifetime: span(self.limits.idempotency_ttl),
+            lifetime: span(self.ttl),
         };
         let kept = self.store.keep_key(who, &key, run).await?;
         match key.again(&kept) {
@@ -115,7 +116,7 @@ impl Runner {
         NewKey {
             key,
             fingerprint: digest_of(canonical),
-            lifetime: span(self.limits.idempotency_ttl),
+            lifetime: span(self.ttl),
         }
     }
 
@@ -132,90 +133,6 @@ impl Runner {
         match kept.map(|kept| key.again(&kept)) {
             None | Some(StoreError::Repeated(_)) => Ok(()),
             Some(_) => Err(ResolveError::KeyReused),
-        }
-    }
-
-    /// What the request's key has started before.
-    pub(crate) async fn earlier(
-        &self,
-        who: &Principal,
-        request: &StartRequest,
-    ) -> Result<Option<Started>, StartError> {
-        let Some(new) = request.new_key(self.limits.idempotency_ttl) else {
-            return Ok(None);
-        };
-        let kept = self.store.kept_key(who, &new.key, TimeDelta::zero()).await;
-        let Some(kept) = kept.map_err(StartError::Store)? else {
-            return Ok(None);
-        };
-        match new.again(&kept) {
-            StoreError::Repeated(run) => self.started(who, run).await.map(Some),
-            _ => Err(StartError::KeyReused),
-        }
-    }
-
-    /// A run that was started before, with what is stored beside it now.
-    pub(crate) async fn started(&self, who: &Principal, run: RunId) -> Result<Started, StartError> {
-        let store = &self.store;
-        // Taken first: a run that is no longer live afterwards has its end in the database.
-        let live = self.bus.get(run);
-        let run = store.runs_by_id(who, &[run]).await?.pop();
-        let run = run.ok_or(StartError::KeyOfDeleted)?;
-        let session = store.sessions_by_id(who, &[run.session_id]).await?.pop();
-        let message = store.messages_by_id(who, &[run.input_message_id]).await?;
-        let message = message.into_iter().next().ok_or(StartError::KeyOfDeleted)?;
-        // Whoever makes the run knows better; keys start no runs beside others.
-        let before = Rewind {
-            head: message.parent_id,
-            branch_length: message.position,
-            agent: None,
-        };
-        let stored = StartedRun {
-            session: session.ok_or(StartError::KeyOfDeleted)?,
-            message,
-            run,
-            before,
-        };
-        Ok(Started { stored, live })
-    }
-
-    /// How a started run has ended, once it has, or what it is when it waits for answers; `None` when that cannot be known here.
-    pub async fn outcome(
-        &self,
-        who: &Principal,
-        started: &Started,
-    ) -> Result<Option<Arc<RunOutcome>>, StoreError> {
-        let id = started.stored.run.id;
-        let mut live = started.live.clone();
-        loop {
-            let was_live = live.is_some();
-            if let Some(live) = live.take()
-                && let Some(outcome) = live.finished().await
-            {
-                return Ok(Some(outcome));
-            }
-            let run = self.store.runs_by_id(who, &[id]).await?;
-            let Some(run) = run.into_iter().next() else {
-                return Ok(None);
-            };
-            if run.status.is_terminal() || run.status == RunStatus::AwaitingInput {
-                let output = &[run.output_message_id];
-                let message = self.store.messages_by_id(who, output).await?.pop();
-                return Ok(Some(Arc::new(RunOutcome {
-                    run,
-                    message,
-                    withdrawn: false,
-                })));
-            }
-            live = self.bus.get(id);
-            match (was_live, &live) {
-                // It has had its answers already.
-                (_, Some(_)) => {}
-                // This server stops, and has left it to the next one.
-                (true, None) if self.draining.load(Ordering::Acquire) => return Ok(None),
-                // Another process makes it.
-                (_, None) => tokio::time::sleep(POLL).await,
-            }
         }
     }
 }

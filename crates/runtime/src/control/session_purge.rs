@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use talkgraph_bus::Bus;
 use talkgraph_domain::time::now;
 use talkgraph_domain::{Principal, SessionId};
-use talkgraph_store::{Purge, StoreError};
-
-use crate::runner::Runner;
+use talkgraph_store::{Purge, SharedStore, StoreError};
 
 /// The number of deleted sessions that are looked up at once.
 const ROUND: u32 = 100;
@@ -24,14 +24,20 @@ const TOMBSTONES: u32 = 200;
 /// The shortest pause after a batch, in which others write.
 const PAUSE: Duration = Duration::from_millis(1);
 
-impl Runner {
+/// Deletes sessions.
+pub struct SessionDeletion {
+    pub(crate) store: SharedStore,
+    pub(crate) bus: Arc<Bus>,
+    /// The interval in which deletions by other processes are looked up.
+    pub(crate) interval: Duration,
+    /// Wakes the purge after a deletion.
+    pub(crate) deletions: Notify,
+}
+
+impl SessionDeletion {
     /// Deletes a session: every reader misses it at once, and its content is removed soon after.
     /// `ActiveRun` while the session has an active run.
-    pub async fn delete_session(
-        &self,
-        who: &Principal,
-        session: SessionId,
-    ) -> Result<(), StoreError> {
+    pub async fn delete(&self, who: &Principal, session: SessionId) -> Result<(), StoreError> {
         self.store.delete_session(who, session).await?;
         self.bus.news().announce(who, session);
         self.deletions.notify_one();
@@ -39,9 +45,9 @@ impl Runner {
     }
 
     /// Removes the content of deleted sessions, those of earlier processes too, until `stop`.
-    pub async fn sweep(self: Arc<Self>, stop: CancellationToken) {
+    pub async fn purge(self: Arc<Self>, stop: CancellationToken) {
         // The first tick comes at once. Later ones are for what other processes have deleted.
-        let mut ticks = tokio::time::interval(self.limits.lease / 3);
+        let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {

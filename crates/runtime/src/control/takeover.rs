@@ -10,9 +10,10 @@ use futures_util::FutureExt;
 use talkgraph_domain::time::span;
 use talkgraph_store::{StoreError, TakenRun};
 
-use crate::control::restart_queue::is_cause;
+use crate::control::recovery::Recovery;
+use crate::control::restart_queue::{Restarts, is_cause};
+use crate::run::services::RunServices;
 use crate::run::store_retry::log_trouble;
-use crate::runner::Runner;
 
 /// The number of expired runs that are taken at once.
 const ROUND: u32 = 100;
@@ -41,7 +42,9 @@ fn fate(taken: &TakenRun, all: &[TakenRun]) -> Fate {
 
 /// Takes over expired runs and runs of this node that no task executes.
 pub(crate) struct Takeover {
-    runner: Arc<Runner>,
+    services: Arc<RunServices>,
+    recovery: Arc<Recovery>,
+    restarts: Arc<Restarts>,
     /// The age at which leases of the next round count as expired.
     expired_at: TimeDelta,
     /// Runs of earlier rounds that were taken and failed to resume.
@@ -51,11 +54,13 @@ pub(crate) struct Takeover {
 }
 
 impl Takeover {
-    pub(crate) fn new(runner: Arc<Runner>, has_backlog: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(restarts: Arc<Restarts>, has_backlog: Arc<AtomicBool>) -> Self {
         // Where no other process can execute them, no lease has to expire first.
-        let expired_at = runner.store.was_alone().then_some(FOREVER);
+        let expired_at = restarts.services.store.was_alone().then_some(FOREVER);
         Self {
-            runner,
+            services: Arc::clone(&restarts.services),
+            recovery: Arc::clone(&restarts.recovery),
+            restarts,
             expired_at: expired_at.unwrap_or_default(),
             left: Vec::new(),
             has_backlog,
@@ -70,7 +75,7 @@ impl Takeover {
         match taken {
             Ok(()) => self.expired_at = TimeDelta::zero(),
             // They may be this node's all the same.
-            Err(_) => self.runner.has_orphans.store(true, Ordering::Release),
+            Err(_) => self.recovery.has_orphans.store(true, Ordering::Release),
         }
         taken
     }
@@ -78,7 +83,7 @@ impl Takeover {
     /// Resumes expired runs, and those that are left: they are this node's, which keeps their
     /// leases alive, so no other server takes them.
     async fn take_and_resume(&mut self) -> Result<(), StoreError> {
-        if self.runner.draining.load(Ordering::Acquire) {
+        if self.restarts.lifecycle.is_draining() {
             return Ok(());
         }
         let taken = self.take_all().await?;
@@ -90,15 +95,15 @@ impl Takeover {
         for (fate, taken) in next {
             let (who, run) = (taken.who.clone(), taken.run.clone());
             let done = match fate {
-                Fate::Fail => self.runner.fail_crashed(who, run).await,
+                Fate::Fail => self.recovery.fail_crashed(who, run).await,
                 Fate::Hold => {
-                    self.runner.held.add(taken);
+                    self.restarts.held.add(taken);
                     continue;
                 }
-                Fate::GoOn => self.runner.take_over(who, run).await,
+                Fate::GoOn => self.recovery.take_over(who, run).await,
             };
             if let Err(error) = done {
-                log_trouble(&self.runner.store, &error, "a run was not taken up");
+                log_trouble(&self.services.store, &error, "a run was not taken up");
                 self.left.push((fate, taken));
             }
         }
@@ -108,8 +113,8 @@ impl Takeover {
     /// All expired runs, with their fates. They are compared with each other, so none is handled
     /// before the last is read.
     async fn take_all(&self) -> Result<Vec<(Fate, TakenRun)>, StoreError> {
-        let (store, node) = (&self.runner.store, self.runner.node);
-        let (mut all, lease) = (Vec::new(), span(self.runner.limits.lease));
+        let (store, node) = (&self.services.store, self.services.node);
+        let (mut all, lease) = (Vec::new(), span(self.services.limits.lease));
         loop {
             let taken = store.take_expired_runs(node, self.expired_at, lease, ROUND);
             let taken = taken.await?;
@@ -126,19 +131,20 @@ impl Takeover {
     /// Takes up runs of this node that no task executes, where there may be any: their last
     /// interrupt was resolved, or they came to this node, while the database was away.
     pub(crate) async fn take_orphans(&self) -> Result<(), StoreError> {
-        let runner = &self.runner;
-        if runner.draining.load(Ordering::Acquire)
-            || !runner.has_orphans.swap(false, Ordering::AcqRel)
+        let (services, recovery) = (&self.services, &self.recovery);
+        let held = &self.restarts.held;
+        if self.restarts.lifecycle.is_draining()
+            || !recovery.has_orphans.swap(false, Ordering::AcqRel)
         {
             return Ok(());
         }
-        let most = runner.limits.active + runner.limits.queued + runner.held.len();
+        let most = services.limits.active + services.limits.queued + held.len();
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         let taken = async {
-            for taken in runner.store.runs_of_node(runner.node, most).await? {
+            for taken in services.store.runs_of_node(services.node, most).await? {
                 match taken.is_held {
-                    true => runner.held.add(taken),
-                    false => runner.take_up(taken.who, taken.run).await?,
+                    true => held.add(taken),
+                    false => recovery.take_up(taken.who, taken.run).await?,
                 }
             }
             Ok(())
@@ -147,7 +153,7 @@ impl Takeover {
         let taken = AssertUnwindSafe(taken).catch_unwind().await;
         let taken = taken.unwrap_or_else(|_| Err(StoreError::Internal("it panicked".to_owned())));
         if taken.is_err() {
-            runner.has_orphans.store(true, Ordering::Release);
+            recovery.has_orphans.store(true, Ordering::Release);
         }
         taken
     }
