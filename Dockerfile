@@ -35,8 +35,8 @@ ARG FEATURES=""
 # the same step. `locked`, because two builds writing one target folder break both.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked --features "$FEATURES" && \
-    cp target/release/talkgraph /usr/local/bin/
+    cargo build --profile dist --locked --features "$FEATURES" && \
+    cp target/dist/talkgraph /usr/local/bin/
 
 # --- what runs: glibc, root certificates, no shell and no package manager --------
 FROM gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f

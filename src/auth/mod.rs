@@ -1,4 +1,4 @@
-//! Who is calling: API keys, or the development principal on a server without any.
+//! Authentication by API keys, or the development principal on a server without keys.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,63 +9,63 @@ use tokio_util::sync::CancellationToken;
 
 use talkgraph_domain::Principal;
 
-/// Why a caller is refused. The caller's fault.
+/// The reason why a caller is refused, an error of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AuthError {
-    /// No credential came with the request.
-    #[error("this server needs a key: send `Authorization: Bearer <key>`")]
+    /// The request has no credential.
+    #[error("a key is required: send `Authorization: Bearer <key>`")]
     Missing,
-    /// A credential came that the server does not know.
-    #[error("the key in `Authorization: Bearer <key>` is not known to this server")]
+    /// The credential is unknown to the server.
+    #[error("the key in `Authorization: Bearer <key>` is unknown to this server")]
     Unknown,
-    /// The key was removed after the caller came with it.
+    /// The key was removed after the caller used it.
     #[error("the key of this connection was removed from the server; connect with another key")]
     Removed,
 }
 
-/// A key as the settings have it.
+/// A key from the settings.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// The SHA-256 of the key, in hexadecimal.
     pub sha256: String,
-    /// Whom it stands for.
+    /// The principal that the key authenticates.
     pub principal: Principal,
 }
 
-/// An authenticated caller. Streams and sockets keep it for as long as they are open.
+/// An authenticated caller. Streams and sockets hold it while they are open.
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// The caller.
     pub principal: Principal,
-    /// Cancelled as soon as the caller's key is removed or belongs to another principal.
+    /// Cancelled when the caller's key is removed or assigned to another principal.
     pub removed: CancellationToken,
 }
 
 /// The difference between two sets of keys, by the principals of the keys.
 #[derive(Debug, Default)]
 pub struct KeyChange {
-    /// Keys that are valid from now on.
+    /// Keys that are newly valid.
     pub added: Vec<Principal>,
     /// Keys that are no longer valid.
     pub removed: Vec<Principal>,
 }
 
-/// Tells callers apart.
+/// Authenticates callers.
 pub struct Authenticator {
     keys: RwLock<Arc<KeySet>>,
 }
 
-/// All keys that are valid at one time.
+/// The keys that are valid at one time.
 enum KeySet {
     /// Every caller is the development principal.
     Open(Grant),
-    /// By the key's SHA-256: a lookup that takes as long for a near miss as for any other,
-    /// since no one can choose a digest.
+    /// By the key's SHA-256. A lookup takes as long for a near miss as for any other value, since
+    /// no one can choose a digest.
     Closed(HashMap<String, Grant>),
 }
 
 impl Grant {
-    /// A caller whose key is valid.
+    /// Creates a caller with a valid key.
     pub fn new(principal: Principal) -> Self {
         Self {
             principal,
@@ -84,7 +84,7 @@ impl KeySet {
 }
 
 impl Authenticator {
-    /// With these keys; with none, every caller is the development principal.
+    /// Accepts these keys; without any, each caller is the development principal.
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
         let keys = grants(keys);
         let keys = match keys.is_empty() {
@@ -96,15 +96,16 @@ impl Authenticator {
         }
     }
 
-    /// Whether callers need a key.
+    /// Returns true if callers need a key.
     pub fn needs_key(&self) -> bool {
         matches!(*self.current(), KeySet::Closed(_))
     }
 
-    /// The caller with this `Authorization` value.
+    /// Returns the caller with this `Authorization` value.
     ///
     /// # Errors
-    /// No key, or one that is not in the current set.
+    ///
+    /// Fails if the value is missing or its key is not in the current set.
     pub fn authenticate(&self, authorization: Option<&str>) -> Result<Grant, AuthError> {
         let current = self.current();
         let keys = match &*current {
@@ -117,10 +118,9 @@ impl Authenticator {
         keys.get(&hex).cloned().ok_or(AuthError::Unknown)
     }
 
-    /// Puts another set of keys in force, at once and as a whole. Streams and sockets of keys
-    /// that are no longer valid end; those of a key that stays with the same principal go on.
-    /// From then on callers need a key, also when the set is empty: a file that was emptied by
-    /// mistake must not open the server.
+    /// Replaces the set of keys atomically. Streams and sockets of removed keys end; those of a key
+    /// that stays with the same principal continue. Callers need a key from then on, even if the
+    /// set is empty: a file emptied by mistake must not open the server.
     pub fn replace(&self, keys: impl IntoIterator<Item = Key>) -> KeyChange {
         let mut keys = grants(keys);
         let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +147,7 @@ impl Authenticator {
         }
         *current = Arc::new(KeySet::Closed(keys));
         drop(current);
-        // Only now: a caller that is ended comes back at once, and must meet the new set.
+        // Last: a caller whose stream ends reconnects at once and must meet the new set.
         for grant in gone {
             grant.removed.cancel();
             change.removed.push(grant.principal);
@@ -167,7 +167,8 @@ fn grants(keys: impl IntoIterator<Item = Key>) -> HashMap<String, Grant> {
         .collect()
 }
 
-/// The token of `Bearer <token>` (RFC 6750, section 2.1); the scheme's case does not matter.
+/// Returns the token of `Bearer <token>` (RFC 6750, section 2.1); the scheme's case does not
+/// matter.
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim().split_once(' ')?;
     let token = token.trim();
@@ -216,7 +217,7 @@ mod tests {
         let auth = Authenticator::new([key("a", "ann"), key("b", "bob"), key("c", "cid")]);
         let grant = |key: &str| auth.authenticate(Some(&format!("Bearer {key}")));
         let before = ["a", "b", "c"].map(|key| grant(key).unwrap());
-        // The first stays, the second is gone, the third stands for another owner.
+        // The first stays, the second is removed, the third belongs to another owner.
         let change = auth.replace([key("a", "ann"), key("c", "dan"), key("e", "eve")]);
         let ended = before.map(|grant| grant.removed.is_cancelled());
         assert_eq!(ended, [false, true, true]);

@@ -21,7 +21,7 @@ pub(crate) struct PageArguments {
     pub(crate) before: Option<String>,
 }
 
-/// A cursor as clients hold it: opaque, and of one kind of list.
+/// A cursor as clients see it: opaque, and valid for one kind of list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor(pub(crate) String);
 
@@ -37,9 +37,9 @@ impl CursorType for Cursor {
     }
 }
 
-/// A position in a list that a cursor can stand for.
+/// A list position that a cursor encodes.
 pub(crate) trait Position: Sized {
-    /// Tells the cursors of one kind of list from those of another.
+    /// The tag that distinguishes the cursors of different kinds of lists.
     const KIND: &'static str;
 
     fn encode(&self) -> String;
@@ -59,7 +59,7 @@ pub(crate) trait Position: Sized {
     }
 }
 
-/// Agents are listed by name.
+/// The position of an agent: its name.
 impl Position for String {
     const KIND: &'static str = "agent";
 
@@ -72,7 +72,7 @@ impl Position for String {
     }
 }
 
-/// Messages are listed by their place in the branch.
+/// The position of a message in its branch.
 impl Position for i32 {
     const KIND: &'static str = "message";
 
@@ -85,7 +85,7 @@ impl Position for i32 {
     }
 }
 
-/// An agent's versions are listed by their number.
+/// The position of an agent version: its number.
 impl Position for VersionCursor {
     const KIND: &'static str = "agentVersion";
 
@@ -98,7 +98,7 @@ impl Position for VersionCursor {
     }
 }
 
-/// Sessions are listed by their last activity.
+/// The position of a session: its last activity.
 impl Position for SessionCursor {
     const KIND: &'static str = "session";
 
@@ -119,7 +119,7 @@ impl Position for SessionCursor {
     }
 }
 
-/// Interrupts are listed by their ids, which sort by time.
+/// The position of an interrupt: its id, which sorts by time.
 impl Position for InterruptId {
     const KIND: &'static str = "interrupt";
 
@@ -133,7 +133,7 @@ impl Position for InterruptId {
 }
 
 impl PageArguments {
-    /// Those of a list that is read from its start only.
+    /// Creates the arguments of a list that is only read from its start.
     pub(crate) fn forward(first: Option<i32>, after: Option<String>) -> Self {
         Self {
             first,
@@ -142,8 +142,8 @@ impl PageArguments {
         }
     }
 
-    /// Checks the arguments. Without `first` and `last` the page is taken from the list's
-    /// start, or from its end where `from_end` says that this is what people want.
+    /// Checks the arguments. Without `first` and `last` the page is taken from the list's start, or
+    /// from its end with `from_end`.
     pub(crate) fn check<P: Position>(
         &self,
         limits: &ApiLimits,
@@ -183,15 +183,12 @@ fn position<P: Position>(name: &str, cursor: Option<&str>) -> Result<Option<P>, 
     let Some(cursor) = cursor else {
         return Ok(None);
     };
-    P::from_cursor(cursor).map(Some).ok_or_else(|| {
-        ApiError::bad_input(
-            name,
-            format!("`{name}` must be a cursor that this list has given"),
-        )
-    })
+    P::from_cursor(cursor)
+        .map(Some)
+        .ok_or_else(|| ApiError::bad_input(name, format!("`{name}` must be a cursor of this list")))
 }
 
-/// A page as a connection; `place` gives an item's position and its node.
+/// Converts a page to a connection; `place` returns an item's position and node.
 pub(crate) fn connection<T, P: Position, N: OutputType>(
     page: Page<T>,
     place: impl Fn(T) -> (P, N),

@@ -1,5 +1,5 @@
-//! Errors as clients see them: what the client did is told with a code and, where there is
-//! one, the field; what the server did is logged and told as a request id.
+//! Errors as clients see them. A client error has a code and, where possible, the field; an
+//! internal error is logged and reported as a request id.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use talkgraph_store::{AgentRefusal, StoreError};
 /// `extensions.code` of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// An argument is wrong; `extensions.field` names it.
+    /// An argument is invalid; `extensions.field` names it.
     BadUserInput,
-    /// No key, or one the server does not know.
+    /// The key is missing or unknown.
     Unauthenticated,
-    /// The key does not allow it.
+    /// The key does not allow the operation.
     Forbidden,
-    /// No such thing, or somebody else's.
+    /// The object does not exist or belongs to another owner.
     NotFound,
-    /// The thing is in a state that does not allow it.
+    /// The object's state does not allow the operation.
     Conflict,
     /// A limit of the server was reached.
     LimitExceeded,
-    /// The server cannot do it now; try again.
+    /// The operation is unavailable now; retry.
     Unavailable,
-    /// The server's fault; `extensions.requestId` is what its log has it under.
+    /// An internal error; the log has its cause under `extensions.requestId`.
     InternalServerError,
 }
 
 impl Code {
-    /// The code as it is written.
+    /// Returns the code as text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadUserInput => "BAD_USER_INPUT",
@@ -48,13 +48,13 @@ impl Code {
     }
 }
 
-/// What went wrong inside. Travels with the error to where the request's id is known, is
-/// logged there, and never goes further.
+/// The cause of an internal error. It travels with the error until the request's id is known, is
+/// logged there and goes no further.
 #[derive(Debug, ThisError)]
 pub(crate) enum Fault {
     #[error("{0}")]
     Store(String),
-    /// The database is away.
+    /// The database is unavailable.
     #[error("{0}")]
     Outage(String),
     #[error("{0}")]
@@ -67,27 +67,27 @@ pub(crate) enum Fault {
     Missing(&'static str),
 }
 
-/// An error with its code. Deliberately not `Display`: it reaches a client only by way of
-/// the conversion below.
+/// An error with its code. Deliberately not `Display`: it reaches a client only through the
+/// conversion below.
 #[derive(Debug)]
 pub struct ApiError {
     code: Code,
     message: String,
     field: Option<String>,
     run: Option<String>,
-    /// The number of an agent's current version, where another was expected.
+    /// The number of an agent's current version, if another was expected.
     current_version: Option<i32>,
-    /// Whether a stream can go on, and after which sequence.
+    /// True if a stream can be resumed.
     resumable: bool,
     resume_after: Option<u64>,
     fault: Option<Arc<Fault>>,
 }
 
 impl ApiError {
-    /// An error that the client caused.
+    /// Creates a client error.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        // It may repeat what the client sent, and there may be one for each field.
+        // The message may repeat client input, once for each field.
         shorten(&mut message, OWN_MESSAGE_BYTES);
         Self {
             code,
@@ -101,17 +101,17 @@ impl ApiError {
         }
     }
 
-    /// A wrong argument.
+    /// Reports an invalid argument.
     pub fn bad_input(field: &str, message: impl Into<String>) -> Self {
-        Self::new(Code::BadUserInput, message).at(field)
+        Self::new(Code::BadUserInput, message).with_field(field)
     }
 
-    /// Nothing there, as far as this client is concerned.
+    /// Reports an object that does not exist for this client.
     pub fn not_found(field: &str, message: impl Into<String>) -> Self {
-        Self::new(Code::NotFound, message).at(field)
+        Self::new(Code::NotFound, message).with_field(field)
     }
 
-    /// An error of ours.
+    /// Creates an internal error.
     pub(crate) fn fault(fault: Fault) -> Self {
         Self {
             fault: Some(Arc::new(fault)),
@@ -119,38 +119,38 @@ impl ApiError {
         }
     }
 
-    /// A task of ours that was lost.
+    /// Reports an internal task that ended without a result.
     pub(crate) fn lost(why: String) -> Self {
         Self::fault(Fault::Start(why))
     }
 
-    /// Names the argument that is to blame.
+    /// Names the invalid argument.
     #[must_use]
-    pub fn at(mut self, field: &str) -> Self {
+    pub fn with_field(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
         self
     }
 
-    /// Names the run that it is about.
+    /// Names the run that the error concerns.
     #[must_use]
-    pub(crate) fn about_run(mut self, run: RunId) -> Self {
+    pub(crate) fn with_run(mut self, run: RunId) -> Self {
         self.run = Some(run.to_string());
         self
     }
 
-    /// Says that a stream can go on, and where if that has a number.
+    /// Marks a stream as resumable, after a sequence if it has one.
     fn resumable(mut self, after: Option<u64>) -> Self {
         self.resumable = true;
         self.resume_after = after;
         self
     }
 
-    /// Why a run was not started at the message that `input.messageId` names.
+    /// Converts the error of starting a run at the message in `input.messageId`.
     pub(crate) fn at_message(error: StartError) -> Self {
         let of_session = matches!(error, StartError::ActiveRun(_) | StartError::ArchivedAgent);
         let error = Self::from(error);
         match of_session {
-            true => error.at("input.messageId"),
+            true => error.with_field("input.messageId"),
             false => error,
         }
     }
@@ -160,7 +160,7 @@ impl ApiError {
             fault: Some(Arc::new(fault)),
             ..Self::new(
                 Code::Unavailable,
-                "the server's database is not available; try again",
+                "the server's database is unavailable; retry later",
             )
         }
     }
@@ -197,12 +197,12 @@ impl From<AgentRefusal> for ApiError {
     fn from(refusal: AgentRefusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            AgentRefusal::NameTaken => Self::new(Code::Conflict, message).at("input.name"),
+            AgentRefusal::NameTaken => Self::new(Code::Conflict, message).with_field("input.name"),
             AgentRefusal::OfFile => Self::new(Code::Forbidden, message),
             AgentRefusal::Archived => Self::new(Code::Conflict, message),
             AgentRefusal::OtherVersion(number) => Self {
                 current_version: Some(number),
-                ..Self::new(Code::Conflict, message).at("input.expectedVersion")
+                ..Self::new(Code::Conflict, message).with_field("input.expectedVersion")
             },
             AgentRefusal::NoVersion(_) => Self::not_found("input.version", message),
             AgentRefusal::TooManyAgents(_) | AgentRefusal::TooManyVersions(_) => {
@@ -226,22 +226,23 @@ impl From<StoreError> for ApiError {
             StoreError::QueueFull => StartError::SessionQueueFull.into(),
             StoreError::Repeated(run) => Self::new(
                 Code::Conflict,
-                format!("the key has started the run {run} before"),
+                format!("the key already started the run {run}"),
             )
-            .about_run(run),
+            .with_run(run),
             StoreError::KeyReused => StartError::KeyReused.into(),
             StoreError::Agent(refusal) => refusal.into(),
             StoreError::Resolved(_) => Self::new(Code::Conflict, error.to_string()),
             StoreError::TooLarge(most) => Self::new(
                 Code::LimitExceeded,
                 format!(
-                    "the messages that this asks for have more than {most} bytes \
-                     (limits.response_bytes): ask for smaller pages"
+                    "the requested messages exceed {most} bytes (limits.response_bytes); request \
+                     smaller pages"
                 ),
             ),
-            StoreError::Conflict | StoreError::Fenced => {
-                Self::new(Code::Conflict, "changed by somebody else meanwhile")
-            }
+            StoreError::Conflict | StoreError::Fenced => Self::new(
+                Code::Conflict,
+                "the object was changed by another request; read it and retry",
+            ),
             StoreError::Unavailable(why) => Self::unavailable(Fault::Outage(why)),
             StoreError::Internal(why) => Self::fault(Fault::Store(why)),
         }
@@ -255,7 +256,9 @@ impl From<StartError> for ApiError {
             StartError::UnknownAgent(_) => Self::not_found("input.agent", message),
             StartError::UnknownSession(_) => Self::not_found("input.sessionId", message),
             StartError::UnknownMessage(_) => Self::not_found("input.messageId", message),
-            StartError::Unplaced(_) => Self::new(Code::Conflict, message).at("input.messageId"),
+            StartError::Unplaced(_) => {
+                Self::new(Code::Conflict, message).with_field("input.messageId")
+            }
             StartError::NotFromUser(_) => Self::bad_input("input.messageId", message),
             StartError::FileNotTaken { at, .. } => {
                 Self::bad_input(&format!("input.message.files.{at}"), message)
@@ -268,7 +271,9 @@ impl From<StartError> for ApiError {
             StartError::MissingVariables(_) | StartError::Variables(_) => {
                 Self::bad_input("input.variables", message)
             }
-            StartError::ArchivedAgent => Self::new(Code::Conflict, message).at("input.sessionId"),
+            StartError::ArchivedAgent => {
+                Self::new(Code::Conflict, message).with_field("input.sessionId")
+            }
             StartError::ActiveRun(run) => Self {
                 field: Some("input.sessionId".to_owned()),
                 ..StoreError::ActiveRun(run).into()
@@ -280,12 +285,14 @@ impl From<StartError> for ApiError {
             StartError::OutputSchema(_) => Self::bad_input("input.outputSchema", message),
             StartError::Unchecked(failure) => failure.into(),
             StartError::SessionQueueFull => {
-                Self::new(Code::Conflict, message).at("input.sessionId")
+                Self::new(Code::Conflict, message).with_field("input.sessionId")
             }
-            StartError::KeyReused => Self::new(Code::Conflict, message).at("input.idempotencyKey"),
+            StartError::KeyReused => {
+                Self::new(Code::Conflict, message).with_field("input.idempotencyKey")
+            }
             StartError::KeyOfDeleted => Self::not_found("input.idempotencyKey", message),
             StartError::Elsewhere(run) | StartError::StillActive(run) => {
-                Self::new(Code::Unavailable, message).about_run(run)
+                Self::new(Code::Unavailable, message).with_run(run)
             }
             StartError::Busy | StartError::Draining => Self::new(Code::Unavailable, message),
             StartError::Store(error) => error.into(),
@@ -294,7 +301,7 @@ impl From<StartError> for ApiError {
     }
 }
 
-/// An invalid input has its own error, with its field, before it comes to this.
+/// Converts a failure. Invalid input has its own error, with its field, before this point.
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -324,17 +331,17 @@ impl From<FollowError> for ApiError {
     }
 }
 
-/// The longest message of an error that the executor itself made, in bytes: it repeats names
-/// that the client chose.
+/// The maximum length of an executor error's message, in bytes: it repeats names that the client
+/// chose.
 const MESSAGE_BYTES: usize = 200;
 
-/// The longest message of an error of this API, in bytes.
+/// The maximum length of this API's error messages, in bytes.
 const OWN_MESSAGE_BYTES: usize = 1_000;
 
-/// Logs what a response's errors hide, under the request's id, and gives every error that
-/// the executor itself made its code. Of more than `most` errors the rest is only counted.
-/// Errors that are the database's absence go to `outage`, which logs them for all requests.
-pub(crate) fn settle(
+/// Logs the hidden causes of a response's errors under the request's id and gives each error of the
+/// executor its code. Errors beyond `most` are only counted. Errors of an unavailable database go
+/// to `outage`, which logs them for all requests together.
+pub(crate) fn finish_errors(
     response: &mut async_graphql::Response,
     request_id: &str,
     most: usize,
@@ -364,7 +371,7 @@ pub(crate) fn settle(
         }
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {
-            // Whatever has a path was refused by an argument's own type while executing.
+            // An error with a path comes from an argument's type during execution.
             let code = if !error.path.is_empty() {
                 Code::BadUserInput.as_str()
             } else if let Some(why) = syntax_error(&error.message) {
@@ -395,8 +402,8 @@ fn shorten(message: &mut String, most: usize) {
     }
 }
 
-/// What the parser says, without the place that it draws over several lines: `locations`
-/// tells that.
+/// Returns the parser's message without its multi-line excerpt of the document, which `locations`
+/// replaces.
 fn syntax_error(message: &str) -> Option<String> {
     let (drawing, why) = message.rsplit_once("= ")?;
     let drawn = drawing.trim_start().starts_with("-->");

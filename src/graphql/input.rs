@@ -1,4 +1,4 @@
-//! What clients send, and the checks that a GraphQL type cannot make.
+//! Input types, and the checks that a GraphQL type cannot express.
 
 pub(crate) mod agent;
 pub(crate) mod branch;
@@ -24,77 +24,77 @@ use options::ToolChoiceInput;
 use talkgraph_tools::CallerHeaders;
 use variables::check_variables;
 
-/// The argument that is a key of a start.
+/// The path of the idempotency key.
 pub(crate) const KEY: &str = "input.idempotencyKey";
 
-/// The longest idempotency key, in characters.
+/// The maximum length of an idempotency key, in characters.
 const KEY_CHARS: usize = 255;
 
 /// A message from a person.
 #[derive(Debug, InputObject)]
 pub(crate) struct MessageInput {
-    /// What the person says. Must not be blank, unless there are files; the server bounds its
-    /// size (256 KiB of UTF-8 unless set otherwise).
+    /// The text. It must not be blank unless there are files; its size is limited (256 KiB of UTF-8
+    /// by default).
     pub(crate) text: String,
-    /// Files that come with it: images, documents, as the agent's models take them. At most 8,
-    /// and 5 MiB each, unless set otherwise.
+    /// The attached files, such as images or documents, of types that the agent's models accept. By
+    /// default at most 8, of 5 MiB each.
     pub(crate) files: Option<Vec<FileInput>>,
 }
 
-/// What an agent is asked.
+/// A message to an agent, with the options of the run.
 #[derive(Debug, InputObject)]
 pub(crate) struct ChatInput {
-    /// The session to go on with; a new one is made when absent.
+    /// The session to continue; a new one is created if absent.
     pub(crate) session_id: Option<ID>,
-    /// The name of the agent for a new session; the server's default agent when absent.
+    /// The name of the agent of a new session, such as `support`; the server's default agent if
+    /// absent.
     pub(crate) agent: Option<String>,
-    /// What the person says.
+    /// The person's message.
     pub(crate) message: MessageInput,
-    /// What the agent's instructions can use, as `variables.x`: a JSON object, for this run
-    /// alone. The model is shown the values as data, never as instructions. `Agent.variables`
-    /// lists those that an agent uses; others do nothing.
+    /// The values available to the agent's instructions as `variables.x`: a JSON object, for this
+    /// run only, such as `{"plan": "pro"}`. The model receives them as data, never as instructions.
+    /// `Agent.variables` lists the names that an agent uses; other names are ignored.
     pub(crate) variables: Option<Json<Value>>,
-    /// The JSON Schema that the answer must be valid against, without references to other
-    /// documents; at most 64 KiB. The agent's own when absent. A model writes properties in the
-    /// schema's order. The result is `Message.data`; an answer that stays invalid fails the run
-    /// with OUTPUT_INVALID.
+    /// The JSON Schema that the answer must match, without references to other documents; at most
+    /// 64 KiB. The agent's own if absent. The model writes properties in the schema's order. The
+    /// result is `Message.data`; an answer that stays invalid fails the run with OUTPUT_INVALID.
     pub(crate) output_schema: Option<Json<Value>>,
-    /// Whether the model calls the agent's tools; as it likes when absent.
+    /// The model's choice of tools; AUTO if absent.
     pub(crate) tool_choice: Option<ToolChoiceInput>,
     /// The IANA time zone of `date` in the agent's instructions, such as `Europe/Zurich`; the
-    /// agent's own when absent.
+    /// agent's own if absent.
     pub(crate) time_zone: Option<String>,
-    /// What happens if the session has an active run.
+    /// The handling of an already active run of the session.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     pub(crate) on_active_run: ConcurrencyPolicy,
-    /// What becomes of the run if the client that waits for it, by the mutation or the
-    /// subscription `chat`, goes away.
+    /// The handling of the run if the client that waits for it, by the mutation or the subscription
+    /// `chat`, disconnects.
     #[graphql(default_with = "DisconnectPolicy::Continue")]
     pub(crate) on_disconnect: DisconnectPolicy,
-    /// Tools that the client itself calls when the model wants them called, beside the agent's:
-    /// at most 32, with 64 KiB together. The run is AWAITING_INPUT then, with a
-    /// `ClientToolCall`, until `resolveInterrupts` gives the result.
+    /// The tools that the client executes itself, in addition to the agent's: at most 32, of 64 KiB
+    /// in total. A call makes the run AWAITING_INPUT with a `ClientToolCall` until
+    /// `resolveInterrupts` provides the result.
     #[graphql(default)]
     pub(crate) client_tools: Vec<ClientToolInput>,
-    /// A name for this start, chosen by the client, 1 to 255 printable characters: to send
-    /// the same input with the same key again, even while the first is under way, gives the
-    /// run that the first has started, and starts nothing. With another input it is a
-    /// CONFLICT. The server remembers keys for a day, unless set otherwise.
+    /// A key chosen by the client, 1 to 255 printable characters, such as a UUID. Repeating the
+    /// same input with the same key returns the run that the first request started, even while that
+    /// request is in progress. Another input with the same key is a CONFLICT. The server keeps keys
+    /// for a day by default.
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// A session to make.
+/// A session to create.
 #[derive(Debug, Default, InputObject)]
 pub(crate) struct CreateSessionInput {
-    /// The name of the agent that will answer; the server's default agent when absent.
+    /// The name of the session's agent, such as `support`; the server's default agent if absent.
     pub(crate) agent: Option<String>,
-    /// A title; taken from the first message when absent.
+    /// The title; taken from the first message if absent.
     pub(crate) title: Option<String>,
     /// The client's own data, a JSON object.
     pub(crate) metadata: Option<Json<Value>>,
 }
 
-/// What to change about a session; what is absent stays.
+/// Changes of a session; absent fields stay unchanged.
 #[derive(Debug, InputObject)]
 pub(crate) struct UpdateSessionInput {
     /// The session.
@@ -105,17 +105,17 @@ pub(crate) struct UpdateSessionInput {
     pub(crate) metadata: Option<Json<Value>>,
 }
 
-/// Which sessions a list has.
+/// A filter of a list of sessions.
 #[derive(Debug, Default, InputObject)]
 pub(crate) struct SessionFilter {
-    /// Only sessions with this agent, by name.
+    /// The name of the agent of the sessions.
     pub(crate) agent: Option<String>,
-    /// Only sessions whose title has this text; letter case does not matter for ASCII.
+    /// A text that the title contains, ignoring the case of ASCII letters.
     pub(crate) title_contains: Option<String>,
 }
 
 impl MessageInput {
-    /// The text and the files, once they are known to be that.
+    /// Checks and returns the text and the files.
     fn check(self, limits: &ApiLimits) -> Result<(String, Vec<SentFile>), ApiError> {
         let field = "input.message.text";
         let mut text = self.text;
@@ -175,7 +175,7 @@ impl ChatInput {
     }
 }
 
-/// Reads an id of the type that a field wants.
+/// Parses an id of the type that a field expects.
 pub(crate) fn parse_id<T: StaticType>(field: &str, id: &ID) -> Result<TypeSafeId<T>, ApiError> {
     id.parse().map_err(|_| {
         let prefix = T::TYPE;
@@ -186,7 +186,7 @@ pub(crate) fn parse_id<T: StaticType>(field: &str, id: &ID) -> Result<TypeSafeId
     })
 }
 
-/// NUL cannot be stored in every database, and nobody types it.
+/// Rejects NUL, which not every database can store.
 pub(crate) fn check_text(field: &str, text: &str) -> Result<(), ApiError> {
     if text.contains('\0') {
         return Err(ApiError::bad_input(
@@ -197,7 +197,7 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What is allowed as a key, of the argument `field`.
+/// Checks an idempotency key, the argument `field`.
 pub(crate) fn check_key(field: &str, key: &str) -> Result<(), ApiError> {
     if key.is_empty() || key.chars().count() > KEY_CHARS || key.contains(char::is_control) {
         let message = format!("the key must have 1 to {KEY_CHARS} printable characters");

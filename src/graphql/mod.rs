@@ -1,7 +1,7 @@
-//! The GraphQL face: types, queries, mutations, subscriptions.
+//! The GraphQL API: types, queries, mutations, subscriptions.
 //!
-//! Everything a resolver needs is in [`Api`], injected once as schema data; a request adds
-//! its [`Principal`] and, for a stream, its `Progress`.
+//! [`Api`] holds the services of resolvers and is injected once as schema data; a request adds its
+//! [`Principal`] and, for a stream, its `Progress`.
 
 pub(crate) mod connection;
 pub(crate) mod error;
@@ -25,7 +25,7 @@ use talkgraph_runtime::Runner;
 use talkgraph_store::SharedStore;
 use talkgraph_tools::{CallerHeaders, ToolRegistry};
 
-pub(crate) use error::settle;
+pub(crate) use error::finish_errors;
 pub use error::{ApiError, Code};
 pub(crate) use progress::{Progress, ResumeAfter};
 pub(crate) use response_bytes::{ResponseBytes, charge, charge_items};
@@ -40,42 +40,42 @@ use subscription::Subscription;
 /// The schema with its resolvers.
 pub type ApiSchema = Schema<Query, Mutation, Subscription>;
 
-/// What a client may send and ask for.
+/// The limits on client input and on queries.
 #[derive(Debug, Clone)]
 pub struct ApiLimits {
-    /// The longest message, in bytes of UTF-8.
+    /// The maximum length of a message, in bytes of UTF-8.
     pub message_bytes: usize,
-    /// The most files of a message.
+    /// The maximum number of files of a message.
     pub files: usize,
-    /// The largest file of a message, in bytes.
+    /// The maximum size of a file of a message, in bytes.
     pub file_bytes: usize,
-    /// The longest session title, in characters.
+    /// The maximum length of a session title, in characters.
     pub title_chars: usize,
-    /// The largest session metadata, in bytes of JSON.
+    /// The maximum size of session metadata, in bytes of JSON.
     pub metadata_bytes: usize,
-    /// The largest variables of a run, in bytes of JSON.
+    /// The maximum size of the variables of a run, in bytes of JSON.
     pub variables_bytes: usize,
-    /// The deepest nesting of such variables.
+    /// The maximum nesting of such variables.
     pub variables_depth: usize,
-    /// How many agents a tenant may have that were made through the API.
+    /// The maximum number of API-defined agents of a tenant.
     pub agents: u32,
-    /// How many versions such an agent may have.
+    /// The maximum number of versions of such an agent.
     pub agent_versions: u32,
-    /// The most items in one page.
+    /// The maximum number of items of a page.
     pub page_size: u32,
-    /// The items in a page when the client does not say.
+    /// The default number of items of a page.
     pub page_size_default: u32,
-    /// The deepest nesting of selections, fragments expanded.
+    /// The maximum nesting of selections, with fragments expanded.
     pub query_nesting: usize,
-    /// How long a `chat` mutation waits for its answer.
+    /// The time that a `chat` mutation waits for its answer.
     pub chat_timeout: Duration,
-    /// Whether introspection is answered.
+    /// True if introspection is allowed.
     pub introspection: bool,
-    /// The most bytes of a response, and of the messages that are read for one level of it.
+    /// The maximum size of a response, and of the messages read for one level of it, in bytes.
     pub response_bytes: usize,
 }
 
-/// What resolvers work with; made once at start-up.
+/// The services of resolvers, created once at start-up.
 pub struct Api {
     pub(crate) store: SharedStore,
     pub(crate) runner: Arc<Runner>,
@@ -85,7 +85,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Puts the parts together. Needs a Tokio runtime.
+    /// Assembles the services. Requires a Tokio runtime.
     pub fn new(
         store: SharedStore,
         runner: Arc<Runner>,
@@ -106,7 +106,7 @@ impl Api {
 pub fn build(api: Api) -> ApiSchema {
     let limits = api.limits.clone();
     let mut builder = Schema::build(Query, Mutation::default(), Subscription)
-        // The guard has looked before; this is its second lock.
+        // The guard has already checked this; here it is a second line of defence.
         .limit_recursive_depth(limits.query_nesting)
         .with_sorted_fields()
         .with_sorted_enums()
@@ -117,7 +117,7 @@ pub fn build(api: Api) -> ApiSchema {
     types::register(builder).finish()
 }
 
-/// The schema as SDL, sorted, for `schema.graphql` and code generators.
+/// Returns the schema as sorted SDL, for `schema.graphql` and code generators.
 pub fn sdl() -> String {
     let schema = types::register(
         Schema::build(Query, Mutation::default(), Subscription)
@@ -134,27 +134,27 @@ pub fn sdl() -> String {
     format!("{}\n", sdl.trim_end())
 }
 
-/// The parts of the server, out of a resolver's context.
+/// Returns the services from a resolver's context.
 pub(crate) fn api<'a>(ctx: &Context<'a>) -> Result<&'a Api, ApiError> {
     ctx.data::<Api>()
         .map_err(|_| ApiError::fault(Fault::Missing("Api")))
 }
 
-/// The headers of the request that tools pass on, out of a resolver's context.
+/// Returns the request headers that tools forward, from a resolver's context.
 pub(crate) fn caller_headers(ctx: &Context<'_>) -> CallerHeaders {
     ctx.data_opt::<CallerHeaders>().cloned().unwrap_or_default()
 }
 
-/// The id of a request, as data of it.
+/// The id of a request, as request data.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// The id of the request, out of a resolver's context.
+/// Returns the id of the request from a resolver's context.
 pub(crate) fn request_id(ctx: &Context<'_>) -> Option<String> {
     ctx.data_opt::<RequestId>().map(|id| id.0.clone())
 }
 
-/// Who asks, out of a resolver's context.
+/// Returns the caller from a resolver's context.
 pub(crate) fn principal<'a>(ctx: &Context<'a>) -> Result<&'a Principal, ApiError> {
     ctx.data::<Principal>()
         .map_err(|_| ApiError::fault(Fault::Missing("Principal")))

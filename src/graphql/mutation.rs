@@ -29,27 +29,27 @@ use talkgraph_domain::RunId;
 use talkgraph_runtime::{CancelOnDrop, Stopped};
 use talkgraph_store::StartedRun;
 
-/// How long `cancelRun` waits to be able to say how the run ended.
+/// The time that `cancelRun` waits for the run to end.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What can be changed.
+/// The mutations of the API.
 #[derive(Default, MergedObject)]
 pub struct Mutation(Runs, Branches, Sessions, Tools, Interrupts, Agents);
 
-/// Starting and stopping runs.
+/// The mutations that start and cancel runs.
 #[derive(Default)]
 struct Runs;
 
-/// Starting and stopping runs.
+/// The mutations that start and cancel runs.
 #[Object]
 impl Runs {
-    /// Says something to an agent and waits for its answer. The run goes on if the client
-    /// does not wait. Where the run has to wait for a person or the client it comes back
-    /// AWAITING_INPUT, with its `interrupts`.
+    /// Sends a message to an agent and waits for the answer. The run continues if the client
+    /// disconnects. A run that needs a person or the client is returned AWAITING_INPUT, with its
+    /// `interrupts`.
     async fn chat(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is said, and where.")] input: ChatInput,
+        #[graphql(desc = "The message, its session and the options of the run.")] input: ChatInput,
     ) -> Result<ChatPayload> {
         let api = api(ctx)?;
         let deadline = Instant::now() + api.limits.chat_timeout;
@@ -60,9 +60,8 @@ impl Runs {
         let who = principal(ctx)?;
         let started = api.runner.starter.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
-        // Dropped with this future if the client goes away.
-        let guard =
-            cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner.canceller, who, &started));
+        // Dropped with this future if the client disconnects.
+        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner.canceller, who, &started));
         let run = started.stored.run.id;
         let finished = api.runner.starter.outcome(who, &started);
         let Ok(finished) = tokio::time::timeout_at(deadline, finished).await else {
@@ -86,11 +85,11 @@ impl Runs {
         })
     }
 
-    /// Says something to an agent and returns at once; `runEvents` tells the rest.
+    /// Sends a message to an agent and returns at once; follow the run with `runEvents`.
     async fn send_message(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is said, and where.")] input: ChatInput,
+        #[graphql(desc = "The message, its session and the options of the run.")] input: ChatInput,
     ) -> Result<SendMessagePayload> {
         let api = api(ctx)?;
         let mut request = input.check(&api.limits)?;
@@ -104,15 +103,15 @@ impl Runs {
         Ok(started.map_err(ApiError::from)?.into())
     }
 
-    /// Stops a run; what it has written is kept. A run that has ended stays as it is, so that
-    /// this may be sent again.
+    /// Cancels a run; its output so far is kept. A run that has ended stays unchanged, so that the
+    /// request may be repeated.
     async fn cancel_run(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The run's id.")] id: ID,
         #[graphql(
-            desc = "A name for this call, chosen by the client; used for another run it is a \
-                    CONFLICT. See `ChatInput`."
+            desc = "A key chosen by the client; reusing it for another run is a CONFLICT. \
+                    See `ChatInput.idempotencyKey`."
         )]
         idempotency_key: Option<String>,
     ) -> Result<CancelRunPayload> {
@@ -126,10 +125,10 @@ impl Runs {
             run.ok_or_else(|| ApiError::not_found("id", format!("there is no run {run_id}")))
         };
         let run = find().await?;
-        // Of a run that is not there nothing is stored.
+        // No key is stored for an unknown run.
         if let Some(key) = idempotency_key {
             let kept = api.runner.keys.keep_cancel_key(who, run_id, key).await;
-            kept.map_err(|error| ApiError::from(error).at("idempotencyKey"))?;
+            kept.map_err(|error| ApiError::from(error).with_field("idempotencyKey"))?;
         }
         if run.status.is_terminal() {
             return Ok(CancelRunPayload {
@@ -146,9 +145,9 @@ impl Runs {
             Stopped::Ending | Stopped::Unknown => find().await?,
             Stopped::Elsewhere => {
                 let message =
-                    "the run is made by another server and cannot be stopped from this one";
+                    "the run is executed by another server and cannot be cancelled from this one";
                 let error = ApiError::new(Code::Unavailable, message);
-                return Err(error.about_run(run_id).into());
+                return Err(error.with_run(run_id).into());
             }
         };
         Ok(CancelRunPayload {
@@ -157,10 +156,10 @@ impl Runs {
     }
 }
 
-/// The session as the end of its run left it.
+/// Returns the session as the end of its run left it.
 fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Session {
     let mut session = stored.session.clone();
-    // It may have been handed to another.
+    // The session may have been handed to another agent.
     session.agent_id = outcome.run.agent_id;
     session.active_run =
         (!outcome.run.status.is_terminal()).then_some(talkgraph_domain::ActiveRun {
@@ -168,7 +167,7 @@ fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Sess
             last_sequence: outcome.run.last_sequence,
         });
     if session.head != Some(stored.message.id) {
-        // Read after the end, or of a branch that does not have the message any more.
+        // Read after the end, or the branch no longer has the message.
         return session;
     }
     if outcome.withdrawn {
@@ -184,6 +183,6 @@ fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Sess
 }
 
 fn goes_on(run: RunId) -> ApiError {
-    let message = "the answer is not there yet; its run goes on and can be followed with runEvents";
-    ApiError::new(Code::Unavailable, message).about_run(run)
+    let message = "the answer is not ready; the run continues, follow it with runEvents";
+    ApiError::new(Code::Unavailable, message).with_run(run)
 }

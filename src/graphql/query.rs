@@ -19,20 +19,20 @@ use super::{ApiError, api, charge_items, principal};
 use talkgraph_domain::{RunId, Scope, SessionId};
 use talkgraph_store::SessionCursor;
 
-/// The most ids that `nodes` takes.
+/// The maximum number of ids that `nodes` accepts.
 const MAX_NODES: usize = 100;
 
-/// What can be asked.
+/// The queries of the API.
 pub struct Query;
 
-/// What can be asked.
+/// The queries of the API.
 #[Object]
 impl Query {
-    /// Anything by its global id; null when there is no such thing or it is somebody else's.
+    /// An object by its global id; null if it does not exist or belongs to another owner.
     async fn node(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The global id.")] id: ID,
+        #[graphql(desc = "The global id, such as `ses_01jq4w0dn9e5rb6c3v8s2h7k4m`.")] id: ID,
     ) -> Option<Result<Node>> {
         Node::load(ctx, "id", &id)
             .await
@@ -40,12 +40,11 @@ impl Query {
             .transpose()
     }
 
-    /// Several things by their global ids, at most 100; null in the place of each that is
-    /// not there.
+    /// Objects by their global ids, at most 100; null for each that does not exist.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The global ids.")] ids: Vec<ID>,
+        #[graphql(desc = "The global ids, at most 100.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > MAX_NODES {
             let message = format!("`ids` may have at most {MAX_NODES} ids, not {}", ids.len());
@@ -55,7 +54,7 @@ impl Query {
         Ok(futures_util::future::try_join_all(nodes).await?)
     }
 
-    /// Whoever is asking.
+    /// The authenticated caller.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer> {
         let who = principal(ctx)?;
         Ok(Viewer {
@@ -69,7 +68,7 @@ impl Query {
     async fn agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The agent's name.")] name: String,
+        #[graphql(desc = "The agent's name, such as `support`.")] name: String,
     ) -> Option<Result<Agent>> {
         let found = async {
             check_text("name", &name)?;
@@ -87,8 +86,9 @@ impl Query {
     async fn agents(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins, such as a page's `endCursor`.")]
+        after: Option<String>,
     ) -> Result<Connection<Cursor, Agent>> {
         let api = api(ctx)?;
         let page = PageArguments::forward(first, after).check(&api.limits, false)?;
@@ -102,7 +102,7 @@ impl Query {
         }))
     }
 
-    /// A session by its id.
+    /// A session by its id; null if it does not exist or belongs to another owner.
     async fn session(
         &self,
         ctx: &Context<'_>,
@@ -122,11 +122,13 @@ impl Query {
     async fn sessions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end of the range.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Which sessions.")] filter: Option<SessionFilter>,
+        #[graphql(desc = "The number of items from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins, such as a page's `endCursor`.")]
+        after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the range.")] last: Option<i32>,
+        #[graphql(desc = "The cursor before which the page ends, such as a page's `startCursor`.")]
+        before: Option<String>,
+        #[graphql(desc = "The filter of the sessions.")] filter: Option<SessionFilter>,
     ) -> Result<Connection<Cursor, Session>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let arguments = PageArguments {
@@ -172,7 +174,7 @@ impl Query {
         }))
     }
 
-    /// A run by its id.
+    /// A run by its id; null if it does not exist or belongs to another owner.
     async fn run(
         &self,
         ctx: &Context<'_>,
@@ -187,13 +189,14 @@ impl Query {
         Some(found.await.map_err(Into::into))
     }
 
-    /// What the viewer's runs wait for in all sessions, oldest first; `interruptsChanged` keeps
-    /// such a list live.
+    /// The open interrupts of the viewer's runs in all sessions, oldest first; `interruptsChanged`
+    /// keeps such a list live.
     async fn interrupts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins, such as a page's `endCursor`.")]
+        after: Option<String>,
     ) -> Result<Connection<Cursor, Interrupt>> {
         let api = api(ctx)?;
         let page = PageArguments::forward(first, after).check(&api.limits, false)?;
@@ -203,23 +206,23 @@ impl Query {
         }))
     }
 
-    /// The tools of this server that agents can have, by name.
+    /// The server's tools that agents can use, by name.
     async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
         let tools = api(ctx)?.tools.all();
         charge_items(ctx, tools.len())?;
         Ok(tools.values().map(|tool| Tool(Arc::clone(tool))).collect())
     }
 
-    /// The tools that agents could have but cannot be offered now, with the reason for each: the
-    /// schema of an MCP server's tool cannot be used, its name is taken, or its server is not
-    /// there. `Agent.unavailableTools` names those that one agent lacks.
+    /// The configured tools that are unavailable now, each with the reason: an unusable schema of
+    /// an MCP server's tool, a name already taken, or an unreachable server.
+    /// `Agent.unavailableTools` lists those of one agent.
     async fn unavailable_tools(&self, ctx: &Context<'_>) -> Result<Vec<UnavailableTool>> {
         let tools = api(ctx)?.tools.servers().unavailable();
         charge_items(ctx, tools.len())?;
         Ok(tools.into_iter().map(Into::into).collect())
     }
 
-    /// About this server.
+    /// Information about this server.
     async fn server(&self, ctx: &Context<'_>) -> Result<ServerInfo> {
         let (runner, who) = (&api(ctx)?.runner, principal(ctx)?);
         Ok(ServerInfo {

@@ -1,4 +1,4 @@
-//! The bytes that one response may have, counted while it is built.
+//! A budget of bytes for one response, counted while it is built.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,11 +7,11 @@ use async_graphql::{Context, PathSegment, Response, ServerError, Value};
 
 use super::{ApiError, Code};
 
-/// Bytes that an item of a list takes next to its texts.
+/// The overhead of a list item in bytes, in addition to its texts.
 const ITEM_BYTES: usize = 64;
 
-/// The budget of bytes of one response; of a subscription, of each event. Resolvers charge each
-/// text before they copy it, so that memory stays near the limit whatever a query asks for.
+/// The budget of bytes of one response; in a subscription, of each event. Resolvers charge each
+/// text before they copy it, so that memory stays near the limit for every query.
 #[derive(Debug, Clone)]
 pub(crate) struct ResponseBytes {
     most: usize,
@@ -19,7 +19,7 @@ pub(crate) struct ResponseBytes {
 }
 
 impl ResponseBytes {
-    /// A budget of `most` bytes.
+    /// Creates a budget of `most` bytes.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             most,
@@ -30,8 +30,9 @@ impl ResponseBytes {
     /// Counts bytes that are about to become part of the response.
     ///
     /// # Errors
-    /// Fails when they are more than the budget has left. From then on every charge fails, until
-    /// the response is settled.
+    ///
+    /// Fails if they exceed the rest of the budget. Each later charge fails too, until the response
+    /// is settled.
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), ApiError> {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         match before.saturating_add(bytes) > self.most {
@@ -40,22 +41,22 @@ impl ResponseBytes {
         }
     }
 
-    /// The bytes charged so far.
+    /// Returns the bytes charged so far.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Takes back what was charged since it was `before`, for values that are resolved again.
-    /// A budget that is exceeded stays so.
+    /// Reverts the charges since `before`, for values that are resolved again. An exceeded budget
+    /// stays exceeded.
     pub(crate) fn refund_to(&self, before: usize) {
         if self.used() <= self.most {
             self.used.store(before, Ordering::Relaxed);
         }
     }
 
-    /// Replaces a response that is too large with one error, and begins with the next one. The
-    /// last net: counts also what no resolver has charged.
-    pub(crate) fn settle(&self, response: &mut Response) {
+    /// Replaces a response that is too large with one error and resets the budget. As the last
+    /// check, it also counts values that no resolver charged.
+    pub(crate) fn enforce_limit(&self, response: &mut Response) {
         let used = self.used.swap(0, Ordering::Relaxed);
         let mut left = self.most;
         if used <= self.most && take(&response.data, &mut left) {
@@ -70,7 +71,7 @@ impl ResponseBytes {
         response.errors = vec![error];
     }
 
-    /// The field that was too much; the first one where no field was.
+    /// Returns the path of the field that exceeded the budget; the first one if unknown.
     fn place(&self, response: &mut Response) -> Vec<PathSegment> {
         let exceeded = self.exceeded();
         let of_field = response
@@ -110,7 +111,7 @@ pub(crate) fn charge_items(ctx: &Context<'_>, items: usize) -> Result<(), ApiErr
     charge(ctx, items.saturating_mul(ITEM_BYTES))
 }
 
-/// Subtracts the bytes of a value as JSON; false if they are more than are left.
+/// Subtracts the size of a value as JSON; false if it exceeds the rest.
 fn take(value: &Value, left: &mut usize) -> bool {
     match value {
         Value::String(text) => spend(left, quoted(text)),
@@ -139,7 +140,7 @@ fn spend(left: &mut usize, bytes: usize) -> bool {
     }
 }
 
-/// The bytes of a text as JSON, at most: an escaped control character takes six.
+/// Returns the maximum size of a text as JSON: an escaped control character takes six bytes.
 fn quoted(text: &str) -> usize {
     let signs = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\'));
     let controls = text.bytes().filter(|byte| *byte < b' ');
@@ -161,7 +162,7 @@ mod tests {
     }
 
     proptest! {
-        /// No text is counted as less than it takes.
+        /// Checks that no text is counted as less than its size.
         #[test]
         fn texts_are_counted_as_they_are_written(texts in proptest::collection::vec(any::<String>(), 0..8)) {
             let value = Value::from_json(json!({ "texts": texts })).unwrap();
@@ -178,7 +179,7 @@ mod tests {
         budget.refund_to(0);
         budget.charge(0).unwrap_err();
         let mut response = Response::new(Value::Null);
-        budget.settle(&mut response);
+        budget.enforce_limit(&mut response);
         assert_eq!(response.errors.len(), 1);
         budget.charge(10).unwrap();
     }

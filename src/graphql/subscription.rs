@@ -6,16 +6,16 @@ use async_graphql::{Context, ID, Result, Subscription as GraphqlSubscription};
 use futures_util::{Stream, StreamExt};
 
 use super::input::{ChatInput, parse_id};
-use super::types::event::Watched;
-use super::types::followed::Followed;
+use super::types::event::RunSubscription;
+use super::types::fast_path::event::StreamedEvent;
 use super::types::interrupt::Interrupt;
 use super::types::session::Session;
 use super::{Api, ApiError, Progress, ResumeAfter, api, caller_headers, principal, request_id};
 use talkgraph_domain::{Principal, RunId, SessionId};
 use talkgraph_runtime::{CancelOnDrop, RunEvents, SessionPlace};
 
-/// Those that change nothing: they may be asked for with GET and taken up where they broke off.
-/// Whatever is not here starts something.
+/// The subscriptions without effects: clients may request them with GET and resume them. Each
+/// subscription that is not listed starts a run.
 const FOLLOWING: [&str; 4] = [
     "interruptsChanged",
     "runEvents",
@@ -23,24 +23,24 @@ const FOLLOWING: [&str; 4] = [
     "sessionEvents",
 ];
 
-/// Whether a subscription, by its field's name, changes nothing.
+/// Returns true for a subscription field without effects.
 pub(crate) fn is_following(name: &str) -> bool {
     FOLLOWING.contains(&name)
 }
 
-/// What can be followed.
+/// The subscriptions of the API.
 pub struct Subscription;
 
-/// What can be followed.
+/// The subscriptions of the API.
 #[GraphqlSubscription]
 impl Subscription {
-    /// Says something to an agent and follows the run that answers. The run goes on if the
-    /// client goes away; `runEvents` follows it again.
+    /// Sends a message to an agent and follows the run that answers it. The run continues if the
+    /// client disconnects; `runEvents` follows it again.
     async fn chat(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is said, and where.")] input: ChatInput,
-    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
+        #[graphql(desc = "The message, its session and the options of the run.")] input: ChatInput,
+    ) -> Result<impl Stream<Item = Result<StreamedEvent>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let mut request = input.check(&api.limits)?;
         request.headers = caller_headers(ctx);
@@ -55,62 +55,59 @@ impl Subscription {
         Ok(as_graphql(api, who, guarded(events, guard), progress(ctx)))
     }
 
-    /// Follows a run: its events after `after`, from the log as far as they are there and
-    /// then as they happen. Ends after the terminal event.
+    /// Follows a run: its events after `after`, first from the log, then live. Ends after the
+    /// terminal event.
     async fn run_events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The run's id.")] run_id: ID,
-        #[graphql(desc = "The sequence of the last event that is already known; 0 when absent.")]
-        after: Option<i64>,
-    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
+        #[graphql(desc = "The sequence of the last known event; 0 if absent.")] after: Option<i64>,
+    ) -> Result<impl Stream<Item = Result<StreamedEvent>> + use<>> {
         let api = api(ctx)?;
         let run: RunId = parse_id("runId", &run_id)?;
         let who = principal(ctx)?;
         let resume = ctx.data_opt::<ResumeAfter>();
         let resume = resume.map_or(0, |ResumeAfter(sequence)| *sequence);
         let after = sequence(after)?.max(resume);
-        // In a box: the stream keeps room for all that it takes to begin.
+        // Boxed: otherwise the stream would reserve memory for its start-up state.
         let events = Box::pin(api.runner.follow.run(who, run, after)).await;
         let events = events.map_err(ApiError::from)?;
         Ok(as_graphql(api, who, events, progress(ctx)))
     }
 
-    /// Follows a session: the events of its runs, one run after the other in the order of their
-    /// turns, each from its first event to its last. Without `runId` it begins with the active
+    /// Follows a session: the events of its runs, one run after the other in the order of
+    /// execution, each from its first event to its last. Without `runId` it begins with the active
     /// run, or with the next one. Ends when the session is deleted.
     async fn session_events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The session's id.")] session_id: ID,
         #[graphql(
-            desc = "The run to go on with: the one whose events were seen last, or the last one \
-                    of the messages that are known."
+            desc = "The run to continue with: the last one of which the client has events, or the \
+                    run of the last message that it has."
         )]
         run_id: Option<ID>,
-        #[graphql(
-            desc = "The sequence of the last event of that run that is already known; 0 when absent."
-        )]
+        #[graphql(desc = "The sequence of the last known event of that run; 0 if absent.")]
         after: Option<i64>,
-    ) -> Result<impl Stream<Item = Result<Followed>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<StreamedEvent>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let session: SessionId = parse_id("sessionId", &session_id)?;
         let after = sequence(after)?;
         let run = run_id.map(|id| parse_id("runId", &id)).transpose()?;
         if run.is_none() && after > 0 {
-            let message = "`after` counts the events of one run: give its `runId`, too";
+            let message = "`after` counts the events of one run; give its `runId` too";
             return Err(ApiError::bad_input("after", message).into());
         }
         let place = run.map(|run| SessionPlace { run, after });
         let events = api.runner.follow.session(who, session, place).await;
         let events = events.map_err(ApiError::from)?;
-        // A sequence alone does not say of which run it is: these events have no `id`.
+        // A sequence alone does not identify its run, so these events have no `id`.
         Ok(as_graphql(api, who, events, Progress::default()))
     }
 
-    /// Tells of each change of the viewer's sessions from now on: one was made, got a message,
-    /// a run of it started or ended, its title or branch changed, it was deleted. Changes that
-    /// come quickly after each other are told once.
+    /// Reports each change of the viewer's sessions from now on: its creation, a new message, the
+    /// start or end of a run, a new title or branch, its deletion. Changes in quick succession are
+    /// merged.
     async fn session_changed(
         &self,
         ctx: &Context<'_>,
@@ -124,9 +121,9 @@ impl Subscription {
         Ok(changed)
     }
 
-    /// Tells of each change of what the viewer's runs wait for, from now on: an interrupt was
-    /// requested or resolved. Each comes as it is then; changes that come quickly after each
-    /// other are told once.
+    /// Reports each change of the open interrupts of the viewer's runs from now on: an interrupt
+    /// was requested or resolved. Each is sent in its current state; changes in quick succession
+    /// are merged.
     async fn interrupts_changed(
         &self,
         ctx: &Context<'_>,
@@ -146,13 +143,13 @@ fn sequence(after: Option<i64>) -> Result<u64, ApiError> {
         .map_err(|_| ApiError::bad_input("after", "`after` must not be negative"))
 }
 
-/// Keeps what is to happen when the stream is dropped before its end.
+/// Holds the guard that acts when the stream is dropped before its end.
 fn guarded(events: RunEvents, guard: Option<CancelOnDrop>) -> RunEvents {
     let Some(guard) = guard else { return events };
     events
         .inspect(move |event| {
             let ended = event.as_ref().is_ok_and(|event| event.body.is_terminal());
-            // A stream that the server ends is not a client that has gone.
+            // A stream that the server ends is not a disconnect of the client.
             if ended || event.is_err() {
                 guard.disarm();
             }
@@ -169,9 +166,9 @@ fn as_graphql(
     who: &Principal,
     events: RunEvents,
     progress: Progress,
-) -> impl Stream<Item = Result<Followed>> + use<> {
+) -> impl Stream<Item = Result<StreamedEvent>> + use<> {
     let (runner, who) = (Arc::clone(&api.runner), who.clone());
-    let mut watched: Option<(RunId, Watched)> = None;
+    let mut watched: Option<(RunId, RunSubscription)> = None;
     events.map(move |event| match event {
         Ok(event) => {
             progress.reached(event.sequence);
@@ -179,12 +176,12 @@ fn as_graphql(
             let watched = match &watched {
                 Some((watched_run, watched)) if *watched_run == run => watched.clone(),
                 _ => {
-                    let new = Watched::new(&runner, who.clone(), run);
+                    let new = RunSubscription::new(&runner, who.clone(), run);
                     watched = Some((run, new.clone()));
                     new
                 }
             };
-            Ok(Followed::new(event, watched))
+            Ok(StreamedEvent::new(event, watched))
         }
         Err(error) => Err(ApiError::from(error).into()),
     })
@@ -197,7 +194,7 @@ mod tests {
 
     use super::FOLLOWING;
 
-    /// Those that start something.
+    /// The subscriptions that start a run.
     const STARTING: [&str; 1] = ["chat"];
 
     #[test]

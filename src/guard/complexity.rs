@@ -1,5 +1,5 @@
-//! Complexity: the number of fields, each times the sizes of the pages that it is in. A field of
-//! any length counts as several.
+//! Complexity: the number of fields, each multiplied by the sizes of the pages around it. A field
+//! of unbounded size counts as several.
 
 use std::collections::HashMap;
 
@@ -13,29 +13,29 @@ use async_graphql_value::Value;
 
 use super::Names;
 
-/// The fields that are pages or large, and the size of a page that does not say.
+/// The fields that are pages or large, and the default size of a page.
 #[derive(Debug, Clone)]
 pub struct Pages {
     fields: Names,
-    /// Fields whose values have any length.
+    /// Fields whose values are unbounded.
     large: &'static [&'static str],
     default_size: u64,
-    /// The most items in a page: a request for more is refused where it is resolved, with the
-    /// name of the argument.
+    /// The maximum number of items of a page. A request for more is refused by its resolver, with
+    /// the name of the argument.
     most: u64,
 }
 
-/// The arguments that say how large a page is.
+/// The arguments that determine the size of a page.
 const SIZES: [&str; 2] = ["first", "last"];
 
-/// As how many fields a large one counts.
+/// The number of fields that a large one counts as.
 const LARGE_WEIGHT: u64 = 5;
 
 impl Pages {
-    /// The pages of a schema: its fields with an argument `first` or `last`.
+    /// Finds the pages of a schema: its fields with an argument `first` or `last`.
     pub fn of(sdl: &str, default_size: u32, most: u32) -> Self {
         let mut fields = Names::new();
-        // Our own schema; without its pages, their sizes count where a document gives them.
+        // The server's own schema; without its pages, only sizes given in a document count.
         let definitions = parse_schema(sdl).map(|schema| schema.definitions);
         for definition in definitions.unwrap_or_default() {
             let TypeSystemDefinition::Type(definition) = definition else {
@@ -61,13 +61,13 @@ impl Pages {
         }
     }
 
-    /// With fields of these names counted as large, where they have no fields of their own.
+    /// Counts leaf fields with these names as large.
     #[must_use]
     pub fn with_large(self, large: &'static [&'static str]) -> Self {
         Self { large, ..self }
     }
 
-    /// Whether a document has pages or lists of arguments.
+    /// Returns true if a document has pages or lists of arguments.
     pub(super) fn are_in(&self, document: &ExecutableDocument) -> bool {
         let operations = document.operations.iter();
         let mut operations = operations.map(|(_, operation)| &operation.node.selection_set.node);
@@ -91,8 +91,8 @@ impl Pages {
         })
     }
 
-    /// How complex an operation is. The document must have been measured: it has no cycles
-    /// and nests within bounds.
+    /// Computes the complexity of an operation. The document must be measured before: it has no
+    /// cycles and nests within limits.
     pub(super) fn complexity(
         &self,
         document: &ExecutableDocument,
@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
         complexity
     }
 
-    /// As how many fields one counts by itself. What has fields of its own is no text.
+    /// Returns the weight of one field. A field with a selection is not a text.
     fn weight(&self, field: &Field) -> u64 {
         let is_leaf = field.selection_set.node.items.is_empty();
         match is_leaf && self.pages.large.contains(&field.name.node.as_str()) {
@@ -161,8 +161,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// How many times what is inside a field may be resolved: once for each item of a page,
-    /// or of the longest list among its arguments.
+    /// Returns the number of times that a field's selection may be resolved: once for each item of
+    /// a page, or of the longest list among its arguments.
     fn times(&self, field: &Field) -> u64 {
         let mut size = None;
         let mut longest = 1;
@@ -199,7 +199,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What an argument says about size.
+/// The size that an argument gives.
 enum Given {
     Number(u64),
     Items(u64),

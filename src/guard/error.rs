@@ -1,69 +1,69 @@
-//! Why a document is refused. All of this is the client's.
+//! Reasons for refusing a document, all client errors.
 
 use async_graphql::Pos;
 use async_graphql::parser::Error as ParseError;
 use thiserror::Error;
 
-/// Why a document, or what came with it, is refused.
+/// The reason for refusing a document or its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GuardError {
-    /// It is not GraphQL.
+    /// The document is not GraphQL.
     #[error("syntax error: {message}")]
     Syntax {
-        /// What is wrong.
+        /// The error message.
         message: String,
-        /// Where.
-        at: Vec<Pos>,
+        /// The positions in the document.
+        positions: Vec<Pos>,
     },
-    /// It has too much of something.
-    #[error("the request has more than {most} {what}; ask for less, or in several requests")]
+    /// The document exceeds a limit.
+    #[error("the request has more than {most} {what}; reduce it or split it into several requests")]
     Limit {
-        /// What there is too much of.
+        /// The limited quantity.
         what: &'static str,
-        /// How much is allowed.
+        /// The limit.
         most: u64,
     },
     /// A fragment spreads itself.
-    #[error("fragment {fragment:?} spreads itself; break the circle")]
+    #[error("fragment {fragment:?} spreads itself; remove the cycle")]
     Cycle {
-        /// Its name.
+        /// The fragment's name.
         fragment: String,
     },
-    /// The request names an operation that is not there, or does not say which it means.
+    /// The request names an unknown operation, or none of several.
     #[error("{0}")]
     Operation(String),
-    /// A subscription of several fields, whose events would have no one order (GraphQL,
+    /// A subscription selects several fields, whose events would have no common order (GraphQL,
     /// section 5.2.4.1).
     #[error(
-        "a subscription has one field at its top, without @skip or @include around it; subscribe \
-         to each on its own"
+        "a subscription must select exactly one top-level field, without @skip or @include; \
+         subscribe to each field separately"
     )]
     SubscriptionFields,
-    /// A variable is missing or not of its type.
+    /// A variable is missing or has the wrong type.
     #[error("{message}")]
     Variable {
         /// The error message.
         message: String,
-        /// The place of its definition in the document.
-        at: Vec<Pos>,
+        /// The position of its definition in the document.
+        positions: Vec<Pos>,
     },
-    /// Something beside the document is wrong.
+    /// A parameter of the request other than the document is invalid.
     #[error("`{field}` {message}")]
     Parameter {
-        /// The request's field.
+        /// The parameter.
         field: &'static str,
-        /// What is wrong.
+        /// The error message.
         message: String,
     },
 }
 
 impl GuardError {
-    pub(super) fn over(what: &'static str, most: impl TryInto<u64>) -> Self {
+    pub(super) fn limit_exceeded(what: &'static str, most: impl TryInto<u64>) -> Self {
         let most = most.try_into().unwrap_or(u64::MAX);
         Self::Limit { what, most }
     }
 
-    /// `extensions.code`.
+    /// Returns `extensions.code`.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Syntax { .. } => "GRAPHQL_PARSE_FAILED",
@@ -75,10 +75,10 @@ impl GuardError {
         }
     }
 
-    /// Where in the document it is.
+    /// Returns the positions in the document.
     pub(crate) fn locations(&self) -> &[Pos] {
         match self {
-            Self::Syntax { at, .. } | Self::Variable { at, .. } => at,
+            Self::Syntax { positions, .. } | Self::Variable { positions, .. } => positions,
             _ => &[],
         }
     }
@@ -86,13 +86,13 @@ impl GuardError {
 
 impl From<ParseError> for GuardError {
     fn from(error: ParseError) -> Self {
-        let at = error.positions().take(1).collect();
+        let positions = error.positions().take(1).collect();
         let message = error.to_string();
-        // The parser draws the place over several lines; `locations` tells it.
+        // The parser shows an excerpt over several lines, which `locations` replaces.
         let why = message.rsplit_once("= ").map_or(&*message, |(_, why)| why);
         Self::Syntax {
             message: why.trim().to_owned(),
-            at,
+            positions,
         }
     }
 }

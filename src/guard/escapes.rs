@@ -1,15 +1,15 @@
-//! Escapes of strings that the parser does not know: `\u{…}` and pairs of surrogates (GraphQL,
-//! September 2025, section 2.9.4). Encoders that write ASCII alone write every emoji so.
+//! String escapes that the parser does not support: `\u{…}` and surrogate pairs (GraphQL, September
+//! 2025, section 2.9.4). ASCII-only encoders write each emoji this way.
 
 use std::borrow::Cow;
 
 use apollo_parser::{Token, TokenKind};
 
-/// A document's text, of which strings may be written in another way.
+/// A document's text, with some string literals rewritten.
 pub(super) struct Rewritten<'t> {
     text: &'t str,
     out: String,
-    /// The end of what `out` has of the text, in bytes.
+    /// The number of bytes of the text that `out` covers.
     done: usize,
 }
 
@@ -22,7 +22,7 @@ impl<'t> Rewritten<'t> {
         }
     }
 
-    /// Reads the next token, which the lexer has found valid.
+    /// Reads the next token, validated by the lexer.
     pub(super) fn read(&mut self, token: &Token<'_>) {
         if token.kind() != TokenKind::StringValue {
             return;
@@ -36,7 +36,7 @@ impl<'t> Rewritten<'t> {
         self.done = token.index() + token.data().len();
     }
 
-    /// The text for the parser.
+    /// Returns the text for the parser.
     pub(super) fn finish(mut self) -> Cow<'t, str> {
         if self.done == 0 {
             return Cow::Borrowed(self.text);
@@ -47,7 +47,7 @@ impl<'t> Rewritten<'t> {
     }
 }
 
-/// A string's literal without such escapes; none if it has none.
+/// Returns a string literal without such escapes; `None` if it has none.
 fn rewritten(literal: &str) -> Option<String> {
     if literal.starts_with("\"\"\"") || !literal.contains("\\u") {
         return None;
@@ -76,8 +76,8 @@ fn rewritten(literal: &str) -> Option<String> {
     is_changed.then_some(out)
 }
 
-/// The character at the beginning of an escape, with the bytes that it takes; none of one that
-/// the parser knows.
+/// Decodes the escape at the beginning of a text and its length in bytes; `None` if the parser
+/// supports it.
 fn scalar(escape: &str) -> Option<(usize, char)> {
     let digits = escape.strip_prefix("\\u")?;
     if let Some(variable) = digits.strip_prefix('{') {

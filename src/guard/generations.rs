@@ -1,14 +1,14 @@
-//! A bounded cache of two generations: cheap to use, and what is used stays.
+//! A bounded cache of two generations: cheap to use, and used entries stay.
 
 use std::collections::HashMap;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 
-/// What is used stays in the young generation or moves into it. Once that is full it becomes
-/// the old one, and what the old one still had is forgotten.
+/// A cache. Used entries stay in the young generation or move to it. A full young generation
+/// becomes the old one, and the remaining entries of the old one are dropped.
 pub(super) struct Generations<V> {
     inner: Mutex<Inner<V>>,
-    /// What one generation holds.
+    /// The total weight of one generation.
     weight: usize,
 }
 
@@ -34,7 +34,7 @@ impl<V: Clone> Generations<V> {
         self.with(|inner| inner.find(key, self.weight))
     }
 
-    /// Keeps a value that weighs this much; together they weigh at most two generations.
+    /// Stores a value with its weight; the total is at most that of two generations.
     pub(super) fn keep(&self, key: String, value: V, weight: usize) {
         if weight <= self.weight {
             self.with(|inner| inner.keep(key, (value, weight), self.weight));

@@ -1,5 +1,4 @@
-//! Variables against the types that the operation gives them (GraphQL, section 6.1.2), before
-//! anything is executed.
+//! Type checks of variables (GraphQL, section 6.1.2) before execution.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,14 +29,14 @@ enum Input {
 #[derive(Debug, Clone)]
 struct InputField {
     of: Type,
-    /// True when an object needs it: it cannot be null and has no default.
+    /// True if an object must have the field: not null and without a default.
     is_required: bool,
 }
 
 impl Inputs {
-    /// The input types of a schema.
+    /// Collects the input types of a schema.
     pub fn of(sdl: &str) -> Self {
-        // Our own schema; without its types, only those of GraphQL itself are checked.
+        // The server's own schema; without its types, only built-in scalars are checked.
         let definitions = parse_schema(sdl).map(|schema| schema.definitions);
         let types = definitions.unwrap_or_default().into_iter();
         let types = types.filter_map(|definition| {
@@ -60,8 +59,8 @@ impl Inputs {
         }
     }
 
-    /// Refuses variables of an operation that are missing, null or of another type than it says.
-    /// Types that are not in the schema and values of its scalars are left to the validation.
+    /// Rejects variables that are missing, null or of the wrong type. Unknown types and custom
+    /// scalars are left to validation.
     pub(super) fn check(
         &self,
         operation: &OperationDefinition,
@@ -80,15 +79,15 @@ impl Inputs {
             if let Some(message) = wrong {
                 return Err(GuardError::Variable {
                     message,
-                    at: vec![definition.pos],
+                    positions: vec![definition.pos],
                 });
             }
         }
         Ok(())
     }
 
-    /// The first place within a value that is not of its type, and what belongs there. Values
-    /// nest within the limits of variables.
+    /// Returns the first position within a value that has the wrong type, and the expected type.
+    /// Values nest within the limits of variables.
     fn wrong(&self, of: &Type, value: &Value) -> Option<(String, String)> {
         let here = |what: &str| Some((String::new(), what.to_owned()));
         match (&of.base, value) {
@@ -166,7 +165,7 @@ fn input_object(object: InputObjectType, directives: &[Positioned<ConstDirective
     }
 }
 
-/// The most values of an enum that an error lists.
+/// The maximum number of an enum's values that an error lists.
 const LISTED_VALUES: usize = 16;
 
 fn one_of(values: &HashSet<String>) -> String {
@@ -178,7 +177,7 @@ fn one_of(values: &HashSet<String>) -> String {
     format!("one of {}", values.join(", "))
 }
 
-/// Returns the type that a value of one of GraphQL's own scalars must have, if it lacks it.
+/// Returns the type that a value of a built-in scalar must have, if it does not.
 fn builtin(name: &str, value: &Value) -> Option<&'static str> {
     let (is_right, what) = match (name, value) {
         ("Int", Value::Number(number)) => (!number.is_f64(), "an integer"),

@@ -1,5 +1,5 @@
-//! The first look at a document: its length, its tokens and how deep they nest. After it, a
-//! recursive parser is safe.
+//! The first check of a document: its length, its tokens and their nesting. After it, a recursive
+//! parser is safe.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,19 @@ use async_graphql::Pos;
 use super::escapes::Rewritten;
 use super::{GuardError, GuardLimits};
 
-/// Checks a document. Returns it as the parser can read it.
+/// Checks a document. Returns it in a form that the parser accepts.
 pub(super) fn check<'t>(text: &'t str, limits: &GuardLimits) -> Result<Cow<'t, str>, GuardError> {
     if text.len() > limits.query_bytes {
-        return Err(GuardError::over("bytes of query", limits.query_bytes));
+        return Err(GuardError::limit_exceeded(
+            "bytes of query",
+            limits.query_bytes,
+        ));
     }
     // No character of GraphQL's source text (October 2021, section 2.1.1).
     if let Some(index) = memchr::memchr(0, text.as_bytes()) {
         return Err(GuardError::Syntax {
             message: "unexpected null character".to_owned(),
-            at: vec![position(text, index)],
+            positions: vec![position(text, index)],
         });
     }
     let mut rewritten = Rewritten::new(text);
@@ -27,14 +30,14 @@ pub(super) fn check<'t>(text: &'t str, limits: &GuardLimits) -> Result<Cow<'t, s
     for token in Lexer::new(text) {
         let token = token.map_err(|error| GuardError::Syntax {
             message: error.message().to_owned(),
-            at: vec![position(text, error.index())],
+            positions: vec![position(text, error.index())],
         })?;
         match token.kind() {
             TokenKind::Whitespace | TokenKind::Comment | TokenKind::Comma | TokenKind::Eof => {
                 continue;
             }
             TokenKind::LCurly | TokenKind::LBracket | TokenKind::LParen => nesting += 1,
-            // One too many is for the parser to find.
+            // The parser reports an unmatched closing bracket.
             TokenKind::RCurly | TokenKind::RBracket | TokenKind::RParen => {
                 nesting = nesting.saturating_sub(1);
             }
@@ -43,16 +46,19 @@ pub(super) fn check<'t>(text: &'t str, limits: &GuardLimits) -> Result<Cow<'t, s
         rewritten.read(&token);
         tokens += 1;
         if tokens > limits.query_tokens {
-            return Err(GuardError::over("tokens", limits.query_tokens));
+            return Err(GuardError::limit_exceeded("tokens", limits.query_tokens));
         }
         if nesting > limits.query_nesting {
-            return Err(GuardError::over("levels of nesting", limits.query_nesting));
+            return Err(GuardError::limit_exceeded(
+                "levels of nesting",
+                limits.query_nesting,
+            ));
         }
     }
     Ok(rewritten.finish())
 }
 
-/// Line and column of a byte, from 1.
+/// Returns the line and column of a byte, counted from 1.
 fn position(text: &str, index: usize) -> Pos {
     let before = text.get(..index).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);

@@ -1,4 +1,4 @@
-//! Manifests of trusted documents, as the clients' build tools write them.
+//! Manifests of trusted documents, written by the clients' build tools.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,54 +10,54 @@ use thiserror::Error;
 
 use super::{Guard, GuardError};
 
-/// Documents that the operator has approved, by their ids.
+/// Documents approved by the operator, by id.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedDocuments {
     by_id: HashMap<String, Arc<str>>,
     texts: HashSet<Arc<str>>,
 }
 
-/// Why a manifest cannot be used.
+/// The reason why a manifest is unusable.
 #[derive(Debug, Error)]
 pub enum ManifestError {
-    /// It cannot be read.
+    /// The manifest cannot be read.
     #[error("{file}: {error}")]
     Unreadable {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// Why.
+        /// The I/O error.
         error: io::Error,
     },
-    /// It is in neither of the two formats.
+    /// The manifest is in neither of the two formats.
     #[error(
         "{file}: neither a persisted-documents.json of GraphQL Code Generator (an object of \
          documents by hash) nor an Apollo persisted query manifest of version 1: {why}"
     )]
     Format {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The error message.
         why: String,
     },
     /// Two documents have one id.
-    #[error("{file}: another document has the id {id:?} too")]
+    #[error("{file}: duplicate document id {id:?}")]
     Duplicate {
-        /// Which.
+        /// The file.
         file: PathBuf,
         /// The id.
         id: String,
     },
-    /// A document that no client could execute.
+    /// A document is not executable by any client.
     #[error("document {id:?}: {error}")]
     Document {
-        /// Its id.
+        /// The id.
         id: String,
-        /// What is wrong with it.
+        /// The error.
         error: GuardError,
     },
 }
 
-/// The largest manifest that is read, in bytes.
+/// The maximum size of a manifest, in bytes.
 const MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
 
 const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
@@ -65,13 +65,14 @@ const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Manifest {
-    /// `generate-persisted-query-manifest` (Apollo).
+    /// The format of `generate-persisted-query-manifest` (Apollo).
     Apollo {
         format: String,
         version: u32,
         operations: Vec<Operation>,
     },
-    /// `persistedDocuments` of the client preset (GraphQL Code Generator); Relay's is alike.
+    /// The format of `persistedDocuments` of the client preset (GraphQL Code Generator), also used
+    /// by Relay.
     ByHash(HashMap<String, String>),
 }
 
@@ -122,7 +123,7 @@ impl TrustedDocuments {
         Ok(())
     }
 
-    /// Refuses documents that the guard would refuse when they are asked for.
+    /// Rejects documents that the guard would refuse on request.
     pub fn check(&self, guard: &Guard) -> Result<(), ManifestError> {
         for (id, document) in &self.by_id {
             guard
@@ -135,12 +136,12 @@ impl TrustedDocuments {
         Ok(())
     }
 
-    /// How many there are.
+    /// Returns the number of documents.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no documents.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }

@@ -1,5 +1,5 @@
-//! Counts with fragments expanded. Each fragment is measured once, so that a document of a few
-//! hundred bytes that expands to billions of fields is counted in microseconds.
+//! Measurements with fragments expanded. Each fragment is measured once, so that a document of a
+//! few hundred bytes that expands to billions of fields is counted in microseconds.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use async_graphql::parser::types::{
 
 use super::{GuardError, GuardLimits};
 
-/// What a part of a document has, fragments expanded. Sums stop at the largest number
-/// instead of overflowing: they are compared with limits only.
+/// The size of a part of a document, with fragments expanded. Sums saturate instead of overflowing:
+/// they are only compared with limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Measured {
     pub(crate) fields: usize,
@@ -19,22 +19,22 @@ pub(crate) struct Measured {
     pub(crate) depth: usize,
     pub(crate) aliases: usize,
     pub(crate) directives: usize,
-    /// Selection sets inside each other, those of fragments included: how deep whoever walks
-    /// the document recurses.
+    /// Nested selection sets, including those of fragments: the recursion depth of a walk over the
+    /// document.
     levels: usize,
-    /// Lists of the introspection schema inside each other.
+    /// Nested lists of the introspection schema.
     introspection_lists: usize,
 }
 
 /// The lists of introspection that lead to types, and from those to lists again: each level
-/// multiplies the answer by the size of the schema.
+/// multiplies the size of the response by that of the schema.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
-/// How many of them may be inside each other; no tool asks for more than one.
+/// The maximum nesting of them; no tool needs more than one.
 const MOST_INTROSPECTION_LISTS: usize = 2;
 
-/// Measures a document and refuses it if it has too much of anything, whether an operation
-/// uses it or not: validation walks unused fragments too.
+/// Measures a document and refuses it if any part exceeds a limit, used by an operation or not:
+/// validation walks unused fragments too.
 pub(super) fn check(
     document: &ExecutableDocument,
     limits: &GuardLimits,
@@ -47,7 +47,7 @@ pub(super) fn check(
     let mut whole = Measured::default();
     for (_, operation) in document.operations.iter() {
         let operation = measure.operation(&operation.node)?;
-        // Validation walks every operation, so that what they have adds up.
+        // Validation walks every operation, so their sizes add up.
         whole.fields = whole.fields.saturating_add(operation.fields);
         whole.aliases = whole.aliases.saturating_add(operation.aliases);
         whole.directives = whole.directives.saturating_add(operation.directives);
@@ -74,7 +74,7 @@ fn compare(measured: &Measured, limits: &GuardLimits) -> Result<(), GuardError> 
         ),
     ] {
         if count > most {
-            return Err(GuardError::over(what, most));
+            return Err(GuardError::limit_exceeded(what, most));
         }
     }
     Ok(())
@@ -107,7 +107,10 @@ impl<'a> Measure<'a> {
             return Ok(Measured::default());
         }
         if level > self.most_levels {
-            return Err(GuardError::over("levels of nesting", self.most_levels));
+            return Err(GuardError::limit_exceeded(
+                "levels of nesting",
+                self.most_levels,
+            ));
         }
         let mut all = Measured::default();
         for selection in &selections.items {
@@ -119,7 +122,7 @@ impl<'a> Measure<'a> {
                         && inside.introspection_lists > MOST_INTROSPECTION_LISTS
                     {
                         let most = MOST_INTROSPECTION_LISTS;
-                        return Err(GuardError::over(
+                        return Err(GuardError::limit_exceeded(
                             "lists inside lists of introspection",
                             most,
                         ));
@@ -145,7 +148,7 @@ impl<'a> Measure<'a> {
     }
 
     fn fragment(&mut self, name: &str, level: usize) -> Result<Measured, GuardError> {
-        // An unknown fragment is for the validation to name.
+        // Validation reports an unknown fragment.
         let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
             return Ok(Measured::default());
         };
@@ -166,14 +169,17 @@ impl<'a> Measure<'a> {
             }
         };
         if level + measured.levels > self.most_levels {
-            return Err(GuardError::over("levels of nesting", self.most_levels));
+            return Err(GuardError::limit_exceeded(
+                "levels of nesting",
+                self.most_levels,
+            ));
         }
         Ok(measured)
     }
 }
 
 impl Measured {
-    /// Adds what a fragment has.
+    /// Adds the size of a fragment.
     fn add(&mut self, inside: &Self) {
         self.fields = self.fields.saturating_add(inside.fields);
         self.root_fields = self.root_fields.saturating_add(inside.root_fields);
@@ -184,7 +190,7 @@ impl Measured {
         self.introspection_lists = self.introspection_lists.max(inside.introspection_lists);
     }
 
-    /// Adds a field with what is inside it.
+    /// Adds a field with its selection.
     fn add_field(&mut self, inside: &Self, name: &str, has_alias: bool) {
         let is_list = INTROSPECTION_LISTS.contains(&name);
         let field = Self {

@@ -1,9 +1,9 @@
-//! What a GraphQL document may cost, decided before the executor sees it.
+//! Limits the cost of a GraphQL document before it is executed.
 //!
-//! A document is read in an order in which no step can be made expensive by what a later one
-//! would have refused: its length, its tokens and their nesting, its grammar, then counts with
-//! fragments expanded (each fragment is looked at once, however often it is spread). What
-//! passes is kept, so that a document that comes again is neither lexed nor parsed.
+//! The checks run in an order in which no step is made expensive by input that a later one would
+//! refuse: length, tokens and nesting, grammar, then counts with fragments expanded (each fragment
+//! is measured once, however often it is spread). Accepted documents are cached, so that a repeated
+//! document is neither lexed nor parsed.
 
 mod complexity;
 mod error;
@@ -35,46 +35,46 @@ pub(crate) use variables::parse as parse_variables;
 use generations::Generations;
 use measure::Measured;
 
-/// What one request may contain.
+/// The limits of one request.
 #[derive(Debug, Clone)]
 pub struct GuardLimits {
-    /// The longest document, in bytes.
+    /// The maximum length of a document, in bytes.
     pub query_bytes: usize,
-    /// Tokens, without white space, commas and comments.
+    /// The maximum number of tokens, without white space, commas and comments.
     pub query_tokens: usize,
-    /// Brackets of all kinds inside each other: selections, lists, objects.
+    /// The maximum nesting of brackets of all kinds: selections, lists, objects.
     pub query_nesting: usize,
-    /// Fields inside each other, fragments expanded.
+    /// The maximum nesting of fields, with fragments expanded.
     pub query_depth: usize,
-    /// Fields in all, fragments expanded.
+    /// The maximum number of fields, with fragments expanded.
     pub query_fields: usize,
-    /// Fields at the top of one operation, fragments expanded.
+    /// The maximum number of top-level fields of one operation, with fragments expanded.
     pub query_root_fields: usize,
-    /// Aliases, fragments expanded.
+    /// The maximum number of aliases, with fragments expanded.
     pub query_aliases: usize,
-    /// Directives, fragments expanded.
+    /// The maximum number of directives, with fragments expanded.
     pub query_directives: usize,
-    /// Fields, each times the sizes of the pages that it is in.
+    /// The maximum number of fields, each multiplied by the sizes of the pages around it.
     pub query_complexity: u64,
-    /// Lists and objects inside each other in the variables.
+    /// The maximum nesting of lists and objects in the variables.
     pub variables_nesting: usize,
-    /// Values in the variables, at all levels together.
+    /// The maximum number of values in the variables, over all levels.
     pub variables_values: usize,
-    /// The largest response, in bytes; of a subscription, the largest event.
+    /// The maximum size of a response, in bytes; in a subscription, of each event.
     pub response_bytes: usize,
 }
 
-/// A document that may be executed as far as its size goes.
+/// A document whose size is within the limits.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) parsed: ExecutableDocument,
-    /// Of the operation that has most of each.
+    /// The maximum of each measurement over the operations.
     pub(crate) measured: Measured,
-    /// Whether its complexity is more than its number of fields.
+    /// True if its complexity exceeds its number of fields.
     has_pages: bool,
 }
 
-/// Reads documents and keeps what came lately.
+/// Checks documents and caches recent ones.
 pub struct Guard {
     limits: GuardLimits,
     pages: Pages,
@@ -82,15 +82,15 @@ pub struct Guard {
     documents: Generations<Arc<Document>>,
 }
 
-/// How much text one generation of kept documents holds, in bytes. A document takes up to
-/// about a hundred times as much once parsed: whatever strangers send, this is some 25 MB.
+/// The amount of text that one generation of cached documents holds, in bytes. A parsed document
+/// takes up to about a hundred times as much: at most some 25 MB.
 const GENERATION_BYTES: usize = 128 * 1024;
 
-/// A longer document is read again each time it comes.
+/// The maximum length of a cached document; a longer one is parsed each time.
 const KEPT_DOCUMENT_BYTES: usize = 16 * 1024;
 
 impl Guard {
-    /// A guard with these limits, for a schema with these pages and input types.
+    /// Creates a guard with these limits, for a schema with these pages and input types.
     pub fn new(limits: GuardLimits, pages: Pages, inputs: Inputs) -> Self {
         Self {
             limits,
@@ -104,7 +104,7 @@ impl Guard {
         &self.limits
     }
 
-    /// Reads a document, or takes what came of it the last time.
+    /// Checks a document, or returns its cached result.
     pub(crate) fn read(&self, text: &str) -> Result<Arc<Document>, GuardError> {
         if let Some(known) = self.documents.find(text) {
             return Ok(known);
@@ -130,7 +130,7 @@ impl Guard {
         })
     }
 
-    /// Refuses variables that are not what the operation says.
+    /// Rejects variables that do not match the operation's types.
     pub(crate) fn check_variables(
         &self,
         operation: &OperationDefinition,
@@ -139,8 +139,7 @@ impl Guard {
         self.inputs.check(operation, variables)
     }
 
-    /// How complex an operation of a document is with these variables; refuses what is over
-    /// the limit.
+    /// Computes the complexity of an operation with these variables; refuses it beyond the limit.
     pub(crate) fn complexity(
         &self,
         document: &Document,
@@ -155,13 +154,13 @@ impl Guard {
         };
         let most = self.limits.query_complexity;
         if complexity > most {
-            return Err(GuardError::over("fields to resolve", most));
+            return Err(GuardError::limit_exceeded("fields to resolve", most));
         }
         Ok(complexity)
     }
 }
 
-/// The operation that a request means; none when it is not clear.
+/// Returns the operation that a request selects; `None` if it is ambiguous.
 pub(crate) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
@@ -175,7 +174,7 @@ pub(crate) fn operation<'a>(
     found.map(|(_, operation)| &operation.node)
 }
 
-/// Names of fields, for quick questions.
+/// Names of fields, for fast lookups.
 type Names = HashSet<String>;
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Documents that clients name instead of sending: trusted documents, which the operator has
-//! approved, and automatic persisted queries, which clients register as they go (Apollo's
-//! protocol).
+//! Documents that clients refer to instead of sending: trusted documents, approved by the operator,
+//! and automatic persisted queries, registered by clients (Apollo's protocol).
 
 use std::fmt::Write;
 use std::ops::Deref;
@@ -12,43 +11,43 @@ use thiserror::Error;
 use super::TrustedDocuments;
 use super::generations::Generations;
 
-/// What trusted documents mean for all others.
+/// The handling of documents that are not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
-    /// There are none.
+    /// There are no trusted documents.
     Off,
-    /// They can be named; other documents can be sent.
+    /// Trusted documents are available; other documents are accepted.
     On,
-    /// Nothing else is executed.
+    /// Only trusted documents are executed.
     Only,
 }
 
-/// Why a request has no document.
+/// The reason why a request has no document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PersistedError {
-    /// Nothing names or carries one.
+    /// The request neither names nor carries a document.
     #[error("the parameter `query` is missing")]
     Missing,
-    /// The request carries one and names another.
+    /// The request carries a document and names another.
     #[error("give `query` or `documentId`, not both")]
     Both,
     /// The name is unknown; the client sends the document next.
     #[error("PersistedQueryNotFound")]
     NotFound,
-    /// Documents cannot be registered here.
+    /// Registration of documents is disabled.
     #[error("PersistedQueryNotSupported")]
     NotSupported,
-    /// The document is not the one that the hash names.
+    /// The document does not match its hash.
     #[error("`extensions.persistedQuery.sha256Hash` is not the SHA-256 of `query`")]
     Mismatch,
     /// Only trusted documents are executed.
-    #[error("only trusted documents are executed here, and this is none")]
+    #[error("the document is not trusted; this server executes trusted documents only")]
     NotTrusted,
 }
 
 impl PersistedError {
-    /// `extensions.code`.
+    /// Returns `extensions.code`.
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Missing | Self::Both => "BAD_REQUEST",
@@ -60,13 +59,13 @@ impl PersistedError {
     }
 }
 
-/// What a request says about its document.
+/// The document parameters of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Asked<'a> {
     pub(crate) query: Option<&'a str>,
-    /// GraphQL over HTTP, appendix on persisted documents.
+    /// The document id (GraphQL over HTTP, appendix on persisted documents).
     pub(crate) document_id: Option<&'a str>,
-    /// `extensions.persistedQuery.sha256Hash`.
+    /// The value of `extensions.persistedQuery.sha256Hash`.
     pub(crate) sha256: Option<&'a str>,
 }
 
@@ -87,7 +86,7 @@ impl Deref for Text<'_> {
     }
 }
 
-/// The documents that can be named.
+/// The documents that clients can refer to.
 pub struct Persisted {
     trust: Trust,
     trusted: TrustedDocuments,
@@ -95,7 +94,8 @@ pub struct Persisted {
 }
 
 impl Persisted {
-    /// `registered_bytes` bounds the text that clients register; 0 lets them register none.
+    /// Creates the documents. `registered_bytes` limits the text that clients register; 0 disables
+    /// registration.
     pub fn new(trust: Trust, trusted: TrustedDocuments, registered_bytes: usize) -> Self {
         Self {
             trust,
@@ -105,12 +105,12 @@ impl Persisted {
         }
     }
 
-    /// A trusted document by its id.
+    /// Returns a trusted document by its id.
     pub(crate) fn trusted(&self, id: &str) -> Option<Arc<str>> {
         self.trusted.by_id(id).cloned()
     }
 
-    /// The text of a request's document.
+    /// Returns the text of a request's document.
     pub(crate) fn resolve<'a>(&self, asked: Asked<'a>) -> Result<Text<'a>, PersistedError> {
         let text = match asked {
             Asked {
@@ -168,7 +168,7 @@ impl Persisted {
         known.ok_or(PersistedError::NotFound)
     }
 
-    /// Keeps a document that came with its hash and that the guard has passed.
+    /// Stores a document that matches its hash and passed the guard.
     pub(crate) fn register(&self, asked: Asked<'_>) {
         if let (Some(registered), Some(query), Some(hash)) =
             (&self.registered, asked.query, asked.sha256)

@@ -1,5 +1,5 @@
-//! Fragments at the top of a subscription, put in place: the executor looks for fields only
-//! and would end such a subscription without a word.
+//! Inlines fragments at the top of a subscription: the executor only looks for fields and would end
+//! such a subscription silently.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned};
 
-/// The type of a subscription's top; fragments on others are for the validation to refuse.
+/// The subscription root type; fragments on other types are rejected by validation.
 const ROOT: &str = "Subscription";
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// Puts the fragments at the tops of a document's subscriptions in place. The document must
-/// have been measured: it has no cycles, and is small with fragments expanded.
+/// Inlines the fragments at the top of a document's subscriptions. The document must be measured
+/// before: it has no cycles, and is small with fragments expanded.
 pub(super) fn put_in_place(document: &mut ExecutableDocument) {
     let fragments = &document.fragments;
     let mut changed = false;
@@ -27,7 +27,7 @@ pub(super) fn put_in_place(document: &mut ExecutableDocument) {
         }
     }
     if changed {
-        // They can be spread nowhere else.
+        // Such fragments can be spread nowhere else.
         let is_on_root = |fragment: &Positioned<FragmentDefinition>| {
             fragment.node.type_condition.node.on.node == ROOT
         };
@@ -37,7 +37,7 @@ pub(super) fn put_in_place(document: &mut ExecutableDocument) {
     }
 }
 
-/// Whether a subscription has one field at its top, so that its events have one order
+/// Returns true if a subscription has one top-level field, so that its events have one order
 /// (GraphQL, section 5.2.4.1).
 pub(crate) fn has_one_field(operation: &OperationDefinition) -> bool {
     let top = &operation.selection_set.node;
@@ -61,7 +61,7 @@ fn are_fields(selections: &SelectionSet) -> bool {
     items.all(|item| matches!(item.node, Selection::Field(_)))
 }
 
-/// Without what can be put in place; what has directives of its own stays.
+/// Returns selections with fragments inlined, except those with directives.
 fn flat(selections: &SelectionSet, fragments: &Fragments) -> SelectionSet {
     let mut items = Vec::with_capacity(selections.items.len());
     for item in &selections.items {

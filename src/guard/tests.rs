@@ -30,14 +30,14 @@ fn guard(limits: GuardLimits) -> Guard {
     )
 }
 
-/// What a fragment of a made-up document has.
+/// An item of a fragment in a generated document.
 #[derive(Debug, Clone)]
 enum Item {
     Field,
     Alias,
     Directive,
     Inside(Vec<Item>),
-    /// Spreads the fragment so many places further on.
+    /// Spreads the fragment at this distance.
     Spread(usize),
 }
 
@@ -83,7 +83,7 @@ fn write_items(text: &mut String, items: &[Item], place: usize, count: usize) {
     }
 }
 
-/// Fields, depth, aliases and directives, every spread walked each time.
+/// Counts fields, depth, aliases and directives by walking each spread each time.
 fn walked(fragments: &[Vec<Item>], place: usize, items: &[Item]) -> [usize; 4] {
     let mut all = [1, 1, 0, 0];
     for item in items {
@@ -111,7 +111,7 @@ fn walked(fragments: &[Vec<Item>], place: usize, items: &[Item]) -> [usize; 4] {
 }
 
 proptest! {
-    /// Looking at each fragment once counts what walking every spread does.
+    /// Checks that measuring each fragment once equals walking each spread.
     #[test]
     fn counts_are_those_of_the_expanded_document(fragments in vec(vec(item(), 0..5), 1..6)) {
         let [fields, depth, aliases, directives] = walked(&fragments, 0, &fragments[0]);
@@ -132,7 +132,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused(text in "\\PC*") {
-        // Whichever it is, it is an answer.
+        // Any result is acceptable, as long as there is one.
         let _ = guard(limits()).read(&text);
     }
 
@@ -174,7 +174,7 @@ fn a_chain_of_fragments_nests() {
     }
     text += "fragment F100 on Query { a }";
     let error = guard(limits()).read(&text).unwrap_err();
-    assert_eq!(error, GuardError::over("levels of nesting", 64));
+    assert_eq!(error, GuardError::limit_exceeded("levels of nesting", 64));
 }
 
 #[test]

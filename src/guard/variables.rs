@@ -1,4 +1,4 @@
-//! Variables: counted while they are still text, then made values.
+//! Variables: counted as text, then parsed.
 
 use std::fmt;
 
@@ -8,18 +8,21 @@ use serde_json::value::RawValue;
 
 use super::{GuardError, GuardLimits};
 
-/// Makes values of a request's variables, unless they nest too deep or are too many.
+/// Parses a request's variables, unless they exceed the limits on nesting or number.
 pub(crate) fn parse(text: &RawValue, limits: &GuardLimits) -> Result<Variables, GuardError> {
     let text = text.get();
     let mut counter = Counter {
         values: 0,
         levels: 0,
         limits,
-        over: None,
+        exceeded: None,
     };
     let mut json = serde_json::Deserializer::from_str(text);
     if let Err(error) = counter.deserialize(&mut json) {
-        return Err(counter.over.take().unwrap_or_else(|| unreadable(&error)));
+        return Err(counter
+            .exceeded
+            .take()
+            .unwrap_or_else(|| unreadable(&error)));
     }
     if !text.starts_with('{') {
         return Err(GuardError::Parameter {
@@ -37,17 +40,17 @@ fn unreadable(error: &serde_json::Error) -> GuardError {
     }
 }
 
-/// Goes through JSON without making anything of it, and stops at a limit.
+/// Counts the values of JSON without parsing it, and stops at a limit.
 struct Counter<'a> {
     values: usize,
     levels: usize,
     limits: &'a GuardLimits,
-    over: Option<GuardError>,
+    exceeded: Option<GuardError>,
 }
 
 impl Counter<'_> {
     fn stop<E: serde::de::Error>(&mut self, what: &'static str, most: usize) -> E {
-        self.over = Some(GuardError::over(what, most));
+        self.exceeded = Some(GuardError::limit_exceeded(what, most));
         E::custom(what)
     }
 

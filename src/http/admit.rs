@@ -1,5 +1,5 @@
-//! What every transport does with a request before anything is executed: find its document,
-//! have the guard read it, make values of its variables.
+//! Preparation common to all transports: finds a request's document, has the guard check it and
+//! parses its variables.
 
 use async_graphql::parser::types::{
     ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
@@ -18,20 +18,20 @@ use talkgraph_tools::CallerHeaders;
 pub(super) struct Operation {
     pub(super) request: Request,
     pub(super) kind: Kind,
-    /// Told to clients that ask for it.
+    /// Reported to clients that request it.
     pub(super) complexity: Option<Complexity>,
-    /// The budget of its response, charged while it is built.
+    /// The budget of the response, charged while it is built.
     pub(super) budget: ResponseBytes,
 }
 
-/// What kind of operation would be executed.
+/// The kind of the operation to execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Query,
     Mutation,
-    /// Follows something and changes nothing.
+    /// Follows events without effects.
     Follow,
-    /// Starts something by being subscribed to.
+    /// Starts a run when subscribed to.
     Start,
 }
 
@@ -41,7 +41,7 @@ impl Kind {
     }
 }
 
-/// What a request costs, beside what it may.
+/// The complexity of a request and its limit.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(super) struct Complexity {
     complexity: u64,
@@ -50,7 +50,7 @@ pub(super) struct Complexity {
     fields: usize,
 }
 
-/// Reads a request on behalf of somebody, who came with these headers.
+/// Prepares a request of a caller with these headers.
 pub(super) fn admit(
     server: &Server,
     parameters: &Parameters<'_>,
@@ -105,7 +105,7 @@ fn unclear(document: &ExecutableDocument, name: Option<&str>) -> String {
     match name {
         Some(name) => format!("the document has no operation named {name:?}"),
         None => format!(
-            "the document has {} operations; `operationName` must say which",
+            "the document has {} operations; select one with `operationName`",
             names.len()
         ),
     }
@@ -120,7 +120,7 @@ fn kind(operation: &OperationDefinition) -> Kind {
     }
 }
 
-/// Whether it plainly selects nothing but subscriptions that change nothing.
+/// Returns true if all selected subscriptions are without effects.
 fn follows(selections: &SelectionSet) -> bool {
     selections.items.iter().all(
         |item| matches!(&item.node, Selection::Field(field) if is_following(&field.node.name.node)),

@@ -1,4 +1,4 @@
-//! Reading a request's body within its size and time.
+//! Reading of request bodies within limits of size and time.
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder};
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -11,11 +11,11 @@ use super::Transport;
 use super::error::Refusal;
 use super::in_flight::Held;
 
-/// How much of a body that is too large is read and thrown away. Clients write before they
-/// read, and a connection closed on what they write can take the answer with it.
+/// The number of bytes of a body that is too large that are read and discarded. Clients write
+/// before they read, and closing a connection with unread bytes can lose the response.
 const DRAINED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Reads a body and decompresses it; what is in memory of it is counted in `held`.
+/// Reads a body and decompresses it; its bytes in memory are counted in `held`.
 pub(super) async fn read(
     body: Body,
     headers: &HeaderMap,
@@ -27,7 +27,7 @@ pub(super) async fn read(
     match coding {
         Coding::Identity => Ok(bytes),
         Coding::Gzip => {
-            // A body may be of several members (RFC 1952, section 2.2).
+            // A body may have several members (RFC 1952, section 2.2).
             let mut decoder = GzipDecoder::new(&*bytes);
             decoder.multiple_members(true);
             decoded(decoder, bytes.len(), transport, held).await
@@ -59,7 +59,7 @@ impl Coding {
     }
 }
 
-/// Decompresses no further than one byte past the limit, whatever the rest would become.
+/// Decompresses up to one byte past the limit, so that the rest takes no memory.
 async fn decoded(
     decoder: impl AsyncRead + Unpin,
     sent: usize,
@@ -88,9 +88,9 @@ async fn read_sent(body: Body, transport: &Transport, held: &mut Held) -> Result
         limit_ms: transport.body_timeout.as_millis(),
     }));
     if matches!(read, Err(Refusal::TooLarge { .. } | Refusal::Full(_))) {
-        // What was read is dropped already.
+        // The bytes read so far are already dropped.
         drop(held.take());
-        // Whether all of it comes or not, the answer is the same.
+        // The response is the same whether the rest arrives or not.
         let _ = timeout_at(deadline, drain(&mut chunks)).await;
     }
     read

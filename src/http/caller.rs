@@ -10,7 +10,7 @@ use super::Server;
 use super::error::Refusal;
 use crate::auth::Grant;
 
-/// The caller of a request; refuses the request when there is none.
+/// The caller of a request; rejects requests without one.
 pub(super) struct Caller(pub(super) Grant);
 
 impl FromRequestParts<Arc<Server>> for Caller {

@@ -16,20 +16,19 @@ use tower::{Layer, Service, service_fn};
 use tower_http::compression::predicate::Predicate;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
-/// Shorter responses fit a network packet as they are.
+/// The minimum size of a compressed response; shorter ones fit a network packet.
 const MIN_BYTES: u64 = 1_024;
 
-/// Never event streams: a compressor would hold events back.
+/// Selects responses to compress; never event streams, because a compressor would delay events.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WorthIt;
 
-/// Compresses what a route answers. A body that is not compressed stays as it is: in
-/// tower-http's it would take as much memory as one that is, some 6 kB, for as long as a
-/// stream lasts.
+/// Compresses a route's responses. An uncompressed body bypasses tower-http's wrapper, which would
+/// take some 6 kB for the duration of a stream.
 #[derive(Clone)]
 pub(super) struct Compress(Route);
 
-/// What the client can read: the values of `Accept-Encoding`.
+/// The encodings that the client accepts: the values of `Accept-Encoding`.
 type Accepted = Vec<HeaderValue>;
 
 type Answered = Result<Response, Infallible>;
@@ -75,7 +74,7 @@ fn compressed(response: Response, accepted: Accepted) -> Response {
         .now_or_never();
     match compressed {
         Some(Ok(compressed)) => compressed.map(Body::new),
-        // It is asked once, and waits for nothing.
+        // The service is called once and is always ready.
         Some(Err(())) | None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

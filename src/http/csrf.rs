@@ -1,12 +1,12 @@
-//! Requests that another site's page could make a browser send are refused: browsers ask first
-//! (a CORS preflight) only for those that carry something a plain form or link cannot.
+//! Protection against cross-site request forgery. Browsers send a CORS preflight only for requests
+//! that a plain form or link cannot make; others are rejected.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::accept::{Accepted, is_foreign_charset};
+use super::content_negotiation::{Accepted, is_foreign_charset};
 use super::error::Refusal;
 
-/// Headers for which a browser asks first. Each is enough to tell that it did.
+/// Headers that cause a preflight. Each proves that one took place.
 pub(super) const PREFLIGHTED: [HeaderName; 4] = [
     header::AUTHORIZATION,
     HeaderName::from_static("apollo-require-preflight"),
@@ -14,7 +14,7 @@ pub(super) const PREFLIGHTED: [HeaderName; 4] = [
     HeaderName::from_static("x-apollo-operation-name"),
 ];
 
-/// A POST must be JSON, in UTF-8.
+/// Checks that a POST is JSON in UTF-8.
 pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
@@ -29,8 +29,8 @@ pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// A GET must ask for one of the endpoint's media types by name, carry a header for which a
-/// browser asks first, or come from no page of another site.
+/// Checks that a GET names one of the endpoint's media types, carries a header that causes a
+/// preflight, or comes from no page of another site.
 pub(super) fn check_get(
     headers: &HeaderMap,
     accepted: &Accepted,
@@ -41,12 +41,11 @@ pub(super) fn check_get(
     }
     if is_from_another_site(headers) && !is_allowed(headers, origins) {
         return Err(Refusal::Forbidden(
-            "a page of another site sent this GET; http.cors_origins lists those that may"
-                .to_owned(),
+            "a page of another site sent this GET; add its origin to http.cors_origins".to_owned(),
         ));
     }
     let is_preflighted = PREFLIGHTED.iter().any(|name| headers.contains_key(name));
-    if accepted.by_name || accepted.nothing_said || is_preflighted || is_from_script(headers) {
+    if accepted.by_name || accepted.is_absent || is_preflighted || is_from_script(headers) {
         return Ok(());
     }
     Err(Refusal::Forbidden(
@@ -56,8 +55,8 @@ pub(super) fn check_get(
     ))
 }
 
-/// Whether a script of our own page, or no browser at all, sent it: browsers say so in headers
-/// that pages cannot set (Fetch Metadata Request Headers).
+/// Returns true if a script of the server's own page, or no browser, sent the request. Browsers
+/// report that in headers that pages cannot set (Fetch Metadata Request Headers).
 fn is_from_script(headers: &HeaderMap) -> bool {
     let says = |name, allowed: &[&str]| {
         let value = headers.get(name)?.to_str().ok()?;
@@ -67,8 +66,8 @@ fn is_from_script(headers: &HeaderMap) -> bool {
         && says("sec-fetch-site", &["same-origin", "none"]).unwrap_or(true)
 }
 
-/// Returns true when a browser says that the request comes from a page of another origin. Links,
-/// images and scripts of such a page send no `Origin`, so nothing else shows it.
+/// Returns true if the browser reports a page of another origin. Links, images and scripts of such
+/// a page send no `Origin`, so no other header shows it.
 fn is_from_another_site(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site");
     site.is_some_and(|site| site == "cross-site" || site == "same-site")
@@ -79,7 +78,7 @@ fn is_allowed(headers: &HeaderMap, origins: &[HeaderValue]) -> bool {
     origin.is_some_and(|origin| origins.contains(origin))
 }
 
-/// Whether the page that sent it, if one did, is the server's own or of an allowed origin.
+/// Returns true if the request's page, if any, is of the server's own or an allowed origin.
 pub(super) fn is_own_or_allowed(headers: &HeaderMap, origins: &[HeaderValue]) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return true;

@@ -1,16 +1,16 @@
-//! Refusals before GraphQL: still JSON with a code, in the shape of a GraphQL response.
+//! Refusals before GraphQL execution, as JSON with a code in the shape of a GraphQL response.
 
 use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
-use super::accept::MediaType;
+use super::content_negotiation::MediaType;
 use super::in_flight::Full;
 use crate::auth::AuthError;
 use crate::guard::{GuardError, PersistedError};
 
-/// Why a request is refused. All but the last of these are the client's.
+/// The reason for refusing a request. All but the last are client errors.
 #[derive(Debug, Error)]
 pub(super) enum Refusal {
     #[error("{0}")]
@@ -24,13 +24,13 @@ pub(super) enum Refusal {
          besides localhost, 127.0.0.1 and [::1]"
     )]
     Host { host: String },
-    #[error("there is nothing at {0}; the GraphQL endpoint is /graphql")]
+    #[error("no resource at {0}; the GraphQL endpoint is /graphql")]
     NoSuchPath(String),
-    #[error("use {allow}")]
+    #[error("method not allowed; use {allow}")]
     MethodNotAllowed { allow: &'static str },
-    #[error("this endpoint answers with {0}")]
+    #[error("none of the accepted media types is available; this endpoint offers {0}")]
     NotAcceptable(&'static str),
-    #[error("the body is larger than {limit} bytes")]
+    #[error("the body exceeds {limit} bytes")]
     TooLarge { limit: usize },
     #[error("the body took longer than {limit_ms} ms to arrive")]
     TooSlow { limit_ms: u128 },
@@ -39,13 +39,17 @@ pub(super) enum Refusal {
     #[error("the body's Content-Encoding must be gzip, deflate or br")]
     UnsupportedCoding,
     #[error(
-        "this operation starts a run, which a reconnect must not do again; follow the run \
-             with `runEvents(runId, after)`"
+        "this operation starts a run and cannot be resumed; follow the run with \
+             `runEvents(runId, after)`"
     )]
     NotResumable,
-    #[error("{limit} of your event streams are open; close one first")]
+    #[error(
+        "the caller has {limit} open event streams, the maximum (http.streams); close one first"
+    )]
     TooManyStreams { limit: usize },
-    #[error("{limit} event streams are open, which is all that this server serves")]
+    #[error(
+        "the server has {limit} open event streams, the maximum (http.streams_total); retry later"
+    )]
     TooManyStreamsInAll { limit: usize },
     #[error(transparent)]
     Full(#[from] Full),
@@ -60,8 +64,7 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn foreign_origin() -> Self {
         Self::Forbidden(
-            "pages of this origin may not connect; http.cors_origins lists those that may"
-                .to_owned(),
+            "pages of this origin may not connect; add the origin to http.cors_origins".to_owned(),
         )
     }
 
@@ -89,8 +92,8 @@ impl Refusal {
         }
     }
 
-    /// A document that is not GraphQL is a well-formed request, and so is the name of one that
-    /// the client will send next: `application/json` answers both with 200 (GraphQL over HTTP,
+    /// Returns true for a document that is not GraphQL and for an unknown persisted document: both
+    /// are well-formed requests, which `application/json` answers with 200 (GraphQL over HTTP,
     /// section 6.4.1).
     fn is_well_formed(&self) -> bool {
         matches!(
@@ -101,7 +104,7 @@ impl Refusal {
         )
     }
 
-    /// Whether the request itself is not in order, whatever its document says.
+    /// Returns true if the request itself is malformed, regardless of its document.
     pub(super) fn is_malformed(&self) -> bool {
         matches!(
             self,
@@ -111,7 +114,7 @@ impl Refusal {
         )
     }
 
-    /// As an error of GraphQL, for transports and media types that have nothing else.
+    /// Converts the refusal to a GraphQL error, for transports and media types without statuses.
     pub(super) fn to_error(&self) -> ServerError {
         let mut error = ServerError::new(self.to_string(), None);
         let extensions = error.extensions.get_or_insert_default();
@@ -133,7 +136,7 @@ impl Refusal {
         error
     }
 
-    /// As a response in a media type that the client accepts.
+    /// Converts the refusal to a response in a media type that the client accepts.
     pub(super) fn respond(&self, media_type: MediaType) -> Response {
         let status = match media_type {
             MediaType::Json if self.is_well_formed() => StatusCode::OK,

@@ -1,4 +1,4 @@
-//! The pieces of a body that streams responses, and the events in them.
+//! The chunks of a streaming response body, and the events in them.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -10,45 +10,45 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::accept::MediaType;
+use super::content_negotiation::MediaType;
 use super::in_flight::{Full, Held, counted};
 use super::request_id::RequestId;
 use super::respond;
 use crate::auth::AuthError;
 use crate::graphql::Code;
 
-/// How many responses go out in one write when they are ready together.
+/// The maximum number of responses in one write when they are ready together.
 const BURST: usize = 64;
 
-/// The bytes past which a write takes no further response.
+/// The size in bytes at which a write takes no further response.
 const BURST_BYTES: usize = 64 * 1024;
 
-/// As much as most events take.
+/// The initial buffer capacity, enough for most events.
 const EVENT_BYTES: usize = 256;
 
-/// How a stream is written. Whatever is written at once can be read at once.
+/// The encoding of a stream. Each write can be parsed on its own.
 pub(super) struct Format {
     pub(super) media_type: MediaType,
-    /// Tells the client that it is connected.
+    /// The preamble that confirms the connection.
     pub(super) hello: &'static [u8],
     pub(super) keep_alive: &'static [u8],
     /// Appends one response.
     pub(super) write: fn(&mut Vec<u8>, &Event) -> serde_json::Result<()>,
-    /// The operation has ended.
+    /// The end of an operation.
     pub(super) end: &'static [u8],
-    /// The server ends before the operation.
+    /// The end of a stream that the server closes before the operation ends.
     pub(super) cut: &'static [u8],
 }
 
 /// One response of a stream.
 pub(super) struct Event {
-    /// Where a client that has it can go on, if it can.
+    /// The id after which the client can resume, if it can.
     pub(super) id: Option<u64>,
     pub(super) response: GraphqlResponse,
 }
 
 impl Event {
-    /// Whether it says that the stream ends and can go on elsewhere.
+    /// Returns true if the event ends the stream and the client can resume elsewhere.
     fn is_resumable(&self) -> bool {
         self.response.errors.iter().any(|error| {
             let extensions = error.extensions.as_ref();
@@ -57,13 +57,13 @@ impl Event {
     }
 }
 
-/// What a client is told that has left its stream unread and reads again.
+/// The error for a client that reads a stream again after leaving it unread too long.
 fn unread(after: Option<u64>, id: &RequestId) -> Event {
-    let message = "the stream was left unread for too long; go on from what you have";
+    let message = "the stream was left unread for too long; resume after the last event received";
     resumable(Code::LimitExceeded, message, after, id)
 }
 
-/// The error that ends a stream for whose next piece there is no room in flight.
+/// The error that ends a stream if its next chunk exceeds the bytes allowed in flight.
 fn no_room(full: &Full, after: Option<u64>, id: &RequestId) -> Event {
     resumable(Code::Unavailable, &full.to_string(), after, id)
 }
@@ -80,13 +80,13 @@ fn resumable(code: Code, message: &str, after: Option<u64>, id: &RequestId) -> E
     Event { id: None, response }
 }
 
-/// The error that ends a stream whose key was removed. Nothing can go on with that key.
+/// The error that ends a stream whose key was removed. That key cannot resume it.
 fn without_key(id: &RequestId) -> Event {
     let response = respond::coded(Code::Unauthenticated, &AuthError::Removed.to_string(), id);
     Event { id: None, response }
 }
 
-/// The reasons for which the server ends a stream before its operation has ended.
+/// The reasons for which the server ends a stream before its operation ends.
 pub(super) struct Ending {
     /// The server stops.
     pub(super) stopping: CancellationToken,
@@ -94,16 +94,16 @@ pub(super) struct Ending {
     pub(super) removed: CancellationToken,
 }
 
-/// How long a stream waits.
+/// The time limits of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// For the next event, before it says that it is still there.
+    /// The idle time before a keep-alive.
     pub(super) keep_alive: Duration,
-    /// For the client to take what was written.
+    /// The time that the client may leave the stream unread.
     pub(super) unread: Duration,
 }
 
-/// The body: what is ready together is one piece.
+/// Creates the body; responses that are ready together form one chunk.
 pub(super) fn frames(
     format: &'static Format,
     events: impl Stream<Item = Event> + Unpin + Send + 'static,
@@ -123,7 +123,7 @@ pub(super) fn frames(
         loop {
             let piece = tokio::select! {
                 biased;
-                // First: events that are always ready would otherwise go on.
+                // First: events that are always ready would otherwise starve it.
                 () = &mut removed => {
                     let mut burst = Burst::default();
                     burst.write(format, &without_key(&id));
@@ -154,7 +154,7 @@ pub(super) fn frames(
                     break;
                 }
                 () = &mut quiet => {
-                    // Moved only when it fires, which is cheaper than for every event.
+                    // Reset only when it fires, which is cheaper than for every event.
                     let due = told + patience.keep_alive;
                     if Instant::now() < due {
                         quiet.as_mut().reset(due);
@@ -166,7 +166,7 @@ pub(super) fn frames(
             };
             told = Instant::now();
             yield piece;
-            // It is asked for more as soon as the connection takes more.
+            // Polled again as soon as the connection accepts more.
             if told.elapsed() > patience.unread {
                 let mut burst = Burst::default();
                 burst.write(format, &unread(last, &id));
@@ -181,13 +181,13 @@ pub(super) fn frames(
     }
 }
 
-/// What is ready together, as it is written.
+/// Encoded responses that are ready together.
 #[derive(Default)]
 struct Burst {
     bytes: Vec<u8>,
-    /// The last id in it.
+    /// The last id among them.
     last: Option<u64>,
-    /// Whether it says that the stream ends and can go on elsewhere.
+    /// True if the last one ends the stream and the client can resume elsewhere.
     is_resumable: bool,
 }
 
@@ -196,7 +196,7 @@ impl Burst {
         let whole = self.bytes.len();
         self.bytes.reserve(EVENT_BYTES);
         if let Err(error) = (format.write)(&mut self.bytes, event) {
-            tracing::error!(%error, "a response could not be written");
+            tracing::error!(%error, "failed to encode a response");
             self.bytes.truncate(whole);
         }
         self.last = event.id.or(self.last);
@@ -204,8 +204,8 @@ impl Burst {
     }
 }
 
-/// Writes what is ready together, at most [`BURST`] events. Each is written as it comes:
-/// collected, they would take memory for a whole burst every time, and mostly there is one.
+/// Encodes responses that are ready together, at most [`BURST`]. Each is encoded on arrival:
+/// collecting them would take memory for a whole burst, and mostly there is one.
 fn bursts(
     format: &'static Format,
     mut events: impl Stream<Item = Event> + Unpin,
@@ -225,7 +225,7 @@ fn bursts(
             }
         }
         if burst.bytes.is_empty() && !is_over {
-            // Nothing of a whole burst could be written; what comes after it may be.
+            // No event of the burst could be encoded; later ones may be.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -304,7 +304,7 @@ mod tests {
         while let Some(piece) = text(&mut body).await {
             seen.push(piece);
         }
-        // Hello, three keep-alives, the event, the end.
+        // The preamble, three keep-alives, the event, the end.
         assert_eq!(seen.len(), 6, "{seen:?}");
         assert!(seen[5].starts_with("event: complete"));
     }

@@ -1,4 +1,4 @@
-//! GraphiQL, embedded: built from `web/`, served without any other host.
+//! Embedded GraphiQL, built from `web/` and served without any other host.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::Server;
 const MANIFEST: &str = include_str!("../../web/dist/manifest.json");
 const CONTENT_SECURITY_POLICY: &str = include_str!("../../web/dist/csp.txt");
 
-/// The files that the manifest names.
+/// Returns a file that the manifest names.
 fn file(name: &str) -> Option<&'static [u8]> {
     Some(match name {
         "index.html" => include_bytes!("../../web/dist/index.html"),
@@ -43,14 +43,14 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     let manifest: Manifest = match serde_json::from_str(MANIFEST) {
         Ok(manifest) => manifest,
         Err(error) => {
-            tracing::error!(%error, "GraphiQL is not served: its manifest cannot be read");
+            tracing::error!(%error, "failed to read the GraphiQL manifest; GraphiQL is disabled");
             return Router::new();
         }
     };
     let mut router = Router::new();
     for asset in manifest.assets {
         let Some((content, headers)) = file(&asset.file).zip(headers(&asset)) else {
-            tracing::error!(file = asset.file, "a file of GraphiQL is not served");
+            tracing::error!(file = asset.file, "GraphiQL file not found");
             continue;
         };
         let serve = async move |asked: HeaderMap| respond(&asked, headers, content);
@@ -66,7 +66,7 @@ fn headers(asset: &Asset) -> Option<HeaderMap> {
         headers.insert(header::CONTENT_ENCODING, encoding.parse().ok()?);
     }
     headers.insert(header::ETAG, format!("\"{}\"", asset.sha256).parse().ok()?);
-    // Asked for again each time, and then found unchanged.
+    // Revalidated each time, and then found unchanged.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,

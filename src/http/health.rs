@@ -1,7 +1,8 @@
-//! Health: liveness is having no thread that is stuck, readiness is being able to take a run.
+//! Health checks. Liveness means that no thread is stuck; readiness means that the server can
+//! accept a run.
 //!
-//! Readiness is not what the database says of itself but what a run would meet: a write of its
-//! own goes the way of all writes. However many ask, the database is asked once a second.
+//! Readiness performs a write of its own, like a run, rather than asking the database for its
+//! state. The database is checked at most once a second, for any number of requests.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ use talkgraph_tools::{ServerState, ToolRegistry};
 /// The time for which a check of the database is valid.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The database's part of readiness, as it was found last.
+/// The latest state of the database, as part of readiness.
 #[derive(Debug, Default)]
 pub struct Readiness(Mutex<Option<Checked>>);
 
@@ -32,13 +33,13 @@ pub struct Readiness(Mutex<Option<Checked>>);
 struct Checked {
     at: Instant,
     took: Duration,
-    /// The reason why each part is not well; none where it is.
+    /// The error of each part; `None` if it is well.
     database: Option<Ill>,
     writer: Option<Ill>,
     tables: Option<Ill>,
 }
 
-/// The reason why a part is not well, in words for any reader; the log has the error itself.
+/// The error of a part, in words for any reader; the log has the full error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ill {
     FileGone,
@@ -57,7 +58,7 @@ impl Ill {
 }
 
 impl Readiness {
-    /// The last check if it is fresh, or a new one, which all concurrent callers wait for.
+    /// Returns the last check if it is fresh, or a new one that all concurrent callers share.
     async fn check(&self, store: &SharedStore, patience: Duration) -> Checked {
         let mut last = self.0.lock().await;
         if let Some(checked) = last.filter(|checked| checked.at.elapsed() < FRESH) {
@@ -91,7 +92,7 @@ impl Readiness {
     }
 }
 
-/// With one thread of several stuck it says so; with all of them stuck it does not answer at all.
+/// Reports whether some threads are stuck; with all threads stuck there is no response.
 pub(super) async fn live() -> (StatusCode, Json<Value>) {
     match talkgraph_watchdog::is_stuck() {
         false => (StatusCode::OK, Json(json!({ "status": "live" }))),
@@ -111,7 +112,7 @@ pub(super) async fn ready(
     let checked = server.readiness.check(&server.store, patience).await;
     let health = server.store.health();
     let oldest_wait = health.oldest_wait();
-    // A heartbeat of a moment ago says nothing of a write that hangs since.
+    // A recent heartbeat does not exclude a write that hangs since.
     let waits = (oldest_wait > patience).then_some(Ill::Timeout);
     let writer = checked.writer.or(waits);
     let database = [checked.database, writer, checked.tables];
@@ -146,7 +147,7 @@ pub(super) async fn ready(
     (status, Json(body))
 }
 
-/// The MCP servers' part of readiness.
+/// The state of the MCP servers, as part of readiness.
 pub struct ToolReadiness {
     tools: Arc<ToolRegistry>,
     wait: Duration,
@@ -154,7 +155,8 @@ pub struct ToolReadiness {
 }
 
 impl ToolReadiness {
-    /// Of a server that starts now and waits for `wait` at most for MCP servers that are starting.
+    /// Creates the state of a server that starts now and waits at most `wait` for MCP servers that
+    /// are starting.
     pub fn new(tools: Arc<ToolRegistry>, wait: Duration) -> Self {
         Self {
             tools,
@@ -164,8 +166,8 @@ impl ToolReadiness {
     }
 }
 
-/// The MCP servers as they are now: those that are just starting are waited for, for a limited
-/// time, and one that is missing counts only where it is required.
+/// The current state of the MCP servers. Servers that are starting are awaited for a limited time,
+/// and a missing one counts only if it is required.
 struct ToolServers {
     ok: bool,
     starting: Vec<Arc<str>>,
@@ -204,13 +206,13 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Adds how much is open.
+/// Adds the numbers of open streams and sockets.
 fn count(server: &Server, body: &mut Value) {
     body["sockets"] = server.streams.sockets().into();
     body["streams"] = server.streams.streams().into();
 }
 
-/// Returns true when the caller may see counts over all tenants. Without keys every caller may.
+/// Returns true if the caller may see counts over all tenants. Without keys every caller may.
 fn is_operator(caller: &Result<Caller, Refusal>) -> bool {
     let caller = caller.as_ref();
     caller.is_ok_and(|Caller(grant)| grant.principal.may(Scope::Operator))

@@ -1,6 +1,6 @@
 //! The names under which the server is addressed. A page of another site can have its own name
-//! resolve to this machine (DNS rebinding): to the browser it then is the server's own page. What
-//! such a page cannot change is the `Host` of its requests.
+//! resolve to this machine (DNS rebinding), which makes the server part of its site for the
+//! browser. Such a page cannot change the `Host` header of its requests.
 
 use std::sync::Arc;
 
@@ -12,18 +12,19 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::Refusal;
 
-/// The host names that requests may have.
+/// The host names that requests may use.
 #[derive(Debug, Clone)]
 pub struct Hosts(Arc<[String]>);
 
-/// The longest part of a name that is repeated in a refusal, in bytes.
+/// The maximum length of a name repeated in a refusal, in bytes.
 const SHOWN_BYTES: usize = 255;
 
 impl Hosts {
-    /// These names: lower case, without port and final dot; IPv6 addresses in brackets.
+    /// Accepts these names: lower case, without port and final dot; IPv6 addresses in brackets.
     ///
     /// # Errors
-    /// The first name that is none.
+    ///
+    /// Returns the first invalid name.
     pub fn new(names: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let names = names.into_iter().map(|name| {
             let is_bare = host(&name).is_some_and(|host| host == name);
@@ -32,18 +33,22 @@ impl Hosts {
         Ok(Self(names.collect::<Result<_, _>>()?))
     }
 
-    /// Every name that a request carries must be one of these: the `Host` header and, in HTTP/2
-    /// and absolute URLs, the authority of the URL.
+    /// Checks all names of a request: the `Host` header and, in HTTP/2 and absolute URLs, the
+    /// authority of the URL.
     fn check(&self, request: &Request) -> Result<(), Refusal> {
         let mut headers = request.headers().get_all(header::HOST).iter();
         let header = headers.next();
         if headers.next().is_some() {
-            return Err(Refusal::BadRequest("send one Host header".to_owned()));
+            return Err(Refusal::BadRequest(
+                "the request has several Host headers; send one".to_owned(),
+            ));
         }
         let url = request.uri().authority().map(Authority::as_str);
         let header = header.map(|header| header.to_str().unwrap_or_default());
         if url.is_none() && header.is_none() {
-            return Err(Refusal::BadRequest("send a Host header".to_owned()));
+            return Err(Refusal::BadRequest(
+                "the request has no Host header; send one".to_owned(),
+            ));
         }
         url.into_iter()
             .chain(header)
@@ -54,13 +59,13 @@ impl Hosts {
                     Err(Refusal::Host { host })
                 }
                 None => Err(Refusal::BadRequest(
-                    "the Host header is no host name".to_owned(),
+                    "the Host header is not a valid host name".to_owned(),
                 )),
             })
     }
 }
 
-/// The name in `name:port`, in lower case and without a final dot.
+/// Returns the name in `name:port`, in lower case and without a final dot.
 fn host(authority: &str) -> Option<String> {
     if authority.contains('@') {
         return None;
@@ -71,7 +76,7 @@ fn host(authority: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
-/// Refuses requests to other hosts, whatever their path.
+/// Rejects requests to other hosts, for every path.
 pub(super) async fn check(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     match hosts.check(&request) {
         Ok(()) => next.run(request).await,

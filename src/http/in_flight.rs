@@ -1,5 +1,5 @@
-//! The bytes of requests, and of answers that wait for slow readers, that are in memory at one
-//! time. Past the limit the newest are refused, so that those under way can finish.
+//! The bytes of requests, and of responses that wait for slow readers, in memory at one time.
+//! Beyond the limit new requests are rejected, so that active ones can finish.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use thiserror::Error;
 
-/// The largest piece of an answer that is not counted.
+/// The maximum size of a response chunk that is not counted.
 const UNCOUNTED_BYTES: usize = 64 * 1024;
 
-/// Counts bytes in flight, in all and for each tenant. One tenant has at most half of them, so
-/// that none can take the server away from the others.
+/// Counts bytes in flight, in total and for each tenant. One tenant may hold at most half of them,
+/// so that none can monopolise the server.
 #[derive(Debug)]
 pub struct InFlight {
     limit: usize,
@@ -21,11 +21,11 @@ pub struct InFlight {
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
-    /// Only tenants that have some.
+    /// Contains only tenants with bytes in flight.
     of: HashMap<Arc<str>, usize>,
 }
 
-/// Bytes of one request or queue. They are given back when it is dropped.
+/// The bytes of one request or queue. Dropping it releases them.
 #[derive(Debug)]
 pub(super) struct Held {
     counted: Arc<InFlight>,
@@ -33,18 +33,18 @@ pub(super) struct Held {
     bytes: usize,
 }
 
-/// There is no room for more bytes.
+/// The limit on bytes in flight is reached.
 #[derive(Debug, Clone, Copy, Error)]
 #[error(
-    "too much is in flight: {limit} bytes of requests and answers (http.in_flight_bytes), of which \
-     a tenant may have half; try again later"
+    "too many bytes in flight: at most {limit} bytes of requests and responses \
+     (http.in_flight_bytes), half of them for one tenant; retry later"
 )]
 pub(super) struct Full {
     pub(super) limit: usize,
 }
 
 impl InFlight {
-    /// At most so many bytes.
+    /// Allows at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -52,12 +52,12 @@ impl InFlight {
         }
     }
 
-    /// Refuses a new request of a tenant where a quarter or less is left.
+    /// Rejects a new request of a tenant whose remaining share is a quarter or less.
     pub(super) fn admit(&self, tenant: &Arc<str>) -> Result<(), Full> {
         self.check(&self.lock(), tenant, 0, true)
     }
 
-    /// The bytes of something that has none yet.
+    /// Creates an empty count for a tenant.
     pub(super) fn hold(self: &Arc<Self>, tenant: Arc<str>) -> Held {
         Held {
             counted: Arc::clone(self),
@@ -66,7 +66,7 @@ impl InFlight {
         }
     }
 
-    /// Checks a new request, which leaves a quarter to the requests that are under way.
+    /// Checks a new request, which leaves a quarter to active requests.
     fn check(
         &self,
         counts: &Counts,
@@ -103,10 +103,11 @@ impl Counts {
 }
 
 impl Held {
-    /// Holds so many bytes from now on.
+    /// Changes the number of bytes held.
     ///
     /// # Errors
-    /// More than there is room for; then it holds what it did.
+    ///
+    /// Fails if they exceed the limit; the previous number stays.
     pub(super) fn resize(&mut self, bytes: usize) -> Result<(), Full> {
         if bytes == self.bytes {
             return Ok(());
@@ -122,10 +123,11 @@ impl Held {
         Ok(())
     }
 
-    /// Holds room for `more` bytes next to the first `base`, where they are many.
+    /// Holds `more` bytes in addition to the first `base`, if they are many.
     ///
     /// # Errors
-    /// Fails when there is no room for them.
+    ///
+    /// Fails if they exceed the limit.
     pub(super) fn with(&mut self, base: usize, more: usize) -> Result<(), Full> {
         match more > UNCOUNTED_BYTES {
             true => self.resize(base + more),
@@ -133,27 +135,28 @@ impl Held {
         }
     }
 
-    /// The bytes held.
+    /// Returns the number of bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Moves the bytes held so far into a value of their own.
+    /// Moves the bytes held so far to a new value.
     pub(super) fn take(&mut self) -> Self {
         let rest = self.counted.hold(Arc::clone(&self.tenant));
         std::mem::replace(self, rest)
     }
 
-    /// Counts bytes as the tenant's from now on. The bytes so far are given back.
+    /// Counts further bytes as the tenant's. The bytes held so far are released.
     pub(super) fn assign(&mut self, tenant: Arc<str>) {
         *self = self.counted.hold(tenant);
     }
 }
 
-/// A piece of an answer, which is in flight until its last byte is written.
+/// A response chunk, which is in flight until its last byte is written.
 ///
 /// # Errors
-/// Fails when there is no room for it.
+///
+/// Fails if it exceeds the limit.
 pub(super) fn counted(bytes: Vec<u8>, held: &mut Held) -> Result<Bytes, Full> {
     struct Counted(
         Vec<u8>,

@@ -1,4 +1,4 @@
-//! The bytes of a connection that is handed to hyper and back.
+//! The byte stream of a connection that is passed to hyper and back.
 
 use std::future::{pending, poll_fn};
 use std::io::{self, ErrorKind, IoSlice};
@@ -15,13 +15,13 @@ use super::serve::Stream;
 /// A connection.
 pub(super) struct Io {
     stream: Stream,
-    /// What was read of it that is the beginning of the next request.
+    /// Bytes already read that begin the next request.
     early: Bytes,
     backlog: Backlog,
 }
 
-/// Whether something waits to be written: hyper tells nobody, but writes until nothing is left
-/// or the client takes no more.
+/// Tells if output waits to be written. hyper does not report it, but writes until nothing is left
+/// or the client stops reading.
 #[derive(Clone, Default)]
 pub(super) struct Backlog(Arc<AtomicBool>);
 
@@ -32,7 +32,7 @@ impl Backlog {
 }
 
 impl Io {
-    /// A connection of which `start` was read already.
+    /// Wraps a connection of which `start` was already read.
     pub(super) fn new(stream: Stream, start: Bytes) -> Self {
         Self {
             stream,
@@ -45,9 +45,9 @@ impl Io {
         self.backlog.clone()
     }
 
-    /// As if `read` had not been read yet.
+    /// Puts `read` back before the next read.
     pub(super) fn with_early(mut self, read: Bytes) -> Self {
-        // What it was cut from is as large as hyper's buffer.
+        // Copied, because the slice would keep hyper's whole buffer.
         self.early = match (read.is_empty(), self.early.is_empty()) {
             (true, _) => self.early,
             (false, true) => Bytes::copy_from_slice(&read),
@@ -56,8 +56,8 @@ impl Io {
         self
     }
 
-    /// Waits until the client has gone. One that sends something instead cannot be seen going;
-    /// what it sent is read later.
+    /// Waits until the client disconnects. The disconnect of a client that sends data goes
+    /// unnoticed; the data is read later.
     pub(super) async fn gone(&self) -> io::Error {
         if !self.early.is_empty() {
             return pending().await;
@@ -74,7 +74,7 @@ impl Io {
         }
     }
 
-    /// Ends this side.
+    /// Shuts down the write side.
     pub(super) async fn end(&mut self) -> io::Result<()> {
         self.stream.shutdown().await
     }

@@ -1,10 +1,10 @@
 //! HTTP: the router and the transports of the GraphQL endpoint.
 
-mod accept;
 mod admit;
 mod body;
 mod caller;
 mod compress;
+mod content_negotiation;
 mod csrf;
 mod error;
 mod frames;
@@ -15,7 +15,6 @@ mod http1;
 mod in_flight;
 mod io;
 mod multipart;
-mod open;
 mod parameters;
 mod post_get;
 mod request_id;
@@ -23,6 +22,7 @@ mod respond;
 mod serve;
 mod sse;
 mod stream;
+mod stream_limits;
 mod websocket;
 
 use std::sync::Arc;
@@ -39,8 +39,8 @@ use tower_http::cors::CorsLayer;
 pub use health::{Readiness, ToolReadiness};
 pub use host::Hosts;
 pub use in_flight::InFlight;
-pub use open::OpenStreams;
 pub use serve::{Connections, serve};
+pub use stream_limits::OpenStreams;
 
 use crate::auth::Authenticator;
 use crate::graphql::ApiSchema;
@@ -48,88 +48,88 @@ use crate::guard::{Guard, Persisted};
 use talkgraph_llm::Models;
 use talkgraph_store::SharedStore;
 
-/// Bounds of the transports.
+/// The limits of the transports.
 #[derive(Debug, Clone)]
 pub struct Transport {
     /// The largest request body, in bytes.
     pub body_limit: usize,
-    /// How long a request's body may take to arrive.
+    /// The maximum time for a request body to arrive.
     pub body_timeout: Duration,
-    /// How long a query may take.
+    /// The maximum duration of a query.
     pub query_timeout: Duration,
-    /// How long a mutation may take.
+    /// The maximum duration of a mutation.
     pub request_timeout: Duration,
-    /// The most errors in one response; further ones are counted.
+    /// The maximum number of errors in one response; further ones are counted.
     pub errors: usize,
-    /// The names under which the server may be addressed; absent: any.
+    /// The names under which the server may be addressed; any if absent.
     pub hosts: Option<Hosts>,
-    /// Origins that may call from a browser.
+    /// The origins whose pages may call the server from a browser.
     pub cors_origins: Vec<HeaderValue>,
-    /// Whether strangers may read the schema.
+    /// True if clients may read the schema.
     pub introspection: bool,
-    /// Whether GraphiQL is served.
+    /// True if GraphiQL is served.
     pub graphiql: bool,
-    /// How often a quiet stream carries a keep-alive.
+    /// The interval of keep-alives on an idle stream.
     pub keep_alive: Duration,
     /// The longest time the database may take for a readiness check.
     pub ready_timeout: Duration,
-    /// How long the client of an event stream may leave it unread.
+    /// The time for which the client of an event stream may leave it unread.
     pub stream_stall_timeout: Duration,
-    /// How many event streams one caller may have open.
+    /// The maximum number of open event streams of one caller.
     pub streams: usize,
-    /// How many event streams may be open in all.
+    /// The maximum number of open event streams of all callers.
     pub streams_total: usize,
-    /// How long a WebSocket may take to send `connection_init`.
+    /// The maximum time for a WebSocket to send `connection_init`.
     pub websocket_init_timeout: Duration,
     /// The largest WebSocket message from a client, in bytes.
     pub websocket_message_bytes: usize,
-    /// The number of bytes that may wait for the client of one WebSocket.
+    /// The maximum number of bytes queued for the client of one WebSocket.
     pub websocket_queue_bytes: usize,
-    /// How many operations one WebSocket may have open.
+    /// The maximum number of concurrent operations of one WebSocket.
     pub websocket_operations: usize,
-    /// How many WebSockets one caller may have open.
+    /// The maximum number of open WebSockets of one caller.
     pub websocket_connections: usize,
-    /// How many WebSockets may be open in all.
+    /// The maximum number of open WebSockets of all callers.
     pub websocket_connections_total: usize,
-    /// How long a WebSocket may leave a ping unanswered or its events unread.
+    /// The time for which a WebSocket may leave a ping unanswered or its events unread.
     pub websocket_stall_timeout: Duration,
 }
 
-/// What the handlers work with.
+/// The services of the request handlers.
 pub struct Server {
     /// The GraphQL schema with its resolvers.
     pub schema: ApiSchema,
     /// The schema as text.
     pub sdl: String,
-    /// Says which documents are too much.
+    /// The guard that rejects expensive documents.
     pub guard: Arc<Guard>,
-    /// The documents that clients can name.
+    /// The documents that clients can refer to.
     pub persisted: Persisted,
-    /// Tells callers apart.
+    /// The authentication of callers.
     pub authenticator: Arc<Authenticator>,
-    /// Asked for readiness.
+    /// The database, checked for readiness.
     pub store: SharedStore,
-    /// Asked for readiness.
+    /// The models, checked for readiness.
     pub models: Models,
-    /// Its MCP servers count for readiness.
+    /// The MCP servers, checked for readiness.
     pub tools: ToolReadiness,
     /// The state of the database at the last check.
     pub readiness: Readiness,
-    /// What is open.
+    /// The counts of open streams and sockets.
     pub streams: Arc<OpenStreams>,
-    /// Bytes of requests in memory.
+    /// The count of request bytes in memory.
     pub in_flight: Arc<InFlight>,
-    /// The headers of callers that tools pass on.
+    /// The names of callers' headers that tools forward.
     pub forward_headers: Vec<HeaderName>,
-    /// Bounds.
+    /// The limits of the transports.
     pub transport: Transport,
-    /// Off while the server starts and from the moment it is told to stop.
+    /// False while the server starts and after it was asked to stop.
     pub ready: AtomicBool,
     /// Ends the streams when the server stops.
     pub stopping: CancellationToken,
 }
 
-/// All routes.
+/// Creates the router of all routes.
 pub fn router(server: Arc<Server>) -> Router {
     let mut router = Router::new()
         .route(
@@ -151,8 +151,8 @@ pub fn router(server: Arc<Server>) -> Router {
     let origins = &server.transport.cors_origins;
     let hosts = server.transport.hosts.clone();
     let hosts = hosts.map(|hosts| from_fn_with_state(hosts, host::check));
-    // One layer of them all, the outermost first: the router boxes what each layer makes of
-    // a route, and a request's future once more.
+    // One layer of all of them, the outermost first: the router boxes the result of each layer
+    // for each route, and a request's future again.
     let router = match (origins.is_empty(), hosts) {
         (true, None) => router.layer((ids, compress::layer())),
         (true, Some(hosts)) => router.layer((ids, hosts, compress::layer())),
@@ -162,7 +162,7 @@ pub fn router(server: Arc<Server>) -> Router {
     router.with_state(server)
 }
 
-/// Browsers of these origins may call; of no other.
+/// Allows browser requests from these origins only.
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.to_vec())

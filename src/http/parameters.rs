@@ -1,4 +1,4 @@
-//! What a GraphQL request says, whichever way it came: a POST body, a query string, the payload
+//! The parameters of a GraphQL request from any transport: a POST body, a query string, the payload
 //! of a WebSocket message. Types are strict, and an error names the parameter.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use super::error::Refusal;
 use crate::guard::Asked;
 
 /// The parameters of a request (GraphQL over HTTP, section 5.1, and its appendix on persisted
-/// documents). Others are ignored: later versions of the specification may add some.
+/// documents). Unknown ones are ignored: later versions of the specification may add some.
 #[derive(Debug, Default)]
 pub(super) struct Parameters<'a> {
     pub(super) query: Option<Cow<'a, str>>,
@@ -20,16 +20,16 @@ pub(super) struct Parameters<'a> {
     pub(super) extensions: Extensions,
 }
 
-/// The extensions that mean something here.
+/// The supported extensions.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Extensions {
     pub(super) persisted_query: Option<PersistedQuery>,
-    /// Whether the response is to tell how complex the request was.
+    /// True if the response is to report the request's complexity.
     pub(super) complexity: bool,
 }
 
-/// Names a document by its hash (Apollo's automatic persisted queries).
+/// A document reference by hash (Apollo's automatic persisted queries).
 #[derive(Debug, Deserialize)]
 pub(super) struct PersistedQuery {
     pub(super) version: u32,
@@ -63,16 +63,17 @@ struct QueryString {
 }
 
 impl<'a> Parameters<'a> {
-    /// Those of a JSON object.
+    /// Parses the parameters of a JSON object.
     pub(super) fn from_json(json: &'a [u8]) -> Result<Self, Refusal> {
-        // A list would be read as the parameters in order.
+        // serde would parse a list as the parameters in order.
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(Refusal::BadRequest(
                 "a request must be a JSON object".into(),
             ));
         }
-        let raw: Raw<'a> = serde_json::from_slice(json)
-            .map_err(|error| Refusal::BadRequest(format!("this is no GraphQL request: {error}")))?;
+        let raw: Raw<'a> = serde_json::from_slice(json).map_err(|error| {
+            Refusal::BadRequest(format!("not a valid GraphQL request: {error}"))
+        })?;
         Ok(Self {
             query: text("query", raw.query)?,
             document_id: text("documentId", raw.document_id)?,
@@ -86,7 +87,7 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// Those of a query string, where variables and extensions are JSON.
+    /// Parses the parameters of a query string, with variables and extensions as JSON.
     pub(super) fn from_query_string(query: &str) -> Result<Parameters<'static>, Refusal> {
         let given: QueryString = serde_urlencoded::from_str(query).map_err(|error| {
             Refusal::BadRequest(format!("the query string cannot be read: {error}"))

@@ -7,9 +7,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
-use super::accept::{Accepted, MediaType, negotiate};
 use super::admit::{Kind, admit};
 use super::caller::Caller;
+use super::content_negotiation::{Accepted, MediaType, negotiate};
 use super::error::Refusal;
 use super::parameters::Parameters;
 use super::request_id::RequestId;
@@ -75,7 +75,7 @@ pub(super) async fn sdl(State(server): State<Arc<Server>>) -> Response {
     (content_type, server.sdl.clone()).into_response()
 }
 
-/// A request whose transport is in order.
+/// A request that passed the transport's checks.
 struct Asked<'a> {
     parameters: Parameters<'a>,
     accepted: Accepted,
@@ -104,7 +104,7 @@ async fn try_answer(
 ) -> Result<Response, Refusal> {
     let headers = CallerHeaders::of(asked.headers, &server.forward_headers);
     let operation = admit(server, &asked.parameters, &asked.who.principal, &headers)?;
-    // GET changes nothing: another site's page can make a browser send one.
+    // GET has no effects: another site's page can make a browser send one.
     if safe_only && matches!(operation.kind, Kind::Mutation | Kind::Start) {
         return Err(Refusal::MethodNotAllowed { allow: "POST" });
     }
@@ -116,7 +116,7 @@ async fn try_answer(
         MediaType::EventStream => &sse::FORMAT,
         MediaType::Multipart => &multipart::FORMAT,
         _ => {
-            // What a mutation has done is reported, however large that is.
+            // The result of a mutation is always reported, however large.
             let held = (operation.kind == Kind::Query).then(|| {
                 server
                     .in_flight

@@ -1,4 +1,4 @@
-//! Request ids: every response carries one, and the log has it too.
+//! Request ids, part of each response and of the log.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -16,11 +16,11 @@ use talkgraph_watchdog::{Task, watched};
 
 pub(super) const HEADER: &str = "x-request-id";
 
-/// The id of a request: the caller's own if it is sound, else a new one.
+/// The id of a request: the client's own if it is valid, else a new one.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) String);
 
-/// The longest id that is taken over from a caller.
+/// The maximum length of an id accepted from a client.
 const MAX_LENGTH: usize = 64;
 
 pub(super) async fn assign(mut request: Request, next: Next) -> Response {
@@ -29,7 +29,7 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
     let task = Task::of("a request", &id);
     let span = tracing::error_span!("request", request_id = id);
     let header = HeaderValue::from_str(&id);
-    // Not in the span: what that says is formatted for every request, logged or not.
+    // Not in the span: its fields are formatted for every request, logged or not.
     let asked = tracing::enabled!(tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
     request.extensions_mut().insert(RequestId(id));
@@ -37,7 +37,7 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
         let response = next.run(request).await;
         if let Some((method, path)) = asked {
             let status = response.status().as_u16();
-            tracing::debug!(%method, path, status, "answered");
+            tracing::debug!(%method, path, status, "request completed");
         }
         response
     };
@@ -48,8 +48,8 @@ pub(super) async fn assign(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// A UUIDv7 whose random bits are the keyed hash of a counter: nobody is to guess from it,
-/// and asking the system for random bits costs as much as parsing the request.
+/// Creates a UUIDv7 whose random bits are the keyed hash of a counter: its secrecy does not matter,
+/// and system randomness costs as much as parsing the request.
 fn new() -> Uuid {
     static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNTER: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! Executing a request and writing its response.
+//! Execution of requests and encoding of responses.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -15,15 +15,15 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 
 use super::Server;
-use super::accept::MediaType;
 use super::admit::{Complexity, Kind, Operation};
+use super::content_negotiation::MediaType;
 use super::error::Refusal;
 use super::in_flight::{Held, counted};
 use super::request_id::RequestId;
-use crate::graphql::loader::{in_turns, stream_in_turns};
+use crate::graphql::loader::{stream_with_batching, with_batching};
 use crate::graphql::{self, Code, ResponseBytes, error};
 
-/// Executes a query or mutation. Never fails: whatever happens is a response.
+/// Executes a query or mutation. Never fails: each outcome is a response.
 pub(super) async fn execute(
     server: &Server,
     operation: Operation,
@@ -33,14 +33,14 @@ pub(super) async fn execute(
         Kind::Mutation => server.transport.request_timeout,
         _ => server.transport.query_timeout,
     };
-    // It is large, and a future is copied each time that it becomes part of another.
+    // Boxed: it is large, and a future is copied each time it becomes part of another.
     let request = operation.request.data(graphql::RequestId(id.0.clone()));
-    let run = in_turns(Box::pin(server.schema.execute(request)));
+    let run = with_batching(Box::pin(server.schema.execute(request)));
     let run = AssertUnwindSafe(run).catch_unwind();
     let response = match tokio::time::timeout(limit, run).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => panicked(id),
-        Err(_) => coded(Code::Unavailable, "the request took too long", id),
+        Err(_) => coded(Code::Unavailable, "the request timed out", id),
     };
     finish(
         server,
@@ -51,7 +51,7 @@ pub(super) async fn execute(
     )
 }
 
-/// What a client may see of a response, and what it has asked to see beside it.
+/// Removes hidden details from a response and adds the requested extensions.
 fn finish(
     server: &Server,
     mut response: GraphqlResponse,
@@ -59,10 +59,10 @@ fn finish(
     budget: &ResponseBytes,
     id: &RequestId,
 ) -> GraphqlResponse {
-    budget.settle(&mut response);
+    budget.enforce_limit(&mut response);
     if !response.errors.is_empty() {
         let outage = |why: &str| server.store.health().outage().failed(&why);
-        error::settle(&mut response, &id.0, server.transport.errors, outage);
+        error::finish_errors(&mut response, &id.0, server.transport.errors, outage);
     }
     if let Some(complexity) = complexity
         && let Ok(complexity) = async_graphql::to_value(complexity)
@@ -74,11 +74,11 @@ fn finish(
 }
 
 fn panicked(id: &RequestId) -> GraphqlResponse {
-    tracing::error!(request_id = id.0, "a resolver panicked");
+    tracing::error!(request_id = id.0, "resolver panicked");
     coded(Code::InternalServerError, "internal server error", id)
 }
 
-/// A response of one error with a code.
+/// Creates a response of one error with a code.
 pub(super) fn coded(code: Code, message: &str, id: &RequestId) -> GraphqlResponse {
     let mut error = ServerError::new(message, None);
     let extensions = error.extensions.get_or_insert_default();
@@ -89,7 +89,7 @@ pub(super) fn coded(code: Code, message: &str, id: &RequestId) -> GraphqlRespons
     GraphqlResponse::from_errors(vec![error])
 }
 
-/// Whether nothing was executed: the document did not parse or validate, or names no
+/// Returns true if nothing was executed: the document did not parse or validate, or names no
 /// operation.
 pub(super) fn is_request_error(response: &GraphqlResponse) -> bool {
     response.data == async_graphql::Value::Null
@@ -97,11 +97,12 @@ pub(super) fn is_request_error(response: &GraphqlResponse) -> bool {
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Writes a response in the negotiated media type. A large one counts as in flight until it is
+/// Encodes a response in the negotiated media type. A large one counts as in flight until it is
 /// sent.
 ///
 /// # Errors
-/// Fails when there is no room for it in flight and `held` is given.
+///
+/// Fails if it exceeds the bytes allowed in flight and `held` is given.
 pub(super) fn write(
     response: &GraphqlResponse,
     media_type: MediaType,
@@ -131,7 +132,7 @@ pub(super) fn write(
             Ok((status, [(header::CONTENT_TYPE, content_type)], body).into_response())
         }
         Err(error) => {
-            tracing::error!(%error, "a response could not be written");
+            tracing::error!(%error, "failed to encode a response");
             Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
     }
@@ -161,7 +162,7 @@ fn request_error_status(response: &GraphqlResponse) -> StatusCode {
     }
 }
 
-/// Executes any operation as a stream of responses, for the transports that have one.
+/// Executes an operation as a stream of responses, for streaming transports.
 pub(super) fn execute_stream(
     server: &Arc<Server>,
     operation: Operation,
@@ -179,7 +180,7 @@ pub(super) fn execute_stream(
         ..
     } = operation;
     let request = request.data(graphql::RequestId(id.0.clone()));
-    let responses = stream_in_turns(server.schema.execute_stream(request));
+    let responses = stream_with_batching(server.schema.execute_stream(request));
     AssertUnwindSafe(responses)
         .catch_unwind()
         .map(move |response| {
@@ -189,8 +190,8 @@ pub(super) fn execute_stream(
         .boxed()
 }
 
-/// Begins a stream of responses. A document that validation refuses has none: its errors come
-/// as they would for a query. They are known at once, because validation waits for nothing.
+/// Begins a stream of responses. A document that fails validation has no stream: its errors are
+/// returned as for a query. They are known at once, because validation does not wait.
 pub(super) fn begin_stream(
     server: &Arc<Server>,
     operation: Operation,

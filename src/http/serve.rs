@@ -1,4 +1,4 @@
-//! Connections: how many there are, and how long one may take to say what it wants.
+//! The listener: limits on the number of connections and on the time for sending requests.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -26,37 +26,38 @@ use super::http1::Http1;
 use super::io::Io;
 use talkgraph_watchdog::{Task, watched};
 
-/// Bounds of the listener.
+/// The limits of the listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Connections {
-    /// How many there may be; more wait to be accepted.
+    /// The maximum number of connections; more wait to be accepted.
     pub most: usize,
-    /// How long one may take to send the head of a request, or be idle between two.
+    /// The maximum time to send the head of a request, and the maximum idle time between two.
     pub head_timeout: Duration,
-    /// The largest head of a request, in bytes.
+    /// The maximum size of the head of a request, in bytes.
     pub head_bytes: u32,
-    /// How long one may take none of what is written to it.
+    /// The maximum time without progress of a write.
     pub write_timeout: Duration,
 }
 
-/// How long accepting rests after an error such as too many open files, which another
-/// attempt at once would only meet again.
+/// The pause of accepting after an error such as too many open files, which an immediate retry
+/// would only repeat.
 const REST: Duration = Duration::from_millis(100);
 
-/// What HTTP/2 begins with (RFC 9113, section 3.4), as far as no method of HTTP/1 does.
+/// The start of the HTTP/2 preface (RFC 9113, section 3.4) that differs from all HTTP/1 methods.
 const PREFACE: [u8; 3] = *b"PRI";
 
-/// The number of concurrent requests on one connection of HTTP/2.
+/// The maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 128;
 
-/// The number of bytes of a response that are kept for a client of HTTP/2 that takes no more, in
-/// addition to the piece that was given last.
+/// The maximum number of response bytes buffered for a slow HTTP/2 client, in addition to the
+/// current chunk.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// The number of streams of HTTP/2 that may end in a client's error before their connection does.
+/// The maximum number of HTTP/2 streams that a client's errors may end before their connection
+/// ends.
 const RESETS: usize = 128;
 
-/// Accepts connections until `closing`, then lets those there are finish what they do.
+/// Accepts connections until `closing`, then lets open ones finish.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -71,7 +72,7 @@ pub async fn serve(
             accepted = accept(&listener, &places) => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
+                    tracing::warn!(%error, "failed to accept a connection");
                     sleep(REST).await;
                     continue;
                 }
@@ -100,11 +101,11 @@ async fn accept(
     Ok((stream, place))
 }
 
-/// A connection; it fails when nothing of what is written to it is taken for too long. In a
-/// box, because that clock stays where it is.
+/// A connection; it fails if a write makes no progress for too long. Boxed, because its timer must
+/// not move.
 pub(super) type Stream = Pin<Box<TimeoutWriter<TcpStream>>>;
 
-/// The versions of HTTP.
+/// The HTTP protocol versions.
 struct Protocols {
     http1: Http1,
     http2: http2::Builder<TokioExecutor>,
@@ -135,32 +136,32 @@ impl Protocols {
     }
 
     async fn serve(&self, mut stream: TcpStream, router: Router, closing: &CancellationToken) {
-        // Tokens are small writes that must leave at once.
+        // Tokens are small writes that must be sent at once.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
+            tracing::debug!(%error, "failed to set TCP_NODELAY");
         }
         let version = tokio::select! {
-            // Until it tells its version no other clock runs …
+            // No other time limit applies until the version is known …
             version = timeout(self.limits.head_timeout, version(&mut stream)) => version,
             () = closing.cancelled() => return,
         };
-        // A client that reads nothing would otherwise stay until TCP gives up.
+        // A client that reads nothing would otherwise stay until the TCP timeout.
         let mut stream = Box::pin(TimeoutWriter::new(stream));
         let write_timeout = Some(self.limits.write_timeout);
         stream.as_mut().set_timeout_pinned(write_timeout);
         let Ok(Ok((version, start))) = version else {
-            // Too late, or gone already.
+            // The client was too late or has disconnected.
             return;
         };
         let io = Io::new(stream, start);
         let ended = match version {
             Version::Http1 => self.http1.serve(io, router, closing).await,
-            // In a box: it is the larger one, and every connection would be as large.
+            // Boxed: it is the larger variant, and every connection would be as large.
             Version::Http2 => Box::pin(self.http2(io, router, closing)).await,
         };
         if let Err(error) = ended {
-            // The client's doing: it went away, or does not speak HTTP.
-            tracing::debug!(%error, "a connection ended badly");
+            // The client's doing: it disconnected or does not speak HTTP.
+            tracing::debug!(%error, "connection failed");
         }
     }
 
@@ -181,7 +182,7 @@ impl Protocols {
         let mut serving = pin!(until_closing(serving.as_mut(), closing, shut_down));
         let ended = tokio::select! {
             ended = &mut serving => ended,
-            // … and none until it has asked for something in HTTP/2.
+            // … and none until the first request in HTTP/2.
             () = sleep(self.limits.head_timeout) => match has_asked.load(Ordering::Relaxed) {
                 true => serving.await,
                 false => return Ok(()),
@@ -191,8 +192,8 @@ impl Protocols {
     }
 }
 
-/// Reads the first bytes until they tell the version; both are given. hyper-util's own look
-/// makes the buffer of what is read twice as large for as long as the connection lasts.
+/// Reads the first bytes until they identify the version; returns both. hyper-util's own detection
+/// doubles the read buffer for the duration of the connection.
 async fn version(stream: &mut TcpStream) -> io::Result<(Version, Bytes)> {
     let mut start = [0; PREFACE.len()];
     let mut length = 0;
@@ -210,7 +211,7 @@ async fn version(stream: &mut TcpStream) -> io::Result<(Version, Bytes)> {
     }
 }
 
-/// Serves a connection, which from `closing` on only finishes what it does.
+/// Serves a connection; after `closing` it only finishes the current requests.
 pub(super) async fn until_closing<C: Future>(
     mut serving: Pin<&mut C>,
     closing: &CancellationToken,

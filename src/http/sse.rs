@@ -1,13 +1,13 @@
-//! GraphQL over Server-Sent Events, in the graphql-sse protocol's distinct connections mode:
-//! one request, one stream of `next` events, then `complete`. The events of a run carry their
-//! `sequence` as `id`, which a browser's `EventSource` sends back when it reconnects.
+//! GraphQL over Server-Sent Events, in the graphql-sse protocol's distinct connections mode: one
+//! request, one stream of `next` events, then `complete`. Run events carry their `sequence` as
+//! `id`, which a browser's `EventSource` sends when it reconnects.
 
 use std::io::Write;
 
-use super::accept::MediaType;
+use super::content_negotiation::MediaType;
 use super::frames::{Event, Format};
 
-/// A comment, which clients pass over.
+/// A comment, which clients ignore.
 const COMMENT: &[u8] = b":\n\n";
 
 pub(super) static FORMAT: Format = Format {

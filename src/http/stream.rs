@@ -1,5 +1,4 @@
-//! Streams of responses in the body of one response: what Server-Sent Events and multipart
-//! have in common.
+//! Streams of responses in one response body, common to Server-Sent Events and multipart.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 use super::Server;
-use super::accept::MediaType;
 use super::admit::{Kind, Operation};
+use super::content_negotiation::MediaType;
 use super::error::Refusal;
 use super::frames::{Ending, Event, Format, Patience, frames};
 use super::http1::OpenEnded;
@@ -33,7 +32,7 @@ pub(super) fn respond(
     id: RequestId,
 ) -> Result<Response, Refusal> {
     let progress = Progress::default();
-    // What a query or mutation answers is soon all there.
+    // The response of a query or mutation completes soon.
     let is_open_ended = operation.kind.is_subscription();
     if let Some(resume) = resume(headers, operation.kind)? {
         operation.request = operation.request.data(resume);
@@ -51,7 +50,7 @@ pub(super) fn respond(
         Err(refused) => return respond::write(&refused, MediaType::GraphqlResponse, None),
     };
     let events = responses.map(move |response| Event {
-        // What failed as a whole can be tried again from before it.
+        // A request that failed as a whole can be retried from the same position.
         id: progress.take().filter(|_| response.data != Value::Null),
         response,
     });
@@ -65,7 +64,7 @@ pub(super) fn respond(
     };
     let held = server.in_flight.hold(Arc::clone(&who.principal.tenant));
     let frames = frames(format, events, patience, ending, held, id);
-    // Given back when the client has read everything or has gone.
+    // Released when the client has read everything or disconnected.
     let body = frames.map(move |frame| {
         let _place = &place;
         Ok::<_, Infallible>(frame)
@@ -76,7 +75,7 @@ pub(super) fn respond(
             HeaderValue::from_static(format.media_type.as_str()),
         ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // Proxies such as nginx would otherwise hold events back.
+        // Proxies such as nginx would otherwise buffer events.
         (
             HeaderName::from_static("x-accel-buffering"),
             HeaderValue::from_static("no"),
@@ -89,8 +88,8 @@ pub(super) fn respond(
     Ok(response)
 }
 
-/// Where a reconnecting client wants to go on. Browsers send the header by themselves when
-/// they reconnect, so it must never make anything happen twice.
+/// Returns the position from which a reconnecting client resumes. Browsers send the header
+/// automatically when they reconnect, so it must never repeat an effect.
 fn resume(headers: &HeaderMap, kind: Kind) -> Result<Option<ResumeAfter>, Refusal> {
     // Browsers send an empty one for a stream whose last id was empty.
     let value = headers.get(LAST_EVENT_ID);

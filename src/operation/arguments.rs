@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 /// The types of a schema by name.
 struct Types(HashMap<String, TypeDefinition>);
 
-/// What variables of these types may be, as the schema `sdl` has them.
+/// Creates the schema of variables of these types, defined in the schema `sdl`.
 pub(super) fn schema(sdl: &str, variables: &[VariableDefinition]) -> Value {
-    // Our own schema: what could not be read would only make every value be allowed here, and
-    // be checked when it is executed.
+    // The server's own schema. An unreadable type would only allow every value here; values are
+    // checked again during execution.
     let definitions = parse_schema(sdl).map(|schema| schema.definitions);
     let types =
         definitions
@@ -62,7 +62,8 @@ fn with(schema: &mut Value, key: &str, value: Option<Value>) {
 }
 
 impl Types {
-    /// `path` has the input types that this one is within: one within itself is any object.
+    /// Creates the schema of a type. `path` has the enclosing input types; one nested in itself is
+    /// any object.
     fn of(&self, ty: &Type, path: &mut Vec<String>) -> Value {
         let mut schema = match &ty.base {
             BaseType::List(of) => json!({ "type": "array", "items": self.of(of, path) }),

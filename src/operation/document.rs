@@ -1,4 +1,4 @@
-//! Which documents may be tools.
+//! Selection of documents that may be tools.
 
 use async_graphql::parser::types::{
     ExecutableDocument, OperationType, Selection, SelectionSet, VariableDefinition,
@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::guard::{self, Document, GuardError};
 
-/// What a run may not have executed: each could start runs without end, or answer in the place
-/// of the person who was to be asked.
+/// Fields that a run may not execute: each could start runs without end, or answer for the person
+/// who is to be asked.
 const REFUSED: [&str; 6] = [
     "callTool",
     "chat",
@@ -18,43 +18,43 @@ const REFUSED: [&str; 6] = [
     "sendMessage",
 ];
 
-/// Why an operation is no tool.
+/// The reason why an operation cannot be a tool.
 #[derive(Debug, Error)]
 pub(crate) enum OperationError {
-    /// A client could not send the document either.
+    /// The guard refuses the document.
     #[error(transparent)]
     Guard(#[from] GuardError),
-    /// It is not clear what would be executed.
+    /// The document does not have the operation.
     #[error("the document has no operation {0:?}")]
     Unknown(String),
-    /// The document has several.
-    #[error("the document has several operations; `operation` must say which")]
+    /// The document has several operations.
+    #[error("the document has several operations; select one with `operation`")]
     Unclear,
-    /// A tool has one answer.
-    #[error("a subscription is no tool; use a query or a mutation")]
+    /// The operation is a subscription; a tool has one result.
+    #[error("a subscription cannot be a tool; use a query or a mutation")]
     Subscription,
-    /// A field that a run may not call.
+    /// The operation selects a field that a run may not execute.
     #[error(
-        "`{0}` is not for tools: it starts runs or answers for people; `agents_as_tools` lets \
-         one agent ask another"
+        "`{0}` cannot be a tool: it starts runs or answers for people; to let an agent call \
+         another, use `agents_as_tools`"
     )]
     Refused(String),
-    /// The document does not fit the schema.
-    #[error("not valid: {0}")]
+    /// The document is invalid in the schema.
+    #[error("invalid document: {0}")]
     Invalid(String),
-    /// Not a JSON Pointer.
+    /// The text is not a JSON Pointer.
     #[error("response_pointer {0:?} must begin with / (RFC 6901)")]
     Pointer(String),
 }
 
-/// What is executed.
+/// The operation of a tool.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) variables: Vec<VariableDefinition>,
     pub(super) is_query: bool,
 }
 
-/// The operation of a document that is meant.
+/// Returns the selected operation of a document.
 pub(super) fn of(document: &Document, name: Option<&str>) -> Result<Operation, OperationError> {
     let parsed = &document.parsed;
     let operation = guard::operation(parsed, name).ok_or_else(|| match name {
@@ -74,8 +74,8 @@ pub(super) fn of(document: &Document, name: Option<&str>) -> Result<Operation, O
     })
 }
 
-/// The first field of these that no tool may have. Only fields at the top can be any of them;
-/// the guard has seen to it that fragments end.
+/// Returns the first field that no tool may select. All of them are top-level fields; the guard has
+/// checked that fragments end.
 fn refused(selections: &SelectionSet, document: &ExecutableDocument) -> Option<String> {
     selections.items.iter().find_map(|item| match &item.node {
         Selection::Field(field) => {

@@ -1,5 +1,5 @@
-//! Operations of our own schema as tools: a document that the operator trusts, executed in
-//! this process as whoever the run belongs to, within what the guard allows a caller.
+//! Operations of the server's own schema as tools: a document trusted by the operator, executed in
+//! this process as the run's owner, within the guard's limits.
 
 mod arguments;
 mod document;
@@ -11,30 +11,30 @@ use async_trait::async_trait;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-use crate::graphql::loader::in_turns;
-use crate::graphql::{ApiSchema, ResponseBytes, settle};
+use crate::graphql::loader::with_batching;
+use crate::graphql::{ApiSchema, ResponseBytes, finish_errors};
 use crate::guard::{self, Document, Guard};
 use talkgraph_tools::{Tool, ToolContext, ToolError, ToolOutput};
 
 use document::Operation;
 pub(crate) use document::OperationError;
 
-/// How many of a response's errors a model is told.
+/// The maximum number of a response's errors that the model receives.
 const ERRORS: usize = 5;
 
-/// An operation as the settings have it.
+/// An operation from the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct OperationSpec {
     /// The document.
     pub document: Arc<str>,
-    /// Which of its operations; needed only where there are several.
+    /// The name of its operation; required if there are several.
     pub operation: Option<String>,
-    /// The part of the response's `data` that is the output (RFC 6901); all of it when absent.
+    /// The part of the response's `data` that is the output (RFC 6901); all of it if absent.
     pub response_pointer: Option<String>,
 }
 
-/// Where the operations find what they are executed with. The schema is made after the tools,
-/// because its resolvers call them.
+/// The services of operation tools. The schema is set after the tools are created, because its
+/// resolvers call them.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     schema: Arc<OnceLock<ApiSchema>>,
@@ -50,7 +50,7 @@ pub(crate) struct OperationTool {
 }
 
 impl Endpoint {
-    /// One that still needs its schema.
+    /// Creates an endpoint without a schema.
     pub(crate) fn new(guard: Arc<Guard>) -> Self {
         Self {
             schema: Arc::default(),
@@ -58,19 +58,20 @@ impl Endpoint {
         }
     }
 
-    /// From now on operations are executed with this schema.
+    /// Sets the schema to execute operations with.
     pub(crate) fn open(&self, schema: ApiSchema) {
-        // Set once, where the server is put together.
+        // Set once, while the server is assembled.
         let _ = self.schema.set(schema);
     }
 }
 
 impl OperationTool {
-    /// Reads the document as a client's would be read.
+    /// Checks the document like a client's.
     ///
     /// # Errors
-    /// When the guard refuses it, it has no such operation, or the operation is none that a
-    /// run may have executed.
+    ///
+    /// Fails if the guard refuses it, it has no such operation, or a run may not execute the
+    /// operation.
     pub(crate) fn new(endpoint: &Endpoint, spec: OperationSpec) -> Result<Self, OperationError> {
         let document = endpoint.guard.read(&spec.document)?;
         let operation = document::of(&document, spec.operation.as_deref())?;
@@ -86,24 +87,25 @@ impl OperationTool {
         })
     }
 
-    /// The JSON Schema of its variables, by the types of `sdl`.
+    /// Returns the JSON Schema of its variables, by the types of `sdl`.
     pub(crate) fn parameters(&self, sdl: &str) -> Value {
         arguments::schema(sdl, &self.operation.variables)
     }
 
-    /// Whether it changes nothing.
+    /// Returns true for a query.
     pub(crate) fn is_query(&self) -> bool {
         self.operation.is_query
     }
 
-    /// Validates the document against the schema it is executed with; nothing is resolved.
+    /// Validates the document against the schema, without resolving it.
     ///
     /// # Errors
-    /// With what is wrong with it.
+    ///
+    /// Returns the validation errors.
     pub(crate) async fn validate(&self, schema: &ApiSchema) -> Result<(), OperationError> {
         let request = self.request().only_introspection();
         let response = schema.execute(request).await;
-        // What has a path was refused while executing: it is valid.
+        // An error with a path occurred during execution: the document is valid.
         match response.errors.iter().find(|error| error.path.is_empty()) {
             Some(error) => Err(OperationError::Invalid(error.message.clone())),
             None => Ok(()),
@@ -117,14 +119,15 @@ impl OperationTool {
         request
     }
 
-    /// The request with its variables, if it is one that a caller may send.
+    /// Creates the request with its variables, if the guard accepts it.
     fn admit(&self, context: &ToolContext, arguments: &Value) -> Result<Request, ToolError> {
         let guard = &self.endpoint.guard;
         let refused = |error: guard::GuardError| ToolError::Failed(error.to_string());
         let raw = to_raw_value(arguments).map_err(ToolError::internal)?;
         let variables = guard::parse_variables(&raw, guard.limits()).map_err(refused)?;
         let operation = guard::operation(&self.document.parsed, self.spec.operation.as_deref());
-        let operation = operation.ok_or_else(|| ToolError::internal("the operation is gone"))?;
+        let operation =
+            operation.ok_or_else(|| ToolError::internal("the operation does not exist"))?;
         guard
             .complexity(&self.document, operation, &variables)
             .map_err(refused)?;
@@ -143,7 +146,7 @@ impl OperationTool {
             .map(|error| error.message.as_str())
             .collect();
         let data = response.data.into_json().map_err(ToolError::internal)?;
-        // A part of an answer is worth nothing to whoever does not know that it is one.
+        // A partial response is useless to a reader that takes it for complete.
         if !errors.is_empty() {
             return Err(ToolError::Failed(errors.join("; ")));
         }
@@ -156,12 +159,12 @@ impl OperationTool {
 impl Tool for OperationTool {
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
         let schema = self.endpoint.schema.get();
-        let schema = schema.ok_or_else(|| ToolError::internal("there is no schema yet"))?;
+        let schema = schema.ok_or_else(|| ToolError::internal("the schema is not set"))?;
         let request = self.admit(context, &arguments)?;
-        let mut response = in_turns(Box::pin(schema.execute(request))).await;
-        // Only what a caller may see is told to the model.
-        // The run that calls meets the same outage, and notes it.
-        settle(&mut response, &context.call_id, ERRORS, |_| {});
+        let mut response = with_batching(Box::pin(schema.execute(request))).await;
+        // The model receives only what a caller may see.
+        // The calling run meets the same outage and reports it.
+        finish_errors(&mut response, &context.call_id, ERRORS, |_| {});
         self.output(response)
     }
 }

@@ -371,7 +371,7 @@ async fn what_is_no_page_is_told() {
         ),
         (
             "/none",
-            "HTTP_STATUS: the server answered with HTTP status 404",
+            "HTTP_STATUS: the server responded with HTTP status 404",
         ),
         ("/slow", "TIMED_OUT: the call took longer than 0.3 s"),
     ] {

@@ -96,8 +96,8 @@ async fn a_model_that_takes_no_tools_is_told_apart() {
     assert_eq!(error["retryable"], false);
     assert_eq!(
         error["message"],
-        "the model \"openai/second\" takes no tools: take them off the agent, or give it another \
-         model"
+        "the model \"openai/second\" does not support tools: remove them from the agent, or give \
+         it another model"
     );
     assert_eq!(server.upstream.received().len(), 4);
 }

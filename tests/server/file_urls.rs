@@ -201,7 +201,7 @@ async fn what_cannot_be_fetched_starts_nothing() {
             "only http and https",
         ),
         ("https://a:b@example.com/".to_owned(), ".url", "user name"),
-        ("cat.png".to_owned(), ".url", "this is no URL"),
+        ("cat.png".to_owned(), ".url", "invalid URL"),
         (
             format!("https://example.com/{}", "a".repeat(9_000)),
             ".url",

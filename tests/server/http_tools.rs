@@ -146,11 +146,11 @@ async fn what_comes_back_is_told() {
     for (name, told) in [
         (
             "gone",
-            "HTTP_STATUS: the server answered with HTTP status 410: It was deleted.",
+            "HTTP_STATUS: the server responded with HTTP status 410: It was deleted.",
         ),
         (
             "moved",
-            "HTTP_STATUS: the server answered with HTTP status 307",
+            "HTTP_STATUS: the server responded with HTTP status 307",
         ),
         (
             "nothing",

@@ -127,7 +127,7 @@ fn top_level(list: &str) -> Vec<String> {
     names
 }
 
-fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
+pub(crate) fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -110,11 +110,8 @@ async fn the_attempts_of_a_run_carry_its_ids_and_the_providers() {
             )
         })
         .collect();
-    let (answered, again) = (
-        "the model provider answered with an error",
-        "a model call is tried again",
-    );
-    let unreadable = "a model's answer has an event that is not the expected JSON";
+    let (answered, again) = ("model provider returned an error", "retrying a model call");
+    let unreadable = "unexpected JSON in a model's answer";
     assert_eq!(
         said,
         [

@@ -136,6 +136,7 @@ mod websocket_frames;
 mod websocket_legacy;
 mod websocket_limits;
 mod websocket_rules;
+mod words;
 
 /// Makes two tests of each function: `sqlite::module::name` and `postgres::module::name`.
 macro_rules! on_both {

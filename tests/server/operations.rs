@@ -135,7 +135,7 @@ async fn what_is_no_tool_stops_start_up() {
             "mutation { ...Start } fragment Start on Mutation {
                chat(input: { message: { text: \"Hi\" } }) { run { id } } }",
             "",
-            "`chat` is not for tools",
+            "`chat` cannot be a tool",
         ),
         ("{ sessions { nodes { tilte } } }", "", "tilte"),
         (

@@ -81,7 +81,7 @@ async fn a_provider_that_is_not_there() {
 async fn a_provider_that_answers_with_an_error() {
     let (log, _guard) = Log::start();
     let server = untried().start().await;
-    let unavailable = "the model provider had a fault of its own";
+    let unavailable = "the model provider returned a server error";
     for (status, code, message, retryable) in [
         (
             400,
@@ -98,7 +98,7 @@ async fn a_provider_that_answers_with_an_error() {
         (
             429,
             "PROVIDER_RATE_LIMITED",
-            "the model provider gets too many requests from this server",
+            "the model provider reports too many requests from this server",
             true,
         ),
         (
@@ -243,7 +243,7 @@ async fn a_provider_that_breaks_off_or_makes_no_sense() {
     let server = untried().start().await;
     let protocol = error(
         "PROVIDER_PROTOCOL",
-        "the model provider's answer broke off or could not be read",
+        "the model provider's answer was interrupted or malformed",
         true,
     );
     let said = || Script::stream().text(["Well", ", "]);
@@ -260,7 +260,7 @@ async fn a_provider_that_breaks_off_or_makes_no_sense() {
     check(&server, Some(garbage), protocol, None).await;
     let inside = error(
         "PROVIDER_UNAVAILABLE",
-        "the model provider had a fault of its own",
+        "the model provider returned a server error",
         true,
     );
     check(
@@ -313,7 +313,7 @@ async fn a_model_that_fails_again_and_again_is_given_a_rest() {
         server.upstream.then(Script::json(500, &body()));
     }
     let client = server.client();
-    for expected in ["had a fault of its own", "is given a rest"] {
+    for expected in ["returned a server error", "is not called for a while"] {
         let answer = chat(&client, None, QUESTION).await;
         let message = string(&answer["run"]["error"]["message"]);
         assert!(message.contains(expected), "{message}");

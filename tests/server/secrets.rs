@@ -231,8 +231,8 @@ async fn a_server_at_trace_shows_no_secret() {
         silent("an answer", &answers(&client, &key).await);
         for line in [
             "near says",
-            "a model provider cannot be reached",
-            "not called",
+            "model provider unreachable",
+            "tool call failed",
         ] {
             eventually(line, async || server.log().contains(line).then_some(())).await;
         }

@@ -23,7 +23,7 @@ const WORKERS: usize = 2;
 /// The query that is stuck.
 const QUERY: &str = "{ sessions { nodes { id } } }";
 
-const STUCK: &str = "a task holds on to its thread";
+const STUCK: &str = "task blocks its thread";
 
 /// The server that sticks, where it is asked for; no test by itself.
 #[test]
@@ -128,9 +128,7 @@ async fn a_stuck_thread_is_told_of() {
     );
     std::fs::remove_file(&scene.file).unwrap();
     scene.wait_live(true).await;
-    scene
-        .wait_logged("a task has given its thread back", 1)
-        .await;
+    scene.wait_logged("task released its thread", 1).await;
 }
 
 #[tokio::test]

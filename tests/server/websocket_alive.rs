@@ -96,7 +96,7 @@ async fn a_client_that_answers_no_ping_goes() {
     let server = impatient().start().await;
     let client = server.client();
     let bytes = client.socket().await.bytes().await;
-    let reason = b"No answer to pings, or events left unread";
+    let reason = b"Pings unanswered or events unread for too long";
     let length = u8::try_from(reason.len() + 2).unwrap();
     let close = [&[0x88, length][..], &1008_u16.to_be_bytes(), reason].concat();
     assert!(bytes.starts_with(b"\x89\0\x89\0"), "pings: {bytes:?}");

@@ -176,6 +176,8 @@ on_both! {
         a_release_is_recorded_once,
         a_changed_migration_is_refused,
         an_unfinished_migration_is_refused,
+        a_database_from_before_the_baseline_is_adopted,
+        a_part_of_the_schema_before_the_baseline_is_refused,
         what_is_to_be_migrated_is_refused_where_it_may_not,
     }
     takeovers {

@@ -402,7 +402,7 @@ async fn template(admin: &str) -> &'static str {
 
 fn template_name() -> String {
     let mut hash = Sha256::new();
-    for migration in sqlx::migrate!("migrations/postgres").iter() {
+    for migration in sqlx_macros::migrate!("migrations/postgres").iter() {
         hash.update(migration.version.to_be_bytes());
         hash.update(&migration.checksum);
     }

@@ -1,16 +1,16 @@
-//! Live runs: what is being made in this process, for those who watch it or want it stopped.
+//! Live runs: the runs that execute in this process, for those who follow or cancel them.
 //!
-//! Nothing reaches the bus before it is committed. Subscribers pull: each keeps only its
-//! place in the one shared tail, so a slow one costs nothing and holds nobody up.
+//! Events reach the bus only after they are committed. Subscribers pull: each keeps only its
+//! position in the one shared tail, so a slow one costs nothing and delays no other.
 
+mod change_feed;
 mod live;
-mod news;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use change_feed::ChangeFeed;
 pub use live::{LiveRun, Ready, RunOutcome};
-pub use news::SessionNews;
 use tracing::Span;
 
 use talkgraph_domain::RunId;
@@ -19,14 +19,13 @@ use talkgraph_domain::RunId;
 #[derive(Default)]
 pub struct Bus {
     runs: RwLock<HashMap<RunId, Arc<LiveRun>>>,
-    news: SessionNews,
+    changes: ChangeFeed,
 }
 
 impl Bus {
-    /// Announces a run before its first event is committed, so that whoever reads the log
-    /// of a run that is not here knows that it is whole.
-    /// If `parent` asks for it and runs here, it stops with that one. Everything that is
-    /// logged of the run is logged within `span`.
+    /// Announces a run before its first event is committed, so that a reader knows that the log of
+    /// a run that is not here is complete. If `parent` runs here, this run is cancelled with it.
+    /// All logging about the run happens within `span`.
     pub fn open(
         &self,
         run: RunId,
@@ -42,19 +41,19 @@ impl Bus {
         live
     }
 
-    /// What changes in sessions.
-    pub fn news(&self) -> &SessionNews {
-        &self.news
+    /// The changes of sessions.
+    pub fn news(&self) -> &ChangeFeed {
+        &self.changes
     }
 
-    /// The run, if it is being made here.
+    /// The run, if it executes here.
     pub fn get(&self, run: RunId) -> Option<Arc<LiveRun>> {
         let runs = self.runs.read().unwrap_or_else(PoisonError::into_inner);
         runs.get(&run).cloned()
     }
 
-    /// Forgets a run: from now on only its log tells of it. Those who hold it already go on
-    /// to its end.
+    /// Removes a run: from then on only its log is available. Those who hold it already continue to
+    /// its end.
     pub fn close(&self, run: RunId) {
         if let Some(live) = self.write().remove(&run) {
             live.close();
@@ -67,7 +66,7 @@ impl Bus {
         runs.values().for_each(|live| act(live));
     }
 
-    /// How many runs are live.
+    /// The number of live runs.
     pub fn len(&self) -> usize {
         self.runs
             .read()
@@ -75,7 +74,7 @@ impl Bus {
             .len()
     }
 
-    /// Whether no run is live.
+    /// Returns true if no run is live.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

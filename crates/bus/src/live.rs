@@ -11,45 +11,45 @@ use tracing::Span;
 
 use talkgraph_domain::{EventBody, Message, Run, RunEvent, RunId, StepPurpose};
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug, Clone)]
 pub struct RunOutcome {
     /// The run in its final state.
     pub run: Run,
     /// The answer, if there is any text.
     pub message: Option<Message>,
-    /// Whether message and answer were taken out of the branch.
+    /// True if message and answer were removed from the branch.
     pub withdrawn: bool,
 }
 
-/// What a subscriber finds after its place.
+/// The state of the tail after a subscriber's position.
 #[derive(Debug)]
 pub enum Ready {
     /// The next events, in order; never empty.
     Events(Vec<Arc<RunEvent>>),
     /// The next event has left the tail and must be read from the log.
     InLog,
-    /// Nothing yet.
+    /// No more events: the run no longer executes here.
     Nothing,
     /// Nothing any more: the run is no longer made here.
     Closed,
 }
 
-/// A run that is being made in this process.
+/// A run that executes in this process.
 pub struct LiveRun {
     id: RunId,
-    /// Around everything that is logged of the run, on whatever task.
+    /// The span of all logging about the run, on any task.
     span: Span,
     tail_limit: usize,
     tail: Mutex<Tail>,
-    /// Tells the subscribers that there is more, or that the run is closed.
+    /// Notified when there are more events, or the run is closed.
     changed: Notify,
     outcome: OnceLock<Arc<RunOutcome>>,
     cancel: CancellationToken,
     withdrawn: AtomicBool,
     release: CancellationToken,
     closed: CancellationToken,
-    /// The same, for those who only look: a token has a lock.
+    /// The same, for a cheap check: a token has a lock.
     is_closed: AtomicBool,
 }
 
@@ -58,11 +58,11 @@ struct Tail {
     events: VecDeque<Arc<RunEvent>>,
     /// The last committed sequence.
     last: u64,
-    /// The answer's text as of then.
+    /// The answer's text up to that sequence.
     text: String,
-    /// How much of it was there when the current step began.
+    /// The length of the text at the start of the current step.
     step_start: usize,
-    /// Of the events from here on `text` begins with the text as it was then.
+    /// The sequence from which on every event's text is a prefix of `text`.
     text_from: u64,
 }
 
@@ -108,14 +108,14 @@ impl LiveRun {
         self.id
     }
 
-    /// The span around everything that is logged of the run.
+    /// The span of all logging about the run.
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// What the log of a run that is taken up has: its last sequence and, as of then, the
-    /// answer's text, `step_start` bytes of which were there when the current step began.
-    /// Called once, before anything is published.
+    /// Initialises a run that is taken over from its log: the last sequence and the answer's text
+    /// up to it, `step_start` bytes of which precede the current step. Called once, before any
+    /// event is published.
     pub fn seed(&self, last: u64, text: String, step_start: usize) {
         let mut tail = self.tail();
         tail.last = last;
@@ -126,7 +126,7 @@ impl LiveRun {
         self.changed.notify_waiters();
     }
 
-    /// Hands committed events to the subscribers.
+    /// Publishes committed events to the subscribers.
     pub fn publish(&self, events: &[Arc<RunEvent>]) {
         if events.is_empty() {
             return;
@@ -143,7 +143,7 @@ impl LiveRun {
     pub fn ready(&self, after: u64, limit: usize) -> Ready {
         let tail = self.tail();
         let Some(behind) = tail.last.checked_sub(after).filter(|behind| *behind > 0) else {
-            // Nothing is published while the tail is held, nor after the end.
+            // No event is published while the tail is locked, nor after the end.
             return match self.is_closed.load(Ordering::Acquire) {
                 true => Ready::Closed,
                 false => Ready::Nothing,
@@ -156,10 +156,10 @@ impl LiveRun {
         Ready::Events(tail.events.iter().skip(skip).take(limit).cloned().collect())
     }
 
-    /// Waits until there is something after `after`, or the run is closed.
+    /// Waits until there is an event after `after`, or the run is closed.
     pub async fn wait(&self, after: u64) {
         let mut changed = pin!(self.changed.notified());
-        // Before it looks, so that nothing comes unseen in between.
+        // Enabled before the check, so that no event is missed in between.
         changed.as_mut().enable();
         if self.last_sequence() <= after && !self.is_closed.load(Ordering::Acquire) {
             changed.await;
@@ -171,8 +171,8 @@ impl LiveRun {
         self.tail().last
     }
 
-    /// The answer's text as of the event `sequence`, whose text ends at the byte `end`; none
-    /// if that event is not committed, or if the text was written anew since.
+    /// The answer's text at the event `sequence`, whose text ends at the byte `end`; none if that
+    /// event is not committed, or if the step was repeated since.
     pub fn text_at(&self, sequence: u64, end: u64) -> Option<String> {
         let tail = self.tail();
         if sequence < tail.text_from || sequence > tail.last {
@@ -182,42 +182,42 @@ impl LiveRun {
         tail.text.get(..end).map(ToOwned::to_owned)
     }
 
-    /// Says how the run ended. Called once, before its last event is published.
+    /// Sets the outcome. Called once, before the last event is published.
     pub fn set_outcome(&self, outcome: RunOutcome) {
-        // A second outcome cannot happen; the first would stand.
+        // A second outcome cannot happen; the first would be kept.
         let _ = self.outcome.set(Arc::new(outcome));
     }
 
-    /// How the run ended, if it has.
+    /// The outcome, if the run has ended.
     pub fn outcome(&self) -> Option<Arc<RunOutcome>> {
         self.outcome.get().cloned()
     }
 
-    /// Waits for the run's end. `None` when it could not be ended here, for example
-    /// because the database is gone.
+    /// Waits for the run's end. `None` when it could not be ended here, for example because the
+    /// database is unavailable.
     pub async fn finished(&self) -> Option<Arc<RunOutcome>> {
         self.closed.cancelled().await;
         self.outcome()
     }
 
-    /// Is cancelled when the run shall stop.
+    /// Cancelled when the run is to stop.
     pub fn cancel_token(&self) -> &CancellationToken {
         &self.cancel
     }
 
-    /// Stops the run, and has its message and answer taken out of the branch, unless it
-    /// comes to its own end first.
+    /// Cancels the run, and has its message and answer removed from the branch, unless it ends by
+    /// itself first.
     pub fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Release);
         self.cancel.cancel();
     }
 
-    /// Whether it was withdrawn.
+    /// Returns true if it was withdrawn.
     pub fn is_withdrawn(&self) -> bool {
         self.withdrawn.load(Ordering::Acquire)
     }
 
-    /// Is cancelled when this process shall leave the run to another one.
+    /// Cancelled when this process is to leave the run to another one.
     pub fn release_token(&self) -> &CancellationToken {
         &self.release
     }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_reads_from_its_own_place() {
+    fn subscribers_read_from_their_own_positions() {
         let live = LiveRun::new(RunId::new(), 3, CancellationToken::new(), Span::none());
         assert!(matches!(live.ready(0, 9), Ready::Nothing));
         let events: Vec<_> = (1..=4).map(|n| delta(live.id, n, "é")).collect();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_taken_up_knows_what_its_log_has() {
+    fn taken_over_run_is_seeded_from_its_log() {
         let live = LiveRun::new(RunId::new(), 3, CancellationToken::new(), Span::none());
         live.seed(4, "kept lost".into(), 5);
         assert!(matches!(live.ready(2, 9), Ready::InLog));

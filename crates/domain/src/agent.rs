@@ -9,24 +9,24 @@ use super::ids::{AgentId, AgentVersionId};
 use super::one_or_many;
 use super::time::Timestamp;
 
-/// The most models that an agent, or the server's default, names: each may take its full time
-/// to fail.
+/// The maximum number of models in an agent or in the server's default: each may use up its full
+/// time-out before the next is tried.
 pub const MAX_MODELS: usize = 8;
 
-/// The property of an answer whose schema is no object, as most vendors want one: the answer is
-/// asked for in an object with this one property, and taken out of it.
+/// The property that wraps an answer whose schema is not an object. Most vendors require an object,
+/// so the answer is requested as this one property and unwrapped afterwards.
 pub const WRAPPED_ANSWER: &str = "answer";
 
-/// The longest summary of an agent that sets no other limit, in tokens: a page or two.
+/// The default limit of a summary, in tokens: a page or two.
 pub const DEFAULT_SUMMARY_TOKENS: u32 = 1_024;
 
-/// The tokens that an agent may set for a summary: with fewer it says nothing, and more would
-/// be cut at [`MAX_SUMMARY_BYTES`].
+/// The range of tokens that an agent may set for a summary. Fewer are too few to say anything; more
+/// would be cut at [`MAX_SUMMARY_BYTES`].
 ///
 /// [`MAX_SUMMARY_BYTES`]: super::summary::MAX_SUMMARY_BYTES
 pub const SUMMARY_TOKENS: std::ops::RangeInclusive<u32> = 32..=16_384;
 
-/// Where an agent is defined, and so where it can be changed.
+/// The source of an agent's definition, which is also the place to change it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
@@ -35,7 +35,7 @@ pub const SUMMARY_TOKENS: std::ops::RangeInclusive<u32> = 32..=16_384;
 pub enum AgentSource {
     /// A file in the agents folder; read-only through the API.
     File,
-    /// The API; its tenant's own.
+    /// The API; the agent belongs to one tenant.
     Api,
 }
 
@@ -46,34 +46,34 @@ pub struct Agent {
     pub id: AgentId,
     /// Its name, unique within what a principal can see.
     pub name: String,
-    /// Where it is defined.
+    /// The place of its definition.
     pub source: AgentSource,
-    /// When it was first seen.
+    /// Time at which it was first registered.
     pub created_at: Timestamp,
-    /// When its current version was made, or made the current one.
+    /// Time at which its current version was created or became current.
     pub updated_at: Timestamp,
-    /// When it was deleted, or its file went. It starts no runs any more.
+    /// Time at which it was deleted or its file disappeared. An archived agent starts no runs.
     pub archived_at: Option<Timestamp>,
-    /// The version new runs use.
+    /// The version that new runs use.
     pub current: AgentVersion,
 }
 
-/// One version of an agent. Never changes, so that a run can always tell what it ran with.
+/// One version of an agent. Immutable, so that a run always has a record of its configuration.
 #[derive(Debug, Clone)]
 pub struct AgentVersion {
     /// Its id.
     pub id: AgentVersionId,
     /// The agent it is a version of.
     pub agent_id: AgentId,
-    /// Counts up from 1 for each agent.
+    /// Its number, counted from 1 for each agent.
     pub number: i32,
     /// The configuration.
     pub spec: AgentSpec,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
 }
 
-/// An agent's configuration: the content of `agents/<name>.toml`, or what the API was given.
+/// An agent's configuration: the content of `agents/<name>.toml`, or the input of the API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentSpec {
@@ -81,10 +81,10 @@ pub struct AgentSpec {
     pub name: String,
     /// One sentence for people who choose an agent.
     pub description: String,
-    /// A minijinja template; the system message of every run. It can use `date`
-    /// (today in `time_zone`, `2026-01-31`), `owner`, and as `variables.x` what a client gives to a run.
+    /// A minijinja template; the system message of every run. It can use `date` (today in
+    /// `time_zone`, `2026-01-31`), `owner`, and the variables of the run as `variables.x`.
     pub instructions: String,
-    /// `provider/model`, or a list of them: the first that gives a first token answers. The
+    /// `provider/model`, or a list of them: the first that returns a first token answers. The
     /// server's default models when empty.
     #[serde(
         rename = "model",
@@ -99,7 +99,7 @@ pub struct AgentSpec {
     /// The names of the agents that its model may hand the conversation to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handoffs: Vec<String>,
-    /// The names of the agents that its model may ask, each in a run of its own.
+    /// The names of the agents that its model may call as tools, each in a run of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents_as_tools: Vec<String>,
     /// The JSON Schema of its answers; text when absent. In a file: a table, or JSON as a string.
@@ -109,17 +109,18 @@ pub struct AgentSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub output_schema: Option<Value>,
-    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`, where a run
-    /// names no other; UTC when absent.
+    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`, unless a run
+    /// names another; UTC when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// Sampling and reasoning of the model.
     #[serde(default)]
     pub parameters: ModelParameters,
-    /// Has what its model is no longer shown summarised for it; nothing when absent.
+    /// Settings for summarising the messages that no longer fit the model's context; without them,
+    /// they are dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<SummarySettings>,
-    /// What a run may use.
+    /// Limits of a run.
     #[serde(default)]
     pub limits: AgentLimits,
 }
@@ -132,8 +133,8 @@ fn json_or_its_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>,
     }
 }
 
-/// The parameters of model calls; what is absent is left to the model. A parameter that the model
-/// does not take is left out, or replaced by the nearest that it takes.
+/// The parameters of model calls; the model's defaults apply to absent ones. A parameter that the
+/// model does not accept is left out, or replaced by the nearest accepted value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelParameters {
@@ -143,7 +144,7 @@ pub struct ModelParameters {
     /// Nucleus sampling: the probability mass considered, above 0 and up to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Makes sampling repeatable where the model supports it.
+    /// The seed of sampling, for repeatable answers where the model supports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// The longest answer of one model call, in tokens.
@@ -155,7 +156,7 @@ pub struct ModelParameters {
     /// The length of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<Verbosity>,
-    /// Tells if the model thinks before it answers.
+    /// True if the model thinks before it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<bool>,
     /// The most tokens of thinking, for models that have a budget for it. They are part of
@@ -168,7 +169,7 @@ pub struct ModelParameters {
     pub extra_body: Map<String, Value>,
 }
 
-/// How that part of a conversation is summarised that a model is no longer shown.
+/// Settings for summarising the part of a conversation that a model is no longer shown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SummarySettings {
@@ -180,8 +181,8 @@ pub struct SummarySettings {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub models: Vec<String>,
-    /// The longest summary, in tokens; [`DEFAULT_SUMMARY_TOKENS`] when absent. What a model
-    /// thinks counts, too.
+    /// The longest summary, in tokens; [`DEFAULT_SUMMARY_TOKENS`] when absent. Reasoning tokens
+    /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
 }
@@ -193,11 +194,11 @@ impl SummarySettings {
     }
 }
 
-/// Bounds on a run of this agent; what is absent is the server's own bound.
+/// Limits of a run of this agent; the server's limits apply to absent ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentLimits {
-    /// How many earlier messages of the session the model is shown.
+    /// The number of earlier messages of the session that the model is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_messages: Option<u32>,
     /// The longest a run may take, in seconds.
@@ -206,10 +207,10 @@ pub struct AgentLimits {
     /// The longest one model call may take, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_timeout_s: Option<u64>,
-    /// How many model calls a run may have.
+    /// The maximum number of model calls of a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u32>,
-    /// What a run may cost, in US dollars: once it has, no further step begins.
+    /// The cost limit of a run, in US dollars: no further step begins once it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<f64>,
 }

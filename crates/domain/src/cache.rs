@@ -1,4 +1,4 @@
-//! The time for which a provider keeps what it has read of a prompt.
+//! The lifetime of prompts in a provider's cache.
 
 use serde::{Deserialize, Serialize};
 

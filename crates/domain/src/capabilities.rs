@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-/// The amount of reasoning that a model is asked for, from none to the most.
+/// The amount of reasoning that is requested of a model, from none to its maximum.
 #[derive(
     Debug,
     Clone,
@@ -23,28 +23,28 @@ use strum::{EnumString, IntoStaticStr};
 pub enum Effort {
     /// No reasoning.
     None,
-    /// Hardly any.
+    /// Minimal reasoning.
     Minimal,
-    /// Little.
+    /// Low reasoning.
     Low,
-    /// A middle amount.
+    /// Medium reasoning.
     Medium,
-    /// Much.
+    /// High reasoning.
     High,
     /// More than `high`.
     Xhigh,
-    /// The most that a model has.
+    /// The maximum of the model.
     Max,
 }
 
-/// The length of an answer that a model is asked for.
+/// The length of answer that is requested of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Verbosity {
     /// Short answers.
     Low,
-    /// Answers of a middle length.
+    /// Answers of medium length.
     Medium,
     /// Long answers.
     High,
@@ -89,7 +89,7 @@ pub enum ThinkingForm {
 pub enum ThinkingOff {
     /// It cannot be: the lowest effort takes its place.
     Never,
-    /// As the form has it: `disabled`, a budget of 0, effort `none`.
+    /// The form's own way: `disabled`, a budget of 0, effort `none`.
     Disabled,
     /// Anthropic's `between_tools`.
     BetweenTools,
@@ -135,7 +135,7 @@ pub enum LimitField {
     MaxCompletionTokens,
 }
 
-/// The field that has the seed over Chat Completions.
+/// The field of the seed over Chat Completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -159,7 +159,7 @@ pub enum CallIds {
     NineCharacters,
 }
 
-/// The way in which a model is held to a form of answer.
+/// The way in which a model is made to answer in a given form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -178,18 +178,20 @@ pub enum StructuredOutput {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TablePrice {
-    /// Of what the model reads.
+    /// The price of input tokens.
     pub input: f64,
-    /// Of what it reads from a cache; the same as `input` when absent.
+    /// The price of input tokens read from a cache; the same as `input` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<f64>,
-    /// Of what it writes to a cache that lives for five minutes; the same as `input` when absent.
+    /// The price of tokens written to a cache that lives for five minutes; the same as `input` when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<f64>,
-    /// Of what it writes to a cache that lives for an hour; the same as `cache_write` when absent.
+    /// The price of tokens written to a cache that lives for an hour; the same as `cache_write`
+    /// when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<f64>,
-    /// Of what it writes, reasoning included.
+    /// The price of output tokens, reasoning included.
     pub output: f64,
     /// The surcharge for long prompts, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,11 @@
-//! What model calls cost.
+//! The cost of model calls.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An amount of US dollars, exact to a thousand-millionth: a token of a cheap model costs some
-/// hundreds of those, and sums of whole numbers have no error of their own.
+/// An amount of US dollars, exact to a thousand-millionth. A token of a cheap model costs some
+/// hundreds of those, and sums of whole numbers have no rounding error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cost(u64);
@@ -13,32 +13,32 @@ pub struct Cost(u64);
 const NANOS: u64 = 1_000_000_000;
 
 impl Cost {
-    /// Nothing at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// The nearest amount; what is negative is nothing.
+    /// The nearest amount; negative values become zero.
     pub fn from_dollars(dollars: f64) -> Self {
         // Saturates at both ends.
         Self((dollars * NANOS as f64).round() as u64)
     }
 
-    /// From thousand-millionths.
+    /// Creates an amount from thousand-millionths.
     pub fn from_nanos(nanos: i64) -> Self {
         Self(u64::try_from(nanos).unwrap_or(0))
     }
 
-    /// In thousand-millionths.
+    /// The amount in thousand-millionths.
     pub fn nanos(self) -> i64 {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
-    /// Both together; nobody knows, if nobody knows one of them.
+    /// The sum; unknown if either amount is unknown.
     pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         Some(Self(one?.0.saturating_add(other?.0)))
     }
 }
 
-/// As a decimal number without needless digits: `0.000226`.
+/// Formats the amount as a decimal number without trailing zeros: `0.000226`.
 impl fmt::Display for Cost {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, nanos) = (self.0 / NANOS, self.0 % NANOS);
@@ -55,7 +55,7 @@ mod tests {
     use super::Cost;
 
     #[test]
-    fn amounts_are_told_in_decimals() {
+    fn amounts_are_formatted_as_decimals() {
         for (dollars, told) in [
             (0.0, "0"),
             (2.0, "2"),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_with_something_unknown_is_unknown() {
+    fn sum_with_an_unknown_cost_is_unknown() {
         let (some, more) = (Some(Cost::from_nanos(3)), Some(Cost::from_nanos(4)));
         assert_eq!(Cost::sum(some, more), Some(Cost::from_nanos(7)));
         assert_eq!(Cost::sum(some, None), None);

@@ -1,4 +1,4 @@
-//! Run events: the ordered log of a run, and the stream its subscribers see.
+//! Run events: the ordered log of a run, which subscribers follow.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,16 +20,16 @@ pub struct RunEvent {
     pub run_id: RunId,
     /// Its number in the run's log.
     pub sequence: u64,
-    /// The first sequence that it stands for: its own, unless adjacent pieces were merged
-    /// for a subscriber that fell behind, or the log was compacted.
+    /// The first sequence that it covers: its own, unless adjacent pieces were merged for a slow
+    /// subscriber, or the log was compacted.
     pub first_sequence: u64,
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What happened.
+    /// The kind of event and its data.
     pub body: EventBody,
 }
 
-/// What happened. As text, a kind is what GraphQL calls its type.
+/// The kind of a run event and its data. Its text form is the name of the GraphQL type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(
     tag = "type",
@@ -43,9 +43,9 @@ pub enum EventBody {
     StepStarted {
         /// Counts up from 1.
         step: u32,
-        /// `provider/model` that was called.
+        /// The called model, as `provider/model`.
         model: String,
-        /// What it is for.
+        /// The purpose of the call.
         #[serde(default, skip_serializing_if = "StepPurpose::is_answer")]
         purpose: StepPurpose,
     },
@@ -53,25 +53,25 @@ pub enum EventBody {
     StepFinished {
         /// The step that ended.
         step: u32,
-        /// Why the model stopped.
+        /// The reason why the model stopped.
         finish_reason: FinishReason,
-        /// `provider/model` that answered; none in logs from before it was written down.
+        /// The model that answered, as `provider/model`; none in logs of earlier releases.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
-        /// What the step used, where that is known.
+        /// The tokens used by the step, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
-        /// What that cost, where that is known.
+        /// The cost of the step, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
-        /// The summary that the step was for, if it has come to one.
+        /// The summary, if the step was for one and succeeded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         summary: Option<Box<Summary>>,
     },
-    /// A model call whose server died half-way is made again. What came after
-    /// `discard_after` and before this event no longer counts.
+    /// A model call is repeated because its server died during it. The events after `discard_after`
+    /// and before this one are void.
     StepRestarted {
-        /// The step that is made again.
+        /// The step that is repeated.
         step: u32,
         /// The sequence of that step's [`EventBody::StepStarted`].
         discard_after: u64,
@@ -82,7 +82,7 @@ pub enum EventBody {
         message_id: MessageId,
         /// The new text.
         delta: String,
-        /// How many bytes of UTF-8 the message's text has with this piece.
+        /// The length of the message's text with this piece, in bytes of UTF-8.
         end: u64,
     },
     /// A piece of the model's reasoning.
@@ -91,7 +91,7 @@ pub enum EventBody {
         message_id: MessageId,
         /// The new text.
         delta: String,
-        /// What ends the reasoning and goes back to the vendor with it.
+        /// The signature that ends the reasoning and is sent back to the vendor.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
@@ -101,7 +101,7 @@ pub enum EventBody {
         message_id: MessageId,
         /// The call.
         tool_call_id: ToolCallId,
-        /// The tool's name, as the model says it.
+        /// The tool's name, as the model wrote it.
         name: String,
     },
     /// A piece of the arguments of a call.
@@ -111,7 +111,7 @@ pub enum EventBody {
         /// JSON text, cut anywhere.
         delta: String,
     },
-    /// A tool reports how far it is with a call.
+    /// A tool reports its progress with a call.
     ToolCallProgress {
         /// The call.
         tool_call_id: ToolCallId,
@@ -119,24 +119,24 @@ pub enum EventBody {
         #[serde(flatten)]
         progress: ToolProgress,
     },
-    /// A call has come to its result.
+    /// A tool call has ended.
     ToolCallCompleted {
-        /// What it came to.
+        /// Its result.
         result: ToolResult,
     },
-    /// Another agent goes on with the run, and has the session from here on.
+    /// Another agent continues the run, and has the session from then on.
     HandedOff {
-        /// From which to which.
+        /// The agents, the session and the reason.
         handoff: Box<HandOff>,
     },
-    /// Something has happened in a run that this one has asked for.
+    /// An event of a child run.
     ChildRunEvent {
-        /// The call that asks.
+        /// The call that started the child run.
         tool_call_id: ToolCallId,
-        /// What has happened, as it is in the child's own log.
+        /// The event, as it is in the child's own log.
         event: Box<RunEvent>,
     },
-    /// The answer has come to its data, which is valid against the schema that it was asked for.
+    /// The answer has its data, which is valid against the requested schema.
     DataAdded {
         /// The message being written.
         message_id: MessageId,
@@ -145,41 +145,41 @@ pub enum EventBody {
     },
     /// The run waits for a person or the client.
     InterruptRequested {
-        /// What it waits for.
+        /// The interrupt.
         interrupt: Box<Interrupt>,
     },
-    /// An interrupt was answered, or nobody is asked any more.
+    /// An interrupt was resolved, has expired or was closed.
     InterruptResolved {
         /// The interrupt, with its resolution.
         interrupt: Box<Interrupt>,
     },
-    /// What the run has used so far.
+    /// The total usage so far.
     UsageUpdated {
         /// The sum over all steps.
         usage: Usage,
-        /// What that cost, where that is known.
+        /// The cost of it, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
     },
-    /// The answer is whole and part of the session's history.
+    /// The answer is complete and part of the session's history.
     MessageCompleted {
         /// The message.
         message_id: MessageId,
     },
     /// The run ended with an answer. Terminal.
     RunCompleted {
-        /// Why the answer ended.
+        /// The reason why the answer ended.
         finish_reason: FinishReason,
     },
     /// The run ended with an error. Terminal.
     RunFailed {
-        /// Why.
+        /// The reason of the failure.
         error: RunError,
     },
-    /// The run was stopped. Terminal.
+    /// The run was cancelled. Terminal.
     RunCancelled,
-    /// Stands for all events up to this sequence, which were removed some time after the
-    /// run's end; those that tell how it ended follow.
+    /// Replaces all events up to this sequence, which were removed some time after the run's end.
+    /// The events that record how it ended follow.
     LogCompacted,
 }
 
@@ -187,30 +187,30 @@ pub enum EventBody {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolProgress {
-    /// The work done so far, in units of the tool's own.
+    /// The amount of work done so far, in units of the tool's choice.
     pub progress: f64,
-    /// All of the work, where the tool knows that.
+    /// The total amount of work, if the tool knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
-    /// The tool's words.
+    /// The tool's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
-/// What a model call is for.
+/// The purpose of a model call.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum StepPurpose {
-    /// It makes the answer, or a part of it.
+    /// Writes the answer, or a part of it.
     #[default]
     Answer,
-    /// It makes the step before it anew, whose answer was not of the form that was asked for.
-    /// What that step has written counts no more.
+    /// Repeats the step before it, whose answer did not have the requested form. That step's text
+    /// is void.
     Repair,
-    /// It summarises what the model is no longer shown. It writes nothing of the answer.
+    /// Summarises the messages that the model is no longer shown. Writes nothing of the answer.
     Summary,
 }
 
@@ -221,11 +221,11 @@ impl StepPurpose {
     }
 }
 
-/// About as many bytes as a piece takes in a log next to its text: adjacent pieces are joined.
+/// Estimated bytes of a piece in the log in addition to its text: adjacent pieces are joined.
 const PIECE_BYTES: u64 = 16;
 
 impl EventBody {
-    /// About as many bytes as it takes in a log.
+    /// The estimated size in the log, in bytes.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::TextDelta { delta, .. }
@@ -236,7 +236,7 @@ impl EventBody {
         }
     }
 
-    /// Whether this is a run's last event.
+    /// Returns true for the last event of a run.
     pub fn is_terminal(&self) -> bool {
         matches!(
             self,
@@ -245,8 +245,8 @@ impl EventBody {
     }
 }
 
-/// All that an event may say. serde reads the alternatives of a tagged type into a buffer
-/// first, which costs three times as much; a log has many events.
+/// The fields of all events. Serde buffers the alternatives of a tagged type first, which costs
+/// three times as much; a log has many events.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AnyEventBody {

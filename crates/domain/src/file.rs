@@ -1,4 +1,4 @@
-//! Files: what a message has beside its text.
+//! Files: the parts of a message that are not text.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ pub struct File {
     pub id: FileId,
     /// Its name, if it has one.
     pub name: Option<String>,
-    /// What it is, such as `image/png`.
+    /// Its media type, such as `image/png`.
     pub mime_type: String,
     /// Its bytes.
     pub content: Arc<[u8]>,
 }
 
-/// Without the content, which nobody wants to read in a log.
+/// Formats a file without its content, which is too long for a log.
 impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("File")
@@ -28,8 +28,8 @@ impl std::fmt::Debug for File {
     }
 }
 
-/// Types that are written in other ways as well, and their usual names. The names of IANA and
-/// the WHATWG's MIME sniffing standard, and what browsers, phones and servers send.
+/// Aliases of media types and their usual names: the names of IANA and of the WHATWG's MIME
+/// sniffing standard, and those that browsers, phones and servers send.
 const ALIASES: [(&str, &str); 22] = [
     ("image/jpg", "image/jpeg"),
     ("image/pjpeg", "image/jpeg"),
@@ -61,7 +61,7 @@ pub fn usual_name(mime_type: &str) -> &str {
     known.map_or(mime_type, |(_, usual)| usual)
 }
 
-/// True if a type is one of `patterns`, each a type or all of a kind such as `image/*`.
+/// Returns true if a type matches one of `patterns`, each a type or a kind such as `image/*`.
 pub fn is_mime_type_of(mime_type: &str, patterns: &[String]) -> bool {
     let mime_type = usual_name(mime_type);
     patterns

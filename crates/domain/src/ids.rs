@@ -1,6 +1,6 @@
 //! Identifiers: a type prefix and a UUIDv7 (TypeID, specification v0.3), such as
-//! `ses_01h455vb4pex5vsknk084sn02q`. They sort by time of creation, and the prefix
-//! tells the type.
+//! `ses_01h455vb4pex5vsknk084sn02q`. They sort by time of creation, and the prefix identifies the
+//! type.
 
 use type_safe_id::{StaticType, TypeSafeId};
 
@@ -20,27 +20,27 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Names an agent.
+    /// Identifies an agent.
     AgentId, AgentTag = "agt";
-    /// Names one immutable version of an agent.
+    /// Identifies one immutable version of an agent.
     AgentVersionId, AgentVersionTag = "agv";
-    /// Names a session.
+    /// Identifies a session.
     SessionId, SessionTag = "ses";
-    /// Names a message.
+    /// Identifies a message.
     MessageId, MessageTag = "msg";
-    /// Names a run.
+    /// Identifies a run.
     RunId, RunTag = "run";
-    /// Names one call of a tool.
+    /// Identifies one tool call.
     ToolCallId, ToolCallTag = "tcl";
-    /// Names a file.
+    /// Identifies a file.
     FileId, FileTag = "fil";
-    /// Names one thing that a run waits for.
+    /// Identifies one interrupt of a run.
     InterruptId, InterruptTag = "int";
-    /// Names one running server process, which owns the runs it executes.
+    /// Identifies one running server process, which owns the runs that it executes.
     NodeId, NodeTag = "nod";
 }
 
-/// The type prefix of a TypeID string, or `None` when it has no TypeID's shape.
+/// The type prefix of a TypeID string, or `None` if the string does not have the form of a TypeID.
 pub fn prefix_of(id: &str) -> Option<&str> {
     id.rsplit_once('_').map(|(prefix, _)| prefix)
 }

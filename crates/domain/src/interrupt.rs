@@ -1,4 +1,4 @@
-//! Interrupts: what a run waits for, and how it was answered.
+//! Interrupts: requests to a person or the client that pause a run, and their resolutions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,16 +7,16 @@ use strum::{EnumString, IntoStaticStr};
 use super::ids::{InterruptId, RunId, SessionId, ToolCallId};
 use super::time::Timestamp;
 
-/// What a run waits for.
+/// The kind of resolution that a run waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum InterruptKind {
     /// A person has to approve a call of one of the server's tools.
     ToolApproval,
-    /// The client has to make a call of one of its own tools.
+    /// The client has to execute a call of one of its own tools.
     ClientToolCall,
-    /// The server of a tool asks the person something during a call, which goes on meanwhile.
+    /// A tool's server asks the person a question during a call, which continues meanwhile.
     InputRequest,
 }
 
@@ -26,7 +26,7 @@ pub enum InterruptKind {
 pub struct InputQuestion {
     /// The question, for the person.
     pub message: String,
-    /// The JSON Schema of the content of an answer; none if there is a URL.
+    /// The JSON Schema of the answer's content; none if there is a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
     /// The page where the person answers; the content does not pass through this server.
@@ -34,13 +34,13 @@ pub struct InputQuestion {
     pub url: Option<String>,
 }
 
-/// One call of a tool about which a run waits for a person or the client.
+/// One tool call for which a run waits for a person or the client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Interrupt {
     /// Its id.
     pub id: InterruptId,
-    /// What is waited for.
+    /// The kind of interrupt.
     pub kind: InterruptKind,
     /// The run that waits.
     pub run_id: RunId,
@@ -50,29 +50,29 @@ pub struct Interrupt {
     pub tool_call_id: ToolCallId,
     /// The tool's name.
     pub tool: String,
-    /// The arguments as the model wrote them; they are valid.
+    /// The valid arguments, as the model wrote them.
     pub arguments: Value,
-    /// Since when the run waits.
+    /// Time at which the run began to wait.
     pub created_at: Timestamp,
-    /// From when on nobody's answer is waited for any more.
+    /// Time at which the interrupt expires.
     pub expires_at: Timestamp,
-    /// How it was answered, once it was.
+    /// The resolution, once there is one.
     pub resolution: Option<Resolved>,
     /// The question of an [`InterruptKind::InputRequest`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<InputQuestion>,
 }
 
-/// An answer, and when it was given.
+/// A resolution and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
-    /// The answer.
+    /// The resolution.
     pub resolution: Resolution,
-    /// When it came.
+    /// Time of the resolution.
     pub at: Timestamp,
 }
 
-/// How an interrupt is answered.
+/// The resolution of an interrupt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -80,59 +80,59 @@ pub struct Resolved {
     rename_all_fields = "camelCase"
 )]
 pub enum Resolution {
-    /// The call may be made.
+    /// The call is approved.
     Approved {
-        /// With these arguments in the place of the model's, which are kept when absent.
+        /// Arguments that replace the model's; the model's are kept when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         arguments: Option<Value>,
     },
-    /// The call is not made.
+    /// The call is rejected.
     Rejected {
-        /// What the model is told.
+        /// The reason, as the model is shown it.
         reason: String,
     },
-    /// The client has made the call.
+    /// The client has executed the call.
     Result {
-        /// What the model is told.
+        /// The result, as the model is shown it.
         text: String,
-        /// Whether the call failed.
+        /// True if the call failed.
         is_error: bool,
-        /// Whether the text was cut to the server's limit.
+        /// True if the text was cut to the server's limit.
         truncated: bool,
-        /// True if the client gave a value, of which the text is the JSON text.
+        /// True if the client returned a value, of which the text is the JSON form.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_json: bool,
     },
-    /// The person has answered a question.
+    /// The person has accepted a question and answered it.
     Accepted {
         /// The answer, valid against the question's schema; an empty object for a URL.
         content: Value,
     },
-    /// The person does not want to answer a question.
+    /// The person declines to answer a question.
     Declined,
     /// The person has dismissed a question.
     Dismissed,
-    /// Nobody answered in time.
+    /// The interrupt has expired without a resolution.
     Expired,
-    /// The run ended before anybody answered.
+    /// The run ended before the interrupt was resolved.
     Closed,
 }
 
-/// An interrupt was answered before, and differently.
+/// The interrupt has a different resolution already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} was answered before, and differently")]
+#[error("{0} has a different resolution already")]
 pub struct AlreadyResolved(pub InterruptId);
 
 impl Interrupt {
-    /// Whether nobody has answered it.
+    /// Returns true if the interrupt has no resolution.
     pub fn is_open(&self) -> bool {
         self.resolution.is_none()
     }
 
-    /// Answers it. The same answer once more changes nothing: returns whether it did.
+    /// Resolves the interrupt. Resolving it again in the same way is no change: returns true if
+    /// anything changed.
     ///
-    /// # Errors
-    /// When it has another answer already.
+    /// # Errors When it has a different resolution.
     pub fn resolve(
         &mut self,
         resolution: Resolution,
@@ -148,7 +148,7 @@ impl Interrupt {
         }
     }
 
-    /// The arguments that a person has put in the place of the model's.
+    /// The arguments with which a person has replaced the model's.
     pub fn edited_arguments(&self) -> Option<&Value> {
         match &self.resolution.as_ref()?.resolution {
             Resolution::Approved { arguments } => arguments.as_ref(),
@@ -163,7 +163,7 @@ mod tests {
     use crate::time::now;
 
     #[test]
-    fn the_first_answer_stands() {
+    fn first_resolution_is_final() {
         let at = now();
         let mut interrupt = Interrupt {
             id: InterruptId::new(),

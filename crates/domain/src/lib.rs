@@ -1,6 +1,6 @@
-//! The vocabulary: plain types, no I/O, no GraphQL.
+//! Domain types: no I/O, no GraphQL.
 //!
-//! Every other room speaks in these words, and none of them may be imported here.
+//! All other crates use these types, and this crate uses none of them.
 
 pub mod agent;
 pub mod cache;

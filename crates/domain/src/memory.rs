@@ -1,12 +1,12 @@
-//! What an owner wants remembered from one session to the next.
+//! Memories: facts that an owner wants remembered across sessions.
 
 use super::time::Timestamp;
 
-/// One thing to remember.
+/// One remembered fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
-    /// What it is, in a sentence or two.
+    /// The fact, in a sentence or two.
     pub text: String,
-    /// When it was last said.
+    /// Time at which it was last saved.
     pub saved_at: Timestamp,
 }

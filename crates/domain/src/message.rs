@@ -1,4 +1,4 @@
-//! Messages: what was said, as ordered parts.
+//! Messages: texts, tool calls, files and other parts, in order.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
@@ -8,7 +8,7 @@ use super::result::{ResultPart, ToolResult};
 use super::run::FinishReason;
 use super::time::Timestamp;
 
-/// Who said it.
+/// The author of a message.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
@@ -30,17 +30,17 @@ pub struct Message {
     pub session_id: SessionId,
     /// The message it answers or follows; none for the first.
     pub parent_id: Option<MessageId>,
-    /// Its place in its branch, from 0.
+    /// Its position in its branch, from 0.
     pub position: i32,
-    /// Who said it.
+    /// The author.
     pub role: Role,
-    /// The run it started (user) or that made it (assistant).
+    /// The run that it started (user) or that wrote it (assistant).
     pub run_id: RunId,
-    /// What it says, in order.
+    /// Its parts, in order.
     pub parts: Vec<Part>,
-    /// Why the answer ended; none for user messages.
+    /// The reason why the answer ended; none for user messages.
     pub finish_reason: Option<FinishReason>,
-    /// When it was written.
+    /// Time of creation.
     pub created_at: Timestamp,
 }
 
@@ -53,11 +53,11 @@ pub enum Part {
         /// The text.
         text: String,
     },
-    /// What the model thought before it answered.
+    /// The model's reasoning before its answer.
     Reasoning {
         /// The text.
         text: String,
-        /// What the vendor wants to have back with it in the same run.
+        /// The signature that the vendor requires to be sent back in the same run.
         #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
@@ -65,35 +65,35 @@ pub enum Part {
     ToolCall {
         /// The call.
         id: ToolCallId,
-        /// The tool's name, as the model said it.
+        /// The tool's name, as the model wrote it.
         name: String,
         /// JSON text, as the model wrote it.
         arguments: String,
     },
-    /// What a call came to.
+    /// The result of a tool call.
     ToolResult(ToolResult),
-    /// A file, whose content is kept by itself.
+    /// A file, whose content is stored separately.
     File {
         /// The file.
         id: FileId,
         /// Its name, if it has one.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// What it is, such as `image/png`.
+        /// Its media type, such as `image/png`.
         #[serde(rename = "mimeType")]
         mime_type: String,
-        /// How long its content is.
+        /// The length of its content.
         bytes: u64,
     },
-    /// What the answer says in the form that it was asked for.
+    /// The answer as data in the requested form.
     Data {
-        /// JSON text, valid against that schema.
+        /// JSON text, valid against the requested schema.
         json: String,
     },
 }
 
-/// All that a part may have. serde reads the alternatives of a tagged type into a buffer first;
-/// a history has many parts.
+/// The fields of all kinds of parts. Serde buffers the alternatives of a tagged type first; a
+/// history has many parts.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AnyPart {
@@ -135,7 +135,7 @@ impl TryFrom<AnyPart> for Part {
 }
 
 impl Part {
-    /// The bytes of its texts.
+    /// The total size of its texts, in bytes.
     fn bytes(&self) -> usize {
         match self {
             Self::Text { text } => text.len(),
@@ -180,12 +180,12 @@ impl Part {
 }
 
 impl Message {
-    /// All text parts, one after the other.
+    /// The concatenation of all text parts.
     pub fn text(&self) -> String {
         text_of(&self.parts)
     }
 
-    /// The bytes of all texts of its parts.
+    /// The total size of the texts of its parts, in bytes.
     pub fn bytes(&self) -> usize {
         self.parts.iter().map(Part::bytes).sum()
     }
@@ -204,7 +204,7 @@ pub fn data_of(parts: &[Part]) -> Option<&str> {
     })
 }
 
-/// All text parts, one after the other.
+/// The concatenation of all text parts.
 pub fn text_of(parts: &[Part]) -> String {
     parts
         .iter()
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_lacks_nothing() {
+    fn every_part_requires_its_fields() {
         let error = serde_json::from_str::<Part>(r#"{"type":"text"}"#).unwrap_err();
         assert_eq!(error.to_string(), "a part lacks a field");
     }

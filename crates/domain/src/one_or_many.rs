@@ -1,4 +1,4 @@
-//! A list that may be written as its one item, and is when it has one.
+//! A list that may be written as a single item, and is if it has exactly one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -17,8 +17,8 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
     })
 }
 
-/// Writes one item as a string, as it always was: an agent that has not changed must not look
-/// as if it had.
+/// Writes a single item as a string, as earlier releases did: an unchanged agent must not seem
+/// changed.
 pub fn serialize<S: Serializer>(list: &[String], to: S) -> Result<S::Ok, S::Error> {
     match list {
         [one] => to.serialize_str(one),

@@ -1,32 +1,32 @@
 //! Pages of a list, in the manner of the GraphQL Cursor Connections Specification.
 
-/// Which part of an ordered list is wanted. `C` is the position a cursor stands for.
+/// The requested part of an ordered list. `C` is the position that a cursor encodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageRequest<C> {
-    /// Only what comes after this position.
+    /// Selects the items after this position.
     pub after: Option<C>,
-    /// Only what comes before this position.
+    /// Selects the items before this position.
     pub before: Option<C>,
-    /// How many, at most.
+    /// The maximum number of items.
     pub limit: u32,
-    /// Take them from the end of the range (`last`) instead of from its start (`first`).
+    /// Takes the items from the end of the range (`last`) instead of its start (`first`).
     pub from_end: bool,
 }
 
-/// One page, in list order whichever end it was taken from.
+/// One page, always in list order.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Whether the list goes on after the last item.
+    /// True if the list continues after the last item.
     pub has_next: bool,
-    /// Whether the list has something before the first item.
+    /// True if the list has items before the first item.
     pub has_previous: bool,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of rows that were read in the request's direction, up to one more
-    /// than its limit: the extra row only tells that there is more.
+    /// Creates a page from rows that were read in the request's direction, up to one more than its
+    /// limit: the extra row only shows that there are more.
     pub fn from_rows<C>(request: &PageRequest<C>, mut rows: Vec<T>) -> Self {
         let limit = request.limit as usize;
         let more = rows.len() > limit;

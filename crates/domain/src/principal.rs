@@ -1,45 +1,44 @@
-//! Who is asking.
+//! The authenticated caller.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
-/// The caller on whose behalf something is read or changed. Every store call takes
-/// one, so that no row can be reached without saying who wants it.
+/// The caller on whose behalf data is read or changed. Every store call takes one, so that no row
+/// can be read without naming the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
-    /// The customer or team whose data this is; tenants never see each other.
+    /// The customer or team that owns the data; tenants never see each other.
     pub tenant: Arc<str>,
     /// The user within the tenant; sessions belong to one owner.
     pub owner: Arc<str>,
-    /// What the credential is called in the settings; for people and logs.
+    /// The name of the credential in the settings; for people and logs.
     pub name: Arc<str>,
-    /// What the credential allows besides the owner's own sessions and runs.
+    /// The scopes of the credential, beyond the owner's own sessions and runs.
     pub scopes: Arc<[Scope]>,
 }
 
-/// Something that a credential may be allowed to do.
+/// A permission of a credential.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, EnumIter, IntoStaticStr,
 )]
 pub enum Scope {
-    /// To have the server call a tool directly.
+    /// Direct tool calls by the server.
     #[serde(rename = "tools:call")]
     #[strum(serialize = "tools:call")]
     ToolsCall,
-    /// To make, change and delete the tenant's agents.
+    /// Creating, changing and deleting the tenant's agents.
     #[serde(rename = "agents:write")]
     #[strum(serialize = "agents:write")]
     AgentsWrite,
-    /// To see counts over all tenants.
+    /// Reading counts over all tenants.
     #[serde(rename = "operator")]
     #[strum(serialize = "operator")]
     Operator,
 }
 
-/// The tenant of what the server itself provides to everybody: the agents that come
-/// from files. No credential may carry it.
+/// The tenant of the agents from files, which all tenants may use. No credential may have it.
 pub const SHARED_TENANT: &str = "*";
 
 /// The longest tenant or owner name, in bytes.
@@ -63,20 +62,20 @@ impl Principal {
         self
     }
 
-    /// Whether it may do that.
+    /// Returns true if it has this scope.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
 
-    /// The principal of a server that has no keys and serves only its own machine. It may do
-    /// everything.
+    /// The principal of a server without keys, which serves only its own machine. It has all
+    /// scopes.
     pub fn development() -> Self {
         let scopes: Vec<Scope> = Scope::iter().collect();
         Self::new("dev", "dev", "development").with_scopes(&scopes)
     }
 }
 
-/// Whether `name` may be a tenant or an owner: letters, digits and `._@-`.
+/// Returns true if `name` may be a tenant or an owner: letters, digits and `._@-`.
 pub fn is_valid_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME_BYTES

@@ -1,22 +1,21 @@
-//! The one place that decides what of a secret may be shown: URLs, arguments of programs, and
-//! texts that repeat a known secret.
+//! Redaction of secrets: URLs, arguments of programs, and texts that repeat a known secret.
 
 use std::borrow::Cow;
 
 /// The placeholder of a secret.
 pub const HIDDEN: &str = "(hidden)";
 
-/// The schemes of URLs that are shown at all.
+/// The schemes of URLs that may be shown in part.
 const SCHEMES: [&str; 5] = ["http", "https", "postgres", "postgresql", "sqlite"];
 
-/// A longer segment of a path, or name of a parameter, is hidden: tokens are long, words are
+/// The length above which a path segment or parameter name is hidden: tokens are long, words are
 /// not.
 const MAX_WORD_BYTES: usize = 24;
 
-/// More digits than this make a word a token.
+/// The number of digits above which a word is taken for a token.
 const MAX_WORD_DIGITS: usize = 2;
 
-/// A shorter secret is not searched for in texts: it is part of ordinary words.
+/// The length below which a secret is not searched for in texts: it would match ordinary words.
 const MIN_KNOWN_BYTES: usize = 6;
 
 /// A URL without its secrets: user and password, the values of parameters and the fragment are
@@ -73,7 +72,7 @@ fn tail(text: &str) -> String {
     format!("?{}{fragment}", parameters.join("&"))
 }
 
-/// A host with its port; a template is none.
+/// Returns true for a host with an optional port; a template is not one.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
@@ -87,8 +86,8 @@ fn is_host(text: &str) -> bool {
     address.unwrap_or(host).bytes().all(allowed) && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// An argument of a program: the name of a long option is shown, its value and any other
-/// argument is not.
+/// Redacts an argument of a program: the name of a long option is shown, its value and any other
+/// argument is hidden.
 pub fn argument(text: &str) -> String {
     let (option, value) = match text.split_once('=') {
         Some((option, _)) => (option, format!("={HIDDEN}")),
@@ -112,7 +111,8 @@ pub fn name(text: &str) -> &str {
     }
 }
 
-/// Lower-case letters with - _ . between them and at most two digits, as in `v1beta`.
+/// Returns true for lower-case letters with - _ . between them and at most two digits, as in
+/// `v1beta`.
 fn is_word(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let allowed =
@@ -168,7 +168,7 @@ fn after_quote(text: &str, quote: char) -> &str {
     ""
 }
 
-/// Secrets that another program or server was given and may repeat.
+/// Secrets that were given to another program or server, which may repeat them.
 #[derive(Clone, Default)]
 pub struct Known(Vec<Box<str>>);
 
@@ -188,7 +188,7 @@ impl Known {
         Self(known)
     }
 
-    /// The text with each of them hidden.
+    /// Replaces each of the secrets in a text.
     pub fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in &self.0 {
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_show_where_and_no_secret() {
+    fn urls_are_shown_without_secrets() {
         for (given, shown) in [
             ("https://api.openai.com/v1", "https://api.openai.com/v1"),
             ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),

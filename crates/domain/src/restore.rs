@@ -1,18 +1,19 @@
-//! What a model says by the reduced copy of a JSON Schema, as the full schema has it.
+//! Translation of a value that follows the reduced copy of a JSON Schema into one that follows the
+//! full schema.
 
 use serde_json::Value;
 
 use super::WRAPPED_ANSWER;
 
-/// The most schemas that are looked at for one value.
+/// The maximum number of schemas that are examined for one value.
 const STEPS: usize = 50_000;
 
-/// The most references and combinators inside each other.
+/// The maximum depth of nested references and combinators.
 const HOPS: usize = 32;
 
-/// What a value that the schema refuses may stand for, the likelier first: the value of the one
-/// property that it was wrapped into, and the value without nulls for properties that are
-/// optional and cannot be null. Nothing else is changed.
+/// Candidates for a value that the schema refuses, the more likely first: the value of the one
+/// property that it was wrapped into, and the value without nulls for properties that are optional
+/// and cannot be null. Nothing else is changed.
 pub fn restored(value: &Value, schema: &Value) -> Vec<Value> {
     let inner = value.as_object().filter(|fields| fields.len() == 1);
     let inner = inner.and_then(|fields| fields.get(WRAPPED_ANSWER));
@@ -64,7 +65,8 @@ impl<'a> Cleaner<'a> {
         }
     }
 
-    /// Adds a schema with all that it refers to and consists of, as far as it may be about a value.
+    /// Adds a schema with all schemas that it refers to and combines, as far as they may apply to a
+    /// value.
     fn expand(&mut self, schema: &'a Value, value: &Value, all: &mut Vec<&'a Value>, hops: usize) {
         self.steps += 1;
         if self.steps > STEPS || hops > HOPS {
@@ -89,7 +91,7 @@ impl<'a> Cleaner<'a> {
         self.root.pointer(pointer)
     }
 
-    /// False for a branch that an object's constant properties tell is another's.
+    /// Returns false for a branch that the object's constant properties rule out.
     fn may_be(&self, branch: &'a Value, value: &Value, hops: usize) -> bool {
         let branch = match self.target(branch) {
             Some(target) if hops < HOPS => target,
@@ -110,7 +112,7 @@ impl<'a> Cleaner<'a> {
         })
     }
 
-    /// True for a property that a null stands for the absence of.
+    /// Returns true for a property whose null means that it is absent.
     fn is_absent(&mut self, name: &str, all: &[&'a Value]) -> bool {
         let mut is_known = false;
         for schema in all {
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_union_is_told_by_its_constants() {
+    fn union_branch_is_chosen_by_constants() {
         let schema = json!({ "anyOf": [
             { "properties": { "kind": { "const": "a" }, "x": { "type": "string" } } },
             { "properties": { "kind": { "const": "b" }, "x": { "type": "null" } } },
@@ -224,7 +226,7 @@ mod tests {
         let a = json!({ "kind": "a", "x": null });
         assert_eq!(restored(&a, &schema), [json!({ "kind": "a" })]);
         assert!(restored(&json!({ "kind": "b", "x": null }), &schema).is_empty());
-        // In either case nothing is removed that one of them may mean.
+        // Neither branch may lose a null that one of them allows.
         assert!(restored(&json!({ "x": null }), &schema).is_empty());
     }
 
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn references_without_end_cost_no_more_than_the_bound() {
+    fn endless_references_stop_at_the_bound() {
         let twice = json!([{ "$ref": "#" }, { "$ref": "#" }]);
         let schema =
             json!({ "allOf": twice, "anyOf": twice, "properties": { "a": { "$ref": "#" } } });

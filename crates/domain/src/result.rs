@@ -1,4 +1,4 @@
-//! Results of tools: the text for the model, and the parts that the text stands for.
+//! Results of tool calls: the text for the model, and the parts that it was made from.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +18,8 @@ pub struct ToolResult {
     /// True if the text was cut to the tool's limit.
     #[serde(default)]
     pub truncated: bool,
-    /// The parts of the result, in order; none if it is its text and no more, as all results of
-    /// earlier releases are.
+    /// The parts of the result, in order; empty if it is its text alone, as all results of earlier
+    /// releases are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<ResultPart>,
 }
@@ -46,18 +46,18 @@ pub enum ResultPart {
     Resource(Box<ResultResource>),
 }
 
-/// A file of a result. Its content is stored by itself.
+/// A file of a result. Its content is stored separately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResultFile {
-    /// The file. The name differs from that of a message's own files: the database finds the
+    /// The file. Its field name differs from that of a message's own files: the database finds the
     /// messages that have files in results by it.
     #[serde(rename = "fileId")]
     pub id: FileId,
     /// Its name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its type, such as `image/png`.
+    /// Its media type, such as `image/png`.
     pub mime_type: String,
     /// The length of its content.
     pub bytes: u64,
@@ -78,22 +78,22 @@ pub struct ResultResource {
     /// Its description, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Its type, if that is known.
+    /// Its media type, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
-    /// The length of its content, if that is known.
+    /// The length of its content, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Its text, if that came with the result.
+    /// Its text, if the result contained it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Its content, if that came with the result and is no text.
+    /// Its content, if the result contained it and it is not text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<ResultFile>,
 }
 
 impl ToolResult {
-    /// A result that is a text and no more.
+    /// Creates a result that is a text alone.
     pub fn of_text(tool_call_id: ToolCallId, text: impl Into<String>, is_error: bool) -> Self {
         Self {
             tool_call_id,
@@ -104,7 +104,7 @@ impl ToolResult {
         }
     }
 
-    /// The bytes of all its texts.
+    /// The total size of its texts, in bytes.
     pub fn bytes(&self) -> usize {
         let parts = self.parts.iter().map(ResultPart::bytes);
         self.text.len() + parts.sum::<usize>()
@@ -117,7 +117,7 @@ impl ToolResult {
 }
 
 impl ResultPart {
-    /// The bytes of its texts.
+    /// The size of its texts, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Text { text } => text.as_ref().map_or(0, String::len),

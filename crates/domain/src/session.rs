@@ -1,4 +1,4 @@
-//! Sessions (elsewhere: threads): the conversation a principal has with an agent.
+//! Sessions (elsewhere: threads): conversations of a principal with an agent.
 
 use super::ids::{AgentId, MessageId, RunId, SessionId};
 use super::time::Timestamp;
@@ -10,43 +10,43 @@ pub struct Session {
     pub id: SessionId,
     /// The agent that answers.
     pub agent_id: AgentId,
-    /// The run that it was made for, where one agent asks another; no list shows such a session.
+    /// The run that created it, if one agent called another; lists do not show such sessions.
     pub parent_run: Option<RunId>,
-    /// For lists; taken from the first message when nobody gave one.
+    /// The title for lists; taken from the first message if none was given.
     pub title: Option<String>,
     /// The client's own data, a JSON object.
     pub metadata: serde_json::Value,
     /// The last message of the visible branch.
     pub head: Option<MessageId>,
-    /// How many messages the visible branch has.
+    /// The number of messages in the visible branch.
     pub branch_length: i32,
-    /// The run that was being made when this was read; the rest is as of the same moment.
+    /// The run that was active when this was read; both were read at the same moment.
     pub active_run: Option<ActiveRun>,
-    /// How many runs waited for that one.
+    /// The number of runs that waited for that one.
     pub enqueued_runs: i32,
-    /// How many of its runs have had their turn.
+    /// The number of its runs that have started.
     pub turns: i32,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it last got a message or was changed.
+    /// Time of its last message or change.
     pub updated_at: Timestamp,
-    /// When it was deleted; only the news of that tells of such a session.
+    /// Time of deletion; set only in the change event of the deletion.
     pub deleted_at: Option<Timestamp>,
 }
 
-/// A run that is being made, as of one moment.
+/// An active run at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActiveRun {
     /// The run.
     pub id: RunId,
-    /// The last sequence that its log had then; 0 before the first.
+    /// The last sequence of its log at that moment; 0 before the first.
     pub last_sequence: u64,
 }
 
 /// The longest title taken from a first message, in characters.
 const TITLE_CHARS: usize = 80;
 
-/// A title for a session that begins with `text`: its first line, cut at a word.
+/// A title for a session whose first message is `text`: its first line, cut at a word.
 pub fn title_from(text: &str) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     if line.chars().count() <= TITLE_CHARS {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 
-/// The longest time of one calculation. Longer ones are not slow but endless: `9^9^9^9`.
+/// The time limit of one calculation. Longer ones are endless rather than slow: `9^9^9^9`.
 const COMPUTING: Duration = Duration::from_millis(500);
 
 struct Deadline(Instant);
@@ -15,7 +15,7 @@ impl fend_core::Interrupt for Deadline {
     }
 }
 
-/// Computes an expression.
+/// Evaluates an expression.
 pub(super) fn calculate(expression: &str) -> Result<String, Failure> {
     let mut context = fend_core::Context::new();
     context.disable_rng();

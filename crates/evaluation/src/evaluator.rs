@@ -1,4 +1,4 @@
-//! The way to a result: at once where that is surely cheap, by a worker elsewhere.
+//! The choice between evaluating at once, if that is surely cheap, and a worker.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::instructions::{self, Values};
 use super::job::{Job, Reply};
+use super::linear_template::{is_simple_expression, is_simple_template};
 use super::pool::Pool;
 use super::request::Template;
-use super::simple::{is_simple_expression, is_simple_template};
 use super::size::json_bytes;
 use super::{CheckedSchema, Escape, EvaluationLimits, Failure, expression};
 use talkgraph_domain::{Principal, time::Timestamp};
@@ -28,18 +28,18 @@ pub struct Evaluator(Way);
 #[derive(Debug, Clone)]
 enum Way {
     Workers(Arc<Pool>),
-    /// In this process, for tests of other rooms: a test's program is no worker.
+    /// Evaluates in this process, for tests of other crates, whose program is not a worker.
     #[cfg(any(test, feature = "in-process"))]
     InProcess,
 }
 
 impl Evaluator {
-    /// An evaluator without workers yet: they are started when they are needed.
+    /// Creates an evaluator without workers: they are started on demand.
     pub fn new(limits: EvaluationLimits) -> Self {
         Self(Way::Workers(Pool::new(limits)))
     }
 
-    /// An evaluator without limits.
+    /// Creates an evaluator without limits.
     #[cfg(any(test, feature = "in-process"))]
     pub fn in_process() -> Self {
         Self(Way::InProcess)
@@ -55,8 +55,7 @@ impl Evaluator {
 
     /// Compiles a JSON Schema.
     ///
-    /// # Errors
-    /// Fails when it is none, refers to another document, or is too costly.
+    /// # Errors Fails when it is invalid, refers to another document, or is too costly.
     pub async fn compile(&self, who: Whom<'_>, schema: &Value) -> Result<CheckedSchema, Failure> {
         if let Some(compiled) = CheckedSchema::plain(schema) {
             return compiled;
@@ -68,12 +67,11 @@ impl Evaluator {
         Ok(CheckedSchema::costly(schema))
     }
 
-    /// Compiles a JSON Schema of another program as far as it can be read: keywords that cannot,
-    /// as of an unknown dialect, are left out.
+    /// Compiles a JSON Schema of another program as far as it is valid: unreadable keywords, such
+    /// as those of an unknown dialect, are left out.
     ///
-    /// # Errors
-    /// Fails when it is too costly.
-    pub async fn compile_mended(
+    /// # Errors Fails when it is too costly.
+    pub async fn compile_lenient(
         &self,
         who: Whom<'_>,
         schema: &Value,
@@ -119,8 +117,7 @@ impl Evaluator {
 
     /// Checks that an agent's instructions could be rendered with some variables.
     ///
-    /// # Errors
-    /// With what is wrong.
+    /// # Errors With the problem.
     pub async fn check_instructions(&self, who: Whom<'_>, template: &str) -> Result<(), Failure> {
         if is_simple_template(template) {
             return instructions::check(template);
@@ -130,11 +127,10 @@ impl Evaluator {
         self.run(who.tenant(), job).await.map(drop)
     }
 
-    /// The paths of the variables that instructions use: `a.b` for `variables.a.b`. None of
-    /// instructions that cannot be read.
+    /// The paths of the variables that instructions use: `a.b` for `variables.a.b`. Empty for
+    /// instructions that cannot be parsed.
     ///
-    /// # Errors
-    /// Fails when the instructions are too costly.
+    /// # Errors Fails when the instructions are too costly.
     pub async fn variables_of(
         &self,
         who: Whom<'_>,
@@ -152,8 +148,8 @@ impl Evaluator {
 
     /// Renders an agent's instructions for a run of `who`.
     ///
-    /// # Errors
-    /// Fails when a variable is missing or is not what they need; without the variable's value.
+    /// # Errors Fails when a variable is missing or has the wrong form; without the variable's
+    /// value.
     pub async fn instructions(
         &self,
         who: &Principal,
@@ -181,8 +177,7 @@ impl Evaluator {
 
     /// Checks an expression over `args`.
     ///
-    /// # Errors
-    /// With what is wrong.
+    /// # Errors With the problem.
     pub async fn check_expression(&self, text: &str) -> Result<(), Failure> {
         if is_simple_expression(text) {
             return expression::check(text);
@@ -192,10 +187,9 @@ impl Evaluator {
         self.run(SERVER, job).await.map(drop)
     }
 
-    /// True where these arguments make an expression over `args` true.
+    /// Returns true if an expression over `args` is true for these arguments.
     ///
-    /// # Errors
-    /// Fails when it cannot be computed with them.
+    /// # Errors Fails when it cannot be evaluated with them.
     pub async fn holds(
         &self,
         who: &Principal,
@@ -217,8 +211,7 @@ impl Evaluator {
 
     /// Checks a template over `args`.
     ///
-    /// # Errors
-    /// With what is wrong.
+    /// # Errors With the problem.
     pub async fn check_request(&self, source: &str, escape: Escape) -> Result<(), Failure> {
         if is_simple_template(source) {
             return Template::new(source, escape).map(drop);
@@ -228,10 +221,9 @@ impl Evaluator {
         self.run(SERVER, job).await.map(drop)
     }
 
-    /// Renders a template over `args`, whose values cannot leave their places.
+    /// Renders a template over `args`, whose values cannot leave their positions.
     ///
-    /// # Errors
-    /// Fails when an argument is missing or is not what the template needs.
+    /// # Errors Fails when an argument is missing or has the wrong form.
     pub async fn request(
         &self,
         who: &Principal,
@@ -250,10 +242,9 @@ impl Evaluator {
         text(self.run(&who.tenant, job).await?)
     }
 
-    /// Computes an arithmetic expression.
+    /// Evaluates an arithmetic expression.
     ///
-    /// # Errors
-    /// With what is wrong.
+    /// # Errors With the problem.
     pub async fn calculate(&self, who: &Principal, expression: &str) -> Result<String, Failure> {
         let expression = Cow::Borrowed(expression);
         let job = Job::Calculate { expression };
@@ -261,18 +252,20 @@ impl Evaluator {
     }
 }
 
-/// As in a worker: some jobs recurse.
+/// Uses a stack of its own, as a worker does: some jobs recurse.
 #[cfg(any(test, feature = "in-process"))]
 #[allow(clippy::unwrap_used, reason = "compiled for tests alone")]
 fn on_a_stack_of_its_own(job: &Job<'_>) -> Reply {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(64 << 20);
-        let done = thread.spawn_scoped(scope, || super::perform::Performer::default().perform(job));
+        let done = thread.spawn_scoped(scope, || {
+            super::performer::Performer::default().perform(job)
+        });
         done.unwrap().join().unwrap()
     })
 }
 
-/// The tenant whose job it is; tenants share the workers fairly.
+/// The tenant of a job; tenants share the workers fairly.
 #[derive(Debug, Clone, Copy)]
 pub enum Whom<'a> {
     /// The server itself: its settings, its agent files, its tool servers.

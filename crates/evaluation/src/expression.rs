@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::Failure;
 
-/// An expression may not run for long: it is configuration, not a program.
+/// The limit on an expression's run time: it is configuration, not a program.
 const EXPRESSION_FUEL: u64 = 20_000;
 
 static EXPRESSIONS: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
-    // What is misspelt must not silently mean false.
+    // A misspelt name must not silently mean false.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(EXPRESSION_FUEL));
     environment
@@ -29,7 +29,7 @@ pub(super) fn check(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// True where these arguments make the expression true.
+/// Returns true if the expression is true for these arguments.
 pub(super) fn holds(text: &str, arguments: &Value) -> Result<bool, Failure> {
     let value = compile(text)?.eval(context! { args => Serde(arguments) });
     match value {

@@ -16,7 +16,7 @@ pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
 pub(super) struct Hello {
     /// The memory that it may use beyond its program and its stack, in bytes.
     pub(super) memory_bytes: u64,
-    /// The longest a job may take, in milliseconds: past it a worker without a parent ends.
+    /// The time limit of a job, in milliseconds: past it a worker without a parent ends.
     pub(super) job_timeout_ms: u64,
 }
 
@@ -29,10 +29,9 @@ pub(super) struct Ready {
 /// The way in which a value is written into a request of an HTTP tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Escape {
-    /// Percent-encoded: a value is never more than a part of a path's segment or of a query's
-    /// parameter.
+    /// Percent-encoded: a value is at most a part of a path's segment or of a query's parameter.
     Url,
-    /// As JSON: a string comes with its quotes.
+    /// JSON: a string includes its quotes.
     Json,
 }
 
@@ -41,7 +40,7 @@ pub enum Escape {
 pub(super) enum Job<'a> {
     /// Compiles a JSON Schema.
     CheckSchema { schema: Cow<'a, Value> },
-    /// Compiles a JSON Schema as far as it can be read.
+    /// Compiles a JSON Schema as far as it is valid.
     MendSchema { schema: Cow<'a, Value> },
     /// Validates a value against a JSON Schema.
     Validate {
@@ -87,7 +86,7 @@ pub(super) enum Job<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     Done,
-    /// A schema without what could not be read of it.
+    /// A schema without its unreadable keywords.
     Schema(Value),
     Text(String),
     Names(BTreeSet<String>),
@@ -107,7 +106,7 @@ impl Reply {
         }
     }
 
-    /// The result, or the reason for there being none.
+    /// The result, or the reason why there is none.
     pub(super) fn result(self) -> Result<Self, Failure> {
         match self {
             Self::Wrong(why) => Err(Failure::Wrong(why)),

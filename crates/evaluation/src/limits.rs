@@ -1,28 +1,28 @@
-//! Bounds of the workers.
+//! Limits of the workers.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bounds of all jobs together and of each worker.
+/// Limits of all jobs together and of each worker.
 #[derive(Debug, Clone)]
 pub struct EvaluationLimits {
     /// The program that the workers run, with the argument `evaluate`; this one when absent.
     pub program: Option<PathBuf>,
-    /// The most workers at once.
+    /// The maximum number of workers.
     pub workers: usize,
-    /// The most workers that do jobs of one tenant at once.
+    /// The maximum number of workers with jobs of one tenant.
     pub workers_per_tenant: usize,
-    /// The most jobs that wait for a worker or are in progress.
+    /// The maximum number of waiting and active jobs.
     pub queue: usize,
-    /// The most jobs of one tenant among them.
+    /// The maximum number of jobs of one tenant among them.
     pub queue_per_tenant: usize,
-    /// The most bytes of all of them.
+    /// The maximum total size of all of them, in bytes.
     pub queue_bytes: usize,
-    /// The longest a job waits for a worker.
+    /// The longest wait of a job for a worker.
     pub queue_timeout: Duration,
-    /// The longest a job may take.
+    /// The time limit of a job.
     pub job_timeout: Duration,
-    /// The longest a worker may take to start.
+    /// The time limit for a worker's start.
     pub start_timeout: Duration,
     /// The memory of a worker beyond its program and its stack, in bytes.
     pub memory_bytes: u64,

@@ -1,4 +1,4 @@
-//! The workers: started when they are needed, ended when they are idle.
+//! The workers: started on demand, ended when idle.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,8 +14,8 @@ use super::process::{Lost, Worker};
 use super::queue::Queue;
 use super::{EvaluationLimits, Failure};
 
-/// The jobs whose excessive cost is remembered, and for how long: one that is sent again is not
-/// paid again.
+/// The jobs whose excessive cost is remembered, and for how long: a repeated one is refused at
+/// once.
 const REMEMBERED: usize = 256;
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
@@ -30,7 +30,7 @@ pub(super) struct Pool {
     idle: Mutex<Vec<(Worker, Instant)>>,
     is_reaped: AtomicBool,
     costly: Mutex<HashMap<u64, (Failure, Instant)>>,
-    /// Keyed at random, so that no job can be found that is taken for another.
+    /// Keyed at random, so that no job can be crafted to collide with another.
     hasher: RandomState,
 }
 
@@ -46,7 +46,7 @@ impl Pool {
         })
     }
 
-    /// Does a job. Dropping the future kills the worker that does it.
+    /// Executes a job. Dropping the future kills its worker.
     pub(super) async fn run(
         self: &Arc<Self>,
         tenant: &str,
@@ -75,7 +75,7 @@ impl Pool {
             }
         };
         let failure = Failure::TooCostly(lost);
-        tracing::warn!(tenant, bytes = job.len(), %failure, "a worker was lost to its job");
+        tracing::warn!(tenant, bytes = job.len(), %failure, "evaluation worker lost");
         self.remember(hash, &failure);
         Err(failure)
     }
@@ -107,7 +107,7 @@ impl Pool {
             let mut idle = pool.idle();
             idle.retain(|(_, since)| since.elapsed() < after);
             if idle.is_empty() {
-                // Under the lock, so that one that is kept now starts this again.
+                // Under the lock, so that a worker that becomes idle now starts this again.
                 pool.is_reaped.store(false, Ordering::Release);
                 return;
             }

@@ -1,4 +1,4 @@
-//! One worker, seen from the server.
+//! A worker's process, on the server's side.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -16,13 +16,14 @@ use super::{EvaluationLimits, Failure};
 /// The argument that makes the program a worker.
 const COMMAND: &str = "evaluate";
 
-/// The most a worker's allocator may reserve at once, in KiB: reserved memory counts as used.
+/// The maximum that a worker's allocator may reserve at once, in KiB: reserved memory counts as
+/// used.
 const ARENA: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32768");
 
 /// The signal with which an operator ends processes.
 const SIGTERM: i32 = 15;
 
-/// The longest time for a worker that has closed its end to be gone.
+/// The longest time for the exit of a worker that has closed its end.
 const GOING: Duration = Duration::from_secs(1);
 
 /// A worker's process. Killed when it is dropped.
@@ -33,12 +34,12 @@ pub(super) struct Worker {
     from: ChildStdout,
 }
 
-/// The reason for a job without a reply.
+/// The reason why a job has no reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// Past its deadline.
+    /// The deadline has passed.
     Late,
-    /// The worker died of it.
+    /// The job has killed the worker.
     Died,
     /// Another process ended the worker.
     Ended,
@@ -58,11 +59,11 @@ impl Worker {
     async fn begin(limits: &EvaluationLimits) -> io::Result<Self> {
         let mut child = Command::new(program(limits.program.as_deref())?)
             .arg(COMMAND)
-            // It needs no secret.
+            // A worker needs no secrets.
             .env_clear()
             .env(ARENA.0, ARENA.1)
             .current_dir("/")
-            // Ctrl-C is for the server, which still needs it.
+            // Ctrl-C is for the server, which still needs the worker.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -88,12 +89,12 @@ impl Worker {
         }
     }
 
-    /// False for one that has ended.
+    /// Returns false for a worker that has ended.
     pub(super) fn lives(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Does a job.
+    /// Executes a job.
     pub(super) async fn exchange(&mut self, job: &[u8], within: Duration) -> Result<Reply, Lost> {
         let exchange = async {
             self.to.write_all(job).await?;

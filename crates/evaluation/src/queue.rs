@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{EvaluationLimits, Failure};
 
-/// The jobs that wait or are in progress.
+/// The waiting and active jobs.
 #[derive(Debug)]
 pub(super) struct Queue {
     workers: Arc<Semaphore>,
@@ -27,7 +27,7 @@ struct Tenant {
     workers: Arc<Semaphore>,
 }
 
-/// A place in the queue, and a worker's; given back when dropped.
+/// A position in the queue, and a worker's slot; returned when dropped.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     _waits: Waits<'a>,
@@ -49,8 +49,8 @@ impl Queue {
         }
     }
 
-    /// Waits for a worker's place. A tenant's jobs wait for each other first, so that they
-    /// never hold all workers.
+    /// Waits for a worker's slot. A tenant's jobs wait for each other first, so that they never
+    /// occupy all workers.
     pub(super) async fn enter(
         &self,
         limits: &EvaluationLimits,

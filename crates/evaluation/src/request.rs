@@ -1,4 +1,4 @@
-//! Templates whose values cannot leave their place.
+//! Templates whose values cannot leave their positions.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Escape, Failure};
 
-/// A template may not run for long: it is configuration, not a program.
+/// The limit on a template's run time: it is configuration, not a program.
 const TEMPLATE_FUEL: u64 = 50_000;
 
 /// The name of the one template in each environment.
@@ -22,15 +22,15 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// Reads a template. Only `args` may be used in it.
+    /// Parses a template. It may only use `args`.
     pub(super) fn new(source: &str, escape: Escape) -> Result<Self, Failure> {
         let mut environment = Environment::new();
-        // What is misspelt must not silently vanish.
+        // A misspelt name must not silently disappear.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(TEMPLATE_FUEL));
         environment.set_formatter(move |out, _, value| write(out, escape, value));
         let added = environment.add_template_owned(NAME, source.to_owned());
-        // Not its source: it may have secrets.
+        // Without its source, which may contain secrets.
         added.map_err(|error| Failure::Wrong(error.to_string()))?;
         let template = environment
             .get_template(NAME)
@@ -69,7 +69,7 @@ fn write(
     Ok(out.write_str(&text)?)
 }
 
-/// Everything but unreserved characters (RFC 3986, section 2.3) as `%XX`.
+/// Encodes all characters except unreserved ones (RFC 3986, section 2.3) as `%XX`.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_an_error() {
+    fn missing_argument_is_an_error() {
         for escape in [Escape::Url, Escape::Json] {
             let template = Template::new("{{ args.absent }}", escape).unwrap();
             assert!(template.render(&json!({})).is_err());

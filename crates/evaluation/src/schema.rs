@@ -7,10 +7,10 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::Failure;
-use super::plain::is_plain;
+use super::linear_schema::is_plain;
 use super::size::json_bytes;
 
-/// The most problems that one error names: enough to mend several mistakes at once.
+/// The maximum number of problems in one error: enough to correct several mistakes at once.
 const PROBLEMS: usize = 3;
 
 /// The longest description of one problem, in bytes.
@@ -19,16 +19,16 @@ const PROBLEM_BYTES: usize = 240;
 /// The backtracking limit of a schema's pattern over one value.
 const BACKTRACK_STEPS: usize = 100_000;
 
-/// The product of the bytes of a plain schema and of a value up to which validating takes some
-/// milliseconds at most, and the product up to which naming the problems does.
+/// The product of the bytes of a plain schema and of a value up to which validation takes some
+/// milliseconds at most, and the product up to which describing the problems does.
 const AT_ONCE: usize = 4 << 20;
 const NAMED_AT_ONCE: usize = 64 << 10;
 
-/// A schema that was compiled once.
+/// A compiled schema.
 #[derive(Debug)]
 pub struct CheckedSchema {
     pub(super) source: Value,
-    /// Of a plain schema.
+    /// Set for a plain schema.
     plain: Option<Plain>,
 }
 
@@ -39,7 +39,7 @@ struct Plain {
 }
 
 impl CheckedSchema {
-    /// Compiles a plain schema; none for another, which a worker has to compile.
+    /// Compiles a plain schema; none for others, which a worker has to compile.
     pub(super) fn plain(schema: &Value) -> Option<Result<Self, Failure>> {
         let bytes = json_bytes(schema);
         is_plain(schema, bytes).then(|| {
@@ -53,7 +53,7 @@ impl CheckedSchema {
         })
     }
 
-    /// A schema that a worker has compiled.
+    /// Creates a schema that a worker has compiled.
     pub(super) fn costly(schema: &Value) -> Self {
         Self {
             source: schema.clone(),
@@ -85,7 +85,7 @@ pub(super) fn compile(schema: &Value) -> Result<Validator, Failure> {
     build(schema, None).map_err(|error| Failure::Wrong(problem(&error, "the schema")))
 }
 
-/// As [`compile`], by a draft other than the schema's own. A dialect that is not known is read as
+/// The same as [`compile`], by a draft other than the schema's own. An unknown dialect is read as
 /// draft 2020-12.
 pub(super) fn build(
     schema: &Value,
@@ -101,7 +101,7 @@ pub(super) fn build(
     }
 }
 
-/// A schema without the name of a dialect that is not known.
+/// A schema without the name of an unknown dialect.
 fn of_known_dialect(schema: &Value) -> Cow<'_, Value> {
     let is_known = match schema.get("$schema") {
         None => true,

@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
-/// The bytes of a value as JSON, counted without writing it down.
+/// The size of a value as JSON, counted without writing it.
 pub fn json_bytes(value: &Value) -> usize {
     struct Count(usize);
     impl io::Write for Count {
@@ -17,7 +17,7 @@ pub fn json_bytes(value: &Value) -> usize {
         }
     }
     let mut count = Count(0);
-    // A count cannot fail.
+    // Counting cannot fail.
     let _ = serde_json::to_writer(&mut count, value);
     count.0
 }

@@ -1,4 +1,4 @@
-//! One worker, seen from inside: reads jobs from its standard input, one after the other.
+//! One worker, on its own side: reads jobs from its standard input, one after the other.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,9 +9,9 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
 use super::frame::{REPLY_BYTES, frame, read, write};
 use super::job::{Hello, Job, Ready, Reply, VERSION};
-use super::perform::Performer;
+use super::performer::Performer;
 
-/// The stack of the thread that does the jobs, in bytes. Memory that is not used is not taken.
+/// The stack of the thread that executes the jobs, in bytes. Unused memory is not allocated.
 const STACK_BYTES: usize = 64 << 20;
 
 /// Memory that a worker needs in addition to its jobs': stacks, buffers, the allocator's reserve.
@@ -20,13 +20,13 @@ const OWN_BYTES: u64 = 64 << 20;
 /// The niceness of a worker: the server's own work comes first.
 const NICENESS: i32 = 5;
 
-/// The longest time of a job in a worker whose server is gone or does not kill it, as a multiple
-/// of the job's own limit.
+/// The time limit of a job in a worker whose server is gone or does not kill it, as a multiple of
+/// the job's own limit.
 const PATIENCE: u32 = 4;
 
-/// Does jobs until the standard input ends: what `talkgraph evaluate` does.
+/// Executes jobs until the standard input ends: the command `talkgraph evaluate`.
 ///
-/// The exit code says nothing to the server, which looks at the replies.
+/// The exit code has no meaning for the server, which reads the replies.
 pub fn serve() -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,7 +83,8 @@ fn reply(performer: &mut Performer, job: &[u8]) -> Reply {
     }
 }
 
-/// Bounds the memory of this process. What it has already, such as its program, is not counted.
+/// Limits the memory of this process. Memory that is already in use, such as its program, is not
+/// counted.
 fn limit(hello: &Hello) -> io::Result<()> {
     let set = |resource, most| {
         let limit = Rlimit {
@@ -97,12 +98,12 @@ fn limit(hello: &Hello) -> io::Result<()> {
         let most = used.saturating_add(hello.memory_bytes.saturating_add(OWN_BYTES));
         set(Resource::As, most)?;
     }
-    // One that may not step back works as well.
+    // A worker without permission for that works as well.
     let _ = nice(NICENESS);
     Ok(())
 }
 
-/// The address space of this process, in bytes, where the system tells.
+/// The address space of this process, in bytes, if the system reports it.
 fn virtual_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let size = status

@@ -1,41 +1,41 @@
-//! The arguments of a call, as they come and as they are meant.
+//! The arguments of a call, received in pieces and normalised.
 //!
-//! By the book they are a text with one JSON object in it. Servers also give nothing, blanks or
-//! `null` for none, a JSON text that has the object in it once more, `{}` before the real
-//! object, and the whole object or its last piece a second time. What can mean only one thing is
-//! read as that; anything else stays as it is, for the model to be told of.
+//! According to the documentation they are a text with one JSON object in it. Servers also send
+//! nothing, blanks or `null` for no arguments, a JSON string that contains the object, `{}` before
+//! the real object, and the whole object or its last piece a second time. Unambiguous forms are
+//! normalised; anything else is kept unchanged, and reported to the model.
 
 use serde_json::{Map, Value};
 
-use super::halves::Halves;
+use super::split_characters::SplitCharacters;
 
 /// Arguments being read.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
-    halves: Halves,
+    halves: SplitCharacters,
     /// The value, from its first character to its last.
     text: String,
-    /// How much of it has been given.
+    /// The length of the emitted part.
     given: usize,
     /// The text after the value's end.
     extra: String,
     progress: Progress,
-    /// The number of bytes that have come.
+    /// The number of bytes received.
     bytes: usize,
 }
 
 impl Arguments {
-    /// The number of bytes that have come.
+    /// The number of bytes received.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// True if the value has come to its end.
+    /// Returns true if the value is complete.
     pub(super) fn is_whole(&self) -> bool {
         self.progress.is_whole
     }
 
-    /// Takes a piece.
+    /// Adds a piece.
     pub(super) fn add(&mut self, piece: String) {
         self.bytes += piece.len();
         let piece = self.halves.join(piece);
@@ -55,7 +55,7 @@ impl Arguments {
         self.extra.push_str(extra);
     }
 
-    /// The rest of arguments that are now there as a whole.
+    /// The rest of arguments that have now arrived as a whole.
     pub(super) fn rest_of<'a>(&self, whole: &'a str) -> Option<&'a str> {
         match self.is_whole() {
             true => None,
@@ -63,8 +63,8 @@ impl Arguments {
         }
     }
 
-    /// What can be given of them while they come. All but an object with something in it waits
-    /// for its end, to be read as what it means.
+    /// The part that can be emitted early. Only an object with content is emitted early; other
+    /// values wait for their end, to be normalised.
     pub(super) fn ready(&mut self) -> Option<String> {
         let is_object = self.text.strip_prefix('{');
         let has_content =
@@ -81,7 +81,7 @@ impl Arguments {
         Some(more)
     }
 
-    /// What is still to be given at the end. All that was given is never empty.
+    /// The rest that is emitted at the end. The whole emitted text is never empty.
     pub(super) fn rest(&mut self) -> String {
         if let Some(half) = self.halves.flush() {
             self.take(&half);
@@ -95,14 +95,14 @@ impl Arguments {
         }
     }
 
-    /// All of them, as they are meant.
+    /// The whole arguments, normalised.
     pub(super) fn meaning(&self) -> String {
         let text = self.text.trim_end();
         let extra = self.extra_unless_repeated();
         if text.is_empty() || (is_nothing(text) && extra.is_empty()) {
             return "{}".to_owned();
         }
-        // LiteLLM and others begin with an empty object that stands for nothing yet.
+        // LiteLLM and others begin with an empty object as a placeholder.
         if object(text).is_some_and(|object| object.is_empty()) {
             match object(extra) {
                 Some(_) => return extra.trim().to_owned(),
@@ -124,7 +124,7 @@ impl Arguments {
         text.to_owned() + extra
     }
 
-    /// The text after the value, unless it is the value or its end once more.
+    /// The text after the value, unless it repeats the value or its end.
     fn extra_unless_repeated(&self) -> &str {
         let (text, extra) = (self.text.trim_end(), self.extra.trim());
         if text.ends_with(extra) {
@@ -141,7 +141,7 @@ impl Arguments {
     }
 }
 
-/// True if two texts of arguments say the same.
+/// Returns true if two texts of arguments are equivalent.
 pub(super) fn same(one: &str, other: &str) -> bool {
     let value = |text| serde_json::from_str::<Value>(text).ok();
     one == other || value(one).is_some_and(|one| value(other) == Some(one))
@@ -155,18 +155,18 @@ fn is_nothing(text: &str) -> bool {
     text == "null"
 }
 
-/// How far a value of JSON has come, as pieces of it are read.
+/// The state of scanning a JSON value in pieces.
 #[derive(Debug, Default)]
 struct Progress {
     depth: u32,
     in_text: bool,
     escaped: bool,
-    /// Its last brace or quote has come.
+    /// True once its last brace or quote was read.
     is_whole: bool,
 }
 
 impl Progress {
-    /// Reads a piece; where in it the value ends, if it does.
+    /// Scans a piece; returns the position of the value's end, if it is in the piece.
     fn read(&mut self, text: &str) -> Option<usize> {
         for (at, byte) in text.bytes().enumerate() {
             match byte {
@@ -196,7 +196,7 @@ impl Progress {
 mod tests {
     use super::Arguments;
 
-    /// All that is given of arguments that come in these pieces.
+    /// The whole emitted text of arguments that arrive in these pieces.
     fn read(pieces: &[&str]) -> String {
         let (mut arguments, mut given) = (Arguments::default(), String::new());
         for piece in pieces {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_mean_one_thing_is_that() {
+    fn unambiguous_arguments_are_normalised() {
         let twice = serde_json::json!("{\"x\":\"a\\\"b\"}").to_string();
         for (pieces, expected) in [
             (&[][..], "{}"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_mean_several_things_stays_as_it_is() {
+    fn ambiguous_arguments_are_unchanged() {
         for pieces in [
             &["{\"x\":1}", "{\"x\":2}"][..],
             &["\"Paris\""],

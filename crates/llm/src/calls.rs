@@ -1,12 +1,12 @@
-//! Tool calls, put together from what a stream says of them.
+//! Tool calls, assembled from the pieces of a stream.
 //!
-//! By the book each piece of a call has the call's index, and the first its id and name.
-//! Servers that imitate the book leave the index out (Gemini's OpenAI endpoint, LiteLLM),
-//! give each call the index 0 (older Ollama, several gateways, also with pieces of several calls
-//! by turns), repeat id and name with every piece, give no id at all, send a call in one piece,
-//! or send whole calls once more at the end. An id says more than an index. A call that may be
-//! the repetition of another waits until it is whole, and is dropped if it says the same: no call
-//! is made twice.
+//! According to the documentation each piece of a call has the call's index, and the first its id
+//! and name. Imitations omit the index (Gemini's OpenAI endpoint, LiteLLM), give each call the
+//! index 0 (older Ollama, several gateways, also with interleaved pieces of several calls), repeat
+//! id and name with every piece, give no id at all, send a call in one piece, or send whole calls
+//! once more at the end. An id takes precedence over an index. A call that may be the repetition of
+//! another waits until it is complete, and is dropped if it is equivalent: no call is executed
+//! twice.
 
 use uuid::Uuid;
 
@@ -17,23 +17,22 @@ use super::error::Unusable;
 #[cfg(test)]
 mod tests;
 
-/// The most tool calls in one answer; one more fails the run. Models
-/// that go round in circles ask for hundreds, none of which anybody wants.
+/// The maximum number of tool calls in one answer; one more fails the run. Models in a loop request
+/// hundreds, none of which is useful.
 pub const MAX_TOOL_CALLS: usize = 64;
 
-/// The longest arguments of one tool call, in bytes of JSON; longer ones fail the
-/// run. A model writes whole documents into arguments, so it is the size of
-/// the longest answer there usually is.
+/// The longest arguments of one tool call, in bytes of JSON; longer ones fail the run. A model
+/// writes whole documents into arguments, so this is the size of the longest usual answer.
 pub const MAX_ARGUMENTS_BYTES: usize = 1_048_576;
 
-/// The longest name of a tool, in bytes. Vendors allow 64 or 128; a name that was made up
-/// may be longer, but not without end.
+/// The longest name of a tool, in bytes. Vendors allow 64 or 128; an invented name may be longer,
+/// but not without end.
 pub(super) const MAX_NAME_BYTES: usize = 256;
 
-/// What one event says of one call.
+/// A piece of one call in one event.
 #[derive(Debug, Default)]
 pub(super) struct CallDelta {
-    /// What tells the call from others in this answer, where the vendor says.
+    /// The vendor's index of the call in this answer, if there is one.
     pub(super) key: Option<u64>,
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
@@ -44,42 +43,42 @@ pub(super) struct CallDelta {
 #[derive(Debug, Default)]
 pub(super) struct ToolCalls {
     calls: Vec<Call>,
-    /// How many have a name and so are started.
+    /// The number of calls with a name, which are started.
     started: u32,
 }
 
 #[derive(Debug, Default)]
 struct Call {
     key: Option<u64>,
-    /// As the provider says it; none if it does not.
+    /// The provider's id; none if there is none.
     id: Option<String>,
     name: Option<String>,
-    /// Its number, once it is started.
+    /// Its number, once started.
     index: Option<u32>,
     arguments: Arguments,
-    /// It may repeat an earlier one.
+    /// True if it may repeat an earlier call.
     may_repeat: bool,
     completed: bool,
 }
 
-/// Where a piece belongs.
+/// The call to which a piece belongs.
 enum Place {
-    /// To this call.
+    /// This existing call.
     Known(usize),
-    /// To one that it begins.
+    /// A new call.
     New {
-        /// Whether that may be an earlier one once more.
+        /// True if it may repeat an earlier call.
         may_repeat: bool,
     },
 }
 
 impl ToolCalls {
-    /// Whether there are any that could be made.
+    /// Returns true if no call could be executed.
     pub(super) fn is_empty(&self) -> bool {
         self.started == 0
     }
 
-    /// Reads a piece of a call, and gives the parts that it makes.
+    /// Adds a piece of a call, and emits the resulting parts.
     pub(super) fn read(
         &mut self,
         delta: CallDelta,
@@ -124,7 +123,7 @@ impl ToolCalls {
         Ok(())
     }
 
-    /// Gives what has not come of a call's arguments, which are now there as a whole.
+    /// Emits the rest of a call's arguments, which have now arrived as a whole.
     pub(super) fn settle(
         &mut self,
         key: u64,
@@ -142,7 +141,8 @@ impl ToolCalls {
         self.read(delta, give)
     }
 
-    /// The provider says that a call is complete. One that is obviously not is left open.
+    /// Completes a call that the provider has marked as complete. One that is obviously not is left
+    /// open.
     pub(super) fn complete(&mut self, key: u64, give: impl FnMut(StreamPart)) {
         let at = self.calls.iter().rposition(|call| call.key == Some(key));
         let is_open = |call: &Call| call.arguments.bytes() > 0 && !call.arguments.is_whole();
@@ -161,7 +161,7 @@ impl ToolCalls {
                 call.completed = true;
                 return;
             }
-            // Another call after all: the id is the earlier one's.
+            // It is another call after all: the id is the earlier one's.
             if before.iter().any(|earlier| earlier.id == call.id) {
                 call.id = None;
             }
@@ -170,7 +170,7 @@ impl ToolCalls {
         call.complete(give);
     }
 
-    /// Decides on what may be repetitions and is whole, so that calls keep their order.
+    /// Decides about possible repetitions that are complete, so that calls keep their order.
     fn settle_repetitions(&mut self, mut give: impl FnMut(StreamPart)) {
         for at in 0..self.calls.len() {
             let call = self.calls.get(at);
@@ -180,19 +180,19 @@ impl ToolCalls {
         }
     }
 
-    /// How many calls are no repetitions.
+    /// The number of calls that are not repetitions.
     fn originals(&self) -> usize {
         self.calls.iter().filter(|call| !call.may_repeat).count()
     }
 
-    /// Whether arguments of this call have come.
+    /// Returns true if arguments of this call have arrived.
     pub(super) fn has_arguments(&self, key: u64) -> bool {
         let call = self.calls.iter().rfind(|call| call.key == Some(key));
         call.is_some_and(|call| call.arguments.bytes() > 0)
     }
 
-    /// The answer has ended, so every call is complete; but not the one that was being
-    /// written when a limit was reached.
+    /// Completes every call at the end of the answer, except the one that was being written when a
+    /// limit was reached.
     pub(super) fn finish(
         &mut self,
         cut: bool,
@@ -216,11 +216,11 @@ impl ToolCalls {
         }
     }
 
-    /// Where a piece belongs.
+    /// The call to which a piece belongs.
     fn find(&self, delta: &CallDelta) -> Place {
         let id = delta.id.as_deref().filter(|id| !id.is_empty());
         let name = delta.name.as_deref().filter(|name| !name.is_empty());
-        // The last one counts where an index or an id was used twice.
+        // The last one counts if an index or an id was used twice.
         let last = |is: &dyn Fn(&Call) -> bool| self.calls.iter().rposition(is);
         if let Some(id) = id {
             let has_id = |call: &Call| call.id.as_deref() == Some(id);
@@ -235,7 +235,7 @@ impl ToolCalls {
         }
         let found = match (delta.key, id) {
             (Some(_), _) => last(&|call| call.key == delta.key),
-            // A piece with an id of its own and no name goes on with what there is.
+            // A piece with an id of its own and no name continues the existing call.
             (None, Some(_)) if name.is_some() => None,
             (None, _) => self.calls.len().checked_sub(1),
         };
@@ -244,8 +244,8 @@ impl ToolCalls {
         };
         match (name, id, call.id.as_deref()) {
             (Some(_), Some(id), Some(own)) if id != own => Place::New { may_repeat: false },
-            // Named once more after whole arguments: it is the next call. Before that, the
-            // name is only repeated.
+            // A name after complete arguments starts the next call. Before that, the name is only
+            // repeated.
             (Some(name), id, _) if call.name.is_some() && call.is_over(name) => Place::New {
                 may_repeat: id.is_none() && call.name.as_deref() == Some(name),
             },
@@ -255,13 +255,13 @@ impl ToolCalls {
 }
 
 impl Call {
-    /// Whether a piece that names a tool cannot be of this call.
+    /// Returns true if a piece that names a tool cannot belong to this call.
     fn is_over(&self, name: &str) -> bool {
         let is_other = self.name.as_deref().is_some_and(|own| own != name);
         is_other || self.arguments.is_whole() || self.completed
     }
 
-    /// Whether it is an earlier call once more.
+    /// Returns true if it repeats an earlier call.
     fn repeats(&self, earlier: &Self) -> bool {
         let is_same = earlier.id == self.id && earlier.name == self.name;
         let says_nothing = self.arguments.bytes() == 0;

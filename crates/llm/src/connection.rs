@@ -1,4 +1,4 @@
-//! Settings of a provider's connection, and the headers and URL that they make.
+//! Settings of a provider's connection, and its headers and URL.
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName};
@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::protocol::{Protocol, secret_header};
 use talkgraph_domain::redact;
 
-/// Headers that the connection itself needs; with others no answer could be read.
+/// Headers that the client sets itself; with other values no answer could be read.
 const OWN_HEADERS: [&str; 15] = [
     "accept",
     "accept-encoding",
@@ -27,40 +27,40 @@ const OWN_HEADERS: [&str; 15] = [
     "upgrade",
 ];
 
-/// A shorter value of a setting is not searched for in logged texts: it is part of ordinary
+/// The length below which a value is not searched for in logged texts: it would match ordinary
 /// words.
 const MIN_SECRET_BYTES: usize = 6;
 
-/// What goes with each call of a provider besides its protocol's own.
+/// Additions to each call of a provider.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionSettings {
-    /// Headers, in place of the protocol's own of the same name.
+    /// Headers, which replace the protocol's own of the same name.
     pub headers: Vec<(String, SecretString)>,
     /// Parameters that are added to the URL.
     pub query: Vec<(String, SecretString)>,
-    /// The header that has the key, in place of the protocol's own.
+    /// The header of the key, which replaces the protocol's own.
     pub api_key_header: Option<String>,
 }
 
-/// Why a provider cannot be called with these settings.
+/// The reason why a provider cannot be called with these settings.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProviderSettingsError {
-    /// The address cannot be read. It is not repeated: there may be a secret in it.
-    #[error("the base URL is no URL: {0}")]
+    /// An address that is not a URL. It is not repeated, since it may contain a secret.
+    #[error("the base URL is not a URL: {0}")]
     NotAUrl(String),
-    /// The address is of another kind.
+    /// An address that is not HTTP.
     #[error("the base URL must begin with http:// or https:// and name a host")]
     NotHttp,
-    /// The address has a name or password in it, which would end up in logs.
+    /// An address with a name or password, which would be logged.
     #[error("the base URL must not contain credentials; the key has a setting of its own")]
     Credentials,
-    /// The key cannot be sent.
+    /// A key that is not valid in a header.
     #[error("the API key contains characters that cannot be sent in a header")]
     Key,
-    /// The key's header cannot be sent.
+    /// An invalid name for the key's header.
     #[error("{0}")]
     KeyHeader(String),
-    /// A header cannot be sent.
+    /// An invalid header.
     #[error("{0}")]
     Header(String),
 }
@@ -77,7 +77,7 @@ impl ProviderSettingsError {
     }
 }
 
-/// Reads a base URL.
+/// Parses a base URL.
 pub(super) fn base_url(base: &str) -> Result<Url, ProviderSettingsError> {
     let parsed = Url::parse(base);
     let url = parsed.map_err(|error| ProviderSettingsError::NotAUrl(error.to_string()))?;
@@ -91,7 +91,7 @@ pub(super) fn base_url(base: &str) -> Result<Url, ProviderSettingsError> {
 }
 
 impl ConnectionSettings {
-    /// Adds the key and the headers to those that go with every call.
+    /// Adds the key and the headers of the settings.
     pub(super) fn add_headers(
         &self,
         headers: &mut HeaderMap,
@@ -131,7 +131,7 @@ impl ConnectionSettings {
         url
     }
 
-    /// Values that must not be logged.
+    /// The values that must not be logged.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         let values = self.headers.iter().chain(&self.query);
         let values = values.map(|(_, value)| value.expose_secret());

@@ -1,4 +1,4 @@
-//! Bodies that are compressed although that was not asked for, as some proxies send them.
+//! Decompression of bodies that some proxies compress although the client did not request it.
 
 use std::io;
 use std::pin::Pin;
@@ -12,16 +12,15 @@ use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, ReadBuf};
 
-/// How much of a compressed body is read, as a multiple of the largest event.
+/// The maximum size of a decompressed body, as a multiple of the largest event.
 const DECODED_EVENTS: u64 = 64;
-/// How much is decompressed at once, in bytes.
+/// The size of the buffer for decompression, in bytes.
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// A body's bytes.
 pub(super) type Body = BoxStream<'static, io::Result<Bytes>>;
 
-/// The body of a response as it was before it was compressed. What is longer than 64 events of
-/// the largest size is cut.
+/// The decompressed body of a response, cut after 64 events of the largest size.
 pub(super) fn body(response: Response, max_event_bytes: usize) -> Body {
     let coding = response.headers().get(CONTENT_ENCODING);
     let coding = coding.and_then(|coding| coding.to_str().ok());
@@ -45,7 +44,7 @@ fn read(sent: Body) -> Sent {
     Sent { sent, rest }
 }
 
-/// A body as the decoders read it.
+/// A body in the form that the decoders read.
 struct Sent {
     sent: Body,
     rest: Bytes,

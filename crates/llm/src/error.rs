@@ -1,4 +1,4 @@
-//! How a model call fails.
+//! Errors of model calls.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ pub use self::named::Named;
 use super::calls::{MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_TOOL_CALLS};
 use talkgraph_domain::{RunError, RunErrorCode};
 
-/// Why a model call failed. The texts may be shown to the run's owner; a provider's own
-/// words are logged where they are read and never become part of an error.
+/// The reason why a model call failed. The texts may be shown to the run's owner; a provider's own
+/// messages are logged where they are read and never become part of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LlmError {
-    /// No connection: no address, refused, or no TLS.
+    /// The connection failed: no address, refused, or no TLS.
     #[error("the model provider could not be reached")]
     Unreachable,
-    /// No connection in time.
+    /// Connecting exceeded its time limit.
     #[error("the model provider could not be reached in time")]
     ConnectTimeout,
-    /// A server error, 408, or a connection that closed in place of an answer.
-    #[error("the model provider had a fault of its own")]
+    /// A server error, 408, or a connection that closed without a response.
+    #[error("the model provider returned a server error")]
     Unavailable,
-    /// 503 or 529, or another server error that says when to come back.
+    /// 503 or 529, or another server error with a time to retry.
     #[error("the model provider is overloaded{}", of_wait(*.retry_after))]
     Overloaded {
-        /// How long it asks to wait.
+        /// The wait that it requests.
         retry_after: Option<Duration>,
     },
     /// 401 or 403.
     #[error("the model provider refused this server's credentials")]
     Auth,
     /// 429.
-    #[error("the model provider gets too many requests from this server{}", of_wait(*.retry_after))]
+    #[error("the model provider reports too many requests from this server{}", of_wait(*.retry_after))]
     RateLimited {
-        /// How long it asks to wait.
+        /// The wait that it requests.
         retry_after: Option<Duration>,
     },
     /// The account has no credit or quota left.
@@ -47,61 +47,61 @@ pub enum LlmError {
     /// A server that is still loading its model.
     #[error("the model is still being loaded")]
     Loading {
-        /// How long it asks to wait.
+        /// The wait that it requests.
         retry_after: Option<Duration>,
     },
     /// Any other 4xx.
     #[error("the model provider refused the request (HTTP {status}{named})")]
     Rejected {
-        /// The status it answered with.
+        /// The status of the response.
         status: u16,
-        /// The provider's code, and the parameter at fault.
+        /// The provider's code, and the invalid parameter.
         named: Named,
     },
-    /// Bytes that are no valid stream, or an early end.
-    #[error("the model provider's answer broke off or could not be read")]
+    /// The stream is malformed or ended early.
+    #[error("the model provider's answer was interrupted or malformed")]
     Protocol,
-    /// The model is done and has said nothing.
+    /// The model finished without any output.
     #[error("the model's answer is empty")]
     Empty,
-    /// The answer is complete or well on its way, but nothing can be done with it: the model's
-    /// doing, or its caller's, and not the provider's.
+    /// The answer is complete or well under way, but unusable: the fault of the model or its
+    /// caller, not the provider's.
     #[error("the model's answer cannot be used: {0}")]
     Unusable(Unusable),
-    /// Nothing came within the limit.
+    /// No part of the answer arrived within the limit.
     #[error("the model gave no first token within {} s", .0.as_secs_f32())]
     FirstTokenTimeout(Duration),
     /// The stream stalled.
     #[error("the model gave no further token for {} s", .0.as_secs_f32())]
     IdleTimeout(Duration),
-    /// The call took too long as a whole.
+    /// The call exceeded its total time limit.
     #[error("the model call took longer than {} s", .0.as_secs_f32())]
     TotalTimeout(Duration),
     /// The prompt is too long.
     #[error("the conversation does not fit the model's context{}", of_tokens(*.limit))]
     ContextExceeded {
-        /// The context's size in tokens, where the provider tells.
+        /// The context's size in tokens, if the provider reports it.
         limit: Option<u32>,
     },
-    /// The model cannot be told of tools.
-    #[error("{} takes no tools: take them off the agent, or give it another model", of_model(.model.as_deref()))]
+    /// The model does not support tools.
+    #[error("{} does not support tools: remove them from the agent, or give it another model", of_model(.model.as_deref()))]
     ToolsUnsupported {
-        /// `provider/model`, once that is known.
+        /// `provider/model`, once known.
         model: Option<String>,
     },
     /// The model's queue is full.
-    #[error("the model has no free place; try again in a moment")]
+    #[error("the model has no free capacity; try again in a moment")]
     Busy,
     /// The model has failed so often in a row that it is not called for a while.
-    #[error("the model has failed several times in a row and is given a rest")]
+    #[error("the model has failed several times in a row and is not called for a while")]
     CircuitOpen,
     /// `provider/model` names no provider of this server.
     #[error("this server has no model {model:?}")]
     UnknownModel {
-        /// What was asked for.
+        /// The requested model.
         model: String,
     },
-    /// A fault of this server.
+    /// An internal error of this server.
     #[error("the model call failed inside the server")]
     Internal,
 }
@@ -109,22 +109,22 @@ pub enum LlmError {
 /// The reason why an answer cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unusable {
-    /// More than are allowed in one answer.
+    /// Too many calls in one answer.
     #[error("it has more than {MAX_TOOL_CALLS} tool calls")]
     TooManyCalls,
-    /// Arguments of one call that are too long.
+    /// The arguments of one call are too long.
     #[error("it has a tool call with more than {MAX_ARGUMENTS_BYTES} bytes of arguments")]
     ArgumentsTooLong,
-    /// The name of a tool that is too long.
+    /// The name of a tool is too long.
     #[error("it has a tool's name of more than {MAX_NAME_BYTES} bytes")]
     NameTooLong,
-    /// A call of nothing.
+    /// A call without a name.
     #[error("it has a tool call without a name")]
     Nameless,
-    /// A call that its provider could not read.
-    #[error("it has a tool call that cannot be read")]
+    /// A call that its provider could not parse.
+    #[error("it has a malformed tool call")]
     Malformed,
-    /// A part that is larger than what is read of a stream at once.
+    /// A part that exceeds the maximum event size.
     #[error("a part of it is too large")]
     PartTooLarge,
 }
@@ -145,22 +145,22 @@ fn of_wait(wait: Option<Duration>) -> String {
     wait.map_or_else(String::new, seconds)
 }
 
-/// The request itself is at fault: it would be so anywhere.
+/// The statuses of an invalid request, which would fail with any model.
 const BAD_REQUEST: [u16; 2] = [400, 422];
 
-/// What an answer, or its absence, says of the health of a model.
+/// The information about a model's health in the outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// It answers, if only with a refusal.
+    /// The model responds, if only with a refusal.
     Well,
-    /// It does not.
+    /// The model does not respond.
     Ill,
-    /// Neither: the call did not get as far, or the fault is not the model's.
+    /// The call did not reach the model, or the error is not the model's.
     Unknown,
 }
 
 impl LlmError {
-    /// The error that an HTTP status stands for, with what its `Retry-After` said.
+    /// The error of an HTTP status, with the value of its `Retry-After`.
     pub(crate) fn of_status(status: u16, retry_after: Option<Duration>) -> Self {
         match status {
             401 | 403 => Self::Auth,
@@ -180,7 +180,7 @@ impl LlmError {
         Self::Rejected { status, named }
     }
 
-    /// The kind of run error this becomes.
+    /// The corresponding kind of run error.
     pub fn code(&self) -> RunErrorCode {
         match self {
             Self::ConnectTimeout => RunErrorCode::ConnectTimeout,
@@ -208,7 +208,7 @@ impl LlmError {
         }
     }
 
-    /// Whether the same call may succeed later.
+    /// Returns true if the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Auth
@@ -221,8 +221,9 @@ impl LlmError {
         }
     }
 
-    /// Whether the same model is tried again at once, before anything of an answer has been
-    /// told. What took its full time already is not: the next try would take it too.
+    /// Returns true if the same model is called again at once, before any part of an answer was
+    /// published. A call that has taken its full time is not repeated: the next one would take it
+    /// too.
     pub(crate) fn is_retried(&self) -> bool {
         match self {
             Self::Unreachable
@@ -232,21 +233,21 @@ impl LlmError {
             | Self::RateLimited { .. }
             | Self::Protocol
             | Self::Empty
-            // Another try of the model may be readable.
+            // Another attempt of the model may be readable.
             | Self::Unusable(Unusable::Malformed) => true,
             Self::Rejected { status, .. } => *status == 409,
             _ => false,
         }
     }
 
-    /// Whether the next model of the agent's list is tried: always, unless the request
-    /// itself was refused, which another model would do as well. Credentials, credit, a
-    /// model's name, what it can do and the size of its context are the provider's own affairs.
+    /// Returns true if the next model of the agent's list is called: always, unless the request
+    /// itself was refused, which other models would refuse as well. Credentials, credit, a model's
+    /// name, its features and the size of its context belong to the provider.
     pub(crate) fn falls_back(&self) -> bool {
         !matches!(self, Self::Rejected { status, .. } if BAD_REQUEST.contains(status))
     }
 
-    /// What this says of the model, for its breaker.
+    /// The information about the model's health, for its breaker.
     pub(crate) fn health(&self) -> Health {
         match self {
             Self::Unreachable
@@ -261,12 +262,12 @@ impl LlmError {
             | Self::Rejected { .. }
             | Self::ContextExceeded { .. }
             | Self::ToolsUnsupported { .. } => Health::Well,
-            // A caller can ask for an answer that is longer than that.
+            // A caller can request an answer that takes longer than that.
             Self::TotalTimeout(_)
-            // A limit has a rest of its own; refused credentials say nothing of the model.
+            // A rate limit has its own pause; refused credentials do not concern the model.
             | Self::RateLimited { .. }
             | Self::QuotaExhausted
-            // It has a wait of its own.
+            // Loading has its own wait.
             | Self::Loading { .. }
             | Self::Auth
             | Self::Busy
@@ -276,7 +277,7 @@ impl LlmError {
         }
     }
 
-    /// The error of `provider/model`, where it says which one that is.
+    /// Adds `provider/model` to errors that name the model.
     pub(crate) fn of(self, model: &str) -> Self {
         match self {
             Self::ToolsUnsupported { .. } => Self::ToolsUnsupported {
@@ -286,7 +287,7 @@ impl LlmError {
         }
     }
 
-    /// How long the provider asks to wait.
+    /// The wait that the provider requests.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after }
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_an_answer_says_is_its_providers_failure() {
+    fn content_of_an_answer_is_no_provider_failure() {
         let answer = LlmError::Unusable(Unusable::TooManyCalls);
         assert_eq!(answer.health(), Health::Well);
         assert!(!answer.is_retried());
@@ -370,11 +371,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_where_the_provider_asks_for_it() {
+    fn requested_wait_is_reported() {
         let limited = |wait: Option<u64>| LlmError::RateLimited {
             retry_after: wait.map(Duration::from_millis),
         };
-        let told = "the model provider gets too many requests from this server";
+        let told = "the model provider reports too many requests from this server";
         assert_eq!(limited(None).to_string(), told);
         assert_eq!(
             limited(Some(6_100)).to_string(),

@@ -10,12 +10,12 @@ use super::LlmError;
 use talkgraph_proxy::Proxies;
 use talkgraph_resilience::retry_after;
 
-/// How connections to providers are made.
+/// Settings of connections to providers.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
     /// The longest wait for a connection: name, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// The proxies on the way. Many a network reaches providers in no other way.
+    /// The proxies, which are the only way to providers in many networks.
     pub proxies: Arc<Proxies>,
 }
 
@@ -26,15 +26,14 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Builds the client; once per process, as it holds the pool of connections.
+/// Builds the client; called once per process, since it holds the pool of connections.
 ///
-/// There is no time-out for a whole call here: how long a model may take is each
-/// provider's setting. Certificates are checked with the platform's own roots.
+/// There is no time-out for a whole call here: each provider has its own setting. Certificates are
+/// checked with the platform's own roots.
 ///
-/// # Errors
-/// When the platform's certificate roots cannot be loaded.
+/// # Errors When the platform's certificate roots cannot be loaded.
 pub fn http_client(settings: &HttpSettings) -> Result<reqwest::Client, reqwest::Error> {
-    // An error says that the process has a provider already, which is as good.
+    // The only error is that the process has a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     settings
         .proxies
@@ -42,19 +41,19 @@ pub fn http_client(settings: &HttpSettings) -> Result<reqwest::Client, reqwest::
         .user_agent(concat!("talkgraph/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(settings.connect_timeout)
         .tcp_nodelay(true)
-        // A redirect would carry the prompt to a host that nobody configured.
+        // A redirect would carry the prompt to a host that is not configured.
         .redirect(Policy::none())
         .referer(false)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-        // All answers of an HTTP/2 provider share a connection: one that died silently
-        // would take every run with it, each waiting for its own time-out.
+        // All answers of an HTTP/2 provider share a connection: a dead one would fail every run,
+        // each after its own time-out.
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT)
         .build()
 }
 
-/// The pairs of headers that give how many calls are left, and how long until there are more:
+/// The pairs of headers with the number of calls left, and the time until the limit is reset:
 /// OpenAI's and Groq's (<https://developers.openai.com/api/docs/guides/rate-limits>).
 const LIMITS: [(&str, &str); 2] = [
     (
@@ -64,11 +63,11 @@ const LIMITS: [(&str, &str); 2] = [
     ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 ];
 
-/// The same with the moment of the next call instead (OpenRouter).
+/// The same with the time of the reset instead (OpenRouter).
 const LIMIT: (&str, &str) = ("x-ratelimit-remaining", "x-ratelimit-reset");
 
-/// How long an answer asks to wait before the next request. `retry-after-ms` is Azure's, and the
-/// more exact one; where neither is given, a limit that is used up is over when it is reset.
+/// The wait that a response requests before the next call. `retry-after-ms` is Azure's, and the
+/// more exact one; if neither is present, an exhausted limit is over when it is reset.
 pub(crate) fn retry_after_of(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let exact = text("retry-after-ms").and_then(retry_after::parse_milliseconds);
@@ -81,7 +80,7 @@ pub(crate) fn retry_after_of(headers: &HeaderMap, now: SystemTime) -> Option<Dur
     };
     let reset = || {
         let moment = text(LIMIT.1).filter(|_| is_used_up(LIMIT.0))?;
-        // A short number is a time and no moment, of which not all servers mean the same.
+        // A short number is a duration, whose unit differs between servers.
         let is_moment = moment.trim().len() >= 10;
         retry_after::until(moment, now).filter(|_| is_moment)
     };
@@ -94,7 +93,7 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> Option<String> {
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
-        // Wrappers repeat what they wrap.
+        // Wrappers repeat the text of their cause.
         if causes.last() != Some(&text) {
             causes.push(text);
         }
@@ -103,8 +102,8 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> Option<String> {
     (!causes.is_empty()).then(|| causes.join(": "))
 }
 
-/// The headers with which vendors give the id of a request: OpenAI, Mistral, and most servers
-/// behind a proxy; Anthropic; Google; Azure; Amazon; Cloudflare's, for lack of another.
+/// The headers with a vendor's id of the request: OpenAI, Mistral, and most servers behind a proxy;
+/// Anthropic; Google; Azure; Amazon; Cloudflare's as the last resort.
 const REQUEST_IDS: [&str; 6] = [
     "x-request-id",
     "request-id",
@@ -117,7 +116,7 @@ const REQUEST_IDS: [&str; 6] = [
 /// The longest id that is logged, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The provider's own id of a request; none where there is none that can be logged.
+/// The provider's own id of a request; none if there is none that may be logged.
 pub(crate) fn request_id_of(headers: &HeaderMap) -> Option<&str> {
     let is_sound = |id: &&str| {
         (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
@@ -126,7 +125,7 @@ pub(crate) fn request_id_of(headers: &HeaderMap) -> Option<&str> {
     ids.filter_map(|id| id.to_str().ok()).find(is_sound)
 }
 
-/// Why there was no answer, not even a status.
+/// The error of a call without a response.
 pub(crate) fn unanswered(error: &reqwest::Error) -> LlmError {
     match error {
         error if error.is_builder() => LlmError::Internal,
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_that_an_answer_asks_for_is_found() {
+    fn requested_wait_is_found() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         for (headers, wait) in [
             (&[("retry-after", "2")][..], Some(2_000)),

@@ -1,8 +1,8 @@
-//! JSON that others write, read leniently.
+//! Lenient parsing of JSON from other servers.
 //!
-//! A field of the wrong type is as if absent, so that an odd field never voids the answer that
-//! it comes with. Texts, calls and finish reasons are what counts; each decoder lists them with
-//! [`object!`] and looks at nothing else. No tree is built: what is not listed is skipped.
+//! A field of the wrong type is treated as absent, so that an odd field never makes an answer
+//! unreadable. Each decoder lists the fields that it needs with [`object!`]. No tree is built:
+//! fields that are not listed are skipped.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,49 +12,49 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::mend::mend;
+use super::json_repair::repair;
 
-/// A type that is read from one kind of JSON, and is absent in place of any other.
+/// A type that is parsed from one kind of JSON, and is absent in place of any other.
 pub(super) trait Loose: Sized {
-    /// From a text.
+    /// Converts a text.
     fn of_text(_: &str) -> Option<Self> {
         None
     }
 
-    /// From a boolean.
+    /// Converts a boolean.
     fn of_bool(_: bool) -> Option<Self> {
         None
     }
 
-    /// From a whole number that is not negative.
+    /// Converts a whole number that is not negative.
     fn of_whole(_: u64) -> Option<Self> {
         None
     }
 
-    /// From any other number.
+    /// Converts any other number.
     fn of_number(_: f64) -> Option<Self> {
         None
     }
 
-    /// From a list.
+    /// Converts a list.
     fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(None)
     }
 
-    /// From an object.
+    /// Converts an object.
     fn of_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(None)
     }
 
-    /// From the value of a field.
+    /// Converts the value of a field.
     fn of_field<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Self>, A::Error> {
         Ok(map.next_value::<Seen<Self>>()?.0)
     }
 }
 
-/// A value, unless it was of the wrong type.
+/// A value, or none if it was of the wrong type.
 pub(super) struct Seen<T>(pub(super) Option<T>);
 
 impl<'de, T: Loose> Deserialize<'de> for Seen<T> {
@@ -105,7 +105,7 @@ impl<'de, T: Loose> Visitor<'de> for Reader<T> {
     }
 }
 
-/// The name of a field, as whatever its text stands for.
+/// The name of a field, converted by its text.
 pub(super) struct Named<F>(pub(super) F);
 
 impl<'de, K, F: FnOnce(&str) -> K> DeserializeSeed<'de> for Named<F> {
@@ -128,9 +128,8 @@ impl<K, F: FnOnce(&str) -> K> Visitor<'_> for Named<F> {
     }
 }
 
-/// Declares a struct that is read from an object. Each field has the names that it may come
-/// under, is absent where its value is of another type, and may be repeated: the last one
-/// that can be read counts.
+/// Declares a struct that is parsed from an object. Each field has a list of names, is absent if
+/// its value is of another type, and may be repeated: the last valid one counts.
 macro_rules! object {
     (
         $(#[$meta:meta])*
@@ -175,16 +174,15 @@ macro_rules! object {
 }
 pub(super) use object;
 
-/// Reads JSON. What JSON does not allow but servers write (halves of characters, `NaN`) is
-/// mended first where it is in the way.
+/// Parses JSON. Forms that JSON does not allow but servers write (split characters, `NaN`) are
+/// repaired first if they prevent parsing.
 ///
-/// # Errors
-/// When it is no JSON all the same.
+/// # Errors When it is not JSON even then.
 pub(super) fn parse<T: Loose + Default>(text: &str) -> serde_json::Result<T> {
     let read = |text: &str| serde_json::from_str::<Seen<T>>(text);
     let parsed = match read(text) {
         Ok(parsed) => parsed,
-        Err(error) => read(&mend(text).ok_or(error)?)?,
+        Err(error) => read(&repair(text).ok_or(error)?)?,
     };
     Ok(parsed.0.unwrap_or_default())
 }
@@ -208,8 +206,7 @@ impl Loose for u64 {
     }
 }
 
-/// A list without the entries that are of another type. One entry alone stands for a list of
-/// it.
+/// Lists skip entries of another type. A single entry is a list of one.
 impl<T: Loose> Loose for Vec<T> {
     fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut read = Self::new();
@@ -224,7 +221,7 @@ impl<T: Loose> Loose for Vec<T> {
     }
 }
 
-/// A name for a call or an item, which some servers write as a number.
+/// The id of a call or an item, which some servers write as a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Id(pub(super) String);
 
@@ -238,7 +235,7 @@ impl Loose for Id {
     }
 }
 
-/// Any value but null, as the text that it has in JSON; of a text, what it says.
+/// Any value but null, as JSON text; a string is replaced by its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Json(pub(super) String);
 
@@ -253,11 +250,11 @@ impl Loose for Json {
     }
 }
 
-/// What a text of JSON says.
+/// The content of a JSON string.
 fn unquoted(raw: &str) -> String {
     let read = serde_json::from_str(raw);
     read.unwrap_or_else(|_| {
-        let mended = mend(raw).and_then(|mended| serde_json::from_str(&mended).ok());
+        let mended = repair(raw).and_then(|mended| serde_json::from_str(&mended).ok());
         mended.unwrap_or_else(|| raw.to_owned())
     })
 }
@@ -271,7 +268,7 @@ impl Loose for Value {
     }
 }
 
-/// An error, unless it says nothing: some servers write `""`, `{}` or `false` for none.
+/// An error, unless it is empty: some servers write `""`, `{}` or `false` for none.
 #[derive(Debug)]
 pub(super) struct Problem(pub(super) Value);
 
@@ -296,13 +293,13 @@ fn says_something(value: &Value) -> bool {
 /// A number of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Count {
-    /// A number that can be counted with.
+    /// A valid number.
     Of(u64),
-    /// Something else: negative, a fraction, a text. It says that the usage is not known.
+    /// Something else: negative, a fraction, a text. It makes the usage unknown.
     Odd,
 }
 
-/// A usage has a number that is none.
+/// The error of a usage with an invalid number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OddCount;
 
@@ -340,7 +337,7 @@ impl Loose for Count {
     }
 }
 
-/// A count that must be there.
+/// A count that is required.
 pub(super) fn required(count: Option<Count>) -> Result<u64, OddCount> {
     match count {
         Some(Count::Of(count)) => Ok(count),
@@ -348,7 +345,7 @@ pub(super) fn required(count: Option<Count>) -> Result<u64, OddCount> {
     }
 }
 
-/// A count that is 0 where it is absent.
+/// A count that defaults to 0.
 pub(super) fn or_zero(count: Option<Count>) -> Result<u64, OddCount> {
     match count {
         None => Ok(0),

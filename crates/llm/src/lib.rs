@@ -1,49 +1,49 @@
-//! Chat models: what is asked of them, what they stream back, and how they fail.
+//! Chat models: requests, streamed answers, and errors.
 //!
-//! One folder per vendor, all behind [`ChatModel`]. What every vendor's API has in common
-//! stands beside them: `provider` sends a request, `answer` reads the response within the
-//! limits of `pace`, a vendor's `protocol` makes `parts` of it.
+//! One folder per vendor, all behind [`ChatModel`]. The common modules are next to them: `provider`
+//! sends a request, `response_stream` reads the response within the limits of `call_timeouts`, and
+//! a vendor's `protocol` decodes it into `parts`.
 
-mod answer;
 mod anthropic;
 mod arguments;
+mod call_timeouts;
 mod calls;
 pub mod capabilities;
 mod connection;
+mod conversation;
 #[cfg(feature = "embedded-model")]
 pub mod embedded;
 mod encoding;
 pub(crate) mod error;
-mod fault;
 mod gemini;
-mod halves;
 pub(crate) mod http;
+mod json_repair;
 mod lenient;
-mod mend;
 mod message;
 mod offline;
 mod openai;
-mod pace;
 mod parts;
-mod past;
 mod prices;
 mod protocol;
 mod provider;
+mod provider_error;
 mod reader;
+mod reasoning_tags;
 pub(crate) mod registry;
 mod request;
 pub(crate) mod resilient;
+mod response_stream;
 mod responses;
 mod results;
 #[cfg(test)]
 mod samples;
 mod schema;
+mod signed_reasoning;
+mod split_characters;
 pub(crate) mod sse;
-mod think;
 mod tokens;
-mod turns;
 mod unsupported;
-mod usual;
+mod usual_models;
 mod wire;
 
 use async_trait::async_trait;
@@ -57,70 +57,69 @@ pub use http::{HttpSettings, http_client};
 pub use message::{ChatMessage, ChatRole, Content, FileData};
 #[doc(hidden)]
 pub use offline::read_answer;
-pub use past::Past;
 pub use prices::Price;
 pub use provider::{Provider, ProviderKind, ProviderSettings};
 pub use registry::{Answering, Models, Prompt};
 pub use request::{ChatRequest, OutputSchema, Reasoning, Sampling, ToolSpec};
 pub use resilient::Resilience;
+pub use signed_reasoning::Past;
 pub use tokens::most_tokens;
 pub use unsupported::ParameterMemory;
-pub use usual::USUAL_MODELS;
+pub use usual_models::USUAL_MODELS;
 
 pub use talkgraph_domain::ToolChoice;
 use talkgraph_domain::{FinishReason, Usage};
 
 /// A piece of a model's answer.
 ///
-/// Tool calls are numbered from 0 in the order in which they start, and calls made in
-/// parallel may come interleaved. For each there is one [`StreamPart::ToolCallStarted`],
-/// then its arguments, then one [`StreamPart::ToolCallCompleted`]. A call that is not
-/// completed when the answer ends was cut by a limit ([`FinishReason::Length`]) and must
-/// not be made.
+/// Tool calls are numbered from 0 in the order in which they start, and parallel calls may be
+/// interleaved. Each has one [`StreamPart::ToolCallStarted`], then its arguments, then one
+/// [`StreamPart::ToolCallCompleted`]. A call that is not completed when the answer ends was cut by
+/// a limit ([`FinishReason::Length`]) and must not be executed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StreamPart {
     /// Text of the answer.
     Text(String),
-    /// All text of this answer so far, but for white space at its end, was the model's reasoning:
-    /// only now has the tag come that ends it. No call, reasoning or signature has come before.
+    /// All text of this answer so far, except white space at its end, was the model's reasoning:
+    /// its closing tag has only now arrived. No call, reasoning or signature precedes it.
     TextWasReasoning,
     /// Text of the model's reasoning.
     Reasoning(String),
-    /// What belongs into [`Content::Reasoning`]'s `signature`, with what binds it. It ends the reasoning before
-    /// it: reasoning that follows is a part of its own. Where nothing but a signature came
-    /// (the vendor keeps the text to itself), it makes a reasoning without text.
+    /// The value of [`Content::Reasoning`]'s `signature`, with the data that binds it. It ends the
+    /// preceding reasoning: further reasoning is a new part. If only a signature arrived (the
+    /// vendor keeps the text to itself), it creates a reasoning without text.
     ReasoningSignature(String),
     /// The model calls a tool.
     ToolCallStarted {
         /// The call's number in this answer.
         index: u32,
-        /// The provider's name for the call, or one made up here where it gives none;
-        /// [`Content::ToolResult`] answers to it.
+        /// The provider's id of the call, or a generated one if there is none;
+        /// [`Content::ToolResult`] refers to it.
         id: String,
-        /// The tool's name, as the model says it: there may be no such tool.
+        /// The tool's name, as the model wrote it: there may be no such tool.
         name: String,
     },
     /// More of a call's arguments.
     ToolCallArguments {
         /// The call's number in this answer.
         index: u32,
-        /// JSON text, cut anywhere. All of it together is never empty, and may all the
-        /// same be no JSON: it is what the model wrote.
+        /// JSON text, cut anywhere. The concatenation is never empty, but may be invalid JSON: it
+        /// is what the model wrote.
         delta: String,
     },
-    /// All arguments of a call have come.
+    /// All arguments of a call have arrived.
     ToolCallCompleted {
         /// The call's number in this answer.
         index: u32,
     },
-    /// What the call used; the last one counts.
+    /// The usage of the call; the last one counts.
     Usage(Usage),
-    /// What the call used is not known, whatever came before: the provider's numbers are none
-    /// that can be counted with.
+    /// The usage of the call is unknown, even if some was reported before: the provider's numbers
+    /// are invalid.
     UsageUnknown,
-    /// Why the answer ended; [`FinishReason::ToolCalls`] when it is the tools' turn. Without a
-    /// call it says that the model has tried to call a tool in a way that its provider could
-    /// not read. Nothing but usage follows.
+    /// The reason why the answer ended; [`FinishReason::ToolCalls`] when tools are to be called.
+    /// Without a call it means that the model has tried to call a tool in a way that its provider
+    /// could not parse. Only usage may follow.
     Finish(FinishReason),
 }
 
@@ -130,21 +129,21 @@ pub type PartStream = BoxStream<'static, Result<StreamPart, LlmError>>;
 /// A provider of chat models.
 #[async_trait]
 pub trait ChatModel: Send + Sync {
-    /// Starts a call. The stream ends after the provider's last part; an answer that
-    /// was cut is an error, never a silent end.
+    /// Starts a call. The stream ends after the provider's last part; an interrupted answer is an
+    /// error, never a silent end.
     async fn stream(&self, request: ChatRequest) -> Result<PartStream, LlmError>;
 
-    /// The tokens of a text, where the model's own tokenizer is at hand.
+    /// The number of tokens of a text, if the model's own tokenizer is available.
     fn count_tokens(&self, _text: &str) -> Option<u64> {
         None
     }
 
-    /// Whether the model is told of tools.
+    /// Returns true if tools are sent to the model.
     fn sees_tools(&self) -> bool {
         true
     }
 
-    /// Whether the model could be called now, for readiness; must be cheap.
+    /// Returns true if the model could be called now, for readiness; must be cheap.
     fn is_ready(&self) -> bool {
         true
     }

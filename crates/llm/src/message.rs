@@ -1,6 +1,6 @@
 //! The messages of a prompt.
 
-/// Who speaks, in a prompt.
+/// The author of a message in a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChatRole {
     /// The agent's instructions.
@@ -9,19 +9,19 @@ pub enum ChatRole {
     User,
     /// The model, in earlier turns and steps.
     Assistant,
-    /// The tools, with the results of the calls in the assistant's message before.
+    /// The tools, with the results of the calls in the preceding assistant message.
     Tool,
 }
 
 /// One message of a prompt.
 ///
-/// What a role cannot say is left out of the request: a system message has text, a user's
+/// Content that a role cannot have is left out of the request: a system message has text, a user's
 /// text and files, an assistant's text, reasoning and tool calls, and a tool's results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatMessage {
-    /// Who speaks.
+    /// The author.
     pub role: ChatRole,
-    /// What is said, in order. The results of all calls of one answer are one message.
+    /// The content, in order. The results of all calls of one answer are one message.
     pub content: Vec<Content>,
 }
 
@@ -30,41 +30,40 @@ pub struct ChatMessage {
 pub enum Content {
     /// Plain text or Markdown.
     Text(String),
-    /// What the model thought. Some vendors want it back with the tool calls that it led
-    /// to; each takes only what it wrote itself, and the others' is left out.
+    /// The model's reasoning. Some vendors require it with the tool calls that followed it; each
+    /// accepts only its own, and the others' is left out.
     Reasoning {
         /// The text; empty where the vendor keeps it to itself.
         text: String,
-        /// The vendor's proof that it wrote this, as [`super::StreamPart`] gave it: to be
-        /// kept and sent back as it is. It begins with the vendor's name and what binds it.
+        /// The vendor's signature, as received in [`super::StreamPart`]: to be stored and sent back
+        /// unchanged. It begins with the vendor's name and the data that binds it.
         signature: Option<String>,
     },
     /// A call of a tool.
     ToolCall {
-        /// What the result refers to.
+        /// The id that the result refers to.
         id: String,
         /// The tool's name.
         name: String,
-        /// The arguments, as JSON text. What is no JSON object is sent back as an empty
-        /// one, as providers refuse a history with anything else.
+        /// The arguments, as JSON text. Text that is not a JSON object is sent back as an empty
+        /// object, as providers refuse a history with anything else.
         arguments: String,
     },
-    /// What a tool gave.
+    /// The result of a tool call.
     ToolResult {
         /// The id of the call.
         call_id: String,
         /// The tool's name.
         name: String,
-        /// What the model is told.
+        /// The text for the model.
         text: String,
-        /// Whether the call failed, for the vendors that make a difference.
+        /// True if the call failed, for the vendors that distinguish this.
         is_error: bool,
     },
-    /// An image, a document or a recording. A provider that cannot take it, or not in this
-    /// form, fails the call with [`super::LlmError::Rejected`] (415) before anything is
-    /// sent.
+    /// An image, a document or a recording. A provider that does not accept it, or not in this
+    /// form, fails the call with [`super::LlmError::Rejected`] (415) before anything is sent.
     File {
-        /// Its type: `image/png`, `application/pdf`.
+        /// Its media type: `image/png`, `application/pdf`.
         media_type: String,
         /// Its content.
         data: FileData,
@@ -78,12 +77,12 @@ pub enum Content {
 pub enum FileData {
     /// The bytes, in the standard alphabet of Base64, with padding.
     Base64(String),
-    /// Where the provider can fetch it. This server does not.
+    /// The URL from which the provider can fetch it. This server does not.
     Url(String),
 }
 
 impl ChatMessage {
-    /// A message of nothing but text.
+    /// Creates a message of a text alone.
     pub fn text(role: ChatRole, text: impl Into<String>) -> Self {
         Self {
             role,
@@ -91,22 +90,22 @@ impl ChatMessage {
         }
     }
 
-    /// Instructions.
+    /// Creates instructions.
     pub fn system(text: impl Into<String>) -> Self {
         Self::text(ChatRole::System, text)
     }
 
-    /// What the person says.
+    /// Creates a message of the person.
     pub fn user(text: impl Into<String>) -> Self {
         Self::text(ChatRole::User, text)
     }
 
-    /// What the model has said.
+    /// Creates a message of the model.
     pub fn assistant(text: impl Into<String>) -> Self {
         Self::text(ChatRole::Assistant, text)
     }
 
-    /// All its text, one piece after the other.
+    /// The concatenation of all its text.
     pub fn all_text(&self) -> String {
         let texts = self.content.iter().filter_map(Content::as_text);
         texts.collect()
@@ -114,7 +113,7 @@ impl ChatMessage {
 }
 
 impl Content {
-    /// The text, if it is that.
+    /// The text, if this is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

@@ -1,4 +1,4 @@
-//! Answers that are at hand, read as those of a provider are: for fuzzing and property tests.
+//! Parsing of recorded answers in the way of a provider's: for fuzzing and property tests.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -6,24 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::answer::Answer;
 use super::anthropic::Messages;
-use super::fault::Redaction;
+use super::call_timeouts::{CallTimeouts, Limits};
 use super::gemini::GenerateContent;
 use super::openai::ChatCompletions;
-use super::pace::{Limits, Pace};
 use super::parts::Parts;
-use super::past::Bindings;
 use super::protocol::Protocol;
+use super::provider_error::Redaction;
 use super::reader::Reader;
+use super::response_stream::ResponseStream;
 use super::responses::Responses;
+use super::signed_reasoning::Bindings;
 use super::{PartStream, ProviderKind};
 
-/// What none of them reaches.
+/// A limit that none of them reaches.
 const LIMIT: Duration = Duration::from_secs(3_600);
 
-/// The parts of an answer whose body comes in these pieces, with events of at most
-/// `max_event_bytes` bytes. Needs a Tokio runtime, for its limits in time.
+/// The parts of an answer whose body consists of these pieces, with events of at most
+/// `max_event_bytes` bytes. Requires a Tokio runtime, for its time limits.
 pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: usize) -> PartStream {
     let decoder = match kind {
         ProviderKind::OpenAi => ChatCompletions.decoder(),
@@ -31,7 +31,7 @@ pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: us
         ProviderKind::Anthropic => Messages.decoder(),
         ProviderKind::Gemini => GenerateContent.decoder(),
     };
-    let pace = Pace::start(Limits {
+    let timeouts = CallTimeouts::start(Limits {
         first_token: LIMIT,
         idle: LIMIT,
         total: LIMIT,
@@ -41,5 +41,5 @@ pub fn read_answer(kind: ProviderKind, pieces: Vec<Vec<u8>>, max_event_bytes: us
         .into_iter()
         .map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
     let reader = Reader::new(max_event_bytes, decoder);
-    Answer::new(stream::iter(body), reader, parts, pace).boxed()
+    ResponseStream::new(stream::iter(body), reader, parts, timeouts).boxed()
 }

@@ -1,4 +1,4 @@
-//! The parts of an answer, on their way from a vendor's decoder to the executor.
+//! The parts of an answer, between a vendor's decoder and the executor.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use tracing::Span;
 
 use super::calls::{CallDelta, ToolCalls};
 use super::error::Unusable;
-use super::fault::{Fault, Redaction};
-use super::halves::{Halves, whole};
 use super::lenient::OddCount;
-use super::past::{Bindings, Signer};
+use super::provider_error::{ProviderError, Redaction};
+use super::reasoning_tags::{Said, Thinking};
+use super::signed_reasoning::{Bindings, Signer};
+use super::split_characters::{SplitCharacters, whole};
 use super::sse::SseError;
-use super::think::{Said, Thinking};
 use super::{LlmError, StreamPart};
 use talkgraph_domain::{FinishReason, Usage};
 
-/// Why an answer cannot be read further.
+/// The reason why an answer cannot be read further.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// Its bytes are no events.
+    /// The bytes are not valid events.
     Sse(SseError),
-    /// Its events say so. It is in the log already.
-    Told(LlmError),
+    /// The events report an error, which is logged already.
+    Reported(LlmError),
 }
 
 impl From<SseError> for ReadError {
@@ -31,38 +31,38 @@ impl From<SseError> for ReadError {
     }
 }
 
-/// The parts of an answer that have been decoded and not been taken.
+/// The parts of an answer that are decoded and not yet consumed.
 pub(super) struct Parts {
     provider: Arc<str>,
-    /// The attempt's: the parts are read outside of it, because entering a span costs more
-    /// than most parts do.
+    /// The attempt's span: parts are decoded outside of it, because entering a span costs more than
+    /// most parts do.
     span: Span,
     redaction: Redaction,
-    /// Of the request that is answered.
+    /// The bindings of the request.
     bindings: Bindings,
-    /// A signature that waits for the call after it.
+    /// A signature that belongs to the next call.
     held: Option<(Signer, String)>,
     ready: VecDeque<StreamPart>,
     calls: ToolCalls,
-    /// What has been said as text: some of it may be reasoning.
+    /// The separation of reasoning from text.
     thinking: Thinking,
-    text_halves: Halves,
-    reasoning_halves: Halves,
+    text_halves: SplitCharacters,
+    reasoning_halves: SplitCharacters,
     has_text: bool,
     has_reasoning: bool,
     has_calls: bool,
-    /// The model has called a tool in a way that its provider could not read.
+    /// The model has called a tool in a way that its provider could not parse.
     is_malformed: bool,
-    /// Held back to the end, as some providers give a reason with every chunk and others
-    /// repeat it beside the usage. The last one counts.
+    /// Held back to the end, as some providers send a reason with every chunk and others repeat it
+    /// with the usage. The last one counts.
     finish: Option<FinishReason>,
     done: bool,
     seen: u64,
 }
 
 impl Parts {
-    /// No parts yet, within the span of the attempt. The name of the provider and the redaction
-    /// are for the log, the bindings for what the provider signs.
+    /// Creates an empty queue within the span of the attempt. The name of the provider and the
+    /// redaction are for the log, the bindings for the provider's signatures.
     pub(super) fn new(provider: Arc<str>, redaction: Redaction, bindings: Bindings) -> Self {
         Self {
             provider,
@@ -73,8 +73,8 @@ impl Parts {
             ready: VecDeque::new(),
             calls: ToolCalls::default(),
             thinking: Thinking::default(),
-            text_halves: Halves::default(),
-            reasoning_halves: Halves::default(),
+            text_halves: SplitCharacters::default(),
+            reasoning_halves: SplitCharacters::default(),
             has_text: false,
             has_reasoning: false,
             has_calls: false,
@@ -89,27 +89,27 @@ impl Parts {
         &self.provider
     }
 
-    /// The span of what is logged of the answer.
+    /// The span for logging about the answer.
     pub(super) fn span(&self) -> &Span {
         &self.span
     }
 
-    /// Takes the oldest part.
+    /// Removes the oldest part.
     pub(super) fn next(&mut self) -> Option<StreamPart> {
         self.ready.pop_front()
     }
 
-    /// How many parts and finish reasons have come: what is progress.
+    /// The number of parts and finish reasons so far, which measures progress.
     pub(super) fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// Whether the provider has said that nothing more comes.
+    /// Returns true if the provider has marked the end.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Text of the answer. Reasoning between tags at its beginning is told apart.
+    /// Adds text of the answer. Reasoning in tags at its beginning is separated.
     pub(super) fn text(&mut self, text: Option<String>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else {
             return;
@@ -124,7 +124,7 @@ impl Parts {
         }
     }
 
-    /// Text of the reasoning.
+    /// Adds text of the reasoning.
     pub(super) fn reasoning(&mut self, text: Option<String>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else {
             return;
@@ -138,17 +138,17 @@ impl Parts {
         }
     }
 
-    /// Whether any text has come.
+    /// Returns true if any text has arrived.
     pub(super) fn has_text(&self) -> bool {
         self.has_text
     }
 
-    /// Whether any reasoning has come, as such.
+    /// Returns true if any reasoning has arrived in its own field.
     pub(super) fn has_reasoning(&self) -> bool {
         self.has_reasoning
     }
 
-    /// Whether any piece of a call has come.
+    /// Returns true if any piece of a call has arrived.
     pub(super) fn has_calls(&self) -> bool {
         self.has_calls
     }
@@ -159,7 +159,7 @@ impl Parts {
         self.thinking.interrupt(&mut |said| give(ready, said));
     }
 
-    /// Gives what waits for more text, as there is no more.
+    /// Emits held back text at the end.
     fn end_texts(&mut self) {
         let ready = &mut self.ready;
         if let Some(text) = self.reasoning_halves.flush() {
@@ -171,7 +171,7 @@ impl Parts {
         self.thinking.flush(&mut |said| give(ready, said));
     }
 
-    /// The end of a reasoning, with its signer and what binds it before its proof.
+    /// Ends a reasoning with its signature: the signer and the binding, then the proof.
     pub(super) fn signature(&mut self, signer: Signer, proof: &str) {
         self.interrupt_text();
         if signer.names_call() {
@@ -188,7 +188,7 @@ impl Parts {
             .push_back(StreamPart::ReasoningSignature(signature));
     }
 
-    /// Gives the signature that waits, with the call that comes next if one does.
+    /// Emits the held back signature, with the next call if there is one.
     fn release_held(&mut self, call: Option<&str>) {
         if let Some((signer, mut proof)) = self.held.take() {
             if let Some(call) = call {
@@ -198,7 +198,7 @@ impl Parts {
         }
     }
 
-    /// A piece of a tool call.
+    /// Adds a piece of a tool call.
     pub(super) fn call(&mut self, mut delta: CallDelta) -> Result<(), ReadError> {
         for text in [&mut delta.id, &mut delta.name] {
             *text = text.take().map(whole);
@@ -209,62 +209,61 @@ impl Parts {
         let ready = &mut self.ready;
         let read = self.calls.read(delta, |part| ready.push_back(part));
         self.seen += 1;
-        read.map_err(|error| ReadError::Told(self.unusable(error)))
+        read.map_err(|error| ReadError::Reported(self.unusable(error)))
     }
 
-    /// A tool call is complete.
+    /// Completes a tool call.
     pub(super) fn call_completed(&mut self, key: u64) {
         let ready = &mut self.ready;
         self.calls.complete(key, |part| ready.push_back(part));
         self.seen += 1;
     }
 
-    /// Whether arguments of this call have come.
+    /// Returns true if arguments of this call have arrived.
     pub(super) fn has_arguments(&self, key: u64) -> bool {
         self.calls.has_arguments(key)
     }
 
-    /// All arguments of a call, once they are complete: gives what has not come in pieces.
+    /// Completes the arguments of a call: adds those that did not arrive in pieces.
     pub(super) fn whole_arguments(&mut self, key: u64, arguments: String) -> Result<(), ReadError> {
         let ready = &mut self.ready;
         let read = self
             .calls
             .settle(key, arguments, |part| ready.push_back(part));
         self.seen += 1;
-        read.map_err(|error| ReadError::Told(self.unusable(error)))
+        read.map_err(|error| ReadError::Reported(self.unusable(error)))
     }
 
-    /// What the call has used so far, if that can be known.
+    /// Sets the usage so far, if known.
     pub(super) fn usage(&mut self, usage: Result<Usage, OddCount>) {
         let part = usage.map_or(StreamPart::UsageUnknown, StreamPart::Usage);
         self.ready.push_back(part);
     }
 
-    /// The model has tried to call a tool, and its provider could not read the call. Before
-    /// anything else has come another try may be readable; after that the answer so far stays,
-    /// and the model can be informed.
+    /// Records a tool call that its provider could not parse. Before any other part another attempt
+    /// may succeed; after that the answer so far stays, and the model can be informed.
     pub(super) fn malformed(&mut self) -> Result<(), ReadError> {
         let error = self.unusable(Unusable::Malformed);
         if self.seen == 0 {
-            return Err(ReadError::Told(error));
+            return Err(ReadError::Reported(error));
         }
         self.is_malformed = true;
         self.finish(FinishReason::ToolCalls);
         Ok(())
     }
 
-    /// Why the model has stopped. More may come, another reason included.
+    /// Sets the finish reason. More may follow, another reason included.
     pub(super) fn finish(&mut self, reason: FinishReason) {
         self.finish = Some(reason);
         self.seen += 1;
     }
 
-    /// Nothing more comes. Providers that give no reason have said all the same that the
-    /// answer is complete; one that gave nothing at all has not answered.
+    /// Ends the answer. A provider that sends no finish reason has still marked the answer as
+    /// complete; one that sent nothing at all has not answered.
     pub(super) fn end(&mut self) -> Result<(), ReadError> {
         if self.finish.is_none() {
             if self.seen == 0 {
-                return Err(ReadError::Told(LlmError::Protocol));
+                return Err(ReadError::Reported(LlmError::Protocol));
             }
             self.finish = Some(FinishReason::Stop);
         }
@@ -272,8 +271,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Completes the tool calls and puts the finish reason behind all other parts; false
-    /// if none has come.
+    /// Completes the tool calls and appends the finish reason to the parts; false if none has
+    /// arrived.
     pub(super) fn release_finish(&mut self) -> Result<bool, LlmError> {
         self.release_held(None);
         self.end_texts();
@@ -284,7 +283,7 @@ impl Parts {
         let ready = &mut self.ready;
         let finished = self.calls.finish(cut, |part| ready.push_back(part));
         finished.map_err(|error| self.unusable(error))?;
-        // Many servers say that they stopped when they called tools, and some the reverse.
+        // Many servers report `stop` when they called tools, and some the reverse.
         let reason = match (reason, self.calls.is_empty()) {
             (FinishReason::Stop, false) => FinishReason::ToolCalls,
             (FinishReason::ToolCalls, true) if !self.is_malformed => FinishReason::Stop,
@@ -294,29 +293,30 @@ impl Parts {
         Ok(true)
     }
 
-    /// An error inside an answer that began well.
-    pub(super) fn fault(&mut self, fault: &Fault) -> ReadError {
+    /// Reports an error inside an answer that began successfully.
+    pub(super) fn fault(&mut self, fault: &ProviderError) -> ReadError {
         fault.log(&self.span, &self.provider, 200, &self.redaction);
-        // A reason that came before is void: the provider takes its answer back.
+        // An earlier finish reason is void: the provider retracts its answer.
         self.finish = None;
-        ReadError::Told(fault.in_stream())
+        ReadError::Reported(fault.in_stream())
     }
 
-    /// Logs where, not what: serde's messages repeat the text that they stumbled over.
+    /// Logs the position alone: serde's messages repeat the text.
     pub(super) fn unreadable(&self, error: &serde_json::Error) -> ReadError {
         tracing::warn!(
             parent: &self.span,
             provider = &*self.provider,
             kind = ?error.classify(),
             column = error.column(),
-            "a model's answer has an event that is not the expected JSON"
+            "unexpected JSON in a model's answer"
         );
-        ReadError::Told(LlmError::Protocol)
+        ReadError::Reported(LlmError::Protocol)
     }
 
-    /// An unusable answer is the fault of the model or its caller: the provider is well.
+    /// Reports an unusable answer, which is the fault of the model or its caller: the provider is
+    /// healthy.
     pub(super) fn unusable(&self, error: Unusable) -> LlmError {
-        tracing::warn!(parent: &self.span, provider = &*self.provider, %error, "a model's answer cannot be used");
+        tracing::warn!(parent: &self.span, provider = &*self.provider, %error, "model answer unusable");
         LlmError::Unusable(error)
     }
 }
@@ -333,13 +333,13 @@ fn give(ready: &mut VecDeque<StreamPart>, said: Said) {
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use super::{Parts, ReadError};
-    use crate::fault::Redaction;
-    use crate::past::Bindings;
     use crate::protocol::Decode;
+    use crate::provider_error::Redaction;
+    use crate::signed_reasoning::Bindings;
     use crate::sse::SseEvent;
     use crate::{LlmError, StreamPart};
 
-    /// What a decoder makes of these events' data, read as an answer is read.
+    /// The decoded parts of these events' data, read as an answer is.
     pub(crate) fn read(
         decoder: &mut impl Decode,
         events: &[&str],
@@ -353,7 +353,7 @@ pub(super) mod tests {
             decoder.event(SseEvent { name, data }, &mut parts)
         });
         let error = match read.find_map(Result::err) {
-            Some(ReadError::Told(error)) => Some(error),
+            Some(ReadError::Reported(error)) => Some(error),
             _ => None,
         };
         parts.release_finish().unwrap();

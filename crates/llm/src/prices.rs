@@ -1,4 +1,4 @@
-//! What models cost.
+//! Prices of models.
 
 use super::Models;
 use talkgraph_domain::Usage;
@@ -7,15 +7,15 @@ use talkgraph_domain::capabilities::{LongPrompt, TablePrice};
 /// A model's price, in US dollars for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Price {
-    /// Of what the model reads.
+    /// Input tokens.
     pub input_per_million: f64,
-    /// Of what it reads from a cache.
+    /// Input tokens read from a cache.
     pub cached_input_per_million: f64,
-    /// Of what is written to a cache for some minutes.
+    /// Input tokens written to a cache for some minutes.
     pub cache_write_per_million: f64,
-    /// Of what is written to a cache for an hour.
+    /// Input tokens written to a cache for an hour.
     pub cache_write_1h_per_million: f64,
-    /// Of what it writes, reasoning included.
+    /// Output tokens, reasoning included.
     pub output_per_million: f64,
     /// The surcharge for long prompts.
     pub long_prompt: Option<LongPrompt>,
@@ -36,8 +36,8 @@ impl From<TablePrice> for Price {
     }
 }
 
-/// The price of a cache write as a multiple of the input price, where no price is set: of a
-/// model that reports writes, as both vendors that do charge them.
+/// The price of a cache write as a multiple of the input price, if no price is set. Both vendors
+/// whose models report writes charge them.
 /// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing> (1.25 for five
 /// minutes, 2 for an hour), <https://developers.openai.com/api/docs/guides/prompt-caching> (1.25
 /// from GPT-5.6 on; earlier models report none).
@@ -45,8 +45,8 @@ const CACHE_WRITE: f64 = 1.25;
 const CACHE_WRITE_1H: f64 = 2.0;
 
 impl Price {
-    /// A price in which what is read from a cache costs the same as other input, and cache
-    /// writes cost what vendors usually charge.
+    /// A price in which cached input costs the same as other input, and cache writes cost what
+    /// vendors usually charge.
     pub fn new(input_per_million: f64, output_per_million: f64) -> Self {
         Self {
             input_per_million,
@@ -60,7 +60,7 @@ impl Price {
 
     /// The cost of this usage, in US dollars.
     pub fn of(&self, usage: &Usage) -> f64 {
-        // A vendor that counts the parts apart is not billed below nothing.
+        // A vendor that counts the parts separately is never billed below zero.
         let cached = usage.cached_input_tokens.min(usage.input_tokens);
         let uncached = usage.input_tokens - cached;
         let written = usage.cache_write_input_tokens.min(uncached);
@@ -92,7 +92,7 @@ impl Models {
     }
 
     /// The price of a model, `provider/model`: that of the settings, else that of the table; none
-    /// where neither has one.
+    /// if neither has one.
     pub fn price(&self, model: &str) -> Option<Price> {
         let set = self.prices.get(model).copied();
         set.or_else(|| self.capabilities(model).price.map(Price::from))
@@ -123,7 +123,7 @@ mod tests {
             ..Usage::default()
         };
         assert!((PRICE.of(&usage) - (1.2 + 0.2 + 2.0)).abs() < 1e-9);
-        // A provider that counts the cached ones apart is not billed below nothing.
+        // A provider that counts the cached tokens separately is not billed below zero.
         let odd = Usage {
             cached_input_tokens: 10,
             ..Usage::default()
@@ -142,7 +142,7 @@ mod tests {
         };
         let expected = 0.3 * 2.0 + 0.4 * 0.5 + 0.2 * 2.5 + 0.1 * 4.0;
         assert!((PRICE.of(&usage) - expected).abs() < 1e-9);
-        // More than there was to write is not billed.
+        // More writes than input are not billed.
         usage.cache_write_input_tokens = u64::MAX;
         usage.cache_write_1h_input_tokens = u64::MAX;
         assert!((PRICE.of(&usage) - (0.4 * 0.5 + 0.6 * 4.0)).abs() < 1e-9);

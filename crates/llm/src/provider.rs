@@ -1,4 +1,4 @@
-//! A provider that is called over HTTP, whatever its vendor.
+//! A provider that is called over HTTP, of any vendor.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,25 +13,25 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::Span;
 
-use super::answer::Answer;
 use super::anthropic::Messages;
+use super::call_timeouts::{CallTimeouts, Limits};
 use super::connection::{ConnectionSettings, ProviderSettingsError, base_url};
 use super::encoding;
-use super::fault::{Fault, Redaction};
 use super::gemini::GenerateContent;
 use super::http::{causes, request_id_of, retry_after_of, unanswered};
 use super::openai::ChatCompletions;
-use super::pace::{Limits, Pace};
 use super::parts::Parts;
-use super::past::{Bindings, Past, Refused, Wanted, account};
 use super::protocol::Protocol;
+use super::provider_error::{ProviderError, Redaction};
 use super::reader::Reader;
+use super::response_stream::ResponseStream;
 use super::responses::Responses;
+use super::signed_reasoning::{Bindings, Past, Refused, Wanted, account};
 use super::unsupported::{Change, Learned, MAX_REPEATS, ParameterMemory, change_for};
 use super::{ChatModel, ChatRequest, LlmError, PartStream};
 use talkgraph_domain::CacheTtl;
 
-/// What is read of an answer with an error status, in bytes and in time.
+/// The limits on reading an error response, in bytes and in time.
 const MAX_ERROR_BYTES: usize = 8 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -48,17 +48,17 @@ pub enum ProviderKind {
     Gemini,
 }
 
-/// One provider.
+/// The settings of one provider.
 #[derive(Debug, Clone)]
 pub struct ProviderSettings {
-    /// What it speaks.
+    /// The API that it speaks.
     pub kind: ProviderKind,
-    /// Where its API is, with the version and without the call's own path:
+    /// The address of its API, with the version and without the call's own path:
     /// `https://api.openai.com/v1`. A query is kept.
     pub base_url: String,
-    /// The key, where it wants one.
+    /// The key, if it requires one.
     pub api_key: Option<SecretString>,
-    /// Headers, parameters and the key's place.
+    /// Additional headers and parameters, and the key's header.
     pub connection: ConnectionSettings,
     /// Asks for the usage at the end of a stream where the protocol has a field for that.
     pub stream_options: bool,
@@ -74,7 +74,7 @@ pub struct ProviderSettings {
     /// The largest event of a stream, or body of an answer that is not streamed, in
     /// bytes; a larger one fails the call.
     pub max_event_bytes: usize,
-    /// How long it keeps prompts in its cache, where requests say so.
+    /// The lifetime of prompts in its cache, if requests set one.
     pub cache_ttl: CacheTtl,
 }
 
@@ -82,38 +82,37 @@ pub struct ProviderSettings {
 pub struct Provider {
     client: Client,
     base: Url,
-    /// The host, as the log names the provider.
+    /// The host, which is the provider's name in the log.
     name: Arc<str>,
     api_key: Option<SecretString>,
     headers: HeaderMap,
     connection: ConnectionSettings,
     protocol: Box<dyn Protocol>,
     is_chat: bool,
-    /// What no request has, by the settings.
+    /// The parameters that the settings leave out of all requests.
     left_out: Vec<Change>,
     parameters: ParameterMemory,
     limits: Limits,
     max_event_bytes: usize,
-    /// Digest of the address and the key, to which vendors bind what they sign.
+    /// Digest of the address and the key, to which vendors bind their signatures.
     account: Arc<str>,
     refused: Arc<Refused>,
     cache_ttl: CacheTtl,
 }
 
-/// A request's body, and what it is sent without.
+/// A request's body, and the parameters that it is sent without.
 struct Outgoing {
     body: Bytes,
-    /// What signatures in the answer are bound to.
+    /// The binding of signatures in the answer.
     bindings: Bindings,
-    /// The changes of this call that are not known to help yet.
+    /// The changes of this call that have not succeeded yet.
     tried: Vec<Change>,
 }
 
 impl Provider {
-    /// A provider that is called through `client`, which all providers should share.
+    /// Creates a provider that is called through `client`, which all providers should share.
     ///
-    /// # Errors
-    /// When the base URL or the key cannot be used.
+    /// # Errors When the base URL or the key is invalid.
     pub fn new(client: Client, settings: ProviderSettings) -> Result<Self, ProviderSettingsError> {
         let base = base_url(&settings.base_url)?;
         let host = base.host_str().ok_or(ProviderSettingsError::NotHttp)?;
@@ -155,7 +154,8 @@ impl Provider {
         })
     }
 
-    /// The body, without what the settings leave out and the model is known to refuse.
+    /// The body, without the parameters that the settings leave out and the model is known to
+    /// refuse.
     fn outgoing(&self, request: &ChatRequest) -> Result<Outgoing, LlmError> {
         let asked = self.protocol.body(request)?;
         let known = self.parameters.of(&request.model);
@@ -175,8 +175,7 @@ impl Provider {
         http
     }
 
-    /// The error that an answer with an error status stands for, or a request that the model may
-    /// take in its place.
+    /// The error of an error response, or a changed request that the model may accept.
     async fn refused(
         &self,
         response: Response,
@@ -186,7 +185,7 @@ impl Provider {
     ) -> Result<Outgoing, NotBegun> {
         let status = response.status().as_u16();
         let retry_after = retry_after_of(response.headers(), SystemTime::now());
-        let fault = Fault::of_body(&error_body(response).await);
+        let fault = ProviderError::of_body(&error_body(response).await);
         fault.log(&Span::current(), &self.name, status, redaction);
         let error = fault.with_status(status, retry_after);
         let past = fault.wanted_past(status);
@@ -202,7 +201,7 @@ impl Provider {
         }
     }
 
-    /// Remembers what a model has answered without.
+    /// Remembers the parameters without which a model has answered.
     fn learn(&self, model: &str, outgoing: &Outgoing) {
         for change in &outgoing.tried {
             if self.parameters.learn(model, change) == Learned::New {
@@ -210,13 +209,13 @@ impl Provider {
                     provider = &*self.name,
                     model,
                     parameter = %change,
-                    "the model refuses a parameter, which is left out from now on"
+                    "model parameter unsupported, left out from now on"
                 );
             }
         }
     }
 
-    /// The past as this provider's account may see it.
+    /// The selection of earlier reasoning for this provider's account.
     fn past(&self, wanted: Wanted) -> Past {
         Past::of(Arc::clone(&self.account), wanted, Arc::clone(&self.refused))
     }
@@ -224,7 +223,7 @@ impl Provider {
     fn unreachable(&self, error: reqwest::Error) -> LlmError {
         let error = error.without_url();
         let cause = causes(&error);
-        tracing::warn!(provider = &*self.name, %error, cause, "a model provider cannot be reached");
+        tracing::warn!(provider = &*self.name, %error, cause, "model provider unreachable");
         unanswered(&error)
     }
 
@@ -250,7 +249,7 @@ impl Outgoing {
         Ok(self)
     }
 
-    /// The same after one more change.
+    /// The same request after one more change.
     fn without(self, change: Change) -> Result<Self, LlmError> {
         let mut changed = self.changed([&change].into_iter())?;
         changed.tried.push(change);
@@ -273,7 +272,7 @@ impl ChatModel for Provider {
         tracing::warn!(
             provider = &*self.name,
             ?wanted,
-            "a model provider refuses the past reasoning: the call is repeated"
+            "earlier reasoning refused, model call repeated"
         );
         if wanted == Wanted::Nothing {
             self.refused.add(&request);
@@ -283,10 +282,10 @@ impl ChatModel for Provider {
     }
 }
 
-/// A call that came to no answer.
+/// A call without an answer.
 struct NotBegun {
     error: LlmError,
-    /// With which past reasoning it may be repeated.
+    /// The earlier reasoning with which it may be repeated.
     past: Option<Wanted>,
 }
 
@@ -297,9 +296,9 @@ impl From<LlmError> for NotBegun {
 }
 
 impl Provider {
-    /// Asks once.
+    /// Sends one request.
     async fn ask(&self, request: &ChatRequest) -> Result<PartStream, NotBegun> {
-        let mut pace = Pace::start(self.limits);
+        let mut timeouts = CallTimeouts::start(self.limits);
         let redaction = Redaction::new(request, self.secrets());
         let mut outgoing = self.outgoing(request)?;
         let response = loop {
@@ -307,7 +306,7 @@ impl Provider {
             let response = tokio::select! {
                 biased;
                 response = sent => response.map_err(|error| self.unreachable(error))?,
-                error = pace.expired() => return Err(error.into()),
+                error = timeouts.expired() => return Err(error.into()),
             };
             if let Some(id) = request_id_of(response.headers()) {
                 Span::current().record("provider_request_id", id);
@@ -315,7 +314,7 @@ impl Provider {
             tracing::debug!(
                 provider = &*self.name,
                 status = response.status().as_u16(),
-                "a model provider answers"
+                "model provider responding"
             );
             if response.status().is_success() {
                 break response;
@@ -328,14 +327,14 @@ impl Provider {
         let reader = Reader::new(self.max_event_bytes, self.protocol.decoder());
         let parts = Parts::new(Arc::clone(&self.name), redaction, outgoing.bindings);
         let body = encoding::body(response, self.max_event_bytes);
-        Ok(Answer::new(body, reader, parts, pace).boxed())
+        Ok(ResponseStream::new(body, reader, parts, timeouts).boxed())
     }
 }
 
-/// The start of the body; what cannot be had in time is left out.
+/// The beginning of the body that arrives within the time limit.
 async fn error_body(response: Response) -> Vec<u8> {
     let (mut sent, mut body) = (encoding::body(response, MAX_ERROR_BYTES), Vec::new());
-    // The time-out drops the future that reads, not what it has read.
+    // The time-out drops the future that reads, not the bytes that it has read.
     let _ = timeout(ERROR_BODY_TIMEOUT, async {
         while body.len() < MAX_ERROR_BYTES {
             let Some(Ok(chunk)) = sent.next().await else {

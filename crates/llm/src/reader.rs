@@ -6,32 +6,32 @@ use super::sse::{SseDecoder, SseError, SseEvent};
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// How a body is read.
+/// The reader of a body.
 pub(super) struct Reader {
     form: Form,
-    /// What may come of an event, or of a JSON body, in bytes.
+    /// The limit for an event or a JSON body, in bytes.
     limit: usize,
     decoder: Box<dyn Decode>,
 }
 
 enum Form {
-    /// Not known yet. The beginning tells, not the content type: gateways give events as
-    /// `text/plain` or `application/json`, and whole JSON as `text/event-stream`.
+    /// The form is not known yet. The beginning decides, not the content type: gateways send events
+    /// as `text/plain` or `application/json`, and whole JSON as `text/event-stream`.
     Unknown {
-        /// As much as may be the beginning of a byte order mark.
+        /// Bytes that may be the beginning of a byte order mark.
         head: Vec<u8>,
     },
-    /// As server-sent events, which is what was asked for.
+    /// Server-sent events, as requested.
     Events(SseDecoder),
-    /// As JSON: some proxies do not stream.
+    /// JSON: some proxies do not stream.
     Json {
-        /// What has come of it.
+        /// The bytes so far.
         body: Vec<u8>,
     },
 }
 
 impl Reader {
-    /// A reader that refuses events, or a JSON body, of more than `limit` bytes.
+    /// Creates a reader that refuses events, or a JSON body, of more than `limit` bytes.
     pub(super) fn new(limit: usize, decoder: Box<dyn Decode>) -> Self {
         let form = Form::Unknown { head: Vec::new() };
         Self {
@@ -41,7 +41,7 @@ impl Reader {
         }
     }
 
-    /// The number of signs of life that have come.
+    /// The number of signs of life so far.
     pub(super) fn signs(&self) -> u64 {
         match &self.form {
             Form::Events(events) => events.signs(),
@@ -68,7 +68,7 @@ impl Reader {
                 self.read(&begun, parts)
             }
             Form::Events(events) => events.feed(bytes, |event| {
-                // What follows the last event is not looked at.
+                // Events after the last one are ignored.
                 if parts.is_done() || event.data.trim_ascii().is_empty() {
                     return Ok(());
                 }
@@ -84,23 +84,22 @@ impl Reader {
         }
     }
 
-    /// The body has ended.
+    /// Ends the body.
     pub(super) fn end(&mut self, parts: &mut Parts) -> Result<(), ReadError> {
         let body = match &mut self.form {
             Form::Unknown { .. } => return Ok(()),
-            // The blank line after the last event is left out by some.
+            // Some omit the blank line after the last event.
             Form::Events(_) => return self.read(b"\n\n", parts),
             Form::Json { body } => std::mem::take(body),
         };
         let body = match String::from_utf8(body) {
             Ok(body) => body,
-            Err(error) => super::mend::utf8(error.as_bytes()),
+            Err(error) => super::json_repair::utf8(error.as_bytes()),
         };
         self.json(&body, parts)
     }
 
-    /// JSON in one piece, or several, one after the other: events whose `data:` a proxy has
-    /// taken off, or a list of them.
+    /// JSON in one piece, or several in a row: events without their `data:`, or a list of them.
     fn json(&mut self, body: &str, parts: &mut Parts) -> Result<(), ReadError> {
         let values = values(body);
         match values.as_slice() {
@@ -116,7 +115,7 @@ impl Reader {
     }
 }
 
-/// The objects that a body consists of; none of a body that is something else.
+/// The objects of a body; none if the body is something else.
 fn values(body: &str) -> Vec<&str> {
     type Raw<'a> = &'a serde_json::value::RawValue;
     if let Ok(list) = serde_json::from_str::<Vec<Raw<'_>>>(body) {

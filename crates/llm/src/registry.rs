@@ -1,4 +1,4 @@
-//! The providers this server has, by name, and which of them answers.
+//! The providers of this server by name, and the choice of the one that answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,22 +20,21 @@ pub struct Models {
     providers: BTreeMap<String, Arc<Resilient>>,
     /// By `provider/model`.
     pub(super) prices: BTreeMap<String, Price>,
-    /// In tokens, by `provider/model`, or by `provider` for all others of it.
+    /// Context sizes in tokens, by `provider/model`, or by `provider` for all its other models.
     pub(super) windows: BTreeMap<String, u64>,
-    /// Which types of files each takes, by the same names.
+    /// The accepted types of files, by the same names.
     files: BTreeMap<String, Vec<String>>,
     pub(super) factors: Arc<Factors>,
-    /// Shared by all clones, and complete before there is one.
+    /// Shared by all clones, and complete before the first clone.
     known: Arc<Known>,
 }
 
-/// What models are asked: each may need it in another size.
+/// The prompt for models: each may need it in another size.
 #[async_trait]
 pub trait Prompt: Send + Sync {
-    /// What `provider/model` is asked. The model that the request names is of no matter.
+    /// The request for `provider/model`. The model that the request names is ignored.
     ///
-    /// # Errors
-    /// As if the model itself had failed.
+    /// # Errors As if the model itself had failed.
     async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError>;
 }
 
@@ -55,21 +54,20 @@ impl Prompt for ChatRequest {
 
 /// An answer on its way.
 pub struct Answering {
-    /// The model that gives it, as it was named.
+    /// The model that answers, by its requested name.
     pub model: String,
-    /// Its parts. The first token is there already.
+    /// Its parts. The first token has arrived already.
     pub parts: PartStream,
 }
 
 impl Models {
-    /// Adds a provider in this process under a name: it is called once for each call, and
-    /// whenever it is asked.
+    /// Adds a provider in this process: without retries or limits.
     pub fn insert(&mut self, provider: &str, model: Arc<dyn ChatModel>) {
         self.insert_resilient(provider, vec![model], &Resilience::none());
     }
 
-    /// Adds a provider under a name that is called with care. `keys` is the same provider
-    /// with each of its keys, at least one; where one meets a rate limit the next is used.
+    /// Adds a provider with retries, limits and breakers. `keys` is the same provider with each of
+    /// its keys, at least one; when one is rate limited the next is used.
     pub fn insert_resilient(
         &mut self,
         provider: &str,
@@ -86,18 +84,18 @@ impl Models {
         self.providers.keys().map(String::as_str)
     }
 
-    /// Whether `provider/model` has a provider here.
+    /// Returns true if `provider/model` has a provider here.
     pub fn knows(&self, model: &str) -> bool {
         self.find(model).is_ok()
     }
 
-    /// Sets which types of files a model takes, each as `image/png` or `image/*`; `name` is
-    /// `provider/model`, or `provider` for all others of it.
+    /// Sets the types of files that a model accepts, each as `image/png` or `image/*`; `name` is
+    /// `provider/model`, or `provider` for all its other models.
     pub fn set_files(&mut self, name: &str, mime_types: Vec<String>) {
         self.files.insert(name.to_owned(), mime_types);
     }
 
-    /// Whether `provider/model` takes files of a type.
+    /// Returns true if `provider/model` accepts files of a type.
     pub fn takes_file(&self, model: &str, mime_type: &str) -> bool {
         let provider = model.split_once('/').map(|(provider, _)| provider);
         let own = self.files.get(model);
@@ -105,8 +103,8 @@ impl Models {
         taken.is_some_and(|patterns| is_mime_type_of(mime_type, patterns))
     }
 
-    /// Sets the origin of a provider's models, which decides on their capabilities. Without one
-    /// they are the permissive ones.
+    /// Sets the origin of a provider's models, which decides their capabilities. Without one they
+    /// are permissive.
     pub fn set_origin(&mut self, provider: &str, origin: Origin) {
         Arc::make_mut(&mut self.known).insert(provider, origin);
     }
@@ -116,17 +114,16 @@ impl Models {
         self.known.of(model)
     }
 
-    /// Whether every provider could be called now.
+    /// Returns true if every provider could be called now.
     pub fn are_ready(&self) -> bool {
         self.providers.values().all(|provider| provider.is_ready())
     }
 
-    /// Calls the first of `models`, each `provider/model`, that gives a first token.
+    /// Calls the first of `models`, each `provider/model`, that returns a first token.
     ///
-    /// # Errors
-    /// The last model's, or that of the first one which refuses the request itself: another
-    /// model would refuse it as well. No token has been given to anybody then; an error
-    /// after the first token is in the stream, and no other model is asked.
+    /// # Errors The last model's, or that of the first one that refuses the request itself: other
+    /// models would refuse it as well. No token has been published then; an error after the first
+    /// token is in the stream, and no other model is called.
     pub async fn stream(
         &self,
         models: &[String],
@@ -149,7 +146,7 @@ impl Models {
             match next {
                 Some(next) if error.falls_back() => {
                     let code = <&str>::from(error.code());
-                    tracing::warn!(model, next, code, "the next model is asked");
+                    tracing::warn!(model, next, code, "falling back to the next model");
                 }
                 _ => return Err(error),
             }

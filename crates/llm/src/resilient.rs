@@ -1,7 +1,6 @@
-//! A provider that is called with care: not too often, not too many calls at once, once more
-//! where that may help, and not at all for a while where it does not.
+//! Calls with retries, rate limits, concurrency limits and breakers.
 //!
-//! All of that happens before the first token. What has been told is never told again.
+//! All of that happens before the first token. A part that was published is never published again.
 
 mod begin;
 mod breakers;
@@ -24,41 +23,41 @@ use talkgraph_resilience::{Backoff, Budget, Gate, Rotation};
 #[cfg(test)]
 mod tests;
 
-/// Models of one provider whose breakers and rests are remembered. Agents and settings name
-/// a handful; the bound is for names that come through the API.
+/// The maximum number of models of one provider whose breakers and pauses are remembered. Agents
+/// and settings name a handful; the limit is for names from the API.
 const REMEMBERED_MODELS: usize = 1_024;
 
-/// How a provider is called.
+/// The settings of calls to a provider.
 #[derive(Debug, Clone)]
 pub struct Resilience {
-    /// How often one call is tried at most, the first time included; at least 1.
+    /// The maximum number of attempts of one call, the first included; at least 1.
     pub attempts: u32,
     /// The longest wait before the first retry; each further one may take twice as long.
     pub backoff: Duration,
-    /// The longest wait before any retry for which the provider asks for none.
+    /// The longest wait before any retry for which the provider requests none.
     pub backoff_cap: Duration,
-    /// The longest `Retry-After` that is obeyed; a longer one is taken for this.
+    /// The longest `Retry-After` that is obeyed; longer ones are cut to it.
     pub retry_after_cap: Duration,
     /// The longest time that a call waits for a server that is still loading its model.
     pub loading_timeout: Duration,
-    /// Retries for a hundred calls.
+    /// The number of retries for a hundred calls.
     pub retry_percent: u32,
-    /// Retries beyond that, of which one comes back each second.
+    /// The number of retries beyond that, one of which is restored each second.
     pub retry_floor: u32,
-    /// Failures of a model in a row after which it is not called; 0 for none.
+    /// The number of consecutive failures of a model after which it is not called; 0 for no limit.
     pub breaker_failures: u32,
-    /// How long a model then rests before one call tries it again.
+    /// The pause of a model before one call tries it again.
     pub breaker_pause: Duration,
-    /// How many calls there may be at once.
+    /// The maximum number of concurrent calls.
     pub concurrency: usize,
-    /// How many more may wait for a place.
+    /// The maximum number of calls that wait for a slot.
     pub queue: usize,
-    /// How long each may wait.
+    /// The longest wait for a slot.
     pub queue_timeout: Duration,
 }
 
 impl Resilience {
-    /// One attempt, no breaker, no limit: for a model that lives in this process.
+    /// One attempt, no breaker, no limit: for a model in this process.
     pub(crate) fn none() -> Self {
         Self {
             attempts: 1,
@@ -77,18 +76,18 @@ impl Resilience {
     }
 }
 
-/// What a call that is asked to wait does.
+/// The reaction of a call that is asked to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// Waits: there is no other model.
+    /// Waits, since there is no other model.
     Waits,
-    /// Gives up: another model can answer now.
+    /// Gives up, since another model can answer now.
     GivesUp,
 }
 
-/// One provider, with everything that is remembered of it.
+/// One provider and its state.
 pub(crate) struct Resilient {
-    /// The provider with each of its keys.
+    /// The provider, once for each of its keys.
     keys: Vec<Arc<dyn ChatModel>>,
     attempts: u32,
     backoff: Backoff,
@@ -101,16 +100,16 @@ pub(crate) struct Resilient {
     models: Mutex<HashMap<String, Arc<Model>>>,
 }
 
-/// What is remembered of a model. Providers limit each of theirs on its own.
+/// The state of a model. Providers limit each of theirs separately.
 struct Model {
     breakers: Breakers,
     keys: Rotation,
 }
 
-/// An attempt that has come to nothing.
+/// A failed attempt.
 struct Failed {
     error: LlmError,
-    /// Whether the provider has seen anything of it.
+    /// True if the provider has received anything of it.
     was_sent: bool,
 }
 
@@ -122,18 +121,17 @@ impl Failed {
 }
 
 impl Resilient {
-    /// As [`ChatModel::count_tokens`].
+    /// Calls [`ChatModel::count_tokens`].
     pub(crate) fn count_tokens(&self, text: &str) -> Option<u64> {
         self.keys.first()?.count_tokens(text)
     }
 
-    /// As [`ChatModel::sees_tools`].
+    /// Calls [`ChatModel::sees_tools`].
     pub(crate) fn sees_tools(&self) -> bool {
         self.keys.first().is_none_or(|model| model.sees_tools())
     }
 
-    /// A provider that is reached through `keys`: the same one with each key that it has been
-    /// given, at least one.
+    /// Creates a provider with `keys`: the same one with each of its keys, at least one.
     pub(crate) fn new(keys: Vec<Arc<dyn ChatModel>>, how: &Resilience) -> Self {
         Self {
             keys,
@@ -152,13 +150,13 @@ impl Resilient {
         }
     }
 
-    /// Whether it could be called now.
+    /// Returns true if it could be called now.
     pub(crate) fn is_ready(&self) -> bool {
         self.keys.iter().all(|key| key.is_ready())
     }
 
-    /// Calls `request.model`. The stream has its first token already, so that an error from
-    /// here has told nobody anything.
+    /// Calls `request.model`. The stream has its first token already, so no part was published if
+    /// this returns an error.
     pub(crate) async fn call(
         &self,
         request: &ChatRequest,
@@ -181,12 +179,12 @@ impl Resilient {
                 let Some(wait) = wait.filter(|_| patience == Patience::Waits) else {
                     return Err(error);
                 };
-                tracing::info!(parent: &span, ?wait, "a model is still being loaded");
+                tracing::info!(parent: &span, ?wait, "waiting for a model to load");
                 sleep(wait).await;
                 continue;
             }
             let rest = model.keys.pick().err();
-            // Another key is other capacity: using it is no retry, and each is used once.
+            // Another key is other capacity: using it is not a retry, and each is used once.
             if was_sent && is_of_key(&error) && rest.is_none() && other_keys > 0 {
                 other_keys -= 1;
                 continue;
@@ -197,32 +195,32 @@ impl Resilient {
                 return Err(error);
             }
             if was_sent && !self.budget.withdraw() {
-                tracing::warn!(parent: &span, "too many calls fail: no retry is left in the budget");
+                tracing::warn!(parent: &span, "retry budget exhausted");
                 return Err(error);
             }
             let wait = asked + self.backoff.wait(attempt);
             let code = <&str>::from(error.code());
-            tracing::warn!(parent: &span, ?wait, code, "a model call is tried again");
+            tracing::warn!(parent: &span, ?wait, code, "retrying a model call");
             sleep(wait).await;
             attempt += 1;
         }
     }
 
-    /// The wait that the provider asks for. A rate limit is its key's, which rests for it.
+    /// The wait that the provider requests. A rate limit applies to its key, which is paused.
     fn asked_wait(&self, error: &LlmError) -> Option<Duration> {
         let asked = error.retry_after().filter(|_| !is_limit(error));
         asked.map(|wait| wait.min(self.retry_after_cap))
     }
 
     async fn attempt(&self, model: &Model, request: &ChatRequest) -> Result<PartStream, Failed> {
-        // Asked before the queue as well, so that nobody stands there in vain.
+        // Checked before the queue as well, so that no call waits in vain.
         model
             .breakers
             .check(&request.tenant)
             .map_err(|_| Failed::unsent(LlmError::CircuitOpen))?;
         model.key()?;
         let place = self.gate.enter().await.map_err(|error| {
-            tracing::warn!(%error, "a model call has found no place");
+            tracing::warn!(%error, "model call refused: no free slot");
             Failed::unsent(LlmError::Busy)
         })?;
         let key = model.key()?;
@@ -242,7 +240,7 @@ impl Resilient {
                     let rest = retry_after.map(|wait| wait.min(self.retry_after_cap));
                     model.keys.rest(key, rest);
                 }
-                // Another account may have credit; this one is asked again after the others.
+                // Another account may have credit; this one is tried again after the others.
                 if error == LlmError::QuotaExhausted {
                     model.keys.rest(key, None);
                 }
@@ -289,7 +287,7 @@ impl Model {
     }
 }
 
-/// Whether another key may have what this one has not.
+/// Returns true if another key may succeed.
 fn is_of_key(error: &LlmError) -> bool {
     is_limit(error) || *error == LlmError::QuotaExhausted
 }
@@ -298,7 +296,7 @@ fn is_limit(error: &LlmError) -> bool {
     matches!(error, LlmError::RateLimited { .. })
 }
 
-/// Tells the breaker what came of a call.
+/// Reports the outcome of a call to the breaker.
 fn settle(permit: Pass, error: &LlmError) {
     match error.health() {
         Health::Well => permit.succeeded(),

@@ -1,11 +1,11 @@
-//! Files of tool results, for models that take them there and for those that do not.
+//! Files of tool results, for models that accept them there and for those that do not.
 
 use std::sync::Arc;
 
-use super::turns::AfterResults;
+use super::conversation::AfterResults;
 use super::{ChatMessage, ChatRole, Content, FileData};
 
-/// The result of a call with its files, which follow it in a message of tools.
+/// The result of a call with its files, which follow it in a tool message.
 pub(super) struct Answered<'a> {
     pub(super) call_id: &'a str,
     pub(super) name: &'a str,
@@ -21,7 +21,7 @@ pub(super) struct Attached<'a> {
     pub(super) name: Option<&'a str>,
 }
 
-/// The results of a message of tools; none of another.
+/// The results of a tool message; none for other messages.
 pub(super) fn answered(message: &ChatMessage) -> Vec<Answered<'_>> {
     let mut all = Vec::<Answered<'_>>::new();
     for part in &message.content {
@@ -58,22 +58,22 @@ pub(super) fn answered(message: &ChatMessage) -> Vec<Answered<'_>> {
     all
 }
 
-/// The place of a file that a tool has given.
+/// The position of a tool's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the result.
+    /// Inside the result.
     Result,
-    /// In a message of the user's after the results.
+    /// Inside a user message after the results.
     User,
-    /// Nowhere: words say that it is not shown.
+    /// Nowhere: a text says that it is not shown.
     Nowhere,
 }
 
-/// The answer between results and their files, where the model has to speak first.
+/// The answer between results and their files, for models that require one.
 const LOOKS: &str = "Let me look at the files.";
 
-/// A conversation with each file of a tool's result at its place. No file makes a request fail:
-/// it would do so again with each later message of the session.
+/// A conversation with each file of a tool's result at its position. No file makes a request fail:
+/// it would fail again with each later message of the session.
 pub(super) fn placed(
     turns: Vec<Arc<ChatMessage>>,
     after_results: AfterResults,
@@ -108,7 +108,7 @@ pub(super) fn placed(
     all
 }
 
-/// The results, and the message of the user's that shows their files.
+/// The results, and the user message that contains their files.
 fn split(
     message: &ChatMessage,
     place: &impl Fn(&str) -> Place,
@@ -159,7 +159,7 @@ fn split(
     (message, shown)
 }
 
-/// True for the images that every vendor takes.
+/// Returns true for the images that every vendor accepts.
 pub(super) fn is_common_image(media_type: &str) -> bool {
     matches!(
         media_type,
@@ -167,7 +167,7 @@ pub(super) fn is_common_image(media_type: &str) -> bool {
     )
 }
 
-/// True for files that are sent as their text.
+/// Returns true for files that are sent as their text.
 pub(super) fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/") || media_type == "application/json"
 }
@@ -178,7 +178,7 @@ mod tests {
     use crate::samples::{file, result, says};
 
     #[test]
-    fn files_follow_their_results_or_are_named_in_words() {
+    fn files_follow_their_results_or_are_described() {
         let tools = says(
             ChatRole::Tool,
             vec![

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::past::{Past, Prefix, Signer};
+use super::signed_reasoning::{Past, Prefix, Signer};
 use super::{
     ChatMessage, ChatRequest, ChatRole, Content, FileData, OutputSchema, Sampling, ToolChoice,
     ToolSpec,
@@ -22,7 +22,7 @@ pub(super) fn reasoning(text: &str, signature: Option<&str>) -> Content {
 /// The model of [`everything`].
 pub(super) const MODEL: &str = "model-1";
 
-/// A reasoning that goes back with requests of [`MODEL`].
+/// A reasoning that is sent back with requests of [`MODEL`].
 pub(super) fn signed(text: &str, signer: &'static str, proof: &str) -> Content {
     let bindings = Prefix::new(&Past::default(), MODEL).bindings();
     let signature = bindings.signature(Signer::of_account(signer), proof);
@@ -62,7 +62,7 @@ pub(super) fn linked(media_type: &str, url: &str) -> Content {
     }
 }
 
-/// Two tools, of which one takes nothing.
+/// Two tools, one of them without parameters.
 pub(super) fn tools() -> Vec<ToolSpec> {
     let city = json!({
         "type": "object", "required": ["city"], "additionalProperties": false,
@@ -83,7 +83,7 @@ pub(super) fn tools() -> Vec<ToolSpec> {
     ]
 }
 
-/// A schema that a model can be held to.
+/// A schema that can be enforced.
 pub(super) fn closed() -> OutputSchema {
     OutputSchema {
         name: "answer".to_owned(),
@@ -94,7 +94,7 @@ pub(super) fn closed() -> OutputSchema {
     }
 }
 
-/// A schema that a model cannot be held to: it allows more than it names.
+/// A schema that cannot be enforced: it allows more properties than it names.
 pub(super) fn open() -> OutputSchema {
     OutputSchema {
         schema: json!({
@@ -105,8 +105,8 @@ pub(super) fn open() -> OutputSchema {
     }
 }
 
-/// Everything a request can have: a person's files, thoughts of every vendor, two calls
-/// and their results, and wishes of all kinds.
+/// A request with everything: a person's files, thoughts of every vendor, two calls and their
+/// results, and all parameters.
 pub(super) fn everything() -> ChatRequest {
     let question = vec![
         Content::Text("What is the weather where this was taken?".to_owned()),

@@ -1,16 +1,15 @@
 //! Server-sent events: the decoder of every streaming provider.
 //!
-//! Follows the parsing rules of the WHATWG standard, except for `id` and `retry`, which
-//! serve reconnection: a model's answer cannot be resumed, so both are skipped.
-//! It exists because the crates for this job buffer without a bound, and what is decoded
-//! here comes from somebody else's server.
+//! Follows the parsing rules of the WHATWG standard, except for `id` and `retry`, which serve
+//! reconnection: a model's answer cannot be resumed, so both are skipped. The existing crates
+//! buffer without a limit, which is unsafe for streams of other servers.
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 use thiserror::Error;
 
-use super::mend;
+use super::json_repair;
 
 #[cfg(test)]
 mod tests;
@@ -20,13 +19,13 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 /// One event, borrowed from the bytes it was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SseEvent<'a> {
-    /// The event's type; `message` where the stream gives none.
+    /// The event's type; `message` if the stream gives none.
     pub(crate) name: &'a str,
     /// The data lines, joined by line feeds.
     pub(crate) data: &'a str,
 }
 
-/// Why a stream of events cannot be read further.
+/// The reason why a stream of events cannot be read further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum SseError {
     /// A line, or an event's data, is longer than the limit.
@@ -39,12 +38,12 @@ pub(crate) enum SseError {
 
 /// Decodes events from a stream of bytes that may be cut into chunks anywhere.
 ///
-/// It holds at most one unfinished line and one unfinished event, each bounded by the
-/// limit given to [`SseDecoder::new`]. Events that lie in one chunk are not copied.
+/// It holds at most one unfinished line and one unfinished event, each bounded by the limit given
+/// to [`SseDecoder::new`]. Events within one chunk are not copied.
 #[derive(Debug)]
 pub(crate) struct SseDecoder {
     limit: usize,
-    /// The start of a line whose end has not come yet.
+    /// The start of an unfinished line.
     line: Vec<u8>,
     /// The unfinished event: its data so far, none if it has no data line yet.
     data: Vec<u8>,
@@ -53,7 +52,7 @@ pub(crate) struct SseDecoder {
     /// The last chunk ended in CR: an LF at the start of the next belongs to it.
     after_cr: bool,
     at_start: bool,
-    /// How many comments and events have come: what tells that the sender is alive.
+    /// The number of comments and events so far, which shows that the sender is alive.
     signs: u64,
 }
 
@@ -65,7 +64,7 @@ enum Field<'a> {
 }
 
 impl SseDecoder {
-    /// A decoder that refuses lines, and data of events, of more than `limit` bytes.
+    /// Creates a decoder that refuses lines, and data of events, of more than `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -79,16 +78,16 @@ impl SseDecoder {
         }
     }
 
-    /// How many comments and events have come.
+    /// The number of comments and events so far.
     pub(crate) fn signs(&self) -> u64 {
         self.signs
     }
 
     /// Reads a chunk and calls `on_event` for each event that it completes.
     ///
-    /// What is left when the stream ends is an unfinished event, which the standard says
-    /// to discard: drop the decoder. After an error, the decoder's or `on_event`'s, the
-    /// rest of the chunk is lost and the decoder must not be fed again.
+    /// Data that is left when the stream ends is an unfinished event, which the standard discards:
+    /// drop the decoder. After an error, the decoder's or `on_event`'s, the rest of the chunk is
+    /// lost and the decoder must not be fed again.
     pub(crate) fn feed<'c, E: From<SseError>>(
         &mut self,
         mut chunk: &'c [u8],
@@ -98,7 +97,7 @@ impl SseDecoder {
             self.after_cr = false;
             chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
         }
-        // An event's only data line, as long as it can be borrowed from the chunk.
+        // An event's only data line, while it can be borrowed from the chunk.
         let mut held: Option<&'c [u8]> = None;
         while let Some(end) = memchr2(b'\n', b'\r', chunk) {
             let line = &chunk[..end];
@@ -135,7 +134,7 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// What follows the line end that `rest` starts with.
+    /// The rest after the line end at the start of `rest`.
     fn after_line_end<'c>(&mut self, rest: &'c [u8]) -> &'c [u8] {
         match rest {
             [b'\r', b'\n', rest @ ..] => rest,
@@ -169,10 +168,10 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// Copies a data line to those kept for the unfinished event.
+    /// Copies a data line into the unfinished event.
     fn keep(&mut self, value: Option<&[u8]>) -> Result<(), SseError> {
         let Some(value) = value else { return Ok(()) };
-        // The line feed counts too, or empty data lines would grow the buffer for ever.
+        // The line feed counts too, or empty data lines would grow the buffer without end.
         self.check(self.data.len() + usize::from(self.has_data) + value.len())?;
         if self.has_data {
             self.data.push(b'\n');
@@ -182,7 +181,7 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// Checked before it grows: a line without an end must not take memory.
+    /// Checked before the buffer grows: an endless line must not take memory.
     fn extend_line(&mut self, more: &[u8]) -> Result<(), SseError> {
         self.check(self.line.len() + more.len())?;
         self.line.extend_from_slice(more);
@@ -196,7 +195,7 @@ impl SseDecoder {
         Ok(())
     }
 
-    /// Hands out the event that a blank line has completed, if it has data.
+    /// Emits the event that a blank line has completed, if it has data.
     fn dispatch<E: From<SseError>>(
         &mut self,
         held: Option<&[u8]>,
@@ -219,12 +218,12 @@ impl SseDecoder {
     }
 }
 
-/// What is no UTF-8 is marked: it may be half a character, whose other half is in the next
-/// event.
+/// Converts bytes to text and marks those that are not UTF-8: they may be half a character, whose
+/// other half is in the next event.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(mend::utf8(bytes)),
+        Err(_) => Cow::Owned(json_repair::utf8(bytes)),
     }
 }
 

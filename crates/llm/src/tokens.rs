@@ -80,10 +80,17 @@ impl Models {
                 actual,
                 percent,
                 factor,
-                "a prompt's tokens were miscounted"
+                "prompt token count inaccurate"
             );
         } else {
-            tracing::debug!(model, counted, actual, percent, factor, "a prompt's tokens");
+            tracing::debug!(
+                model,
+                counted,
+                actual,
+                percent,
+                factor,
+                "prompt tokens counted"
+            );
         }
     }
 
@@ -91,7 +98,7 @@ impl Models {
     pub fn text_tokens(&self, model: &str, text: &str) -> u64 {
         let own = self.find(model).ok();
         let own = own.and_then(|(provider, _)| provider.count_tokens(text));
-        own.unwrap_or_else(|| bpe_openai::o200k_base().count(text) as u64)
+        own.unwrap_or_else(|| talkgraph_tokenizer::count(text) as u64)
     }
 
     /// The tokens of a message.
@@ -187,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_models_window_goes_before_its_providers() {
+    fn window_of_a_model_precedes_that_of_its_provider() {
         let mut models = Models::default();
         models.set_window("openai", 128_000);
         models.set_window("openai/gpt-4.1", 1_000_000);

@@ -1,4 +1,4 @@
-//! What the requests of several vendors have in common.
+//! Parts of requests that several vendors share.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) fn body_bytes(
     let bytes = if extra.is_empty() {
         serde_json::to_vec(body)
     } else {
-        // By way of its text, so that numbers stay as they are written.
+        // Serialised by way of text, so that numbers keep their form.
         serde_json::to_vec(body)
             .and_then(|text| serde_json::from_slice::<Map<String, Value>>(&text))
             .and_then(|mut fields| {
@@ -30,8 +30,8 @@ pub(super) fn body_bytes(
     bytes.map_err(|_| LlmError::Internal)
 }
 
-/// Puts fields into others: objects are merged, null removes a field, and anything else takes
-/// the place of what is there.
+/// Merges fields into others: objects are merged, null removes a field, and anything else replaces
+/// the existing value.
 pub(super) fn merge(into: &mut Map<String, Value>, fields: &Map<String, Value>) {
     for (name, value) in fields {
         match (into.get_mut(name), value) {
@@ -46,7 +46,7 @@ pub(super) fn merge(into: &mut Map<String, Value>, fields: &Map<String, Value>) 
     }
 }
 
-/// A call's arguments as the object that every vendor wants them to be.
+/// A call's arguments as an object, which every vendor requires.
 pub(super) fn arguments_object(arguments: &str) -> Map<String, Value> {
     serde_json::from_str(arguments).unwrap_or_default()
 }
@@ -59,8 +59,8 @@ pub(super) fn arguments_text(arguments: &str) -> &str {
     }
 }
 
-/// A call's id, for vendors that refuse ids of another form. A history may have calls that
-/// another vendor's model has made; call and result must still have the same id.
+/// A call's id, for vendors that refuse ids of another form. A history may contain calls of another
+/// vendor's model; call and result must still have the same id.
 pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> Cow<'_, str> {
     if fits(id) {
         return Cow::Borrowed(id);
@@ -70,8 +70,8 @@ pub(super) fn call_id(id: &str, fits: impl FnOnce(&str) -> bool, len: usize) -> 
     Cow::Owned(hex.collect::<String>().chars().take(len).collect())
 }
 
-/// All instructions that are not blank: vendors have one place for them, and the templates of
-/// open models take one message at most, at the beginning.
+/// All instructions that are not blank: vendors have one field for them, and the templates of open
+/// models accept one message at most, at the beginning.
 pub(super) fn instructions(messages: &[Arc<ChatMessage>]) -> Vec<String> {
     let system = messages
         .iter()
@@ -80,7 +80,7 @@ pub(super) fn instructions(messages: &[Arc<ChatMessage>]) -> Vec<String> {
     texts.filter(|text| !text.trim().is_empty()).collect()
 }
 
-/// The address that has the file itself in it (RFC 2397), or where it is.
+/// The URL that contains the file itself (RFC 2397), or points to it.
 pub(super) fn url_of(media_type: &str, data: &FileData) -> String {
     match data {
         FileData::Base64(bytes) => format!("data:{media_type};base64,{bytes}"),
@@ -88,7 +88,7 @@ pub(super) fn url_of(media_type: &str, data: &FileData) -> String {
     }
 }
 
-/// A text file's text: those vendors take that have no place for such a file.
+/// A text file's text, for vendors that do not accept such files.
 pub(super) fn text_file(media_type: &str, data: &FileData, name: Option<&str>) -> Option<String> {
     let FileData::Base64(bytes) = data else {
         return None;
@@ -103,8 +103,12 @@ pub(super) fn text_file(media_type: &str, data: &FileData, name: Option<&str>) -
     })
 }
 
-/// A file that the vendor has no form for.
+/// The error of a file that the vendor does not accept.
 pub(super) fn unsupported(vendor: &str, media_type: &str) -> LlmError {
-    tracing::warn!(vendor, media_type, "a file cannot be sent to this provider");
+    tracing::warn!(
+        vendor,
+        media_type,
+        "file type unsupported by the model provider"
+    );
     LlmError::rejected(415)
 }

@@ -1,4 +1,4 @@
-//! `NO_PROXY`: what is reached without a proxy.
+//! `NO_PROXY`: the hosts that are reached without a proxy.
 
 use std::net::IpAddr;
 
@@ -8,10 +8,10 @@ use url::Host;
 
 /// The entries of the list.
 ///
-/// As curl reads it (<https://curl.se/libcurl/c/CURLOPT_NOPROXY.html>): entries are separated by
-/// commas or blanks; `*` is everything; a name is itself and all names below it, with or without a
-/// dot before it; addresses and networks (`10.0.0.0/8`) are compared as such. A port after an
-/// entry restricts it to that port, as Go and others have it.
+/// The syntax is curl's (<https://curl.se/libcurl/c/CURLOPT_NOPROXY.html>): entries are separated
+/// by commas or blanks; `*` matches all hosts; a name matches itself and all its subdomains, with
+/// or without a leading dot; addresses and networks (`10.0.0.0/8`) are compared as such. A port
+/// after an entry restricts it to that port, as in Go and others.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Exceptions(Vec<Exception>);
 
@@ -25,7 +25,7 @@ struct Exception {
 enum What {
     Everything,
     Network(IpNet),
-    /// In small letters, without dots around it.
+    /// A name in lower case, without dots at its ends.
     Name(String),
 }
 
@@ -35,7 +35,7 @@ impl Exceptions {
         Self(entries.filter_map(Exception::parse).collect())
     }
 
-    /// True if a URL is reached without a proxy.
+    /// Returns true if a URL is reached without a proxy.
     pub(super) fn has(&self, url: &Url) -> bool {
         let (host, port) = (url.host(), url.port_or_known_default());
         self.0.iter().any(|exception| {
@@ -148,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_list_is_a_panic(list in ".{0,60}") {
+        fn no_exception_list_panics(list in ".{0,60}") {
             Exceptions::parse(&list).has(&Url::parse("http://x.example:1/").unwrap());
         }
     }

@@ -1,8 +1,8 @@
-//! The proxies that the environment names, and what is reached without them.
+//! The proxies that the environment names, and their exceptions.
 //!
-//! The variables are those of curl (<https://curl.se/docs/manpage.html#ENVIRONMENT>): `https_proxy`,
-//! `http_proxy`, `all_proxy` and `no_proxy`, in small letters first. The HTTP client's own reading
-//! does not apply `*` to addresses and knows no ports.
+//! The variables are those of curl (<https://curl.se/docs/manpage.html#ENVIRONMENT>):
+//! `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, in lower case first. The HTTP client's
+//! own parser does not apply `*` to addresses and does not support ports.
 
 mod exceptions;
 
@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use self::exceptions::Exceptions;
 
-/// A variable of the environment that names no usable proxy. Its value is not repeated: it may
-/// have a password.
+/// A variable of the environment that is not the URL of a proxy. Its value is not repeated, since
+/// it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "the variable {variable} must name a proxy as http://HOST:PORT or https://HOST:PORT; unset it, \
@@ -34,25 +34,23 @@ pub struct Proxies {
 }
 
 impl fmt::Debug for Proxies {
-    // The URLs may have passwords.
+    // The URLs may contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxies").finish_non_exhaustive()
     }
 }
 
 impl Proxies {
-    /// The proxies that this process's environment names.
+    /// The proxies of this process's environment.
     ///
-    /// # Errors
-    /// When a variable names no usable proxy.
+    /// # Errors When a variable is not the URL of a proxy.
     pub fn from_env() -> Result<Self, ProxyError> {
         Self::of(|name| std::env::var(name).ok())
     }
 
-    /// The proxies that these variables name.
+    /// The proxies of these variables.
     ///
-    /// # Errors
-    /// When one names no usable proxy.
+    /// # Errors When one is not the URL of a proxy.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
         let first = |names: &[&'static str]| {
             let mut found = names
@@ -67,7 +65,7 @@ impl Proxies {
             _ => Ok(None),
         };
         let all = proxy(&["all_proxy", "ALL_PROXY"])?;
-        // A CGI server has its client's `Proxy` header there (CVE-2016-5385).
+        // In a CGI server this variable is its client's `Proxy` header (CVE-2016-5385).
         let is_cgi = variable("REQUEST_METHOD").is_some();
         let http: &[&'static str] = match is_cgi {
             true => &["http_proxy"],
@@ -81,12 +79,12 @@ impl Proxies {
         })
     }
 
-    /// True if everything is reached without a proxy.
+    /// Returns true if all URLs are reached without a proxy.
     pub fn is_empty(&self) -> bool {
         self.http.is_none() && self.https.is_none()
     }
 
-    /// The proxy through which a URL is reached; none when it is reached without.
+    /// The proxy for a URL; none when it is reached without.
     pub fn for_url(&self, url: &Url) -> Option<&Url> {
         let proxy = match url.scheme() {
             "http" => self.http.as_ref(),
@@ -96,7 +94,7 @@ impl Proxies {
         proxy.filter(|_| !self.except.has(url))
     }
 
-    /// A client that uses these proxies and no others.
+    /// Configures a client to use these proxies and no others.
     pub fn apply(self: &Arc<Self>, builder: ClientBuilder) -> ClientBuilder {
         let builder = builder.no_proxy();
         if self.is_empty() {
@@ -142,7 +140,7 @@ mod tests {
         let all = [("ALL_PROXY", "http://a:1"), ("https_proxy", "http://s:1")];
         assert_eq!(of(&all, "http://x").as_deref(), Some("http://a:1/"));
         assert_eq!(of(&all, "https://x").as_deref(), Some("http://s:1/"));
-        // Small letters first; an empty one means none.
+        // Lower case first; an empty variable means no proxy.
         let cases = [("https_proxy", ""), ("HTTPS_PROXY", "http://s:1")];
         assert_eq!(of(&cases, "https://x"), None);
         let cgi = [("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "http://evil")];
@@ -151,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_without_its_value() {
+    fn invalid_proxy_is_refused_without_its_value() {
         for value in ["socks5://me:secret@h:1", "http://", "ftp://secret"] {
             let error = proxies(&[("ALL_PROXY", value)]).unwrap_err().to_string();
             assert!(

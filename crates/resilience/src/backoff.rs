@@ -1,4 +1,4 @@
-//! How long to wait before a retry: exponential, with full jitter.
+//! Delays between retries: exponential, with full jitter.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use std::time::Duration;
 pub struct Backoff {
     /// The longest wait before the first retry; each further one may take twice as long.
     pub base: Duration,
-    /// The longest wait before any.
+    /// The longest delay before any retry.
     pub cap: Duration,
 }
 
 impl Backoff {
-    /// A wait before the retry with this number, from 1: anything from nothing to the bound,
-    /// so that calls that failed together do not come back together.
+    /// A delay before the retry with this number, from 1: random between zero and the limit, so
+    /// that calls that failed together are not retried together.
     pub fn wait(&self, retry: u32) -> Duration {
         self.bound(retry).mul_f64(fastrand::f64())
     }

@@ -1,18 +1,18 @@
-//! A circuit breaker: what fails again and again is left alone for a while.
+//! A circuit breaker, which pauses calls after repeated failures.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Closed until so many failures have come in a row; then open, and nobody passes; after a
-/// pause one call passes as a probe, and what comes of it closes or opens it again.
+/// Closed until so many consecutive failures; then open, and all calls are refused. After a pause
+/// one call passes as a probe, whose outcome closes or opens the breaker again.
 ///
-/// A breaker that callers share opens only for failures of more than one of them: what one
-/// caller's input provokes is no reason to refuse the others.
+/// A breaker that callers share opens only for failures of more than one of them: failures that one
+/// caller's input provokes are no reason to refuse the others.
 #[derive(Debug)]
 pub struct Breaker {
-    /// Failures in a row that open it; 0 never does.
+    /// Consecutive failures that open it; 0 for never.
     failures: u32,
     is_shared: bool,
     pause: Duration,
@@ -22,8 +22,8 @@ pub struct Breaker {
 #[derive(Debug)]
 struct State {
     position: Position,
-    /// Counts the changes of position: what a call comes to says nothing of a position that
-    /// it did not begin in.
+    /// Counts the changes of position: the outcome of a call does not count for a position that it
+    /// did not begin in.
     epoch: u64,
 }
 
@@ -34,13 +34,13 @@ enum Position {
     Probing,
 }
 
-/// Failures in a row.
+/// Consecutive failures.
 #[derive(Debug, Clone, Copy, Default)]
 struct Failures {
     count: u32,
     /// The caller of the first of them.
     first: Option<u64>,
-    /// True when a failure of another caller came since.
+    /// True when a failure of another caller followed.
     of_several: bool,
 }
 
@@ -59,12 +59,12 @@ impl Failures {
 pub struct Open;
 
 impl Breaker {
-    /// A closed one, of one caller.
+    /// Creates a closed breaker of one caller.
     pub fn new(failures: u32, pause: Duration) -> Arc<Self> {
         Self::closed(failures, pause, false)
     }
 
-    /// A closed one that callers share.
+    /// Creates a closed breaker that callers share.
     pub fn shared(failures: u32, pause: Duration) -> Arc<Self> {
         Self::closed(failures, pause, true)
     }
@@ -81,7 +81,7 @@ impl Breaker {
         })
     }
 
-    /// Lets a call of `caller` pass, or not.
+    /// Lets a call of `caller` pass, or refuses it.
     pub fn pass(self: &Arc<Self>, caller: u64) -> Result<Permit, Open> {
         let mut state = self.state();
         let is_probe = state.would_pass()?;
@@ -96,12 +96,12 @@ impl Breaker {
         })
     }
 
-    /// Whether a call would pass now; to be asked before a wait for something else.
+    /// Checks that a call would pass now; for use before a wait for something else.
     pub fn check(&self) -> Result<(), Open> {
         self.state().would_pass().map(drop)
     }
 
-    /// Whether it is as new, so that nothing is lost with it.
+    /// Returns true if it has no state that could be lost.
     pub fn is_fresh(&self) -> bool {
         matches!(self.state().position, Position::Closed(failures) if failures.count == 0)
     }
@@ -112,7 +112,7 @@ impl Breaker {
 }
 
 impl State {
-    /// Whether the call that passes is a probe.
+    /// Returns true if the call that passes is a probe.
     fn would_pass(&self) -> Result<bool, Open> {
         match self.position {
             Position::Closed(_) => Ok(false),
@@ -127,8 +127,8 @@ impl State {
     }
 }
 
-/// A call that has passed. Dropped without a word it counts as neither; a probe's place is
-/// then free again.
+/// A call that has passed. Dropped without an outcome it counts as neither; a probe's slot is then
+/// free again.
 #[derive(Debug)]
 pub struct Permit {
     breaker: Arc<Breaker>,
@@ -138,19 +138,20 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// The call begins well. For a probe that is enough: how it ends may take long to tell.
+    /// Records that the call has started successfully, which is enough for a probe: its end may
+    /// take long.
     pub fn begins_well(&mut self) {
         if self.is_probe {
             self.settle(|_| Position::Closed(Failures::default()));
         }
     }
 
-    /// The call has ended well.
+    /// Records that the call has succeeded.
     pub fn succeeded(mut self) {
         self.settle(|_| Position::Closed(Failures::default()));
     }
 
-    /// The call has failed, and it was not the caller's fault.
+    /// Records that the call has failed, through no fault of the caller.
     pub fn failed(mut self) {
         let (most, pause) = (self.breaker.failures, self.breaker.pause);
         let (is_shared, caller) = (self.breaker.is_shared, self.caller);
@@ -175,7 +176,7 @@ impl Permit {
         }
         let next = next(&state.position);
         match next {
-            // Calls that are under way still count.
+            // Active calls still count.
             Position::Closed(_) if !self.is_probe => state.position = next,
             next => state.go(next),
         }
@@ -216,7 +217,7 @@ mod tests {
         fail(&breaker, 4);
         breaker.pass(0).unwrap().succeeded();
         fail(&breaker, 4);
-        // Neither this nor that.
+        // Neither success nor failure.
         drop(breaker.pass(0).unwrap());
         assert!(!is_open(&breaker));
         fail(&breaker, 1);
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_is_given_up_makes_room_for_another() {
+    async fn dropped_probe_allows_another() {
         let breaker = Breaker::new(1, PAUSE);
         fail(&breaker, 1);
         advance(PAUSE).await;
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_from_before_have_no_say() {
+    async fn outcomes_of_earlier_calls_are_ignored() {
         let breaker = Breaker::new(2, PAUSE);
         let (late_success, late_failure) = (breaker.pass(0).unwrap(), breaker.pass(0).unwrap());
         fail(&breaker, 2);
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn none_opens_a_breaker_without_a_limit() {
+    async fn breaker_without_a_limit_never_opens() {
         let breaker = Breaker::new(0, PAUSE);
         fail(&breaker, 1_000);
         assert!(!is_open(&breaker));

@@ -1,27 +1,26 @@
-//! How many retries there may be for so many calls, so that a provider in trouble is not
-//! called more, but hardly more, than when it is well.
+//! A budget of retries, so that a failing provider receives hardly more calls than a healthy one.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a retry costs. A call then pays in as many units as the budget's percentage.
+/// The cost of a retry. A call deposits as many units as the budget's percentage.
 const RETRY: u64 = 100;
 
-/// How often one retry of the floor comes back.
+/// The interval at which one retry of the floor is restored.
 const FLOOR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A token bucket that calls fill and retries empty.
 ///
-/// However many calls fail, there are no more attempts than
-/// `calls × (1 + percent / 100) + floor`, and one for each second that passes.
+/// Even if all calls fail, there are at most `calls × (1 + percent / 100) + floor` attempts, and
+/// one more for each second that passes.
 #[derive(Debug)]
 pub struct Budget {
     percent: u64,
-    /// In units, as the balance. Below it the balance grows by itself.
+    /// The floor in units, as the balance is. Below it the balance grows by itself.
     floor: u64,
-    /// So that a long quiet time is no licence for a storm of retries.
+    /// The upper limit, so that a long quiet time does not permit a storm of retries.
     most: u64,
     state: Mutex<State>,
 }
@@ -29,13 +28,13 @@ pub struct Budget {
 #[derive(Debug)]
 struct State {
     balance: u64,
-    /// When the floor last gave something back.
+    /// Time at which the floor last restored a retry.
     counted: Instant,
 }
 
 impl Budget {
-    /// A budget of `percent` retries for a hundred calls. `floor` retries are there without
-    /// any calls, so that a quiet server may retry at all.
+    /// Creates a budget of `percent` retries for a hundred calls. `floor` retries are available
+    /// without any calls, so that a quiet server may retry at all.
     pub fn new(percent: u32, floor: u32) -> Self {
         let floor = u64::from(floor) * RETRY;
         Self {
@@ -49,7 +48,7 @@ impl Budget {
         }
     }
 
-    /// Notes a call.
+    /// Records a call.
     pub fn deposit(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.balance = (state.balance + self.percent).min(self.most);
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_storm_gets_a_fifth_more_and_the_floor() {
+    async fn retry_storm_is_bounded_by_percentage_and_floor() {
         let budget = Budget::new(20, 10);
         let mut retries = 0;
         for _ in 0..1_000 {
@@ -101,12 +100,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_quiet_server_gets_the_floor_back_and_no_more() {
+    async fn quiet_server_regains_the_floor_and_no_more() {
         let budget = Budget::new(20, 3);
         assert_eq!(withdrawn(&budget), 3);
         tokio::time::advance(Duration::from_millis(1_500)).await;
         assert_eq!(withdrawn(&budget), 1);
-        // The half second that was left counts.
+        // The remaining half second counts.
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(withdrawn(&budget), 1);
         tokio::time::advance(Duration::from_secs(3_600)).await;
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_saved_has_a_bound() {
+    async fn saved_retries_are_bounded() {
         let budget = Budget::new(20, 3);
         (0..1_000_000).for_each(|_| budget.deposit());
         assert_eq!(withdrawn(&budget), 3 + 20);

@@ -1,4 +1,4 @@
-//! How many calls there may be at once, and how many may wait for one of them to end.
+//! Limits on concurrent calls and on waiting ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,25 +16,25 @@ pub struct Gate {
     queue_timeout: Duration,
 }
 
-/// A call's place. Free again when it is dropped.
+/// A call's slot. Free again when it is dropped.
 #[derive(Debug)]
 pub struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Why there is no place.
+/// The reason why there is no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoPlace {
-    /// All places are taken, and as many wait as may.
+    /// All slots are taken, and the queue is full.
     #[error("the queue is full")]
     QueueFull,
-    /// None became free in time.
+    /// No slot became free in time.
     #[error("the wait in the queue was too long")]
     QueueTimeout,
 }
 
 impl Gate {
-    /// A gate with this many places, and this many that may wait, each for so long.
+    /// Creates a gate with this many slots, and a queue of this length and waiting time.
     pub fn new(places: usize, queue: usize, queue_timeout: Duration) -> Self {
         let fit = |count: usize| count.min(Semaphore::MAX_PERMITS);
         Self {
@@ -44,17 +44,17 @@ impl Gate {
         }
     }
 
-    /// A place; waits for one if it must and may.
+    /// Takes a slot; waits for one if necessary.
     pub async fn enter(&self) -> Result<Place, NoPlace> {
         let places = Arc::clone(&self.places);
-        // What becomes free goes to those who wait, so nobody is overtaken here.
+        // A slot that becomes free goes to the queue, so no waiting call is overtaken here.
         if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
             return Ok(Place { _permit: permit });
         }
         let _waiting = self.queue.try_acquire().map_err(|_| NoPlace::QueueFull)?;
         match timeout(self.queue_timeout, places.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Place { _permit: permit }),
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(NoPlace::QueueTimeout),
         }
     }
@@ -78,14 +78,14 @@ mod tests {
         assert!((&mut third).now_or_never().is_none());
         assert_eq!(gate.enter().await.unwrap_err(), NoPlace::QueueFull);
         drop(first);
-        // The place is the third's already, though it has not looked.
+        // The slot belongs to the third call already, though it was not polled.
         assert!(gate.places.try_acquire().is_err());
         let _third = third.await.unwrap();
         assert!(gate.enter().now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_ends_and_leaves_its_room_in_the_queue() {
+    async fn timed_out_wait_leaves_the_queue() {
         let gate = Gate::new(1, 1, WAIT);
         let _first = gate.enter().await.unwrap();
         for _ in 0..2 {

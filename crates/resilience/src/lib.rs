@@ -1,7 +1,7 @@
-//! What keeps the server standing when something that it calls does not: one idea a file,
-//! none of which knows what is called.
+//! Resilience against failing dependencies: one mechanism in each file, independent of the called
+//! service.
 //!
-//! Time is tokio's, so that tests can stop it.
+//! All times are tokio's, so that tests can pause them.
 
 pub mod backoff;
 pub mod breaker;

@@ -1,16 +1,15 @@
-//! Waits that servers ask for: `Retry-After` (RFC 9110, section 10.2.3) and its relatives.
+//! Waits that servers request: `Retry-After` (RFC 9110, section 10.2.3) and similar headers.
 
 use std::time::{Duration, SystemTime};
 
-/// The longest wait that is understood; what is asked beyond it is taken for this. How much
-/// of a wait is then obeyed is a setting.
+/// The longest wait; longer requests are cut to it. A setting limits how much of a wait is obeyed.
 const MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Milliseconds since 1970 that are later than any seconds since then.
 const FIRST_MILLISECONDS: f64 = 1e11;
 
-/// The wait that a value of `Retry-After` asks for: seconds, which many servers give with a
-/// fraction, or a date; none when it is neither form. A date that has passed asks for no wait.
+/// The wait of a `Retry-After` value: seconds, which many servers give with a fraction, or a date;
+/// none when it is neither. A past date means no wait.
 pub fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Some(wait) = parse_seconds(value) {
@@ -30,7 +29,7 @@ pub fn parse_milliseconds(value: &str) -> Option<Duration> {
     number(value.trim()).map(|milliseconds| of_seconds(milliseconds, 1e-3))
 }
 
-/// A duration as protobuf and Go write it: `34.07s`, `6m0s`, `1h2m3.5s`, `20ms`.
+/// A duration in the form of protobuf and Go: `34.07s`, `6m0s`, `1h2m3.5s`, `20ms`.
 pub fn parse_duration(value: &str) -> Option<Duration> {
     let mut rest = value.trim();
     let mut total = Duration::ZERO;
@@ -55,7 +54,7 @@ pub fn parse_duration(value: &str) -> Option<Duration> {
     Some(total.min(MOST))
 }
 
-/// The wait until a moment, in seconds or milliseconds since 1970 (`x-ratelimit-reset`).
+/// The wait until a time, in seconds or milliseconds since 1970 (`x-ratelimit-reset`).
 pub fn until(value: &str, now: SystemTime) -> Option<Duration> {
     let moment = number(value.trim())?;
     let scale = if moment >= FIRST_MILLISECONDS {
@@ -80,7 +79,7 @@ fn number(value: &str) -> Option<f64> {
     value.parse().ok()
 }
 
-/// More than anybody waits is taken for the longest wait.
+/// Cuts an amount beyond any reasonable wait to the longest wait.
 fn of_seconds(amount: f64, unit: f64) -> Duration {
     let wait = Duration::try_from_secs_f64(amount * unit);
     wait.map_or(MOST, |wait| wait.min(MOST))
@@ -101,13 +100,13 @@ mod tests {
         assert_eq!(seconds("120"), Some(120));
         assert_eq!(seconds(" 0 "), Some(0));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(30));
-        // The obsolete forms that section 5.6.7 still wants read.
+        // The obsolete forms that section 5.6.7 still requires to be read.
         assert_eq!(seconds("Sunday, 06-Nov-94 08:49:37 GMT"), Some(30));
         assert_eq!(seconds("Sun Nov  6 08:49:37 1994"), Some(30));
     }
 
     #[test]
-    fn a_date_that_has_passed_is_no_wait() {
+    fn past_date_means_no_wait() {
         assert_eq!(seconds("Sun, 06 Nov 1994 08:48:00 GMT"), Some(0));
     }
 

@@ -1,11 +1,11 @@
-//! Which of several equals is used: one until it is told to rest, then the next.
+//! Rotation among equals: one is used until it is paused, then the next.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Numbers from 0, of which some rest.
+/// Numbers from 0, some of which are paused.
 #[derive(Debug)]
 pub struct Rotation {
     state: Mutex<State>,
@@ -14,12 +14,12 @@ pub struct Rotation {
 #[derive(Debug)]
 struct State {
     current: usize,
-    /// Until when each rests.
+    /// The end of each one's pause.
     rests: Vec<Option<Instant>>,
 }
 
 impl Rotation {
-    /// A rotation of so many, at least one.
+    /// Creates a rotation of so many, at least one.
     pub fn new(count: usize) -> Self {
         Self {
             state: Mutex::new(State {
@@ -29,8 +29,8 @@ impl Rotation {
         }
     }
 
-    /// The one to use, which stays the same as long as it does not rest: a provider may keep
-    /// caches for each. When all rest, how long until one does not.
+    /// The one to use, which stays the same until it is paused: a provider may keep caches for
+    /// each. When all are paused, the time until one is not.
     pub fn pick(&self) -> Result<usize, Duration> {
         let mut state = self.state();
         let (now, count) = (Instant::now(), state.rests.len());
@@ -53,12 +53,12 @@ impl Rotation {
         }
     }
 
-    /// Sends one to rest, or, without a time, only behind the others.
+    /// Pauses one, or, without a time, only moves it behind the others.
     pub fn rest(&self, one: usize, rest: Option<Duration>) {
         let mut state = self.state();
         let until = rest.map(|rest| Instant::now() + rest);
         if let Some(resting) = state.rests.get_mut(one) {
-            // Answers may come in another order than calls went out.
+            // Responses may arrive in another order than their calls were sent.
             *resting = until.max(*resting);
         }
         if state.current == one {
@@ -66,7 +66,7 @@ impl Rotation {
         }
     }
 
-    /// Whether nobody rests, so that nothing is lost with it.
+    /// Returns true if none is paused, so that no state could be lost.
     pub fn is_fresh(&self) -> bool {
         let now = Instant::now();
         let state = self.state();
@@ -90,12 +90,12 @@ mod tests {
     const REST: Duration = Duration::from_secs(7);
 
     #[tokio::test(start_paused = true)]
-    async fn one_is_used_until_it_rests() {
+    async fn one_key_is_used_until_it_is_paused() {
         let rotation = Rotation::new(3);
         assert_eq!([rotation.pick(), rotation.pick()], [Ok(0), Ok(0)]);
         rotation.rest(0, Some(REST));
         assert_eq!([rotation.pick(), rotation.pick()], [Ok(1), Ok(1)]);
-        // A late answer to a call with the first changes nothing.
+        // A late response to a call with the first changes nothing.
         rotation.rest(0, None);
         assert_eq!(rotation.pick(), Ok(1));
         rotation.rest(1, None);
@@ -108,12 +108,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_rest_the_first_to_be_back_is_told() {
+    async fn when_all_are_paused_the_shortest_wait_is_returned() {
         let rotation = Rotation::new(2);
         rotation.rest(0, Some(2 * REST));
         rotation.rest(1, Some(REST));
         assert_eq!(rotation.pick(), Err(REST));
-        // The longer of two rests counts.
+        // The longer of two pauses counts.
         rotation.rest(1, Some(Duration::ZERO));
         advance(REST - Duration::from_secs(1)).await;
         assert_eq!(rotation.pick(), Err(Duration::from_secs(1)));

@@ -29,5 +29,6 @@ pub use runner::Runner;
 pub use spec::catalog::{AgentFileError, Catalog, read_agent_files, read_checked};
 pub use spec::limits::RunLimits;
 pub use spec::output_schema::check_output_schema;
-pub use spec::spec_validation::{Rules, SpecError};
+pub use spec::spec_error::SpecError;
+pub use spec::spec_validation::Rules;
 pub use spec::time_zone::is_time_zone;

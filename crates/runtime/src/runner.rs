@@ -29,14 +29,14 @@ use crate::control::start::Starter;
 use crate::control::takeover::Takeover;
 use crate::control::uploads::Uploads;
 use crate::follow::run::Follow;
-use crate::run::keyed_lock::Turns;
+use crate::run::keyed_lock::KeyedLock;
 use crate::run::services::RunServices;
 use crate::spec::agent_lookup::AgentLookup;
 use crate::spec::catalog::Catalog;
 use crate::spec::limits::RunLimits;
-use crate::spec::spec_validation::SpecError;
-use crate::spec::team::rules::check_defined_team;
-use crate::spec::template_variables::VariableNames;
+use crate::spec::spec_error::SpecError;
+use crate::spec::team::defined::check_defined_team;
+use crate::spec::template_variables::TemplateVariables;
 
 /// The services of agents and their runs, created once at start-up.
 pub struct Runner {
@@ -59,7 +59,7 @@ pub struct Runner {
     /// Keys of requests other than starts.
     pub keys: Arc<Idempotency>,
     services: Arc<RunServices>,
-    variables: VariableNames,
+    variables: TemplateVariables,
     restarts: Arc<Restarts>,
     lifecycle: Arc<Lifecycle>,
     /// Keeps the services alive that runs call back.
@@ -88,8 +88,8 @@ impl Runner {
             agents: AgentLookup::new(Arc::clone(&catalog), Arc::clone(&store)),
             node: NodeId::new(),
             slots: Arc::new(Semaphore::new(limits.active)),
-            session_locks: Arc::new(Turns::new()),
-            suspension_locks: Arc::new(Turns::new()),
+            session_locks: Arc::new(KeyedLock::new()),
+            suspension_locks: Arc::new(KeyedLock::new()),
             abandon: CancellationToken::new(),
             limits,
         });
@@ -124,7 +124,7 @@ impl Runner {
                 held: Arc::default(),
                 lifecycle: Arc::clone(&lifecycle),
             }),
-            variables: VariableNames::default(),
+            variables: TemplateVariables::default(),
             store,
             models,
             services,
@@ -260,7 +260,7 @@ fn child_runs(
             lifecycle: Arc::clone(lifecycle),
             control: children.clone(),
             queue: Arc::new(Semaphore::new(services.limits.queued)),
-            keys: Turns::new(),
+            keys: KeyedLock::new(),
         };
         let keys = Idempotency {
             store: Arc::clone(&services.store),

@@ -11,10 +11,14 @@ use talkgraph_domain::{NodeId, Principal, RunId, SessionId};
 use super::StoreError;
 use super::keys::KeyRow;
 use super::log::LogGroupRow;
-use super::rows::{
-    AgentRow, FileRow, InterruptRow, KinRow, LockedSessionRow, MemoryRow, MessageRow, RunRow,
-    SessionRow, SessionUsageRow, SummaryRow, TakenRow, VersionRow,
-};
+use crate::agents::rows::{AgentRow, VersionRow};
+use crate::files::rows::FileRow;
+use crate::interrupts::rows::InterruptRow;
+use crate::memories::rows::MemoryRow;
+use crate::messages::rows::{KinRow, MessageRow};
+use crate::runs::rows::{RunRow, SessionUsageRow, TakenRow};
+use crate::sessions::rows::{LockedSessionRow, SessionRow};
+use crate::summaries::rows::SummaryRow;
 
 /// What is bound to a placeholder.
 pub(crate) enum Value<'a> {
@@ -69,6 +73,9 @@ pub(crate) trait Dialect:
 
     /// The beginning of a SELECT that tells if there is a table, up to its name.
     const HAS_TABLE: &'static str;
+
+    /// The checksum of the first migration of the builds from before the baseline.
+    const PREDECESSOR: &'static [u8];
 
     /// The end of such a SELECT that leaves out the rows which others have locked.
     const SKIP_LOCKED: &'static str;

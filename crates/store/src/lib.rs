@@ -1,9 +1,9 @@
-//! All SQL. One trait for each aggregate, in a file with what both databases do alike
-//! (`pools`); one folder for each database with what it does in its own way (`dialect`).
-//! Nothing outside this room knows which database it is.
+//! All SQL. A folder for each aggregate with its trait and implementation (`mod.rs`), its
+//! statements (`sql.rs`) and its rows (`rows.rs`); `commit` with the group commit; `sqlite` and
+//! `postgres` with the differences of the databases, which no other crate knows.
 //!
-//! Every read takes the [`Principal`](talkgraph_domain::Principal) and returns only its rows. What
-//! belongs to somebody else is not found, exactly as what does not exist.
+//! Every read takes the [`Principal`](talkgraph_domain::Principal) and returns only its rows. A
+//! row of another principal is not found, exactly like one that does not exist.
 
 pub(crate) mod agents;
 pub(crate) mod commit;
@@ -11,8 +11,6 @@ pub(crate) mod deletion;
 pub(crate) mod dialect;
 pub(crate) mod error;
 pub(crate) mod files;
-mod gather;
-pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod interrupts;
 pub(crate) mod keys;
@@ -22,14 +20,13 @@ pub(crate) mod messages;
 mod outage;
 pub(crate) mod pools;
 pub mod postgres;
-pub(crate) mod queries;
 pub(crate) mod rows;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod sessions;
+pub(crate) mod sql;
 pub mod sqlite;
 pub(crate) mod summaries;
-pub(crate) mod writer;
 
 use std::sync::Arc;
 
@@ -37,13 +34,14 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 
 pub use agents::{AgentChange, AgentRefusal, AgentStore, VersionCursor};
-pub use deletion::{DeletionStore, Purge};
-pub use error::StoreError;
-pub use files::FileStore;
-pub use group::{
+pub use commit::group::{
     FinishedRun, IfBusy, KeptKey, NewEvents, NewKey, NewRun, Reply, Rewind, RunInput,
     SessionTarget, StartedRun, Turn, TurnRequest,
 };
+pub use commit::writer::WriterSettings;
+pub use deletion::{DeletionStore, Purge};
+pub use error::StoreError;
+pub use files::FileStore;
 pub use health::StoreHealth;
 pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use log::EventLog;
@@ -53,7 +51,6 @@ pub use outage::Outage;
 pub use runs::{RunStore, SessionUsage, TakenRun};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};
 pub use summaries::SummaryStore;
-pub use writer::WriterSettings;
 
 /// The whole store, as the rest of the server holds it.
 pub trait Store:

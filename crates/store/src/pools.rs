@@ -3,9 +3,9 @@
 use sqlx::{QueryBuilder, Transaction};
 
 use super::dialect::{Dialect, Fetches};
-use super::rows::SessionRow;
-use super::writer::Writer;
 use super::{BranchRange, SessionCursor, SessionFilter, StoreError};
+use crate::commit::writer::Writer;
+use crate::sessions::rows::SessionRow;
 use talkgraph_domain::{Message, PageRequest, Principal};
 
 /// A store's connections.

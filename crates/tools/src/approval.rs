@@ -1,4 +1,4 @@
-//! Which calls a person has to approve.
+//! The approval policies of tools.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use thiserror::Error;
 use talkgraph_domain::Principal;
 use talkgraph_evaluation::Evaluator;
 
-/// Which calls of a tool a person has to approve before they are made.
+/// The calls of a tool that a person has to approve before they are executed.
 #[derive(Clone)]
 pub enum Approval {
-    /// None.
+    /// No calls.
     Never,
-    /// Each.
+    /// All calls.
     Always,
-    /// Those whose arguments make this minijinja expression over `args` true, such as
+    /// The calls whose arguments make this minijinja expression over `args` true, such as
     /// `args.amount > 100`.
     When(Arc<Condition>),
 }
@@ -30,15 +30,15 @@ pub struct Condition {
 /// The kind of an [`Approval`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApprovalPolicy {
-    /// No call needs approval.
+    /// No call requires approval.
     Never,
-    /// Each call does.
+    /// Every call requires approval.
     Always,
-    /// It depends on the arguments.
+    /// The arguments decide.
     Conditional,
 }
 
-/// The expression cannot be read.
+/// An expression that cannot be parsed.
 #[derive(Debug, Error)]
 #[error(
     "must be \"always\", \"never\" or an expression over args such as \"args.amount > 100\": {0}"
@@ -61,8 +61,8 @@ impl Approval {
         })))
     }
 
-    /// Whether a call with these arguments needs approval. An expression that cannot be
-    /// computed, because an argument is missing or it is too costly, asks a person.
+    /// Returns true if a call with these arguments requires approval. So does one for which the
+    /// expression cannot be evaluated, because an argument is missing or it is too costly.
     pub async fn is_needed(&self, who: &Principal, arguments: &Value) -> bool {
         match self {
             Self::Never => false,
@@ -71,7 +71,7 @@ impl Approval {
         }
     }
 
-    /// What kind it is.
+    /// The kind of this approval.
     pub fn policy(&self) -> ApprovalPolicy {
         match self {
             Self::Never => ApprovalPolicy::Never,
@@ -87,7 +87,7 @@ impl Condition {
             Ok(holds) => holds,
             Err(error) => {
                 let approval = &self.source;
-                tracing::debug!(approval, %error, "not computable, so a person is asked");
+                tracing::debug!(approval, %error, "approval expression failed, approval required");
                 true
             }
         }
@@ -132,7 +132,7 @@ mod tests {
                 json!({}),
                 true,
             ),
-            // What cannot be computed asks a person.
+            // An expression that cannot be evaluated requires approval.
             ("args.amount > 100", json!({}), true),
             ("args.a.b.c", json!({ "a": 1 }), true),
         ];
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_policy_is_refused() {
+    async fn invalid_policy_is_refused() {
         for text in ["", "sometimes", "args.", "amount > 100", "{{ args.x }}"] {
             let error = Approval::parse(&Evaluator::in_process(), text)
                 .await

@@ -1,4 +1,4 @@
-//! Tools that a client has: only told to models and checked here, called elsewhere.
+//! Client tools: offered to models and validated here, executed by the client.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use talkgraph_evaluation::Evaluator;
 use super::registry::RegisterError;
 use super::schema::{ArgumentError, Schema};
 
-/// A client's tool, ready to have its arguments checked.
+/// A client's tool, with its schema ready to validate arguments.
 pub struct ClientTool {
     definition: Definition,
     schema: Schema,
@@ -35,16 +35,15 @@ impl ClientTool {
         })
     }
 
-    /// What it is.
+    /// The definition.
     pub fn definition(&self) -> &Definition {
         &self.definition
     }
 
-    /// Checks arguments before the client is asked. Returns them without nulls for absent optional
-    /// properties where only that makes them valid.
+    /// Validates arguments before the client is asked. Returns them without nulls for absent
+    /// optional properties if only that makes them valid.
     ///
-    /// # Errors
-    /// With what is wrong and where, bounded.
+    /// # Errors With the problems and their places, bounded.
     pub async fn accept(&self, who: &Principal, arguments: Value) -> Result<Value, ArgumentError> {
         super::schema::check_size(&arguments, self.argument_bytes)?;
         let accepted = self.schema.accept(who.into(), arguments, "the arguments");

@@ -1,4 +1,4 @@
-//! On whose behalf and for which run a tool is called.
+//! The caller and the run of a tool call.
 
 use std::sync::Arc;
 
@@ -8,28 +8,28 @@ use tokio_util::sync::CancellationToken;
 use super::{Asker, Progress};
 use talkgraph_domain::{Principal, RunId};
 
-/// What a tool knows about its call besides the arguments.
+/// The context of a tool call in addition to its arguments.
 #[derive(Debug, Clone)]
 pub struct ToolContext {
-    /// On whose behalf.
+    /// The caller.
     pub principal: Principal,
-    /// The run that calls; none when a person does.
+    /// The run that calls; none for a direct call by a person.
     pub run: Option<RunId>,
-    /// Names this call; the same when it is repeated. Tools that reach other services hand
-    /// it on as their idempotency key.
+    /// Identifies this call, also when it is repeated. Tools that call other services send it as
+    /// their idempotency key.
     pub call_id: Arc<str>,
-    /// Ends the call.
+    /// Cancels the call.
     pub cancel: CancellationToken,
-    /// Headers of the caller's request that the tool may pass on.
+    /// Headers of the caller's request that the tool may forward.
     pub headers: CallerHeaders,
-    /// Takes the tool's reports of progress.
+    /// Receives the tool's progress reports.
     pub progress: Progress,
-    /// Takes the questions of the tool's server; none where no one can be asked: child runs, and
-    /// calls without a run.
+    /// Receives the questions of the tool's server; none where no one can answer: in child runs,
+    /// and for calls without a run.
     pub asker: Option<Asker>,
 }
 
-/// Those headers of a caller's request that some tool of the server passes on.
+/// The headers of a caller's request that some tool of the server forwards.
 #[derive(Debug, Clone, Default)]
 pub struct CallerHeaders(Arc<HeaderMap>);
 
@@ -39,7 +39,7 @@ impl CallerHeaders {
         Self(Arc::new(picked(request, names)))
     }
 
-    /// Those of them that one tool passes on.
+    /// The headers that one tool forwards.
     pub(super) fn only(&self, names: &[HeaderName]) -> HeaderMap {
         picked(&self.0, names)
     }
@@ -50,7 +50,7 @@ fn picked(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     for name in names {
         if let Some(value) = from.get(name) {
             let mut value = value.clone();
-            // Whatever it says about the caller, no log has to know it.
+            // Forwarded headers may be credentials, which must not reach a log.
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }

@@ -1,4 +1,4 @@
-//! How a call fails, and what of it may be told.
+//! Errors of tool calls, and the part of them that callers may see.
 
 use std::time::Duration;
 
@@ -7,40 +7,40 @@ use thiserror::Error;
 use super::egress::Refusal;
 use super::schema::ArgumentError;
 
-/// Why a call has no output.
+/// The reason why a call has no output.
 ///
-/// All but [`ToolError::Internal`] are told as they stand, to the model or to whoever called:
-/// they say nothing that either could not know. [`ToolError::Unreachable`] and
-/// [`ToolError::Internal`] carry a cause, which is for the log alone.
+/// All but [`ToolError::Internal`] are shown unchanged to the model or the caller: they contain
+/// nothing that either could not know. [`ToolError::Unreachable`] and [`ToolError::Internal`] carry
+/// a cause for the log alone.
 #[derive(Debug, Error)]
 pub enum ToolError {
-    /// The caller named a tool that is not there (any more).
+    /// The named tool does not exist (any more).
     #[error("there is no tool {0:?}")]
     Unknown(String),
-    /// The caller's arguments are wrong; it can mend them.
+    /// The caller's arguments are invalid; it can correct them.
     #[error("the arguments are not valid: {0}")]
     Arguments(#[from] ArgumentError),
-    /// The caller's arguments are no JSON; it can mend them.
-    #[error("the arguments are no JSON: {0}")]
+    /// The caller's arguments are not JSON; it can correct them.
+    #[error("the arguments are not JSON: {0}")]
     NotJson(String),
-    /// Somebody has to be asked about the call first.
-    #[error("somebody has to be asked about this call first: it was not made")]
+    /// The call requires approval first.
+    #[error("the call requires approval and was not executed")]
     NotApproved,
     /// The URL may not be reached.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Another server answered, but not with success.
-    #[error("the server answered with HTTP status {status}{}{body}", if body.is_empty() { "" } else { ": " })]
+    /// Another server responded with an error status.
+    #[error("the server responded with HTTP status {status}{}{body}", if body.is_empty() { "" } else { ": " })]
     Status {
         /// The status.
         status: u16,
-        /// The beginning of what it said, for tools whose servers are trusted.
+        /// The beginning of the response's body, for tools whose servers are trusted.
         body: String,
     },
-    /// Another server did not answer, or not to the end.
+    /// Another server did not respond, or not completely.
     #[error("the server cannot be reached: {what}")]
     Unreachable {
-        /// What did not work.
+        /// The failed operation.
         what: &'static str,
         /// For the log.
         cause: String,
@@ -48,13 +48,13 @@ pub enum ToolError {
     /// The call took longer than the tool may.
     #[error("the call took longer than {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// The tool says that it failed, in its own words.
+    /// The tool reports a failure, in its own words.
     #[error("{0}")]
     Failed(String),
-    /// Whoever called does not want it any more.
+    /// The caller has cancelled the call.
     #[error("the call was cancelled")]
     Cancelled,
-    /// The server's fault.
+    /// An internal error of the server.
     #[error("the tool failed inside the server")]
     Internal {
         /// For the log.
@@ -63,7 +63,7 @@ pub enum ToolError {
 }
 
 impl ToolError {
-    /// The server's fault, with its cause for the log.
+    /// An internal error, with its cause for the log.
     pub fn internal(cause: impl ToString) -> Self {
         Self::Internal {
             cause: cause.to_string(),
@@ -86,17 +86,17 @@ impl ToolError {
         }
     }
 
-    /// What the model, or whoever called, is told.
-    pub fn told(&self) -> String {
+    /// The message for the model or the caller.
+    pub fn public_message(&self) -> String {
         self.to_string()
     }
 
-    /// Whether the server itself is at fault.
+    /// Returns true if the server itself is at fault.
     pub fn is_ours(&self) -> bool {
         matches!(self, Self::Internal { .. })
     }
 
-    /// What is for the log alone.
+    /// The cause for the log.
     pub fn cause(&self) -> Option<&str> {
         match self {
             Self::Internal { cause } | Self::Unreachable { cause, .. } => Some(cause),

@@ -1,12 +1,10 @@
-//! Tools: what a model, or a person with `callTool`, can have the server do.
+//! Tools: functions that a model, or a person with `callTool`, can have the server execute.
 //!
 //! [`ToolRegistry`] has them all by name. A call goes through [`RegisteredTool::call`]: the
-//! arguments are validated, time and size are bounded, and whatever goes wrong says whether
-//! it may be told.
+//! arguments are validated, time and size are bounded, and each error states whether the caller may
+//! see it.
 
-mod answer;
 mod approval;
-mod asker;
 mod builtin;
 mod client;
 mod context;
@@ -14,24 +12,24 @@ mod definition;
 mod egress;
 mod error;
 mod fetch;
+mod hidden_characters;
 mod http;
 mod mcp;
 mod memory;
 mod output;
 mod progress;
+mod questions;
 mod registry;
 mod schema;
 mod servers;
-mod visible;
+mod structured_answer;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-pub use answer::{AnswerProblem, AnswerSchema};
 pub use approval::{Approval, ApprovalError, ApprovalPolicy};
-pub use asker::{Asked, Asker, InputAnswer};
 pub use builtin::{Calculator, CurrentTime};
 pub use client::ClientTool;
 pub use context::{CallerHeaders, ToolContext};
@@ -47,22 +45,23 @@ pub use mcp::{McpGuard, McpKeepers, McpServerSpec, McpTransport, ServerNameError
 pub use memory::{Memories, MemorySave, MemorySearch};
 pub use output::{OutputLimits, ToolOutput};
 pub use progress::{Progress, Reported};
+pub use questions::{Asked, Asker, InputAnswer};
 pub use registry::{RegisterError, RegisteredTool, RegistryLimits, ToolRegistry};
 pub use schema::{ArgumentError, SchemaError};
 pub use servers::{ServerState, Servers, UnavailableTool};
+pub use structured_answer::{AnswerProblem, AnswerSchema};
 
-/// Something that can be called. What it is called, what it takes and how long it may take
-/// stands in its [`ToolDefinition`]; whoever implements this need check none of it.
+/// The implementation of a tool. Its name, its parameters and its time limit are in its
+/// [`ToolDefinition`]; an implementation need check none of them.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// Does it. `arguments` are valid against the definition's parameters. The future is
+    /// Executes a call. `arguments` are valid against the definition's parameters. The future is
     /// dropped when the call takes too long or is cancelled.
     ///
-    /// # Errors
-    /// Each says whether the model may be told ([`ToolError::told`]).
+    /// # Errors Each states whether the model may see it ([`ToolError::public_message`]).
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError>;
 
-    /// The longest time of a call that reports progress; none if none does.
+    /// The time limit of a call that reports progress; none if no call does.
     fn progress_timeout(&self) -> Option<Duration> {
         None
     }

@@ -1,4 +1,4 @@
-//! Outputs of tools: a text for the model, and the parts that it stands for, within bounds.
+//! Outputs of tools: a text for the model and the parts that it represents, within limits.
 
 mod bounds;
 
@@ -14,7 +14,7 @@ pub use bounds::OutputLimits;
 /// The type of a file whose type is not known.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// The end of a text that was cut, so that a model knows as well.
+/// The mark at the end of a text that was cut, so that a model knows.
 const CUT: &str = "\n[cut here: the output is longer]";
 
 /// The output of a tool.
@@ -24,14 +24,14 @@ pub struct ToolOutput {
     pub text: String,
     /// True if something was cut off.
     pub truncated: bool,
-    /// The parts, in order; none if the output is its text and no more.
+    /// The parts, in order; empty if the output is its text alone.
     pub parts: Vec<ResultPart>,
     /// The files that the parts name.
     pub files: Vec<File>,
 }
 
 impl ToolOutput {
-    /// An output that is a text and no more.
+    /// Creates an output that is a text alone.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -41,7 +41,7 @@ impl ToolOutput {
         }
     }
 
-    /// A value, as JSON text.
+    /// Creates an output from JSON text.
     pub fn json(text: impl Into<String>) -> Self {
         Self {
             parts: vec![ResultPart::Data { json: None }],
@@ -49,7 +49,7 @@ impl ToolOutput {
         }
     }
 
-    /// A file, with its description as the text.
+    /// Creates an output of a file, with its description as the text.
     pub fn file(file: File) -> Self {
         let mut output = Self::new(described(kind(&file.mime_type), &file));
         output.parts.push(ResultPart::File(reference(&file)));
@@ -57,7 +57,7 @@ impl ToolOutput {
         output
     }
 
-    /// The part of a response that a JSON Pointer names (RFC 6901): a text as it is, anything
+    /// The part of a response that a JSON Pointer selects (RFC 6901): a text unchanged, anything
     /// else as JSON.
     pub fn part_of(response: &Value, pointer: &str) -> Result<Self, ToolError> {
         match response.pointer(pointer) {
@@ -69,9 +69,9 @@ impl ToolOutput {
         }
     }
 
-    /// At most `limit` bytes of its text. What is cut ends at a whole character and is marked;
-    /// the mark itself comes within the limit, unless that is smaller than the mark. The cut
-    /// text of a value is no value any more.
+    /// Limits the text to `limit` bytes. A cut is at a whole character and is marked; the mark
+    /// counts towards the limit, unless that is smaller than the mark. The cut text of a value is
+    /// no longer a value.
     #[must_use]
     pub fn capped(self, limit: usize) -> Self {
         if self.text.len() <= limit {
@@ -92,7 +92,7 @@ impl ToolOutput {
     }
 }
 
-/// At most `limit` bytes of a text, with a mark at the end.
+/// Cuts a text at `limit` bytes, with a mark at the end.
 fn cut(mut text: String, limit: usize) -> String {
     if text.len() > limit {
         text.truncate(text.floor_char_boundary(limit.saturating_sub(CUT.len())));
@@ -101,8 +101,8 @@ fn cut(mut text: String, limit: usize) -> String {
     text
 }
 
-/// A file of an output. Its type is the claimed one as far as the content agrees; a content that
-/// is something else is called by what it is.
+/// A file of an output. Its media type is the claimed one if the content agrees, else the one that
+/// the content shows.
 pub(super) fn new_file(name: Option<String>, claimed: Option<&str>, content: Vec<u8>) -> File {
     let claimed = claimed.map(|claimed| {
         let essence = claimed.split(';').next().unwrap_or_default();
@@ -114,7 +114,7 @@ pub(super) fn new_file(name: Option<String>, claimed: Option<&str>, content: Vec
     };
     let claimed = claimed.filter(is_type);
     let found = infer::get(&content).filter(|found| {
-        // Marks in a text are easily taken for those of something else.
+        // The signatures of text formats are easily mistaken.
         !matches!(found.matcher_type(), MatcherType::Text)
     });
     let found = found.map(|found| usual_name(found.mime_type()));
@@ -135,8 +135,8 @@ pub(super) fn new_file(name: Option<String>, claimed: Option<&str>, content: Vec
     }
 }
 
-/// True for types whose contents are known by their first bytes. Vendors refuse a request with
-/// one that is called by another name, and a history that has it is refused for good.
+/// Returns true for types whose contents are recognised by their first bytes. Vendors refuse a
+/// request that has one under another type, and then every request of a history that contains it.
 fn has_marks(mime_type: &str) -> bool {
     let is_text = mime_type == "image/svg+xml";
     (kind(mime_type) == "image" && !is_text) || mime_type == "application/pdf"
@@ -152,7 +152,7 @@ pub(super) fn reference(file: &File) -> ResultFile {
     }
 }
 
-/// The words that stand for a file in a text.
+/// The description that represents a file in a text.
 pub(super) fn described(what: &str, file: &File) -> String {
     let bytes = file.content.len();
     format!("[{what}: {}, {bytes} bytes]", file.mime_type)
@@ -163,7 +163,7 @@ pub(super) fn kind(mime_type: &str) -> &str {
     mime_type.split('/').next().unwrap_or_default()
 }
 
-/// At most `limit` bytes of a text, with `…` where it was cut.
+/// Cuts a text at `limit` bytes, with `…` where it was cut.
 pub(super) fn shortened(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_is_whole() {
+    fn fitting_text_is_unchanged() {
         let output = ToolOutput::new("äöü").capped(6);
         assert_eq!(output, ToolOutput::new("äöü"));
     }
@@ -215,14 +215,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_cut_is_marked_and_small_enough(text in "\\PC{0,200}", limit in 40_usize..200) {
+        fn cut_text_is_marked_and_within_the_limit(text in "\\PC{0,200}", limit in 40_usize..200) {
             let output = ToolOutput::new(text.clone()).capped(limit);
             prop_assert_eq!(output.truncated, text.len() > limit);
             prop_assert!(output.text.len() <= limit);
             if output.truncated {
                 let kept = output.text.strip_suffix(CUT).unwrap();
                 prop_assert!(text.starts_with(kept));
-                // No more than one character fewer than would fit.
+                // At most one character fewer than would fit.
                 prop_assert!(kept.len() + 4 > limit - CUT.len());
             }
         }

@@ -1,26 +1,26 @@
-//! The progress of a call, as its tool reports it.
+//! The progress of a tool call.
 
 use tokio::sync::watch;
 
 use talkgraph_domain::ToolProgress;
 
-/// The way from a tool to those who follow one of its calls. Only the latest report is kept, so a
-/// tool that reports without end costs nothing.
+/// The channel from a tool to the followers of one of its calls. Only the latest report is kept, so
+/// a tool that reports without end costs nothing.
 #[derive(Debug, Clone)]
 pub struct Progress(watch::Sender<Reported>);
 
-/// The reports of a call so far.
+/// The progress of a call so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reported {
-    /// Their number.
+    /// The number of reports.
     pub reports: u64,
     /// The latest.
     pub latest: Option<ToolProgress>,
-    /// The number of questions that wait for the person; the call's time stands still meanwhile.
+    /// The number of pending questions to the person; the call's time limit is paused meanwhile.
     pub held: u32,
 }
 
-/// The time of a call stands still until this is dropped.
+/// Pauses the time limit of a call until it is dropped.
 #[derive(Debug)]
 pub struct Held(watch::Sender<Reported>);
 
@@ -50,13 +50,13 @@ impl Progress {
         });
     }
 
-    /// Stops the time of the call.
+    /// Pauses the time limit of the call.
     pub fn hold(&self) -> Held {
         self.0.send_modify(|reported| reported.held += 1);
         Held(self.0.clone())
     }
 
-    /// The reports from now on.
+    /// Subscribes to the reports from now on.
     pub fn watch(&self) -> watch::Receiver<Reported> {
         self.0.subscribe()
     }

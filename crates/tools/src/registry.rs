@@ -1,4 +1,4 @@
-//! All tools of the server, and the one way to call them.
+//! The registry of all tools of the server, through which every call goes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -23,57 +23,57 @@ use super::{
     is_valid_name,
 };
 
-/// Bounds of all calls together.
+/// Limits of all calls together.
 #[derive(Debug, Clone)]
 pub struct RegistryLimits {
-    /// How many calls may be under way at once; one more waits, within its own time.
+    /// The maximum number of concurrent calls; further ones wait, within their own time limit.
     pub calls: usize,
     /// The largest arguments, in bytes of JSON.
     pub argument_bytes: usize,
     /// Bounds on the parts of an output.
     pub output: OutputLimits,
-    /// The longest time for which a tool of a server that is starting is waited for.
+    /// The longest wait for a tool of a server that is starting.
     pub server_wait: Duration,
 }
 
-/// A tool that cannot be had.
+/// The reason why a tool cannot be registered.
 #[derive(Debug, Error)]
 pub enum RegisterError {
-    /// Not a name that providers accept.
-    #[error("{0:?} is no name of a tool: 1 to 64 of letters, digits, _ and -")]
+    /// A name that providers do not accept.
+    #[error("{0:?} is not a valid tool name: use 1 to 64 letters, digits, _ and -")]
     Name(String),
-    /// Taken.
-    #[error("there is another tool {0:?}")]
+    /// A name that is taken.
+    #[error("the tool name {0:?} is taken")]
     Duplicate(String),
-    /// Its arguments cannot be checked.
+    /// Parameters that cannot be checked.
     #[error("tool {name:?}: {error}")]
     Schema {
         /// The tool.
         name: String,
-        /// What is wrong.
+        /// The problem.
         error: SchemaError,
     },
 }
 
 type Tools = BTreeMap<String, Arc<RegisteredTool>>;
 
-/// All tools of the server by name. Tools come and go with the MCP servers that have them;
-/// whoever has one in hand keeps it.
+/// All tools of the server by name. Tools come and go with their MCP servers; a caller that holds
+/// one keeps it.
 pub struct ToolRegistry {
-    /// Replaced as a whole, so that a list is never half of one state and half of another.
+    /// Replaced as a whole, so that a list never mixes two states.
     tools: RwLock<Arc<Tools>>,
     calls: Arc<Semaphore>,
     argument_bytes: usize,
     output: OutputLimits,
     evaluator: Evaluator,
     servers: Servers,
-    /// The longest time for which a tool of a server that is starting is waited for.
+    /// The longest wait for a tool of a server that is starting.
     server_wait: Duration,
 }
 
 /// A tool with its definition, ready to be called.
 pub struct RegisteredTool {
-    /// The MCP server that has it; none of the server's own.
+    /// The MCP server that provides it; none for the server's own tools.
     owner: Option<Arc<str>>,
     definition: ToolDefinition,
     schema: Schema,
@@ -84,7 +84,7 @@ pub struct RegisteredTool {
 }
 
 impl ToolRegistry {
-    /// Without any tools.
+    /// Creates an empty registry.
     pub fn new(limits: &RegistryLimits, evaluator: Evaluator) -> Self {
         Self {
             tools: RwLock::default(),
@@ -102,7 +102,7 @@ impl ToolRegistry {
         &self.servers
     }
 
-    /// Waits until the servers of these tools are there or cannot be reached, and at most
+    /// Waits until the servers of these tools are connected or cannot be reached, for at most
     /// [`RegistryLimits::server_wait`].
     pub async fn settled(&self, tools: &[&str]) {
         let missing = tools
@@ -137,10 +137,9 @@ impl ToolRegistry {
         })
     }
 
-    /// A client's tool, to be checked as the server's own are.
+    /// A client's tool, validated as the server's own are.
     ///
-    /// # Errors
-    /// When its name is wrong, or its parameters are no schema.
+    /// # Errors When its name is invalid, or its parameters are not a schema.
     pub async fn client_tool(
         &self,
         who: &Principal,
@@ -157,16 +156,16 @@ impl ToolRegistry {
         tool.or_else(|| tools.get(&format!("_{name}"))).cloned()
     }
 
-    /// The tools there are now, by name.
+    /// The current tools, by name.
     pub fn all(&self) -> Arc<Tools> {
-        // What is behind the lock is replaced whole, so a panic cannot have left half of it.
+        // The value behind the lock is replaced as a whole, so a panic cannot leave a partial one.
         let tools = self.tools.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&tools)
     }
 
-    /// Replaces the tools of an owner, at once; those of others stay, and keep their names.
-    /// `refused` are tools of the owner that cannot be offered; returns these and the others
-    /// that cannot.
+    /// Replaces the tools of an owner at once; those of others stay, and keep their names.
+    /// `refused` are tools of the owner that cannot be offered; returns these and the others that
+    /// cannot.
     pub(super) async fn replace(
         &self,
         owner: &Arc<str>,
@@ -239,42 +238,39 @@ impl ToolRegistry {
 }
 
 impl RegisteredTool {
-    /// What it is.
+    /// The definition.
     pub fn definition(&self) -> &ToolDefinition {
         &self.definition
     }
 
-    /// Whether a person has to approve a call with these arguments.
+    /// Returns true if a person has to approve a call with these arguments.
     pub async fn needs_approval(&self, who: &Principal, arguments: &Value) -> bool {
         self.definition.approval.is_needed(who, arguments).await
     }
 
-    /// Checks arguments, as [`RegisteredTool::call`] does before anything else.
+    /// Validates arguments, as [`RegisteredTool::call`] does before anything else.
     ///
-    /// # Errors
-    /// With what is wrong and where, bounded.
+    /// # Errors With the problems and their places, bounded.
     pub async fn validate(&self, who: &Principal, arguments: &Value) -> Result<(), ArgumentError> {
         check_size(arguments, self.argument_bytes)?;
         let checked = self.schema.check(who.into(), arguments, "the arguments");
         checked.await
     }
 
-    /// The arguments, if they are valid, else without nulls for absent optional properties, as
+    /// The arguments if they are valid, else without nulls for absent optional properties, as
     /// models write them, if that makes them valid.
     ///
-    /// # Errors
-    /// With what is wrong and where, bounded.
+    /// # Errors With the problems and their places, bounded.
     pub async fn accept(&self, who: &Principal, arguments: Value) -> Result<Value, ArgumentError> {
         check_size(&arguments, self.argument_bytes)?;
         let accepted = self.schema.accept(who.into(), arguments, "the arguments");
         accepted.await
     }
 
-    /// Calls it: validates the arguments, waits for a place, bounds the time and the output.
-    /// Whether a call needs approval is the caller's to ask before.
+    /// Executes a call: validates the arguments, waits for a slot, and bounds the time and the
+    /// output. The caller has to check before if the call needs approval.
     ///
-    /// # Errors
-    /// See [`ToolError`]. What is not to be told is logged here.
+    /// # Errors See [`ToolError`]. Errors that may not be shown are logged here.
     pub async fn call(
         &self,
         context: &ToolContext,
@@ -287,17 +283,17 @@ impl RegisteredTool {
         match &called {
             Ok(output) => {
                 let (bytes, truncated) = (output.text.len(), output.truncated);
-                tracing::debug!(tool = name, %call, ?took, bytes, truncated, "called");
+                tracing::debug!(tool = name, %call, ?took, bytes, truncated, "tool call finished");
             }
             Err(error) => match error.cause() {
                 Some(cause) if !error.is_ours() => {
-                    tracing::warn!(tool = name, %call, ?took, %error, cause, "not called");
+                    tracing::warn!(tool = name, %call, ?took, %error, cause, "tool call failed");
                 }
                 Some(cause) => {
-                    tracing::error!(tool = name, %call, ?took, %error, cause, "a tool failed");
+                    tracing::error!(tool = name, %call, ?took, %error, cause, "tool failed internally");
                 }
                 None => {
-                    tracing::debug!(tool = name, %call, ?took, code = error.code(), "not called")
+                    tracing::debug!(tool = name, %call, ?took, code = error.code(), "tool call failed")
                 }
             },
         }
@@ -328,8 +324,8 @@ impl RegisteredTool {
         }
     }
 
-    /// Comes back when a call that begins now has taken too long, with how long that is. Each
-    /// report of progress gives it its time again, up to the longest time of such a call.
+    /// Returns once a call that begins now has exceeded its time limit, with that limit. Each
+    /// progress report restarts the limit, up to the time limit of calls with progress.
     async fn too_late(&self, progress: &Progress) -> Duration {
         let time = self.definition.timeout;
         let most = self.tool.progress_timeout();
@@ -341,12 +337,12 @@ impl RegisteredTool {
             let over = sleep_until(began + taken);
             tokio::select! {
                 () = over, if !is_held => return taken,
-                // `progress` lives as long as this, so there is always another report to come.
+                // `progress` outlives this, so the channel cannot close.
                 _ = reports.changed() => {}
             }
             taken = began.elapsed() + time;
             match is_held {
-                // The time of the person is not the tool's.
+                // Waiting for the person does not count towards the tool's time limit.
                 true => most = most.max(taken),
                 false => taken = taken.min(most),
             }

@@ -1,4 +1,4 @@
-//! JSON Schema: the form of arguments and answers.
+//! JSON Schemas of arguments and answers.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -12,16 +12,16 @@ pub(super) const SCHEMA_BYTES: usize = 65_536;
 /// A schema that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SchemaError {
-    /// Larger than it may be.
+    /// Exceeds the size limit.
     #[error("the JSON Schema has {0} bytes; at most {SCHEMA_BYTES} are allowed")]
     TooLarge(usize),
     /// Not a JSON Schema, or one that needs another document.
     #[error("not a usable JSON Schema: {0}")]
     Invalid(String),
-    /// Arguments are an object, to every provider.
+    /// Does not allow an object, which every provider requires of arguments.
     #[error("the JSON Schema of arguments must allow an object")]
     NotAnObject,
-    /// It could not be looked at now; the same one may be usable later.
+    /// Cannot be checked now; the same one may be usable later.
     #[error("the JSON Schema could not be checked: {0}")]
     Unchecked(Failure),
 }
@@ -35,13 +35,13 @@ impl From<Failure> for SchemaError {
     }
 }
 
-/// Arguments that a schema does not allow.
+/// The reason why arguments are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ArgumentError {
-    /// Each problem with its place, as a JSON Pointer.
+    /// Each problem with its place as a JSON Pointer.
     #[error("{0}")]
     Wrong(String),
-    /// Looking at them takes more than it may, or was not possible.
+    /// The check exceeded its limits, or was not possible.
     #[error("they could not be checked: {0}")]
     Unchecked(Failure),
 }
@@ -71,7 +71,7 @@ pub(super) fn check_size(arguments: &Value, most: usize) -> Result<(), ArgumentE
 pub(super) struct Schema {
     checked: CheckedSchema,
     evaluator: Evaluator,
-    /// True for the arguments of a tool, which are an object whatever the schema says.
+    /// True for the arguments of a tool, which must be an object whether the schema says so or not.
     of_arguments: bool,
 }
 
@@ -90,7 +90,7 @@ impl Schema {
         })
     }
 
-    /// As [`Schema::compile`], for the arguments of a tool.
+    /// The same as [`Schema::compile`], for the arguments of a tool.
     pub(super) async fn of_arguments(
         evaluator: &Evaluator,
         who: Whom<'_>,
@@ -104,8 +104,8 @@ impl Schema {
         })
     }
 
-    /// As [`Schema::of_arguments`], for a tool of another program, whose schema cannot be changed
-    /// here: what cannot be read of it is not validated.
+    /// The same as [`Schema::of_arguments`], for a tool of another program, whose schema cannot be
+    /// changed here: the parts of it that cannot be read are not validated.
     pub(super) async fn of_foreign_arguments(
         evaluator: &Evaluator,
         schema: &Value,
@@ -113,13 +113,13 @@ impl Schema {
         check_allows_object(schema)?;
         check_schema_size(schema)?;
         Ok(Self {
-            checked: evaluator.compile_mended(Whom::Server, schema).await?,
+            checked: evaluator.compile_lenient(Whom::Server, schema).await?,
             evaluator: evaluator.clone(),
             of_arguments: true,
         })
     }
 
-    /// The value, if it is valid, else what it stands for ([`restored`]).
+    /// The value if it is valid, else the valid value that it represents ([`restored`]).
     pub(super) async fn accept(
         &self,
         who: Whom<'_>,
@@ -139,8 +139,8 @@ impl Schema {
         Err(error)
     }
 
-    /// What is wrong with a value; bounded, and without the value's own text, which may be
-    /// long. `name` is the noun for the value where it is wrong as a whole.
+    /// The problems of a value; bounded, and without the value's own text, which may be long.
+    /// `name` is the noun for the value where it is wrong as a whole.
     pub(super) async fn check(
         &self,
         who: Whom<'_>,
@@ -162,7 +162,7 @@ fn check_schema_size(schema: &Value) -> Result<(), SchemaError> {
     }
 }
 
-/// Refuses a schema that says of itself that it is not an object's.
+/// Refuses a schema that excludes objects.
 fn check_allows_object(schema: &Value) -> Result<(), SchemaError> {
     let allows = schema.is_object()
         && match schema.get("type") {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_schema_is_refused() {
+    async fn invalid_schema_is_refused() {
         for schema in [
             json!({ "type": "objekt" }),
             json!({ "properties": 1 }),
@@ -273,7 +273,7 @@ mod tests {
             json!({ "allOf": [{ "$ref": "#" }] }),
             json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } }, "$ref": "#/$defs/a" }),
         ] {
-            // Whether it is refused or allows everything: it must come back.
+            // It may be refused or allow everything, but the call must return.
             if let Ok(compiled) = compile(&schema).await {
                 let _ = compiled.check(Whom::Server, &json!({ "a": 1 }), "it").await;
             }

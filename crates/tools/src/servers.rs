@@ -1,5 +1,4 @@
-//! The MCP servers as the registry knows them: which are there, and which tools of theirs cannot
-//! be offered.
+//! The state of MCP servers: which are connected, and which of their tools cannot be offered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use super::McpKeepers;
 /// A tool that cannot be offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnavailableTool {
-    /// Its name; of all tools of a server that is missing, `server__*`.
+    /// Its name; `server__*` for all tools of a missing server.
     pub name: String,
     /// The reason, for people.
     pub reason: String,
@@ -22,9 +21,9 @@ pub struct UnavailableTool {
 /// The state of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerState {
-    /// It is being reached for the first time.
+    /// It is being connected for the first time.
     Starting,
-    /// It is there.
+    /// It is connected.
     There,
     /// It cannot be reached. The reason is for operators.
     Missing(String),
@@ -48,7 +47,7 @@ impl Default for Servers {
 }
 
 impl Servers {
-    /// Adds a server that is being reached.
+    /// Adds a server that is being connected.
     pub(super) fn expect(&self, name: &Arc<str>, required: bool) {
         let server = Server {
             required,
@@ -59,19 +58,19 @@ impl Servers {
             .send_modify(|servers| drop(servers.insert(Arc::clone(name), server)));
     }
 
-    /// Notes that a server is there and has listed its tools.
+    /// Records that a server is connected and has listed its tools.
     pub(super) fn found(&self, name: &str) {
         self.change(name, |server| server.state = ServerState::There);
     }
 
-    /// Notes that a server cannot be reached.
+    /// Records that a server cannot be reached.
     pub(super) fn lost(&self, name: &str, why: &str) {
         self.change(name, |server| {
             server.state = ServerState::Missing(why.to_owned());
         });
     }
 
-    /// Notes the tools of a server that cannot be offered.
+    /// Records the tools of a server that cannot be offered.
     pub(super) fn refused(&self, name: &str, tools: Vec<UnavailableTool>) {
         self.change(name, |server| server.unavailable = tools);
     }
@@ -84,7 +83,7 @@ impl Servers {
         });
     }
 
-    /// The names of those that are not there, and the state of each.
+    /// The names and states of the servers that are not connected.
     pub fn missing(&self) -> Vec<(Arc<str>, ServerState)> {
         let servers = self.0.borrow();
         let missing = servers.iter().filter(|(_, server)| !server.is_there());
@@ -93,7 +92,7 @@ impl Servers {
             .collect()
     }
 
-    /// Returns true when a server that must be there is not.
+    /// Returns true when a required server is not connected.
     pub fn lack_required(&self) -> bool {
         let servers = self.0.borrow();
         servers
@@ -114,14 +113,14 @@ impl Servers {
         servers.iter().flat_map(of).collect()
     }
 
-    /// Returns true when a tool's name is of one of the servers.
+    /// Returns true when a tool's name belongs to one of the servers.
     pub fn has_server_of(&self, tool: &str) -> bool {
         let servers = self.0.borrow();
         let names: Vec<&str> = servers.keys().map(|name| &**name).collect();
         McpKeepers::server_of(tool, &names).is_some()
     }
 
-    /// The reason for which there is no tool of that name.
+    /// The reason why there is no tool of that name.
     pub fn why_unavailable(&self, tool: &str) -> String {
         let servers = self.0.borrow();
         let all = servers.values().flat_map(|server| &server.unavailable);
@@ -137,8 +136,8 @@ impl Servers {
         reason.to_owned()
     }
 
-    /// Waits until none of the servers that these tools are of is being reached for the first
-    /// time, and at most so long.
+    /// Waits until none of the servers of these tools is being connected for the first time, for at
+    /// most `most`.
     pub async fn settled(&self, tools: &[&str], most: Duration) {
         let mut changes = self.0.subscribe();
         let settled = changes.wait_for(|servers| {
@@ -149,11 +148,11 @@ impl Servers {
                 server.is_some_and(|server| server.state == ServerState::Starting)
             })
         });
-        // The registry keeps the sender, so the only other outcome is the time's end.
+        // The registry keeps the sender, so the only other outcome is a time-out.
         let _ = timeout(most, settled).await;
     }
 
-    /// Waits until none of all servers is being reached for the first time, and at most so long.
+    /// Waits until no server is being connected for the first time, for at most `most`.
     pub async fn all_settled(&self, most: Duration) {
         let mut changes = self.0.subscribe();
         let settled = changes.wait_for(|servers| {
@@ -169,7 +168,7 @@ impl Server {
         self.state == ServerState::There
     }
 
-    /// The reason for which its tools are not there, for any caller.
+    /// The reason why its tools are not available, for any caller.
     fn reason(&self) -> Option<&'static str> {
         match self.state {
             ServerState::Starting => Some("its MCP server is starting"),

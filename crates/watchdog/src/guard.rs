@@ -1,4 +1,4 @@
-//! The thread that looks, and ends the process.
+//! The thread that checks for stuck tasks, and ends the process.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::scan::Scan;
 
-/// The exit code of a process that did not stop in its time.
+/// The exit code of a process that did not stop in time.
 const BY_FORCE: i32 = 4;
 
 /// The exit code of a process that a second signal has ended.
 const AT_ONCE: i32 = 130;
 
-/// The longest time between two looks.
+/// The longest interval between two checks.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The time that a second signal leaves to the server itself.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
-/// Bounds of the watchdog.
+/// Limits of the watchdog.
 #[derive(Debug, Clone, Copy)]
 pub struct EndSettings {
     /// The longest time a task may hold on to its thread.
@@ -34,11 +34,10 @@ pub struct EndSettings {
 pub struct Watchdog;
 
 impl Watchdog {
-    /// Starts it next to the server's runtime. It has a runtime of its own, which listens to
-    /// signals whatever the server's does.
+    /// Starts the thread next to the server's runtime. It has a runtime of its own, which receives
+    /// signals independently of the server's.
     ///
-    /// # Errors
-    /// Fails when the thread or its runtime cannot be created.
+    /// # Errors Fails when the thread or its runtime cannot be created.
     pub fn start(settings: EndSettings, server: Handle) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -77,8 +76,8 @@ async fn watch(settings: EndSettings, server: Handle, signals: Signals) {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // The thread that has waited for the network may be stuck with what came, and no
-            // other knows that it is to wait there now. Something to do wakes one.
+            // The thread that polls the network may be stuck, and no other takes over. Spawning a
+            // task wakes one.
             server.spawn(std::future::ready(()));
             for finding in scan.look(Instant::now()) {
                 finding.log();
@@ -91,7 +90,7 @@ async fn watch(settings: EndSettings, server: Handle, signals: Signals) {
     }
 }
 
-/// Waits until the process is to be ended by force. The exit code.
+/// Waits until the process is to be ended by force. Returns the exit code.
 async fn end(settings: EndSettings, mut signals: Signals) -> i32 {
     signals.next().await;
     let end_at = tokio::time::Instant::now() + settings.end_after;
@@ -102,7 +101,7 @@ async fn end(settings: EndSettings, mut signals: Signals) -> i32 {
         }
         () = sleep_until(end_at) => {
             let seconds = settings.end_after.as_secs();
-            tracing::error!(seconds, "the server did not stop in its time: it is ended by force");
+            tracing::error!(seconds, "server did not stop in time, ending the process");
             BY_FORCE
         }
     }

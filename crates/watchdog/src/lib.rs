@@ -1,8 +1,8 @@
-//! Tasks that hold on to their thread, and a process that does not stop.
+//! Detection of tasks that block their thread, and of a process that does not stop.
 //!
-//! A task that never gives its thread back takes a worker of the runtime with it, and as many of
-//! them as there are workers take the server. No task can report that: an ordinary thread looks
-//! at what is being polled and since when, and ends the process if it does not stop in its time.
+//! A task that never yields takes a worker thread of the runtime with it, and as many of them as
+//! there are workers stop the server. No task can report that: an ordinary thread checks which
+//! tasks are being polled and since when, and ends the process if it does not stop in time.
 
 mod guard;
 mod scan;
@@ -21,7 +21,7 @@ pub use scan::is_stuck;
 pub struct Task {
     /// The kind: a word or two.
     pub what: &'static str,
-    /// The id of the run or request, or whatever tells it from others of its kind.
+    /// The id of the run or request, or another one that distinguishes it.
     pub id: Option<Arc<str>>,
 }
 
@@ -46,7 +46,7 @@ struct Polled {
     since: Instant,
 }
 
-/// A thread's place in the list of those that poll. As many as there are threads.
+/// A thread's entry in the list of polling threads. As many as there are threads.
 #[derive(Default)]
 struct Place(Mutex<Option<Polled>>);
 
@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// The places of all threads that have polled a watched task; those of ended threads go.
+/// The entries of all threads that have polled a watched task; those of ended threads are removed.
 static PLACES: Mutex<Vec<Weak<Place>>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -75,7 +75,7 @@ fn new_place() -> Arc<Place> {
     place
 }
 
-/// Notes what is polled until this is dropped, also by a panic.
+/// Records the polled task until this is dropped, also by a panic.
 struct Polling {
     place: Option<Arc<Place>>,
     /// The task that contains this one.
@@ -106,16 +106,16 @@ impl Drop for Polling {
     }
 }
 
-/// A future that the watchdog sees while it is polled.
+/// A future that is visible to the watchdog while it is polled.
 #[derive(Debug)]
 #[must_use = "nothing is done before it is polled"]
 pub struct Watched<F> {
     task: Task,
-    // In a box: a task is then not larger by what it is wrapped in.
+    // Boxed, so that wrapping does not enlarge a task.
     future: Pin<Box<F>>,
 }
 
-/// Has the watchdog see a future while it is polled.
+/// Makes a future visible to the watchdog while it is polled.
 pub fn watched<F: Future>(task: Task, future: F) -> Watched<F> {
     Watched {
         task,

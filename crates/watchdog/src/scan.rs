@@ -1,4 +1,4 @@
-//! Looking at what is polled.
+//! Checking the polled tasks.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 
 use super::{Place, Task, places};
 
-/// The number of stuck threads at the last look.
+/// The number of stuck threads at the last check.
 static STUCK: AtomicUsize = AtomicUsize::new(0);
 
-/// Returns true when a thread is stuck: the process is then not alive, whatever the others are.
+/// Returns true when a thread is stuck: the process then counts as not alive, even if other threads
+/// work.
 pub fn is_stuck() -> bool {
     STUCK.load(Ordering::Relaxed) > 0
 }
 
-/// The known stuck tasks, by the place of their thread.
+/// The known stuck tasks, by their thread's entry.
 pub(super) struct Scan {
     limit: Duration,
     stuck: HashMap<*const Place, (Task, Instant)>,
 }
 
-/// The event that is logged after a look.
+/// The finding of a check, which is logged.
 #[derive(Debug)]
 pub(super) enum Finding {
     /// It has been polled for too long.
@@ -38,8 +39,8 @@ impl Scan {
         }
     }
 
-    /// Looks at all threads. Each poll that takes too long is reported once, and once more when
-    /// it has ended.
+    /// Checks all threads. Each poll that takes too long is reported once, and once more when it
+    /// has ended.
     pub(super) fn look(&mut self, now: Instant) -> Vec<Finding> {
         let all: Vec<Arc<Place>> = places().iter().filter_map(Weak::upgrade).collect();
         let mut findings = Vec::new();
@@ -78,13 +79,13 @@ impl Finding {
                 what = task.what,
                 id = task.id.as_deref(),
                 stuck_ms = millis(*taken),
-                "a task holds on to its thread"
+                "task blocks its thread"
             ),
             Self::Ended(task, taken) => tracing::error!(
                 what = task.what,
                 id = task.id.as_deref(),
                 stuck_ms = millis(*taken),
-                "a task has given its thread back"
+                "task released its thread"
             ),
         }
     }

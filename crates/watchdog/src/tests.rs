@@ -16,7 +16,7 @@ fn found(scan: &mut Scan, what: &str, now: Instant) -> Vec<String> {
 }
 
 #[test]
-fn a_stuck_poll_is_told_of_once_and_when_it_ends() {
+fn stuck_poll_is_reported_once_and_at_its_end() {
     let (limit, what) = (Duration::from_secs(3600), "a stuck test");
     let mut scan = Scan::new(limit);
     let (go, gone) = mpsc::channel::<()>();

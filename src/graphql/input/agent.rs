@@ -1,4 +1,4 @@
-//! What clients say about agents.
+//! Input types of agents.
 
 use async_graphql::{ID, InputObject, Json, MaybeUndefined};
 use serde_json::{Map, Value};
@@ -9,143 +9,141 @@ use talkgraph_domain::AgentSpec;
 use talkgraph_domain::agent::{AgentLimits, ModelParameters, SummarySettings};
 use talkgraph_runtime::SpecError;
 
-/// An agent to make. The same fields as in an agent file, with the same rules.
+/// An agent to create, with the fields and rules of an agent file.
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateAgentInput {
-    /// The name that clients choose it by: 1 to 64 lower-case letters, digits and dashes. It
-    /// stays as it is.
+    /// The name that clients select the agent by, such as `support`: 1 to 64 lower-case letters,
+    /// digits and dashes. It cannot be changed.
     name: String,
     /// One sentence for people who choose an agent.
     description: String,
-    /// A minijinja template: the system message of every run.
+    /// The system message of each run, as a minijinja template.
     instructions: String,
-    /// The models that may answer, as `provider/model`, at most 8: the first that gives a first
-    /// token does. The server's default models when there are none.
+    /// The models in order of preference, as `provider/model`, such as `openai/gpt-4.1`; at most 8.
+    /// The first model that produces a token answers. The server's default models if empty.
     #[graphql(default)]
     models: Vec<String>,
-    /// The names of the tools that its model may call.
+    /// The names of the tools that the model may call.
     #[graphql(default)]
     tools: Vec<String>,
-    /// The names of the agents that its model may hand the conversation to.
+    /// The names of the agents that the model may hand the conversation to.
     #[graphql(default)]
     handoffs: Vec<String>,
-    /// The names of the agents that its model may ask, each in a run of its own.
+    /// The names of the agents that the model may call as tools, each in a child run.
     #[graphql(default)]
     agents_as_tools: Vec<String>,
-    /// The JSON Schema that its answers must be valid against; `ChatInput.outputSchema` takes its
-    /// place for one run.
+    /// The JSON Schema that answers must match; `ChatInput.outputSchema` replaces it for one run.
     output_schema: Option<Json<Value>>,
-    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`, where a run
-    /// names no other; UTC when absent.
+    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`; UTC if absent. A
+    /// run may override it.
     time_zone: Option<String>,
-    /// Sampling and reasoning of its model.
+    /// The sampling and reasoning parameters of model calls.
     parameters: Option<ModelParametersInput>,
-    /// Has that part of a conversation summarised for its model that no longer fits its window;
-    /// null for no summaries.
+    /// The settings for summarising messages that no longer fit the model's context window; null
+    /// for no summaries.
     summary: Option<SummarySettingsInput>,
-    /// What a run may use.
+    /// The limits of each run.
     limits: Option<AgentLimitsInput>,
 }
 
-/// A new version of an agent. What is absent stays as it is in the current version.
+/// A new version of an agent. Absent fields stay as in the current version.
 #[derive(Debug, InputObject)]
 pub(crate) struct UpdateAgentInput {
     /// The agent.
     pub(crate) id: ID,
-    /// The number of the version that this change is made from. If another one is current by
-    /// now it is a CONFLICT, whose `extensions.currentVersion` tells which.
+    /// The number of the version that the change is based on. If another version is current, the
+    /// result is a CONFLICT with `extensions.currentVersion`.
     pub(crate) expected_version: i32,
     /// One sentence for people who choose an agent.
     description: Option<String>,
-    /// A minijinja template: the system message of every run.
+    /// The system message of each run, as a minijinja template.
     instructions: Option<String>,
-    /// The models that may answer, in place of the old ones.
+    /// The models in order of preference, replacing the old ones.
     models: Option<Vec<String>>,
-    /// The names of the tools that its model may call, in place of the old ones.
+    /// The names of the tools that the model may call, replacing the old ones.
     tools: Option<Vec<String>>,
-    /// The names of the agents that its model may hand the conversation to, in place of the old
-    /// ones.
+    /// The names of the agents that the model may hand the conversation to, replacing the old ones.
     handoffs: Option<Vec<String>>,
-    /// The names of the agents that its model may ask, in place of the old ones.
+    /// The names of the agents that the model may call as tools, replacing the old ones.
     agents_as_tools: Option<Vec<String>>,
-    /// The JSON Schema that its answers must be valid against; null removes it.
+    /// The JSON Schema that answers must match; null removes it.
     output_schema: MaybeUndefined<Json<Value>>,
-    /// The IANA time zone of `date` in the instructions; null for UTC.
+    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`; null for UTC.
     time_zone: MaybeUndefined<String>,
-    /// Sampling and reasoning of its model; replaces all old parameters.
+    /// The sampling and reasoning parameters, replacing all old ones.
     parameters: Option<ModelParametersInput>,
-    /// How what no longer fits the window is summarised, in place of how it was; null for no
-    /// summaries.
+    /// The settings for summarising older messages, replacing the old ones; null for no summaries.
     summary: MaybeUndefined<SummarySettingsInput>,
-    /// What a run may use, in place of all the old limits.
+    /// The limits of each run, replacing all old ones.
     limits: Option<AgentLimitsInput>,
 }
 
-/// Which version of an agent new runs use.
+/// The selection of an agent's current version.
 #[derive(Debug, InputObject)]
 pub(crate) struct SetCurrentAgentVersionInput {
     /// The agent.
     pub(crate) id: ID,
-    /// The number of the version that is to be the current one.
+    /// The number of the version to make current.
     pub(crate) version: i32,
-    /// The number of the version that was seen as the current one. If another one is by now it
-    /// is a CONFLICT, whose `extensions.currentVersion` tells which.
+    /// The number of the version that the caller expects to be current. If another version is
+    /// current, the result is a CONFLICT with `extensions.currentVersion`.
     pub(crate) expected_version: i32,
 }
 
-/// The parameters of an agent's model calls; what is absent is left to the model. A parameter that
-/// the model does not take is left out, or replaced by the nearest that it takes.
+/// The parameters of an agent's model calls. An absent parameter leaves the model's default. A
+/// parameter that the model does not accept is omitted or replaced by the nearest accepted value.
 #[derive(Debug, Default, InputObject)]
 pub(crate) struct ModelParametersInput {
-    /// Randomness, 0 to 2; 0 always takes the likeliest token.
+    /// The sampling temperature, 0 to 2; 0 always selects the likeliest token.
     temperature: Option<f64>,
-    /// The probability mass considered, above 0 and at most 1.
+    /// The probability mass that sampling considers, above 0 and at most 1.
     top_p: Option<f64>,
-    /// Makes sampling repeatable where the model supports it: a whole number from 0 to
-    /// 18446744073709551615, as text.
+    /// The seed that makes sampling repeatable where the model supports it: a whole number from 0
+    /// to 18446744073709551615 as text, such as `"42"`.
     seed: Option<String>,
-    /// The longest answer of one model call, in tokens, reasoning included.
+    /// The maximum length of the output of one model call, in tokens, including reasoning.
     max_output_tokens: Option<i32>,
     /// The amount of reasoning.
     reasoning_effort: Option<ReasoningEffort>,
     /// The length of the answer.
     verbosity: Option<Verbosity>,
-    /// Tells if the model thinks before it answers.
+    /// True to make the model think before it answers, false to prevent it.
     thinking: Option<bool>,
-    /// The most tokens of thinking, for models that have a budget for it; less than
+    /// The maximum number of thinking tokens, for models that accept such a budget; less than
     /// `maxOutputTokens`.
     thinking_budget_tokens: Option<i32>,
-    /// Fields that are added to the body of each request to the provider, a JSON object of at most
-    /// 16,384 bytes. Refused are those on which limits, price, model, number of answers or service
-    /// tier depend, and those of the request itself.
+    /// Additional fields of the body of each request to the provider, a JSON object of at most
+    /// 16,384 bytes. Fields that determine limits, price, model, number of answers or service tier,
+    /// and fields of the request itself, are rejected.
     extra_body: Option<Json<Map<String, Value>>>,
 }
 
-/// How that part of a conversation is summarised that an agent's model is no longer shown.
+/// The settings for summarising messages that no longer fit the model's context window.
 #[derive(Debug, InputObject)]
 pub(crate) struct SummarySettingsInput {
-    /// The models that may write it, as `provider/model`: the first that gives a first token
-    /// does. The agent's own models when there are none.
+    /// The models that write the summary, in order of preference, as `provider/model`; the agent's
+    /// own models if empty.
     #[graphql(default)]
     models: Vec<String>,
-    /// The longest summary, in tokens: 32 to 16,384, and at most a quarter of the window of the
-    /// agent's first model; 1,024 when absent. What the model thinks counts, too.
+    /// The maximum length of a summary, in tokens, including reasoning: 32 to 16,384, and at most a
+    /// quarter of the context window of the agent's first model; 1,024 if absent.
     max_output_tokens: Option<i32>,
 }
 
-/// Bounds on a run; what is absent is the server's own bound.
+/// The limits of an agent's runs. An absent limit falls back to the server's limit.
 #[derive(Debug, Default, InputObject)]
 pub(crate) struct AgentLimitsInput {
-    /// How many earlier messages of the session the model is shown.
+    /// The maximum number of earlier messages of the session in a prompt.
     history_messages: Option<i32>,
-    /// The longest a run may take, in seconds.
+    /// The maximum duration of a run, in seconds, such as `600`.
     run_timeout_s: Option<i32>,
-    /// The longest one model call may take, in seconds.
+    /// The maximum duration of one model call, in seconds, such as `120`.
     step_timeout_s: Option<i32>,
-    /// How many model calls a run may have.
+    /// The maximum number of model calls in a run.
     max_steps: Option<i32>,
-    /// What a run may cost, in US dollars: once it has, no further step begins, and the run fails
-    /// with COST_LIMIT. Every model of the agent must have a price in the server's settings.
+    /// The maximum cost of a run, in US dollars, such as `0.25`. A run that reaches it starts no
+    /// further step and fails with COST_LIMIT. Each model of the agent must have a price in the
+    /// server's settings.
     max_cost_usd: Option<f64>,
 }
 
@@ -169,7 +167,7 @@ impl CreateAgentInput {
 }
 
 impl UpdateAgentInput {
-    /// `spec` with what is to change about it.
+    /// Applies the changes to `spec`.
     pub(crate) fn apply(self, mut spec: AgentSpec) -> Result<AgentSpec, ApiError> {
         spec.description = self.description.unwrap_or(spec.description);
         spec.instructions = self.instructions.unwrap_or(spec.instructions);
@@ -254,7 +252,8 @@ fn count(field: &str, value: Option<i32>) -> Result<Option<u32>, ApiError> {
     })
 }
 
-/// Names the field as the API does: `limits.max_steps` is `input.limits.maxSteps`.
+/// Converts a specification error and names the field as the API does: `limits.max_steps` is
+/// `input.limits.maxSteps`.
 impl From<SpecError> for ApiError {
     fn from(error: SpecError) -> Self {
         if let Some(failure) = error.unchecked {

@@ -1,4 +1,4 @@
-//! What clients send about the branches of a session.
+//! Input types of the branches of a session.
 
 use async_graphql::{ID, InputObject};
 
@@ -11,52 +11,52 @@ use talkgraph_tools::CallerHeaders;
 use super::options::RunOverridesInput;
 use super::{KEY, MessageInput, check_key, parse_id};
 
-/// The argument that names the message a branch begins or ends at.
+/// The path of the message that a branch begins or ends at.
 pub(crate) const MESSAGE: &str = "input.messageId";
 
-/// What to answer once more.
+/// A message to answer again.
 #[derive(Debug, InputObject)]
 pub(crate) struct RegenerateInput {
-    /// The answer to make again; or what a person said, which is then answered again.
+    /// The answer to replace, or the person's message to answer again.
     message_id: ID,
     #[graphql(flatten)]
     overrides: RunOverridesInput,
-    /// What happens if the session has an active run: REJECT or INTERRUPT.
+    /// The handling of an already active run of the session: REJECT or INTERRUPT.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     on_active_run: ConcurrencyPolicy,
-    /// A name for this start, chosen by the client; see `ChatInput`.
+    /// A key chosen by the client; see `ChatInput.idempotencyKey`.
     idempotency_key: Option<String>,
 }
 
-/// What to say instead.
+/// A message that replaces an earlier one.
 #[derive(Debug, InputObject)]
 pub(crate) struct EditMessageInput {
-    /// What the person said before.
+    /// The person's earlier message.
     message_id: ID,
-    /// What the person says instead.
+    /// The new message.
     message: MessageInput,
     #[graphql(flatten)]
     overrides: RunOverridesInput,
-    /// What happens if the session has an active run: REJECT or INTERRUPT.
+    /// The handling of an already active run of the session: REJECT or INTERRUPT.
     #[graphql(default_with = "ConcurrencyPolicy::Reject")]
     on_active_run: ConcurrencyPolicy,
-    /// A name for this start, chosen by the client; see `ChatInput`.
+    /// A key chosen by the client; see `ChatInput.idempotencyKey`.
     idempotency_key: Option<String>,
 }
 
-/// Which branch of a session to show.
+/// The selection of a session's visible branch.
 #[derive(Debug, InputObject)]
 pub(crate) struct SwitchBranchInput {
-    /// A message of that branch.
+    /// A message of the branch.
     message_id: ID,
 }
 
-/// Where to begin a new session.
+/// The origin of a new session.
 #[derive(Debug, InputObject)]
 pub(crate) struct ForkSessionInput {
-    /// The last message that the new session has in common with this one.
+    /// The last message to copy to the new session.
     message_id: ID,
-    /// The new session's title; that of the old one when absent.
+    /// The title of the new session; that of the original if absent.
     pub(crate) title: Option<String>,
 }
 
@@ -106,7 +106,7 @@ fn branching(
     let on_active = on_active.into();
     if !matches!(on_active, Policy::Reject | Policy::Interrupt) {
         let field = "input.onActiveRun";
-        let why = "a branch can begin with REJECT or INTERRUPT only";
+        let why = "must be REJECT or INTERRUPT; a branch cannot be queued or rolled back";
         return Err(ApiError::bad_input(field, why));
     }
     if let Some(key) = &key {

@@ -1,4 +1,4 @@
-//! Files that clients send with a message.
+//! Input types of files attached to a message.
 
 use async_graphql::InputObject;
 use data_url::{DataUrl, forgiving_base64};
@@ -8,30 +8,31 @@ use crate::graphql::{ApiError, ApiLimits};
 use talkgraph_domain::{File, FileId};
 use talkgraph_runtime::{FileLink, SentFile, mime_type};
 
-/// The longest name of a file, in characters.
+/// The maximum length of a file name, in characters.
 const NAME_CHARS: usize = 255;
-/// The longest URL, in bytes: what servers commonly accept.
+/// The maximum length of a URL, in bytes: the limit that servers commonly accept.
 const URL_BYTES: usize = 8_192;
 
-/// A file that comes with a message.
+/// A file attached to a message. Give either `data` or `url`.
 #[derive(InputObject)]
 pub(crate) struct FileInput {
-    /// Its name, 1 to 255 printable characters.
+    /// The name, 1 to 255 printable characters, such as `invoice.pdf`.
     name: Option<String>,
-    /// Its type, such as `image/png`; its content must agree. Parameters are dropped, and
-    /// aliases such as `image/jpg` are taken as their usual name. Found by the content when
+    /// The media type, such as `image/png`; it must agree with the content. Parameters are dropped
+    /// and aliases such as `image/jpg` are replaced by the usual name. Detected from the content if
     /// absent or `application/octet-stream`.
     mime_type: Option<String>,
-    /// Its content in Base64 (RFC 4648, section 4), or as a `data:` URL, whose type counts where
-    /// `mimeType` is absent. The request has to be within the server's limit on bodies as well.
-    /// Either this or `url`.
+    /// The content in Base64 (RFC 4648, section 4) or as a `data:` URL, whose media type applies if
+    /// `mimeType` is absent. The request must also be within the server's limit on body size.
+    /// Excludes `url`.
     data: Option<String>,
-    /// Where the server fetches it, once, before the message is said: a public `https` or `http`
-    /// URL, without credentials; or a `data:` URL. Either this or `data`.
+    /// The URL from which the server fetches the file once, before the message is stored: a public
+    /// `https` or `http` URL without credentials, such as `https://example.com/invoice.pdf`, or a
+    /// `data:` URL. Excludes `data`.
     url: Option<String>,
 }
 
-/// Without the content.
+/// Omits the content.
 impl std::fmt::Debug for FileInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileInput").finish_non_exhaustive()
@@ -57,7 +58,7 @@ pub(super) fn check(files: Vec<FileInput>, limits: &ApiLimits) -> Result<Vec<Sen
 }
 
 impl FileInput {
-    /// The file, or the field that is wrong and why.
+    /// Returns the file, or the invalid field with the reason.
     fn check(self, most_bytes: usize) -> Result<SentFile, (&'static str, String)> {
         if let Some(name) = &self.name
             && (name.trim().is_empty()
@@ -69,11 +70,11 @@ impl FileInput {
         }
         match (self.data, self.url) {
             (Some(data), None) => {
-                whole(self.name, self.mime_type, &data, most_bytes).map(SentFile::Whole)
+                inline_file(self.name, self.mime_type, &data, most_bytes).map(SentFile::Whole)
             }
             (None, Some(url)) if is_data_url(&url) => {
-                let file = whole(self.name, self.mime_type, &url, most_bytes);
-                // It came in another field.
+                let file = inline_file(self.name, self.mime_type, &url, most_bytes);
+                // The content came in another field.
                 let file = file.map_err(|(field, why)| match field {
                     ".data" => (".url", why),
                     field => (field, why),
@@ -93,7 +94,7 @@ impl FileInput {
     }
 }
 
-fn whole(
+fn inline_file(
     name: Option<String>,
     claimed: Option<String>,
     data: &str,
@@ -115,27 +116,27 @@ fn whole(
     })
 }
 
-/// True for the beginning of a `data:` URL; no Base64 has a colon.
+/// Returns true for the beginning of a `data:` URL; Base64 has no colon.
 fn is_data_url(text: &str) -> bool {
     let scheme = text.trim_start().get(.."data:".len());
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
-/// A content, and its type where a URL has one.
+/// Decodes the content, and its media type if a URL has one.
 fn decoded(data: &str) -> Result<(Vec<u8>, Option<String>), String> {
     if !is_data_url(data) {
         let content = forgiving_base64::decode_to_vec(data.as_bytes());
         return match content {
             Ok(content) => Ok((content, None)),
-            Err(error) => Err(format!("this is no Base64: {error}")),
+            Err(error) => Err(format!("invalid Base64: {error}")),
         };
     }
     let url = DataUrl::process(data.trim());
-    let url = url.map_err(|error| format!("this is no data: URL: {error}"))?;
+    let url = url.map_err(|error| format!("invalid data: URL: {error}"))?;
     let content = url.decode_to_vec();
-    let (content, _) = content.map_err(|error| format!("this is no Base64: {error}"))?;
+    let (content, _) = content.map_err(|error| format!("invalid Base64: {error}"))?;
     let found = url.mime_type().to_string();
-    // The type of a URL that has none.
+    // The default type of a URL without one.
     let found = (found != "text/plain;charset=US-ASCII").then_some(found);
     Ok((content, found))
 }
@@ -144,7 +145,7 @@ fn read_url(url: &str) -> Result<Url, String> {
     if url.len() > URL_BYTES {
         return Err(format!("the URL must have at most {URL_BYTES} bytes"));
     }
-    Url::parse(url.trim()).map_err(|error| format!("this is no URL: {error}"))
+    Url::parse(url.trim()).map_err(|error| format!("invalid URL: {error}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What clients answer to interrupts, and the tools that they bring along.
+//! Input types of interrupts and of client tools.
 
 use async_graphql::{Enum, ID, InputObject, Json, MaybeUndefined, OneofObject};
 use serde_json::{Map, Value};
@@ -9,107 +9,109 @@ use talkgraph_runtime::ResolveError;
 
 use super::{check_key, check_text, parse_id};
 
-/// The most answers that are given at once: more than a run can wait for, unless set otherwise.
+/// The maximum number of answers in one request: more than a run can wait for by default.
 const MAX_ANSWERS: usize = 100;
 
-/// The longest reason of a rejection, in characters.
+/// The maximum length of a rejection's reason, in characters.
 const REASON_CHARS: usize = 2_000;
 
-/// A tool that the client calls when the model wants it called.
+/// A tool that the client executes.
 #[derive(Debug, InputObject)]
 pub(crate) struct ClientToolInput {
-    /// What the model calls it: 1 to 64 of letters, digits, `_` and `-`, and none of the
-    /// agent's own tools.
+    /// The name that the model calls the tool by: 1 to 64 letters, digits, `_` and `-`, such as
+    /// `pick_color`; different from the agent's tools.
     name: String,
-    /// Tells the model what it does and when to use it.
+    /// The description for the model of the tool's function and use.
     description: String,
-    /// The JSON Schema of its arguments, an object. The client is asked only with arguments that
-    /// it allows.
+    /// The JSON Schema of the arguments, an object. The client only receives arguments that match
+    /// it.
     parameters: Json<Value>,
 }
 
-/// Answers to interrupts of one run, taken all or none.
+/// Answers to interrupts of one run, accepted all or none.
 #[derive(Debug, InputObject)]
 pub(crate) struct ResolveInterruptsInput {
     /// The run that waits.
     run_id: ID,
-    /// The answers, each to another interrupt; all that the run waits for, or a part of it.
+    /// The answers, each to a different interrupt; to all open interrupts of the run or some of
+    /// them.
     resolutions: Vec<InterruptResolutionInput>,
-    /// A name for this call, chosen by the client; used for other answers it is a CONFLICT.
-    /// Needed by nobody: the same answers again give the same result in any case.
+    /// An optional key chosen by the client; reusing it for other answers is a CONFLICT. Repeating
+    /// the same answers returns the same result even without a key.
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// One answer.
+/// An answer to one interrupt.
 #[derive(Debug, OneofObject)]
 pub(crate) enum InterruptResolutionInput {
-    /// Lets a call be made: the answer to a `ToolApproval`.
+    /// Approves a call: the answer to a `ToolApproval`.
     Approve(ApproveToolCallInput),
-    /// Lets a call not be made; the model is told why.
+    /// Rejects a call; the model receives the reason.
     Reject(RejectToolCallInput),
-    /// What the client's call came to: the answer to a `ClientToolCall`.
+    /// Provides the result of a client tool call: the answer to a `ClientToolCall`.
     Result(ClientToolResultInput),
-    /// The answer to an `InputRequest`.
+    /// Answers a question: the answer to an `InputRequest`.
     Answer(AnswerInputRequestInput),
 }
 
-/// The answer to a question that a tool's server asks.
+/// The answer to a question of a tool's server.
 #[derive(Debug, InputObject)]
 pub(crate) struct AnswerInputRequestInput {
     /// The interrupt.
     interrupt_id: ID,
     /// The person's decision.
     action: InputRequestAction,
-    /// The content, valid against `requestedSchema`: with ACCEPT, unless the question has a URL.
+    /// The content, valid against `requestedSchema`; required with ACCEPT, unless the question has
+    /// a URL.
     content: Option<Json<Value>>,
 }
 
 /// A person's decision about a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum InputRequestAction {
-    /// The person answers; with a URL: has opened it.
+    /// The person answers or, for a URL, has opened it.
     Accept,
-    /// The person does not want to answer.
+    /// The person declines to answer.
     Decline,
-    /// The person has dismissed the question.
+    /// The person dismisses the question.
     Dismiss,
 }
 
-/// A call that may be made.
+/// The approval of a call.
 #[derive(Debug, InputObject)]
 pub(crate) struct ApproveToolCallInput {
     /// The interrupt.
     interrupt_id: ID,
-    /// Arguments in the place of the model's, checked against the tool's schema.
+    /// Arguments that replace the model's, checked against the tool's schema.
     arguments: Option<Json<Value>>,
 }
 
-/// A call that is not to be made.
+/// The rejection of a call.
 #[derive(Debug, InputObject)]
 pub(crate) struct RejectToolCallInput {
     /// The interrupt.
     interrupt_id: ID,
-    /// Why, for the model; at most 2,000 characters.
+    /// The reason, sent to the model; at most 2,000 characters.
     #[graphql(default)]
     reason: String,
 }
 
-/// What the client's call came to; either `text` or `json`.
+/// The result of a client tool call: either `text` or `json`.
 #[derive(Debug, InputObject)]
 pub(crate) struct ClientToolResultInput {
     /// The interrupt.
     interrupt_id: ID,
-    /// The result as text. What is longer than the server lets through is cut and marked.
+    /// The result as text. Text beyond the server's limit is cut and marked.
     text: Option<String>,
-    /// The result as JSON, which the model is shown as text, and which stays a value
-    /// (`DataPart`) in the result.
+    /// The result as JSON. The model receives it as text; the result keeps it as a value
+    /// (`DataPart`).
     json: MaybeUndefined<Json<Value>>,
-    /// Whether the call failed.
+    /// True if the call failed.
     #[graphql(default)]
     is_error: bool,
 }
 
-/// Answers, and where each of them stands in the input.
+/// Answers with their positions in the input.
 pub(crate) struct Answers {
     pub(crate) run: RunId,
     pub(crate) answers: Vec<(InterruptId, Resolution)>,
@@ -196,7 +198,7 @@ impl InterruptResolutionInput {
                 let (text, is_json) = match (result.text, result.json) {
                     (Some(text), MaybeUndefined::Undefined | MaybeUndefined::Null) => (text, false),
                     (None, MaybeUndefined::Value(json)) => (json.0.to_string(), true),
-                    // A result, as any other JSON.
+                    // Null is a result like any other JSON.
                     (None, MaybeUndefined::Null) => (Value::Null.to_string(), true),
                     _ => return Err(ApiError::bad_input(path, "give either `text` or `json`")),
                 };
@@ -213,7 +215,7 @@ impl InterruptResolutionInput {
     }
 }
 
-/// What was wrong with answers, with their place in the input, which `paths` has.
+/// Converts rejected answers to an error with their positions in the input, taken from `paths`.
 pub(crate) fn refused(error: ResolveError, paths: &Answers) -> ApiError {
     let message = error.to_string();
     let path = |at: usize, part: &str| {
@@ -232,12 +234,12 @@ pub(crate) fn refused(error: ResolveError, paths: &Answers) -> ApiError {
         ResolveError::Kind { at, .. } => ApiError::bad_input(&path(at, ""), message),
         ResolveError::Arguments { at, .. } => ApiError::bad_input(&path(at, ".arguments"), message),
         ResolveError::Resolved { at, .. } => {
-            ApiError::new(Code::Conflict, message).at(&path(at, ".interruptId"))
+            ApiError::new(Code::Conflict, message).with_field(&path(at, ".interruptId"))
         }
         ResolveError::NoTool { at, .. } => {
-            ApiError::new(Code::Unavailable, message).at(&path(at, ".arguments"))
+            ApiError::new(Code::Unavailable, message).with_field(&path(at, ".arguments"))
         }
-        ResolveError::KeyReused => ApiError::new(Code::Conflict, message).at(super::KEY),
+        ResolveError::KeyReused => ApiError::new(Code::Conflict, message).with_field(super::KEY),
         ResolveError::Draining => ApiError::new(Code::Unavailable, message),
         ResolveError::Store(error) => error.into(),
         ResolveError::Lost(why) => ApiError::lost(why),

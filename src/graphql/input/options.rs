@@ -1,4 +1,4 @@
-//! What clients ask of one run beside its message.
+//! Input types of the options of one run.
 
 use async_graphql::{Enum, InputObject, Json, MaybeUndefined, OneofObject};
 use serde_json::Value;
@@ -9,44 +9,43 @@ use crate::graphql::{ApiError, ApiLimits};
 use talkgraph_domain::{ClientTool, RunOverrides, ToolChoice};
 use talkgraph_runtime::{check_output_schema, is_time_zone};
 
-/// Whether a model calls tools.
+/// The model's freedom to call tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum ToolChoiceMode {
-    /// As it likes.
+    /// The model decides.
     Auto,
-    /// It calls none.
+    /// The model calls no tools.
     None,
-    /// Its first step calls at least one, where its provider can hold it to that; what it does
-    /// then is up to it.
+    /// The model must call at least one tool in its first step, if its provider supports that. It
+    /// decides in later steps.
     Required,
 }
 
-/// Whether a model calls tools, or which one.
+/// The model's choice of tools.
 #[derive(Debug, OneofObject)]
 pub(crate) enum ToolChoiceInput {
-    /// Whether it calls any.
+    /// The model's freedom to call tools.
     Mode(ToolChoiceMode),
-    /// The name of the tool that its first step calls, where its provider can hold it to that.
+    /// The name of the tool that the first step must call, if the provider supports that.
     Tool(String),
 }
 
-/// In what a run is asked otherwise than the one that it repeats.
+/// Options in which a run differs from the one that it repeats.
 #[derive(Debug, InputObject)]
 pub(crate) struct RunOverridesInput {
-    /// What the agent's instructions can use, as in `ChatInput`; what the repeated run had when
-    /// absent.
+    /// The values available to the agent's instructions, as in `ChatInput`; those of the repeated
+    /// run if absent.
     variables: Option<Json<Value>>,
-    /// The JSON Schema of the answer, as in `ChatInput`; that of the repeated run when absent,
-    /// the agent's own when null.
+    /// The JSON Schema of the answer, as in `ChatInput`; that of the repeated run if absent, the
+    /// agent's own if null.
     output_schema: MaybeUndefined<Json<Value>>,
-    /// Whether the model calls the agent's tools, as in `ChatInput`; as for the repeated run when
-    /// absent.
+    /// The model's choice of tools, as in `ChatInput`; that of the repeated run if absent.
     tool_choice: Option<ToolChoiceInput>,
-    /// The time zone of `date` in the instructions, as in `ChatInput`; that of the repeated run
-    /// when absent.
+    /// The IANA time zone of `date` in the instructions, as in `ChatInput`, such as
+    /// `Europe/Zurich`; that of the repeated run if absent.
     time_zone: Option<String>,
-    /// All tools that the client itself calls, as in `ChatInput`; those of the repeated run when
-    /// absent.
+    /// The complete list of tools that the client executes, as in `ChatInput`; those of the
+    /// repeated run if absent.
     client_tools: Option<Vec<ClientToolInput>>,
 }
 
@@ -89,7 +88,7 @@ pub(super) fn schema(Json(schema): Json<Value>) -> Result<Value, ApiError> {
     Ok(schema)
 }
 
-/// A name of the IANA time zone database.
+/// Checks a name of the IANA time zone database.
 pub(super) fn time_zone(name: String) -> Result<String, ApiError> {
     if is_time_zone(&name) {
         return Ok(name);

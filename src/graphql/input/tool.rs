@@ -1,4 +1,4 @@
-//! What clients say to a tool.
+//! Input types of tools.
 
 use async_graphql::{InputObject, Json};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 pub(crate) struct CallToolInput {
     /// The tool's name.
     pub(crate) name: String,
-    /// The arguments, a JSON object as the tool's `parameters` want it; none when absent.
+    /// The arguments, a JSON object that matches the tool's `parameters`, such as `{"city":
+    /// "Bern"}`; empty if absent.
     pub(crate) arguments: Option<Json<Value>>,
 }

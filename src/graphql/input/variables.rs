@@ -1,4 +1,4 @@
-//! What clients give to agents' instructions.
+//! Checks of the variables of agents' instructions.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use crate::graphql::{ApiError, ApiLimits};
 
 const FIELD: &str = "input.variables";
 
-/// An object within its limits.
+/// Checks that the variables are an object within its limits.
 pub(super) fn check_variables(
     variables: Value,
     limits: &ApiLimits,
@@ -14,7 +14,7 @@ pub(super) fn check_variables(
     let refused = |why: String| Err(ApiError::bad_input(FIELD, why));
     let depth = limits.variables_depth;
     if !is_within(&variables, depth) {
-        return refused(format!("the variables are nested deeper than {depth}"));
+        return refused(format!("the variables nest deeper than {depth} levels"));
     }
     let Value::Object(variables) = variables else {
         return refused("the variables must be a JSON object".to_owned());

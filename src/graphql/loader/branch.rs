@@ -1,4 +1,4 @@
-//! Stretches of sessions' branches: the messages of many sessions in one statement.
+//! Sections of branches: the messages of many sessions in one statement.
 
 use std::collections::HashMap;
 use std::sync::Arc;

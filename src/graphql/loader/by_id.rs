@@ -1,4 +1,4 @@
-//! Things by their own id.
+//! Objects by their own id.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The runs that each run has asked for.
+//! The child runs of each run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use talkgraph_domain::{Run, RunId};
 
 use super::{LoadError, Loads, Of, by_principal};
 
-/// The run whose children are wanted.
+/// The run whose children are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ChildRunsOf(pub(crate) RunId);
 

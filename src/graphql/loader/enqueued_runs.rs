@@ -1,4 +1,4 @@
-//! The runs that wait in each session.
+//! The queued runs of each session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use talkgraph_domain::{Run, SessionId};
 
 use super::{LoadError, Loads, Of, by_principal};
 
-/// The session whose enqueued runs are wanted.
+/// The session whose queued runs are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct EnqueuedRunsOf(pub(crate) SessionId);
 

@@ -1,4 +1,4 @@
-//! Messages by their ids, a few in one statement: together they may be large.
+//! Messages by their ids, a few per statement, because they may be large together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use talkgraph_store::StoreError;
 
 use super::{LoadError, Loads, Of, by_principal};
 
-/// The most messages of one statement; as many are not counted before they are read.
+/// The maximum number of messages of one statement. So few are not measured before they are read.
 const FEW: usize = 50;
 
 impl Loader<Of<MessageId>> for Loads {

@@ -1,16 +1,16 @@
-//! Data loaders: lookups made while one level of a query resolves become one statement.
-//! One file for each kind of key. Every key carries its principal, so that loaders can be
-//! shared by all requests and still never mix what belongs to different people.
+//! Data loaders: lookups from one level of a query become one statement. One file for each kind of
+//! key. Each key carries its principal, so that all requests share the loaders and data of
+//! different owners never mixes.
 
+mod batch_scheduler;
 mod branch;
 mod by_id;
 mod child_runs;
 mod enqueued_runs;
-mod kin;
 mod message;
 mod open_interrupts;
 mod session_usage;
-mod turn;
+mod siblings;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -29,28 +29,28 @@ use talkgraph_store::{SharedStore, StoreError};
 
 use super::{ApiError, api, principal};
 
+pub(crate) use batch_scheduler::{stream_with_batching, with_batching};
 pub(crate) use child_runs::ChildRunsOf;
 pub(crate) use enqueued_runs::EnqueuedRunsOf;
-pub(crate) use kin::LatestKin;
 pub(crate) use open_interrupts::OpenInterruptsOf;
 pub(crate) use session_usage::UsageOf;
-pub(crate) use turn::{in_turns, stream_in_turns};
+pub(crate) use siblings::LatestSiblings;
 
-use turn::TurnSpawner;
+use batch_scheduler::BatchSpawner;
 
-/// The most keys of one statement.
+/// The maximum number of keys of one statement.
 const MAX_BATCH: usize = 1_000;
 
-/// The number of statements that read messages at one time: more would only wait for the
+/// The maximum number of concurrent statements that read messages. More would only wait for the
 /// processor, with their texts in memory.
 const READS: usize = 4;
 
-/// Loads everything, by the type of its key.
+/// The loaders of all key types.
 pub(crate) struct Loads {
     store: SharedStore,
-    /// The most bytes of messages that one statement reads.
+    /// The maximum number of bytes of messages that one statement reads.
     most_bytes: u64,
-    /// Reads of messages that are under way: each may have several times that in memory.
+    /// The permits of concurrent message reads: each may hold several times that in memory.
     large: Semaphore,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Of<K> {
     pub(crate) key: K,
 }
 
-/// Why a batch failed, told to each of its waiters.
+/// The error of a batch, returned to each waiting lookup.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadError(Arc<StoreError>);
 
@@ -77,7 +77,7 @@ impl From<LoadError> for ApiError {
     }
 }
 
-/// Batches wait for their requests instead of a clock.
+/// A timer that never delays: batches wait for their requests instead of a clock.
 struct NoTimer;
 
 impl Timer for NoTimer {
@@ -86,9 +86,9 @@ impl Timer for NoTimer {
     }
 }
 
-/// Loaders over a store. One statement reads messages of `most_bytes` at most.
+/// Creates loaders over a store. One statement reads at most `most_bytes` of messages.
 pub(crate) fn new(store: SharedStore, most_bytes: usize) -> DataLoader<Loads> {
-    let spawner = TurnSpawner(TokioSpawner::current());
+    let spawner = BatchSpawner(TokioSpawner::current());
     let loads = Loads {
         store,
         most_bytes: most_bytes as u64,
@@ -97,7 +97,7 @@ pub(crate) fn new(store: SharedStore, most_bytes: usize) -> DataLoader<Loads> {
     DataLoader::new(loads, spawner, NoTimer).max_batch_size(MAX_BATCH)
 }
 
-/// Loads what a key of the caller stands for; `None` when there is nothing for this caller.
+/// Loads the value of a key; `None` if there is none for this caller.
 pub(crate) async fn load<K>(
     ctx: &Context<'_>,
     key: K,
@@ -110,7 +110,7 @@ where
     Ok(api(ctx)?.loads.load_one(Of { who, key }).await?)
 }
 
-/// The keys of a batch by principal; nearly always there is just one.
+/// Groups the keys of a batch by principal; usually there is one.
 fn by_principal<K: Clone>(keys: &[Of<K>]) -> HashMap<&Principal, Vec<K>> {
     let mut groups: HashMap<_, Vec<K>> = HashMap::new();
     for key in keys {

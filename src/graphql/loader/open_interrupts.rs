@@ -1,4 +1,4 @@
-//! What each run waits for.
+//! The open interrupts of each run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use talkgraph_domain::{Interrupt, RunId};
 
 use super::{LoadError, Loads, Of, by_principal};
 
-/// The run whose open interrupts are wanted.
+/// The run whose open interrupts are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct OpenInterruptsOf(pub(crate) RunId);
 

@@ -1,4 +1,4 @@
-//! What the runs of each session have used.
+//! The usage of the runs of each session.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use talkgraph_store::SessionUsage;
 
 use super::{LoadError, Loads, Of, by_principal};
 
-/// The session whose usage is wanted.
+/// The session whose usage is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct UsageOf(pub(crate) SessionId);
 

@@ -16,20 +16,20 @@ use crate::graphql::{Api, ApiError, Code, api, principal};
 use talkgraph_domain::{AgentId, AgentSource, PageRequest, Principal, Scope};
 use talkgraph_store::{AgentChange, AgentRefusal, StoreError, VersionCursor};
 
-/// Making, changing and deleting agents.
+/// The mutations that create, change and delete agents.
 #[derive(Default)]
 pub(super) struct Agents;
 
-/// Making, changing and deleting agents.
+/// The mutations that create, change and delete agents.
 #[Object]
 impl Agents {
-    /// Makes an agent of the caller's tenant. Needs a key with the scope `agents:write`, as all
-    /// changes of agents do. A name that an agent has is a CONFLICT; the name of a deleted one
-    /// is free. Sent again with the same input it gives the agent that it has made.
+    /// Creates an agent of the caller's tenant. Like all changes of agents, it requires a key with
+    /// the scope `agents:write`. The name of an existing agent is a CONFLICT; the name of a deleted
+    /// agent is free. Repeating the same input returns the agent already created.
     async fn create_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The agent to make.")] input: CreateAgentInput,
+        #[graphql(desc = "The agent to create.")] input: CreateAgentInput,
     ) -> Result<CreateAgentPayload> {
         let (api, who) = allowed(ctx)?;
         let spec = input.spec()?;
@@ -42,19 +42,19 @@ impl Agents {
         Ok(CreateAgentPayload { agent })
     }
 
-    /// Gives an agent a new version, which new runs use; runs that are being made keep theirs.
-    /// Sent again with the same input it gives the version that it has made.
+    /// Creates a new version of an agent for new runs; active runs keep their version. Repeating
+    /// the same input returns the version already created.
     async fn update_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateAgentInput,
+        #[graphql(desc = "The object to change and its new values.")] input: UpdateAgentInput,
     ) -> Result<UpdateAgentPayload> {
         let (api, who) = allowed(ctx)?;
         let id = parse_id("input.id", &input.id)?;
         let agent = own(api, who, id, "input.id").await?;
         let expected = input.expected_version;
         let spec = input.apply(agent.current.spec)?;
-        // Whoever has not seen the version that this would be made from learns that first.
+        // A stale expected version is reported before other errors.
         if [expected, expected.saturating_add(1)].contains(&agent.current.number) {
             check(api, who, &spec).await?;
         }
@@ -72,7 +72,8 @@ impl Agents {
     async fn set_current_agent_version(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which version of which agent.")] input: SetCurrentAgentVersionInput,
+        #[graphql(desc = "The agent and the version to make current.")]
+        input: SetCurrentAgentVersionInput,
     ) -> Result<SetCurrentAgentVersionPayload> {
         let (api, who) = allowed(ctx)?;
         let id = parse_id("input.id", &input.id)?;
@@ -87,8 +88,8 @@ impl Agents {
         Ok(SetCurrentAgentVersionPayload { agent })
     }
 
-    /// Deletes an agent: it starts no runs any more, and its name is free for another one. Its
-    /// sessions can still be read, and runs that are being made go on.
+    /// Deletes an agent: it starts no more runs and its name becomes free. Its sessions stay
+    /// readable and its active runs continue.
     async fn delete_agent(
         &self,
         ctx: &Context<'_>,
@@ -109,7 +110,7 @@ impl Agents {
 fn allowed<'a>(ctx: &Context<'a>) -> Result<(&'a Api, &'a Principal), ApiError> {
     let who = principal(ctx)?;
     if !who.may(Scope::AgentsWrite) {
-        let message = "this needs a key with the scope agents:write";
+        let message = "requires a key with the scope agents:write";
         return Err(ApiError::new(Code::Forbidden, message));
     }
     Ok((api(ctx)?, who))
@@ -124,14 +125,14 @@ async fn check(
     Ok(api.runner.check_team(who, spec).await??)
 }
 
-/// An old version may name what this server does not have any more.
+/// Checks that the server still has all that an old version names.
 async fn check_version(
     api: &Api,
     who: &Principal,
     id: AgentId,
     number: i32,
 ) -> Result<(), ApiError> {
-    // The latest that is not later is the version itself, if it is there.
+    // The latest version up to this number is the version itself, if it exists.
     let page = PageRequest {
         after: Some(VersionCursor(number.saturating_add(1))),
         before: None,
@@ -145,7 +146,7 @@ async fn check_version(
     let rules = api.runner.catalog().rules();
     let checked = rules.check(who, &version.spec).await;
     checked.map_err(|error| {
-        let why = format!("version {number} cannot be used on this server: {error}");
+        let why = format!("version {number} is not usable on this server: {error}");
         ApiError::bad_input("input.version", why)
     })
 }
@@ -160,7 +161,7 @@ async fn own(
     let agent = agent.ok_or_else(|| of_agent(StoreError::NotFound, field))?;
     match agent.source {
         AgentSource::Api => Ok(agent),
-        AgentSource::File => Err(ApiError::from(AgentRefusal::OfFile).at(field)),
+        AgentSource::File => Err(ApiError::from(AgentRefusal::OfFile).with_field(field)),
     }
 }
 
@@ -179,7 +180,7 @@ fn of_agent(error: StoreError, field: &str) -> ApiError {
     match error {
         StoreError::NotFound => ApiError::not_found(field, "there is no agent with this id"),
         StoreError::Agent(refusal @ (AgentRefusal::OfFile | AgentRefusal::Archived)) => {
-            ApiError::from(refusal).at(field)
+            ApiError::from(refusal).with_field(field)
         }
         error => error.into(),
     }

@@ -14,20 +14,20 @@ use crate::graphql::{ApiError, api, caller_headers, principal, request_id};
 use talkgraph_domain::{MessageId, SessionId};
 use talkgraph_store::StoreError;
 
-/// Beginning and choosing branches.
+/// The mutations that create and select branches.
 #[derive(Default)]
 pub(super) struct Branches;
 
-/// Beginning and choosing branches.
+/// The mutations that create and select branches.
 #[Object]
 impl Branches {
-    /// Answers something once more and returns at once; `runEvents` tells the rest. The new
-    /// answer becomes the visible one; those before stay as its `siblings`. Refused while an
-    /// answer is being made in the session, unless `onActiveRun` is INTERRUPT.
+    /// Answers a message again and returns at once; follow the run with `runEvents`. The new answer
+    /// becomes visible; earlier ones stay as its `siblings`. Rejected while the session has an
+    /// active run, unless `onActiveRun` is INTERRUPT.
     async fn regenerate(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to answer once more.")] input: RegenerateInput,
+        #[graphql(desc = "The message to answer again.")] input: RegenerateInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
         let mut at = input.check(&api.limits)?;
@@ -37,14 +37,14 @@ impl Branches {
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 
-    /// Says something else instead of what was said and returns at once; `runEvents` tells
-    /// the rest. The new message and its answer become the visible branch; what it was before
-    /// stays, with what followed, as one of its `siblings`. Refused while an answer is being
-    /// made in the session, unless `onActiveRun` is INTERRUPT.
+    /// Replaces a message and returns at once; follow the run with `runEvents`. The new message and
+    /// its answer become the visible branch; the old message and all that follows it stay as one of
+    /// its `siblings`. Rejected while the session has an active run, unless `onActiveRun` is
+    /// INTERRUPT.
     async fn edit_message(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to say instead, and of what.")] input: EditMessageInput,
+        #[graphql(desc = "The earlier message and the new one.")] input: EditMessageInput,
     ) -> Result<SendMessagePayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?.clone());
         let (mut at, said) = input.check(&api.limits)?;
@@ -54,13 +54,13 @@ impl Branches {
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 
-    /// Makes another branch of a session the visible one: the one through the message, down
-    /// to what was written last below it. `Session.messages` and the next message follow it.
-    /// Refused while an answer is being made in the session.
+    /// Makes another branch of a session visible: the branch through the message, down to the
+    /// latest message below it. `Session.messages` and the next message follow it. Rejected while
+    /// the session has an active run.
     async fn switch_branch(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which branch.")] input: SwitchBranchInput,
+        #[graphql(desc = "The branch to make visible.")] input: SwitchBranchInput,
     ) -> Result<SwitchBranchPayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let message = input.check()?;
@@ -72,13 +72,12 @@ impl Branches {
         })
     }
 
-    /// Makes a new session with a copy of the branch up to a message, to go on from there
-    /// without changing this one. Runs are not copied: a copied message names the run that made
-    /// the original.
+    /// Creates a session with a copy of the branch up to a message, leaving the original unchanged.
+    /// Runs are not copied: a copied message refers to the original's run.
     async fn fork_session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Up to where.")] input: ForkSessionInput,
+        #[graphql(desc = "The last message to copy.")] input: ForkSessionInput,
     ) -> Result<ForkSessionPayload> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let message = input.check()?;
@@ -100,6 +99,6 @@ fn of_message(message: MessageId, error: StoreError) -> ApiError {
         StoreError::NotFound => {
             ApiError::not_found(MESSAGE, format!("there is no message {message}"))
         }
-        error => ApiError::from(error).at(MESSAGE),
+        error => ApiError::from(error).with_field(MESSAGE),
     }
 }

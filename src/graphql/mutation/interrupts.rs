@@ -1,4 +1,4 @@
-//! Answering what runs wait for.
+//! Mutations of interrupts.
 
 use std::sync::Arc;
 
@@ -9,17 +9,16 @@ use crate::graphql::types::payload::ResolveInterruptsPayload;
 use crate::graphql::types::run::Run;
 use crate::graphql::{api, principal};
 
-/// Answering what runs wait for.
+/// The mutations that resolve interrupts.
 #[derive(Default)]
 pub(super) struct Interrupts;
 
-/// Answering what runs wait for.
+/// The mutations that resolve interrupts.
 #[Object]
 impl Interrupts {
-    /// Answers interrupts of a run: all that it waits for in one go, or a part of it. All of
-    /// the answers are taken, or none. After the last one the run goes on by itself, and its
-    /// followers see that. The same answers again give the same result; another answer to what
-    /// is answered already is a CONFLICT.
+    /// Answers interrupts of a run, all open ones or some of them. Either all answers are accepted
+    /// or none. The run continues after the last one, visible to its followers. Repeating the same
+    /// answers returns the same result; another answer to a resolved interrupt is a CONFLICT.
     async fn resolve_interrupts(
         &self,
         ctx: &Context<'_>,

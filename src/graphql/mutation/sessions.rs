@@ -17,18 +17,18 @@ use talkgraph_domain::SessionId;
 use talkgraph_domain::time::now;
 use talkgraph_store::{NewSession, SessionChange, StoreError};
 
-/// Making, changing and deleting sessions.
+/// The mutations that create, change and delete sessions.
 #[derive(Default)]
 pub(super) struct Sessions;
 
-/// Making, changing and deleting sessions.
+/// The mutations that create, change and delete sessions.
 #[Object]
 impl Sessions {
-    /// Makes a session.
+    /// Creates a session.
     async fn create_session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The session to make.")] input: Option<CreateSessionInput>,
+        #[graphql(desc = "The session to create.")] input: Option<CreateSessionInput>,
     ) -> Result<CreateSessionPayload> {
         let api = api(ctx)?;
         let input = input.unwrap_or_default();
@@ -69,7 +69,7 @@ impl Sessions {
     async fn update_session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateSessionInput,
+        #[graphql(desc = "The object to change and its new values.")] input: UpdateSessionInput,
     ) -> Result<UpdateSessionPayload> {
         let api = api(ctx)?;
         let id = parse_id("input.id", &input.id)?;
@@ -96,11 +96,10 @@ impl Sessions {
         })
     }
 
-    /// Deletes a session with its messages, runs, files and events, and the sessions of its
-    /// child runs. No reader finds any of it afterwards, followers of the session end, and its
-    /// content is removed from the database soon after. Forks of the session keep their copies,
-    /// and memories stay with their owner. Refused while the session has an active run: cancel it
-    /// first.
+    /// Deletes a session with its messages, runs, files and events, and the sessions of its child
+    /// runs. It is invisible at once, its followers' streams end, and its content is removed from
+    /// the database soon after. Forks keep their copies, and memories stay with their owner.
+    /// Rejected while the session has an active run: cancel the run first.
     async fn delete_session(
         &self,
         ctx: &Context<'_>,
@@ -119,6 +118,6 @@ impl Sessions {
 fn of_session(field: &str, id: SessionId, error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound => ApiError::not_found(field, format!("there is no session {id}")),
-        error => ApiError::from(error).at(field),
+        error => ApiError::from(error).with_field(field),
     }
 }

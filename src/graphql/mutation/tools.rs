@@ -1,4 +1,4 @@
-//! Calling tools directly.
+//! Mutations of tools.
 
 use async_graphql::{Context, Object, Result};
 use serde_json::json;
@@ -13,24 +13,24 @@ use crate::graphql::{ApiError, Code, api, caller_headers, principal};
 use talkgraph_domain::Scope;
 use talkgraph_tools::{Progress, ToolContext, ToolError};
 
-/// Calling tools directly.
+/// The mutations that call tools directly.
 #[derive(Default)]
 pub(super) struct Tools;
 
-/// Calling tools directly.
+/// The mutations that call tools directly.
 #[Object]
 impl Tools {
-    /// Calls a tool and waits for what it answers. Needs a key with the scope `tools:call`.
-    /// Nobody is asked for approval: whoever calls has given it. A tool that fails is data;
-    /// an unknown tool or wrong arguments are an error.
+    /// Calls a tool and waits for its output. Requires a key with the scope `tools:call`. The call
+    /// needs no further approval. A tool's failure is data; an unknown tool or invalid arguments
+    /// are an error.
     async fn call_tool(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is called, and with what.")] input: CallToolInput,
+        #[graphql(desc = "The tool and its arguments.")] input: CallToolInput,
     ) -> Result<CallToolPayload> {
         let who = principal(ctx)?;
         if !who.may(Scope::ToolsCall) {
-            let message = "this needs a key with the scope tools:call";
+            let message = "requires a key with the scope tools:call";
             return Err(ApiError::new(Code::Forbidden, message).into());
         }
         let tools = &api(ctx)?.tools;
@@ -60,7 +60,7 @@ impl Tools {
     }
 }
 
-/// What is the tool's failure; what is the caller's or ours is an error.
+/// Separates a tool's own failure, which is data, from an error of the caller or the server.
 fn failure(error: ToolError) -> Result<ToolFailure, ApiError> {
     let code = match &error {
         ToolError::Failed(_) => ToolFailureCode::Failed,
@@ -77,13 +77,13 @@ fn failure(error: ToolError) -> Result<ToolFailure, ApiError> {
     };
     Ok(ToolFailure {
         code,
-        message: error.told().into(),
+        message: error.public_message().into(),
     })
 }
 
 impl From<ToolError> for ApiError {
     fn from(error: ToolError) -> Self {
-        let message = error.told();
+        let message = error.public_message();
         match error {
             ToolError::Unknown(_) => Self::not_found("input.name", message),
             ToolError::Arguments(_) | ToolError::NotJson(_) => {

@@ -1,4 +1,4 @@
-//! Versions of agents, and what is configured in one.
+//! Agent versions and their configuration.
 
 use std::sync::Arc;
 
@@ -14,27 +14,27 @@ use crate::graphql::loader::load;
 use crate::graphql::{ApiError, Code, api, charge_items};
 use talkgraph_domain::{AgentSpec, agent};
 
-/// The parameters of an agent's model calls; what is null is left to the model.
+/// The parameters of an agent's model calls. A null parameter leaves the model's default.
 #[derive(SimpleObject)]
 pub(crate) struct ModelParameters {
-    /// Randomness, 0 to 2; 0 always takes the likeliest token.
+    /// The sampling temperature, 0 to 2; 0 always selects the likeliest token.
     temperature: Option<f64>,
-    /// The probability mass considered, above 0 and up to 1.
+    /// The probability mass that sampling considers, above 0 and at most 1.
     top_p: Option<f64>,
-    /// Makes sampling repeatable where the model supports it; a whole number as text, because
-    /// it may be beyond what an `Int` holds.
+    /// The seed that makes sampling repeatable where the model supports it. A whole number as text,
+    /// such as `"42"`, because it may exceed the range of `Int`.
     seed: Option<String>,
-    /// The longest answer of one model call, in tokens.
+    /// The maximum length of the output of one model call, in tokens.
     max_output_tokens: Option<u32>,
     /// The amount of reasoning.
     reasoning_effort: Option<ReasoningEffort>,
     /// The length of the answer.
     verbosity: Option<Verbosity>,
-    /// Tells if the model thinks before it answers.
+    /// True to make the model think before it answers, false to prevent it.
     thinking: Option<bool>,
-    /// The most tokens of thinking, for models that have a budget for it.
+    /// The maximum number of thinking tokens, for models that accept such a budget.
     thinking_budget_tokens: Option<u32>,
-    /// Fields that are added to the body of each request to the provider.
+    /// Additional fields of the body of each request to the provider.
     extra_body: Option<Data<Value>>,
 }
 
@@ -55,12 +55,13 @@ impl From<&agent::ModelParameters> for ModelParameters {
     }
 }
 
-/// How that part of a conversation is summarised that an agent's model is no longer shown.
+/// The settings for summarising messages that no longer fit the model's context window.
 #[derive(SimpleObject)]
 pub(crate) struct SummarySettings {
-    /// The models that may write it, as `provider/model`; the agent's own where there are none.
+    /// The models that write the summary, in order of preference, as `provider/model`; empty for
+    /// the agent's own models.
     models: Vec<Text>,
-    /// The longest summary, in tokens.
+    /// The maximum length of a summary, in tokens.
     max_output_tokens: u32,
 }
 
@@ -73,18 +74,18 @@ impl From<&agent::SummarySettings> for SummarySettings {
     }
 }
 
-/// Bounds on a run of an agent; what is null is the server's own bound.
+/// The limits of an agent's runs. A null limit falls back to the server's limit.
 #[derive(SimpleObject)]
 pub(crate) struct AgentLimits {
-    /// How many earlier messages of the session the model is shown.
+    /// The maximum number of earlier messages of the session in a prompt.
     history_messages: Option<u32>,
-    /// The longest a run may take, in seconds.
+    /// The maximum duration of a run, in seconds.
     run_timeout_s: Option<u64>,
-    /// The longest one model call may take, in seconds.
+    /// The maximum duration of one model call, in seconds.
     step_timeout_s: Option<u64>,
-    /// How many model calls a run may have.
+    /// The maximum number of model calls in a run.
     max_steps: Option<u32>,
-    /// What a run may cost, in US dollars.
+    /// The maximum cost of a run, in US dollars.
     max_cost_usd: Option<f64>,
 }
 
@@ -100,14 +101,14 @@ impl From<&agent::AgentLimits> for AgentLimits {
     }
 }
 
-/// The models that may answer, those of the server where the agent names none.
+/// Returns the models of an agent, or the server's default models if it names none.
 pub(super) fn models_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Text>> {
     let catalog = api(ctx)?.runner.catalog();
     let models = catalog.models_of(spec).iter();
     Ok(models.map(|model| Text(model.clone())).collect())
 }
 
-/// Its tools, as far as the server has them now.
+/// Returns the agent's tools that are available now.
 pub(super) fn tools_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Tool>> {
     let registry = &api(ctx)?.tools;
     charge_items(ctx, spec.tools.len())?;
@@ -118,7 +119,7 @@ pub(super) fn tools_of(ctx: &Context<'_>, spec: &AgentSpec) -> Result<Vec<Tool>>
         .collect())
 }
 
-/// Its tools that the server does not have now.
+/// Returns the agent's tools that are unavailable now.
 pub(super) fn unavailable_tools_of(
     ctx: &Context<'_>,
     spec: &AgentSpec,
@@ -138,7 +139,7 @@ pub(super) fn unavailable_tools_of(
 
 pub(crate) struct AgentVersion(pub(crate) Arc<talkgraph_domain::AgentVersion>);
 
-/// One immutable version of an agent. A run names the version it ran with.
+/// One immutable version of an agent. Each run refers to the version that it uses.
 #[Object]
 impl AgentVersion {
     /// The version's id.
@@ -146,15 +147,15 @@ impl AgentVersion {
         self.0.id.to_string().into()
     }
 
-    /// Counts up from 1 for each agent.
+    /// The version's number, counted from 1 for each agent.
     async fn number(&self) -> i32 {
         self.0.number
     }
 
-    /// The agent it is a version of.
+    /// The agent that the version belongs to.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
         let agent = load(ctx, self.0.agent_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the version's agent is gone");
+        let gone = || ApiError::new(Code::NotFound, "the version's agent was not found");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 
@@ -163,63 +164,65 @@ impl AgentVersion {
         Text(&self.0.spec.description)
     }
 
-    /// The template of the system message in this version.
+    /// The minijinja template of the system message in this version.
     async fn instructions(&self) -> Text<&str> {
         Text(&self.0.spec.instructions)
     }
 
-    /// The models that may answer, as `provider/model`; the server's default models where the
+    /// The models in order of preference, as `provider/model`; the server's default models if the
     /// version names none.
     async fn models(&self, ctx: &Context<'_>) -> Result<Vec<Text>> {
         models_of(ctx, &self.0.spec)
     }
 
-    /// The tools that its model may call, as far as the server has them now.
+    /// The tools that the model may call and that are available now.
     async fn tools(&self, ctx: &Context<'_>) -> Result<Vec<Tool>> {
         tools_of(ctx, &self.0.spec)
     }
 
-    /// The names of the agents that its model may hand the conversation to.
+    /// The names of the agents that the model may hand the conversation to.
     async fn handoffs(&self) -> Vec<Text<&str>> {
         texts(&self.0.spec.handoffs)
     }
 
-    /// The names of the agents that its model may ask, each in a run of its own.
+    /// The names of the agents that the model may call as tools, each in a child run.
     async fn agents_as_tools(&self) -> Vec<Text<&str>> {
         texts(&self.0.spec.agents_as_tools)
     }
 
-    /// The names of all its tools.
+    /// The names of all its tools, available or not.
     async fn tool_names(&self) -> Vec<Text<&str>> {
         texts(&self.0.spec.tools)
     }
 
-    /// The JSON Schema that its answers must be valid against, if there is one.
+    /// The JSON Schema that answers must match; null for free text.
     async fn output_schema(&self) -> Option<Data<&Value>> {
         self.0.spec.output_schema.as_ref().map(Data)
     }
 
-    /// The IANA time zone of `date` in the instructions, where a run names no other; null for UTC.
+    /// The IANA time zone of `date` in the instructions, such as `Europe/Zurich`; null for UTC. A
+    /// run may override it.
     async fn time_zone(&self) -> Option<Text<&str>> {
         self.0.spec.time_zone.as_deref().map(Text)
     }
 
-    /// Sampling and reasoning of the model.
+    /// The sampling and reasoning parameters of model calls.
     async fn parameters(&self) -> ModelParameters {
         (&self.0.spec.parameters).into()
     }
 
-    /// How what no longer fits its model's window is summarised; null if it is not.
+    /// The settings for summarising messages that no longer fit the model's context window; null if
+    /// summaries are off.
     async fn summary(&self) -> Option<SummarySettings> {
         self.0.spec.summary.as_ref().map(Into::into)
     }
 
-    /// What a run may use.
+    /// The limits of each run.
     async fn limits(&self) -> AgentLimits {
         (&self.0.spec.limits).into()
     }
 
-    /// When it was made.
+    /// The time at which the version was created.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }

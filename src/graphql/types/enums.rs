@@ -2,49 +2,49 @@
 
 use async_graphql::Enum;
 
-/// Where an agent is defined, and so where it can be changed.
+/// The place where an agent is defined, and where it can be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::AgentSource")]
 pub(crate) enum AgentSource {
     /// A file on the server; read-only through this API.
     File,
-    /// This API; the tenant's own.
+    /// This API; the agent belongs to the tenant.
     Api,
 }
 
-/// The amount of reasoning that a model is asked for.
+/// The amount of reasoning that the model is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::capabilities::Effort")]
 pub(crate) enum ReasoningEffort {
     /// No reasoning.
     None,
-    /// Hardly any.
+    /// Hardly any reasoning.
     Minimal,
-    /// Little.
+    /// Little reasoning.
     Low,
-    /// A middle amount.
+    /// A medium amount of reasoning.
     Medium,
-    /// Much.
+    /// Much reasoning.
     High,
-    /// More than HIGH.
+    /// More reasoning than HIGH.
     Xhigh,
-    /// The most that a model has.
+    /// The maximum that the model supports.
     Max,
 }
 
-/// The length of an answer that a model is asked for.
+/// The length of answer that the model is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::capabilities::Verbosity")]
 pub(crate) enum Verbosity {
     /// Short answers.
     Low,
-    /// Answers of a middle length.
+    /// Answers of medium length.
     Medium,
     /// Long answers.
     High,
 }
 
-/// Who said a message.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::Role")]
 pub(crate) enum Role {
@@ -54,139 +54,139 @@ pub(crate) enum Role {
     Assistant,
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::RunStatus")]
 pub(crate) enum RunStatus {
-    /// Accepted, waiting for a place to run.
+    /// The run is accepted and waits to start.
     Queued,
-    /// Being made.
+    /// The run is being executed.
     Running,
-    /// Waits for a person or the client; see its `interrupts`.
+    /// The run waits for a person or the client; see `interrupts`.
     AwaitingInput,
-    /// Ended with an answer.
+    /// The run ended with an answer.
     Completed,
-    /// Ended with an error; what was written before it is kept.
+    /// The run ended with an error. Output written before the error is kept.
     Failed,
-    /// Stopped on request; what was written before is kept.
+    /// The run was cancelled. Output written before the cancellation is kept.
     Cancelled,
 }
 
-/// What happens when a session has an active run and another is to start in it.
+/// The handling of a new run in a session that already has an active run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::ConcurrencyPolicy")]
 pub(crate) enum ConcurrencyPolicy {
-    /// Nothing is started: CONFLICT, with the active run's id as `extensions.runId`.
+    /// Rejects the new run with CONFLICT and the active run's id in `extensions.runId`.
     Reject,
-    /// The new one waits until those before it have ended, and then follows what the branch has
-    /// by then. A session has room for a number of them (16 unless set otherwise); one more is
-    /// a CONFLICT.
+    /// Queues the new run until all earlier runs of the session have ended. It then continues from
+    /// the head of the branch. A session queues a limited number of runs (16 by default); one more
+    /// is a CONFLICT.
     Enqueue,
-    /// The active run is stopped, and its partial answer stays in the session as CANCELLED;
-    /// the new message follows it.
+    /// Cancels the active run. Its partial answer stays in the session as CANCELLED and the new
+    /// message follows it.
     Interrupt,
-    /// The active run is stopped, and its message and partial answer are taken out of the
-    /// session's branch; the new message takes their place, and the session's agent is the one
-    /// before the run. A run that comes to its own end before it is stopped stays.
+    /// Cancels the active run and removes its message and partial answer from the branch. The new
+    /// message takes their place, and the session's agent is again the one before the run. A run
+    /// that ends before it is cancelled stays.
     Rollback,
 }
 
-/// What becomes of a run when the client that waits for it goes away.
+/// The handling of a run whose waiting client disconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum DisconnectPolicy {
-    /// It goes on; `runEvents` follows it again.
+    /// The run continues; `runEvents` follows it again.
     Continue,
-    /// It is stopped, as by `cancelRun`.
+    /// The run is cancelled, as by `cancelRun`.
     Cancel,
 }
 
-/// What a model call is for.
+/// The purpose of a model call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::StepPurpose")]
 pub(crate) enum StepPurpose {
-    /// It makes the answer, or a part of it.
+    /// The call writes the answer or a part of it.
     Answer,
-    /// It makes the step before it anew, whose answer was not valid against its JSON Schema.
-    /// What that step has written counts no more: forget the pieces that you have put together
-    /// since it started.
+    /// The call repeats the preceding step, whose answer did not match its JSON Schema. The output
+    /// of that step is void: discard the deltas received since it started.
     Repair,
-    /// It summarises what its model is no longer shown of the conversation. It writes nothing
-    /// of the answer, and does not count as one of the steps that a run may have.
+    /// The call summarises messages that no longer fit the context window. It writes no part of the
+    /// answer and does not count towards `maxSteps`.
     Summary,
 }
 
-/// Why an answer ended.
+/// The reason why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::FinishReason")]
 pub(crate) enum FinishReason {
-    /// The model was done.
+    /// The model completed its answer.
     Stop,
-    /// The model called tools; of a step, as the run goes on with their results.
+    /// The model called tools. Only for a step: the run continues with the results.
     ToolCalls,
     /// A limit on output or context was reached.
     Length,
-    /// The provider withheld the rest.
+    /// The provider withheld the rest of the answer.
     ContentFilter,
-    /// Somebody stopped the run.
+    /// The run was cancelled.
     Cancelled,
-    /// The run failed; the text is what was there by then. Of a step: it was for a summary that
-    /// could not be made, and the run went on without it.
+    /// The run failed; the text is the output up to the failure. For a step: the summary failed and
+    /// the run continued without it.
     Error,
 }
 
-/// What kind of thing made a run fail.
+/// The kind of error that made a run fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_domain::RunErrorCode")]
 pub(crate) enum RunErrorCode {
-    /// The provider could not be reached, or answered with a server error.
+    /// The provider is unreachable or responded with a server error.
     ProviderUnavailable,
-    /// The provider refused the server's credentials.
+    /// The provider rejected the server's credentials.
     ProviderAuth,
-    /// The provider gets too many requests from this server.
+    /// The provider rate-limits this server.
     ProviderRateLimited,
-    /// The account at the provider has no credit or quota left: check its plan and billing, or use
-    /// another key or model. Waiting does not help.
+    /// The provider account has no credit or quota left. Check its plan and billing, or use another
+    /// key or model. Retrying does not help.
     ProviderQuotaExhausted,
-    /// The provider refused the request itself, for example an unknown model.
+    /// The provider rejected the request, for example because of an unknown model.
     ProviderRejected,
-    /// The provider's stream broke off or could not be read.
+    /// The provider's stream broke off or is unreadable.
     ProviderProtocol,
-    /// No connection to the provider within the limit.
+    /// The connection to the provider timed out.
     ConnectTimeout,
-    /// No first token within the limit.
+    /// The first token did not arrive within the limit.
     FirstTokenTimeout,
-    /// No further token within the limit.
+    /// The next token did not arrive within the limit.
     IdleTimeout,
-    /// One call of the model took too long as a whole.
+    /// One call of the provider took too long in total.
     CallTimeout,
-    /// One model call took too long.
+    /// One step, with its retries, took too long.
     StepTimeout,
-    /// The whole run took too long.
+    /// The run took too long.
     RunTimeout,
-    /// The conversation does not fit the model's context.
+    /// The conversation does not fit the model's context window.
     ContextExceeded,
-    /// The model takes no tools: take them off the agent, or give it another model.
+    /// The model supports no tools. Remove the tools from the agent or use another model.
     ToolsUnsupported,
-    /// The answer grew past the server's limit.
+    /// The answer exceeded the server's size limit.
     AnswerTooLong,
-    /// The model wanted more steps than a run may have.
+    /// The run reached its maximum number of steps.
     TooManySteps,
-    /// The run has cost as much as its agent allows (`limits.maxCostUsd`), and is not done.
+    /// The run reached its cost limit (`limits.maxCostUsd`) before it was complete.
     CostLimit,
-    /// The model gave a tool wrong arguments again and again.
+    /// The model repeatedly gave a tool invalid arguments.
     ToolArguments,
-    /// The answer was not valid against its JSON Schema, however often the model was told.
+    /// The answer did not match its JSON Schema after all attempts.
     OutputInvalid,
-    /// The model ended without an answer, or with reasoning alone, however often it was asked.
+    /// The model ended without an answer, or with reasoning alone, after all attempts.
     EmptyAnswer,
-    /// The model has no free place.
+    /// The model is at capacity.
     ModelBusy,
-    /// The server stopped while the run was being made.
+    /// The server stopped during the run.
     Interrupted,
-    /// The server died each time it executed the run, the last time while it executed it alone.
+    /// The server crashed in each attempt to execute the run, the last time while executing it
+    /// alone.
     Crashed,
-    /// The server's database was away for too long.
+    /// The server's database was unavailable for too long.
     StoreUnavailable,
-    /// A fault of the server.
+    /// An internal error of the server.
     Internal,
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::agent::Agent;
 use super::enums::{FinishReason, StepPurpose};
 use super::interrupt::Interrupt;
-use super::message::{Message, StreamPlace, ToolResultPart, json};
+use super::message::{Message, StreamPosition, ToolResultPart, json};
 use super::run::{Run, RunError};
 use super::sized::{Data, Text};
 use super::usage::Usage;
@@ -20,18 +20,18 @@ use talkgraph_bus::LiveRun;
 use talkgraph_domain::{AgentId, EventBody, MessageId, Principal, RunId, ToolCallId};
 use talkgraph_runtime::{Runner, Transcript};
 
-/// One event of a run. `sequence` starts at 1 and has no holes, but for events that stand for
-/// several, whose `firstSequence` tells; exactly one of `RunCompleted`, `RunFailed` and
-/// `RunCancelled` comes, and it comes last.
+/// One event of a run. `sequence` starts at 1 and increases by 1, except for events that cover
+/// several sequence numbers, which have a `firstSequence`. Exactly one of `RunCompleted`,
+/// `RunFailed` and `RunCancelled` is sent, as the last event.
 #[derive(Interface)]
 #[graphql(
-    field(name = "run", ty = "Run", desc = "The run it belongs to."),
+    field(name = "run", ty = "Run", desc = "The run that the event belongs to."),
     field(
         name = "sequence",
         ty = "u64",
-        desc = "Its number in the run: give it as `after` to go on from here."
+        desc = "The event's number in the run. Pass it as `after` to continue from here."
     ),
-    field(name = "at", ty = "DateTime<Utc>", desc = "When it happened.")
+    field(name = "at", ty = "DateTime<Utc>", desc = "The time of the event.")
 )]
 pub(crate) enum RunEvent {
     RunStarted(RunStarted),
@@ -57,19 +57,19 @@ pub(crate) enum RunEvent {
     LogCompacted(LogCompacted),
 }
 
-/// What is known of a followed run beside its events.
+/// Per-subscription context shared by all events of one run.
 #[derive(Clone)]
-pub(crate) struct Watched {
-    /// The run, if it is made in this process.
+pub(crate) struct RunSubscription {
+    /// The run, if it executes in this process.
     pub(crate) live: Option<Arc<LiveRun>>,
-    /// Its answer as its log tells it.
+    /// The answer as recorded in the event log.
     pub(crate) transcript: Arc<Transcript>,
-    /// The runs that it has asked for, as far as they were looked at.
-    children: Arc<Mutex<HashMap<RunId, Watched>>>,
+    /// The child runs looked up so far.
+    children: Arc<Mutex<HashMap<RunId, RunSubscription>>>,
 }
 
-impl Watched {
-    /// A run of `who`.
+impl RunSubscription {
+    /// Creates the context of a run that `who` follows.
     pub(crate) fn new(runner: &Arc<Runner>, who: Principal, run: RunId) -> Self {
         Self {
             live: runner.bus().get(run),
@@ -78,7 +78,7 @@ impl Watched {
         }
     }
 
-    /// A run that this one has asked for. Looked up once, as its transcript reads forward.
+    /// Returns the context of a child run. Cached, because its transcript reads forward.
     fn child(&self, ctx: &Context<'_>, run: RunId) -> Result<Self, ApiError> {
         let (runner, who) = (&api(ctx)?.runner, principal(ctx)?);
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,14 +87,14 @@ impl Watched {
     }
 }
 
-/// What all events have.
+/// The fields common to all events.
 pub(crate) struct Head {
     event: Arc<talkgraph_domain::RunEvent>,
-    watched: Watched,
+    watched: RunSubscription,
 }
 
 impl Head {
-    /// The run; in a terminal event as it ended, without another look at the database.
+    /// Returns the run; for a terminal event in its final state, without a database lookup.
     fn run(&self) -> Run {
         let outcome = self.watched.live.as_ref().and_then(|live| live.outcome());
         match outcome.filter(|_| self.event.body.is_terminal()) {
@@ -125,17 +125,18 @@ macro_rules! events {
         $(#[$doc])*
         #[Object]
         impl $name {
-            /// The run it belongs to.
+            /// The run that the event belongs to.
             async fn run(&self) -> Run {
                 self.head.run()
             }
 
-            /// Its number in the run: give it as `after` to go on from here.
+            /// The event's number in the run, such as `42`. Pass it as `after` to continue from
+            /// here.
             async fn sequence(&self) -> u64 {
                 self.head.event.sequence
             }
 
-            /// When it happened.
+            /// The time of the event.
             async fn at(&self) -> DateTime<Utc> {
                 self.head.event.at
             }
@@ -146,85 +147,86 @@ macro_rules! events {
 }
 
 events! {
-    /// The run began.
+    /// The start of the run.
     RunStarted {} {}
 
-    /// A model call began.
+    /// The start of a model call.
     StepStarted { step: u32, model: String, purpose: StepPurpose } {
-        /// Counts up from 1.
+        /// The step's number in the run, counted from 1.
         async fn step(&self) -> u32 {
             self.step
         }
 
-        /// The model that is called first, as `provider/model`; `StepFinished.model` answered.
+        /// The model that is called first, as `provider/model`; `StepFinished.model` is the one
+        /// that answered.
         async fn model(&self) -> &str {
             &self.model
         }
 
-        /// What it is for.
+        /// The purpose of the call.
         async fn purpose(&self) -> StepPurpose {
             self.purpose
         }
     }
 
-    /// A model call ended.
+    /// The end of a model call.
     StepFinished {
         step: u32, finish_reason: FinishReason, model: Option<String>, usage: Option<Usage>
     } {
-        /// The step that ended.
+        /// The number of the step.
         async fn step(&self) -> u32 {
             self.step
         }
 
-        /// Why the model stopped.
+        /// The reason why the model stopped.
         async fn finish_reason(&self) -> FinishReason {
             self.finish_reason
         }
 
-        /// The model that answered, as `provider/model`: of several, the first that gave a first
-        /// token. Null in logs from before it was written down.
+        /// The model that answered, as `provider/model`. Null in event logs that predate this
+        /// field.
         async fn model(&self) -> Option<&str> {
             self.model.as_deref()
         }
 
-        /// What this step alone has used; null where its provider has not told.
+        /// The usage of this step alone; null if the provider reports none.
         async fn usage(&self) -> Option<&Usage> {
             self.usage.as_ref()
         }
     }
 
-    /// A model call is made again, because the server that made it stopped half-way. All that
-    /// came after `discardAfter` and before this event no longer counts: forget the pieces that
-    /// you have put together since then. `TextDelta.message` needs no such care.
+    /// The repetition of a model call because the server that executed it stopped. Events after
+    /// `discardAfter` and before this event are void: discard the deltas received in between.
+    /// `TextDelta.message` needs no such handling.
     StepRestarted { step: u32, discard_after: u64 } {
-        /// The step that is made again.
+        /// The number of the repeated step.
         async fn step(&self) -> u32 {
             self.step
         }
 
-        /// The sequence of the last event that still counts.
+        /// The sequence of the last event that remains valid.
         async fn discard_after(&self) -> u64 {
             self.discard_after
         }
     }
 
-    /// A piece of the answer. Select `message { id text }` for the text so far, or only
-    /// `delta` for the piece.
+    /// A part of the answer's text. Select `message { id text }` for the text so far, or only
+    /// `delta` for the new part.
     TextDelta { message_id: MessageId, delta: String, end: u64 } {
         /// The new text.
         async fn delta(&self) -> Text<&str> {
             Text(&self.delta)
         }
 
-        /// The first sequence this event stands for. Equal to `sequence`, unless adjacent
-        /// pieces were merged for a subscriber that fell behind.
+        /// The first sequence that this event covers. Equal to `sequence`, unless adjacent deltas
+        /// were merged for a slow subscriber.
         async fn first_sequence(&self) -> u64 {
             self.head.event.first_sequence
         }
 
         /// The message being written.
         async fn message(&self) -> Message {
-            let place = StreamPlace {
+            let place = StreamPosition {
                 run: self.head.event.run_id,
                 sequence: self.head.event.sequence,
                 end: Some(self.end),
@@ -233,34 +235,34 @@ events! {
         }
     }
 
-    /// A piece of the model's reasoning.
+    /// A part of the model's reasoning.
     ReasoningDelta { delta: String } {
         /// The new text.
         async fn delta(&self) -> Text<&str> {
             Text(&self.delta)
         }
 
-        /// The first sequence this event stands for; see `TextDelta`.
+        /// The first sequence that this event covers; see `TextDelta`.
         async fn first_sequence(&self) -> u64 {
             self.head.event.first_sequence
         }
     }
 
-    /// The model calls a tool; its arguments follow as they come.
+    /// The start of a tool call. Its arguments follow as deltas.
     ToolCallStarted { tool_call_id: ToolCallId, name: String, message_id: MessageId } {
-        /// The call's id; all events of the call, and its parts in the message, have it.
+        /// The call's id, common to all events of the call and its parts in the message.
         async fn tool_call_id(&self) -> ID {
             self.tool_call_id.to_string().into()
         }
 
-        /// The tool's name, as the model says it.
+        /// The tool's name, as the model wrote it.
         async fn name(&self) -> Text<&str> {
             Text(&self.name)
         }
 
         /// The message being written.
         async fn message(&self) -> Message {
-            let place = StreamPlace {
+            let place = StreamPosition {
                 run: self.head.event.run_id,
                 sequence: self.head.event.sequence,
                 end: None,
@@ -269,112 +271,112 @@ events! {
         }
     }
 
-    /// A piece of the arguments of a call.
+    /// A part of a tool call's arguments.
     ToolCallArgumentsDelta { tool_call_id: ToolCallId, delta: String } {
         /// The call's id.
         async fn tool_call_id(&self) -> ID {
             self.tool_call_id.to_string().into()
         }
 
-        /// JSON text, cut anywhere.
+        /// A piece of JSON text, cut at any position.
         async fn delta(&self) -> Text<&str> {
             Text(&self.delta)
         }
     }
 
-    /// A tool reports how far it is with a call that takes long. Not every report is an event: of
-    /// several in a short time the latest is, and the last one before the result always.
+    /// A progress report of a tool during a long call. Frequent reports are merged: the latest is
+    /// sent, and always the last one before the result.
     ToolCallProgress { tool_call_id: ToolCallId, report: talkgraph_domain::ToolProgress } {
         /// The call's id.
         async fn tool_call_id(&self) -> ID {
             self.tool_call_id.to_string().into()
         }
 
-        /// The work done so far, in units of the tool's own. It increases.
+        /// The amount of work done so far, in the tool's own units. It only increases.
         async fn progress(&self) -> f64 {
             self.report.progress
         }
 
-        /// All of the work, in the same units; null where the tool does not know it.
+        /// The total amount of work, in the same units; null if unknown.
         async fn total(&self) -> Option<f64> {
             self.report.total
         }
 
-        /// The tool's words on what it does now, if it has any.
+        /// The tool's description of its current work, if any.
         async fn message(&self) -> Option<Text<&str>> {
             self.report.message.as_deref().map(Text)
         }
 
-        /// The first sequence this event stands for; see `TextDelta`.
+        /// The first sequence that this event covers; see `TextDelta`.
         async fn first_sequence(&self) -> u64 {
             self.head.event.first_sequence
         }
     }
 
-    /// A call has come to its result, which the model is told.
+    /// The result of a tool call, as sent to the model.
     ToolCallCompleted { result: talkgraph_domain::ToolResult } {
         /// The call's id.
         async fn tool_call_id(&self) -> ID {
             self.result.tool_call_id.to_string().into()
         }
 
-        /// What it came to.
+        /// The result.
         async fn result(&self) -> ToolResultPart {
             (&self.result).into()
         }
     }
 
-    /// Another agent goes on with the run: its instructions, tools and models count from here on,
-    /// and the session is with it.
+    /// A hand-off to another agent, whose instructions, tools and models apply from here on. The
+    /// session belongs to the new agent.
     HandedOff { handoff: Box<talkgraph_domain::HandOff> } {
-        /// The agent that had the conversation.
+        /// The agent before the hand-off.
         #[graphql(name = "fromAgent")]
         async fn agent_before(&self, ctx: &Context<'_>) -> Result<Agent> {
             agent(ctx, self.handoff.from_agent_id).await
         }
 
-        /// The agent that has it from here on.
+        /// The agent after the hand-off.
         async fn to_agent(&self, ctx: &Context<'_>) -> Result<Agent> {
             agent(ctx, self.handoff.to_agent_id).await
         }
 
-        /// The call with which the model asked for it.
+        /// The id of the call that requested the hand-off.
         async fn tool_call_id(&self) -> ID {
             self.handoff.tool_call_id.to_string().into()
         }
 
-        /// Why, in the model's words, if it gave any.
+        /// The reason, in the model's words, if it gave any.
         async fn reason(&self) -> Option<Text<&str>> {
             self.handoff.reason.as_deref().map(Text)
         }
     }
 
-    /// Something has happened in a run that this one has asked for: one of its agent's
-    /// `agentsAsTools` is at work. `sequence` is this run's own, `event.sequence` the child's.
+    /// An event of a child run, in which one of the agent's `agentsAsTools` works. `sequence` is
+    /// the parent run's number; `event.sequence` is the child's.
     ChildRunEvent { tool_call_id: ToolCallId, event: Arc<talkgraph_domain::RunEvent> } {
-        /// The call that asks.
+        /// The id of the call that started the child run.
         async fn tool_call_id(&self) -> ID {
             self.tool_call_id.to_string().into()
         }
 
-        /// What has happened, with the child as its `run`.
+        /// The child's event, with the child as its `run`.
         async fn event(&self, ctx: &Context<'_>) -> Result<RunEvent> {
             let watched = self.head.watched.child(ctx, self.event.run_id)?;
             Ok(RunEvent::new(Arc::clone(&self.event), watched))
         }
     }
 
-    /// The answer has come to its data, which is valid against the JSON Schema that it was
-    /// asked for. Comes after the text that it was read from.
+    /// The structured data of the answer, valid against the requested JSON Schema. Follows the text
+    /// that it was parsed from.
     DataAdded { message_id: MessageId, data: String } {
-        /// What the answer says.
+        /// The answer's data.
         async fn data(&self) -> Data<Value> {
             json(&self.data)
         }
 
         /// The message being written.
         async fn message(&self) -> Message {
-            let place = StreamPlace {
+            let place = StreamPosition {
                 run: self.head.event.run_id,
                 sequence: self.head.event.sequence,
                 end: None,
@@ -383,16 +385,17 @@ events! {
         }
     }
 
-    /// The run waits for a person or the client: its status is AWAITING_INPUT from here on.
+    /// A request that a person or the client must resolve. The run's status is AWAITING_INPUT from
+    /// here on.
     InterruptRequested { interrupt: Arc<talkgraph_domain::Interrupt> } {
-        /// What it waits for, as of this event.
+        /// The interrupt, as of this event.
         async fn interrupt(&self) -> Interrupt {
             Arc::clone(&self.interrupt).into()
         }
     }
 
-    /// An interrupt was answered, has expired or was closed. With the last one that was open
-    /// the run goes on.
+    /// The resolution of an interrupt by an answer, by expiry or by the end of the run. The run
+    /// continues after its last open interrupt is resolved.
     InterruptResolved { interrupt: Arc<talkgraph_domain::Interrupt> } {
         /// The interrupt with its resolution.
         async fn interrupt(&self) -> Interrupt {
@@ -400,7 +403,7 @@ events! {
         }
     }
 
-    /// What the run has used so far.
+    /// The usage of the run so far.
     UsageUpdated { usage: Usage } {
         /// The sum over all steps.
         async fn usage(&self) -> &Usage {
@@ -408,7 +411,7 @@ events! {
         }
     }
 
-    /// The answer, or as much of it as there is, became part of the session's history.
+    /// The addition of the answer, complete or partial, to the session's history.
     MessageCompleted { message_id: MessageId } {
         /// The message.
         async fn message(&self) -> Message {
@@ -416,29 +419,29 @@ events! {
         }
     }
 
-    /// The run ended with an answer.
+    /// The successful end of the run.
     RunCompleted { finish_reason: FinishReason } {
-        /// Why the answer ended.
+        /// The reason why the answer ended.
         async fn finish_reason(&self) -> FinishReason {
             self.finish_reason
         }
     }
 
-    /// The run ended with an error. What was written before is kept.
+    /// The end of the run with an error. Output written before the error is kept.
     RunFailed { error: talkgraph_domain::RunError } {
-        /// Why.
+        /// The error.
         async fn error(&self) -> RunError {
             (&self.error).into()
         }
     }
 
-    /// The run was stopped on request. What was written before is kept.
+    /// The end of the run by cancellation. Output written before it is kept.
     RunCancelled {} {}
 
-    /// Stands for the events up to this sequence, which the server has removed some time after
-    /// the run's end. Those that tell how it ended follow; its messages are what they were.
+    /// A placeholder for the events up to this sequence, which the server removed some time after
+    /// the run ended. The events that describe the end follow; the run's messages are unchanged.
     LogCompacted {} {
-        /// The first sequence this event stands for.
+        /// The first sequence that this event covers.
         async fn first_sequence(&self) -> u64 {
             self.head.event.first_sequence
         }
@@ -447,17 +450,17 @@ events! {
 
 async fn agent(ctx: &Context<'_>, id: AgentId) -> Result<Agent> {
     let agent = load(ctx, id).await?;
-    let gone = || ApiError::new(Code::NotFound, "the agent is gone");
+    let gone = || ApiError::new(Code::NotFound, "agent not found");
     Ok(Agent(agent.ok_or_else(gone)?))
 }
 
 impl RunEvent {
-    /// An event as GraphQL sees it.
+    /// A run event as a GraphQL type.
     #[expect(
         clippy::too_many_lines,
         reason = "a flat list, with an arm for each kind"
     )]
-    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: Watched) -> Self {
+    pub(crate) fn new(event: Arc<talkgraph_domain::RunEvent>, watched: RunSubscription) -> Self {
         let body = event.body.clone();
         let head = Head { event, watched };
         match body {

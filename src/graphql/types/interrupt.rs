@@ -1,4 +1,4 @@
-//! What runs wait for.
+//! Interrupts of runs.
 
 #![allow(
     clippy::duplicated_attributes,
@@ -16,9 +16,9 @@ use super::run::Run;
 use super::sized::{Data, Text};
 use talkgraph_domain::{InterruptKind, Resolution, Resolved};
 
-/// Something a run waits for; `resolveInterrupts` answers it. The run is AWAITING_INPUT as long
-/// as one of its interrupts is open, and goes on by itself after the last answer. With an
-/// InputRequest it is RUNNING, because the call goes on.
+/// A request that a run waits for; answered with `resolveInterrupts`. The run is AWAITING_INPUT
+/// while one of its interrupts is open and continues after the last answer. With an InputRequest it
+/// stays RUNNING, because the tool call continues.
 #[derive(Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "The interrupt's global id."),
@@ -27,7 +27,7 @@ use talkgraph_domain::{InterruptKind, Resolution, Resolved};
     field(
         name = "tool_call_id",
         ty = "ID",
-        desc = "The call's id; its events and its parts in the message have it."
+        desc = "The call's id, common to its events and its parts in the message."
     ),
     field(
         name = "arguments",
@@ -37,22 +37,22 @@ use talkgraph_domain::{InterruptKind, Resolution, Resolved};
     field(
         name = "input",
         ty = "Data<&Value>",
-        desc = "The arguments as a value, as `ToolCallPart.input` has them."
+        desc = "The arguments as a value, equal to `ToolCallPart.input`."
     ),
     field(
         name = "created_at",
         ty = "DateTime<Utc>",
-        desc = "Since when the run waits."
+        desc = "The time from which the run waits."
     ),
     field(
         name = "expires_at",
         ty = "DateTime<Utc>",
-        desc = "From when on nobody's answer is waited for any more: the model is told so."
+        desc = "The time at which the interrupt expires. The model is informed of the expiry."
     ),
     field(
         name = "resolution",
         ty = "Option<InterruptResolution>",
-        desc = "How it was answered; null while it is open."
+        desc = "The resolution; null while the interrupt is open."
     )
 )]
 pub(crate) enum Interrupt {
@@ -78,7 +78,7 @@ macro_rules! interrupts {
         $(#[$doc])*
         #[Object]
         impl $name {
-            /// The interrupt's global id.
+            /// The interrupt's global id, such as `int_01jq4w0dn9e5rb6c3v8s2h7k4m`.
             pub(crate) async fn id(&self) -> ID {
                 self.0.id.to_string().into()
             }
@@ -93,7 +93,7 @@ macro_rules! interrupts {
                 &self.0.tool
             }
 
-            /// The call's id; its events and its parts in the message have it.
+            /// The call's id, common to its events and its parts in the message.
             async fn tool_call_id(&self) -> ID {
                 self.0.tool_call_id.to_string().into()
             }
@@ -103,22 +103,22 @@ macro_rules! interrupts {
                 Data(&self.0.arguments)
             }
 
-            /// The arguments as a value, as `ToolCallPart.input` has them.
+            /// The arguments as a value, equal to `ToolCallPart.input`.
             async fn input(&self) -> Data<&Value> {
                 Data(&self.0.arguments)
             }
 
-            /// Since when the run waits.
+            /// The time from which the run waits.
             async fn created_at(&self) -> DateTime<Utc> {
                 self.0.created_at
             }
 
-            /// From when on nobody's answer is waited for any more: the model is told so.
+            /// The time at which the interrupt expires. The model is informed of the expiry.
             async fn expires_at(&self) -> DateTime<Utc> {
                 self.0.expires_at
             }
 
-            /// How it was answered; null while it is open.
+            /// The resolution; null while the interrupt is open.
             async fn resolution(&self) -> Option<InterruptResolution> {
                 self.0.resolution.as_ref().map(InterruptResolution::from)
             }
@@ -129,85 +129,84 @@ macro_rules! interrupts {
 }
 
 interrupts! {
-    /// A person has to approve a call of one of the server's tools before it is made: answer
-    /// with `approve` or `reject`.
+    /// A call of a server tool that a person must approve before it is executed. Resolve it with
+    /// `approve` or `reject`.
     ToolApproval {}
 
-    /// The client has to make a call of one of the tools that it has brought along
-    /// (`ChatInput.clientTools`): answer with `result`, or with `reject`.
+    /// A call of a tool that the client provides (`ChatInput.clientTools`). Resolve it with
+    /// `result`, or with `reject`.
     ClientToolCall {}
 
-    /// The server of a tool asks the person something during a call: answer with `answer`. The
-    /// run goes on running meanwhile, and so does the call, whose time stands still.
+    /// A question of a tool's server to the person during a call. Resolve it with `answer`. The run
+    /// and the call continue meanwhile, with the call's time limit paused.
     InputRequest {
-        /// The question, for the person.
+        /// The question for the person.
         async fn message(&self) -> Text<&str> {
             Text(self.0.question.as_ref().map_or("", |question| question.message.as_str()))
         }
 
-        /// The JSON Schema of the answer's content: an object of plain fields. Null if there is
-        /// a URL.
+        /// The JSON Schema of the answer's content: an object of plain fields. Null if there is a
+        /// `url`.
         async fn requested_schema(&self) -> Option<Data<&Value>> {
             self.0.question.as_ref()?.schema.as_ref().map(Data)
         }
 
-        /// The page where the person answers, to be shown with its host before it is opened. Null
-        /// if there is a schema.
+        /// The page where the person answers. Show its host before opening it. Null if there is a
+        /// schema.
         async fn url(&self) -> Option<Text<&str>> {
             self.0.question.as_ref()?.url.as_deref().map(Text)
         }
     }
 }
 
-/// How an interrupt was answered.
+/// The resolution of an interrupt.
 #[derive(SimpleObject)]
 pub(crate) struct InterruptResolution {
-    /// The kind of answer.
+    /// The kind of resolution.
     kind: InterruptResolutionKind,
-    /// The arguments with which the call was approved in the place of the model's; null if a
-    /// person did not change them.
+    /// The arguments with which the call was approved instead of the model's; null if unchanged.
     arguments: Option<Data<Value>>,
-    /// Why it was rejected, as the model is told.
+    /// The reason of a rejection, as sent to the model.
     reason: Option<Text>,
-    /// The client's result, as the model is told.
+    /// The client's result, as sent to the model.
     result: Option<ClientToolResult>,
     /// The content of the answer to a question.
     content: Option<Data<Value>>,
-    /// When it was answered.
+    /// The time of the resolution.
     resolved_at: DateTime<Utc>,
 }
 
-/// What the client's call came to.
+/// The result of a client tool call.
 #[derive(SimpleObject)]
 pub(crate) struct ClientToolResult {
-    /// The text; JSON where the client gave that.
+    /// The text; JSON if the client gave a value.
     text: Text,
     /// The value, if the client gave one and it was not cut.
     data: Option<Data<Value>>,
-    /// Whether the call failed.
+    /// True if the call failed.
     is_error: bool,
-    /// Whether the text was cut to the server's limit.
+    /// True if the text was cut to the server's limit.
     truncated: bool,
 }
 
-/// A kind of answer to an interrupt.
+/// A kind of resolution of an interrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum InterruptResolutionKind {
-    /// The call may be made.
+    /// The call is approved.
     Approved,
-    /// The call is not made.
+    /// The call is rejected and not executed.
     Rejected,
-    /// The client has made the call.
+    /// The client executed the call.
     Result,
-    /// A question is answered.
+    /// The person answered the question.
     Accepted,
-    /// The person does not want to answer a question.
+    /// The person declined to answer the question.
     Declined,
-    /// The person has dismissed a question.
+    /// The person dismissed the question.
     Dismissed,
-    /// Nobody answered in time; the call is not made.
+    /// The interrupt expired without an answer; the call is not executed.
     Expired,
-    /// The run ended before anybody answered.
+    /// The run ended before the interrupt was answered.
     Closed,
 }
 

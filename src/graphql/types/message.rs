@@ -12,28 +12,28 @@ use super::session::Session;
 use super::sized::{Data, Text};
 use super::usage::Usage;
 use crate::graphql::connection::PageArguments;
-use crate::graphql::loader::{LatestKin, load};
+use crate::graphql::loader::{LatestSiblings, load};
 use crate::graphql::{ApiError, Code, api, charge_items};
 use talkgraph_domain::message::data_of;
 use talkgraph_domain::{MessageId, RunId};
 use talkgraph_runtime::Transcript;
 use talkgraph_store::Kin;
 
+mod fast_path;
 mod file;
 mod page;
 mod part;
 mod result;
-mod short_cut;
 
+pub(crate) use fast_path::Message;
 pub(crate) use page::MessagePage;
 pub(super) use part::json;
 use part::{MessagePart, visible};
 pub(crate) use result::{ResultContent, ToolResultPart, contents};
-pub(crate) use short_cut::Message;
 
-/// A message with all that can be asked of it.
+/// A message with all its fields.
 #[derive(Clone)]
-pub(crate) struct WholeMessage {
+pub(crate) struct FullMessage {
     id: MessageId,
     source: Source,
 }
@@ -43,24 +43,24 @@ enum Source {
     Stored(Arc<talkgraph_domain::Message>),
     /// Read when more than its id is selected.
     ById,
-    /// As it was at one event of the run that writes it.
+    /// The message as of one event of the run that writes it.
     Streamed {
-        place: StreamPlace,
+        place: StreamPosition,
         transcript: Arc<Transcript>,
     },
 }
 
-/// An event of a run whose answer is being written.
+/// An event of a run that is writing its answer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StreamPlace {
+pub(crate) struct StreamPosition {
     pub(crate) run: RunId,
     pub(crate) sequence: u64,
-    /// How many bytes of text the answer had at that event, where that is known.
+    /// The length of the answer's text at that event, in bytes, if known.
     pub(crate) end: Option<u64>,
 }
 
-impl WholeMessage {
-    /// A message that is there already.
+impl FullMessage {
+    /// Wraps a loaded message.
     pub(crate) fn stored(message: Arc<talkgraph_domain::Message>) -> Self {
         Self {
             id: message.id,
@@ -68,7 +68,7 @@ impl WholeMessage {
         }
     }
 
-    /// A stored message that is read when more than its id is selected.
+    /// Refers to a stored message, read when more than its id is selected.
     pub(crate) fn by_id(id: MessageId) -> Self {
         Self {
             id,
@@ -76,10 +76,10 @@ impl WholeMessage {
         }
     }
 
-    /// A message at one event of its stream.
+    /// Refers to a message as of one event of its stream.
     pub(crate) fn streamed(
         id: MessageId,
-        place: StreamPlace,
+        place: StreamPosition,
         transcript: &Arc<Transcript>,
     ) -> Self {
         Self {
@@ -106,14 +106,14 @@ impl WholeMessage {
         self.find(ctx).await?.ok_or_else(missing)
     }
 
-    /// The text at the event this message was streamed with.
+    /// Returns the text as of the event that the message was streamed with.
     async fn streamed_text(
         &self,
         ctx: &Context<'_>,
-        place: StreamPlace,
+        place: StreamPosition,
         transcript: &Transcript,
     ) -> Result<String, ApiError> {
-        // The live run has it at hand, however many pieces there were.
+        // The live run has the text, for any number of deltas.
         if let Some(end) = place.end
             && let Some(live) = api(ctx)?.runner.bus().get(place.run)
             && let Some(text) = live.text_at(place.sequence, end)
@@ -133,7 +133,7 @@ impl WholeMessage {
         }
     }
 
-    /// The answers to the same message, this one, which is not stored yet, as the last.
+    /// Returns the answers to the same message, with this one, not stored yet, as the last.
     async fn earlier_answers(
         &self,
         ctx: &Context<'_>,
@@ -143,10 +143,10 @@ impl WholeMessage {
         let mut ids = Vec::new();
         if let Some(run) = load(ctx, run).await? {
             let kin = Kin::Below(run.input_message_id);
-            let found = load(ctx, LatestKin { kin, limit }).await?;
+            let found = load(ctx, LatestSiblings { kin, limit }).await?;
             ids.extend(found.iter().flat_map(|ids| ids.iter().copied()));
         }
-        // It may have been stored meanwhile.
+        // The message may have been stored meanwhile.
         if !ids.contains(&self.id) {
             let spare = (ids.len() + 1).saturating_sub(limit as usize);
             ids.drain(..spare.min(ids.len()));
@@ -163,15 +163,16 @@ impl WholeMessage {
     }
 }
 
-/// Something that was said, as ordered parts.
+/// A message of a session, as ordered parts.
 #[Object(name = "Message")]
-impl WholeMessage {
-    /// The message's global id; the same while it is written and afterwards.
+impl FullMessage {
+    /// The message's global id, such as `msg_01jq4w0dn9e5rb6c3v8s2h7k4m`. It stays the same while
+    /// the message is written and afterwards.
     pub(crate) async fn id(&self) -> ID {
         self.id.to_string().into()
     }
 
-    /// Who said it.
+    /// The author of the message.
     async fn role(&self, ctx: &Context<'_>) -> Result<Role> {
         match &self.source {
             // Only answers are streamed.
@@ -180,7 +181,7 @@ impl WholeMessage {
         }
     }
 
-    /// All its text. In an event: the text so far, as of that event.
+    /// The complete text. In an event: the text so far, as of that event.
     async fn text(&self, ctx: &Context<'_>) -> Result<Text> {
         match &self.source {
             Source::Streamed { place, transcript } => {
@@ -190,7 +191,7 @@ impl WholeMessage {
         }
     }
 
-    /// What it says, in order. In an event: what there was so far, as of that event.
+    /// The parts, in order. In an event: the parts so far, as of that event.
     async fn parts(&self, ctx: &Context<'_>) -> Result<Vec<MessagePart>> {
         match &self.source {
             Source::Streamed { place, transcript } => {
@@ -207,8 +208,8 @@ impl WholeMessage {
         }
     }
 
-    /// The answer in the form that `outputSchema` or its agent asks for, valid against that JSON
-    /// Schema; null where nothing does, and before it is there.
+    /// The answer as a value that is valid against the requested `outputSchema` or that of its
+    /// agent; null if neither exists and before the answer is complete.
     async fn data(&self, ctx: &Context<'_>) -> Option<Result<Data<Value>>> {
         let found = match &self.source {
             Source::Streamed { place, transcript } => {
@@ -221,12 +222,13 @@ impl WholeMessage {
         found.map_err(Into::into).transpose()
     }
 
-    /// The run that it started when it was said (USER) or that made it (ASSISTANT).
+    /// The run that the message started (USER) or that wrote it (ASSISTANT).
     async fn run(&self, ctx: &Context<'_>) -> Result<Run> {
         Ok(Run::by_id(self.run_id(ctx).await?))
     }
 
-    /// What the run has used that made it; null for what a person said, and while it is made.
+    /// The usage of the run that wrote the message; null for USER messages and while the run is
+    /// active.
     async fn usage(&self, ctx: &Context<'_>) -> Option<Result<Usage>> {
         let found = async {
             if matches!(self.source, Source::Streamed { .. }) {
@@ -242,21 +244,20 @@ impl WholeMessage {
         found.await.map_err(Into::into).transpose()
     }
 
-    /// The message that it answers or follows; null for the first of its branch, and while its
-    /// run waits for others of the session.
+    /// The message that this one follows; null for the first of its branch and while its run is
+    /// queued.
     async fn parent(&self, ctx: &Context<'_>) -> Option<Result<Self>> {
         let parent = self.parent_id(ctx).await;
         let parent = parent.map(|parent| parent.map(Self::by_id));
         parent.map_err(Into::into).transpose()
     }
 
-    /// The messages with the same parent, itself included, oldest first: what was said instead
-    /// (`editMessage`) or answered instead (`regenerate`). At most `last` of them, the latest
-    /// ones, with this message always among them.
+    /// The messages with the same parent, including this one, oldest first: alternatives created by
+    /// `editMessage` or `regenerate`. At most the `last` ones, always including this message.
     async fn siblings(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many at most.")] last: Option<i32>,
+        #[graphql(desc = "The maximum number of messages.")] last: Option<i32>,
     ) -> Result<Vec<Self>> {
         let arguments = PageArguments {
             last,
@@ -264,7 +265,7 @@ impl WholeMessage {
         };
         let limit = arguments.check::<i32>(&api(ctx)?.limits, true)?.limit;
         let kin = Kin::Beside(self.id);
-        let found = load(ctx, LatestKin { kin, limit }).await?;
+        let found = load(ctx, LatestSiblings { kin, limit }).await?;
         let mut ids = found.map_or_else(Vec::new, |ids| ids.to_vec());
         if let (true, Source::Streamed { place, .. }) = (ids.is_empty(), &self.source) {
             ids = self.earlier_answers(ctx, place.run, limit).await?;
@@ -276,7 +277,7 @@ impl WholeMessage {
         Ok(ids.into_iter().map(sibling).collect())
     }
 
-    /// The session it belongs to.
+    /// The session that the message belongs to.
     async fn session(&self, ctx: &Context<'_>) -> Result<Session> {
         let gone = || ApiError::new(Code::NotFound, "the message's session was deleted");
         let id = match self.source {
@@ -288,14 +289,14 @@ impl WholeMessage {
         Ok(Session(load(ctx, id).await?.ok_or_else(gone)?))
     }
 
-    /// Why the answer ended; null for what people say and while it is written.
+    /// The reason why the answer ended; null for USER messages and while it is written.
     async fn finish_reason(&self, ctx: &Context<'_>) -> Option<Result<FinishReason>> {
         let message = self.find(ctx).await;
         let reason = message.map(|message| message?.finish_reason.map(Into::into));
         reason.map_err(Into::into).transpose()
     }
 
-    /// When it was said; null while it is written.
+    /// The time at which the message was sent or completed; null while it is written.
     async fn created_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
         let message = self.find(ctx).await;
         let at = message.map(|message| Some(message?.created_at));

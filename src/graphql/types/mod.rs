@@ -1,16 +1,15 @@
-//! One file for each type. The structs wrap domain types and resolve the rest only when it
-//! is selected.
+//! GraphQL types, one file each. They wrap domain types and load other data only when it is
+//! selected.
 
 pub(crate) mod agent;
 pub(crate) mod agent_version;
 pub(crate) mod enums;
 pub(crate) mod event;
-pub(crate) mod followed;
+pub(crate) mod fast_path;
 pub(crate) mod interrupt;
 pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod payload;
-mod plain;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod session;

@@ -12,9 +12,13 @@ use crate::graphql::input::parse_id;
 use crate::graphql::loader::load;
 use talkgraph_domain::ids::{AgentId, InterruptId, MessageId, RunId, SessionId, prefix_of};
 
-/// Anything with a global id, after the GraphQL Global Object Identification Specification.
+/// An object with a global id, after the GraphQL Global Object Identification Specification.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "The global id, such as `ses_01jq4w0dn9e5rb6c3v8s2h7k4m`."
+))]
 pub(crate) enum Node {
     Agent(Agent),
     Session(Session),
@@ -26,7 +30,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// Reads whatever the id's prefix says it is.
+    /// Loads the object whose type the id's prefix names.
     pub(crate) async fn load(
         ctx: &Context<'_>,
         field: &str,

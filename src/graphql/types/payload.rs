@@ -1,4 +1,4 @@
-//! What mutations return: the things they changed, so that a client's cache updates itself.
+//! Mutation payloads. They return the changed objects, so that a client's cache updates itself.
 
 use std::sync::Arc;
 
@@ -12,28 +12,28 @@ use super::session::Session;
 use super::tool::{Output, Tool, ToolFailure};
 use talkgraph_runtime::Started;
 
-/// An answer, or how it failed, or what it takes to go on.
+/// The result of a `chat` mutation: an answer, an error or open interrupts.
 #[derive(SimpleObject)]
 pub(crate) struct ChatPayload {
-    /// The run, ended, or AWAITING_INPUT: its `interrupts` have to be answered, and
-    /// `runEvents` tells the rest then. A failed run is data: see its `error`.
+    /// The run, either ended or AWAITING_INPUT; in that case answer its `interrupts` and follow
+    /// `runEvents`. A failed run is data: see its `error`.
     pub(crate) run: Run,
-    /// The session, which is new if none was given.
+    /// The session, newly created if the input names none.
     pub(crate) session: Session,
-    /// What the person said.
+    /// The person's message.
     pub(crate) user_message: Message,
-    /// The answer; null when the run failed before there was any, or waits.
+    /// The answer; null if the run waits, or failed before writing one.
     pub(crate) message: Option<Message>,
 }
 
 /// A started run.
 #[derive(SimpleObject)]
 pub(crate) struct SendMessagePayload {
-    /// The run, which `runEvents` follows.
+    /// The run; follow it with `runEvents`.
     pub(crate) run: Run,
-    /// The session, which is new if none was given.
+    /// The session, newly created if the input names none.
     pub(crate) session: Session,
-    /// What the person said.
+    /// The person's message.
     pub(crate) user_message: Message,
 }
 
@@ -48,33 +48,33 @@ impl From<Started> for SendMessagePayload {
     }
 }
 
-/// A session that shows another branch.
+/// A session with another visible branch.
 #[derive(SimpleObject)]
 pub(crate) struct SwitchBranchPayload {
     /// The session, with its new `head`.
     pub(crate) session: Session,
 }
 
-/// A session that begins as another one did.
+/// A session that begins with a copy of another one's branch.
 #[derive(SimpleObject)]
 pub(crate) struct ForkSessionPayload {
     /// The new session.
     pub(crate) session: Session,
 }
 
-/// Interrupts that are answered.
+/// Resolved interrupts.
 #[derive(SimpleObject)]
 pub(crate) struct ResolveInterruptsPayload {
-    /// The run: RUNNING after the last answer, AWAITING_INPUT while there are others to give.
+    /// The run: RUNNING after the last answer, AWAITING_INPUT while other interrupts are open.
     pub(crate) run: Run,
     /// The interrupts with their resolutions, in the order of the answers.
     pub(crate) interrupts: Vec<Interrupt>,
 }
 
-/// A run that was asked to stop.
+/// A run that was requested to be cancelled.
 #[derive(SimpleObject)]
 pub(crate) struct CancelRunPayload {
-    /// The run; CANCELLED unless it had ended by itself before.
+    /// The run: CANCELLED, unless it ended by itself before.
     pub(crate) run: Run,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct UpdateSessionPayload {
 /// A deleted session.
 #[derive(SimpleObject)]
 pub(crate) struct DeleteSessionPayload {
-    /// The id it had.
+    /// The id of the deleted session.
     pub(crate) deleted_session_id: ID,
 }
 
@@ -123,19 +123,19 @@ pub(crate) struct SetCurrentAgentVersionPayload {
 /// A deleted agent.
 #[derive(SimpleObject)]
 pub(crate) struct DeleteAgentPayload {
-    /// The agent, archived: its sessions still name it.
+    /// The agent, archived; its sessions still refer to it.
     pub(crate) agent: Agent,
-    /// The id it has.
+    /// The id of the deleted agent.
     pub(crate) deleted_agent_id: ID,
 }
 
-/// A call of a tool: what it answered, or why it did not.
+/// The result of a tool call: an output or a failure.
 #[derive(SimpleObject)]
 pub(crate) struct CallToolPayload {
     /// The tool.
     pub(crate) tool: Tool,
-    /// What it answered; null when it failed.
+    /// The output; null if the call failed.
     pub(crate) output: Option<Output>,
-    /// Why it failed; null when it did not.
+    /// The failure; null if the call succeeded.
     pub(crate) failure: Option<ToolFailure>,
 }

@@ -9,7 +9,7 @@ use super::agent::Agent;
 use super::agent_version::AgentVersion;
 use super::enums::{FinishReason, RunErrorCode, RunStatus};
 use super::interrupt::Interrupt;
-use super::message::{Message, StreamPlace};
+use super::message::{Message, StreamPosition};
 use super::session::Session;
 use super::sized::Text;
 use super::usage::Usage;
@@ -20,18 +20,18 @@ use talkgraph_domain::RunId;
 pub(crate) struct Run {
     id: RunId,
     loaded: Option<Arc<talkgraph_domain::Run>>,
-    /// What its last sequence was at the moment it is told of, where that is one.
+    /// The last sequence as of the moment at which the run was read, if known.
     last_sequence: Option<u64>,
 }
 
-/// Why a run failed.
+/// The error of a failed run.
 #[derive(SimpleObject)]
 pub(crate) struct RunError {
-    /// The kind.
+    /// The kind of error.
     code: RunErrorCode,
     /// One sentence for people.
     message: Text,
-    /// Whether the same message sent again may succeed.
+    /// True if sending the same message again may succeed.
     retryable: bool,
 }
 
@@ -46,7 +46,7 @@ impl From<&talkgraph_domain::RunError> for RunError {
 }
 
 impl Run {
-    /// A run that is there already.
+    /// Wraps a loaded run.
     pub(crate) fn loaded(run: Arc<talkgraph_domain::Run>) -> Self {
         Self {
             id: run.id,
@@ -55,7 +55,7 @@ impl Run {
         }
     }
 
-    /// A session's active run, as of the moment the session was read.
+    /// Wraps a session's active run, as of the moment at which the session was read.
     pub(crate) fn active(active: talkgraph_domain::ActiveRun) -> Self {
         Self {
             id: active.id,
@@ -64,7 +64,7 @@ impl Run {
         }
     }
 
-    /// A run that is read when more than its id is selected.
+    /// Refers to a run, read when more than its id is selected.
     pub(crate) fn by_id(id: RunId) -> Self {
         Self {
             id,
@@ -79,7 +79,7 @@ impl Run {
         }
         let live = api(ctx)?.runner.bus().get(self.id);
         let stored = match (&live, &self.loaded) {
-            // What is live here is at least as far as what was read.
+            // The live run here is at least as far as the stored one.
             (Some(_), None) => 0,
             _ => self.run(ctx).await?.last_sequence,
         };
@@ -88,7 +88,7 @@ impl Run {
 
     async fn answer(&self, ctx: &Context<'_>) -> Result<Option<Message>, ApiError> {
         let run = self.run(ctx).await?;
-        // Of a moment that has passed, the log tells, also if the run has ended since.
+        // A past moment is read from the log, even if the run has ended since.
         if self.last_sequence.is_none() {
             let stored = load(ctx, run.output_message_id).await?;
             if stored.is_some() || run.status.is_terminal() {
@@ -96,7 +96,7 @@ impl Run {
             }
         }
         let runner = &api(ctx)?.runner;
-        let place = StreamPlace {
+        let place = StreamPosition {
             run: self.id,
             sequence: self.last(ctx).await?,
             end: None,
@@ -115,21 +115,21 @@ impl Run {
     }
 }
 
-/// One answer being made, or made. Belongs to the server, not to a connection: it goes on
-/// when the client goes away.
+/// One execution of an agent that answers a message. A run belongs to the server, not to a
+/// connection: it continues when the client disconnects.
 #[Object]
 impl Run {
-    /// The run's global id.
+    /// The run's global id, such as `run_01jq4w0dn9e5rb6c3v8s2h7k4m`.
     pub(crate) async fn id(&self) -> ID {
         self.id.to_string().into()
     }
 
-    /// Where it stands.
+    /// The state of the run.
     async fn status(&self, ctx: &Context<'_>) -> Result<RunStatus> {
         Ok(self.run(ctx).await?.status.into())
     }
 
-    /// Why it ended, once it has.
+    /// The reason why the run ended; null while it is active.
     async fn finish_reason(&self, ctx: &Context<'_>) -> Option<Result<FinishReason>> {
         let run = self.run(ctx).await;
         run.map(|run| run.finish_reason.map(Into::into))
@@ -137,7 +137,8 @@ impl Run {
             .transpose()
     }
 
-    /// Why it failed, if it did. A failed run is data; the message that started it is kept.
+    /// The error of a failed run, otherwise null. A failed run is data; the message that started it
+    /// is kept.
     async fn error(&self, ctx: &Context<'_>) -> Option<Result<RunError>> {
         let run = self.run(ctx).await;
         run.map(|run| run.error.as_ref().map(RunError::from))
@@ -145,53 +146,53 @@ impl Run {
             .transpose()
     }
 
-    /// What it has used; final once it has ended.
+    /// The usage of the run; final once it has ended.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
         let run = self.run(ctx).await?;
         Ok(Usage::new(run.usage, run.cost))
     }
 
-    /// The model it runs with, as `provider/model`. Once it has ended, the one of the agent's
+    /// The model that is called first, as `provider/model`. After the run, the one of the agent's
     /// `models` that answered.
     async fn model(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(self.run(ctx).await?.model.clone())
     }
 
-    /// The session it belongs to.
+    /// The session that the run belongs to.
     async fn session(&self, ctx: &Context<'_>) -> Result<Session> {
         let session = load(ctx, self.run(ctx).await?.session_id).await?;
         let gone = || ApiError::new(Code::NotFound, "the run's session was deleted");
         Ok(Session(session.ok_or_else(gone)?))
     }
 
-    /// The agent that answers: the one that it was handed to last, if it was.
+    /// The agent that answers; after hand-offs, the last one.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
         let agent = load(ctx, self.run(ctx).await?.agent_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the run's agent is gone");
+        let gone = || ApiError::new(Code::NotFound, "the run's agent was not found");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 
-    /// The version of the agent it runs with.
+    /// The agent version that the run uses.
     async fn agent_version(&self, ctx: &Context<'_>) -> Result<AgentVersion> {
         let version = load(ctx, self.run(ctx).await?.agent_version_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the run's agent version is gone");
+        let gone = || ApiError::new(Code::NotFound, "the run's agent version was not found");
         Ok(AgentVersion(version.ok_or_else(gone)?))
     }
 
-    /// The message it answers.
+    /// The message that the run answers.
     async fn input(&self, ctx: &Context<'_>) -> Result<Message> {
         Ok(Message::by_id(self.run(ctx).await?.input_message_id))
     }
 
-    /// The answer: while it is being made, what there is of it as of `lastSequence`; null
-    /// before there is any. It is part of the session's history once the run has ended.
+    /// The answer: while the run is active, its content as of `lastSequence`; null before there is
+    /// any. It joins the session's history when the run ends.
     async fn output(&self, ctx: &Context<'_>) -> Option<Result<Message>> {
         self.answer(ctx).await.map_err(Into::into).transpose()
     }
 
-    /// What it waits for, oldest first: it is AWAITING_INPUT until `resolveInterrupts` has
-    /// answered all of it. While it is RUNNING, the questions that tools ask during their
-    /// calls (InputRequest).
+    /// The open interrupts, oldest first. A run in AWAITING_INPUT continues after
+    /// `resolveInterrupts` has answered them all. A run in RUNNING lists the questions of tools
+    /// during their calls (InputRequest).
     async fn interrupts(&self, ctx: &Context<'_>) -> Result<Vec<Interrupt>> {
         let open = load(ctx, OpenInterruptsOf(self.id)).await?;
         let open = open.iter().flat_map(|open| open.iter());
@@ -199,15 +200,15 @@ impl Run {
         Ok(open.map(|one| Arc::clone(one).into()).collect())
     }
 
-    /// The run that asks, where another agent has asked for this one. Such a run has a session of
-    /// its own, which is in no list.
+    /// The run that started this one as a child; null for other runs. A child run has its own
+    /// session, which no list contains.
     async fn parent_run(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
         let run = self.run(ctx).await.map_err(Into::into);
         run.map(|run| run.parent.map(|parent| Run::by_id(parent.run)))
             .transpose()
     }
 
-    /// The runs that it has asked for, oldest first. Their usage is in its own, too.
+    /// The child runs that this run started, oldest first. Its own usage includes theirs.
     async fn child_runs(&self, ctx: &Context<'_>) -> Result<Vec<Run>> {
         let children = load(ctx, ChildRunsOf(self.id)).await?;
         let children = children.unwrap_or_default();
@@ -216,24 +217,24 @@ impl Run {
         Ok(children.map(Run::loaded).collect())
     }
 
-    /// The sequence of its last event: where `runEvents(after:)` goes on. Of a session's
-    /// `activeRun` it is as of the same moment as the session's messages.
+    /// The sequence of the run's last event; pass it to `runEvents(after:)` to continue from there.
+    /// For a session's `activeRun`, it is as of the same moment as the session's messages.
     async fn last_sequence(&self, ctx: &Context<'_>) -> Result<u64> {
         Ok(self.last(ctx).await?)
     }
 
-    /// Whether the events of its making were removed from its log, some time after its end:
-    /// `runEvents` then begins with `LogCompacted`.
+    /// True if the server removed the events before the run's end from its log, some time after
+    /// that end. `runEvents` then begins with `LogCompacted`.
     async fn log_compacted(&self, ctx: &Context<'_>) -> Result<bool> {
         Ok(self.run(ctx).await?.log_compacted_at.is_some())
     }
 
-    /// When it was accepted.
+    /// The time at which the run was accepted.
     async fn created_at(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
         Ok(self.run(ctx).await?.created_at)
     }
 
-    /// When it began to run.
+    /// The time at which execution began; null while it is queued.
     async fn started_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
         let run = self.run(ctx).await;
         run.map(|run| run.started_at)
@@ -241,7 +242,7 @@ impl Run {
             .transpose()
     }
 
-    /// When it ended.
+    /// The time at which the run ended; null while it is active.
     async fn finished_at(&self, ctx: &Context<'_>) -> Option<Result<DateTime<Utc>>> {
         let run = self.run(ctx).await;
         run.map(|run| run.finished_at)

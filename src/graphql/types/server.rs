@@ -1,25 +1,25 @@
-//! The server and who is asking it.
+//! The server and its caller.
 
 use async_graphql::SimpleObject;
 
-/// About this server.
+/// Information about this server.
 #[derive(SimpleObject)]
 pub(crate) struct ServerInfo {
-    /// Its version, after Semantic Versioning.
+    /// The server's version, after Semantic Versioning, such as `1.4.0`.
     pub(crate) version: String,
-    /// The providers of models it can call.
+    /// The names of the configured model providers.
     pub(crate) providers: Vec<String>,
-    /// The runs of all tenants that are active now. Null without the scope `operator`.
+    /// The number of active runs of all tenants. Null without the scope `operator`.
     pub(crate) active_runs: Option<usize>,
 }
 
-/// Whoever is asking.
+/// The authenticated caller.
 #[derive(SimpleObject)]
 pub(crate) struct Viewer {
-    /// The tenant whose data is seen.
+    /// The tenant whose data the caller sees.
     pub(crate) tenant: String,
     /// The owner within the tenant.
     pub(crate) owner: String,
-    /// What the credential is called in the server's settings.
+    /// The name of the credential in the server's settings.
     pub(crate) name: String,
 }

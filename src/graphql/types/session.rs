@@ -19,15 +19,15 @@ use talkgraph_store::BranchRange;
 
 pub(crate) struct Session(pub(crate) Arc<talkgraph_domain::Session>);
 
-/// A conversation with an agent. Belongs to the principal who made it.
+/// A conversation with an agent. It belongs to the principal that created it.
 #[Object]
 impl Session {
-    /// The session's global id.
+    /// The session's global id, such as `ses_01jq4w0dn9e5rb6c3v8s2h7k4m`.
     pub(crate) async fn id(&self) -> ID {
         self.0.id.to_string().into()
     }
 
-    /// A title for lists; the first message's first line unless one was given.
+    /// The title for lists; by default the first line of the first message.
     async fn title(&self) -> Option<Text<&str>> {
         self.0.title.as_deref().map(Text)
     }
@@ -40,25 +40,27 @@ impl Session {
     /// The agent that answers.
     async fn agent(&self, ctx: &Context<'_>) -> Result<Agent> {
         let agent = load(ctx, self.0.agent_id).await?;
-        let gone = || ApiError::new(Code::NotFound, "the session's agent is gone");
+        let gone = || ApiError::new(Code::NotFound, "the session's agent was not found");
         Ok(Agent(agent.ok_or_else(gone)?))
     }
 
-    /// The last message of the visible branch, which the next message follows; null while
-    /// there is none. `switchBranch` chooses another.
+    /// The last message of the visible branch, which the next message follows; null if the branch
+    /// is empty. `switchBranch` selects another branch.
     async fn head(&self) -> Option<Message> {
         self.0.head.map(Message::by_id)
     }
 
-    /// The messages of the visible branch, oldest first. Without `first` and `last`: the
-    /// latest ones.
+    /// The messages of the visible branch, oldest first. Without `first` and `last`: the latest
+    /// page.
     async fn messages(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the start of the range.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end of the range.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "The number of items from the start of the range.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins, such as a page's `endCursor`.")]
+        after: Option<String>,
+        #[graphql(desc = "The number of items from the end of the range.")] last: Option<i32>,
+        #[graphql(desc = "The cursor before which the page ends, such as a page's `startCursor`.")]
+        before: Option<String>,
     ) -> Result<MessagePage> {
         let api = api(ctx)?;
         let arguments = PageArguments {
@@ -69,7 +71,7 @@ impl Session {
         };
         let page = arguments.check::<i32>(&api.limits, true)?;
         let length = self.0.branch_length;
-        let (from, to) = stretch(&page, length);
+        let (from, to) = page_range(&page, length);
         let session = self.0.id;
         let range = self.0.head.filter(|_| from < to).map(|head| BranchRange {
             session,
@@ -88,14 +90,14 @@ impl Session {
         }))
     }
 
-    /// The run whose answer is being made, if there is one: as of the same moment as `head`
-    /// and `messages`, so that `runEvents` from its `lastSequence` goes on exactly there.
+    /// The active run, if any: as of the same moment as `head` and `messages`, so that `runEvents`
+    /// continues exactly from its `lastSequence`.
     async fn active_run(&self) -> Option<Run> {
         self.0.active_run.map(Run::active)
     }
 
-    /// The runs that wait until those before them have ended (`onActiveRun: ENQUEUE`), in the
-    /// order of their turns; `input` is what was said.
+    /// The queued runs (`onActiveRun: ENQUEUE`), in the order in which they will start. Their
+    /// `input` is the queued message.
     async fn enqueued_runs(&self, ctx: &Context<'_>) -> Result<Vec<Run>> {
         if self.0.enqueued_runs == 0 {
             return Ok(Vec::new());
@@ -106,7 +108,7 @@ impl Session {
         Ok(runs.map(|run| Run::loaded(Arc::clone(run))).collect())
     }
 
-    /// What its ended runs have used together.
+    /// The total usage of the session's ended runs.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Usage> {
         let found = load(ctx, UsageOf(self.0.id)).await?;
         Ok(match found {
@@ -115,24 +117,24 @@ impl Session {
         })
     }
 
-    /// When it was made.
+    /// The time at which the session was created.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it last got a message or was changed.
+    /// The time of the last message or change.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// When it was deleted. Only `sessionChanged` tells of such a session.
+    /// The time at which the session was deleted. Only `sessionChanged` returns a deleted session.
     async fn deleted_at(&self) -> Option<DateTime<Utc>> {
         self.0.deleted_at
     }
 }
 
-/// The positions that a page of a branch of `length` messages covers.
-fn stretch(page: &talkgraph_domain::PageRequest<i32>, length: i32) -> (i32, i32) {
+/// Returns the positions that a page of a branch of `length` messages covers.
+fn page_range(page: &talkgraph_domain::PageRequest<i32>, length: i32) -> (i32, i32) {
     let low = page
         .after
         .map_or(0, |after| after.saturating_add(1))
@@ -156,14 +158,14 @@ mod tests {
         fn pages_tile_a_branch(length in 0..200_i32, limit in 1..30_u32) {
             let (mut after, mut seen) = (None, 0);
             while seen < length {
-                let (from, to) = stretch(&PageRequest { after, before: None, limit, from_end: false }, length);
+                let (from, to) = page_range(&PageRequest { after, before: None, limit, from_end: false }, length);
                 prop_assert_eq!(from, seen);
                 prop_assert!(to > from && to <= length);
                 (after, seen) = (Some(to - 1), to);
             }
             let (mut before, mut left) = (None, length);
             while left > 0 {
-                let (from, to) = stretch(&PageRequest { after: None, before, limit, from_end: true }, length);
+                let (from, to) = page_range(&PageRequest { after: None, before, limit, from_end: true }, length);
                 prop_assert_eq!(to, left);
                 (before, left) = (Some(from), from);
             }
@@ -174,7 +176,7 @@ mod tests {
             after in proptest::option::of(0..i32::MAX), before in proptest::option::of(0..i32::MAX),
             length in 0..100_i32, limit in 1..100_u32, from_end: bool,
         ) {
-            let (from, to) = stretch(&PageRequest { after, before, limit, from_end }, length);
+            let (from, to) = page_range(&PageRequest { after, before, limit, from_end }, length);
             prop_assert!(0 <= from && from <= to && to <= length);
             prop_assert!((to - from).cast_unsigned() <= limit);
         }

@@ -1,5 +1,5 @@
-//! Values that can be large: each is charged to the response's budget where it is resolved,
-//! before it is copied.
+//! Values of unbounded size: each is charged to the response's budget where it is resolved, before
+//! it is copied.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::graphql::ResponseBytes;
 
-/// The fields whose values have any length.
+/// The fields whose values are unbounded.
 pub(crate) const LARGE: [&str; 17] = [
     "arguments",
     "content",
@@ -46,7 +46,7 @@ impl<T> From<T> for Text<T> {
     }
 }
 
-/// Texts, one by one.
+/// Wraps each text.
 pub(crate) fn texts(names: &[String]) -> Vec<Text<&str>> {
     names.iter().map(|name| Text(name.as_str())).collect()
 }
@@ -86,7 +86,7 @@ impl<T: Serialize + Send + Sync> OutputType for Data<T> {
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
         let mut counted = Counted(0);
-        // A value that cannot be written is null, and takes no more than what was counted.
+        // A value that cannot be encoded is null, which is no larger than the counted bytes.
         let _ = serde_json::to_writer(&mut counted, &self.0);
         charge(ctx, field, counted.0)?;
         Ok(async_graphql::to_value(&self.0).unwrap_or_default())
@@ -107,7 +107,7 @@ fn charge(
     })
 }
 
-/// Counts what is written.
+/// A writer that counts bytes.
 struct Counted(usize);
 
 impl io::Write for Counted {
@@ -128,7 +128,7 @@ mod tests {
 
     use super::LARGE;
 
-    /// Fields with a short limit of their own, or of the server's settings alone.
+    /// Fields with a short limit of their own, or bounded by the server's settings alone.
     const SMALL: [&str; 22] = [
         "agentsAsTools",
         "cost",

@@ -1,4 +1,4 @@
-//! Tools and what their calls give.
+//! Tools and the results of their calls.
 
 use std::sync::Arc;
 
@@ -11,41 +11,41 @@ use talkgraph_tools::{RegisteredTool, ToolOutput};
 
 pub(crate) struct Tool(pub(crate) Arc<RegisteredTool>);
 
-/// Something that an agent can have the server do.
+/// A function that an agent's model can have the server call.
 #[Object]
 impl Tool {
-    /// The name that agents and `callTool` choose it by.
+    /// The name that agents and `callTool` select the tool by.
     async fn name(&self) -> &str {
         &self.0.definition().name
     }
 
-    /// What models are told about it.
+    /// The description that models receive.
     async fn description(&self) -> Text<&str> {
         Text(&self.0.definition().description)
     }
 
-    /// The JSON Schema of its arguments.
+    /// The JSON Schema of the arguments.
     async fn parameters(&self) -> Data<&Value> {
         Data(&self.0.definition().parameters)
     }
 
-    /// Whether calling it twice does no more than calling it once.
+    /// True if repeating a call has no further effect.
     async fn idempotent(&self) -> bool {
         self.0.definition().idempotent
     }
 
-    /// Which calls that an agent makes a person has to approve.
+    /// The policy by which a person must approve an agent's calls.
     async fn approval(&self) -> ApprovalPolicy {
         self.0.definition().approval.policy().into()
     }
 }
 
-/// A tool that cannot be offered now.
+/// A tool that is unavailable now.
 #[derive(SimpleObject)]
 pub(crate) struct UnavailableTool {
-    /// The name that agents choose it by. `server__*` stands for all tools of an MCP server.
+    /// The name that agents select the tool by. `server__*` means all tools of an MCP server.
     name: Text,
-    /// The reason, in words for people.
+    /// The reason, as a sentence for people.
     reason: Text,
 }
 
@@ -58,28 +58,28 @@ impl From<talkgraph_tools::UnavailableTool> for UnavailableTool {
     }
 }
 
-/// Which calls of a tool a person has to approve.
+/// The policy by which a person must approve calls of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "talkgraph_tools::ApprovalPolicy")]
 pub(crate) enum ApprovalPolicy {
-    /// No call.
+    /// No call needs approval.
     Never,
-    /// Each call.
+    /// Each call needs approval.
     Always,
-    /// It depends on the arguments.
+    /// The need for approval depends on the arguments.
     Conditional,
 }
 
-/// What a tool answered.
+/// The output of a tool.
 #[derive(SimpleObject)]
 #[graphql(name = "ToolOutput")]
 pub(crate) struct Output {
-    /// The text. What was cut is marked at its end.
+    /// The text. A cut is marked at its end.
     text: Text,
-    /// Whether the tool said more than the server lets through.
+    /// True if the output exceeded the server's limit and was cut.
     truncated: bool,
-    /// The output with its shape: texts, values, files and resources, in order. Its files are
-    /// not stored: select their `data` here.
+    /// The structured output: texts, values, files and resources, in order. Its files are not
+    /// stored: select their `data` here.
     parts: Vec<ResultContent>,
 }
 
@@ -93,12 +93,12 @@ impl From<ToolOutput> for Output {
     }
 }
 
-/// Why a tool did not answer.
+/// The failure of a tool call.
 #[derive(SimpleObject)]
 pub(crate) struct ToolFailure {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub(crate) code: ToolFailureCode,
-    /// What a model would be told.
+    /// The message that a model would receive.
     pub(crate) message: Text,
 }
 
@@ -107,14 +107,14 @@ pub(crate) struct ToolFailure {
 pub(crate) enum ToolFailureCode {
     /// The call was cancelled.
     Cancelled,
-    /// The tool itself says that it failed.
+    /// The tool reported an error.
     Failed,
-    /// Another server answered, but not with success.
+    /// Another server responded with an HTTP error status.
     HttpStatus,
-    /// The URL may not be reached from this server.
+    /// The server's egress rules forbid the URL.
     Refused,
-    /// The call took longer than it may.
+    /// The call took longer than allowed.
     TimedOut,
-    /// Another server did not answer, or not to the end.
+    /// Another server did not respond, or not completely.
     Unreachable,
 }

@@ -1,30 +1,30 @@
-//! What runs use.
+//! The usage of runs.
 
 use async_graphql::SimpleObject;
 
 use talkgraph_domain::Cost;
 
-/// Tokens that were used, and what they cost.
+/// The number of tokens used, and their cost.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Usage {
-    /// Tokens the model read, cached ones included.
+    /// The number of input tokens, including cached ones.
     input_tokens: u64,
-    /// Tokens the model wrote, reasoning included.
+    /// The number of output tokens, including reasoning.
     output_tokens: u64,
-    /// Input tokens that came from a cache.
+    /// The number of input tokens read from a cache.
     cached_input_tokens: u64,
-    /// Input tokens that were written to a cache, whatever their lifetime there.
+    /// The number of input tokens written to a cache, of any lifetime.
     cache_write_input_tokens: u64,
-    /// The part of `cacheWriteInputTokens` that is kept for an hour.
+    /// The part of `cacheWriteInputTokens` that is cached for an hour.
     #[graphql(name = "cacheWrite1hInputTokens")]
     cache_write_1h_input_tokens: u64,
-    /// Output tokens that were spent on reasoning.
+    /// The number of output tokens spent on reasoning.
     reasoning_tokens: u64,
-    /// Input and output together.
+    /// The sum of input and output tokens.
     total_tokens: u64,
-    /// What they cost in US dollars, at the prices that the server's settings had then: a decimal
-    /// number as text, such as `0.000226`. Null where it is not known: a model that took part
-    /// has no price, its provider has told no usage, or its answer broke off before.
+    /// The cost in US dollars, at the prices configured at that time: a decimal number as text,
+    /// such as `"0.000226"`. Null if unknown: a model without a price, a provider that reports no
+    /// usage, or an answer that broke off.
     cost: Option<String>,
 }
 

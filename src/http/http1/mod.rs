@@ -1,7 +1,7 @@
-//! A connection of HTTP/1: hyper's, except while a subscription is streamed. hyper keeps two
-//! buffers of 8 KiB and what else a request takes for as long as the response lasts, and most
-//! streams say nothing most of the time. So a stream's connection is taken out of hyper, and
-//! goes back when the stream has ended.
+//! Serves HTTP/1 connections with hyper, except while a subscription is streamed. hyper keeps two
+//! buffers of 8 KiB and the request's state for the duration of a response, and most streams are
+//! idle most of the time. So a streaming connection is taken out of hyper and returned when the
+//! stream ends.
 
 mod streaming;
 
@@ -27,7 +27,7 @@ use super::io::{Backlog, Io};
 use super::serve::until_closing;
 use streaming::Streaming;
 
-/// Marks a response, among its extensions, that is a stream without a known end.
+/// Marks, as a response extension, a stream without a known end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OpenEnded;
 
@@ -35,9 +35,8 @@ pub(super) struct OpenEnded;
 pub(super) struct Http1(Builder);
 
 impl Http1 {
-    /// `head_timeout` is how long a connection may take to send the head of a request, or be
-    /// idle between two; `head_bytes` is how large that head may be, and how much is read at
-    /// once.
+    /// Creates a server. `head_timeout` limits the time to send the head of a request and the idle
+    /// time between two; `head_bytes` limits the size of that head, and of one read.
     pub(super) fn new(head_timeout: Duration, head_bytes: usize) -> Self {
         let mut builder = Builder::new();
         builder
@@ -48,7 +47,7 @@ impl Http1 {
         Self(builder)
     }
 
-    /// Serves a connection to its end; from `closing` on it only finishes what it does.
+    /// Serves a connection to its end; after `closing` it only finishes the current request.
     pub(super) async fn serve(
         &self,
         mut io: Io,
@@ -56,7 +55,7 @@ impl Http1 {
         closing: &CancellationToken,
     ) -> Result<(), BoxError> {
         loop {
-            // In a box, which is gone while a stream lasts.
+            // Boxed, so that the memory is free while a stream lasts.
             let next = Box::pin(self.until_stream(io, &router, closing));
             let Some((left, streaming)) = next.await? else {
                 return Ok(());
@@ -69,8 +68,8 @@ impl Http1 {
         }
     }
 
-    /// Has hyper serve requests until one is answered with a stream; none when the connection
-    /// has ended or is no longer HTTP.
+    /// Serves requests with hyper until a response is a stream; `None` if the connection has ended
+    /// or is no longer HTTP.
     async fn until_stream(
         &self,
         io: Io,
@@ -89,7 +88,7 @@ impl Http1 {
                     return Ok::<_, Infallible>(response);
                 };
                 *stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
-                // hyper is left while it waits for this.
+                // hyper is dropped while it waits for this.
                 pending().await
             }
         });
@@ -100,7 +99,7 @@ impl Http1 {
         let response = tokio::select! {
             biased;
             ended = served => return Ok(ended.map(|()| None)?),
-            // Only what was polled just now can give one, so nobody needs to wake this.
+            // Only the future polled above can set it, so no waker is needed.
             response = poll_fn(|_| taken(&stream, &backlog)) => response,
         };
         let Some(parts) = serving.into_parts() else {
@@ -112,7 +111,7 @@ impl Http1 {
     }
 }
 
-/// The response that is a stream, once there is one and everything before it is written.
+/// Returns the streaming response once there is one and all previous output is written.
 fn taken(stream: &Mutex<Option<Response>>, backlog: &Backlog) -> Poll<Response> {
     let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
     match stream.is_some() && !backlog.is_there() {
@@ -121,11 +120,11 @@ fn taken(stream: &Mutex<Option<Response>>, backlog: &Backlog) -> Poll<Response> 
     }
 }
 
-/// Whether the response to a request can be written without hyper: in chunks, after a request
-/// that has been read to its end, on a connection that then goes on.
+/// Returns true if the response can be written without hyper: in chunks, after a request that is
+/// read completely, on a connection that is kept alive.
 fn can_be_taken(request: &Request<Incoming>) -> bool {
     let is_read = match *request.method() {
-        // Nothing answers with a stream before it has read the body.
+        // No handler responds with a stream before it has read the body.
         Method::POST => true,
         Method::GET => request.body().is_end_stream(),
         _ => false,
@@ -133,7 +132,8 @@ fn can_be_taken(request: &Request<Incoming>) -> bool {
     is_read && request.version() == Version::HTTP_11 && !closes(request.headers())
 }
 
-/// Whether the client wants the connection to end with the response (RFC 9112, section 9.6).
+/// Returns true if the client requests to close the connection after the response (RFC 9112,
+/// section 9.6).
 fn closes(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONNECTION);
     values.iter().any(|value| {

@@ -1,4 +1,4 @@
-//! A response that is a stream, as HTTP/1.1 writes it.
+//! The HTTP/1.1 encoding of a streaming response.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -12,20 +12,20 @@ use tokio::io::AsyncWriteExt;
 
 use crate::http::io::Io;
 
-/// What ends a chunk.
+/// The end of a chunk.
 const CHUNK_END: &[u8] = b"\r\n";
 
-/// What ends the last one: a chunk of nothing, and no trailers.
+/// The end of the last chunk: an empty chunk without trailers.
 const END: &[u8] = b"0\r\n\r\n";
 
-/// A response of which nothing is written yet.
+/// A response that is not yet written.
 pub(super) struct Streaming {
     head: Vec<u8>,
     body: Body,
 }
 
 impl Streaming {
-    /// If it `is_last`, the client is told that the connection ends with it.
+    /// Prepares a response. `is_last` announces that the connection closes with it.
     pub(super) fn new(response: Response, is_last: bool) -> io::Result<Self> {
         let (parts, body) = response.into_parts();
         let head = head(&parts, is_last)?;
@@ -33,11 +33,11 @@ impl Streaming {
     }
 }
 
-/// Writes a response in the chunked transfer coding (RFC 9112, section 7.1), each piece as soon
-/// as it is there. Fails when the client goes.
+/// Writes a response in the chunked transfer coding (RFC 9112, section 7.1), each chunk as soon as
+/// it is ready. Fails when the client disconnects.
 pub(super) async fn write(io: &mut Io, streaming: Streaming) -> io::Result<()> {
     let mut pieces = streaming.body.into_data_stream();
-    // It leaves together with the first piece.
+    // The head is sent together with the first chunk.
     let mut before = streaming.head;
     loop {
         let piece = tokio::select! {
@@ -46,7 +46,7 @@ pub(super) async fn write(io: &mut Io, streaming: Streaming) -> io::Result<()> {
             gone = io.gone() => return Err(gone),
         };
         match piece.transpose().map_err(io::Error::other)? {
-            // It would be the last one.
+            // An empty chunk would be the last one.
             Some(piece) if piece.is_empty() => {}
             Some(piece) => {
                 write!(before, "{:x}\r\n", piece.len())?;
@@ -59,7 +59,7 @@ pub(super) async fn write(io: &mut Io, streaming: Streaming) -> io::Result<()> {
     }
 }
 
-/// The status line and the headers. hyper adds the same two to a response like this.
+/// Encodes the status line and the headers. hyper adds the same two to such a response.
 fn head(parts: &Parts, is_last: bool) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     write!(head, "HTTP/1.1 {}\r\n", parts.status)?;

@@ -1,4 +1,4 @@
-//! What a client says on a socket, and what comes of it.
+//! Handling of the messages of a socket's client.
 
 use std::future::pending;
 use std::ops::ControlFlow;
@@ -19,18 +19,17 @@ use crate::auth::{AuthError, Grant};
 use crate::graphql::Code;
 use crate::http::admit::admit;
 use crate::http::in_flight::Held;
-use crate::http::open::SocketToken;
 use crate::http::parameters::Parameters;
 use crate::http::respond::coded;
+use crate::http::stream_limits::SocketToken;
 
-/// Whether the socket goes on, or with what it is closed; with nothing when the client has
-/// closed it or is gone.
+/// Continues the socket, or closes it; without a frame if the client closed it or disconnected.
 pub(super) type Handled = ControlFlow<Option<Close>>;
 
 const GO_ON: Handled = ControlFlow::Continue(());
 
-/// The longest payload of a `ping`, in bytes, and the longest one before `connection_ack`, which
-/// is as long as that of a ping frame may be. It is sent back.
+/// The maximum payload of a `ping`, in bytes, and the maximum before `connection_ack`, which equals
+/// that of a ping frame. Both are echoed.
 const PING_BYTES: usize = 1_024;
 const EARLY_PING_BYTES: usize = 125;
 
@@ -39,7 +38,7 @@ pub(super) struct Client {
     opened: Opened,
     operations: Operations,
     frames: Outbox,
-    /// The caller, once `connection_init` was accepted.
+    /// The caller, after an accepted `connection_init`.
     who: Option<Grant>,
     heard: Instant,
 }
@@ -59,17 +58,17 @@ impl Client {
         self.who.is_some()
     }
 
-    /// The largest message that the client may send now, in bytes.
+    /// Returns the maximum size of the client's next message, in bytes.
     pub(super) fn message_bytes(&self) -> usize {
         self.opened.meter.limit()
     }
 
-    /// Ends its operations; its place is left.
+    /// Ends the client's operations; returns its token.
     pub(super) fn end(self) -> SocketToken {
         self.opened.place
     }
 
-    pub(super) async fn hear(&mut self, message: Message) -> Handled {
+    pub(super) async fn handle_message(&mut self, message: Message) -> Handled {
         self.heard = Instant::now();
         let (text, held) = match message {
             Message::Text(text) => (text, self.opened.meter.message()),
@@ -78,7 +77,7 @@ impl Client {
                 let why = "Messages must be text".to_owned();
                 return self.invalid(Invalid { id: None, why }).await;
             }
-            // The socket answers pings itself.
+            // The WebSocket library answers pings itself.
             Message::Ping(payload) | Message::Pong(payload) => {
                 self.opened.meter.control(payload.len());
                 return GO_ON;
@@ -127,11 +126,11 @@ impl Client {
             false => EARLY_PING_BYTES,
         };
         if payload.is_some_and(|payload| payload.get().len() > most) {
-            let why = format!("The payload of a ping may have {most} bytes");
+            let why = format!("The payload of a ping may have at most {most} bytes");
             return self.invalid(Invalid { id: None, why }).await;
         }
         match self.opened.protocol.write(&ServerMessage::Pong(payload)) {
-            Some(text) => heard(self.frames.pong(text).await),
+            Some(text) => while_connected(self.frames.pong(text).await),
             None => GO_ON,
         }
     }
@@ -196,13 +195,15 @@ impl Client {
             Ok(()) => GO_ON,
             Err(Refused::Duplicate) => ControlFlow::Break(Some(Close::DuplicateOperation(id))),
             Err(Refused::TooMany(limit)) => {
-                let why = format!("this socket may have {limit} operations at once");
+                let why = format!(
+                    "too many operations: a socket may have {limit} at once (http.websocket_operations)"
+                );
                 self.refuse(&id, Code::LimitExceeded, &why).await
             }
         }
     }
 
-    /// Waits until the key that the socket was opened with is no longer valid.
+    /// Waits until the key that opened the socket is invalid.
     pub(super) async fn key_removed(&self) {
         match &self.who {
             Some(who) => who.removed.cancelled().await,
@@ -210,14 +211,14 @@ impl Client {
         }
     }
 
-    /// Ends its operations, drops what is queued of them, and closes the socket.
+    /// Ends the operations, drops their queued messages and closes the socket.
     pub(super) async fn leave_without_key(&self) -> Handled {
         self.operations.stop_all();
         self.reject(Close::KeyRemoved).await
     }
 
-    /// Sends a sign of life and asks for one; gives up on a client that has given none for
-    /// too long.
+    /// Sends a keep-alive and expects a response; closes the socket if the client has not responded
+    /// for too long.
     pub(super) async fn keep_alive(&mut self) -> Handled {
         let transport = &self.opened.server.transport;
         if self.heard.elapsed() > transport.keep_alive + transport.websocket_stall_timeout {
@@ -227,7 +228,7 @@ impl Client {
             self.say(&ServerMessage::KeepAlive).await?;
         }
         let ping = Message::Ping(Vec::new().into());
-        heard(self.frames.send(Frame::Control(Box::new(ping))).await)
+        while_connected(self.frames.send(Frame::Control(Box::new(ping))).await)
     }
 
     async fn invalid(&mut self, Invalid { id, why }: Invalid) -> Handled {
@@ -242,14 +243,14 @@ impl Client {
         self.refuse(&id, Code::BadUserInput, &why).await
     }
 
-    /// Tells that an operation is refused; the others go on.
+    /// Reports that an operation is refused; others continue.
     async fn refuse(&self, id: &str, code: Code, why: &str) -> Handled {
         let response = coded(code, why, &self.opened.id);
         let errors = &response.errors;
         self.say(&ServerMessage::Error { id, errors }).await
     }
 
-    /// Closes the socket, and says why before if the protocol has a message for that.
+    /// Closes the socket, after an error message if the protocol has one.
     async fn reject(&self, close: Close) -> Handled {
         self.say(&ServerMessage::ConnectionError(&close.reason()))
             .await?;
@@ -258,21 +259,21 @@ impl Client {
 
     async fn say(&self, message: &ServerMessage<'_>) -> Handled {
         match self.opened.protocol.write(message) {
-            Some(text) => heard(self.frames.send(Frame::Own(text)).await),
+            Some(text) => while_connected(self.frames.send(Frame::Own(text)).await),
             None => GO_ON,
         }
     }
 }
 
-/// Goes on while there is a writer; it goes when the client does.
-fn heard(sent: Result<(), Gone>) -> Handled {
+/// Continues while there is a writer, which ends when the client disconnects.
+fn while_connected(sent: Result<(), Gone>) -> Handled {
     match sent {
         Ok(()) => GO_ON,
         Err(Gone) => ControlFlow::Break(None),
     }
 }
 
-/// `Authorization` of a `connection_init` payload, whatever its case.
+/// Returns the `Authorization` of a `connection_init` payload, in any letter case.
 fn authorization(payload: &RawValue) -> Option<String> {
     let entries: Map<String, Value> = serde_json::from_str(payload.get()).ok()?;
     let mut found = entries.into_iter();

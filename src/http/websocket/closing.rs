@@ -9,11 +9,11 @@ use tokio_tungstenite::tungstenite::Message;
 use super::protocol::Close;
 use super::wire::Socket;
 
-/// How long a client gets to read a close frame and to close as well. A connection that is
-/// dropped with something unread in it is reset, and the close frame may be lost with it.
+/// The time for a client to read a close frame and to close its side. Dropping a connection with
+/// unread bytes resets it, which may lose the close frame.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// Closes a socket on which nothing was said.
+/// Closes a socket before any message was sent.
 pub(super) async fn refuse(mut socket: Socket, close: &Close) {
     let frame = Message::Close(Some(close.frame()));
     if let Ok(Ok(())) = timeout(PARTING, socket.send(frame)).await {
@@ -21,17 +21,17 @@ pub(super) async fn refuse(mut socket: Socket, close: &Close) {
     }
 }
 
-/// Waits until the client has closed its side, which also sends what is left to be sent.
+/// Waits until the client has closed its side, which also sends the remaining output.
 pub(super) async fn leave<T, E>(
     mut incoming: impl Stream<Item = Result<T, E>> + Unpin,
     is_readable: bool,
 ) {
     if !is_readable {
-        // Nothing would show when the client closes.
+        // Without reading, the client's close would go unnoticed.
         return sleep(PARTING).await;
     }
     let closed = async { while let Some(Ok(_)) = incoming.next().await {} };
     if timeout(PARTING, closed).await.is_err() {
-        tracing::debug!("a client did not close its side of a socket");
+        tracing::debug!("websocket close timed out");
     }
 }

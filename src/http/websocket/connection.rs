@@ -19,25 +19,25 @@ use super::wire::{self, Meter, Socket};
 use super::writer::{self, Frame};
 use crate::auth::Grant;
 use crate::http::Server;
-use crate::http::open::SocketToken;
 use crate::http::request_id::RequestId;
+use crate::http::stream_limits::SocketToken;
 use talkgraph_tools::CallerHeaders;
 
-/// What a socket begins with.
+/// The initial state of a socket.
 pub(super) struct Opened {
     pub(super) server: Arc<Server>,
     pub(super) protocol: Protocol,
     pub(super) place: SocketToken,
     pub(super) id: RequestId,
-    /// Who the upgrade request said it was.
+    /// The caller authenticated by the upgrade request, if any.
     pub(super) who: Option<Grant>,
-    /// The headers of the upgrade request that tools pass on.
+    /// The headers of the upgrade request that tools forward.
     pub(super) headers: CallerHeaders,
-    /// Says how large a message may be.
+    /// The limit on message sizes.
     pub(super) meter: Arc<Meter>,
 }
 
-/// A socket that is served.
+/// An active socket.
 pub(super) struct Connection {
     server: Arc<Server>,
     client: Client,
@@ -47,8 +47,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Begins to write to a socket. Not a part of [`Connection::serve`], whose future would
-    /// keep room for what is given here.
+    /// Starts the writer of a socket. Separate from [`Connection::serve`], whose future would hold
+    /// the arguments.
     pub(super) fn new(opened: Opened, socket: Socket) -> Self {
         let server = Arc::clone(&opened.server);
         let (sink, incoming) = socket.split();
@@ -87,8 +87,8 @@ impl Connection {
         let close = loop {
             let handled: Handled = tokio::select! {
                 message = self.incoming.next() => match message {
-                    // Seldom, and larger than all else that a socket keeps.
-                    Some(Ok(message)) => Box::pin(self.client.hear(message)).await,
+                    // Boxed: rare, and larger than the rest of a socket's state.
+                    Some(Ok(message)) => Box::pin(self.client.handle_message(message)).await,
                     Some(Err(error)) => {
                         ControlFlow::Break(Close::of(error, self.client.message_bytes()))
                     }
@@ -98,7 +98,7 @@ impl Connection {
                     ControlFlow::Break(Some(Close::InitTimeout))
                 }
                 _ = ticks.tick() => Box::pin(self.client.keep_alive()).await,
-                // A writer that gave up has nobody to write to.
+                // A failed writer has no client to write to.
                 ended = &mut self.writing => return report(ended),
                 () = self.client.key_removed() => self.client.leave_without_key().await,
                 () = self.frames.full() => ControlFlow::Break(Some(Close::Full)),
@@ -114,17 +114,17 @@ impl Connection {
     }
 
     async fn close(self, close: Option<Close>) {
-        // Its operations end now; its place is free when the socket is closed.
+        // The operations end now; the token is released when the socket is closed.
         let _place = self.client.end();
         let is_readable = !close.as_ref().is_some_and(Close::is_of_a_broken_frame);
         match close {
             Some(close) => {
-                tracing::debug!(?close, "closing a socket");
+                tracing::debug!(?close, "closing websocket");
                 let frame = Frame::Control(Box::new(Message::Close(Some(close.frame()))));
-                // Whatever was queued before it is written before it.
+                // Frames queued before it are written before it.
                 let _ = self.frames.send(frame).await;
             }
-            // The client has closed or is gone: nobody reads what is still queued.
+            // The client has closed or disconnected: no one reads the queued frames.
             None => self.writing.abort(),
         }
         drop(self.frames);
@@ -137,6 +137,6 @@ fn report(writing: Result<(), JoinError>) {
     if let Err(error) = writing
         && !error.is_cancelled()
     {
-        tracing::error!(%error, "a socket's writer ended badly");
+        tracing::error!(%error, "websocket writer failed");
     }
 }

@@ -32,26 +32,26 @@ use crate::auth::Grant;
 use talkgraph_tools::CallerHeaders;
 use talkgraph_watchdog::{Task, watched};
 
-/// Returns true when a request asks for a WebSocket.
+/// Returns true if a request is a WebSocket upgrade.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     let asked = headers.get(header::UPGRADE);
     asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Upgrades a request. `who` is the caller if the upgrade request itself carried a known
-/// key; browsers cannot send one there, so `connection_init` may carry it instead.
+/// Upgrades a request. `who` is the caller if the upgrade request itself carried a known key;
+/// browsers cannot send one there, so `connection_init` may carry it instead.
 pub(super) fn upgrade(
     server: Arc<Server>,
     mut request: Request,
     id: RequestId,
     who: Option<Grant>,
 ) -> Result<Response, Refusal> {
-    // A browser leaves it to the server to refuse pages of other origins.
+    // Browsers leave it to the server to reject pages of other origins.
     if !csrf::is_own_or_allowed(request.headers(), &server.transport.cors_origins) {
         return Err(Refusal::foreign_origin());
     }
     let mut response = create_response_with_body(&request, Body::empty)
-        .map_err(|error| Refusal::BadRequest(format!("this is no WebSocket upgrade: {error}")))?;
+        .map_err(|error| Refusal::BadRequest(format!("not a valid WebSocket upgrade: {error}")))?;
     let tenant = who.as_ref().map(|who| Arc::clone(&who.principal.tenant));
     server
         .in_flight
@@ -71,11 +71,11 @@ pub(super) fn upgrade(
     }
     let upgraded = hyper::upgrade::on(&mut request);
     let headers = CallerHeaders::of(request.headers(), &server.forward_headers);
-    // In a task of its own: the one that waits for the upgrade is as large as all that it knows.
+    // In a separate task: the one that waits for the upgrade is as large as its captures.
     tokio::spawn(async move {
         let upgraded = match upgraded.await {
             Ok(upgraded) => upgraded,
-            Err(error) => return tracing::debug!(%error, "a socket was not opened"),
+            Err(error) => return tracing::debug!(%error, "failed to open websocket"),
         };
         let most = server.transport.websocket_message_bytes;
         let (socket, meter) = wire::open(upgraded, most, &server.in_flight).await;

@@ -13,12 +13,12 @@ use crate::graphql::Code;
 use crate::http::Server;
 use crate::http::admit::Operation as Admitted;
 use crate::http::in_flight::{Full, Held};
-use crate::http::open::StreamToken;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{execute_stream, is_request_error};
+use crate::http::stream_limits::StreamToken;
 use talkgraph_watchdog::{Task, watched};
 
-/// What is going on on a socket; everything ends when this is dropped.
+/// The active operations of a socket; dropping this ends them.
 pub(super) struct Operations {
     server: Arc<Server>,
     protocol: Protocol,
@@ -64,12 +64,12 @@ impl Operations {
         })
     }
 
-    /// Ends an operation, as the client asked; whether there was one.
+    /// Ends an operation at the client's request; returns false if there is none.
     pub(super) fn stop(&self, id: &str) -> bool {
         self.running.stop(id)
     }
 
-    /// Ends all operations; what is queued of them is not written.
+    /// Ends all operations; their queued messages are not written.
     pub(super) fn stop_all(&self) {
         self.running.stop_all();
     }
@@ -86,7 +86,7 @@ struct Operation {
     protocol: Protocol,
     frames: Outbox,
     _open: StreamToken,
-    /// Its request, which is in memory as long as it runs, and the frame that waits for room.
+    /// The bytes of the request, held while it runs, and of the frame that waits to be queued.
     held: Held,
 }
 
@@ -94,7 +94,7 @@ impl Operation {
     async fn run(mut self, mut responses: impl Stream<Item = Response> + Unpin + Send) {
         let (mut first, request) = (true, self.held.bytes());
         loop {
-            // Not kept while it waits for its turn, nor room for it.
+            // Neither kept while it waits for capacity, nor memory reserved for it.
             let (mut frame, is_last) = self.frame(responses.next().await, first);
             first = false;
             let bytes = frame.as_ref().map_or(0, Frame::len);
@@ -112,7 +112,7 @@ impl Operation {
         }
     }
 
-    /// Ends the operation with an error, because there is no room in flight for its response.
+    /// Ends the operation with an error, because its response exceeds the bytes allowed in flight.
     async fn end_without_room(self, full: &Full) {
         let mut error = ServerError::new(full.to_string(), None);
         let extensions = error.extensions.get_or_insert_default();
@@ -127,11 +127,11 @@ impl Operation {
         }
     }
 
-    /// What is written of a response, or of the end of all, and whether it is the last.
+    /// Encodes a response or the end of the operation, and tells if it is the last frame.
     fn frame(&self, response: Option<Response>, first: bool) -> (Option<Frame>, bool) {
         let id = &*self.ticket.id;
         let (message, is_last) = match &response {
-            // Nothing was executed; the protocols have a message of its own for that.
+            // Nothing was executed, for which the protocols have a separate message.
             Some(response) if first && is_request_error(response) => {
                 let errors = &response.errors;
                 (ServerMessage::Error { id, errors }, true)

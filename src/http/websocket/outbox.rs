@@ -1,5 +1,5 @@
-//! The queue between those who have something to say on a socket and its writer: bounded in
-//! frames and in bytes, first come, first served.
+//! The queue of frames to a socket's writer: limited in frames and in bytes, first come, first
+//! served.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,23 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::writer::Frame;
 use crate::http::in_flight::{Full, Held};
 
-/// The number of frames that may wait for the writer; past it, operations wait in turn.
+/// The maximum number of queued frames; beyond it, operations wait in order.
 pub(super) const QUEUE: usize = 64;
 
-/// The bytes of a queue that are not counted as in flight, and the step in which others are.
+/// The number of queued bytes that are not counted as in flight, and the step in which more are.
 const STEP_BYTES: usize = 64 * 1024;
 
-/// The longest control frame, in bytes: a close frame is queued whatever else is.
+/// The maximum length of a control frame, in bytes: a close frame is always queued.
 const CONTROL_BYTES: u32 = 125;
 
-/// The end into which frames are put.
+/// The sending end of the queue.
 #[derive(Clone)]
 pub(super) struct Outbox {
     frames: mpsc::Sender<Frame>,
     shared: Arc<Shared>,
 }
 
-/// The end from which they are written.
+/// The receiving end of the queue.
 pub(super) struct Queued {
     frames: mpsc::Receiver<Frame>,
     shared: Arc<Shared>,
@@ -35,12 +35,12 @@ struct Shared {
     /// A permit for each byte that may still be queued.
     bytes: Semaphore,
     limit: usize,
-    /// The answer to the last ping, until it is written.
+    /// The unsent answer to the last ping.
     pong: Mutex<Option<String>>,
     held: Mutex<Held>,
-    /// A copy of the size of `held`, for a quick look.
+    /// A copy of the size of `held`, to compare without a lock.
     counted: AtomicUsize,
-    /// There was no room for more in the memory of all.
+    /// Signals that a frame exceeded the bytes allowed in flight.
     full: Notify,
 }
 
@@ -48,7 +48,7 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct Gone;
 
-/// A queue of at most `limit` bytes and [`QUEUE`] frames. One frame may be longer, alone.
+/// Creates a queue of at most `limit` bytes and [`QUEUE`] frames. One frame may be longer, alone.
 /// Queued bytes are counted in `held`.
 pub(super) fn outbox(limit: usize, held: Held) -> (Outbox, Queued) {
     let limit = limit.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
@@ -73,7 +73,7 @@ pub(super) fn outbox(limit: usize, held: Held) -> (Outbox, Queued) {
 }
 
 impl Outbox {
-    /// Queues a frame as soon as there is room for it.
+    /// Queues a frame once there is capacity.
     pub(super) async fn send(&self, frame: Frame) -> Result<(), Gone> {
         let bytes = u32::try_from(self.shared.cost(&frame)).unwrap_or(u32::MAX);
         let room = self.shared.bytes.acquire_many(bytes).await;
@@ -83,24 +83,24 @@ impl Outbox {
             return Err(Gone);
         }
         self.frames.send(frame).await.map_err(|_| Gone)?;
-        // Given back by the writer.
+        // Released by the writer.
         room.forget();
         Ok(())
     }
 
-    /// Counts bytes as the tenant's from now on.
+    /// Counts further bytes as the tenant's.
     pub(super) fn assign(&self, tenant: Arc<str>) {
         self.shared.held().assign(tenant);
         self.shared.counted.store(0, Ordering::Relaxed);
     }
 
-    /// Waits until something could not be queued for want of memory.
+    /// Waits until a frame exceeds the bytes allowed in flight.
     pub(super) async fn full(&self) {
         self.shared.full.notified().await;
     }
 
-    /// Answers a ping. An earlier one that is not answered yet never is: pings that come faster
-    /// than their answers are read take no memory.
+    /// Answers a ping. It replaces an unsent answer to an earlier ping, so that frequent pings take
+    /// no memory.
     pub(super) async fn pong(&self, text: String) -> Result<(), Gone> {
         let is_queued = self.shared.pong().replace(text).is_some();
         match is_queued {
@@ -111,24 +111,24 @@ impl Outbox {
 }
 
 impl Queued {
-    /// Waits for frames and takes all there are; none when every sender is gone.
+    /// Waits for frames and takes all of them; `None` when all senders are dropped.
     pub(super) async fn take(&mut self, into: &mut Vec<Frame>) -> usize {
         self.frames.recv_many(into, QUEUE).await
     }
 
-    /// The bytes that a frame holds in the queue.
+    /// Returns the bytes that a frame holds in the queue.
     pub(super) fn cost(&self, frame: &Frame) -> usize {
         self.shared.cost(frame)
     }
 
-    /// Gives the bytes of a frame back that is written or dropped.
+    /// Releases the bytes of a frame that is written or dropped.
     pub(super) fn written(&self, cost: usize) {
         self.shared.bytes.add_permits(cost);
         // Fewer bytes always fit.
         let _ = self.shared.count();
     }
 
-    /// The answer to the last ping.
+    /// Takes the answer to the last ping.
     pub(super) fn pong(&self) -> Option<String> {
         self.shared.pong().take()
     }
@@ -136,7 +136,7 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        // Those who wait for room must not wait for ever.
+        // Senders that wait for capacity must not wait for ever.
         self.shared.bytes.close();
     }
 }
@@ -146,7 +146,7 @@ impl Shared {
         frame.len().min(self.limit)
     }
 
-    /// Counts what is queued as in flight, in steps: most queues are empty most of the time.
+    /// Counts queued bytes as in flight, in steps: most queues are empty most of the time.
     fn count(&self) -> Result<(), Full> {
         let queued = self.limit.saturating_sub(self.bytes.available_permits());
         let counted = match queued > STEP_BYTES {
@@ -200,7 +200,7 @@ mod tests {
         queued.written(queued.cost(&ready[0]));
         outbox.send(frame(60)).await.unwrap();
         queued.written(queued.cost(&ready[1]));
-        // Longer than all of it: alone.
+        // Longer than the queue: sent alone.
         assert!(outbox.send(frame(500)).now_or_never().is_none());
         queued.written(60);
         outbox.send(frame(500)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Which operations hold an id on a socket, and whether what they say is still wanted.
+//! The active operations of a socket by id; they decide which messages are still written.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
-/// The live operations of a socket. One lives from its start until its last message is
-/// written or the client stops it; after that nothing of it is written any more, so the
-/// next operation of that id cannot be taken for it.
+/// The active operations of a socket. One is active from its start until its last message is
+/// written or the client stops it. Afterwards no message of it is written, so that the next
+/// operation with its id is not confused with it.
 #[derive(Default)]
 pub(super) struct Running(Mutex<HashMap<Arc<str>, Live>>);
 
@@ -17,21 +17,21 @@ struct Live {
     task: AbortHandle,
 }
 
-/// An operation's right to be heard.
+/// The right of an operation to write messages.
 pub(super) struct Ticket {
     pub(super) id: Arc<str>,
     stopped: AtomicBool,
 }
 
-/// Why an operation is not started.
+/// The reason for which an operation is not started.
 pub(super) enum Refused {
     Duplicate,
     TooMany(usize),
 }
 
 impl Running {
-    /// Starts an operation unless there are `limit`; one with its id is stopped first if it
-    /// `replaces` that.
+    /// Starts an operation unless there are `limit`; with `replaces`, an active one with its id is
+    /// stopped first.
     pub(super) fn start(
         &self,
         id: &str,
@@ -56,34 +56,34 @@ impl Running {
             id: Arc::clone(&id),
             stopped: AtomicBool::new(false),
         });
-        // Under the lock: it cannot have ended before it is known.
+        // Under the lock: it cannot end before it is registered.
         let task = spawn(Arc::clone(&ticket));
         operations.insert(id, Live { ticket, task });
         Ok(())
     }
 
-    /// Stops an operation; whether there was one.
+    /// Stops an operation; returns false if there is none.
     pub(super) fn stop(&self, id: &str) -> bool {
         let stopped = self.lock().remove(id);
         stopped.as_ref().map(Live::stop).is_some()
     }
 
-    /// Stops all; nothing of them is written any more.
+    /// Stops all operations; their messages are no longer written.
     pub(super) fn stop_all(&self) {
         for (_, live) in self.lock().drain() {
             live.stop();
         }
     }
 
-    /// Ends all; what they have said is still written.
+    /// Ends all operations; their queued messages are still written.
     pub(super) fn end_all(&self) {
         for live in self.lock().values() {
             live.task.abort();
         }
     }
 
-    /// Frees the id of an operation whose last message is about to be written; whether it
-    /// still was its own.
+    /// Frees the id of an operation before its last message is written; returns false if it was no
+    /// longer its own.
     pub(super) fn free(&self, ticket: &Arc<Ticket>) -> bool {
         let mut operations = self.lock();
         let live = operations.get(&ticket.id);

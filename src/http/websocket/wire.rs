@@ -1,5 +1,5 @@
-//! The connection under a socket. It counts what is read of a message before the message is
-//! whole, so that a message that is too large is refused before it takes memory.
+//! The connection below a socket. It counts the bytes of a partial message, so that a message that
+//! is too large is refused before it takes memory.
 
 use std::io;
 use std::pin::Pin;
@@ -16,19 +16,19 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::http::in_flight::{Full, Held, InFlight};
 
-/// The size of one read, in bytes: as much as most operations take. Every socket keeps a
-/// buffer of this size, all of it in memory, because it is filled with zeros for each read.
+/// The size of one read, in bytes: enough for most operations. Each socket keeps a buffer of this
+/// size, resident because it is zeroed for each read.
 const READ_BUFFER: usize = 2 * 1024;
 
-/// The largest message before `connection_ack`, in bytes.
+/// The maximum size of a message before `connection_ack`, in bytes.
 pub(super) const INIT_BYTES: usize = 16 * 1024;
 
-/// The largest payload of one written frame, in bytes. Longer messages are written in several
-/// frames, so that the buffer for what is written stays small however long a message is.
+/// The maximum payload of one written frame, in bytes. Longer messages are split into several
+/// frames, so that the write buffer stays small.
 pub(super) const FRAME_BYTES: usize = 16 * 1024;
 
-/// The most bytes that wait in a socket for a client that reads nothing: one frame, what was
-/// gathered before it, and the answers to pings.
+/// The maximum number of bytes that wait in a socket for a client that does not read: one frame,
+/// the output collected before it and the answers to pings.
 const WRITE_BUFFER_MOST: usize = 3 * FRAME_BYTES;
 
 /// Opcode, length and mask of a short frame, in bytes.
@@ -37,7 +37,7 @@ const SHORT_HEADER: usize = 6;
 /// A socket.
 pub(super) type Socket = WebSocketStream<Metered>;
 
-/// A connection that fails once a message on it is too large.
+/// A connection that fails after a message that is too large.
 pub(super) struct Metered {
     io: TokioIo<Upgraded>,
     meter: Arc<Meter>,
@@ -50,24 +50,24 @@ pub(super) struct Meter {
     held: Mutex<Held>,
 }
 
-/// The reason why a message is not read to its end.
+/// The reason for which a message is not read completely.
 #[derive(Debug, Error)]
 pub(super) enum Unread {
-    /// It is larger than it may be. The client's fault.
+    /// The message exceeds the limit, an error of the client.
     #[error("message larger than {limit} bytes")]
     TooLarge { limit: usize },
     #[error(transparent)]
     Full(#[from] Full),
 }
 
-/// The bytes of callers who have not said yet who they are are counted as those of one tenant.
-/// No tenant has an empty name.
+/// The tenant name under which bytes of unauthenticated callers are counted. No tenant has an empty
+/// name.
 pub(super) fn no_tenant() -> Arc<str> {
     "".into()
 }
 
-/// Begins to speak WebSocket on a connection that was upgraded. Messages may have
-/// [`INIT_BYTES`] until the meter's limit is raised, and at most `most` bytes then.
+/// Starts WebSocket on an upgraded connection. Messages are limited to [`INIT_BYTES`] until the
+/// meter's limit is raised, and to `most` bytes then.
 pub(super) async fn open(
     upgraded: Upgraded,
     most: usize,
@@ -93,24 +93,24 @@ pub(super) async fn open(
 }
 
 impl Meter {
-    /// The largest message, in bytes.
+    /// Returns the maximum size of a message, in bytes.
     pub(super) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Lets messages be as large as this from the next one on, and counts them as the tenant's.
+    /// Raises the limit from the next message on, and counts messages as the tenant's.
     pub(super) fn raise(&self, limit: usize, tenant: Arc<str>) {
         self.limit.store(limit, Ordering::Relaxed);
         self.held().assign(tenant);
     }
 
-    /// A message was read to its end. Its bytes are counted as long as the result is kept.
+    /// Ends a complete message. Its bytes are counted while the result is held.
     pub(super) fn message(&self) -> Held {
         self.read.store(0, Ordering::Relaxed);
         self.held().take()
     }
 
-    /// A ping or pong with so many bytes was read, perhaps between the pieces of a message.
+    /// Subtracts a ping or pong of so many bytes, possibly between the frames of a message.
     pub(super) fn control(&self, bytes: usize) {
         let read = self.read.load(Ordering::Relaxed);
         let rest = read.saturating_sub(SHORT_HEADER + bytes);
@@ -127,7 +127,7 @@ impl Meter {
         let read = self.read.load(Ordering::Relaxed) + bytes;
         self.read.store(read, Ordering::Relaxed);
         let limit = self.limit();
-        // What is read at once may be the end of one message and the beginning of the next.
+        // One read may contain the end of one message and the beginning of the next.
         if read > limit + 2 * READ_BUFFER {
             return Err(Unread::TooLarge { limit });
         }
@@ -135,7 +135,7 @@ impl Meter {
     }
 }
 
-/// Returns the part of `read` bytes that is counted as in flight: none that fits a socket's buffer.
+/// Returns the part of `read` bytes that counts as in flight: none that fits a socket's buffer.
 fn counted(read: usize) -> usize {
     match read > 2 * READ_BUFFER {
         true => read,

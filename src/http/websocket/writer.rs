@@ -1,4 +1,4 @@
-//! The writing half of a socket: takes what is queued, feeds it, flushes once.
+//! The writing half of a socket: takes queued frames, feeds them and flushes once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use super::outbox::Queued;
 use super::running::{Running, Ticket};
 use super::wire::{FRAME_BYTES, Socket};
 
-/// What is to be written. A queue has room for 32 as soon as it is made, so they are small.
+/// A queued frame. Small, because a new queue has capacity for 32.
 pub(super) enum Frame {
-    /// A ping or the end.
+    /// A ping or a close frame.
     Control(Box<Message>),
     /// A message of the connection itself.
     Own(String),
     /// The answer to the last ping.
     Pong,
-    /// Of an operation.
+    /// A message of an operation.
     Of(Arc<Ticket>, String),
-    /// The last of an operation.
+    /// The last message of an operation.
     Last(Arc<Ticket>, String),
 }
 
@@ -36,7 +36,7 @@ enum Wanted {
 }
 
 impl Frame {
-    /// The number of bytes it keeps in memory.
+    /// Returns the number of bytes that the frame keeps in memory.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Control(message) => message.len(),
@@ -45,47 +45,47 @@ impl Frame {
         }
     }
 
-    /// The message to write, unless the client has stopped its operation meanwhile.
+    /// Returns the message to write, unless the client stopped its operation.
     fn wanted(self, running: &Running, queued: &Queued) -> Option<Wanted> {
         match self {
             Self::Control(message) => Some(Wanted::Message(*message)),
             Self::Own(text) => Some(Wanted::Text(text)),
             Self::Pong => queued.pong().map(Wanted::Text),
             Self::Of(ticket, text) => (!ticket.is_stopped()).then_some(Wanted::Text(text)),
-            // The id is free before the client can know that it has ended, and use it again.
+            // The id is freed before the client learns of the end and may reuse it.
             Self::Last(ticket, text) => running.free(&ticket).then_some(Wanted::Text(text)),
         }
     }
 }
 
-/// The reason why a socket's writer ends early.
+/// The reason for which a socket's writer ends early.
 enum Stuck {
-    /// The client took nothing for too long.
+    /// The client read nothing for too long.
     Stalled,
     Failed(Error),
 }
 
-/// Writes until every sender is gone, a close frame was written, or the reader is gone or
-/// takes nothing for `stall_timeout`.
+/// Writes until all senders are dropped, a close frame is written, or the reader is gone or reads
+/// nothing for `stall_timeout`.
 pub(super) async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut queued: Queued,
     running: Arc<Running>,
     stall_timeout: Duration,
 ) {
-    // Grows with the first burst: most sockets are quiet.
+    // Grows with the first burst: most sockets are idle.
     let mut ready = Vec::new();
     while queued.take(&mut ready).await > 0 {
         match burst(&mut sink, &queued, &mut ready, &running, stall_timeout).await {
             Ok(false) => {}
             Ok(true) => return,
-            Err(Stuck::Failed(error)) => return tracing::debug!(%error, "a socket takes no more"),
-            Err(Stuck::Stalled) => return tracing::debug!("a socket's reader has stalled"),
+            Err(Stuck::Failed(error)) => return tracing::debug!(%error, "websocket write failed"),
+            Err(Stuck::Stalled) => return tracing::debug!("websocket write timed out"),
         }
     }
 }
 
-/// Writes what is ready and flushes once; whether the end was in it.
+/// Writes the frames that are ready and flushes once; returns true after the close frame.
 async fn burst(
     sink: &mut SplitSink<Socket, Message>,
     queued: &Queued,
@@ -114,7 +114,7 @@ async fn burst(
     Ok(closes)
 }
 
-/// The clock runs for each frame: a long message may take long as long as it is read.
+/// Applies the time limit to each frame: a long message may take long while it is being read.
 async fn patiently(
     stall_timeout: Duration,
     sent: impl Future<Output = Result<(), Error>>,
@@ -125,7 +125,7 @@ async fn patiently(
     }
 }
 
-/// A message in frames of at most [`FRAME_BYTES`] (RFC 6455, section 5.4).
+/// Splits a message into frames of at most [`FRAME_BYTES`] (RFC 6455, section 5.4).
 fn messages(text: String) -> impl Iterator<Item = Message> {
     let is_short = text.len() <= FRAME_BYTES;
     let (short, long) = match is_short {

@@ -1,45 +1,45 @@
-//! How a run ends.
+//! The ends of runs and answers.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 use super::{RunError, RunStatus};
 
-/// Why an answer ended.
+/// The reason why an answer ended.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum FinishReason {
-    /// The model was done.
+    /// The model finished its answer.
     Stop,
-    /// The model called tools; of a step, as the run goes on with their results.
+    /// The model called tools. The reason of a step, since the run continues with their results.
     ToolCalls,
     /// A limit on output or context was reached.
     Length,
     /// The provider withheld the rest.
     ContentFilter,
-    /// Somebody stopped the run.
+    /// The run was cancelled.
     Cancelled,
-    /// The run failed; the text is what was there by then. Of a step: it came to nothing, and
-    /// the run went on without it.
+    /// The run failed, and the text is the part that was written before. Of a step: it failed, and
+    /// the run continued without it.
     Error,
 }
 
-/// How a run ends.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEnd {
-    /// With an answer.
+    /// The run has an answer.
     Completed(FinishReason),
-    /// With an error.
+    /// The run has failed.
     Failed(RunError),
-    /// On request.
+    /// The run was cancelled.
     Cancelled,
 }
 
 impl RunEnd {
-    /// The state that it leads to.
+    /// The final state of the run.
     pub fn status(&self) -> RunStatus {
         match self {
             Self::Completed(_) => RunStatus::Completed,

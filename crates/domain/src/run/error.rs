@@ -1,75 +1,77 @@
-//! Why a run failed.
+//! Errors of runs.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-/// What kind of thing made a run fail.
+/// The kind of error that made a run fail.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RunErrorCode {
-    /// The provider could not be reached, or answered with a server error.
+    /// The provider could not be reached, or responded with a server error.
     ProviderUnavailable,
     /// The provider refused the server's credentials.
     ProviderAuth,
-    /// The provider says that it gets too many requests.
+    /// The provider reports too many requests.
     ProviderRateLimited,
     /// The provider's account has no credit or quota left.
     ProviderQuotaExhausted,
-    /// The provider refused the request itself (unknown model, bad parameter).
+    /// The provider rejected the request itself (unknown model, bad parameter).
     ProviderRejected,
-    /// The provider's stream made no sense or ended half-way.
+    /// The provider's stream was malformed or ended early.
     ProviderProtocol,
-    /// No connection to the provider within the limit.
+    /// The connection to the provider took longer than the limit.
     ConnectTimeout,
-    /// No first token within the limit.
+    /// The first token took longer than the limit.
     FirstTokenTimeout,
-    /// No next token within the limit.
+    /// The next token took longer than the limit.
     IdleTimeout,
-    /// One call of the model took too long as a whole.
+    /// One call of the model exceeded its total time limit.
     CallTimeout,
-    /// One model call took too long.
+    /// One step exceeded its time limit.
     StepTimeout,
-    /// The whole run took too long.
+    /// The run exceeded its time limit.
     RunTimeout,
-    /// The model takes no tools, and its agent has some.
+    /// The model does not support tools, and its agent has some.
     ToolsUnsupported,
     /// The conversation does not fit the model's context.
     ContextExceeded,
-    /// The answer grew past the server's limit.
+    /// The answer exceeded the server's size limit.
     AnswerTooLong,
     /// The model wanted more steps than a run may have.
     TooManySteps,
-    /// The run has cost as much as its agent allows, and is not done.
+    /// The run has reached its agent's cost limit before its answer was complete.
     CostLimit,
-    /// The model gave a tool wrong arguments again and again, or called tools in a way that no
-    /// server could carry out: too many at once, or with endless names or arguments.
+    /// The model repeatedly called a tool with invalid arguments, or called tools in a way that no
+    /// server could execute: too many at once, or with endless names or arguments.
     ToolArguments,
-    /// The answer was not of the form that was asked for, however often the model was told.
+    /// The answer did not have the requested form, in spite of repeated corrections.
     OutputInvalid,
-    /// The model was done without an answer, or with reasoning alone, however often it was asked.
+    /// The model finished without an answer, or with reasoning alone, in spite of repeated
+    /// requests.
     EmptyAnswer,
-    /// The model has no free place; try again.
+    /// The model has no free capacity; retry later.
     ModelBusy,
-    /// The server stopped while the run was being made.
+    /// The server stopped during the run.
     Interrupted,
-    /// The server died each time it executed the run, the last time while it executed it alone.
+    /// The server crashed each time it executed the run, the last time while it executed nothing
+    /// else.
     Crashed,
-    /// The database was away for longer than a run may wait for it.
+    /// The database was unavailable for longer than a run may wait for it.
     StoreUnavailable,
-    /// A fault of the server; the log has it under the run's id.
+    /// An internal error of the server; the log has its cause under the run's id.
     Internal,
 }
 
-/// Why a run failed, in words that may be shown to its owner.
+/// The error of a failed run, as its owner may see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
-    /// The kind.
+    /// The kind of error.
     pub code: RunErrorCode,
-    /// One sentence; never a provider's own words.
+    /// One sentence; never the provider's own message.
     pub message: String,
-    /// Whether the same message sent again may succeed.
+    /// True if sending the same message again may succeed.
     pub retryable: bool,
 }

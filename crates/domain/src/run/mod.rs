@@ -1,4 +1,4 @@
-//! Runs: one answer being made, and the states it goes through.
+//! Runs: the execution of one answer, and its states.
 
 mod end;
 mod error;
@@ -20,26 +20,26 @@ pub use options::{ConcurrencyPolicy, RunOptions, RunOverrides, ToolChoice};
 pub use status::{IllegalTransition, RunStatus};
 pub use usage::Usage;
 
-/// What becomes of a model step that was under way when its server died.
+/// The treatment of a model step that was active when its server died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRestart {
-    /// It is made again.
+    /// The step is repeated.
     Resume,
     /// The run fails, with its partial text kept.
     Fail,
 }
 
-/// The run that a child run works for.
+/// The parent of a child run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParentRun {
-    /// The run that asks.
+    /// The run that started the child.
     pub run: RunId,
-    /// How many runs are above the child, the one that asks included.
+    /// The number of runs above the child, the parent included.
     pub depth: u32,
 }
 
-/// One answer being made, or made.
+/// The execution of one answer.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// Its id.
@@ -50,50 +50,49 @@ pub struct Run {
     pub agent_id: AgentId,
     /// The version of the agent it runs with.
     pub agent_version_id: AgentVersionId,
-    /// `provider/model` it runs with.
+    /// The model, as `provider/model`.
     pub model: String,
-    /// Where it stands. Changed by [`Run::enqueue`], [`Run::begin`],
-    /// [`Run::await_input`], [`Run::resume`] and [`Run::end`] alone.
+    /// Its state. Changed by [`Run::enqueue`], [`Run::begin`], [`Run::await_input`],
+    /// [`Run::resume`] and [`Run::end`] alone.
     pub status: RunStatus,
-    /// Whether it waits for others of its session, and has no place in its branch yet.
+    /// True while it waits for other runs of its session, and has no position in its branch yet.
     pub enqueued: bool,
-    /// Which of its session's runs it is, counted from 1 in the order in which they had their
-    /// turn; none before it has had it.
+    /// Its number among the started runs of its session, from 1; none before it has started.
     pub turn: Option<i32>,
-    /// Why it ended, once it has.
+    /// The reason why it ended, once it has.
     pub finish_reason: Option<FinishReason>,
-    /// Why it failed, if it did.
+    /// The error, if it failed.
     pub error: Option<RunError>,
-    /// What it used.
+    /// The tokens it used.
     pub usage: Usage,
-    /// What that cost at the prices of the time; none where a model without a price, or without
-    /// usage, took part.
+    /// The cost at the prices of the time; none if a model without a price, or without usage, took
+    /// part.
     pub cost: Option<Cost>,
-    /// The run that asks, where another agent has asked for this one.
+    /// The parent run, if another agent started this one.
     pub parent: Option<ParentRun>,
-    /// What its client has asked of it.
+    /// The options of its client.
     pub options: RunOptions,
     /// The message it answers.
     pub input_message_id: MessageId,
-    /// The message it makes; exists in the session once the run has ended with text.
+    /// The message it writes; exists in the session once the run has ended with text.
     pub output_message_id: MessageId,
     /// The last sequence in its event log.
     pub last_sequence: u64,
-    /// When it was accepted.
+    /// Time at which it was accepted.
     pub created_at: Timestamp,
-    /// When it began to run.
+    /// Time at which it started to execute.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// Time at which it ended.
     pub finished_at: Option<Timestamp>,
-    /// When the events of its making were removed from its log, if they were.
+    /// Time at which its intermediate events were removed from its log, if they were.
     pub log_compacted_at: Option<Timestamp>,
-    /// The number of times it has gone from one node to another. A node that writes to it under an
-    /// earlier number no longer has it.
+    /// The number of times it has moved between nodes. A node that writes to it with an earlier
+    /// number no longer owns it.
     pub fence: i64,
 }
 
 impl Run {
-    fn go(&mut self, to: RunStatus) -> Result<(), IllegalTransition> {
+    fn transition(&mut self, to: RunStatus) -> Result<(), IllegalTransition> {
         let from = self.status;
         if !from.allows(to) {
             return Err(IllegalTransition { from, to });
@@ -102,37 +101,37 @@ impl Run {
         Ok(())
     }
 
-    /// A run that was to start has to wait for others of its session first.
+    /// Enqueues a new run behind others of its session.
     pub fn enqueue(&mut self) {
         (self.status, self.enqueued, self.turn) = (RunStatus::Queued, true, None);
         (self.started_at, self.last_sequence) = (None, 0);
     }
 
-    /// A queued run begins to be made.
+    /// Starts a queued run.
     pub fn begin(&mut self, at: Timestamp) -> Result<(), IllegalTransition> {
-        self.go(RunStatus::Running)?;
+        self.transition(RunStatus::Running)?;
         self.enqueued = false;
         self.started_at = Some(at);
         Ok(())
     }
 
-    /// A run that is being made waits for these. Returns the events that announce them, which
+    /// Makes a running run wait for these interrupts. Returns the events that announce them, which
     /// are written with its new state.
     pub fn await_input(
         &mut self,
         interrupts: &[Interrupt],
     ) -> Result<Vec<EventBody>, IllegalTransition> {
-        self.go(RunStatus::AwaitingInput)?;
+        self.transition(RunStatus::AwaitingInput)?;
         let requested = |interrupt: &Interrupt| EventBody::InterruptRequested {
             interrupt: Box::new(interrupt.clone()),
         };
         Ok(interrupts.iter().map(requested).collect())
     }
 
-    /// A run whose interrupts are all answered is made further.
+    /// Continues a run whose interrupts are all resolved.
     pub fn resume(&mut self) -> Result<(), IllegalTransition> {
         match self.status {
-            RunStatus::AwaitingInput => self.go(RunStatus::Running),
+            RunStatus::AwaitingInput => self.transition(RunStatus::Running),
             from => Err(IllegalTransition {
                 from,
                 to: RunStatus::Running,
@@ -140,9 +139,9 @@ impl Run {
         }
     }
 
-    /// Ends the run. Returns the event that announces it, which is written with it.
+    /// Ends the run. Returns the terminal event, which is written with the new state.
     pub fn end(&mut self, end: RunEnd, at: Timestamp) -> Result<EventBody, IllegalTransition> {
-        self.go(end.status())?;
+        self.transition(end.status())?;
         self.finished_at = Some(at);
         let (reason, error, event) = match end {
             RunEnd::Completed(finish_reason) => {

@@ -1,4 +1,4 @@
-//! What a client asks of one run.
+//! The options of one run.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,62 +6,63 @@ use strum::IntoStaticStr;
 
 use crate::client_tool::ClientTool;
 
-/// What a start does when its session has an active run.
+/// The behaviour of a start when its session has an active run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum ConcurrencyPolicy {
-    /// Is refused.
+    /// The start is refused.
     Reject,
-    /// Waits until those before it have ended, and then answers what the branch is by then.
+    /// The run waits until those before it have ended, and then answers the branch as it is by
+    /// then.
     Enqueue,
-    /// Stops it, with its partial answer kept.
+    /// The active run is cancelled, and its partial answer kept.
     Interrupt,
-    /// Stops it, and takes its message and partial answer out of the branch.
+    /// The active run is cancelled, and its message and partial answer are removed from the branch.
     Rollback,
 }
 
-/// What a client asks of one run beyond its agent's configuration. Kept with the run, so that
-/// whichever server goes on with it asks the same of it.
+/// The options of one run beyond its agent's configuration. Stored with the run, so that any server
+/// that continues it uses the same.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunOptions {
-    /// What the agent's instructions can use as `variables.x`.
+    /// The values of `variables.x` in the agent's instructions.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub variables: serde_json::Map<String, serde_json::Value>,
-    /// The client's own tools, told to the model beside the agent's.
+    /// The client's own tools, offered to the model in addition to the agent's.
     pub client_tools: Vec<ClientTool>,
     /// The JSON Schema of the answer; the agent's own when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
-    /// Whether its model calls tools.
+    /// Rule for the model's tool calls.
     #[serde(skip_serializing_if = "ToolChoice::is_auto")]
     pub tool_choice: ToolChoice,
     /// The IANA time zone of `date` in the instructions; the agent's own when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// The id of the request that has started the run, for the log. Nothing that is asked of
-    /// the run, so it tells no two starts apart.
+    /// The id of the request that started the run, for the log. Not compared when the options of
+    /// two starts are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
-/// In what a run is asked otherwise than the one that it repeats; what is `None` is as before.
+/// Changes to the options of a repeated run; those that are `None` stay as they were.
 #[derive(Debug, Clone, Default)]
 pub struct RunOverrides {
-    /// Its variables, instead of all that there were.
+    /// Variables that replace all earlier ones.
     pub variables: Option<serde_json::Map<String, serde_json::Value>>,
-    /// The client's tools, instead of all that there were.
+    /// Client tools that replace all earlier ones.
     pub client_tools: Option<Vec<ClientTool>>,
     /// The JSON Schema of the answer; `Some(None)` for the agent's own.
     pub output_schema: Option<Option<Value>>,
-    /// Whether its model calls tools.
+    /// Rule for the model's tool calls.
     pub tool_choice: Option<ToolChoice>,
     /// The time zone of `date` in the instructions.
     pub time_zone: Option<String>,
 }
 
 impl RunOverrides {
-    /// What the run is asked that was asked `before` of the one that it repeats.
+    /// Applies the changes to the options of the run that is repeated.
     #[must_use]
     pub fn over(self, before: RunOptions) -> RunOptions {
         RunOptions {
@@ -75,18 +76,18 @@ impl RunOverrides {
     }
 }
 
-/// Whether a model calls tools.
+/// Rule for a model's tool calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ToolChoice {
-    /// As it likes.
+    /// The model decides.
     #[default]
     Auto,
-    /// It does not. The tools are still told, as the history may have calls of them.
+    /// No calls. The tools are still sent, as the history may contain calls of them.
     None,
-    /// It calls at least one.
+    /// At least one call.
     Required,
-    /// It calls this one.
+    /// A call of this tool.
     Named(String),
 }
 

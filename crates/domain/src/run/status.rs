@@ -1,36 +1,36 @@
-//! Where a run stands, and where it may go from there.
+//! The states of a run, and the transitions between them.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr,
 )]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RunStatus {
-    /// Accepted, waiting for a place to run.
+    /// Accepted, waiting to be executed.
     Queued,
-    /// Being made.
+    /// Executing.
     Running,
-    /// Waits for a person or the client; see its interrupts.
+    /// Waiting for a person or the client; see its interrupts.
     AwaitingInput,
     /// Ended with an answer.
     Completed,
-    /// Ended with an error; what was written before it is kept.
+    /// Ended with an error; the text written before it is kept.
     Failed,
-    /// Stopped on request; what was written before is kept.
+    /// Cancelled; the text written before is kept.
     Cancelled,
 }
 
 impl RunStatus {
-    /// Whether nothing more can happen.
+    /// Returns true if the state is final.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether a run may go from this state to `next`.
+    /// Returns true if a run may go from this state to `next`.
     pub fn allows(self, next: Self) -> bool {
         match self {
             Self::Queued => matches!(next, Self::Running | Self::Failed | Self::Cancelled),
@@ -41,13 +41,13 @@ impl RunStatus {
     }
 }
 
-/// A run cannot go from one state to another.
+/// A transition that the states of a run do not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a run that is {from:?} cannot become {to:?}")]
 pub struct IllegalTransition {
-    /// Where it stands.
+    /// The current state.
     pub from: RunStatus,
-    /// Where it was to go.
+    /// The refused next state.
     pub to: RunStatus,
 }
 

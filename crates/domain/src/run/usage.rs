@@ -1,8 +1,8 @@
-//! What a run used.
+//! The tokens used by a run.
 
 use serde::{Deserialize, Serialize};
 
-/// What a run used, in tokens.
+/// Token counts of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens the model read, cached ones included.
@@ -11,7 +11,7 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Input tokens that came from a cache.
     pub cached_input_tokens: u64,
-    /// Input tokens that were written to a cache, whatever their lifetime there.
+    /// Input tokens that were written to a cache, of any lifetime.
     #[serde(default)]
     pub cache_write_input_tokens: u64,
     /// The part of `cache_write_input_tokens` that is kept for an hour.
@@ -22,7 +22,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
         Self {

@@ -1,45 +1,45 @@
-//! From a stream's events to parts.
+//! Decoding of a stream's events.
 
 use super::event::{Block, BlockKind, Counts, Delta, Event, Kind, StopReason};
 use super::{REDACTED, SIGNED};
 use crate::calls::CallDelta;
-use crate::fault::Fault;
 use crate::lenient::{Id, Json, Problem, parse};
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 
 #[cfg(test)]
 mod tests;
 
-/// What has to be remembered between two events.
+/// The state between two events.
 #[derive(Default)]
 pub(super) struct Decoder {
     counts: Counts,
-    /// Of the thinking that is being written.
+    /// The signature of the current thinking block.
     signature: String,
-    /// The block that started last. Blocks come one after the other, by the book.
+    /// The block that started last. According to the documentation, blocks are sequential.
     current: u64,
-    /// The blocks of tool calls that are not known to be complete.
+    /// The blocks of tool calls that are not complete yet.
     calls: Vec<CallBlock>,
 }
 
 /// A tool call's block.
 struct CallBlock {
     index: u64,
-    /// What it had before any delta came.
+    /// The input before any delta.
     input: Option<Json>,
     is_stopped: bool,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: SseEvent<'_>, parts: &mut Parts) -> Result<(), ReadError> {
-        // Not of this protocol, but imitations end with it.
+        // Not part of this protocol, but imitations end with it.
         if event.data.trim_ascii() == "[DONE]" {
             return parts.end();
         }
         let read: Event = parse(event.data).map_err(|error| parts.unreadable(&error))?;
-        // Some give the type with the event's name alone.
+        // Some send the type only as the event's name.
         let kind = read.r#type.unwrap_or_else(|| Kind::named(event.name));
         self.read(kind, read, parts)
     }
@@ -54,7 +54,7 @@ impl Decode for Decoder {
 impl Decoder {
     fn read(&mut self, kind: Kind, event: Event, parts: &mut Parts) -> Result<(), ReadError> {
         if let Some(Problem(error)) = event.error {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         match kind {
             Kind::MessageStart => {
@@ -77,7 +77,7 @@ impl Decoder {
                 finish(event.delta.and_then(|delta| delta.stop_reason), parts);
             }
             Kind::MessageStop => parts.end()?,
-            Kind::Error => return Err(parts.fault(&Fault::default())),
+            Kind::Error => return Err(parts.fault(&ProviderError::default())),
             Kind::Message if event.content.is_some() || event.stop_reason.is_some() => {
                 self.message(event, parts)?;
             }
@@ -86,7 +86,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Reads a whole message, whose content may have been streamed before.
+    /// Decodes a whole message, whose content may have been streamed before.
     fn message(&mut self, message: Event, parts: &mut Parts) -> Result<(), ReadError> {
         let is_said = parts.seen() > 0;
         let blocks = message.content.filter(|_| !is_said);
@@ -109,7 +109,7 @@ impl Decoder {
     }
 
     fn start(&mut self, index: u64, block: Block, parts: &mut Parts) -> Result<(), ReadError> {
-        // Only now is it sure that a call before is whole: one that a limit has cut is
+        // Only now is it certain that an earlier call is complete: one that was cut by a limit is
         // stopped like any other.
         self.calls.retain(|call| {
             if call.is_stopped {
@@ -154,7 +154,7 @@ impl Decoder {
         parts.text(delta.text);
         parts.reasoning(delta.thinking);
         self.signature.extend(delta.signature);
-        // Tools of the vendor's own have arguments too.
+        // The vendor's own tools have arguments too.
         let index = index.unwrap_or(self.current);
         let is_ours = self.calls.iter().any(|call| call.index == index);
         if let Some(arguments) = delta.partial_json.filter(|_| is_ours) {
@@ -177,7 +177,7 @@ impl Decoder {
             return Ok(());
         };
         call.is_stopped = true;
-        // Imitations give the whole input when the block starts.
+        // Imitations send the whole input when the block starts.
         match call.input.take() {
             Some(Json(input)) if !parts.has_arguments(index) => parts.call(CallDelta {
                 key: Some(index),

@@ -1,7 +1,7 @@
 //! The objects of an answer: a stream's events, or a whole message.
 //!
-//! Each is one flat struct for all kinds: serde's enums with a tag inside copy every text
-//! before they know where it belongs.
+//! Each is one flat struct for all kinds: serde's tagged enums copy every text before they know its
+//! variant.
 
 use crate::lenient::{Count, Id, Json, Loose, OddCount, Problem, object, or_zero, required};
 use talkgraph_domain::{FinishReason, Usage};
@@ -16,7 +16,7 @@ object! {
         pub(super) delta: Delta = "delta",
         pub(super) usage: Counts = "usage",
         pub(super) error: Problem = "error",
-        // A whole message's.
+        // Of a whole message.
         pub(super) content: Vec<Block> = "content",
         pub(super) stop_reason: StopReason = "stop_reason",
     }
@@ -32,7 +32,7 @@ pub(super) enum Kind {
     MessageStop,
     Error,
     Message,
-    /// `ping`, and what is yet to be invented.
+    /// `ping`, and future events.
     Other,
 }
 
@@ -60,14 +60,14 @@ impl Loose for Kind {
 }
 
 object! {
-    /// A message as it starts: its content is empty yet.
+    /// A message at its start, without content yet.
     pub(super) struct Started {
         pub(super) usage: Counts = "usage",
     }
 }
 
 object! {
-    /// A block of content, as it starts or as a whole.
+    /// A block of content, at its start or as a whole.
     pub(super) struct Block {
         pub(super) r#type: BlockKind = "type",
         pub(super) text: String = "text",
@@ -76,7 +76,7 @@ object! {
         pub(super) data: String = "data",
         pub(super) id: Id = "id",
         pub(super) name: String = "name",
-        /// Empty at the start of a stream's block, by the book.
+        /// Empty at the start of a stream's block, according to the documentation.
         pub(super) input: Json = "input",
     }
 }
@@ -90,7 +90,7 @@ pub(super) enum BlockKind {
 }
 
 impl Loose for BlockKind {
-    /// What the vendor's own tools do is of no kind; none is asked for.
+    /// The vendor's own tools have no kind here; none is requested.
     fn of_text(text: &str) -> Option<Self> {
         Some(match text {
             "text" => Self::Text,
@@ -103,7 +103,7 @@ impl Loose for BlockKind {
 }
 
 object! {
-    /// What comes of a block, or of the message at its end. A field of it says which.
+    /// A delta of a block, or of the message at its end. Its fields distinguish them.
     pub(super) struct Delta {
         pub(super) text: String = "text",
         pub(super) thinking: String = "thinking",
@@ -119,7 +119,7 @@ pub(super) enum StopReason {
     ModelContextWindowExceeded,
     ToolUse,
     Refusal,
-    /// `end_turn`, `stop_sequence` and whatever else: the model was done.
+    /// `end_turn`, `stop_sequence` and unknown reasons: the model has finished.
     Other,
 }
 
@@ -148,10 +148,10 @@ impl StopReason {
 }
 
 object! {
-    /// Token counts; each event has some of them, all counted from the start.
+    /// Token counts; each event has some of them, all cumulative.
     #[derive(Clone, Copy)]
     pub(super) struct Counts {
-        /// Without what is read from the cache or written to it.
+        /// Without tokens that were read from the cache or written to it.
         input_tokens: Count = "input_tokens",
         cache_creation_input_tokens: Count = "cache_creation_input_tokens",
         /// The written tokens by their lifetime.
@@ -178,7 +178,7 @@ object! {
 }
 
 impl Counts {
-    /// These where there are some, and else what was known.
+    /// These counts, with `known` in place of missing ones.
     pub(super) fn or(self, known: Self) -> Self {
         Self {
             input_tokens: self.input_tokens.or(known.input_tokens),

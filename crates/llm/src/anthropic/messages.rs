@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{REDACTED, SIGNED};
-use crate::past::{Bindings, Prefix, Signer, Wanted};
+use crate::conversation::{AfterResults, turns};
 use crate::results::{Answered, Place, answered, is_common_image, is_text, placed};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::{Bindings, Prefix, Signer, Wanted};
 use crate::wire::{arguments_object, call_id, text_file, unsupported};
 use crate::{ChatRequest, ChatRole, Content, FileData, LlmError};
 use talkgraph_domain::CacheTtl;
 
-/// How many characters stand for an id that is not taken as it is.
+/// The length of the digest that replaces an id that is not accepted.
 const ID_CHARS: usize = 32;
 
 #[derive(Serialize)]
@@ -37,8 +37,9 @@ fn cache(block: &mut Value, ttl: CacheTtl) {
     };
 }
 
-/// The conversation: two roles by turns, as the results of tools come from the user here. What
-/// comes before each answer is added to `prefix`, and decides which of its thinking goes back.
+/// The conversation in two alternating roles, as the results of tools belong to the user here. The
+/// content before each answer is added to `prefix`, which decides which of its thinking is sent
+/// back.
 pub(super) fn messages(
     request: &ChatRequest,
     mut prefix: Prefix,
@@ -52,7 +53,7 @@ pub(super) fn messages(
     let (mut known, mut bindings) = (0, prefix.bindings());
     for message in &turns {
         let role = match message.role {
-            // They have a place of their own.
+            // Instructions are sent in a field of their own.
             ChatRole::System => continue,
             ChatRole::User | ChatRole::Tool => "user",
             ChatRole::Assistant => "assistant",
@@ -72,7 +73,7 @@ pub(super) fn messages(
         for answered in answered(message) {
             content.push(result(&answered)?);
         }
-        // No answer may end with thinking, as one does that was cut there.
+        // No answer may end with thinking, as one that was cut there does.
         while content.last().is_some_and(is_thinking) {
             content.pop();
         }
@@ -83,16 +84,15 @@ pub(super) fn messages(
         }
     }
     sent.iter().skip(known).for_each(|one| prefix.add(one));
-    // The last one is the user's: an assistant's may end with thinking, which cannot be
-    // marked.
+    // The last message is the user's: an assistant's may end with thinking, which cannot be marked.
     if let Some(block) = sent.last_mut().and_then(|last| last.content.last_mut()) {
         cache(block, request.cache_ttl);
     }
     Ok((sent, prefix.bindings()))
 }
 
-/// Whether the calls that are being answered have lost the thinking that led to them. Models with
-/// a budget for it then refuse to think; adaptive ones do not mind.
+/// Returns true if the calls that are being answered have lost their preceding thinking. Models
+/// with a thinking budget then refuse to think; adaptive ones accept it.
 /// <https://github.com/anthropics/claude-code/issues/14264>
 pub(super) fn lacks_thinking(messages: &[Message]) -> bool {
     let has_results = |message: &Message| {
@@ -115,7 +115,7 @@ fn is_thinking(block: &Value) -> bool {
     )
 }
 
-/// What decides whether thinking goes back.
+/// The conditions for sending thinking back.
 #[derive(Clone, Copy)]
 struct Thoughts<'a> {
     request: &'a ChatRequest,
@@ -129,7 +129,7 @@ impl Thoughts<'_> {
     }
 }
 
-/// A content as this role says it; none if it cannot.
+/// A content as a block of this role; none if the role cannot have it.
 fn block(
     role: ChatRole,
     part: &Content,
@@ -165,7 +165,7 @@ fn block(
     })
 }
 
-/// Thinking that this vendor has signed and takes back.
+/// Thinking that this vendor has signed and accepts.
 fn thinking(text: &str, signature: Option<&str>, thoughts: Thoughts<'_>) -> Option<Value> {
     if let Some(signature) = thoughts.proof(SIGNED, signature) {
         return Some(json!({ "type": "thinking", "thinking": text, "signature": signature }));
@@ -173,14 +173,14 @@ fn thinking(text: &str, signature: Option<&str>, thoughts: Thoughts<'_>) -> Opti
     if let Some(data) = thoughts.proof(REDACTED, signature) {
         return Some(json!({ "type": "redacted_thinking", "data": data }));
     }
-    // Imitations want their models' thinking back, signed or not:
+    // Imitations require their models' thinking, signed or not:
     // https://github.com/anomalyco/opencode/issues/24122
     let is_missed = thoughts.request.past.wanted() == Wanted::Everything && !text.is_empty();
     is_missed.then(|| json!({ "type": "thinking", "thinking": text, "signature": "" }))
 }
 
-/// The place of a tool's file: a result takes text, images and documents, as a user's message.
-/// <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
+/// The position of a tool's file: a result accepts text, images and documents, as a user's message
+/// does. <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
 fn place(media_type: &str, in_results: bool) -> Place {
     let is_taken =
         is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";
@@ -197,7 +197,7 @@ fn result(answered: &Answered<'_>) -> Result<Value, LlmError> {
     });
     if !answered.files.is_empty() {
         let mut blocks = Vec::new();
-        // Empty ones are refused.
+        // Empty texts are refused.
         if !answered.text.is_empty() {
             blocks.push(json!({ "type": "text", "text": answered.text }));
         }

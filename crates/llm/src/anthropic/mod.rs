@@ -1,8 +1,8 @@
 //! Anthropic's Messages, which other servers imitate too.
 //!
-//! <https://platform.claude.com/docs/en/api/messages>. What is cached is said with each
-//! request, so that the next step of a run, and other runs of the same agent, pay a tenth
-//! for what is the same: the instructions with the tools, and the conversation so far.
+//! <https://platform.claude.com/docs/en/api/messages>. Each request marks the parts to cache, so
+//! that the next step of a run, and other runs of the same agent, pay a tenth for the repeated
+//! parts: the instructions with the tools, and the conversation so far.
 
 mod decoder;
 mod event;
@@ -13,8 +13,8 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::past::Signer;
 use super::protocol::{Asked, Decode, Protocol, extended, secret_header};
+use super::signed_reasoning::Signer;
 use super::{ChatRequest, LlmError};
 
 /// Signs thinking blocks.

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::messages::{Message, cached_text, lacks_thinking, messages};
 use crate::capabilities::{form, thinks};
-use crate::past::Prefix;
 use crate::protocol::Asked;
 use crate::schema::{self, anthropic, instruction};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatProtocol, ChatRequest, Content, LlmError, ToolChoice};
 use talkgraph_domain::capabilities::{StructuredOutput, ThinkingForm, ThinkingOff};
@@ -17,12 +17,12 @@ use talkgraph_domain::capabilities::{StructuredOutput, ThinkingForm, ThinkingOff
 #[cfg(test)]
 mod tests;
 
-/// The longest answer where the agent sets none, in tokens: this API wants a number, and
-/// takes this one for every model since Claude 3.5.
+/// The default limit of an answer, in tokens: this API requires a number, and accepts this one for
+/// every model since Claude 3.5.
 const MAX_TOKENS: u32 = 8_192;
-/// The same of a model that thinks by itself: its thinking is part of the answer.
+/// The same for a model that thinks by default: its thinking is part of the answer.
 const MAX_TOKENS_WITH_THINKING: u32 = 32_000;
-/// The budget of an agent that asks for thinking and names none, and the smallest that is taken.
+/// The default thinking budget, which is also the smallest accepted one.
 /// <https://platform.claude.com/docs/en/build-with-claude/extended-thinking>
 const BUDGET_TOKENS: u32 = 4_096;
 const FEWEST_BUDGET_TOKENS: u32 = 1_024;
@@ -131,8 +131,8 @@ fn output_config(request: &ChatRequest, native: Option<Value>) -> Option<Value> 
     (!config.is_empty()).then(|| config.into())
 }
 
-/// The switch of thinking. Where it is not mentioned, older models do not think and newer ones
-/// do, without a summary of it.
+/// The thinking switch. If it is absent, older models do not think and newer ones do, without a
+/// summary.
 fn thinking(request: &ChatRequest, max_tokens: u32) -> Option<Value> {
     let capabilities = &request.capabilities;
     let asked = request.reasoning.thinking;
@@ -151,7 +151,7 @@ fn thinking(request: &ChatRequest, max_tokens: u32) -> Option<Value> {
             Some(json!({ "type": "adaptive", "display": "summarized" }))
         }
         ThinkingForm::Budget if asked == Some(true) => {
-            // It must leave room for the answer.
+            // The rest of the limit is for the answer.
             let budget = request
                 .reasoning
                 .thinking_budget_tokens
@@ -166,9 +166,9 @@ fn thinking(request: &ChatRequest, max_tokens: u32) -> Option<Value> {
     }
 }
 
-/// The tools that were called earlier, where none is told of now: an agent without tools may go
-/// on with what another has begun. This API refuses calls in the history where no tools are told
-/// of.
+/// The tools that were called earlier, if the request has no tools: an agent without tools may
+/// continue a conversation with calls. This API refuses calls in the history if the request has no
+/// tools.
 fn gone(request: &ChatRequest) -> BTreeSet<&str> {
     let contents = request.messages.iter().flat_map(|one| &one.content);
     let called = contents.filter_map(|content| match content {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{CallDelta, MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_TOOL_CALLS, ToolCalls, Unusable};
 use crate::StreamPart;
 
-/// A call as it comes out: id, name, arguments, whether it is complete.
+/// An assembled call: id, name, arguments, and true if it is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Made {
     id: String,
@@ -15,7 +15,7 @@ struct Made {
     completed: bool,
 }
 
-/// A piece of a call: index, id, name, arguments; an empty text is none.
+/// A piece of a call: index, id, name, arguments; an empty text means absent.
 type Said<'a> = (Option<u64>, &'a str, &'a str, &'a str);
 
 fn delta((key, id, name, arguments): Said<'_>) -> CallDelta {
@@ -28,7 +28,7 @@ fn delta((key, id, name, arguments): Said<'_>) -> CallDelta {
     }
 }
 
-/// Puts calls together as an executor does, and checks what it may rely on.
+/// Assembles calls as an executor does, and checks its assumptions.
 fn collect(parts: Vec<StreamPart>) -> Vec<Made> {
     let mut made = Vec::<Made>::new();
     for part in parts {
@@ -89,7 +89,7 @@ fn expect(calls: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn by_the_book() {
+fn documented_form_is_decoded() {
     let pieces = [
         (Some(0), "a", "f", ""),
         (Some(0), "", "", "{\"x\""),
@@ -128,7 +128,7 @@ fn no_index_at_all() {
         (None, "a", "", "1}"),
         (None, "b", "g", "{\"y\":2}"),
         (None, "", "h", "{}"),
-        // An id of its own on every piece, as some proxies write it.
+        // An id of its own on every piece, as some proxies send it.
         (None, "c1", "i", "{\"z\""),
         (None, "c2", "", ":3}"),
     ];
@@ -152,13 +152,13 @@ fn id_and_name_on_every_piece() {
             (key, "a", "f", ":1}"),
             (key, "", "f", ""),
         ];
-        // The last names it once more after whole arguments, and so would be a call.
+        // The last piece repeats the name after complete arguments, and would start a call.
         assert_eq!(said(&pieces[..2]), expect(&[("a", "f", "{\"x\":1}")]));
     }
 }
 
 #[test]
-fn a_name_that_comes_late_is_waited_for() {
+fn late_name_is_awaited() {
     let pieces = [
         (Some(0), "a", "", "{\"x\""),
         (Some(0), "", "f", ":1"),
@@ -179,7 +179,7 @@ fn nothing_is_an_empty_object() {
 }
 
 #[test]
-fn the_call_that_a_limit_has_cut_is_not_completed() {
+fn call_cut_by_a_limit_is_not_completed() {
     let pieces = [(Some(0), "a", "f", "{}"), (Some(1), "b", "g", "")];
     let made = read(pieces.map(delta), true).unwrap();
     let completed: Vec<_> = made.iter().map(|call| call.completed).collect();
@@ -188,7 +188,7 @@ fn the_call_that_a_limit_has_cut_is_not_completed() {
 }
 
 #[test]
-fn what_grows_without_end_is_refused() {
+fn unbounded_growth_is_refused() {
     let many = (0..=MAX_TOOL_CALLS as u64).map(|key| delta((Some(key), "", "f", "{}")));
     assert_eq!(read(many, false), Err(Unusable::TooManyCalls));
     let half = "x".repeat(MAX_ARGUMENTS_BYTES / 2);
@@ -209,7 +209,7 @@ fn what_grows_without_end_is_refused() {
     );
 }
 
-/// How a server writes calls.
+/// The form in which a server writes calls.
 #[derive(Debug, Clone, Copy)]
 enum Style {
     /// Index on each piece; id and name on the first.
@@ -300,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_said_keeps_the_order(
+    fn parts_keep_their_order(
         said in vec((
             proptest::option::of(0_u64..3), "[ab]?", "[fg]?", "[{}x\"]{0,3}",
         ), 0..20),

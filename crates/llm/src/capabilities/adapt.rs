@@ -1,5 +1,5 @@
-//! Fits a request to the model that is asked: what the model refuses is left out, or replaced by
-//! the nearest that it takes.
+//! Adaptation of a request to the capabilities of its model: refused parameters are left out, or
+//! replaced by the nearest accepted value.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use talkgraph_domain::capabilities::{
 #[cfg(test)]
 mod tests;
 
-/// A wish of an agent that its model refuses. The name is that of the setting.
+/// A parameter that the model refuses. The name is that of the setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum LeftOut {
@@ -28,11 +28,11 @@ pub enum LeftOut {
     ReasoningEffort,
     /// Left out.
     Verbosity,
-    /// The lowest effort takes its place where thinking cannot be switched off.
+    /// Replaced by the lowest effort if thinking cannot be switched off.
     Thinking,
     /// Left out.
     ThinkingBudgetTokens,
-    /// The instructions ask for the call instead.
+    /// Replaced by a request in the instructions.
     ToolChoice,
     /// Left out.
     ParallelToolCalls,
@@ -41,13 +41,13 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
-    /// One bit for each, to remember which have been logged.
+    /// The bit of this parameter in the set of logged ones.
     pub(super) fn bit(self) -> u16 {
         1 << self as u16
     }
 }
 
-/// Fits a request to its capabilities. Returns the wishes that are not sent as they are.
+/// Adapts a request to its capabilities. Returns the parameters that are not sent unchanged.
 pub(crate) fn adapt(request: &mut ChatRequest, protocol: ChatProtocol) -> Vec<LeftOut> {
     let capabilities = Arc::clone(&request.capabilities);
     let mut left_out = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn adapt(request: &mut ChatRequest, protocol: ChatProtocol) -> Vec<Le
     left_out
 }
 
-/// The wish for as little reasoning as a model can do.
+/// The parameters for as little reasoning as the model supports.
 pub(crate) fn least_reasoning(capabilities: &Capabilities) -> Reasoning {
     match capabilities.thinking_off {
         _ if !capabilities.reasons => Reasoning::default(),
@@ -86,8 +86,8 @@ pub(crate) fn least_reasoning(capabilities: &Capabilities) -> Reasoning {
     }
 }
 
-/// The form of thinking over a protocol: the two of OpenAI's have the effort for it, whatever
-/// the model's own protocol has.
+/// The form of thinking over a protocol: OpenAI's two protocols use the effort, even if the model's
+/// own protocol has another form.
 pub(crate) fn form(capabilities: &Capabilities, protocol: ChatProtocol) -> ThinkingForm {
     match (capabilities.thinking, protocol) {
         (Some(ThinkingForm::None), _) => ThinkingForm::None,
@@ -168,7 +168,7 @@ fn thinking(
     }
 }
 
-/// The lowest effort that is one.
+/// The lowest effort that includes reasoning.
 fn lowest(capabilities: &Capabilities) -> Option<Effort> {
     let efforts = capabilities.efforts.iter().flatten().copied();
     efforts.filter(|effort| *effort != Effort::None).min()
@@ -182,7 +182,7 @@ fn effort(request: &mut ChatRequest, capabilities: &Capabilities, left_out: &mut
     let nearest = below.or(efforts.iter().min()).copied();
     if nearest != Some(asked) {
         request.reasoning.effort = nearest;
-        // Of a model that never reasons nothing is asked that it would not do by itself.
+        // A model that never reasons needs no parameter for that.
         if nearest.is_some() || asked != Effort::None {
             left_out.push(LeftOut::ReasoningEffort);
         }
@@ -200,7 +200,8 @@ fn tools(
     }
     if protocol == ChatProtocol::ChatCompletions {
         let effort = &mut request.reasoning.effort;
-        // A model that always reasons refuses tools here whatever is asked; its provider says so.
+        // A model that always reasons refuses tools here with any parameters; its provider reports
+        // that.
         let takes_none = capabilities
             .efforts
             .as_ref()
@@ -227,7 +228,7 @@ fn tools(
             request.tool_choice = ToolChoice::Auto;
             left_out.push(LeftOut::ToolChoice);
         }
-        // In every step of the run, so that its instructions stay as they are: thinking may be
+        // Added in every step of the run, so that its instructions stay the same: thinking may be
         // bound to them.
         if let Some(words) = in_words(&request.run_tool_choice) {
             instruct(request, &words);

@@ -1,4 +1,4 @@
-//! The capabilities of the models of this server's providers.
+//! The capabilities of the models of all configured providers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +10,15 @@ use crate::ChatRequest;
 use crate::wire::merge;
 use talkgraph_domain::capabilities::CapabilityOverrides;
 
-/// Models whose capabilities are remembered; those of further ones are put together each time.
+/// The maximum number of models whose capabilities are cached; those of others are computed each
+/// time.
 const REMEMBERED_MODELS: usize = 1_024;
 
-/// The origin of a provider's models: what decides which rules of the table are theirs, and what
-/// the settings say about them.
+/// The provider's data that decides which rules of the table apply to its models, and the overrides
+/// of the settings.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
-    /// What the provider speaks; none for a model in this process.
+    /// The protocol of the provider; none for a model in this process.
     pub protocol: Option<ChatProtocol>,
     /// Its host.
     pub host: String,
@@ -25,11 +26,11 @@ pub struct Origin {
     pub entries: CapabilityOverrides,
     /// The settings' entries for single models, by their names at the provider.
     pub per_model: BTreeMap<String, CapabilityOverrides>,
-    /// The fields that all requests have in their bodies.
+    /// The fields that are added to the bodies of all requests.
     pub extra_body: Map<String, Value>,
-    /// The fields that requests to single models have in their bodies besides.
+    /// The fields that are added to the bodies of requests to single models.
     pub extra_body_per_model: BTreeMap<String, Map<String, Value>>,
-    /// The model whose rules another one has: a deployment may have any name.
+    /// The models whose rules apply to others: a deployment may have any name.
     pub same_as: BTreeMap<String, String>,
 }
 
@@ -51,7 +52,7 @@ impl Origin {
         Capabilities::of(self.protocol, &self.host, self.named(model))
     }
 
-    /// The rules of the table that are in force for a model.
+    /// The rules of the table that apply to a model.
     pub fn rules(&self, model: &str) -> Vec<&'static table::Rule> {
         match self.protocol {
             None => Vec::new(),
@@ -69,7 +70,7 @@ impl Origin {
 pub struct Known {
     origins: BTreeMap<String, Origin>,
     remembered: Mutex<HashMap<String, Arc<Capabilities>>>,
-    /// By model, the wishes of which the log says that they are left out.
+    /// The parameters already logged as left out, by model.
     logged: Mutex<HashMap<String, u16>>,
 }
 
@@ -96,7 +97,7 @@ impl Known {
         self.origins.get(provider)
     }
 
-    /// The capabilities of `provider/model`; the permissive ones where nothing is known.
+    /// The capabilities of `provider/model`; the permissive defaults if nothing is known.
     pub fn of(&self, model: &str) -> Arc<Capabilities> {
         let lock = || {
             self.remembered
@@ -117,7 +118,7 @@ impl Known {
         found
     }
 
-    /// Fits a request to `provider/model`.
+    /// Adapts a request to `provider/model`.
     pub(crate) fn fit(&self, model: &str, request: &mut ChatRequest) {
         request.capabilities = self.of(model);
         let Some((provider, name)) = model.split_once('/') else {
@@ -142,7 +143,7 @@ impl Known {
         self.log(model, &left_out);
     }
 
-    /// Logs each wish that a model refuses once.
+    /// Logs each parameter that a model refuses once.
     fn log(&self, model: &str, left_out: &[LeftOut]) {
         if left_out.is_empty() {
             return;
@@ -163,7 +164,7 @@ impl Known {
         tracing::warn!(
             model,
             parameters,
-            "the model does not take these parameters as they are set; they are left out or replaced"
+            "model parameters unsupported, left out or replaced"
         );
     }
 }

@@ -1,8 +1,8 @@
-//! The parameters that a model takes and refuses, as data.
+//! The parameters that models accept and refuse, as data.
 //!
-//! `models.toml` ships what the vendors document: rules, each for some protocols, hosts and
-//! names of models, in the order in which they are applied. Settings come last. The protocols
-//! read the result ([`Capabilities`]) from the request and adapt to nothing else.
+//! `models.toml` contains what the vendors document: rules, each for some protocols, hosts and
+//! model names, applied in order. Settings come last. The protocols read the result
+//! ([`Capabilities`]) from the request and depend on nothing else.
 
 mod adapt;
 mod known;
@@ -22,74 +22,75 @@ pub(crate) use adapt::{adapt, form, thinks};
 pub use known::{Known, Origin};
 pub use table::{ChatProtocol, Rule, rules};
 
-/// The parameters that one model takes. The default is permissive: of a model that no rule
-/// knows nothing is left out.
+/// The parameters that one model accepts. The default is permissive: nothing is left out for a
+/// model that matches no rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Capabilities {
-    /// The requests in which it takes `temperature` and `top_p`.
+    /// The requests in which it accepts `temperature` and `top_p`.
     pub sampling: SamplingRule,
-    /// True if it takes `temperature` and `top_p` in one request.
+    /// True if it accepts `temperature` and `top_p` in one request.
     pub top_p_with_temperature: bool,
-    /// The highest temperature that it takes.
+    /// The highest accepted temperature.
     pub temperature_max: f32,
-    /// True if it reasons, so that its reasoning may be asked for.
+    /// True if it reasons, so that reasoning may be requested.
     pub reasons: bool,
-    /// The efforts that it takes, in ascending order; none where it takes no effort; `None` where
-    /// that is not known, and any is sent.
+    /// The accepted efforts, in ascending order; empty if it accepts no effort; `None` if that is
+    /// unknown, and any effort is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub efforts: Option<Vec<Effort>>,
-    /// The effort of a request that names none, where it is known.
+    /// The effort of a request without one, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_effort: Option<Effort>,
-    /// The form in which thinking is switched and bounded; `None` where that is not known, and
-    /// the protocol's oldest form is sent.
+    /// The form in which thinking is switched and bounded; `None` if unknown, and the protocol's
+    /// oldest form is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<ThinkingForm>,
     /// The way in which thinking is switched off.
     pub thinking_off: ThinkingOff,
-    /// The highest effort that it takes while thinking is off, where there is one.
+    /// The highest effort that is accepted while thinking is off, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_off_effort: Option<Effort>,
     /// True if it thinks in a request that does not mention thinking.
     pub thinks_by_default: bool,
-    /// True if its thinking is refused in a request in which anything before it has changed.
+    /// True if it refuses its earlier thinking after any change to the preceding part of the
+    /// request.
     pub thinking_bound: bool,
-    /// True if it refuses its own tool calls without the signatures that came with them.
+    /// True if it refuses its own tool calls without their signatures.
     pub needs_signatures: bool,
-    /// True if Chat Completions take reasoning back in `reasoning_content`.
+    /// True if Chat Completions accept earlier reasoning in `reasoning_content`.
     pub reasoning_in_history: bool,
-    /// True if it refuses its own tool calls without the reasoning that led to them, signed or not.
+    /// True if it refuses its own tool calls without the reasoning before them, signed or not.
     pub reasoning_required: bool,
-    /// True if it takes a verbosity.
+    /// True if it accepts a verbosity.
     pub verbosity: bool,
     /// The requests in which it may be forced to call a tool.
     pub forced_tools: ForcedTools,
-    /// The requests in which it takes tools over Chat Completions.
+    /// The requests in which it accepts tools over Chat Completions.
     pub tools_over_chat_completions: ToolsOverChat,
-    /// True if it takes the wish for one tool call at a time.
+    /// True if it accepts the parameter for one tool call at a time.
     pub parallel_tool_calls: bool,
     /// The field that limits an answer over Chat Completions.
     pub limit_field: LimitField,
-    /// The field that has the seed over Chat Completions.
+    /// The field of the seed over Chat Completions.
     pub seed_field: SeedField,
-    /// True if Chat Completions are asked for the usage at the end of a stream; some servers give
-    /// it unasked, and refuse the question.
+    /// True if Chat Completions are asked for the usage at the end of a stream; some servers send
+    /// it anyway, and refuse the parameter.
     pub stream_options: bool,
-    /// The ids of tool calls that it takes.
+    /// The accepted ids of tool calls.
     pub call_ids: CallIds,
-    /// True if it takes images in the results of tools.
+    /// True if it accepts images in the results of tools.
     pub images_in_tool_results: bool,
-    /// The way in which it is held to a form of answer.
+    /// The way in which it is made to answer in a given form.
     pub structured_output: StructuredOutput,
     /// True if it refuses two messages of one role in a row.
     pub alternates_roles: bool,
-    /// The number of tokens that it takes, prompt and answer together.
+    /// The size of the context in tokens, prompt and answer together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
-    /// The longest answer that it gives, in tokens.
+    /// The longest answer, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
-    /// Its price, where its vendor publishes one for this host.
+    /// Its price, if its vendor publishes one for this host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<TablePrice>,
 }
@@ -139,12 +140,12 @@ impl Capabilities {
         capabilities
     }
 
-    /// The wish for as little reasoning as the model can do.
+    /// The parameters for as little reasoning as the model supports.
     pub fn least_reasoning(&self) -> Reasoning {
         adapt::least_reasoning(self)
     }
 
-    /// Replaces the entries that are there.
+    /// Applies the overrides that are present.
     pub fn apply(&mut self, entries: &CapabilityOverrides) {
         macro_rules! replace {
             ($($field:ident),+ $(,)?) => {

@@ -1,4 +1,4 @@
-//! The names under which servers and gateways offer one model.
+//! Normalisation of model names: servers and gateways offer one model under several.
 
 /// Prefixes that Bedrock puts before a vendor's name.
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
@@ -18,9 +18,9 @@ const VENDORS: [&str; 10] = [
     "amazon",
 ];
 
-/// A model's own name: in small letters, without what gateways put before it
-/// (`openai/gpt-5.6`, `us.anthropic.claude-…`, `models/gemini-3…`, `ft:gpt-…`), and with `-`
-/// for every other separator.
+/// A normalised model name: in lower case, without the prefixes of gateways (`openai/gpt-5.6`,
+/// `us.anthropic.claude-…`, `models/gemini-3…`, `ft:gpt-…`), and with `-` for every other
+/// separator.
 pub(super) fn own(model: &str) -> String {
     let name = model.to_ascii_lowercase();
     let name = name.rsplit('/').next().unwrap_or_default();
@@ -36,8 +36,8 @@ pub(super) fn own(model: &str) -> String {
         .replace(['.', '@', ':', '_'], "-")
 }
 
-/// True if a name begins with a pattern, up to one of its dashes. `*` stands for any characters,
-/// and `$` for the end of the name.
+/// Returns true if a name begins with a pattern, up to one of its dashes. `*` matches any
+/// characters, and `$` the end of the name.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let pattern = pattern.replace('.', "-");
     begins(pattern.as_bytes(), name.as_bytes())
@@ -56,7 +56,7 @@ fn begins(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// True if a host is the pattern, or below it where that begins with `*.`.
+/// Returns true if a host is the pattern, or a subdomain of it where that begins with `*.`.
 pub(super) fn is_host(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_ends_where_a_part_of_the_name_does() {
+    fn pattern_matches_whole_segments_of_a_name() {
         for (pattern, model, is_match) in [
             ("gpt-5", "gpt-5", true),
             ("gpt-5", "gpt-5-mini-2025-08-07", true),

@@ -1,4 +1,4 @@
-//! The shipped table.
+//! The table of rules in `models.toml`.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use talkgraph_domain::capabilities::CapabilityOverrides;
 
 const TABLE: &str = include_str!("models.toml");
 
-/// A protocol, as rules name it.
+/// A protocol, by its name in rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -25,21 +25,21 @@ pub enum ChatProtocol {
     GenerateContent,
 }
 
-/// A rule: entries for some models. An absent list of protocols, hosts or models means all.
+/// A rule: overrides for some models. An absent list of protocols, hosts or models matches all.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The vendor whose rule it is.
+    /// The vendor that the rule is for.
     pub vendor: String,
-    /// Where the vendor says so.
+    /// The vendor's documentation of it.
     pub source: Vec<String>,
-    /// The protocols over which it is in force.
+    /// The protocols to which it applies.
     #[serde(default)]
     pub protocols: Vec<ChatProtocol>,
-    /// The hosts on which it is in force: names, or `*.` and the end of names.
+    /// The hosts to which it applies: names, or `*.` and the end of names.
     #[serde(default)]
     pub hosts: Vec<String>,
-    /// The beginnings of names of models, up to a separator; `*` stands for any characters.
+    /// The beginnings of model names, up to a separator; `*` matches any characters.
     #[serde(default)]
     pub models: Vec<String>,
     /// The entries.
@@ -56,17 +56,16 @@ struct Table {
 pub fn rules() -> &'static [Rule] {
     static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| match toml::from_str::<Table>(TABLE) {
         Ok(table) => table.rule,
-        // A test reads the table, so no build has this.
+        // A test reads the table, so no build can have this error.
         Err(error) => {
-            tracing::error!(%error, "the table of models cannot be read");
+            tracing::error!(%error, "reading the table of models failed");
             Vec::new()
         }
     });
     &RULES
 }
 
-/// The rules for a model, in the order in which they are applied. Without a protocol those for
-/// a single one are left out.
+/// The rules for a model, in order. Without a protocol, rules for single protocols are left out.
 pub(super) fn rules_for<'a>(
     protocol: Option<ChatProtocol>,
     host: &'a str,
@@ -102,7 +101,7 @@ mod tests {
         }
     }
 
-    /// The page of the docs has each rule, its sources and its entries.
+    /// Checks that the page in the docs lists each rule with its sources and overrides.
     #[test]
     fn the_docs_have_the_table() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/models.md");

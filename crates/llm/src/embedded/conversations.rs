@@ -1,4 +1,4 @@
-//! The few most recent conversations, kept so that a next turn reads only what is new.
+//! A cache of the most recent conversations, so that a next turn reads only the new part.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::error::EmbeddedError;
 use super::kv::{KvCache, KvShape};
 
-/// The most memory all kept conversations take together; the oldest go first. One
-/// conversation of 2,048 tokens has 94 MB, a short chat 12 MB.
+/// The maximum memory of all cached conversations; the oldest are dropped first. One conversation
+/// of 2,048 tokens has 94 MB, a short chat 12 MB.
 const KEPT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// Caches of conversations nobody is generating in.
+/// The caches of conversations without an active answer.
 pub(crate) struct Conversations {
     shape: KvShape,
     kept_max: usize,
@@ -28,8 +28,8 @@ impl Conversations {
         }
     }
 
-    /// A cache holding the longest known beginning of `prompt`, possibly nothing, and
-    /// never all of it: the last token must be read again to know what follows it.
+    /// A cache with the longest known prefix of `prompt`, possibly empty, and never all of it: the
+    /// last token must be read again to predict its successor.
     pub(crate) fn take(&self, prompt: &[u32]) -> Result<KvCache, EmbeddedError> {
         let mut kept = self.lock();
         let longest = kept
@@ -41,8 +41,8 @@ impl Conversations {
             return Ok(KvCache::new(self.shape));
         };
         let common = common.min(prompt.len().saturating_sub(1));
-        // Mostly shared: an earlier turn of this conversation, which nobody needs any
-        // more. Otherwise somebody else's with the same instructions: leave it to them.
+        // Mostly shared: an earlier turn of this conversation, which is not needed any more.
+        // Otherwise another conversation with the same instructions, which stays.
         let is_own = |cache: &KvCache| common >= cache.tokens().len() / 4 * 3;
         if kept.get(index).is_some_and(is_own)
             && let Some(mut cache) = kept.remove(index)
@@ -56,7 +56,7 @@ impl Conversations {
         }
     }
 
-    /// Keeps a conversation as the most recent one.
+    /// Stores a conversation as the most recent one.
     pub(crate) fn put(&self, cache: KvCache) {
         let mut kept = self.lock();
         kept.push_back(cache);
@@ -67,7 +67,7 @@ impl Conversations {
         }
     }
 
-    /// A poisoned lock is used on: the queue is whole between any two statements.
+    /// Ignores poisoning: the queue is consistent between any two statements.
     fn lock(&self) -> MutexGuard<'_, VecDeque<KvCache>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_there_are_too_many() {
+    fn oldest_conversation_is_dropped_above_the_limit() {
         let known = Conversations::new(SHAPE, 2);
         for token in 1..=3 {
             known.put(cache(&[token, token]));

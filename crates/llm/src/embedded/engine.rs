@@ -11,26 +11,27 @@ use super::error::EmbeddedError;
 use super::generation::{Answering, Loaded};
 use crate::{ChatRequest, StreamPart};
 
-/// Parts of an answer besides one per token: the last half character, usage, finish.
+/// The parts of an answer in addition to one per token: the last half character, usage, finish.
 const CLOSING_PARTS: usize = 3;
 
-/// The answers in progress beyond one for each thread. Each holds the keys and values of its
-/// tokens, 94 MB for 2,048; with fewer, a short prompt behind long ones would wait for their end.
+/// The number of active answers in addition to one for each thread. Each holds the keys and values
+/// of its tokens, 94 MB for 2,048; with fewer, a short prompt behind long ones would wait for their
+/// end.
 const MORE_ANSWERS: usize = 2;
 
-/// Threads that generate, turn by turn, what is in a bounded queue. They end when the engine is
-/// dropped and the answers already queued are done or unwanted.
+/// Threads that generate the answers of a bounded queue in turns. They end when the engine is
+/// dropped and the queued answers are complete or cancelled.
 pub(crate) struct Engine {
     loaded: Arc<Loaded>,
     queue: Arc<Queue>,
-    /// Answers in progress and requests that wait, together.
+    /// Active answers and waiting requests together.
     admitted: usize,
     queue_limit: usize,
 }
 
 impl Engine {
-    /// Starts `threads` threads. They are threads of their own, not of the async runtime, since
-    /// a token keeps a core busy for 20–30 ms.
+    /// Starts `threads` threads. They are separate from the async runtime, since a token keeps a
+    /// core busy for 20–30 ms.
     pub(crate) fn start(
         loaded: Loaded,
         threads: usize,
@@ -89,33 +90,33 @@ impl Drop for Engine {
     }
 }
 
-/// What the threads have to do.
+/// The work of the threads.
 struct Queue {
     state: Mutex<State>,
     changed: Condvar,
-    /// The most answers in progress.
+    /// The maximum number of active answers.
     answers: usize,
 }
 
 #[derive(Default)]
 struct State {
-    /// Requests that no thread has taken up yet.
+    /// Requests that no thread has started.
     waiting: VecDeque<Answering>,
-    /// Answers in progress whose next turn no thread has taken.
+    /// Active answers whose next turn is free.
     ready: VecDeque<Answering>,
-    /// All answers in progress.
+    /// The number of active answers.
     in_progress: usize,
     is_closed: bool,
 }
 
 impl Queue {
-    /// A poisoned lock is used on: the state is whole between any two statements.
+    /// Ignores poisoning: the state is consistent between any two statements.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next turn. A new request comes before further turns of those in progress,
-    /// of which there are few. None once the engine is dropped and nothing is left.
+    /// Waits for the next turn. A new request precedes further turns of active answers, of which
+    /// there are few. None once the engine is dropped and no work is left.
     fn next(&self) -> Option<Answering> {
         let mut state = self.lock();
         loop {
@@ -143,7 +144,7 @@ impl Queue {
 
     fn ended(&self) {
         self.lock().in_progress -= 1;
-        // Also those that wait for the last answer before they end.
+        // Also wakes threads that wait for the last answer before they end.
         self.changed.notify_all();
     }
 }
@@ -151,8 +152,8 @@ impl Queue {
 /// One thread's life: a turn at a time until the engine is dropped.
 fn work(loaded: &Loaded, queue: &Queue) {
     while let Some(mut answering) = queue.next() {
-        // The library may panic on what it takes for a bug. That must cost one answer,
-        // not this thread, with which every later request would hang.
+        // The library may panic on a suspected bug. That must fail one answer, not this thread,
+        // without which every later request would hang.
         let turn = catch_unwind(AssertUnwindSafe(|| loaded.turn(&mut answering)));
         match turn {
             Ok(true) => queue.again(answering),

@@ -1,20 +1,20 @@
-//! How the embedded model fails.
+//! Errors of the embedded model.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// What the embedded model refuses or cannot do. Every fault of the weights file says
-/// how to mend it, because it is read by whoever starts the server.
+/// An error of the embedded model. Errors of the weights file explain how to fix it, because the
+/// operator who starts the server reads them.
 #[derive(Debug, Error)]
 pub enum EmbeddedError {
-    /// There is no weights file.
+    /// The weights file does not exist.
     #[error("no model weights at {}: run scripts/fetch-model", .path.display())]
     Missing {
-        /// Where they were looked for.
+        /// The expected path.
         path: PathBuf,
     },
-    /// The file's length is not the model's, as after a download that was cut.
+    /// The file has the wrong length, as after an interrupted download.
     #[error(
         "the model weights at {} have {found} bytes instead of {expected}: \
          remove the file and run scripts/fetch-model", .path.display()
@@ -27,7 +27,7 @@ pub enum EmbeddedError {
         /// The model's length in bytes.
         expected: u64,
     },
-    /// The length is right and the content is not.
+    /// The file has the right length and the wrong content.
     #[error(
         "the model weights at {} are damaged or another model's (wrong SHA-256): \
          remove the file and run scripts/fetch-model", .path.display()
@@ -36,24 +36,24 @@ pub enum EmbeddedError {
         /// The file.
         path: PathBuf,
     },
-    /// The operating system would not let us read the file.
+    /// The operating system could not read the file.
     #[error("the model weights at {} cannot be read: {source}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The settings ask for something the model cannot do.
+    /// The settings require something that the model does not support.
     #[error("the embedded model's settings: {0}")]
     Settings(String),
-    /// The file is the right one and still not what this code expects: a bug here.
+    /// The file is the right one and has unexpected content: a bug here.
     #[error("the model weights do not fit this server: {0}")]
     Format(String),
-    /// All places are taken; the same request may succeed in a moment.
+    /// The queue is full; the same request may succeed later.
     #[error("the embedded model already has {limit} requests waiting")]
     Busy {
-        /// How many requests may wait.
+        /// The number of requests that may wait.
         limit: usize,
     },
     /// The prompt leaves no room for an answer.
@@ -66,10 +66,10 @@ pub enum EmbeddedError {
         /// The context's size in tokens, prompt and answer together.
         limit: usize,
     },
-    /// The engine's threads have ended, which happens only when the process goes down.
+    /// The engine's threads have ended, which happens only at the end of the process.
     #[error("the embedded model has stopped")]
     Stopped,
-    /// The computation failed. For the log; nothing of the conversation is in it.
+    /// The computation failed. For the log; it contains nothing of the conversation.
     #[error("the embedded model's computation failed: {0}")]
     Compute(String),
 }

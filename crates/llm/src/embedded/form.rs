@@ -1,4 +1,4 @@
-//! Answers of a given form: a grammar of the JSON Schema tells which tokens may come next.
+//! Answers of a given form: a grammar of the JSON Schema restricts the next token.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 use super::error::EmbeddedError;
 use super::tokenizer::Tokenizer;
 
-/// Bounds of a grammar: some ten milliseconds to make it, a few to find the tokens that may come
-/// next, and some ten megabytes of memory.
+/// Limits of a grammar: some ten milliseconds to create it, a few to find the allowed tokens, and
+/// some ten megabytes of memory.
 const LEXER_FUEL: u64 = 500_000;
 const STEP_FUEL: u64 = 200_000;
 const LEXER_STATES: usize = 20_000;
 const GRAMMAR_SYMBOLS: usize = 50_000;
 
-/// Makes grammars for the model's vocabulary.
+/// Creates grammars for the model's vocabulary.
 pub(crate) struct Forms {
     factory: ParserFactory,
 }
 
 impl Forms {
-    /// A maker of grammars whose answers end with the token `end`.
+    /// Creates a factory of grammars whose answers end with the token `end`.
     pub(crate) fn new(tokenizer: &Tokenizer, end: u32) -> Result<Self, EmbeddedError> {
         let mut words: Vec<Vec<u8>> = Vec::new();
         for token in 0..tokenizer.len() {
-            // A special token is no text, whatever its name is.
+            // A special token is not text, even if its name is.
             let bytes = match tokenizer.bytes(token) {
                 [] => [
                     &[TokTrie::SPECIAL_TOKEN_MARKER],
@@ -54,12 +54,12 @@ impl Forms {
         Ok(Self { factory })
     }
 
-    /// The form of answers by a schema. One that makes no grammar within the bounds holds an
+    /// The form of answers for a schema. A schema whose grammar exceeds the limits restricts an
     /// answer to JSON at least.
     pub(crate) fn of(&self, schema: &Value) -> Result<Form, EmbeddedError> {
         let made = self.grammar(schema);
         if let Some(error) = made.get_error() {
-            tracing::debug!(error, "a schema makes no grammar");
+            tracing::debug!(error, "converting a schema to a grammar failed");
             let any = self.grammar(&json!({ "type": "object" }));
             return match any.get_error() {
                 Some(error) => Err(EmbeddedError::Compute(error)),
@@ -72,7 +72,7 @@ impl Forms {
     fn grammar(&self, schema: &Value) -> Matcher {
         let mut schema = schema.clone();
         if let Value::Object(fields) = &mut schema {
-            // White space between tokens of JSON could go on for ever.
+            // White space between tokens of JSON could continue without end.
             let options = json!({ "whitespace_flexible": false, "item_separator": ", ",
                 "key_separator": ": " });
             fields.insert("x-guidance".to_owned(), options);
@@ -82,16 +82,16 @@ impl Forms {
     }
 }
 
-/// The form of one answer, as far as it has come.
+/// The form of one answer, and the state in it.
 pub(crate) struct Form(Matcher);
 
 impl Form {
-    /// The tokens that may come next.
+    /// The allowed next tokens.
     pub(crate) fn allowed(&mut self) -> Result<SimpleVob, EmbeddedError> {
         self.0.compute_mask_or_eos().map_err(compute)
     }
 
-    /// Goes on with a token. Returns true if nothing can follow it.
+    /// Appends a token. Returns true if nothing can follow it.
     pub(crate) fn accept(&mut self, token: u32) -> Result<bool, EmbeddedError> {
         self.0.consume_token(token).map_err(compute)?;
         Ok(self.0.is_stopped())

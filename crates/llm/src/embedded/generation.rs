@@ -1,4 +1,4 @@
-//! One answer, from prompt to finish, in turns. Runs on threads of the engine's own.
+//! One answer, from prompt to finish, in turns. Runs on the engine's own threads.
 
 use candle_core::Tensor;
 use tokio::sync::mpsc::Sender;
@@ -15,20 +15,20 @@ use super::weights::Gguf;
 use crate::{ChatRequest, StreamPart};
 use talkgraph_domain::{FinishReason, Usage};
 
-/// Prompt tokens read in one turn, some 0.3 s.
+/// The number of prompt tokens in one turn, some 0.3 s.
 const PREFILL_TOKENS: usize = 64;
-/// Tokens of an answer in one turn: about as long.
+/// The number of answer tokens in one turn: about as long.
 const ANSWER_TOKENS: usize = 8;
-/// What ends an answer.
+/// The tokens that end an answer.
 const STOP_TOKENS: [&str; 2] = ["<|im_end|>", "<|endoftext|>"];
-/// The tokens, at most half of an answer, that are left to end one of a given form once its texts
-/// and lists have become too long.
+/// The number of tokens, at most half of an answer, that are reserved for closing a structured
+/// answer once its texts and lists have become too long.
 const CLOSING_TOKENS: usize = 96;
 
-/// Where an answer's parts go.
+/// The channel of an answer's parts.
 pub(crate) type PartSender = Sender<Result<StreamPart, EmbeddedError>>;
 
-/// The model with all that is needed around it, shared by the engine's threads.
+/// The model with its tokenizer and template, shared by the engine's threads.
 pub(crate) struct Loaded {
     pub(crate) model: Model,
     pub(crate) tokenizer: Tokenizer,
@@ -39,17 +39,17 @@ pub(crate) struct Loaded {
     context_tokens: usize,
 }
 
-/// How an answer ended; `None` when nobody waits for it any more.
+/// The end of an answer; `None` when the receiver is gone.
 type Ending = Option<(FinishReason, Usage)>;
 
 /// The outcome of a turn.
 enum Turn {
-    /// There is more to do.
+    /// The answer is incomplete.
     More,
     Ended(Ending),
 }
 
-/// A request on its way to its answer.
+/// An active request.
 pub(crate) struct Answering {
     request: ChatRequest,
     parts: PartSender,
@@ -66,7 +66,7 @@ struct Work {
     text: Utf8Assembler,
     answer: Vec<u32>,
     limit: usize,
-    /// The state after the last token that was read.
+    /// The model's state after the last token that was read.
     state: Option<Tensor>,
 }
 
@@ -79,14 +79,14 @@ impl Answering {
         }
     }
 
-    /// Ends it with an error. The receiver may be gone, and then nobody wants to know.
+    /// Ends the answer with an error. The receiver may be gone, and then needs none.
     pub(crate) fn fail(&self, error: EmbeddedError) {
         let _ = self.parts.try_send(Err(error));
     }
 }
 
 impl Loaded {
-    /// Takes everything out of the file.
+    /// Loads all parts from the file.
     pub(crate) fn new(
         gguf: &Gguf,
         context_tokens: usize,
@@ -109,7 +109,7 @@ impl Loaded {
         })
     }
 
-    /// The most tokens of one answer; also the most parts it can have, but for a few.
+    /// The maximum number of tokens of one answer, and nearly of its parts.
     pub(crate) fn answer_limit(&self, request: &ChatRequest) -> usize {
         let asked = request.max_output_tokens.map(usize::try_from);
         asked
@@ -118,7 +118,7 @@ impl Loaded {
             .min(self.context_tokens)
     }
 
-    /// Refuses a prompt that cannot fit by its length alone, before anything is spent on it.
+    /// Refuses a prompt that cannot fit by its length alone, before any work.
     pub(crate) fn check_length(&self, request: &ChatRequest) -> Result<(), EmbeddedError> {
         let bytes = request
             .messages
@@ -129,14 +129,14 @@ impl Loaded {
         self.check_tokens(self.tokenizer.fewest_tokens(bytes))
     }
 
-    /// Does one turn: reads a slice of the prompt, or makes some tokens. Returns false once the
-    /// answer has ended. A failure is the last thing the receiver gets.
+    /// Executes one turn: reads a slice of the prompt, or generates some tokens. Returns false once
+    /// the answer has ended. A failure is the last item for the receiver.
     pub(crate) fn turn(&self, answering: &mut Answering) -> bool {
         let turn = self.try_turn(answering);
         if matches!(turn, Ok(Turn::More)) {
             return true;
         }
-        // Kept whatever happened: the tokens read so far are good for the next try.
+        // Kept in any case: the tokens read so far help the next attempt.
         if let Some(work) = answering.work.take() {
             self.conversations.put(work.cache);
         }
@@ -200,7 +200,7 @@ impl Loaded {
         })
     }
 
-    /// Makes the next tokens of the answer.
+    /// Generates the next tokens of the answer.
     fn write(&self, work: &mut Work, parts: &PartSender) -> Result<Turn, EmbeddedError> {
         for _ in 0..ANSWER_TOKENS {
             let state = work.state.take().filter(|_| work.answer.len() < work.limit);
@@ -237,7 +237,7 @@ impl Loaded {
         let allowed = form.allowed()?;
         let left = work.limit - work.answer.len();
         if left <= CLOSING_TOKENS.min(work.limit / 2) {
-            // Brackets and quotes end what is open.
+            // Brackets and quotes close open values.
             let closes = |token: &u32| {
                 let bytes = self.tokenizer.bytes(*token);
                 !bytes.is_empty() && bytes.iter().all(|byte| b"\"]}".contains(byte))
@@ -252,7 +252,7 @@ impl Loaded {
         Ok(work.sampler.next_of(logits, &work.answer, is_allowed))
     }
 
-    /// There must be room for at least one token of the answer.
+    /// Checks that there is room for at least one token of the answer.
     fn check_tokens(&self, prompt_tokens: usize) -> Result<(), EmbeddedError> {
         if prompt_tokens < self.context_tokens {
             return Ok(());
@@ -269,7 +269,7 @@ fn end(work: &mut Work, parts: &PartSender, reason: FinishReason) -> Turn {
     Turn::Ended(Some((reason, work.usage)))
 }
 
-/// Gives out text, if there is any; false when nobody waits for it any more.
+/// Sends text, if there is any; false when the receiver is gone.
 fn send_text(parts: &PartSender, text: String) -> bool {
     if text.is_empty() {
         return !parts.is_closed();
@@ -277,8 +277,8 @@ fn send_text(parts: &PartSender, text: String) -> bool {
     send(parts, StreamPart::Text(text))
 }
 
-/// The channel has room for every part there can be, so this never waits and a full
-/// channel cannot occur: a reader that stalls never holds up the next request.
+/// The channel has room for all possible parts, so this never waits: a reader that stalls never
+/// delays the next request.
 fn send(parts: &PartSender, part: StreamPart) -> bool {
     parts.try_send(Ok(part)).is_ok()
 }

@@ -1,11 +1,11 @@
-//! What the model remembers of a conversation: keys and values of every token so far.
+//! The key/value cache of a conversation's tokens.
 
 use candle_core::{DType, Device, Tensor};
 
 use super::error::EmbeddedError;
 
-/// Tokens by which a cache grows. Small enough that a short chat stays small, large
-/// enough that the copies made while growing do not show.
+/// The growth of a cache in tokens. Small enough that a short chat stays small, large enough that
+/// copying while growing is negligible.
 const GROWTH_TOKENS: usize = 256;
 
 /// The shape of the keys (and of the values) of one layer.
@@ -17,21 +17,21 @@ pub(crate) struct KvShape {
     pub(crate) heads: usize,
     /// Numbers per head.
     pub(crate) head_dim: usize,
-    /// The most tokens a cache may hold.
+    /// The maximum number of tokens in a cache.
     pub(crate) context_tokens: usize,
 }
 
 impl KvShape {
-    /// Bytes one token takes: keys and values, f32.
+    /// The memory of one token: keys and values, f32.
     fn token_bytes(self) -> usize {
         self.layers * 2 * self.heads * self.head_dim * size_of::<f32>()
     }
 }
 
-/// The keys and values of the tokens a conversation consists of.
+/// The keys and values of a conversation's tokens.
 ///
-/// Rows past the last token may hold leftovers of a cut or failed step; they are
-/// overwritten before they are read.
+/// Rows past the last token may hold leftovers of a cut or failed step; they are overwritten before
+/// they are read.
 pub(crate) struct KvCache {
     shape: KvShape,
     layers: Vec<(Tensor, Tensor)>,
@@ -50,7 +50,7 @@ impl KvCache {
         }
     }
 
-    /// The tokens whose keys and values are here.
+    /// The tokens with cached keys and values.
     pub(crate) fn tokens(&self) -> &[u32] {
         &self.tokens
     }
@@ -60,12 +60,12 @@ impl KvCache {
         self.capacity * self.shape.token_bytes()
     }
 
-    /// Forgets everything after the first `len` tokens.
+    /// Drops everything after the first `len` tokens.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.tokens.truncate(len);
     }
 
-    /// A cache of its own with the first `len` tokens of this one.
+    /// A separate cache with the first `len` tokens of this one.
     pub(crate) fn copy_prefix(&self, len: usize) -> Result<Self, EmbeddedError> {
         let len = len.min(self.tokens.len());
         let mut copy = Self::new(self.shape);
@@ -75,7 +75,7 @@ impl KvCache {
         Ok(copy)
     }
 
-    /// Makes room for `more` tokens after the present ones.
+    /// Reserves room for `more` tokens after the present ones.
     pub(crate) fn reserve(&mut self, more: usize) -> Result<(), EmbeddedError> {
         let len = self.tokens.len();
         let needed = len.saturating_add(more);
@@ -111,7 +111,7 @@ impl KvCache {
         Ok((all_keys.narrow(1, 0, len)?, all_values.narrow(1, 0, len)?))
     }
 
-    /// Counts tokens as present, once every layer has been appended to.
+    /// Counts tokens as present, once every layer was appended to.
     pub(crate) fn commit(&mut self, tokens: &[u32]) {
         self.tokens.extend_from_slice(tokens);
     }

@@ -14,11 +14,11 @@ use super::error::EmbeddedError;
 use super::kv::{KvCache, KvShape};
 use super::weights::Gguf;
 
-/// From this many tokens on, unpacking a matrix and multiplying in full precision beats
-/// the quantised product, which gains nothing from a batch.
+/// The number of tokens from which unpacking a matrix and multiplying in full precision is faster
+/// than the quantised product, which gains nothing from a batch.
 const DENSE_FROM_TOKENS: usize = 24;
 
-/// How a weight matrix is taken out of the file.
+/// The function that loads a weight matrix from the file.
 pub(crate) type TakeMatrix = fn(&Gguf, &str) -> Result<QMatMul, EmbeddedError>;
 
 /// The network's weights, shared by all generations.
@@ -82,7 +82,7 @@ impl Layer {
 }
 
 impl Model {
-    /// Takes the network out of the file; the layers are unpacked in parallel.
+    /// Loads the network from the file; the layers are unpacked in parallel.
     pub(crate) fn load(gguf: &Gguf, context_tokens: usize) -> Result<Self, EmbeddedError> {
         Self::load_with(gguf, context_tokens, |gguf, name| {
             Ok(QMatMul::from_qtensor(gguf.matrix(name)?)?)
@@ -123,13 +123,13 @@ impl Model {
         })
     }
 
-    /// The shape of the caches this model works on.
+    /// The shape of this model's caches.
     pub(crate) fn kv_shape(&self) -> KvShape {
         self.kv_shape
     }
 
-    /// Reads `tokens` after those already in the cache. Gives the last token's state,
-    /// from which [`Self::logits`] tells what may come next.
+    /// Reads `tokens` after those in the cache. Returns the last token's state, from which
+    /// [`Self::logits`] predicts the next one.
     pub(crate) fn advance(
         &self,
         tokens: &[u32],
@@ -154,14 +154,14 @@ impl Model {
         Ok(state.i(tokens.len().saturating_sub(1)..)?)
     }
 
-    /// How likely each token of the vocabulary is to come next (not normalised).
+    /// The likelihood of each token of the vocabulary to be the next (not normalised).
     pub(crate) fn logits(&self, state: &Tensor) -> Result<Vec<f32>, EmbeddedError> {
         let normed = rms_norm(&state.contiguous()?, &self.norm, self.norm_epsilon)?;
         Ok(self.embedding.forward(&normed)?.flatten_all()?.to_vec1()?)
     }
 
-    /// Grouped-query attention: each key/value head serves several query heads, which are
-    /// laid side by side as more rows of one product, so keys are never repeated.
+    /// Grouped-query attention: each key/value head serves several query heads, which become more
+    /// rows of one product, so keys are never repeated.
     fn attend(
         &self,
         index: usize,
@@ -211,7 +211,7 @@ impl Model {
     }
 }
 
-/// 0 where a token may look, minus infinity at the tokens after it.
+/// 0 for the visible tokens, minus infinity for the tokens after them.
 fn causal_mask(tokens: usize, past: usize) -> candle_core::Result<Tensor> {
     let visible = |row: usize, column: usize| column <= past + row;
     let cell = |row, column| {
@@ -227,7 +227,7 @@ fn causal_mask(tokens: usize, past: usize) -> candle_core::Result<Tensor> {
     Tensor::from_vec(cells, (tokens, past + tokens), &Device::Cpu)
 }
 
-/// Cosines and sines by which queries and keys are turned, one row per position.
+/// Cosines and sines of the rotation of queries and keys, one row per position.
 fn rotation(head_dim: usize, positions: usize, base: f32) -> candle_core::Result<(Tensor, Tensor)> {
     let speeds: Vec<f32> = (0..head_dim)
         .step_by(2)

@@ -1,4 +1,4 @@
-//! The embedded model as one more provider.
+//! The embedded model as a provider.
 
 use std::sync::Arc;
 
@@ -37,13 +37,10 @@ impl ChatModel for EmbeddedModel {
         }
         if !request.tools.is_empty() {
             let tools = request.tools.len();
-            tracing::debug!(
-                tools,
-                "the embedded model calls no tools: it is not told of them"
-            );
+            tracing::debug!(tools, "tools left out, the embedded model calls none");
         }
-        // It is held to a grammar of the schema, and told of it all the same: what it would
-        // rather say is then likelier to fit. Its template takes one system message, the first.
+        // The answer follows a grammar of the schema, which is part of the prompt as well: the
+        // likeliest tokens then fit more often. The template has one system message, the first.
         if let Some(output) = request.output_schema.clone() {
             let held = schema::answer(&output.schema, &schema::embedded::ANSWER)
                 .or_else(|| schema::answer(&output.schema, &schema::compatible::ANSWER));
@@ -80,7 +77,7 @@ impl From<EmbeddedError> for LlmError {
             },
             EmbeddedError::Stopped => Self::Unavailable,
             error => {
-                tracing::error!(%error, "the embedded model failed");
+                tracing::error!(%error, "embedded model failed");
                 Self::Internal
             }
         }

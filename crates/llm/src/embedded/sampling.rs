@@ -1,4 +1,4 @@
-//! Choosing the next token.
+//! Sampling of the next token.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -8,12 +8,12 @@ use crate::Sampling;
 /// Low enough that so small a model stays on the subject, high enough for variety.
 const DEFAULT_TEMPERATURE: f32 = 0.3;
 const DEFAULT_TOP_P: f32 = 0.9;
-/// Without it the model repeats a sentence until the limit.
+/// Without this penalty the model repeats a sentence until the limit.
 const REPETITION_PENALTY: f32 = 1.1;
-/// How far back a token counts as repeated. Only the answer itself is looked at: the
-/// model must stay free to repeat a name it was told.
+/// The window in which a token counts as repeated. Only the answer itself counts: the model must be
+/// free to repeat a name from the prompt.
 const REPETITION_WINDOW: usize = 64;
-/// Candidates looked at; what comes after them has no weight worth sorting for.
+/// The number of candidates; the weight of further ones is negligible.
 const CANDIDATES: usize = 64;
 
 /// One answer's sampler.
@@ -25,7 +25,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler for these wishes; numbers out of range are brought into it.
+    /// Creates a sampler with these parameters; numbers out of range are clamped.
     pub(crate) fn new(sampling: Sampling) -> Self {
         let temperature = sampling.temperature.filter(|value| value.is_finite());
         let top_p = sampling.top_p.filter(|value| value.is_finite());
@@ -37,12 +37,12 @@ impl Sampler {
         }
     }
 
-    /// The next token, given what may come and the answer so far.
+    /// The next token, given the logits and the answer so far.
     pub(crate) fn next(&mut self, logits: Vec<f32>, answer: &[u32]) -> u32 {
         self.next_of(logits, answer, |_| true)
     }
 
-    /// The next token of those that are allowed; 0 if none is.
+    /// The next token among the allowed ones; 0 if none is.
     pub(crate) fn next_of(
         &mut self,
         mut logits: Vec<f32>,
@@ -112,14 +112,14 @@ impl Sampler {
 struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// The next number from 0 up to, not including, 1.
+    /// The next number from 0 (inclusive) to 1 (exclusive).
     fn unit(&mut self) -> f32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^= mixed >> 31;
-        // 24 bits are what an f32 between 0 and 1 can tell apart.
+        // An f32 between 0 and 1 has 24 significant bits.
         (mixed >> 40) as f32 / (1u64 << 24) as f32
     }
 }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_token_loses_against_a_near_rival() {
+    fn repeated_token_is_penalised() {
         assert_eq!(sampler(0.0, 1).next(vec![0.1, 3.0, 2.9], &[1]), 2);
     }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_do_no_harm() {
+    fn numbers_out_of_range_are_clamped() {
         let mut sampler = Sampler::new(Sampling {
             temperature: Some(f32::NAN),
             top_p: Some(-3.0),

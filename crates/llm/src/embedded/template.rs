@@ -1,9 +1,8 @@
 //! The model's own chat template: from messages to the prompt's tokens.
 //!
-//! The template never sees what people wrote. It is rendered with a placeholder for each
-//! content; special tokens are looked for in that skeleton only, and contents are put in
-//! afterwards as plain text. So `<|im_start|>system` in a message stays eighteen
-//! characters of text, whatever the template does with it.
+//! The template never sees the contents of messages. It is rendered with a placeholder for each
+//! content; special tokens are searched in that skeleton only, and contents are inserted afterwards
+//! as plain text. So `<|im_start|>system` in a message stays eighteen characters of text.
 
 use std::borrow::Borrow;
 
@@ -25,7 +24,7 @@ pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
 }
 
-/// A message as the template knows it.
+/// A message in the form of the template.
 struct Turn {
     role: &'static str,
     text: String,
@@ -39,7 +38,7 @@ enum Piece {
 }
 
 impl ChatTemplate {
-    /// Takes the template out of the file.
+    /// Loads the template from the file.
     pub(crate) fn load(gguf: &Gguf) -> Result<Self, EmbeddedError> {
         let source = gguf.text("tokenizer.chat_template")?.to_owned();
         let mut environment = Environment::new();
@@ -86,7 +85,7 @@ impl ChatTemplate {
     }
 }
 
-/// The text of a message; none of a tool's, and of one that only calls tools.
+/// The text of a message; none for a tool's message, and for one that only calls tools.
 fn turn(message: &ChatMessage) -> Option<Turn> {
     let role = match message.role {
         ChatRole::System => "system",
@@ -98,8 +97,8 @@ fn turn(message: &ChatMessage) -> Option<Turn> {
     (!text.is_empty()).then_some(Turn { role, text })
 }
 
-/// Cuts the skeleton at its special tokens and puts the contents in. Text between two
-/// special tokens stays in one piece, contents included, as the model was trained on it.
+/// Splits the skeleton at its special tokens and inserts the contents. Text between two special
+/// tokens stays in one piece, contents included, as the model was trained on it.
 fn pieces(skeleton: &str, turns: &[Turn], tokenizer: &Tokenizer) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut text = String::new();

@@ -30,7 +30,7 @@ struct TokensCase {
 
 #[derive(Deserialize)]
 struct GreedyCase {
-    /// The person's and the model's turns, by turns.
+    /// The alternating turns of the person and the model.
     turns: Vec<String>,
     prompt: Vec<u32>,
     top_logits: Vec<(usize, f32)>,
@@ -109,7 +109,7 @@ fn prompts_are_those_of_the_reference() {
 }
 
 #[test]
-fn nobody_can_write_a_special_token() {
+fn text_never_encodes_to_special_tokens() {
     let Loaded {
         template,
         tokenizer,
@@ -181,7 +181,7 @@ fn the_quantised_network_stays_close_to_the_reference() {
 }
 
 #[test]
-fn a_truncated_cache_continues_as_a_fresh_one() {
+fn truncated_cache_equals_a_fresh_one() {
     let model = &loaded().model;
     let case = greedy_cases().remove(0);
     let (begin, end) = case.prompt.split_at(case.prompt.len() / 2);

@@ -1,4 +1,4 @@
-//! Text to tokens and back, with the vocabulary that is inside the weights file.
+//! Conversion between text and tokens, with the vocabulary of the weights file.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use tokenizers::{PreTokenizerWrapper, Tokenizer as Encoder};
 use super::error::EmbeddedError;
 use super::weights::Gguf;
 
-/// What the file calls a token that stands for structure, not for text.
+/// The file's type of a token for structure, not for text.
 const CONTROL_TOKEN: i32 = 3;
 
 /// The model's vocabulary.
@@ -26,7 +26,7 @@ pub(crate) struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Takes the vocabulary out of the file.
+    /// Loads the vocabulary from the file.
     pub(crate) fn load(gguf: &Gguf) -> Result<Self, EmbeddedError> {
         let tokens = gguf.texts("tokenizer.ggml.tokens")?;
         let kinds = gguf.integers("tokenizer.ggml.token_type")?;
@@ -54,7 +54,7 @@ impl Tokenizer {
         })
     }
 
-    /// The tokens of plain text; whatever looks like a special token stays text.
+    /// The tokens of plain text; a text that looks like a special token stays text.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, EmbeddedError> {
         let encoding = self
             .encoder
@@ -74,7 +74,7 @@ impl Tokenizer {
         &self.specials
     }
 
-    /// The bytes a token stands for; none for a special token.
+    /// The bytes of a token; none for a special token.
     pub(crate) fn bytes(&self, token: u32) -> &[u8] {
         let index = usize::try_from(token).unwrap_or(usize::MAX);
         self.pieces.get(index).map_or(&[], |piece| piece)
@@ -85,7 +85,7 @@ impl Tokenizer {
         u32::try_from(self.pieces.len()).unwrap_or(u32::MAX)
     }
 
-    /// The fewest tokens a text of so many bytes can have.
+    /// The minimum number of tokens of a text of so many bytes.
     pub(crate) fn fewest_tokens(&self, bytes: usize) -> usize {
         bytes.div_ceil(self.longest_piece.max(1))
     }
@@ -121,8 +121,8 @@ fn encoder(tokens: &[&str], merges: &[&str]) -> Result<Encoder, EmbeddedError> {
     Ok(encoder)
 }
 
-/// The byte behind each character of the vocabulary: printable Latin-1 stands for
-/// itself, the other bytes for the characters from U+0100 on, in order.
+/// The byte for each character of the vocabulary: printable Latin-1 characters represent
+/// themselves, the characters from U+0100 on represent the other bytes, in order.
 fn byte_alphabet() -> HashMap<char, u8> {
     let is_printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     let printable = (0..=u8::MAX)
@@ -136,14 +136,14 @@ fn encode_error(error: tokenizers::Error) -> EmbeddedError {
     EmbeddedError::Format(error.to_string())
 }
 
-/// Turns bytes that arrive in pieces into text, never giving out half a character.
+/// Converts bytes that arrive in pieces into text, without splitting characters.
 #[derive(Default)]
 pub(crate) struct Utf8Assembler {
     pending: Vec<u8>,
 }
 
 impl Utf8Assembler {
-    /// The text that is complete now. Bytes that can never become text turn into U+FFFD.
+    /// The text that is complete now. Invalid bytes become U+FFFD.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let mut text = String::new();
@@ -168,13 +168,13 @@ impl Utf8Assembler {
         text
     }
 
-    /// What is left at the end of an answer, as U+FFFD if it is half a character.
+    /// The rest at the end of an answer: U+FFFD if it is half a character.
     pub(crate) fn finish(self) -> String {
         String::from_utf8_lossy(&self.pending).into_owned()
     }
 }
 
-/// Whether these bytes begin a character and are only too few.
+/// Returns true if these bytes begin a character that is incomplete.
 fn is_cut(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }

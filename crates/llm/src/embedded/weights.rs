@@ -1,4 +1,4 @@
-//! The weights file: finding it, trusting it, and taking tensors and metadata out of it.
+//! The weights file: reading, verification, and access to tensors and metadata.
 
 use std::fs;
 use std::io::{self, Cursor};
@@ -25,8 +25,8 @@ pub(crate) struct Gguf {
 impl Gguf {
     /// Reads and verifies the file.
     ///
-    /// The whole file is hashed at every start: it costs about a tenth of a second,
-    /// and a marker file beside it would vouch for bytes that may have changed since.
+    /// The whole file is hashed at every start: it costs about a tenth of a second, and a marker
+    /// file next to it would vouch for bytes that may have changed since.
     pub(crate) fn open(path: &Path) -> Result<Self, EmbeddedError> {
         let bytes = read_verified(path)?;
         let content = Content::read(&mut Cursor::new(&bytes)).map_err(format_error)?;
@@ -97,7 +97,7 @@ impl Gguf {
     }
 }
 
-/// The file's bytes, if they are the model's.
+/// The file's bytes, if their digest is the model's.
 fn read_verified(path: &Path) -> Result<Vec<u8>, EmbeddedError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => EmbeddedError::Missing { path: path.into() },
@@ -106,7 +106,8 @@ fn read_verified(path: &Path) -> Result<Vec<u8>, EmbeddedError> {
             source,
         },
     };
-    // The length first: it is free, and keeps a wrong path from being read into memory.
+    // The length first: checking it costs nothing, and keeps a wrong file from being read into
+    // memory.
     let found = fs::metadata(path).map_err(unreadable)?.len();
     if found != FILE_BYTES {
         return Err(EmbeddedError::WrongSize {

@@ -1,4 +1,4 @@
-//! The provider's code and the parameter at fault, as far as they may be shown.
+//! The provider's error code and the invalid parameter, if they may be shown.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ const MAX_BYTES: usize = 64;
 pub struct Named {
     /// The provider's code, such as `unsupported_value`.
     pub code: Option<Box<str>>,
-    /// The path of the parameter at fault, such as `temperature`.
+    /// The path of the invalid parameter, such as `temperature`.
     pub parameter: Option<Box<str>>,
 }
 
@@ -37,12 +37,12 @@ impl fmt::Display for Named {
     }
 }
 
-/// An identifier that is more than a repeated status.
+/// Returns true for an identifier that is more than a repeated status.
 fn is_code(text: &str) -> bool {
     is_identifier(text) && !text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Starts with a letter and has letters, digits and `_ . - [ ]` alone.
+/// Returns true for a text that starts with a letter and has letters, digits and `_ . - [ ]` alone.
 fn is_identifier(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-[]".contains(&byte);
     text.len() <= MAX_BYTES

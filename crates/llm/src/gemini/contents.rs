@@ -4,14 +4,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{SIGNED_CALL, SIGNED_TEXT};
-use crate::past::{Bindings, Signer};
+use crate::conversation::{AfterResults, turns};
 use crate::results::{Answered, Place, answered, placed};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::{Bindings, Signer};
 use crate::wire::arguments_object;
 use crate::{ChatRequest, ChatRole, Content, FileData};
 
-/// Stands for the signature of a call that another vendor's model has made, as the vendor
-/// says in its questions and answers on thought signatures.
+/// Replaces the signature of a call that another vendor's model has made, as the vendor documents
+/// in its questions and answers on thought signatures.
 const UNSIGNED: &str = "skip_thought_signature_validator";
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ pub(super) struct Turn {
     parts: Vec<Value>,
 }
 
-/// The turns; instructions have a place of their own. The results of tools are the user's.
+/// The turns, without the instructions. The results of tools belong to the user's turns.
 pub(super) fn contents(
     request: &ChatRequest,
     needs_signatures: bool,
@@ -71,8 +71,8 @@ fn user(part: &Content) -> Option<Value> {
     })
 }
 
-/// The place of a tool's file. From Gemini 3 on a function's response takes images, PDF and plain
-/// text; a message of the user's may have whatever is configured.
+/// The position of a tool's file. From Gemini 3 on a function's response accepts images, PDF and
+/// plain text; a user's message may contain all configured types.
 /// <https://ai.google.dev/gemini-api/docs/function-calling> (multimodal function responses)
 fn place(media_type: &str, in_results: bool) -> Place {
     let in_response = matches!(
@@ -127,7 +127,7 @@ fn model(
                 let mut call = json!({ "functionCall": {
                     "id": id, "name": name, "args": arguments_object(arguments),
                 } });
-                // Of calls made at once, only the first has one.
+                // Of parallel calls, only the first has one.
                 let missing = (needs_signatures && is_first).then(|| UNSIGNED.to_owned());
                 if let Some(signature) = signature.take().or(missing) {
                     call["thoughtSignature"] = signature.into();

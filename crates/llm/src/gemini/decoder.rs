@@ -1,16 +1,16 @@
-//! From a stream's events to parts.
+//! Decoding of a stream's events.
 //!
-//! There is no last event: the answer is over when the body ends, and complete if a finish
-//! reason has come by then.
+//! There is no last event: the answer ends with the body, and is complete if a finish reason has
+//! arrived by then.
 
 use super::event::{Candidate, FunctionCall, Part, Reason, Response};
 use super::{SIGNED_CALL, SIGNED_TEXT};
 use crate::calls::CallDelta;
 use crate::error::Unusable;
-use crate::fault::Fault;
 use crate::lenient::{Id, Json, Problem, parse};
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 use talkgraph_domain::FinishReason;
 
@@ -19,13 +19,13 @@ mod tests;
 
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// The calls that have come, by name and arguments: they have no number of their own.
+    /// The calls so far, by name and arguments: they have no index.
     calls: Vec<(Option<String>, Option<Json>)>,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: SseEvent<'_>, parts: &mut Parts) -> Result<(), ReadError> {
-        // Not of this protocol, but imitations end with it.
+        // Not part of this protocol, but imitations end with it.
         if event.data.trim_ascii() == "[DONE]" {
             return Ok(());
         }
@@ -41,7 +41,7 @@ impl Decode for Decoder {
 impl Decoder {
     fn response(&mut self, response: Response, parts: &mut Parts) -> Result<(), ReadError> {
         if let Some(Problem(error)) = response.error {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         let counts = response.usage_metadata;
         if let Some(usage) = counts.and_then(|counts| counts.into_usage()) {
@@ -71,11 +71,11 @@ impl Decoder {
                 Ok(())
             }
             Some(Reason::Malformed) => parts.malformed(),
-            Some(Reason::Unsigned) => Err(ReadError::Told(parts.unusable(Unusable::Malformed))),
+            Some(Reason::Unsigned) => Err(ReadError::Reported(parts.unusable(Unusable::Malformed))),
         }
     }
 
-    /// Whether the last event has all calls once more, as some gateways give it.
+    /// Returns true if the last event repeats all calls, as some gateways do.
     fn has_all_calls_of(&self, content: &[Part]) -> bool {
         let calls = content
             .iter()
@@ -101,7 +101,7 @@ impl Decoder {
         call.map_or(Ok(()), |call| self.call(call, parts))
     }
 
-    /// Calls come whole.
+    /// Adds a call, which always arrives complete.
     fn call(&mut self, call: FunctionCall, parts: &mut Parts) -> Result<(), ReadError> {
         let key = self.calls.len() as u64;
         self.calls.push((call.name.clone(), call.args.clone()));

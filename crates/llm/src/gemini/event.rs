@@ -1,6 +1,6 @@
-//! The objects of an answer: each event of a stream is a whole response with what is new.
+//! The objects of an answer: each event of a stream is a whole response with the new parts.
 //!
-//! Some gateways write the names as the vendor's Python library does.
+//! Some gateways use the names of the vendor's Python library.
 
 use crate::lenient::{Count, Id, Json, Loose, OddCount, Problem, object, or_zero};
 use talkgraph_domain::{FinishReason, Usage};
@@ -16,7 +16,7 @@ object! {
 
 object! {
     pub(super) struct Feedback {
-        /// Why the prompt itself was refused; there is no candidate then.
+        /// The reason why the prompt itself was refused; there is no candidate then.
         pub(super) block_reason: String = "blockReason" | "block_reason",
     }
 }
@@ -38,7 +38,7 @@ object! {
     /// A part. Those of the vendor's own tools have none of these fields.
     pub(super) struct Part {
         pub(super) text: String = "text",
-        /// Whether the text is a thought.
+        /// True if the text is a thought.
         pub(super) thought: bool = "thought",
         pub(super) thought_signature: String = "thoughtSignature" | "thought_signature",
         pub(super) function_call: FunctionCall = "functionCall" | "function_call",
@@ -53,14 +53,14 @@ object! {
     }
 }
 
-/// Why a candidate ended.
+/// The reason why a candidate ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// With an answer.
+    /// The answer is finished.
     Finished(FinishReason),
-    /// The model's call could not be read: there is none in the answer.
+    /// The model's call could not be parsed, and is missing in the answer.
     Malformed,
-    /// The request lacks a signature. The model would answer the same again.
+    /// The request lacks a signature. The same request would fail again.
     Unsigned,
 }
 
@@ -83,7 +83,7 @@ impl Loose for Reason {
             | "UNEXPECTED_TOOL_CALL"
             | "TOO_MANY_TOOL_CALLS" => Self::Malformed,
             "MISSING_THOUGHT_SIGNATURE" => Self::Unsigned,
-            // `STOP`, and whatever else: the model was done.
+            // `STOP` and unknown reasons: the model has finished.
             _ => Self::Finished(FinishReason::Stop),
         })
     }
@@ -115,7 +115,8 @@ impl Counts {
             input_tokens: or_zero(self.prompt_token_count)?.saturating_add(own_tools),
             output_tokens: or_zero(self.candidates_token_count)?.saturating_add(thoughts),
             cached_input_tokens: or_zero(self.cached_content_token_count)?,
-            // Written implicitly, and not charged: https://ai.google.dev/gemini-api/docs/caching
+            // Caches are written implicitly, without charge:
+            // https://ai.google.dev/gemini-api/docs/caching
             cache_write_input_tokens: 0,
             cache_write_1h_input_tokens: 0,
             reasoning_tokens: thoughts,

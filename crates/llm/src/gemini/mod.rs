@@ -13,11 +13,11 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::past::Signer;
 use super::protocol::{Asked, Decode, Protocol, extended, secret_header};
+use super::signed_reasoning::Signer;
 use super::{ChatRequest, LlmError};
 
-/// Signs the call that comes next.
+/// Signs the next call.
 const SIGNED_CALL: Signer = Signer::of_account("gemini");
 /// Signs a text; the signature goes back as a part of its own.
 const SIGNED_TEXT: Signer = Signer::of_account("gemini-text");

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::contents::{Turn, contents};
 use crate::capabilities::form;
-use crate::past::Prefix;
 use crate::protocol::Asked;
 use crate::schema::{self, gemini as rules, instruction};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatProtocol, ChatRequest, LlmError, ToolChoice};
 use talkgraph_domain::capabilities::{Effort, StructuredOutput, ThinkingForm};
@@ -99,7 +99,7 @@ fn tools(request: &ChatRequest) -> Option<Value> {
     (!declarations.is_empty()).then(|| json!({ "functionDeclarations": declarations }))
 }
 
-/// There is no way to forbid calls at the same time.
+/// Calls cannot be forbidden at the same time.
 fn tool_config(request: &ChatRequest) -> Option<Value> {
     let config = match &request.tool_choice {
         _ if request.tools.is_empty() => return None,
@@ -122,11 +122,10 @@ fn budget_of(effort: Effort) -> u32 {
     }
 }
 
-/// A budget for as much as the model finds right.
+/// The budget that leaves the amount to the model.
 const DYNAMIC_BUDGET: i32 = -1;
 
-/// Whether thoughts are sent, and how many of them there are: models that have none refuse to be
-/// asked for them.
+/// The thinking configuration: models without thoughts refuse a request for them.
 fn thinking_config(request: &ChatRequest) -> Option<Value> {
     let capabilities = &request.capabilities;
     let reasoning = request.reasoning;

@@ -10,14 +10,14 @@ use crate::parts::Parts;
 use talkgraph_domain::{FinishReason, Usage};
 
 object! {
-    /// What is read of a chunk, or of a completion that came in one piece. The rest, which
-    /// is most of it, is skipped without being stored; the texts are made once and moved on.
+    /// The fields of a chunk, or of a completion in one piece, that are used. The rest, which is
+    /// most of it, is skipped without being stored; texts are allocated once and moved on.
     pub(super) struct Chunk {
         choices: Vec<Choice> = "choices",
         usage: Counts = "usage",
         /// Some providers fail inside a stream that began with status 200.
         error: Problem = "error",
-        /// Where Groq has the usage, and the errors of a stream.
+        /// Groq's place for the usage, and for errors of a stream.
         x_groq: Groq = "x_groq",
     }
 }
@@ -30,32 +30,32 @@ object! {
 }
 
 object! {
-    /// The one choice that was asked for.
+    /// The one requested choice.
     pub(super) struct Choice {
         pub(super) delta: Delta = "delta",
-        /// In place of `delta` when a provider does not stream; some have it in the last chunk,
-        /// or in every one, with all that the deltas have said.
+        /// Replaces `delta` when a provider does not stream; some send it in the last chunk, or in
+        /// every one, with the text of all deltas.
         pub(super) message: Delta = "message",
         finish_reason: Reason = "finish_reason",
     }
 }
 
 object! {
-    /// What a choice says.
+    /// The content of a choice.
     pub(super) struct Delta {
         pub(super) content: Said = "content",
         /// DeepSeek's name, also llama.cpp's, SGLang's and older vLLM's.
         pub(super) reasoning_content: String = "reasoning_content",
         /// OpenRouter's name, also Groq's, Ollama's and that of newer vLLM.
         pub(super) reasoning: String = "reasoning",
-        /// In place of a content, when the model would not give one in the form asked for.
+        /// Replaces the content when the model refuses to answer in the requested form.
         pub(super) refusal: String = "refusal",
         pub(super) tool_calls: Vec<Call> = "tool_calls",
-        /// What tool calls once were: one for each answer, without an id.
+        /// The earlier form of tool calls: one for each answer, without an id.
         pub(super) function_call: Function = "function_call",
-        /// OpenRouter's, to be sent back as they are.
+        /// OpenRouter's, to be sent back unchanged.
         pub(super) reasoning_details: Value = "reasoning_details",
-        /// LiteLLM's, to be sent back as they are.
+        /// LiteLLM's, to be sent back unchanged.
         pub(super) thinking_blocks: Value = "thinking_blocks",
     }
 }
@@ -74,14 +74,14 @@ object! {
 object! {
     pub(super) struct Function {
         name: String = "name",
-        /// A text with JSON in it; some servers write the JSON itself.
+        /// JSON in a string; some servers write the JSON itself.
         arguments: Json = "arguments",
         provider_specific_fields: Value = "provider_specific_fields",
     }
 }
 
 impl Delta {
-    /// Whether it says nothing.
+    /// Returns true if it has no content.
     pub(super) fn is_empty(&self) -> bool {
         let is_empty = |text: &Option<String>| text.as_ref().is_none_or(String::is_empty);
         self.content.as_ref().is_none_or(Said::is_empty)
@@ -96,7 +96,7 @@ impl Delta {
 }
 
 impl Call {
-    /// Gives the signature that came with it, which goes before it.
+    /// Adds its signature, which precedes it.
     pub(super) fn sign(&self, parts: &mut Parts) {
         let function = self.function.as_ref();
         let specific = [
@@ -127,16 +127,16 @@ impl Function {
     }
 }
 
-/// Why a choice ended, as the providers say it.
+/// The reason why a choice ended, in the words of the providers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
     /// Written by some proxies where `null` is meant.
     None,
-    /// With an answer.
+    /// The answer is finished.
     Finished(FinishReason),
-    /// The provider gave up half-way.
+    /// The provider stopped early.
     Broken,
-    /// The model called a tool in a way that the provider could not read.
+    /// The model called a tool in a way that the provider could not parse.
     Malformed,
 }
 
@@ -147,7 +147,7 @@ impl Loose for Reason {
             // `model_length` is Mistral's, when the context is full.
             "length" | "model_length" => Self::Finished(FinishReason::Length),
             "content_filter" => Self::Finished(FinishReason::ContentFilter),
-            // `function_call` is what tool calls once were.
+            // `function_call` is the earlier form of tool calls.
             "tool_calls" | "function_call" => Self::Finished(FinishReason::ToolCalls),
             // OpenRouter's and Mistral's, when the provider or the model failed; vLLM's, when
             // the engine dropped the request; DeepSeek's, when it ran out of machines.
@@ -156,7 +156,7 @@ impl Loose for Reason {
             // MALFORMED_FUNCTION_CALL".
             text if text.starts_with("function_call_filter") => Self::Malformed,
             "malformed_function_call" | "MALFORMED_FUNCTION_CALL" => Self::Malformed,
-            // `stop`, `eos` and whatever else: the model was done.
+            // `stop`, `eos` and unknown reasons: the model has finished.
             _ => Self::Finished(FinishReason::Stop),
         })
     }
@@ -169,27 +169,27 @@ impl Chunk {
         error.map(|Problem(error)| error)
     }
 
-    /// The usage; none from an object without counts, which would hide an earlier one.
+    /// The usage; none for an object without counts, which would hide an earlier one.
     pub(super) fn take_usage(&mut self) -> Option<Result<Usage, OddCount>> {
         let own = self.usage.take().and_then(Counts::into_usage);
         own.or_else(|| self.x_groq.take()?.usage?.into_usage())
     }
 
-    /// The first choice, which is the only one ever asked for.
+    /// The first choice, which is the only one requested.
     pub(super) fn into_choice(self) -> Option<Choice> {
         self.choices?.into_iter().next()
     }
 }
 
 impl Choice {
-    /// Why it ended, if it has.
+    /// The reason why it ended, if it has.
     pub(super) fn reason(&self) -> Option<Reason> {
         self.finish_reason.filter(|reason| *reason != Reason::None)
     }
 }
 
 object! {
-    /// Token counts as the providers give them; any of them may be missing or `null`.
+    /// Token counts of the providers; any of them may be missing or `null`.
     struct Counts {
         prompt_tokens: Count = "prompt_tokens",
         completion_tokens: Count = "completion_tokens",

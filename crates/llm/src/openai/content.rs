@@ -4,7 +4,7 @@ use serde::de::{MapAccess, SeqAccess};
 
 use crate::lenient::{Loose, Seen, object};
 
-/// What a content says.
+/// The text and reasoning of a content.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) text: Option<String>,
@@ -12,16 +12,16 @@ pub(super) struct Said {
 }
 
 object! {
-    /// An entry of a list. References and images have no text and are passed over.
+    /// An entry of a list. References and images have no text and are skipped.
     struct Piece {
         text: String = "text",
-        /// A thought is a text, or a list of texts once more.
+        /// A thought is a text, or a list of texts.
         thinking: Said = "thinking",
     }
 }
 
 impl Said {
-    /// Whether it says nothing.
+    /// Returns true if it is empty.
     pub(super) fn is_empty(&self) -> bool {
         let is_empty = |text: &Option<String>| text.as_ref().is_none_or(String::is_empty);
         is_empty(&self.text) && is_empty(&self.reasoning)
@@ -35,7 +35,7 @@ impl Said {
     }
 }
 
-/// By hand, because serde's way to read either of two things copies each first.
+/// Implemented by hand, because serde copies each value first to decide between two types.
 impl Loose for Said {
     fn of_text(text: &str) -> Option<Self> {
         Some(Self {

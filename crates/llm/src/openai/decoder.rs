@@ -1,11 +1,11 @@
-//! From a stream's chunks to parts.
+//! Decoding of a stream's chunks.
 
 use super::chunk::{Choice, Chunk, Delta, Reason};
 use super::signed::Gathered;
-use crate::fault::Fault;
 use crate::lenient::parse;
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 use talkgraph_domain::FinishReason;
 
@@ -15,14 +15,14 @@ mod tests;
 /// The key of the one call that has none: no index is as large.
 const FUNCTION_CALL: u64 = u64::MAX;
 
-/// What has to be remembered between two chunks, besides what is in [`Parts`].
+/// The state between two chunks, in addition to [`Parts`].
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// The model would not answer.
+    /// The model has refused to answer.
     refused: bool,
-    /// A delta has said something.
+    /// A delta had content.
     has_deltas: bool,
-    /// Tool calls have come by that name.
+    /// Tool calls have arrived under that name.
     has_tool_calls: bool,
     gathered: Gathered,
 }
@@ -35,7 +35,7 @@ impl Decode for Decoder {
             return parts.end();
         }
         if event.name == "error" {
-            return Err(parts.fault(&Fault::of_body(data.as_bytes())));
+            return Err(parts.fault(&ProviderError::of_body(data.as_bytes())));
         }
         self.object(data, parts).map(drop)
     }
@@ -49,11 +49,11 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    /// Reads a chunk or a completion; whether it had a choice.
+    /// Decodes a chunk or a completion; returns true if it had a choice.
     fn object(&mut self, json: &str, parts: &mut Parts) -> Result<bool, ReadError> {
         let mut chunk: Chunk = parse(json).map_err(|error| parts.unreadable(&error))?;
         if let Some(error) = chunk.take_error() {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         let usage = chunk.take_usage();
         let choice = chunk.into_choice();
@@ -74,13 +74,13 @@ impl Decoder {
             Some(Reason::Finished(_)) if self.refused => parts.finish(FinishReason::ContentFilter),
             Some(Reason::Finished(reason)) => parts.finish(reason),
             Some(Reason::Malformed) => parts.malformed()?,
-            Some(Reason::Broken) => return Err(parts.fault(&Fault::default())),
+            Some(Reason::Broken) => return Err(parts.fault(&ProviderError::default())),
         }
         Ok(has_choice)
     }
 
-    /// What a choice says that has not been said. A message next to deltas, or after them, has
-    /// all that they have said.
+    /// The new content of a choice. A message next to deltas, or after them, repeats all of their
+    /// content.
     fn new_of(&mut self, choice: Choice, parts: &Parts) -> Delta {
         let delta = choice.delta.filter(|delta| !delta.is_empty());
         match (delta, choice.message) {
@@ -100,7 +100,7 @@ impl Decoder {
 
     fn say(&mut self, delta: Delta, parts: &mut Parts) -> Result<(), ReadError> {
         let content = delta.content.unwrap_or_default();
-        // A server that has both names gives the same twice.
+        // A server that uses both names sends the same text twice.
         let named = delta.reasoning_content.filter(|text| !text.is_empty());
         parts.reasoning(named.or(delta.reasoning));
         parts.reasoning(content.reasoning);
@@ -115,7 +115,7 @@ impl Decoder {
             call.sign(parts);
             parts.call(call.into_delta())?;
         }
-        // Some give the same call under both names.
+        // Some send the same call under both names.
         match delta.function_call.filter(|_| !self.has_tool_calls) {
             Some(call) => parts.call(call.into_delta(Some(FUNCTION_CALL))),
             None => Ok(()),
@@ -124,7 +124,7 @@ impl Decoder {
 }
 
 impl Delta {
-    /// Leaves out what has been said.
+    /// Removes content that was received before.
     fn leave_out(&mut self, parts: &Parts) {
         if parts.has_text() {
             (self.content, self.refusal) = (None, None);

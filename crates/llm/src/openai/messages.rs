@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 
 use super::signed::{BLOCKS, DETAILS, GOOGLE, LITELLM, extra_content, specific_fields};
 use crate::Capabilities;
-use crate::past::{Bindings, Prefix, Signer, Wanted};
 use crate::results::{Place, is_common_image, is_text};
+use crate::signed_reasoning::{Bindings, Prefix, Signer, Wanted};
 use crate::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::{ChatMessage, ChatRequest, ChatRole, Content, FileData, LlmError};
 use talkgraph_domain::capabilities::CallIds;
 
-/// In place of reasoning that there was none of: some take an empty text for a missing one.
+/// Replaces missing reasoning: some servers treat an empty text as missing.
 /// <https://github.com/anomalyco/opencode/issues/10996>
 const NO_REASONING: &str = " ";
 
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
     role: &'static str,
-    /// A text, an array of parts, or `null` beside tool calls.
+    /// A text, an array of parts, or `null` next to tool calls.
     content: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
@@ -71,9 +71,9 @@ impl Message<'_> {
     }
 }
 
-/// The messages as they are sent: the instructions first, as one, and then the conversation.
-/// What comes before each answer is added to `prefix`, and decides which of its signed reasoning
-/// goes back.
+/// The messages of the request: the instructions first, as one, and then the conversation. The
+/// content before each answer is added to `prefix`, which decides which of its signed reasoning is
+/// sent back.
 pub(super) fn messages<'a>(
     request: &ChatRequest,
     system: Option<String>,
@@ -104,7 +104,7 @@ pub(super) fn messages<'a>(
     Ok((sent, prefix.bindings()))
 }
 
-/// A text wherever that will do: not every server takes parts.
+/// A text where possible: not every server accepts parts.
 fn user(content: &[Content]) -> Result<Value, LlmError> {
     if content.iter().all(|part| part.as_text().is_some()) {
         let texts = content.iter().filter_map(Content::as_text);
@@ -148,8 +148,8 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
     })
 }
 
-/// The place of a tool's file: messages of tools are text here, and a user's message after them
-/// shows what it may have. <https://platform.openai.com/docs/api-reference/chat/create>
+/// The position of a tool's file: tool messages are text here, and a following user message
+/// contains the types that it accepts. <https://platform.openai.com/docs/api-reference/chat/create>
 pub(super) fn place(media_type: &str) -> Place {
     let is_taken = is_common_image(media_type)
         || is_text(media_type)
@@ -163,7 +163,7 @@ pub(super) fn place(media_type: &str) -> Place {
     }
 }
 
-/// What decides which reasoning goes back with an answer.
+/// The conditions for sending reasoning back with an answer.
 struct Thoughts<'a> {
     request: &'a ChatRequest,
     bindings: Bindings,
@@ -205,7 +205,7 @@ fn assistant<'a>(message: &'a ChatMessage, thoughts: Thoughts<'_>) -> Option<Mes
                 name,
                 arguments,
             } => {
-                // Of calls at the same time only the first has one.
+                // Of parallel calls only the first has one.
                 let is_missed = sent.tool_calls.is_empty() && needs_signature(request, litellm);
                 let google = google.take();
                 sent.tool_calls.push(ToolCall {
@@ -232,13 +232,13 @@ fn assistant<'a>(message: &'a ChatMessage, thoughts: Thoughts<'_>) -> Option<Mes
     Some(sent)
 }
 
-/// Whether a call without a signature is refused.
+/// Returns true if a call without a signature is refused.
 fn needs_signature(request: &ChatRequest, other: Option<&str>) -> bool {
     let is_missed = request.past.wanted() == Wanted::Everything;
     other.is_none() && (is_missed || request.capabilities.needs_signatures)
 }
 
-/// Whether reasoning without a signature goes back with an answer.
+/// Returns true if unsigned reasoning is sent back with an answer.
 fn goes_back(request: &ChatRequest, has_calls: bool) -> bool {
     match request.past.wanted() {
         Wanted::Nothing => false,
@@ -250,8 +250,7 @@ fn goes_back(request: &ChatRequest, has_calls: bool) -> bool {
     }
 }
 
-/// The reasoning that has no signature, which is how these servers write it; a blank text where
-/// there must be one.
+/// The unsigned reasoning, which is the form of these servers; a blank text if it is required.
 fn reasoning(content: &[Content], is_wanted: bool) -> Option<String> {
     let texts = content.iter().filter_map(|part| match part {
         Content::Reasoning {

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::messages::{Message, messages, place};
 use crate::capabilities::form;
-use crate::past::Prefix;
+use crate::conversation::{AfterResults, turns};
 use crate::protocol::Asked;
 use crate::results::placed;
 use crate::schema::{arguments, compatible, instruction, json_schema};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatProtocol, ChatRequest, LlmError, OutputSchema, ToolChoice, ToolSpec};
 use talkgraph_domain::capabilities::{
@@ -118,7 +118,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
         max_completion_tokens: limit_in(LimitField::MaxCompletionTokens),
         tools,
         tool_choice: tool_choice(&request.tool_choice).filter(|_| has_tools),
-        // It is the default, which servers without the field have too.
+        // This is the default, also of servers without the field.
         parallel_tool_calls: (has_tools && !request.parallel_tool_calls).then_some(false),
         response_format: output.and_then(|output| response_format(output, form_of_answer)),
         reasoning_effort: request.reasoning.effort,
@@ -128,7 +128,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     Asked::new(&body, request, bindings)
 }
 
-/// The switch of models that have one over this protocol.
+/// The thinking switch of models that have one over this protocol.
 fn thinking(request: &ChatRequest) -> Option<Value> {
     let form = form(&request.capabilities, ChatProtocol::ChatCompletions);
     let is_on = request

@@ -12,7 +12,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::parts::Parts;
-use crate::past::Signer;
+use crate::signed_reasoning::Signer;
 
 /// Signs a call, in `extra_content`.
 pub(super) const GOOGLE: Signer = Signer::of_account("google");
@@ -23,14 +23,14 @@ pub(super) const DETAILS: Signer = Signer::of_prefix("openrouter");
 /// Signs a message's `thinking_blocks`, which are Anthropic's.
 pub(super) const BLOCKS: Signer = Signer::of_prefix("litellm-blocks");
 
-/// Stands in for the signature of a call that another model has made.
+/// Replaces the signature of a call that another model has made.
 /// <https://ai.google.dev/gemini-api/docs/thought-signatures#faqs>
 const UNSIGNED: &str = "skip_thought_signature_validator";
 
-/// What comes before the signature in the id of a LiteLLM's call.
+/// The separator before the signature in the id of a LiteLLM call.
 const IN_ID: &str = "__thought__";
 
-/// The most bytes of an answer's signed reasoning that are kept; what is longer is not sent back.
+/// The maximum size of an answer's signed reasoning; longer ones are not sent back.
 const MAX_BYTES: usize = 1_048_576;
 
 /// The signature of a call that is about to start.
@@ -63,14 +63,14 @@ pub(super) fn specific_fields(signature: &str) -> Value {
     json!({ "thought_signature": signature })
 }
 
-/// The signed reasoning of an answer, as it comes.
+/// The signed reasoning of an answer, collected from its pieces.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     details: List,
     blocks: List,
 }
 
-/// Objects that come in pieces.
+/// Objects that arrive in pieces.
 #[derive(Debug, Default)]
 struct List {
     objects: Vec<Map<String, Value>>,
@@ -78,13 +78,13 @@ struct List {
 }
 
 impl Gathered {
-    /// Takes in what a chunk has of it.
+    /// Adds the signed reasoning of a chunk.
     pub(super) fn add(&mut self, details: Option<Value>, blocks: Option<Value>) {
         self.details.add(details);
         self.blocks.add(blocks);
     }
 
-    /// Gives what has come.
+    /// Emits the collected reasoning.
     pub(super) fn sign(&mut self, parts: &mut Parts) {
         for (list, signer) in [(&mut self.details, DETAILS), (&mut self.blocks, BLOCKS)] {
             let list = std::mem::take(list);
@@ -120,7 +120,7 @@ impl List {
         }
     }
 
-    /// True if it is worth keeping: of LiteLLM's blocks only those with a signature are.
+    /// Returns true if it can be sent back: of LiteLLM's blocks only those with a signature can.
     fn is_whole(&self) -> bool {
         let is_signed = |object: &Map<String, Value>| match kind(object) {
             Some("thinking") => object.get("signature").is_some_and(is_filled),
@@ -130,7 +130,7 @@ impl List {
     }
 }
 
-/// The fields that come in pieces.
+/// The fields that arrive in pieces.
 const TEXTS: [&str; 3] = ["text", "summary", "thinking"];
 
 fn kind(object: &Map<String, Value>) -> Option<&str> {
@@ -141,7 +141,7 @@ fn is_filled(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.is_empty())
 }
 
-/// True if a piece belongs to the object before it.
+/// Returns true if a piece belongs to the object before it.
 fn goes_on(last: &Map<String, Value>, piece: &Map<String, Value>) -> bool {
     let has_text = TEXTS.iter().any(|name| last.contains_key(*name));
     has_text
@@ -194,7 +194,7 @@ mod tests {
         ]);
         assert_eq!(json!(gathered.blocks.objects), expected);
         assert!(gathered.blocks.is_whole());
-        // What is no list of objects is passed over.
+        // Values that are not lists of objects are skipped.
         gathered.add(Some(json!("x")), Some(json!([1, null])));
         assert!(gathered.blocks.is_whole());
     }

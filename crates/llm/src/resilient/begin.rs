@@ -1,4 +1,4 @@
-//! An answer up to its first token, and from there on.
+//! An answer up to its first token, and its continuation.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,23 +11,24 @@ use crate::{LlmError, PartStream, StreamPart};
 use talkgraph_domain::{FinishReason, Usage};
 use talkgraph_resilience::Place;
 
-/// An answer whose first token is there.
+/// An answer with its first token.
 pub(super) struct Begun {
-    /// What came before it: some providers begin with the usage. The last one counts.
+    /// The usage before it: some providers begin with the usage. The last one counts.
     usage: Option<Usage>,
-    /// The first part that says anything; none in an answer that is empty.
+    /// The first part with content; none in an empty answer.
     first: Option<StreamPart>,
     rest: PartStream,
 }
 
-/// Waits for an answer's first token. How long that may take is the provider's to watch.
+/// Waits for an answer's first token. The provider enforces its time limit.
 pub(super) async fn begin(started: Result<PartStream, LlmError>) -> Result<Begun, LlmError> {
     let (mut rest, mut usage) = (started?, None);
     let first = loop {
         match rest.next().await.transpose()? {
             Some(StreamPart::Usage(counted)) => usage = Some(counted),
             Some(StreamPart::UsageUnknown) => usage = None,
-            // A provider that withholds everything says so, and a limit may have cut the rest.
+            // A provider that withholds the answer gives another reason, and a limit may have cut
+            // the rest.
             Some(StreamPart::Finish(FinishReason::Stop)) => return Err(LlmError::Empty),
             first => break first,
         }
@@ -36,8 +37,7 @@ pub(super) async fn begin(started: Result<PartStream, LlmError>) -> Result<Begun
 }
 
 impl Begun {
-    /// The answer from its beginning, which holds its place and tells the breaker how it
-    /// ends.
+    /// The whole answer, which holds its slot and reports its outcome to the breaker.
     pub(super) fn guarded_by(self, permit: Pass, place: Place) -> PartStream {
         let guard = Some((permit, place));
         Guarded { begun: self, guard }.boxed()

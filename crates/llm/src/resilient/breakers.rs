@@ -1,7 +1,7 @@
 //! The breakers of one model: one for each tenant, and one for all of them.
 //!
-//! A prompt can be written so that a provider fails on it. A tenant whose calls fail in a row is
-//! refused for a while, alone; all are refused once calls of several tenants fail.
+//! A prompt can be crafted so that a provider fails on it. A tenant whose calls fail repeatedly is
+//! refused for a while, alone; all tenants are refused once calls of several fail.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use talkgraph_resilience::{Breaker, Open, Permit};
 
-/// The tenants whose breakers are remembered. One more shares the breaker of all.
+/// The maximum number of tenants with a breaker of their own. Others share the breaker of all.
 const REMEMBERED_TENANTS: usize = 1_024;
 
 /// The breakers of one model.
@@ -46,7 +46,7 @@ impl Breakers {
         own.map_or(Ok(()), |own| own.check())
     }
 
-    /// Lets a tenant's call pass, or not.
+    /// Lets a tenant's call pass, or refuses it.
     pub(super) fn pass(&self, tenant: &str) -> Result<Pass, Open> {
         let caller = self.hasher.hash_one(tenant);
         let own = self.own(caller).map(|own| own.pass(caller)).transpose()?;
@@ -70,7 +70,7 @@ impl Breakers {
         Some(own)
     }
 
-    /// Returns true when dropping them loses nothing.
+    /// Returns true when dropping them loses no state.
     pub(super) fn is_fresh(&self) -> bool {
         self.all.is_fresh() && self.lock().values().all(|own| own.is_fresh())
     }
@@ -81,7 +81,7 @@ impl Breakers {
 }
 
 impl Pass {
-    /// The call begins well.
+    /// Records that the call has started successfully.
     pub(super) fn begins_well(&mut self) {
         self.all.begins_well();
         if let Some(own) = &mut self.own {
@@ -89,7 +89,7 @@ impl Pass {
         }
     }
 
-    /// The call has ended well.
+    /// Records that the call has succeeded.
     pub(super) fn succeeded(self) {
         self.all.succeeded();
         if let Some(own) = self.own {
@@ -97,7 +97,7 @@ impl Pass {
         }
     }
 
-    /// The call has failed.
+    /// Records that the call has failed.
     pub(super) fn failed(self) {
         self.all.failed();
         if let Some(own) = self.own {

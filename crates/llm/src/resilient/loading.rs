@@ -4,23 +4,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The first wait where the server asks for none; each further one is twice as long.
+/// The first wait if the server requests none; each further one is twice as long.
 const FIRST: Duration = Duration::from_millis(250);
 
 /// The longest of these waits.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The waits of one call, which have a budget of their own: they are no retries of something
-/// that failed.
+/// The waits of one call, which have a budget of their own: they are not retries of a failure.
 pub(super) struct Loading {
     timeout: Duration,
-    /// The end of the budget, once a wait has begun.
+    /// The end of the budget, once waiting has begun.
     until: Option<Instant>,
     next: Duration,
 }
 
 impl Loading {
-    /// A budget that nothing is taken of yet.
+    /// Creates an unused budget.
     pub(super) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
@@ -29,8 +28,8 @@ impl Loading {
         }
     }
 
-    /// The time until the server is asked again, as it asks for if it does; none when the budget
-    /// is used up.
+    /// The time until the next attempt, as the server requests if it does; none when the budget is
+    /// used up.
     pub(super) fn wait(&mut self, asked: Option<Duration>) -> Option<Duration> {
         let now = Instant::now();
         let until = *self.until.get_or_insert(now + self.timeout);

@@ -12,14 +12,14 @@ use talkgraph_domain::{FinishReason, Usage};
 
 const S: Duration = Duration::from_secs(1);
 
-/// What a provider does with a call.
+/// The reaction of a scripted provider to a call.
 enum Does {
     Refuses(LlmError),
     Streams(Vec<Result<StreamPart, LlmError>>),
 }
 
-/// A provider that does as it is told, call by call, and notes when it was called. The last
-/// thing it was told is repeated.
+/// A provider that follows a script, call by call, and records the times of the calls. The last
+/// entry is repeated.
 struct Scripted {
     script: Mutex<VecDeque<Does>>,
     calls: Mutex<Vec<Instant>>,
@@ -96,7 +96,7 @@ fn resilient(keys: &[&Arc<Scripted>], how: &Resilience) -> Resilient {
     Resilient::new(keys.collect(), how)
 }
 
-/// Everything that a call gives.
+/// The whole outcome of a call.
 async fn call(
     resilient: &Resilient,
     patience: Patience,
@@ -111,7 +111,7 @@ async fn patient(resilient: &Resilient) -> Result<Vec<Result<StreamPart, LlmErro
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_call_is_tried_again_after_a_back_off_and_three_times_at_most() {
+async fn failed_call_is_retried_with_backoff_up_to_three_attempts() {
     let provider = Scripted::new([unavailable(), unavailable()]);
     let all = resilient(&[&provider], &how());
     assert_eq!(patient(&all).await, Ok(answer("a")));
@@ -125,7 +125,7 @@ async fn a_failed_call_is_tried_again_after_a_back_off_and_three_times_at_most()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_without_anything_is_asked_for_again() {
+async fn empty_answer_is_retried() {
     let usage = || Ok(StreamPart::Usage(Usage::default()));
     let empty = || {
         let stop = Ok(StreamPart::Finish(FinishReason::Stop));
@@ -144,7 +144,7 @@ async fn an_answer_without_anything_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_help_is_not_tried_again() {
+async fn useless_change_is_not_retried() {
     for error in [
         LlmError::Auth,
         LlmError::rejected(400),
@@ -160,7 +160,7 @@ async fn what_cannot_help_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_before_the_first_token_is_hidden_and_one_after_it_told() {
+async fn errors_before_the_first_token_are_retried_and_later_ones_returned() {
     let usage = || Ok(StreamPart::Usage(Usage::default()));
     let before = Does::Streams(vec![usage(), Err(LlmError::Protocol)]);
     let after = vec![usage(), text("a"), Err(LlmError::Unavailable)];
@@ -171,7 +171,7 @@ async fn an_error_before_the_first_token_is_hidden_and_one_after_it_told() {
 
     for first in [
         StreamPart::Reasoning("hm".to_owned()),
-        // Nothing more would come of another try.
+        // Another attempt would not return more.
         StreamPart::Finish(FinishReason::Length),
         StreamPart::Finish(FinishReason::ContentFilter),
     ] {
@@ -199,7 +199,7 @@ async fn retry_after_is_obeyed_up_to_its_cap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_who_has_another_model() {
+async fn call_with_another_model_does_not_wait() {
     let provider = Scripted::new([limited(7)]);
     let all = resilient(&[&provider], &how());
     let start = Instant::now();
@@ -210,11 +210,11 @@ async fn nobody_waits_who_has_another_model() {
             retry_after: Some(S * 7)
         })
     );
-    // And the next call does not even ask.
+    // The next call does not even reach the provider.
     let gave_up = call(&all, Patience::GivesUp).await;
     assert!(matches!(gave_up, Err(LlmError::RateLimited { .. })));
     assert_eq!((provider.calls(), start.elapsed()), (1, Duration::ZERO));
-    // One that has no other waits for the rest of the rest.
+    // A call without an alternative waits for the remaining pause.
     advance(S * 3).await;
     assert_eq!(patient(&all).await, Ok(answer("a")));
     let wait = provider.waits()[0];
@@ -222,7 +222,7 @@ async fn nobody_waits_who_has_another_model() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limited_key_rests_and_the_next_is_used_at_once() {
+async fn rate_limited_key_is_paused_and_next_key_used_at_once() {
     let (first, second) = (Scripted::new([limited(20)]), Scripted::new([]));
     let all = resilient(&[&first, &second], &how());
     let start = Instant::now();
@@ -232,7 +232,7 @@ async fn a_limited_key_rests_and_the_next_is_used_at_once() {
     assert_eq!((first.calls(), second.calls()), (1, 3));
     assert_eq!(start.elapsed(), Duration::ZERO);
 
-    // When both are limited, the first that is back is waited for.
+    // When both are limited, the call waits for the first that is available again.
     second.script.lock().unwrap().push_back(limited(5));
     assert_eq!(patient(&all).await, Ok(answer("a")));
     assert_eq!((first.calls(), second.calls()), (1, 5));
@@ -257,7 +257,7 @@ async fn without_a_time_each_key_is_used_once_and_then_backed_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_has_no_more_attempts_than_the_budget() {
+async fn retry_storm_stays_within_the_budget() {
     let provider = Scripted::new((0..2_000).map(|_| unavailable()));
     let how = Resilience {
         breaker_failures: 0,
@@ -272,7 +272,7 @@ async fn a_storm_has_no_more_attempts_than_the_budget() {
             .iter()
             .all(|call| *call == Err(LlmError::Unavailable))
     );
-    // One retry of the floor comes back each second.
+    // One retry of the floor is restored each second.
     let most = 1_210 + start.elapsed().as_secs() as usize;
     let calls = provider.calls();
     assert!((1_200..=most).contains(&calls), "{calls}");
@@ -306,7 +306,7 @@ async fn answers_that_break_off_open_the_breaker_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_is_free_again_when_an_answer_ends_or_is_dropped() {
+async fn slot_is_released_when_an_answer_ends_or_is_dropped() {
     let provider = Scripted::new([]);
     let how = Resilience {
         concurrency: 1,

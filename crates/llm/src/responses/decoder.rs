@@ -1,43 +1,43 @@
-//! From a stream's events to parts.
+//! Decoding of a stream's events.
 
 use super::SIGNED;
 use super::event::{Event, Incomplete, Item, ItemKind, Kind, Piece, Response, Status};
 use super::items::{ItemIds, Items};
 use crate::calls::CallDelta;
-use crate::fault::Fault;
 use crate::lenient::{Id, Json, Problem, parse};
 use crate::parts::{Parts, ReadError};
 use crate::protocol::Decode;
+use crate::provider_error::ProviderError;
 use crate::sse::SseEvent;
 use talkgraph_domain::FinishReason;
 
 #[cfg(test)]
 mod tests;
 
-/// What has to be remembered between two events.
+/// The state between two events.
 #[derive(Default)]
 pub(super) struct Decoder {
     items: Items,
-    /// The model would not answer.
+    /// The model has refused to answer.
     refused: bool,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: SseEvent<'_>, parts: &mut Parts) -> Result<(), ReadError> {
         let data = event.data;
-        // Not of this protocol, but imitations end with it.
+        // Not part of this protocol, but imitations end with it.
         if data.trim_ascii() == "[DONE]" {
             return parts.end();
         }
         let read: Event = parse(data).map_err(|error| parts.unreadable(&error))?;
-        // Some give the type with the event's name alone.
+        // Some send the type only as the event's name.
         match read.r#type.unwrap_or_else(|| Kind::named(event.name)) {
             Kind::Other if read.r#type.is_none() => self.bare(read, parts),
             Kind::Error => {
                 let error = read.error.map(|Problem(error)| error);
                 let fault = match error {
-                    Some(error) => Fault::of_value(&error),
-                    None => Fault::of_body(data.as_bytes()),
+                    Some(error) => ProviderError::of_value(&error),
+                    None => ProviderError::of_body(data.as_bytes()),
                 };
                 Err(parts.fault(&fault))
             }
@@ -52,7 +52,7 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    /// A response by itself; something else altogether has no output and no error.
+    /// Decodes a response by itself; any other object has no output and no error.
     fn bare(&mut self, event: Event, parts: &mut Parts) -> Result<(), ReadError> {
         if event.output.is_none() && event.error.is_none() {
             return Ok(());
@@ -112,7 +112,7 @@ impl Decoder {
         self.items.find(kind, index, ids)
     }
 
-    /// A text, piece by piece or at its end.
+    /// Adds a text, piece by piece or at its end.
     fn text(&mut self, kind: Kind, event: Event, parts: &mut Parts) {
         let named = ItemIds::named(&event.item_id);
         let at = self.place(ItemKind::Message, event.output_index, &named);
@@ -124,7 +124,7 @@ impl Decoder {
         }
     }
 
-    /// A reasoning, piece by piece or at its end.
+    /// Adds a reasoning, piece by piece or at its end.
     fn reasoning(&mut self, kind: Kind, event: Event, parts: &mut Parts) {
         let named = ItemIds::named(&event.item_id);
         let at = self.place(ItemKind::Reasoning, event.output_index, &named);
@@ -135,7 +135,7 @@ impl Decoder {
         }
     }
 
-    /// Notes a delta of a piece.
+    /// Records a delta of a piece.
     fn delta(&mut self, at: usize, piece: u64, delta: Option<String>) -> Option<String> {
         if let (Some(item), Some(delta)) = (self.items.at(at), &delta) {
             item.says(piece);
@@ -144,7 +144,7 @@ impl Decoder {
         delta
     }
 
-    /// The whole text of a piece, unless it has been said.
+    /// The whole text of a piece, unless it was emitted before.
     fn unsaid(&mut self, at: usize, piece: u64, text: Option<String>) -> Option<String> {
         let text = text?;
         let Some(item) = self.items.at(at) else {
@@ -157,7 +157,7 @@ impl Decoder {
         is_new.then_some(text)
     }
 
-    /// An item is complete: gives what has not been said of it.
+    /// Completes an item: emits the parts of it that were not emitted before.
     fn done(&mut self, index: Option<u64>, item: Item, parts: &mut Parts) -> Result<(), ReadError> {
         let Some(kind) = item.r#type else {
             return Ok(());
@@ -178,7 +178,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Begins a call, once, and gives back its arguments.
+    /// Starts a call, once, and returns its arguments.
     fn announce(
         &mut self,
         at: usize,
@@ -227,7 +227,7 @@ impl Decoder {
         }
     }
 
-    /// The output as a whole. Most has been said by then.
+    /// Decodes the output as a whole. Most of it was emitted before.
     fn output(&mut self, output: Vec<Item>, parts: &mut Parts) -> Result<(), ReadError> {
         let (had_text, had_reasoning) = (parts.has_text(), parts.has_reasoning());
         let had_calls = parts.has_calls();
@@ -237,7 +237,7 @@ impl Decoder {
             };
             let ids = ItemIds::of(&item);
             let is_known = self.items.known(kind, Some(index), &ids).is_some();
-            // What cannot be told from what was said is not said again.
+            // An item that cannot be distinguished from an emitted one is not emitted again.
             let is_said = !is_known
                 && match kind {
                     ItemKind::Message => had_text,
@@ -256,10 +256,10 @@ impl Decoder {
             parts.usage(usage);
         }
         if let Some(Problem(error)) = response.error {
-            return Err(parts.fault(&Fault::of_value(&error)));
+            return Err(parts.fault(&ProviderError::of_value(&error)));
         }
         if matches!(response.status, Some(Status::Failed | Status::Cancelled)) {
-            return Err(parts.fault(&Fault::default()));
+            return Err(parts.fault(&ProviderError::default()));
         }
         self.output(response.output.take().unwrap_or_default(), parts)?;
         let incomplete = response.incomplete_details.as_ref();

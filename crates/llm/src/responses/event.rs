@@ -14,7 +14,7 @@ pub(super) enum Kind {
     SummaryAdded,
     Summary,
     SummaryDone,
-    /// Of open models, which do not keep their reasoning to themselves.
+    /// Used by open models, whose reasoning is not encrypted.
     Reasoning,
     ReasoningDone,
     Arguments,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
     Failed,
     Cancelled,
     Error,
-    /// What repeats what the deltas have said, or is of the vendor's own tools.
+    /// Events that repeat the deltas, or belong to the vendor's own tools.
     Other,
 }
 
@@ -45,7 +45,7 @@ impl Kind {
             "reasoning_text.done" => Self::ReasoningDone,
             "function_call_arguments.delta" => Self::Arguments,
             "function_call_arguments.done" => Self::ArgumentsDone,
-            // `done` is what some imitations end with.
+            // Some imitations end with `done`.
             "completed" | "done" => Self::Completed,
             "incomplete" => Self::Incomplete,
             "failed" => Self::Failed,
@@ -64,7 +64,7 @@ impl Loose for Kind {
 
 object! {
     /// An event, or a response by itself. The vendor has some fifty kinds of events, and their
-    /// fields of one name have different types: those of another kind are as if absent.
+    /// fields of one name have different types: a field of another type is treated as absent.
     pub(super) struct Event {
         pub(super) r#type: Kind = "type",
         pub(super) output_index: u64 = "output_index",
@@ -87,7 +87,7 @@ object! {
 }
 
 object! {
-    /// An item of the output, as it begins or as a whole.
+    /// An item of the output, at its start or as a whole.
     pub(super) struct Item {
         pub(super) r#type: ItemKind = "type",
         pub(super) id: Id = "id",
@@ -109,7 +109,7 @@ pub(super) enum ItemKind {
 }
 
 impl Loose for ItemKind {
-    /// The vendor's own tools are of no kind; none is asked for.
+    /// The vendor's own tools have no kind here; none is requested.
     fn of_text(text: &str) -> Option<Self> {
         Some(match text {
             "message" => Self::Message,
@@ -133,7 +133,7 @@ pub(super) enum Status {
     Failed,
     Cancelled,
     Incomplete,
-    /// `completed`, or whatever else.
+    /// `completed`, or an unknown status.
     Other,
 }
 
@@ -181,7 +181,7 @@ impl Incomplete {
     pub(super) fn finish(&self) -> FinishReason {
         match self.reason.as_deref() {
             Some("content_filter") => FinishReason::ContentFilter,
-            // `max_output_tokens`, or whatever else: there would have been more.
+            // `max_output_tokens`, or an unknown reason: the answer was cut.
             _ => FinishReason::Length,
         }
     }
@@ -199,7 +199,7 @@ object! {
 object! {
     struct InputDetails {
         cached_tokens: Count = "cached_tokens",
-        /// From GPT-5.6 on, which charge for writing to the cache.
+        /// Used from GPT-5.6 on, which charges for writing to the cache.
         cache_write_tokens: Count = "cache_write_tokens",
     }
 }
@@ -211,7 +211,7 @@ object! {
 }
 
 impl Counts {
-    /// The usage; none from an object without counts.
+    /// The usage; none for an object without counts.
     pub(super) fn into_usage(self) -> Option<Result<Usage, OddCount>> {
         self.input_tokens.or(self.output_tokens)?;
         Some(self.usage())

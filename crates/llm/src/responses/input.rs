@@ -6,16 +6,17 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::SIGNED;
-use crate::past::Bindings;
+use crate::conversation::{AfterResults, turns};
 use crate::results::{Answered, Place, answered, is_common_image, is_text, placed};
-use crate::turns::{AfterResults, turns};
+use crate::signed_reasoning::Bindings;
 use crate::wire::{arguments_text, call_id, text_file, unsupported, url_of};
 use crate::{ChatRequest, ChatRole, Content, FileData, LlmError};
 
-/// How many characters an id may have, and how many stand for one that has more.
+/// The maximum number of characters of an id, and the length of the digest that replaces a longer
+/// one.
 const ID_CHARS: usize = 64;
 
-/// The items; instructions have a place of their own.
+/// The items, without the instructions.
 pub(super) fn input(request: &ChatRequest, bindings: &Bindings) -> Result<Vec<Value>, LlmError> {
     let turns = turns(&request.messages, AfterResults::Anything);
     let in_results = request.capabilities.images_in_tool_results;
@@ -84,7 +85,7 @@ fn file(media_type: &str, data: &FileData, name: Option<&str>) -> Result<Value, 
     }
 }
 
-/// The items as far as they are put together.
+/// The items so far.
 struct Sent<'a> {
     request: &'a ChatRequest,
     bindings: &'a Bindings,
@@ -94,9 +95,9 @@ struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    /// An assistant's items, in the order in which they were made.
+    /// An assistant's items, in their original order.
     fn assistant(&mut self, content: &[Content]) {
-        // A reasoning goes with what follows it, and is refused alone.
+        // A reasoning belongs to the item that follows it, and is refused without it.
         let (mut thoughts, mut follower) = (Vec::new(), None);
         for part in content {
             let item = match part {
@@ -133,7 +134,7 @@ impl Sent<'_> {
         }
     }
 
-    /// The id of a call as it is sent.
+    /// The id of a call in the request.
     fn id<'b>(&'b self, id: &'b str) -> Cow<'b, str> {
         match self.ids.get(id) {
             Some(own) => Cow::Borrowed(own),
@@ -142,8 +143,8 @@ impl Sent<'_> {
     }
 }
 
-/// A reasoning of this vendor's, and the id of the call that follows it. The proof is its own id,
-/// its encrypted form, and that.
+/// A reasoning of this vendor's, and the id of the call that follows it. The proof consists of its
+/// own id, its encrypted form, and that id.
 fn reasoning<'a>(text: &str, proof: &'a str) -> Option<(Value, Option<&'a str>)> {
     let (id, encrypted) = proof.split_once(':')?;
     let (encrypted, call) = match encrypted.split_once(':') {
@@ -158,8 +159,8 @@ fn reasoning<'a>(text: &str, proof: &'a str) -> Option<(Value, Option<&'a str>)>
     Some((thought, call))
 }
 
-/// The place of a tool's file: a result takes text, images and files, as a user's message.
-/// <https://platform.openai.com/docs/api-reference/responses/create> (`function_call_output`)
+/// The position of a tool's file: a result accepts text, images and files, as a user's message
+/// does. <https://platform.openai.com/docs/api-reference/responses/create> (`function_call_output`)
 fn place(media_type: &str, in_results: bool) -> Place {
     let is_taken =
         is_common_image(media_type) || is_text(media_type) || media_type == "application/pdf";

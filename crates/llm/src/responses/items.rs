@@ -1,37 +1,37 @@
-//! What has been said of each item of the output, so that nothing is said twice.
+//! The emitted parts of each item of the output, so that nothing is emitted twice.
 //!
-//! By the book an item has an index and an id, and everything of it comes in deltas, then once
-//! more with its end, and once more with the response. Imitations leave out any of these, give
-//! each event an id of its own (GitHub Copilot), or all items the index 0.
+//! According to the documentation an item has an index and an id, and its content arrives in
+//! deltas, then once more with its end, and once more with the response. Imitations omit any of
+//! these, give each event an id of its own (GitHub Copilot), or all items the index 0.
 
 use super::event::{Item, ItemKind};
 use crate::lenient::Id;
 
-/// The most items that are told apart; a call of one more counts as of the last.
+/// The maximum number of separate items; further calls are attributed to the last.
 const MAX_ITEMS: usize = 1_024;
-/// The last piece of an item that is told apart; those after it count as of it.
+/// The last separate piece of an item; further ones are attributed to it.
 const LAST_PIECE: u64 = 63;
 /// The longest id that is remembered, in bytes.
 const MAX_ID_BYTES: usize = 256;
 
-/// An item, as far as it has been said.
+/// The emitted parts of an item.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     kind: Option<ItemKind>,
     index: Option<u64>,
     id: Option<String>,
     call_id: Option<String>,
-    /// Which pieces of its content have been said, a bit each.
+    /// The emitted pieces of its content, a bit each.
     pub(super) said: u64,
     texts: Texts,
-    /// It is a call that has begun, with its name.
+    /// It is a call that was started, with its name.
     pub(super) is_announced: bool,
-    /// Its encrypted form has been given.
+    /// Its encrypted form was emitted.
     pub(super) is_signed: bool,
 }
 
 impl Known {
-    /// Notes that a piece of the content is said; whether it was not yet.
+    /// Marks a piece of the content as emitted; returns true if it was not before.
     pub(super) fn says(&mut self, piece: u64) -> bool {
         let bit = 1 << piece.min(LAST_PIECE);
         let is_new = self.said & bit == 0;
@@ -39,14 +39,14 @@ impl Known {
         is_new
     }
 
-    /// Notes text of a piece of the content.
+    /// Records text of a piece of the content.
     pub(super) fn adds(&mut self, piece: u64, text: &str) {
         self.texts.all.add(text);
         self.texts.piece(piece).add(text);
     }
 
-    /// True if the text has been said already, as a piece or as all of them. An imitation's odd
-    /// index makes one piece look like another.
+    /// Returns true if the text was emitted already, as a piece or as all of them. An imitation's
+    /// odd index makes one piece look like another.
     pub(super) fn has(&self, text: &str) -> bool {
         let mut whole = Digest::default();
         whole.add(text);
@@ -75,7 +75,7 @@ impl Texts {
     }
 }
 
-/// Enough of a text to know it again, however it is cut.
+/// The digest of a text, independent of how it is cut.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Digest {
     bytes: usize,
@@ -100,7 +100,7 @@ impl Digest {
 pub(super) struct Items(Vec<Known>);
 
 impl Items {
-    /// The place of an item: by the id of its call, its own, or its index.
+    /// The position of an item: by the id of its call, its own, or its index.
     pub(super) fn find(&mut self, kind: ItemKind, index: Option<u64>, item: &ItemIds<'_>) -> usize {
         match self.known(kind, index, item) {
             Some(at) => at,
@@ -108,7 +108,7 @@ impl Items {
         }
     }
 
-    /// The place of an item that is known.
+    /// The position of a known item.
     pub(super) fn known(
         &mut self,
         kind: ItemKind,
@@ -126,14 +126,14 @@ impl Items {
             item.id
                 .and_then(|id| last(&|known| known.id.as_deref() == Some(id)))
         };
-        // Another call's id says that it is another call, whatever its index.
+        // Another call id means another call, whatever its index.
         let fits = |known: &Known| match (item.call_id, known.call_id.as_deref()) {
             (Some(id), Some(own)) => id == own,
             _ => true,
         };
         let by_index =
             || index.and_then(|index| last(&|known| known.index == Some(index) && fits(known)));
-        // Without any of these it is of the last item.
+        // Without any of these it belongs to the last item.
         let bare = item.id.is_none() && item.call_id.is_none() && index.is_none();
         let latest = || bare.then(|| last(&|_| true)).flatten();
         let at = by_call.or_else(by_id).or_else(by_index).or_else(latest)?;
@@ -157,13 +157,13 @@ impl Items {
         self.0.len() - 1
     }
 
-    /// The item at a place.
+    /// The item at a position.
     pub(super) fn at(&mut self, at: usize) -> Option<&mut Known> {
         self.0.get_mut(at)
     }
 }
 
-/// What an item is called.
+/// The ids of an item.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct ItemIds<'a> {
     pub(super) id: Option<&'a str>,
@@ -178,7 +178,7 @@ impl<'a> ItemIds<'a> {
         }
     }
 
-    /// Of an event that is about an item.
+    /// The ids of an event about an item.
     pub(super) fn named(id: &'a Option<Id>) -> Self {
         Self {
             id: text(id),

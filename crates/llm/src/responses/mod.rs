@@ -14,12 +14,13 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 
 use self::decoder::Decoder;
-use super::past::Signer;
 use super::protocol::{Asked, Decode, Protocol, bearer, extended};
+use super::signed_reasoning::Signer;
 use super::{ChatRequest, LlmError};
 
-/// Encrypts reasoning: an organisation's, by one model. Another's is refused with
-/// `invalid_encrypted_content`. What it led to must follow it, and a call is known by its id.
+/// Encrypts reasoning for one organisation and one model. Another's is refused with
+/// `invalid_encrypted_content`. The item that it led to must follow it, and a call is identified by
+/// its id.
 const SIGNED: Signer = Signer::of_account("responses").naming_its_call();
 
 /// The protocol.

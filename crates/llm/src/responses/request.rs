@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::input::input;
-use crate::past::Prefix;
 use crate::protocol::Asked;
 use crate::schema::{arguments, compatible, json_schema};
+use crate::signed_reasoning::Prefix;
 use crate::wire::instructions;
 use crate::{ChatRequest, LlmError, ToolChoice};
 use talkgraph_domain::capabilities::Effort;
@@ -48,7 +48,7 @@ struct Tool<'a> {
     name: &'a str,
     description: &'a str,
     parameters: Value,
-    /// Left out it means true, which refuses most schemas.
+    /// The default is true, which refuses most schemas.
     strict: bool,
 }
 
@@ -87,7 +87,7 @@ pub(super) fn body(request: &ChatRequest) -> Result<Asked, LlmError> {
     Asked::new(&body, request, bindings)
 }
 
-/// The effort, and the wish for a summary, without which nothing is seen of the reasoning.
+/// The effort, and the request for a summary, without which no reasoning is visible.
 /// <https://developers.openai.com/api/docs/guides/reasoning#reasoning-summaries>
 fn reasoning(request: &ChatRequest) -> Option<Value> {
     let effort = request.reasoning.effort;

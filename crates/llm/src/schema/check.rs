@@ -1,4 +1,4 @@
-//! The vendors' documented refusals, written down once more and independently of the rules.
+//! The vendors' documented refusals, written independently of the rules.
 
 use serde_json::{Map, Value};
 
@@ -221,7 +221,7 @@ fn names(fields: &Map<String, Value>) -> Checked {
     Ok(())
 }
 
-/// Looks at all schemas inside of a schema.
+/// Visits all schemas inside of a schema.
 fn each(schema: &Value, look: &mut dyn FnMut(&Map<String, Value>) -> Checked) -> Checked {
     let fields = match schema {
         Value::Object(fields) => fields,
@@ -244,7 +244,8 @@ fn each(schema: &Value, look: &mut dyn FnMut(&Map<String, Value>) -> Checked) ->
     Ok(())
 }
 
-/// No definition refers to itself, also through others; and each one that is referred to exists.
+/// Checks that no definition refers to itself, directly or through others, and that each referenced
+/// one exists.
 fn acyclic(schema: &Value) -> Checked {
     fn follow<'a>(root: &'a Value, at: &'a Value, path: &mut Vec<&'a str>) -> Checked {
         match at {

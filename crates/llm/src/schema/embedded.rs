@@ -1,4 +1,4 @@
-//! The rules for the embedded model, which is held to a grammar of the schema.
+//! The rules for the embedded model, whose answers follow a grammar of the schema.
 //!
 //! Source: <https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md>.
 

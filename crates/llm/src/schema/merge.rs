@@ -1,10 +1,11 @@
-//! Two schemas that both hold, as one.
+//! Merging of two schemas that both apply.
 
 use serde_json::{Map, Value, json};
 
 use super::words::Words;
 
-/// Joins `more` into a schema. What cannot be said by one schema goes into the words.
+/// Merges `more` into a schema. Constraints that one schema cannot express are added to the
+/// description.
 pub(super) fn join(schema: &mut Map<String, Value>, more: &Map<String, Value>, words: &mut Words) {
     for (keyword, value) in more {
         match keyword.as_str() {
@@ -40,7 +41,7 @@ fn join_properties(schema: &mut Map<String, Value>, more: &Value) {
     }
 }
 
-/// Adds names to those that are required.
+/// Adds names to `required`.
 pub(super) fn join_required(schema: &mut Map<String, Value>, more: &Value) {
     let own = schema.entry("required").or_insert_with(|| json!([]));
     if let (Value::Array(own), Value::Array(more)) = (own, more) {
@@ -52,10 +53,10 @@ pub(super) fn join_required(schema: &mut Map<String, Value>, more: &Value) {
     }
 }
 
-/// What both values of a keyword allow, if one value can say so.
+/// The intersection of both values of a keyword, if one value can express it.
 fn both(keyword: &str, one: &Value, other: &Value) -> Option<Value> {
     match keyword {
-        // The outer one is about this place.
+        // The outer one describes this position.
         "description" | "title" | "default" => Some(one.clone()),
         "type" | "enum" => {
             let list = |value: &Value| match value {

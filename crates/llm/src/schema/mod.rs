@@ -1,14 +1,15 @@
-//! JSON Schemas as vendors take them.
+//! JSON Schemas in the form that vendors accept.
 //!
-//! A caller's or a tool server's schema may use all of JSON Schema. Each vendor takes a part of
-//! it, and refuses the whole request otherwise. So each request has a copy, reduced by the
-//! vendor's `Rules`; what the copy cannot say is in its descriptions, and what a model answers is
-//! validated against the full schema.
+//! A caller's or a tool server's schema may use all of JSON Schema. Each vendor accepts a subset,
+//! and refuses the whole request otherwise. So each request has a copy, reduced by the vendor's
+//! `Rules`; constraints that the copy cannot express are in its descriptions, and the model's
+//! answer is validated against the full schema.
 //!
-//! `rules` is what a vendor's file (`openai`, `anthropic`, `gemini`, `compatible`) says as data;
-//! `top` makes an object of the outermost schema, `reduce` goes through it, `references` resolves
-//! and bounds `$ref`, `merge` joins schemas, `values` looks at enumerations and types, `words`
-//! puts what is left out into a description, `size` counts what a vendor limits.
+//! `rules` is the form of a vendor's rules, which are data (`openai`, `anthropic`, `gemini`,
+//! `compatible`). `top` converts the outermost schema to an object, `reduce` traverses it,
+//! `references` resolves and bounds `$ref`, `merge` merges schemas, `values` handles enumerations
+//! and types, `words` describes left out constraints, and `size` counts the quantities that a
+//! vendor limits.
 
 pub(super) mod anthropic;
 #[cfg(test)]
@@ -41,14 +42,13 @@ pub(super) fn arguments(schema: &Value, rules: &Rules) -> Value {
     top::arguments(schema, rules)
 }
 
-/// A schema that a vendor holds an answer to; none if it cannot express what the full schema
-/// allows, or is beyond its limits. Then the schema is told in words, or not enforced.
+/// A schema that a vendor can enforce for an answer; none if it cannot express the full schema, or
+/// exceeds its limits. Then the schema becomes part of the instructions, or is not enforced.
 pub(super) fn answer(schema: &Value, rules: &Rules) -> Option<Value> {
     top::answer(schema, rules)
 }
 
-/// An answer's schema for OpenAI's `json_schema`, and true if a model can be held to it
-/// (`strict`).
+/// An answer's schema for OpenAI's `json_schema`, and true if it can be enforced (`strict`).
 pub(super) fn json_schema(schema: &Value) -> (Value, bool) {
     match answer(schema, &openai::ANSWER) {
         Some(strict) => (strict, true),
@@ -60,10 +60,10 @@ pub(super) fn json_schema(schema: &Value) -> (Value, bool) {
     }
 }
 
-/// The schema in words, for models that cannot be held to it.
+/// The instruction that describes the schema, for models that cannot enforce it.
 pub(super) fn instruction(output: &OutputSchema) -> String {
     let schema = &output.schema;
-    // Some servers can be asked for an object, of whatever form.
+    // Some servers can only enforce an object of any form.
     let form = match schema["type"] == "object" {
         true => "It must be valid against this JSON Schema".to_owned(),
         false => format!(

@@ -1,4 +1,4 @@
-//! A schema of one type, or of a list of types, keyword by keyword.
+//! Reduction of a schema of one type, or of a list of types, keyword by keyword.
 
 use serde_json::{Map, Value, json};
 
@@ -63,7 +63,7 @@ impl One<'_, '_, '_> {
             "type" => {}
             "description" | "title" if value.is_string() => self.keep(keyword, value.clone()),
             "properties" => self.properties(value),
-            // A place, where they are written once the properties are known.
+            // A placeholder: the names are written once the properties are known.
             "required" => self.keep(keyword, Value::Null),
             "additionalProperties" if rules.closed => self.keep(keyword, Value::Null),
             "propertyOrdering" => {}
@@ -130,7 +130,7 @@ impl One<'_, '_, '_> {
         }
     }
 
-    /// Items that each have a schema of their own.
+    /// Reduces items that each have a schema of their own.
     fn tuple(&mut self, value: &Value) {
         let Value::Array(items) = value else { return };
         let depth = self.depth + 1;
@@ -199,7 +199,7 @@ impl One<'_, '_, '_> {
         }
     }
 
-    /// Makes optional properties required ones that may be null.
+    /// Makes optional properties required and nullable.
     fn nulls(&mut self, names: &[String], required: &mut Vec<String>) {
         let rule = self.reducer.rules.optional;
         let last = names.iter().rposition(|name| required.contains(name));
@@ -239,7 +239,7 @@ impl One<'_, '_, '_> {
     }
 }
 
-/// True for an object whose properties are not all named.
+/// Returns true for an object whose properties are not all named.
 fn is_open(fields: &Map<String, Value>, names: &[String]) -> bool {
     let has_patterns = fields
         .get("patternProperties")
@@ -256,7 +256,7 @@ fn is_open(fields: &Map<String, Value>, names: &[String]) -> bool {
         }
 }
 
-/// `^[a-zA-Z0-9_.-]{1,64}$`
+/// Returns true for names that match `^[a-zA-Z0-9_.-]{1,64}$`.
 fn is_plain_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain)

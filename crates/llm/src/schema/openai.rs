@@ -7,7 +7,7 @@
 
 use super::rules::{Limits, Optional, References, Rules, Types, Values};
 
-/// An answer with `strict: true`: what the model says is held to it.
+/// An answer with `strict: true`, which is enforced.
 pub(crate) const ANSWER: Rules = Rules {
     keywords: &["$ref", "$defs", "const"],
     formats: &[],
@@ -24,8 +24,8 @@ pub(crate) const ANSWER: Rules = Rules {
         depth: 10,
         properties: 5_000,
         enum_values: 1_000,
-        // Of one enumeration with more than 250 values there are fewer allowed, 15,000; that is
-        // not told apart.
+        // A single enumeration with more than 250 values has a lower limit, 15,000, which is not
+        // modelled.
         characters: 120_000,
         ..Limits::NONE
     },

@@ -1,4 +1,4 @@
-//! The way through a schema.
+//! Traversal and reduction of a schema.
 
 use std::collections::BTreeMap;
 
@@ -11,28 +11,28 @@ use super::rules::{References, Rules, Types};
 use super::values::{is_about, types_of};
 use super::words::{Words, is_silent};
 
-/// The deepest schema; what is deeper is an open value.
+/// The maximum depth of a schema; deeper ones become open values.
 const DEPTH: usize = 48;
 
-/// The most schemas in a copy, and the most that is written out again, in units of 64 bytes:
-/// what is defined once may be referred to everywhere.
+/// The maximum number of schemas in a copy, and of inlined schemas in units of 64 bytes: a
+/// definition may be referenced everywhere.
 const NODES: usize = 6_000;
 const INLINED: usize = 1_000;
 const UNIT_BYTES: usize = 64;
 
-/// The most references that are followed to join schemas.
+/// The maximum number of references that are followed to merge schemas.
 const HOPS: usize = 16;
 
-/// The most schemas that one union has.
+/// The maximum number of schemas in a union.
 const BRANCHES: usize = 64;
 
 /// Reduces the schemas of one document.
 pub(super) struct Reducer<'a> {
     root: &'a Value,
     pub(super) rules: &'a Rules,
-    /// The number of optional properties that may still be null instead.
+    /// The number of optional properties that may still become nullable.
     pub(super) nulls: usize,
-    /// True once something cannot be expressed.
+    /// True once a constraint cannot be expressed.
     pub(super) misfit: bool,
     definitions: Map<String, Value>,
     /// The names of the definitions, by their references.
@@ -58,7 +58,7 @@ impl<'a> Reducer<'a> {
         }
     }
 
-    /// Adds the definitions. Returns true if everything could be expressed.
+    /// Adds the definitions. Returns true if all constraints were expressed.
     pub(super) fn finish(self, schema: &mut Value) -> bool {
         if let (false, Value::Object(fields)) = (self.definitions.is_empty(), schema) {
             fields.insert("$defs".to_owned(), self.definitions.into());
@@ -81,12 +81,12 @@ impl<'a> Reducer<'a> {
         }
     }
 
-    /// Counts a schema that is written out again.
+    /// Counts an inlined schema.
     fn charge(&mut self, schema: &Value) {
         self.inlined += 1 + schema.to_string().len() / UNIT_BYTES;
     }
 
-    /// A value of which nothing is said but in words.
+    /// An open value, described only in its description.
     fn open(&mut self, schema: Option<&Value>) -> Value {
         self.misfit |= self.rules.closed;
         let mut fields = Map::new();
@@ -158,7 +158,7 @@ impl<'a> Reducer<'a> {
         json!({ "$ref": format!("#/$defs/{name}") })
     }
 
-    /// What a schema refers to.
+    /// The target of a schema's reference.
     pub(super) fn target_of(&self, fields: &Map<String, Value>) -> Option<&'a Value> {
         resolve(self.root, reference_of(fields)?)
     }
@@ -177,7 +177,7 @@ impl<'a> Reducer<'a> {
         whole
     }
 
-    /// A schema with what it refers to and all of its `allOf` as one, as far as that goes.
+    /// A schema merged with its reference and all of its `allOf`, within the limits.
     pub(super) fn resolved(&mut self, schema: &Value) -> Map<String, Value> {
         let mut words = Words::default();
         let mut whole = match schema {
@@ -188,7 +188,7 @@ impl<'a> Reducer<'a> {
         whole
     }
 
-    /// As [`Self::resolved`]. A schema that is part of itself is not joined to itself again:
+    /// The same as [`Self::resolved`]. A recursive schema is not merged with itself again:
     /// `followed` has the references on the way.
     fn flat(
         &mut self,
@@ -225,7 +225,7 @@ impl<'a> Reducer<'a> {
 
     /// The copy of a schema with `allOf`.
     fn joined(&mut self, fields: &Map<String, Value>, depth: usize) -> Value {
-        // A common way to write something next to a reference.
+        // A common way to add keywords next to a reference.
         if let Some(Value::Array(parts)) = fields.get("allOf")
             && let [Value::Object(part)] = parts.as_slice()
             && part.len() == 1
@@ -247,7 +247,7 @@ impl<'a> Reducer<'a> {
         reduced
     }
 
-    /// The copy of a schema that refers to no other.
+    /// The copy of a schema without references.
     pub(super) fn object(&mut self, fields: &Map<String, Value>, depth: usize) -> Value {
         if reference_of(fields).is_some() && depth < DEPTH {
             return self.schema(&Value::Object(fields.clone()), depth + 1);
@@ -278,7 +278,7 @@ impl<'a> Reducer<'a> {
         }
     }
 
-    /// A schema of several types as one for each of them.
+    /// Splits a schema of several types into one for each of them.
     fn split(&mut self, fields: &Map<String, Value>, types: &[&str], depth: usize) -> Value {
         let branches = types.iter().map(|kind| {
             let mut branch = fields.clone();
@@ -312,7 +312,7 @@ impl<'a> Reducer<'a> {
         base.retain(|name, _| name != keyword && !is_annotation(name) && !is_silent(name));
         let has_base = !base.is_empty();
         if has_base {
-            // Each branch has all of it.
+            // Each branch contains all of it.
             let bytes = Value::Object(base.clone()).to_string().len();
             self.inlined += bytes / UNIT_BYTES * branches.len().saturating_sub(1);
         }
@@ -361,7 +361,7 @@ impl<'a> Reducer<'a> {
         });
         match <[Value; 1]>::try_from(variants) {
             Ok([Value::Object(mut only)]) => {
-                // A reference takes nothing next to it.
+                // A reference cannot have siblings.
                 if !only.contains_key("$ref") {
                     only.extend(outer);
                 }
@@ -383,12 +383,12 @@ fn singleton(value: &Value) -> Map<String, Value> {
     Map::from_iter([("const".to_owned(), value.clone())])
 }
 
-/// True for a keyword that describes a value and does not restrict it.
+/// Returns true for a keyword that describes a value without restricting it.
 fn is_annotation(keyword: &str) -> bool {
     matches!(keyword, "description" | "title" | "default")
 }
 
-/// True for a keyword that says nothing of a value's form by itself.
+/// Returns true for a keyword that does not determine a value's form by itself.
 fn is_restriction(keyword: &str) -> bool {
     matches!(
         keyword,

@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
-/// The most references that are followed one after the other.
+/// The maximum number of references in a chain.
 const HOPS: usize = 16;
 
-/// The most values that are looked through for an anchor.
+/// The maximum number of values that are searched for an anchor.
 const ANCHOR_VALUES: usize = 10_000;
 
 /// The keywords that refer to another schema.
 const KEYWORDS: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
-/// True for a keyword that refers to another schema.
+/// Returns true for a keyword that refers to another schema.
 pub(super) fn is_reference(keyword: &str) -> bool {
     KEYWORDS.contains(&keyword)
 }
@@ -22,8 +22,8 @@ pub(super) fn reference_of(schema: &Map<String, Value>) -> Option<&str> {
     references.next()?.as_str()
 }
 
-/// The schema that a reference stands for, through schemas that are nothing but a reference; none
-/// if it is outside of the document, or stands for itself.
+/// The target of a reference, through schemas that are only a reference; none if it is outside of
+/// the document, or refers to itself.
 pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     let mut target = lookup(root, reference)?;
     for _ in 0..HOPS {
@@ -58,7 +58,7 @@ fn lookup<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     }
 }
 
-/// The schema with an anchor, looked for in breadth.
+/// The schema with an anchor, found breadth-first.
 fn anchored<'a>(root: &'a Value, name: &str) -> Option<&'a Value> {
     let mut open = vec![root];
     let mut at = 0;
@@ -79,7 +79,7 @@ fn anchored<'a>(root: &'a Value, name: &str) -> Option<&'a Value> {
     None
 }
 
-/// A name for a definition: the last part of its reference, as far as it can be a name.
+/// A name for a definition: the valid part of the last segment of its reference.
 pub(super) fn name_of(reference: &str) -> String {
     let last = reference.rsplit(['/', '#']).next().unwrap_or_default();
     let allowed = |one: &char| one.is_ascii_alphanumeric() || matches!(one, '_' | '-');

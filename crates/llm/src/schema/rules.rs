@@ -1,17 +1,17 @@
 //! The form of a vendor's rules.
 
-/// The keywords and forms that a vendor takes in one place of its API.
+/// The keywords and forms that a vendor accepts in one part of its API.
 ///
 /// `type`, `description`, `title`, `properties`, `required`, `items`, `enum` and `anyOf` are
-/// taken everywhere.
+/// accepted everywhere.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// Further keywords that are taken. All others go into the description.
+    /// Further accepted keywords. All others go into the description.
     pub(super) keywords: &'static [&'static str],
-    /// The values of `format` that are taken, where `format` is.
+    /// The accepted values of `format`, if `format` is accepted.
     pub(super) formats: &'static [&'static str],
-    /// True if every object names all its properties (`additionalProperties: false`) and every
-    /// value has a type. An object or a value that is open cannot be expressed then.
+    /// True if every object must name all its properties (`additionalProperties: false`) and every
+    /// value must have a type. An open object or value cannot be expressed then.
     pub(super) closed: bool,
     /// The form of an optional property.
     pub(super) optional: Optional,
@@ -21,13 +21,13 @@ pub(crate) struct Rules {
     pub(super) types: Types,
     /// The values of `enum`.
     pub(super) values: Values,
-    /// Names of properties have only letters, digits, `_`, `.` and `-`, 64 at most.
+    /// True if names of properties may only have letters, digits, `_`, `.` and `-`, 64 at most.
     pub(super) plain_names: bool,
-    /// An object without properties needs an empty `properties`, and an array `items`.
+    /// True if an object without properties needs an empty `properties`, and an array `items`.
     pub(super) spelled_out: bool,
-    /// An answer is an object, without combinators at the top.
+    /// True if an answer must be an object, without combinators at the top.
     pub(super) object_at_top: bool,
-    /// The names of properties are repeated, in their order, in `propertyOrdering`.
+    /// True if the names of properties are repeated, in their order, in `propertyOrdering`.
     pub(super) ordering: bool,
     /// The limits on the whole.
     pub(super) limits: Limits,
@@ -40,21 +40,22 @@ pub(super) enum Optional {
     Absent,
     /// Required, and null for a missing one.
     Null,
-    /// As `Null` before a required property, as far as the number of unions allows, because
-    /// the vendor moves optional properties behind all others; as `Absent` elsewhere.
+    /// The same as `Null` before a required property, as far as the number of unions allows,
+    /// because the vendor moves optional properties behind all others; the same as `Absent`
+    /// elsewhere.
     NullBeforeRequired,
 }
 
 /// The use of `$ref`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum References {
-    /// Kept, with definitions in `$defs`; also of a schema in itself.
+    /// Kept, with definitions in `$defs`; recursive schemas too.
     Kept,
-    /// Kept, but a schema in itself cannot be expressed.
+    /// Kept, but recursive schemas cannot be expressed.
     KeptWithoutCycles,
-    /// Replaced by what they stand for as far as its size allows, and kept beyond.
+    /// Replaced by their targets as far as the size allows, and kept beyond.
     InlinedOrKept,
-    /// Replaced by what they stand for; an open value beyond.
+    /// Replaced by their targets; an open value beyond.
     Inlined,
 }
 
@@ -76,7 +77,7 @@ pub(super) enum Values {
     Any,
     /// No arrays and objects.
     Scalars,
-    /// Texts alone, or numbers alone.
+    /// Strings alone, or numbers alone.
     TextsOrNumbers,
 }
 
@@ -98,7 +99,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// A vendor that documents none.
+    /// The limits of a vendor that documents none.
     pub(super) const NONE: Self = Self {
         depth: usize::MAX,
         properties: usize::MAX,

@@ -1,10 +1,10 @@
-//! What vendors limit of a schema.
+//! The quantities of a schema that vendors limit.
 
 use serde_json::Value;
 
 use super::rules::Limits;
 
-/// The size of a reduced schema, in what vendors count.
+/// The size of a reduced schema, in the units of vendors.
 #[derive(Debug, Default)]
 pub(super) struct Size {
     depth: usize,

@@ -31,7 +31,7 @@ fn properties_keep_their_order() {
 }
 
 #[test]
-fn strict_answers_are_closed_and_say_their_bounds() {
+fn strict_answers_are_closed_and_describe_their_bounds() {
     let schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
         "properties": {
@@ -70,7 +70,7 @@ fn an_open_answer_is_not_strict() {
 }
 
 #[test]
-fn what_is_no_object_is_wrapped() {
+fn non_object_answer_is_wrapped() {
     for schema in [
         json!({ "type": "array", "items": { "type": "string" } }),
         json!({ "anyOf": [{ "type": "string" }, { "type": "integer" }] }),
@@ -88,7 +88,7 @@ fn what_is_no_object_is_wrapped() {
 }
 
 #[test]
-fn a_schema_of_itself_is_kept_where_it_is_taken() {
+fn recursive_schema_is_kept_where_supported() {
     let schema = json!({
         "$ref": "#/definitions/node",
         "definitions": { "node": {
@@ -158,7 +158,7 @@ fn tools_get_an_object_at_the_top() {
 }
 
 #[test]
-fn names_that_a_vendor_refuses_are_told() {
+fn refused_property_names_are_described() {
     let schema = json!({ "type": "object", "properties": { "$filter": { "type": "string" }, "top": { "type": "integer" } } });
     let reduced = arguments(&schema, &anthropic::TOOL);
     assert_eq!(names_of(&reduced), ["top"]);
@@ -219,8 +219,8 @@ fn an_optional_property_before_a_required_one_keeps_its_place() {
 }
 
 #[test]
-fn what_refers_without_end_costs_no_more_than_the_bounds() {
-    // Each level refers to the next one twice: 2^40 schemas if all were written out.
+fn endless_references_stop_at_the_bounds() {
+    // Each level refers to the next one twice: 2^40 schemas if all were inlined.
     let mut definitions = Map::new();
     for level in 0..40 {
         let next = json!({ "$ref": format!("#/$defs/l{}", level + 1) });
@@ -239,7 +239,7 @@ fn what_refers_without_end_costs_no_more_than_the_bounds() {
     );
     let wide = json!({ "type": "object", "properties": { "a": { "type": "string" } },
         "anyOf": vec![json!({ "properties": { "b": { "type": "string" } } }); 5_000] });
-    // One schema of many bytes that is referred to, or is part of a branch, everywhere.
+    // One large schema that is referenced, or is part of a branch, everywhere.
     let long: Vec<_> = (0..4_000).map(|n| format!("value {n}")).collect();
     let references: Map<_, _> = (0..500)
         .map(|n| (format!("p{n}"), json!({ "$ref": "#/$defs/long" })))
@@ -267,7 +267,7 @@ fn what_refers_without_end_costs_no_more_than_the_bounds() {
     }
 }
 
-/// Schemas as people and programs write them, with everything that vendors differ in.
+/// Schemas as people and programs write them, with all features that vendors treat differently.
 fn schemas() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(json!({ "type": "string" })),
@@ -387,8 +387,8 @@ fn instance(
     }
 }
 
-/// The value with all nulls of objects and the wrapping object removed: what restoring may not
-/// change anything else than.
+/// The value with all nulls of objects and the wrapping object removed: restoring may not change
+/// anything else.
 fn bare(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -423,8 +423,8 @@ proptest! {
         prop_assert_eq!(gemini(&arguments(&schema, &google::TOOL)), Ok(()));
     }
 
-    /// An answer by the reduced schema is valid by the full one, as it is or restored, or it is
-    /// refused by the full one; restoring changes nothing but nulls and the wrapping.
+    /// An answer that follows the reduced schema is valid for the full one, unchanged or restored,
+    /// or is refused by the full one; restoring changes only nulls and the wrapping.
     #[test]
     fn answers_are_judged_by_the_full_schema(
         schema in documents(),
@@ -441,9 +441,9 @@ proptest! {
     }
 }
 
-/// Schemas whose copies say all of them: whatever the copy allows is valid once restored.
+/// Schemas whose copies are complete: any value that the copy allows is valid once restored.
 #[test]
-fn a_copy_that_says_everything_is_enough() {
+fn complete_copy_allows_only_valid_values() {
     let schema = json!({
         "type": "object", "required": ["kind", "parts"],
         "properties": {

@@ -1,4 +1,4 @@
-//! The outermost schema.
+//! Reduction of the outermost schema.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::size::Size;
 use super::words::Words;
 use talkgraph_domain::WRAPPED_ANSWER;
 
-/// Keywords that no vendor takes at the top of a tool's arguments.
+/// Keywords that no vendor accepts at the top of a tool's arguments.
 const NOT_AT_TOP: [&str; 6] = ["enum", "const", "not", "if", "then", "else"];
 
 /// The copy of an answer's schema; none if the rules cannot express it.
@@ -17,7 +17,7 @@ pub(super) fn answer(schema: &Value, rules: &Rules) -> Option<Value> {
     if rules.optional != Optional::NullBeforeRequired {
         return answer_with(schema, rules, usize::MAX);
     }
-    // Properties may only become unions as far as the schema's own ones leave room.
+    // Properties may only become unions as far as the schema's own unions leave room.
     let plain = answer_with(schema, rules, 0)?;
     let left = rules.limits.unions.saturating_sub(Size::of(&plain).unions);
     answer_with(schema, rules, left).or(Some(plain))
@@ -60,7 +60,7 @@ pub(super) fn arguments(schema: &Value, rules: &Rules) -> Value {
     top.insert("type".to_owned(), "object".into());
     let mut reduced = reducer.object(&top, 0);
     if let Value::Object(fields) = &mut reduced {
-        // Functions without parameters have them all the same, for every vendor.
+        // Every vendor accepts empty parameters, also for functions without any.
         fields.entry("properties").or_insert_with(|| json!({}));
         words.write(fields);
     }
@@ -68,8 +68,8 @@ pub(super) fn arguments(schema: &Value, rules: &Rules) -> Value {
     reduced
 }
 
-/// Makes one object of several: with the properties of all, of which those are required that each
-/// of them requires.
+/// Merges several objects into one: with the properties of all, of which those are required that
+/// all of them require.
 fn merge_branches(reducer: &mut Reducer<'_>, top: &mut Map<String, Value>, branches: &[Value]) {
     let branches: Vec<_> = branches.iter().map(|one| reducer.resolved(one)).collect();
     let names = |branch: &Map<String, Value>| {
@@ -103,7 +103,7 @@ fn merge_branches(reducer: &mut Reducer<'_>, top: &mut Map<String, Value>, branc
     }
 }
 
-/// The alternatives in words: the properties that each requires.
+/// A description of the alternatives: the properties that each requires.
 fn alternatives(reducer: &Reducer<'_>, branches: &[Value]) -> String {
     let names = branches.iter().map(|branch| {
         let branch = match branch {

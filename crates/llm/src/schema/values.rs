@@ -9,7 +9,7 @@ const TYPES: [&str; 7] = [
     "string", "number", "integer", "boolean", "object", "array", "null",
 ];
 
-/// The types that a schema allows, as it says or as its keywords tell; none for any.
+/// The types that a schema allows, by its `type` or its keywords; none for any.
 pub(super) fn types_of(schema: &Map<String, Value>) -> Vec<&'static str> {
     let mut types: Vec<_> = match schema.get("type") {
         Some(Value::String(name)) => type_of(name).into_iter().collect(),
@@ -22,7 +22,7 @@ pub(super) fn types_of(schema: &Map<String, Value>) -> Vec<&'static str> {
     if types.is_empty() {
         types = guessed(schema);
     }
-    // OpenAPI's way to say so.
+    // OpenAPI's form of a nullable type.
     if schema.get("nullable") == Some(&Value::Bool(true)) && !types.is_empty() {
         types.push("null");
     }
@@ -35,7 +35,7 @@ pub(super) fn types_of(schema: &Map<String, Value>) -> Vec<&'static str> {
     types
 }
 
-/// A type by its name in JSON Schema, OpenAPI or common speech.
+/// A type by its name in JSON Schema, OpenAPI or common usage.
 fn type_of(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let name = match name.as_str() {
@@ -79,7 +79,7 @@ fn type_of_value(value: &Value) -> &'static str {
     }
 }
 
-/// True for a keyword that says something about values of a type.
+/// Returns true for a keyword that applies to values of a type.
 pub(super) fn is_about(keyword: &str, kind: &str) -> bool {
     let of = match keyword {
         "properties" | "required" | "additionalProperties" => "object",
@@ -93,7 +93,7 @@ pub(super) fn is_about(keyword: &str, kind: &str) -> bool {
     of == kind
 }
 
-/// The values of an enumeration that a vendor takes; none if it takes them not at all.
+/// The values of an enumeration that a vendor accepts; none if it accepts none.
 pub(super) fn taken(values: &[Value], rule: Values) -> Option<Vec<Value>> {
     let all = |is: fn(&Value) -> bool| values.iter().all(is);
     let fits = match rule {
@@ -110,7 +110,7 @@ pub(super) fn taken(values: &[Value], rule: Values) -> Option<Vec<Value>> {
     (!once.is_empty()).then_some(once)
 }
 
-/// True for a keyword's value of the form that JSON Schema (draft 2020-12) gives it.
+/// Returns true for a keyword's value of the form that JSON Schema (draft 2020-12) requires.
 pub(super) fn is_regular(keyword: &str, value: &Value) -> bool {
     match keyword {
         "minLength" | "maxLength" | "minItems" | "maxItems" => value.is_u64(),
@@ -123,8 +123,8 @@ pub(super) fn is_regular(keyword: &str, value: &Value) -> bool {
 /// The longest pattern that is sent, in bytes.
 const PATTERN_BYTES: usize = 200;
 
-/// True for a regular expression that all dialects read alike, and that makes a grammar: anchored
-/// at both ends, without assertions, references and classes of Unicode.
+/// Returns true for a regular expression that all dialects interpret alike, and that can become a
+/// grammar: anchored at both ends, without assertions, references and Unicode classes.
 fn is_plain_pattern(pattern: &str) -> bool {
     let inner = pattern
         .strip_prefix('^')
@@ -156,7 +156,7 @@ fn is_plain_pattern(pattern: &str) -> bool {
                         | '\\'
                 )
             ),
-            // Of the groups with a question mark only the one that does not capture.
+            // Of the groups with a question mark only the non-capturing one.
             '(' => !rest.as_str().starts_with('?') || rest.as_str().starts_with("?:"),
             '^' | '$' => false,
             character => !character.is_control(),
@@ -173,7 +173,7 @@ fn is_plain_pattern(pattern: &str) -> bool {
     regular(inner)
 }
 
-/// Brackets are balanced, outside of escapes.
+/// Returns true if brackets are balanced, outside of escapes.
 fn regular(pattern: &str) -> bool {
     let (mut groups, mut in_class, mut escaped) = (0_usize, false, false);
     for character in pattern.chars() {

@@ -1,14 +1,14 @@
-//! What a vendor does not take, in words: a model may follow them all the same.
+//! Descriptions of constraints that a vendor does not accept: a model may follow them nevertheless.
 
 use serde_json::{Map, Value};
 
 /// The longest value that is repeated, in bytes of JSON.
 const VALUE_BYTES: usize = 240;
 
-/// The longest list of what is left out of one schema, in bytes.
+/// The longest list of left out constraints of one schema, in bytes.
 const WORDS_BYTES: usize = 1_000;
 
-/// Keywords that say nothing to a model, or are the business of a dialect.
+/// Keywords that mean nothing to a model, or belong to a dialect.
 const SILENT: &[&str] = &[
     "$schema",
     "$id",
@@ -28,7 +28,7 @@ const SILENT: &[&str] = &[
     "example",
 ];
 
-/// The keywords of JSON Schema, in any draft, that are worth repeating.
+/// The keywords of JSON Schema, in any draft, that are described.
 const SPOKEN: &[&str] = &[
     "default",
     "multipleOf",
@@ -74,17 +74,17 @@ const SPOKEN: &[&str] = &[
     "$ref",
 ];
 
-/// True for a keyword that says nothing to a model.
+/// Returns true for a keyword that means nothing to a model.
 pub(super) fn is_silent(keyword: &str) -> bool {
     SILENT.contains(&keyword)
 }
 
-/// What is left out of one schema.
+/// The left out constraints of one schema.
 #[derive(Debug, Default)]
 pub(super) struct Words(String);
 
 impl Words {
-    /// Adds a keyword, unless it says nothing or belongs to no dialect.
+    /// Adds a keyword, unless it means nothing to a model or belongs to no dialect.
     pub(super) fn add(&mut self, keyword: &str, value: &Value) {
         if !SPOKEN.contains(&keyword) {
             return;
@@ -96,7 +96,7 @@ impl Words {
         self.say(&format!("{keyword}: {value}"));
     }
 
-    /// Adds words as they are.
+    /// Adds a text unchanged.
     pub(super) fn say(&mut self, words: &str) {
         if self.0.len() + words.len() > WORDS_BYTES {
             return;
@@ -107,7 +107,7 @@ impl Words {
         self.0.push_str(words);
     }
 
-    /// Writes them behind a schema's description.
+    /// Appends the list to a schema's description.
     pub(super) fn write(self, schema: &mut Map<String, Value>) {
         if self.0.is_empty() {
             return;

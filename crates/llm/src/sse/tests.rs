@@ -30,7 +30,7 @@ fn data(stream: &str) -> Vec<String> {
     events.into_iter().map(|(_, data)| data).collect()
 }
 
-/// The standard's rules in their plainest form, for streams without errors.
+/// The standard's rules in their simplest form, for streams without errors.
 fn reference(stream: &str) -> Events {
     let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
     let stream = stream.replace("\r\n", "\n").replace('\r', "\n");
@@ -84,7 +84,7 @@ fn a_name_belongs_to_one_event() {
 }
 
 #[test]
-fn an_unfinished_event_is_not_told() {
+fn unfinished_event_is_discarded() {
     assert_eq!(data("data: a\n\ndata: b\n"), ["a"]);
     assert_eq!(data("data: a\n\ndata: b"), ["a"]);
 }
@@ -151,7 +151,7 @@ fn the_limit_is_exact() {
     }
 }
 
-/// Streams made of what matters to the decoder, so that the odd cases are frequent.
+/// Streams of the characters that the decoder distinguishes, so that odd cases are frequent.
 fn stream() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("data:"),

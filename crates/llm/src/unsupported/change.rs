@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// Stands for each element of a list in a path.
+/// Matches each element of a list in a path.
 const EACH: &str = "*";
 
-/// The longest path that is followed.
+/// The longest supported path.
 const MAX_SEGMENTS: usize = 16;
 
 /// Top-level parameters that may be left out, with everything in them.
@@ -42,7 +42,7 @@ const TOP: [&str; 28] = [
     "context_management",
 ];
 
-/// Parameters within others that may be left out, each with its parent.
+/// Nested parameters that may be left out, each with its parent.
 const NESTED: [(&str, &str); 10] = [
     ("reasoning", "effort"),
     ("reasoning", "summary"),
@@ -56,7 +56,7 @@ const NESTED: [(&str, &str); 10] = [
     ("generationConfig", "presencePenalty"),
 ];
 
-/// What holds the conversation; of it only annotations of single messages may be left out.
+/// The fields of the conversation, of which only annotations of single messages may be left out.
 const CONVERSATION: [&str; 6] = [
     "messages",
     "input",
@@ -72,7 +72,7 @@ const ANNOTATIONS: [&str; 4] = [
     "reasoning",
 ];
 
-/// Both are the limit of an answer in Chat Completions; a server takes one of them.
+/// The two limits of an answer in Chat Completions; a server accepts one of them.
 const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
 /// A change to a body.
@@ -80,17 +80,17 @@ const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 pub(crate) enum Change {
     /// Leaves a parameter out.
     Drop(Vec<String>),
-    /// Gives a parameter at the top another name.
+    /// Renames a top-level parameter.
     Rename {
         /// The refused name.
         from: &'static str,
-        /// The name in its place.
+        /// The replacing name.
         to: &'static str,
     },
 }
 
 impl Change {
-    /// Applies it; false when the body has no such parameter.
+    /// Applies the change; false when the body has no such parameter.
     pub(crate) fn apply(&self, body: &mut Value) -> bool {
         match self {
             Self::Drop(path) => remove(body, path),
@@ -107,7 +107,7 @@ impl Change {
         }
     }
 
-    /// True if it is of a parameter with this name.
+    /// Returns true if it concerns a parameter of this name.
     pub(super) fn is_of(&self, name: &str) -> bool {
         match self {
             Self::Drop(path) => path.last().is_some_and(|last| same(last, name)),
@@ -125,9 +125,9 @@ impl fmt::Display for Change {
     }
 }
 
-/// The path in a body that a server's name of a parameter stands for: as `messages[2].x`,
-/// `messages.2.x`, `body.x`, in another case (Gemini), or with names of its own between
-/// (Anthropic: `messages.0.content.0.text.cache_control`).
+/// The path in a body for a server's name of a parameter: in the form `messages[2].x`,
+/// `messages.2.x`, `body.x`, in another case (Gemini), or with names of its own between (Anthropic:
+/// `messages.0.content.0.text.cache_control`).
 pub(super) fn locate(path: &str, body: &Value) -> Option<Vec<String>> {
     let segments: Vec<_> = path
         .split(['.', '[', ']'])
@@ -152,7 +152,7 @@ fn follow(segments: &[&str], mut value: &Value) -> Option<Vec<String>> {
         let is_last = at + 1 == segments.len();
         match value {
             Value::Object(object) => {
-                // A name that is not there, or leads nowhere, is the server's own.
+                // A name that is absent, or leads nowhere, is the server's own.
                 let leads_on = |next: &Value| is_last || next.is_object() || next.is_array();
                 let mut found = object.iter().filter(|(key, _)| same(key, segment));
                 let Some((key, next)) = found.find(|(_, next)| leads_on(next)) else {
@@ -173,7 +173,7 @@ fn follow(segments: &[&str], mut value: &Value) -> Option<Vec<String>> {
     found.then_some(path)
 }
 
-/// Names are the same in `snake_case` and in `camelCase`.
+/// Returns true for names that are equal in `snake_case` and in `camelCase`.
 fn same(one: &str, other: &str) -> bool {
     let letters = |name: &str| -> String {
         let letters = name.chars().filter(|c| *c != '_');
@@ -182,7 +182,7 @@ fn same(one: &str, other: &str) -> bool {
     one == other || letters(one) == letters(other)
 }
 
-/// How much of a path may be left out, if anything.
+/// The part of a path that may be left out, if any.
 pub(super) fn droppable(path: &[String]) -> Option<Vec<String>> {
     let (first, last) = (path.first()?, path.last()?);
     if CONVERSATION.contains(&first.as_str()) {

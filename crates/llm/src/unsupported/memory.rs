@@ -1,4 +1,4 @@
-//! What is remembered of the parameters that models refuse.
+//! Memory of the parameters that models refuse.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,15 +8,15 @@ use tokio::time::Instant;
 
 use super::change::Change;
 
-/// Models of one provider that something is remembered of. Agents and settings name a handful;
-/// the bound is for names that come through the API.
+/// The maximum number of models of one provider. Agents and settings name a handful; the limit is
+/// for names from the API.
 const MAX_MODELS: usize = 256;
 
-/// Parameters of one model.
+/// The maximum number of parameters of one model.
 const MAX_CHANGES: usize = 16;
 
-/// The parameters that a provider's models refuse, shared by all of its keys. Bounded in number
-/// and time.
+/// The parameters that a provider's models refuse, shared by all of its keys. Limited in number and
+/// time.
 #[derive(Debug, Clone)]
 pub struct ParameterMemory {
     lasts: Duration,
@@ -29,17 +29,17 @@ struct Remembered {
     since: Instant,
 }
 
-/// What a call has found out.
+/// The novelty of a call's finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Learned {
-    /// For the first time in a while.
+    /// Found for the first time in a while.
     New,
-    /// What others have found out as well.
+    /// Found by other calls before.
     Known,
 }
 
 impl ParameterMemory {
-    /// An empty memory that keeps each finding for so long; zero keeps nothing.
+    /// Creates an empty memory that keeps each finding for this time; zero keeps nothing.
     pub fn new(lasts: Duration) -> Self {
         Self {
             lasts,
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn neither_models_nor_parameters_fill_the_memory() {
+    async fn memory_is_bounded_in_models_and_parameters() {
         let memory = ParameterMemory::new(Duration::from_secs(10));
         for model in 0..10 * MAX_MODELS {
             memory.learn(&model.to_string(), &drops("seed"));

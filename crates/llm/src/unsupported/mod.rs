@@ -1,7 +1,7 @@
-//! Parameters that a model or server refuses: found in its error, left out of the request, and
-//! remembered for the model.
+//! Unsupported parameters: recognised in the error of a model or server, left out of the request,
+//! and remembered for the model.
 //!
-//! Left out is only what changes neither the question nor the form of the answer: never
+//! Only parameters that change neither the question nor the form of the answer are left out: never
 //! messages, model, tools or schemas.
 
 mod change;
@@ -14,12 +14,12 @@ pub(super) use self::change::Change;
 use self::change::droppable;
 pub(super) use self::memory::Learned;
 pub use self::memory::ParameterMemory;
-use super::fault::Fault;
+use super::provider_error::ProviderError;
 
 /// The statuses with which a parameter is refused.
 const STATUSES: [u16; 2] = [400, 422];
 
-/// The most parameters that one call is repeated without.
+/// The maximum number of parameters without which one call is repeated.
 pub(super) const MAX_REPEATS: usize = 4;
 
 /// The codes with which OpenAI's API refuses a parameter.
@@ -30,11 +30,11 @@ const CODES: [&str; 3] = [
     "unknown_parameter",
 ];
 
-/// The change to a request after which its server may take it, if its error names a parameter
-/// that may be left out or, in Chat Completions (`is_chat`), has another name.
+/// The change after which a server may accept a request, if its error names a parameter that may be
+/// left out or, in Chat Completions (`is_chat`), has another name.
 pub(super) fn change_for(
     status: u16,
-    fault: &Fault,
+    fault: &ProviderError,
     body: &Value,
     is_chat: bool,
 ) -> Option<Change> {
@@ -51,7 +51,7 @@ pub(super) fn change_for(
         .chain(mentioned)
         .filter_map(|path| change_of(&path, body, is_chat))
         .collect();
-    // Where two exclude each other the temperature is the one that people set.
+    // If two exclude each other, the temperature is kept, since people set it.
     let is_both = words::excludes(message);
     let preferred = found.iter().find(|change| is_both && change.is_of("top_p"));
     preferred.or(found.first()).cloned()

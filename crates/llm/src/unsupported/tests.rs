@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::change_for;
-use crate::fault::Fault;
+use crate::provider_error::ProviderError;
 
 fn chat() -> Value {
     json!({
@@ -21,7 +21,7 @@ fn chat() -> Value {
 }
 
 fn found(status: u16, error: &Value, body: &Value) -> Option<String> {
-    let fault = Fault::of_body(error.to_string().as_bytes());
+    let fault = ProviderError::of_body(error.to_string().as_bytes());
     change_for(status, &fault, body, body.get("model").is_some()).map(|change| {
         let mut changed = body.clone();
         assert!(change.apply(&mut changed), "{change}");
@@ -205,7 +205,7 @@ fn parameters_of_other_protocols_are_recognised() {
         );
     }
     let mut changed = responses.clone();
-    let fault = Fault::of_body(
+    let fault = ProviderError::of_body(
         message("'text.verbosity' is not supported")
             .to_string()
             .as_bytes(),
@@ -217,7 +217,7 @@ fn parameters_of_other_protocols_are_recognised() {
 }
 
 #[test]
-fn what_the_question_consists_of_is_never_left_out() {
+fn parameters_of_the_question_are_never_left_out() {
     let refused = |param: &str| {
         let message = format!("Unsupported parameter: '{param}' is not supported with this model.");
         json!({ "error": { "message": message, "param": param, "code": "unsupported_parameter" } })
@@ -256,7 +256,7 @@ fn what_the_question_consists_of_is_never_left_out() {
             "{parameter}"
         );
     }
-    // Other statuses, and other faults.
+    // Other statuses, and other errors.
     assert_eq!(found(404, &refused("seed"), &chat()), None);
     let wrong = json!({ "error": { "message": "'temperature' must be at most 2", "param": "temperature", "code": "invalid_value" } });
     assert_eq!(found(400, &wrong, &chat()), None);
@@ -267,11 +267,11 @@ fn what_the_question_consists_of_is_never_left_out() {
 
 proptest! {
     #[test]
-    fn no_text_of_a_server_does_harm(message in ".{0,200}", param in "[a-z.\\[\\]0-9_]{0,40}") {
+    fn any_text_of_a_server_is_handled(message in ".{0,200}", param in "[a-z.\\[\\]0-9_]{0,40}") {
         let error = json!({ "error": {
             "message": format!("unsupported {message}"), "param": param, "code": "unsupported_value",
         } });
-        if let Some(change) = change_for(400, &Fault::of_body(error.to_string().as_bytes()), &chat(), true) {
+        if let Some(change) = change_for(400, &ProviderError::of_body(error.to_string().as_bytes()), &chat(), true) {
             let mut body = chat();
             change.apply(&mut body);
             for kept in ["model", "tool_choice", "response_format", "stream"] {

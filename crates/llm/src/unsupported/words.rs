@@ -1,6 +1,6 @@
-//! How servers say that they do not take a parameter.
+//! Messages with which servers refuse a parameter.
 
-/// In lower case.
+/// Phrases of refusals, in lower case.
 const PHRASES: [&str; 22] = [
     // OpenAI: "Unsupported parameter: 'temperature' is not supported with this model."
     "unsupported",
@@ -36,21 +36,21 @@ const PHRASES: [&str; 22] = [
     "cannot both be",
 ];
 
-/// Parameters that are no ordinary words, so that they need no quotes around them.
+/// Parameters that are not ordinary words, so that they are recognised without quotes.
 const SELF_NAMES: [&str; 3] = ["temperature", "verbosity", "seed"];
 
-/// True if a text refuses something in the request.
+/// Returns true if a text refuses a part of the request.
 pub(super) fn refuses(message: &str) -> bool {
     let message = message.to_lowercase();
     PHRASES.iter().any(|phrase| message.contains(phrase))
 }
 
-/// True if a text says that two parameters exclude each other.
+/// Returns true if a text states that two parameters exclude each other.
 pub(super) fn excludes(message: &str) -> bool {
     message.to_lowercase().contains("cannot both be")
 }
 
-/// What in a text may be the name of a parameter: what is quoted, or looks like a name.
+/// The words of a text that may be the name of a parameter: quoted, or in the form of a name.
 pub(super) fn names(message: &str) -> impl Iterator<Item = &str> {
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
     let mut end = 0;

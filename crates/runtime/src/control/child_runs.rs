@@ -21,7 +21,7 @@ use crate::follow::run::Follow;
 use crate::run::event_log::LOG_PAGE;
 use crate::run::interrupts::input_request::resolved;
 use crate::run::run_control::{CancelledChild, ChildEvent, ChildRequest, RunControl};
-use crate::run::store_retry::Pauses;
+use crate::run::store_retry::StoreBackoff;
 
 /// The time in which the child runs of a run that ends early write their own ends.
 const CHILD_END_TIMEOUT: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ impl RunControl for ChildRuns {
                 }
             };
             let (run, mut live) = (started.stored.run.id, started.live.clone());
-            let mut pauses = Pauses::new();
+            let mut pauses = StoreBackoff::new();
             loop {
                 let mut events = self.follow.events(who.clone(), run, live.take(), after);
                 let mut failed = None;
@@ -154,7 +154,7 @@ async fn start_child(starter: &Arc<Starter>, child: ChildRequest) -> Result<Star
         // A server that resumes the parent finds the child that was started.
         key: Some(format!("child:{call}")),
     };
-    let mut pauses = Pauses::new();
+    let mut pauses = StoreBackoff::new();
     loop {
         match starter.start(who.clone(), request.clone()).await {
             Ok(started) => return Ok(started),

@@ -7,7 +7,7 @@ use talkgraph_evaluation::json_bytes;
 use talkgraph_tools::{RegisterError, ToolRegistry};
 
 use crate::control::start_error::StartError;
-use crate::spec::team;
+use crate::spec::team::names::tool_names;
 
 /// Refuses what no model could be told, or what could not be told from the agent's own tools.
 pub(crate) async fn check(
@@ -31,7 +31,7 @@ pub(crate) async fn check(
         return Err(StartError::ClientTools(why));
     }
     let spec = &agent.current.spec;
-    let team: Vec<_> = team::tool_names(spec).collect();
+    let team: Vec<_> = tool_names(spec).collect();
     let own = spec.tools.iter().chain(&team).map(String::as_str);
     let mut names: HashSet<&str> = own.collect();
     for (at, tool) in tools.iter().enumerate() {

@@ -13,7 +13,7 @@ use talkgraph_domain::time::span;
 use talkgraph_store::{SharedStore, StoreError};
 
 use crate::control::restart_queue::Held;
-use crate::run::store_retry::log_trouble;
+use crate::run::store_retry::log_store_error;
 
 /// Renews the leases of this node's runs, and does nothing else: nothing slow delays it.
 pub struct Heartbeat {
@@ -40,7 +40,7 @@ impl Heartbeat {
             }
             let failures = self.store.health().outage().total();
             if let Err(error) = self.renew().await {
-                log_trouble(&self.store, &error, "leases were not renewed");
+                log_store_error(&self.store, &error, "leases were not renewed");
             }
             // Without housekeeping the leases are renewed all the same.
             let _ = self.beats.send(failures);

@@ -15,7 +15,7 @@ use crate::control::resolve::InterruptResolver;
 use crate::control::restart_queue::Restarts;
 use crate::control::takeover::Takeover;
 use crate::run::services::RunServices;
-use crate::run::store_retry::log_trouble;
+use crate::run::store_retry::log_store_error;
 
 /// The number of expired keys that are removed at once, and the most batches in one round.
 const KEY_BATCH: u32 = 500;
@@ -67,21 +67,21 @@ impl Housekeeping {
             tracing::debug!(%error, "the database's clock was not read");
         }
         if let Err(error) = self.takeover.take_expired().await {
-            log_trouble(store, &error, "expired runs were not taken up");
+            log_store_error(store, &error, "expired runs were not taken up");
         }
         if let Err(error) = self.takeover.take_orphans().await {
-            log_trouble(store, &error, "runs that nobody makes were not taken up");
+            log_store_error(store, &error, "runs that nobody makes were not taken up");
         }
         if let Err(error) = expire_interrupts(&self.resolver).await {
-            log_trouble(store, &error, "interrupts did not expire");
+            log_store_error(store, &error, "interrupts did not expire");
         }
         if let Err(error) = remove_expired_keys(store).await {
-            log_trouble(store, &error, "expired idempotency keys were not removed");
+            log_store_error(store, &error, "expired idempotency keys were not removed");
         }
         if let Some(retention) = self.services.limits.log_retention
             && let Err(error) = compact_logs(store, retention).await
         {
-            log_trouble(store, &error, "old logs were not compacted");
+            log_store_error(store, &error, "old logs were not compacted");
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::run::event_log::LOG_PAGE;
 use crate::run::executor::Execution;
 use crate::run::finish::finish;
 use crate::run::interrupts::call_interrupts;
-use crate::run::message_builder::Answer;
+use crate::run::message_builder::MessageBuilder;
 use crate::run::resume_point::ResumePoint;
 use crate::run::run_control::RunControl;
 use crate::run::services::RunServices;
@@ -86,7 +86,7 @@ impl Recovery {
             return Ok(());
         }
         tracing::warn!(parent: reopened.ctx.live.span(), ?begin, "going on with a run whose server is gone");
-        reopened.ctx.worked = Duration::ZERO;
+        reopened.ctx.time_used = Duration::ZERO;
         self.execute(reopened, begin);
         Ok(())
     }
@@ -124,17 +124,17 @@ impl Recovery {
             live,
             checkpoint.answer,
         );
-        ctx.before = before;
-        ctx.log.count(log.iter().map(|event| &event.body));
+        ctx.rewind = before;
+        ctx.log.count_bytes(log.iter().map(|event| &event.body));
         ctx.run.usage = checkpoint.usage;
         ctx.run.cost = checkpoint.cost;
         ctx.run.last_sequence = checkpoint.last;
         ctx.finish_reason = checkpoint.finish_reason;
-        ctx.summaries = checkpoint.summaries;
+        ctx.summary_steps = checkpoint.summaries;
         ctx.handoffs = checkpoint.handoffs;
-        ctx.children = checkpoint.children;
-        ctx.asked = checkpoint.asked;
-        ctx.worked = checkpoint.worked;
+        ctx.child_runs = checkpoint.children;
+        ctx.interrupts = checkpoint.asked;
+        ctx.time_used = checkpoint.worked;
         Ok(Reopened {
             agent,
             input,
@@ -279,7 +279,7 @@ impl Reopened {
 
 /// What a run's log tells of how far it had got.
 struct Checkpoint {
-    answer: Answer,
+    answer: MessageBuilder,
     usage: Usage,
     cost: Option<Cost>,
     /// The last sequence.
@@ -308,7 +308,7 @@ struct Checkpoint {
 impl Checkpoint {
     fn of(output: talkgraph_domain::MessageId, log: &[RunEvent]) -> Self {
         let mut checkpoint = Self {
-            answer: Answer::new(output),
+            answer: MessageBuilder::new(output),
             usage: Usage::default(),
             cost: Some(Cost::ZERO),
             last: 0,
@@ -332,8 +332,8 @@ impl Checkpoint {
     fn apply(&mut self, event: &RunEvent) {
         self.answer.apply(event);
         self.last = event.sequence;
-        call_interrupts::know(&mut self.asked, &event.body);
-        self.children.know(&event.body);
+        call_interrupts::apply_event(&mut self.asked, &event.body);
+        self.children.apply(&event.body);
         self.clock(event);
         match &event.body {
             EventBody::StepStarted { step, purpose, .. } => {

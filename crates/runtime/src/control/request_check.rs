@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::control::start::StartRequest;
 use crate::control::start_error::StartError;
 use crate::spec::output_schema::compile_output_schema;
-use crate::spec::team::tool_names;
+use crate::spec::team::names::tool_names;
 use crate::spec::time_zone::local;
 use talkgraph_domain::time::now;
 use talkgraph_domain::{Agent, Principal, RunOptions, ToolChoice};

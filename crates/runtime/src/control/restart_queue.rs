@@ -16,7 +16,7 @@ use talkgraph_store::TakenRun;
 use crate::control::lifecycle::Lifecycle;
 use crate::control::recovery::Recovery;
 use crate::run::services::RunServices;
-use crate::run::store_retry::Pauses;
+use crate::run::store_retry::StoreBackoff;
 
 /// The number of unclean ends from which a run is a suspect.
 const SUSPECT: u32 = 2;
@@ -164,7 +164,7 @@ impl Restarts {
         if alone_since.is_some() {
             tracing::warn!(run = %id, unclean_ends = taken.unclean_ends, "a suspect is made alone");
         }
-        let mut pauses = Pauses::new();
+        let mut pauses = StoreBackoff::new();
         // Written before anything of it is done.
         loop {
             match self
@@ -205,7 +205,7 @@ impl Restarts {
         let Some(live) = self.services.bus.get(taken.run.id) else {
             return;
         };
-        let mut pauses = Pauses::new();
+        let mut pauses = StoreBackoff::new();
         let probation = async {
             tokio::time::sleep(self.services.limits.probation).await;
             while let Err(error) = self

@@ -29,8 +29,8 @@ use crate::run::context::RunContext;
 use crate::run::event_log::numbered;
 use crate::run::executor::Execution;
 use crate::run::files;
-use crate::run::keyed_lock::Turns;
-use crate::run::message_builder::Answer;
+use crate::run::keyed_lock::KeyedLock;
+use crate::run::message_builder::MessageBuilder;
 use crate::run::resume_point::ResumePoint;
 use crate::run::run_control::RunControl;
 use crate::run::services::RunServices;
@@ -87,7 +87,7 @@ pub struct Starter {
     /// One permit for each run that may wait.
     pub(crate) queue: Arc<Semaphore>,
     /// Held by starts with the same key, by tenant, owner and key.
-    pub(crate) keys: Turns<(Arc<str>, Arc<str>, String)>,
+    pub(crate) keys: KeyedLock<(Arc<str>, Arc<str>, String)>,
 }
 
 impl Starter {
@@ -397,7 +397,7 @@ impl Starter {
             RunStatus::Queued => ResumePoint::Queued,
             _ => ResumePoint::Announced,
         };
-        let mut answer = Answer::new(run.output_message_id);
+        let mut answer = MessageBuilder::new(run.output_message_id);
         answer.begin_step();
         let mut ctx = RunContext::new(
             &self.services,
@@ -408,7 +408,7 @@ impl Starter {
             live,
             answer,
         );
-        ctx.before = before;
+        ctx.rewind = before;
         let task = Execution::new(agent, stored.message.clone(), ctx).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != ResumePoint::Enqueued);

@@ -13,7 +13,7 @@ use talkgraph_store::{StoreError, TakenRun};
 use crate::control::recovery::Recovery;
 use crate::control::restart_queue::{Restarts, is_cause};
 use crate::run::services::RunServices;
-use crate::run::store_retry::log_trouble;
+use crate::run::store_retry::log_store_error;
 
 /// The number of expired runs that are taken at once.
 const ROUND: u32 = 100;
@@ -103,7 +103,7 @@ impl Takeover {
                 Fate::GoOn => self.recovery.take_over(who, run).await,
             };
             if let Err(error) = done {
-                log_trouble(&self.services.store, &error, "a run was not taken up");
+                log_store_error(&self.services.store, &error, "a run was not taken up");
                 self.left.push((fate, taken));
             }
         }

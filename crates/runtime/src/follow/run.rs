@@ -15,7 +15,7 @@ use talkgraph_store::SharedStore;
 
 use crate::follow::error::FollowError;
 use crate::run::event_log::POLL;
-use crate::run::store_retry::patiently;
+use crate::run::store_retry::retry_while_unavailable;
 use crate::spec::limits::RunLimits;
 
 /// The number of events that are read at once.
@@ -68,7 +68,7 @@ impl Follow {
         let read = || self.store.events(who, run, after, BATCH);
         tokio::select! {
             biased;
-            events = patiently(self.limits.store_outage, read) => Ok(events?),
+            events = retry_while_unavailable(self.limits.store_outage, read) => Ok(events?),
             () = stopping => Err(FollowError::Stopping { after: Some(after) }),
         }
     }
@@ -81,7 +81,9 @@ impl Follow {
         after: u64,
     ) -> Result<Option<Run>, FollowError> {
         let read = || self.store.runs_by_id(who, std::slice::from_ref(&run));
-        let found = patiently(self.limits.store_outage, read).await?.pop();
+        let found = retry_while_unavailable(self.limits.store_outage, read)
+            .await?
+            .pop();
         let stored = found.ok_or(FollowError::UnknownRun(run))?;
         let ended = stored.status.is_terminal() && stored.last_sequence <= after;
         Ok((!ended).then_some(stored))

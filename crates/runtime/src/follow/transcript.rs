@@ -10,7 +10,7 @@ use talkgraph_store::{SharedStore, StoreError};
 
 use crate::follow::run::Follow;
 use crate::run::event_log::LOG_PAGE;
-use crate::run::message_builder::Answer;
+use crate::run::message_builder::MessageBuilder;
 
 /// Reads a run's log once and forward, for callers that read the answer as of one event after
 /// the other. While the run is live, its [`talkgraph_bus::LiveRun`] gives the text more cheaply.
@@ -22,7 +22,7 @@ pub struct Transcript {
 }
 
 struct State {
-    answer: Answer,
+    answer: MessageBuilder,
     /// The sequence of the last applied event.
     sequence: u64,
     /// Events that are read and not applied.
@@ -33,7 +33,7 @@ impl State {
     fn new() -> Self {
         Self {
             // No event has this id: no client sees it.
-            answer: Answer::new(MessageId::new()),
+            answer: MessageBuilder::new(MessageId::new()),
             sequence: 0,
             read: VecDeque::new(),
         }
@@ -46,7 +46,7 @@ impl Transcript {
     /// # Errors
     /// When the log cannot be read.
     pub async fn text_at(&self, sequence: u64) -> Result<String, StoreError> {
-        self.read_at(sequence, Answer::text).await
+        self.read_at(sequence, MessageBuilder::text).await
     }
 
     /// The answer's parts as of the event `sequence`.
@@ -61,7 +61,7 @@ impl Transcript {
     async fn read_at<T>(
         &self,
         sequence: u64,
-        read: impl Fn(&Answer) -> T,
+        read: impl Fn(&MessageBuilder) -> T,
     ) -> Result<T, StoreError> {
         let mut state = self.state.lock().await;
         if state.sequence > sequence {

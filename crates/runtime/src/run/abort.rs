@@ -9,15 +9,15 @@ use talkgraph_store::StoreError;
 use crate::run::event_log::LogError;
 use crate::run::interrupts::InterruptRequest;
 
-/// Why the making stopped before the model was done.
+/// The reason for which a run stops before the model is done.
 pub(crate) enum RunAbort {
     Cancelled,
     Failed(RunError),
-    /// Somebody has to be asked first.
+    /// Interrupts have to be resolved first.
     AwaitsInput(Vec<InterruptRequest>),
-    /// This server stops; the next one goes on with the run.
+    /// This server stops; another one resumes the run.
     Released,
-    /// Another server has the run.
+    /// Another server holds the run.
     Lost,
 }
 
@@ -31,7 +31,7 @@ impl From<StoreError> for RunAbort {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Fenced => return Self::Lost,
-            // The log has the outage, and the run's end says that it was one.
+            // The log reports the outage, and so does the error of the run.
             StoreError::Unavailable(_) => return Self::Failed(outage()),
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! The way of a run to its first step: its turn in the session, its slot, its first events.
+//! The admission of a run before its first step: its turn in the session, its slot, its first
+//! events.
 
 use std::sync::Arc;
 
@@ -8,13 +9,13 @@ use talkgraph_store::{StoreError, TurnRequest};
 
 use crate::run::abort::{RunAbort, internal};
 use crate::run::context::{Assignment, RunContext};
-use crate::run::event_log::{Change, POLL};
+use crate::run::event_log::{POLL, StateChange};
 use crate::run::slot::RunSlot;
 
-/// The first model call of a run.
+/// The number of a run's first model call.
 pub(crate) const FIRST_STEP: u32 = 1;
 
-pub(crate) async fn take_place(
+pub(crate) async fn acquire_slot(
     ctx: &RunContext,
     place: Option<RunSlot>,
 ) -> Result<RunSlot, RunAbort> {
@@ -24,15 +25,14 @@ pub(crate) async fn take_place(
     if ctx.run.parent.is_some() {
         return Ok(RunSlot::OfParent);
     }
-    // Kept until there is a place among those that are made.
+    // The queue slot is held until an execution slot is free.
     let _queued = place;
     let places = Arc::clone(&ctx.services.slots);
     let place = places.acquire_owned().await;
     place.map(RunSlot::Running).map_err(|_| RunAbort::Cancelled)
 }
 
-/// Waits until the run is the first of those that wait in its session, and no other is
-/// active there.
+/// Waits until the run is first in its session's queue and no other run is active there.
 pub(crate) async fn wait_for_turn(
     ctx: &mut RunContext,
     task: &mut Assignment,
@@ -48,13 +48,13 @@ pub(crate) async fn wait_for_turn(
     };
     loop {
         news.mark_unchanged();
-        // One that stops the active run goes first: it has the room until it has started.
+        // A start that preempts the active run goes first: it holds the lock until it has started.
         let room = services.session_locks.take(session).await;
         let taken = services.store.take_turn(request.clone()).await;
         drop(room);
         match taken {
             Ok(turn) => {
-                ctx.placed(turn);
+                ctx.begin_turn(turn);
                 (task.input.parent_id, task.input.position) = (turn.parent, turn.position);
                 services.bus.news().announce(&ctx.who, session);
                 return Ok(());
@@ -65,13 +65,13 @@ pub(crate) async fn wait_for_turn(
         }
         tokio::select! {
             _ = news.changed() => {}
-            // Another process may have ended the run before this one.
+            // Another process may end the active run.
             () = tokio::time::sleep(POLL) => {}
         }
     }
 }
 
-/// Says that the run begins.
+/// Appends the run's first events.
 pub(crate) async fn announce(ctx: &mut RunContext, task: &Assignment) -> Result<(), RunAbort> {
     let at = now();
     ctx.run.begin(at).map_err(|error| {
@@ -79,28 +79,28 @@ pub(crate) async fn announce(ctx: &mut RunContext, task: &Assignment) -> Result<
         RunAbort::Failed(internal())
     })?;
     let first = first_events(&task.agent, &ctx.run.model);
-    let begins = Change::Begins(at);
+    let begins = StateChange::Begins(at);
     ctx.log.append(first, begins).await?;
     Ok(())
 }
 
-/// Says that what the step had written before its server died is gone.
+/// Appends the event that discards the output of a step whose server stopped.
 pub(crate) async fn restart(ctx: &mut RunContext, step: u32, started: u64) -> Result<(), RunAbort> {
-    ctx.answer.restart_step();
+    ctx.message.restart_step();
     let restarted = EventBody::StepRestarted {
         step,
         discard_after: started,
     };
-    ctx.log.append(vec![restarted], Change::None).await?;
+    ctx.log.append(vec![restarted], StateChange::None).await?;
     Ok(())
 }
 
-/// Whether it is not known when a run starts what its first step is for.
+/// True if the purpose of the first step is unknown when the run starts.
 pub(crate) fn begins_later(agent: &Agent) -> bool {
     agent.current.spec.summary.is_some()
 }
 
-/// What every run's log begins with.
+/// The first events of a run's log.
 pub(crate) fn first_events(agent: &Agent, model: &str) -> Vec<EventBody> {
     let step = EventBody::StepStarted {
         step: FIRST_STEP,

@@ -1,5 +1,5 @@
-//! Asking another agent: a run of its own, in a session of its own, whose events are in the log
-//! of the run that asks as well.
+//! Calls to other agents: a child run in its own session, whose events the log of its parent
+//! repeats.
 
 use std::sync::Arc;
 
@@ -16,52 +16,52 @@ use talkgraph_tools::ToolOutput;
 
 use crate::run::context::{Assignment, RunContext};
 use crate::run::run_control::{ChildEvent, ChildRequest};
-use crate::run::toolbox::{Call, Called};
+use crate::run::toolbox::{CallOutcome, ToolCall};
 use crate::spec::team::Team;
 
-/// The most runs that one asks for: each is a session, a run and a log of its own, and its
-/// events are in the log of the one that asks, too.
+/// The most child runs of one run: each has a session and a log of its own, and the log of its
+/// parent repeats its events.
 const MAX_CHILDREN: usize = 64;
 
-/// What a model says to another agent.
+/// The arguments of a call to another agent.
 #[derive(Deserialize)]
 struct Arguments {
     message: String,
 }
 
-/// What comes of a step's calls, as it comes.
-pub(crate) enum Told {
-    /// A call has come to its result.
-    Called(Called),
-    /// The server of a tool asks something.
-    Asks(ToolCallId, talkgraph_tools::Asked),
-    /// A tool reports how far it is with a call.
+/// The events of a step's calls.
+pub(crate) enum CallEvent {
+    /// The result of a call.
+    Completed(CallOutcome),
+    /// An input request of a tool's server.
+    InputRequested(ToolCallId, talkgraph_tools::Asked),
+    /// The progress of a call.
     Progress(ToolCallId, ToolProgress),
-    /// Something has happened in the run that answers a call.
-    Heard(ToolCallId, Arc<RunEvent>),
-    /// The run that answers a call has ended, and has used this.
-    Answered(Called, Usage, Option<Cost>),
+    /// An event of a child run.
+    ChildEvent(ToolCallId, Arc<RunEvent>),
+    /// The end of a child run, with its usage and cost.
+    ChildCompleted(CallOutcome, Usage, Option<Cost>),
 }
 
 /// Takes the calls to other agents out of `calls`.
-pub(crate) fn take_agent_calls(team: &Team, calls: &mut Vec<Call>) -> Vec<Call> {
-    let asks_agent = |call: &mut Call| team.asked(&call.name).is_some();
+pub(crate) fn take_agent_calls(team: &Team, calls: &mut Vec<ToolCall>) -> Vec<ToolCall> {
+    let asks_agent = |call: &mut ToolCall| team.asked(&call.name).is_some();
     calls.extract_if(.., asks_agent).collect()
 }
 
-/// Asks other agents, so many at once.
-pub(crate) fn ask_all(
+/// Starts the child runs of these calls, at most `at_once` at a time, and streams their events.
+pub(crate) fn start_child_runs(
     ctx: &RunContext,
     task: &Assignment,
-    calls: Vec<Call>,
+    calls: Vec<ToolCall>,
     team: &Team,
     at_once: usize,
-) -> impl Stream<Item = Told> + Send + use<> {
-    let mut begun = ctx.children.begun;
+) -> impl Stream<Item = CallEvent> + Send + use<> {
+    let mut begun = ctx.child_runs.begun;
     let asked: Vec<_> = calls
         .into_iter()
         .map(|call| {
-            let known = ctx.children.open.get(&call.id);
+            let known = ctx.child_runs.open.get(&call.id);
             begun += usize::from(known.is_none());
             let after = known.map_or(0, |(_, last)| *last);
             match team.asked(&call.name) {
@@ -80,10 +80,10 @@ pub(crate) fn ask_all(
 fn ask(
     ctx: &RunContext,
     task: &Assignment,
-    call: &Call,
+    call: &ToolCall,
     agent: &str,
     after: u64,
-) -> BoxStream<'static, Told> {
+) -> BoxStream<'static, CallEvent> {
     let arguments: Result<Arguments, _> = serde_json::from_str(&call.arguments);
     let message = match arguments.map(|arguments| arguments.message) {
         Ok(message) if !message.trim().is_empty() => message,
@@ -108,78 +108,78 @@ fn ask(
     let events = Arc::clone(&ctx.control).child_run(request, after);
     events
         .map(move |event| match event {
-            ChildEvent::NotStarted(why) => Told::Called(result(call, why, true, false)),
-            ChildEvent::Event(event) => Told::Heard(call, event),
+            ChildEvent::NotStarted(why) => CallEvent::Completed(result(call, why, true, false)),
+            ChildEvent::Event(event) => CallEvent::ChildEvent(call, event),
             ChildEvent::Ended(Some(outcome)) => {
                 let (usage, cost) = (outcome.run.usage, outcome.run.cost);
-                Told::Answered(answer(call, &outcome, limit), usage, cost)
+                CallEvent::ChildCompleted(answer(call, &outcome, limit), usage, cost)
             }
             ChildEvent::Ended(None) => {
                 let why = "what the agent has answered cannot be read".to_owned();
-                Told::Answered(result(call, why, true, false), Usage::default(), None)
+                CallEvent::ChildCompleted(result(call, why, true, false), Usage::default(), None)
             }
         })
         .boxed()
 }
 
-/// Takes in what has come of a call. Returns whether the model has got it wrong.
-pub(crate) fn hear(ctx: &mut RunContext, told: Told) -> bool {
-    let called = match told {
-        Told::Heard(tool_call_id, event) => {
-            heard(ctx, tool_call_id, &event);
+/// Records an event of a call. Returns true if the model got the call wrong.
+pub(crate) fn record_call_event(ctx: &mut RunContext, event: CallEvent) -> bool {
+    let called = match event {
+        CallEvent::ChildEvent(tool_call_id, event) => {
+            record_child_event(ctx, tool_call_id, &event);
             return false;
         }
-        // It is told of where it can be waited for.
-        Told::Asks(..) => return false,
-        Told::Progress(tool_call_id, progress) => {
+        // Input requests are opened by the caller.
+        CallEvent::InputRequested(..) => return false,
+        CallEvent::Progress(tool_call_id, progress) => {
             ctx.pending.push(EventBody::ToolCallProgress {
                 tool_call_id,
                 progress,
             });
             return false;
         }
-        Told::Answered(called, usage, cost) => {
-            // With the result: whoever takes this run up counts it once.
-            count(ctx, usage, cost);
+        CallEvent::ChildCompleted(called, usage, cost) => {
+            // Counted together with the result, so that a resumed run counts it once.
+            add_child_usage(ctx, usage, cost);
             called
         }
-        Told::Called(called) => called,
+        CallEvent::Completed(called) => called,
     };
-    let completed = ctx.answer.complete_call(called.result);
-    ctx.children.know(&completed);
+    let completed = ctx.message.complete_call(called.result);
+    ctx.child_runs.apply(&completed);
     ctx.pending.push(completed);
     called.is_models_fault
 }
 
-fn heard(ctx: &mut RunContext, tool_call_id: ToolCallId, event: &RunEvent) {
-    let heard = EventBody::ChildRunEvent {
+fn record_child_event(ctx: &mut RunContext, tool_call_id: ToolCallId, event: &RunEvent) {
+    let event_body = EventBody::ChildRunEvent {
         tool_call_id,
         event: Box::new(event.clone()),
     };
-    ctx.children.know(&heard);
-    ctx.pending.push(heard);
+    ctx.child_runs.apply(&event_body);
+    ctx.pending.push(event_body);
 }
 
-/// Stops what this run has asked for, because it ends itself. The children's last events
-/// and what they have used go into its log with the end.
-pub(crate) async fn stop_children(ctx: &mut RunContext) {
-    // Also those that are just being started.
+/// Cancels the open child runs because their parent ends. Their last events and their usage are
+/// stored with its end.
+pub(crate) async fn cancel_children(ctx: &mut RunContext) {
+    // Also cancels child runs that are just starting.
     ctx.live.cancel_token().cancel();
-    let open = std::mem::take(&mut ctx.children.open);
+    let open = std::mem::take(&mut ctx.child_runs.open);
     let cancelled = open.into_iter().map(|(call, (child, last))| {
         let (control, who) = (Arc::clone(&ctx.control), ctx.who.clone());
         async move { (call, control.cancel_child(who, child, last).await) }
     });
     for (call, child) in join_all(cancelled).await {
         for event in child.events {
-            heard(ctx, call, &event);
+            record_child_event(ctx, call, &event);
         }
-        count(ctx, child.usage, child.cost);
+        add_child_usage(ctx, child.usage, child.cost);
     }
 }
 
-/// Counts what a child has used.
-fn count(ctx: &mut RunContext, usage: Usage, cost: Option<Cost>) {
+/// Adds the usage of a child run.
+fn add_child_usage(ctx: &mut RunContext, usage: Usage, cost: Option<Cost>) {
     ctx.run.usage = ctx.run.usage.plus(usage);
     ctx.run.cost = Cost::sum(ctx.run.cost, cost);
     ctx.pending.push(EventBody::UsageUpdated {
@@ -188,8 +188,8 @@ fn count(ctx: &mut RunContext, usage: Usage, cost: Option<Cost>) {
     });
 }
 
-/// What the model is told of a run that answers it.
-fn answer(call: ToolCallId, outcome: &RunOutcome, limit: usize) -> Called {
+/// The outcome of a child run for the model.
+fn answer(call: ToolCallId, outcome: &RunOutcome, limit: usize) -> CallOutcome {
     let run = &outcome.run;
     let text = outcome
         .message
@@ -205,8 +205,8 @@ fn answer(call: ToolCallId, outcome: &RunOutcome, limit: usize) -> Called {
     result(call, output.text, is_error, output.truncated)
 }
 
-fn result(call: ToolCallId, text: String, is_error: bool, truncated: bool) -> Called {
-    Called {
+fn result(call: ToolCallId, text: String, is_error: bool, truncated: bool) -> CallOutcome {
+    CallOutcome {
         result: ToolResult {
             truncated,
             ..ToolResult::of_text(call, text, is_error)
@@ -215,15 +215,15 @@ fn result(call: ToolCallId, text: String, is_error: bool, truncated: bool) -> Ca
     }
 }
 
-fn refused(call: &Call, why: String) -> BoxStream<'static, Told> {
+fn refused(call: &ToolCall, why: String) -> BoxStream<'static, CallEvent> {
     let called = result(call.id, why, true, false);
-    stream::iter([Told::Called(called)]).boxed()
+    stream::iter([CallEvent::Completed(called)]).boxed()
 }
 
-fn mistaken(call: &Call, why: String) -> BoxStream<'static, Told> {
-    let called = Called {
+fn mistaken(call: &ToolCall, why: String) -> BoxStream<'static, CallEvent> {
+    let called = CallOutcome {
         is_models_fault: true,
         ..result(call.id, why, true, false)
     };
-    stream::iter([Told::Called(called)]).boxed()
+    stream::iter([CallEvent::Completed(called)]).boxed()
 }

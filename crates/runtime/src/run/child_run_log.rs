@@ -1,21 +1,21 @@
-//! The child runs of a run, as its log tells of them.
+//! The child runs of a run, as recorded in its log.
 
 use std::collections::BTreeMap;
 
 use talkgraph_domain::{EventBody, RunId, ToolCallId};
 
-/// The runs that a run has asked for, as far as its log tells.
+/// The child runs of a run, as recorded in its log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChildRunLog {
-    /// By the calls that have no result yet: the child, and the last of its events that was told.
+    /// The child run of each call without a result, and the sequence of its last recorded event.
     pub(crate) open: BTreeMap<ToolCallId, (RunId, u64)>,
-    /// How many there were.
+    /// The number of child runs.
     pub(crate) begun: usize,
 }
 
 impl ChildRunLog {
-    /// Takes in an event of the log of the run that asks.
-    pub(crate) fn know(&mut self, event: &EventBody) {
+    /// Applies an event of the parent's log.
+    pub(crate) fn apply(&mut self, event: &EventBody) {
         match event {
             EventBody::ChildRunEvent {
                 tool_call_id,

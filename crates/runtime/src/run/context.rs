@@ -9,14 +9,14 @@ use talkgraph_store::{Rewind, StoreError, Turn};
 use talkgraph_tools::CallerHeaders;
 
 use crate::run::child_run_log::ChildRunLog;
-use crate::run::event_log::{Change, LogBounds, LogError, RunLog};
-use crate::run::message_builder::Answer;
+use crate::run::event_log::{LogBounds, LogError, RunLog, StateChange};
+use crate::run::message_builder::MessageBuilder;
 use crate::run::run_control::RunControl;
 use crate::run::services::RunServices;
-use crate::run::store_retry::patiently;
+use crate::run::store_retry::retry_while_unavailable;
 use crate::spec::limits::Limits;
 
-/// What a run executes: the agent, the message to answer and the caller's headers.
+/// The work of a run: the agent, the message to answer and the caller's headers.
 pub(crate) struct Assignment {
     pub(crate) agent: Arc<Agent>,
     pub(crate) input: Message,
@@ -32,7 +32,7 @@ impl Assignment {
     }
 }
 
-/// A run's state on its way to the end.
+/// The state of one run.
 pub(crate) struct RunContext {
     pub(crate) services: Arc<RunServices>,
     pub(crate) control: Arc<dyn RunControl>,
@@ -40,28 +40,29 @@ pub(crate) struct RunContext {
     pub(crate) run: Run,
     pub(crate) live: Arc<LiveRun>,
     pub(crate) log: RunLog,
-    pub(crate) answer: Answer,
-    /// The place of the message that is answered.
+    pub(crate) message: MessageBuilder,
+    /// The position of the message to answer.
     pub(crate) input_position: i32,
-    /// What the session goes back to if the run is withdrawn: how it was before.
-    pub(crate) before: Option<Rewind>,
-    /// Events that go into the log together with the end.
+    /// The state of the session before the run; a withdrawn run restores it.
+    pub(crate) rewind: Option<Rewind>,
+    /// The events of the next write.
     pub(crate) pending: Vec<EventBody>,
     pub(crate) finish_reason: Option<FinishReason>,
-    /// How many of its steps were for summaries.
-    pub(crate) summaries: u32,
-    /// How often it was handed to another agent.
+    /// The number of steps that wrote summaries.
+    pub(crate) summary_steps: u32,
+    /// The number of hand-offs.
     pub(crate) handoffs: u32,
-    /// The runs that it has asked for.
-    pub(crate) children: ChildRunLog,
-    /// What it has asked a person or the client so far, answered or not.
-    pub(crate) asked: Vec<Interrupt>,
-    /// How long it was made before it waited for answers; that counts towards its time.
-    pub(crate) worked: Duration,
+    /// The child runs of the run.
+    pub(crate) child_runs: ChildRunLog,
+    /// The interrupts of the run, resolved or not.
+    pub(crate) interrupts: Vec<Interrupt>,
+    /// The execution time before the last suspension; it counts towards the run's timeout.
+    pub(crate) time_used: Duration,
 }
 
 impl RunContext {
-    /// A run with the answer that its log tells of so far; its message is `input`.
+    /// Creates the state of a run with the message that its log holds so far; the run answers
+    /// `input`.
     pub(crate) fn new(
         services: &Arc<RunServices>,
         control: Arc<dyn RunControl>,
@@ -69,7 +70,7 @@ impl RunContext {
         run: Run,
         input: &Message,
         live: Arc<LiveRun>,
-        answer: Answer,
+        message: MessageBuilder,
     ) -> Self {
         let log = RunLog::new(
             Arc::clone(&services.store),
@@ -87,24 +88,24 @@ impl RunContext {
             run,
             live,
             log,
-            answer,
+            message,
             input_position: input.position,
-            before: None,
+            rewind: None,
             pending: Vec::new(),
             finish_reason: None,
-            summaries: 0,
+            summary_steps: 0,
             handoffs: 0,
-            children: ChildRunLog::default(),
-            asked: Vec::new(),
-            worked: Duration::ZERO,
+            child_runs: ChildRunLog::default(),
+            interrupts: Vec::new(),
+            time_used: Duration::ZERO,
         }
     }
 
-    /// The run has got its turn.
-    pub(crate) fn placed(&mut self, turn: Turn) {
+    /// Records that the run is next in its session.
+    pub(crate) fn begin_turn(&mut self, turn: Turn) {
         self.run.enqueued = false;
         self.input_position = turn.position;
-        self.before = Some(Rewind {
+        self.rewind = Some(Rewind {
             head: turn.parent,
             branch_length: turn.position,
             agent: Some(turn.agent),
@@ -114,9 +115,9 @@ impl RunContext {
     /// Queues the pending events for the next write.
     pub(crate) async fn flush(&mut self) -> Result<(), LogError> {
         // Before the events are taken: a run that is cancelled meanwhile still has them.
-        self.log.settle().await?;
+        self.log.wait_committed().await?;
         let pending = std::mem::take(&mut self.pending);
-        self.log.append(pending, Change::None).await
+        self.log.append(pending, StateChange::None).await
     }
 
     /// Reads from the store, with retries while it is unavailable.
@@ -124,6 +125,6 @@ impl RunContext {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        patiently(self.services.limits.store_outage, read).await
+        retry_while_unavailable(self.services.limits.store_outage, read).await
     }
 }

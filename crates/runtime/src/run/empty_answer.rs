@@ -1,12 +1,11 @@
-//! Steps that end with nothing that anyone could use: an empty answer, or a call of a tool that
-//! the provider could not read.
+//! Steps without usable output: an empty answer, or a tool call that the provider could not parse.
 //!
-//! An empty answer is no success. One without anything is repeated by `llm/resilient`, and then
-//! asked of the next model, before this room sees it. Reasoning alone has been shown by then, so
-//! the step that follows discards it ([`StepPurpose::Repair`]). The model is told, because the
-//! same request tends to give the same: Claude often ends with nothing after results of tools
-//! (<https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>). Text that
-//! came next to the calls does not stand in for an answer: it usually announces them
+//! An empty answer is no success. An answer without any content is retried by `llm/resilient`, with
+//! the next model at last, before a run sees it. Reasoning alone has already been streamed, so the
+//! next step discards it ([`StepPurpose::Repair`]). The request includes a reminder, because the
+//! same request tends to give the same output: Claude often ends with nothing after tool results
+//! (<https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>). Text next to
+//! tool calls is no substitute for an answer: it usually announces the calls
 //! (<https://github.com/pydantic/pydantic-ai/pull/6403>).
 
 use talkgraph_domain::{EventBody, FinishReason, RunError, RunErrorCode, StepPurpose};
@@ -21,21 +20,21 @@ const EMPTY: &str = "Your last answer was empty. Answer now, with text or by cal
 const UNREAD: &str = "Your last call of a tool could not be read. Call it once more, with its \
                       arguments as one valid JSON object, or answer without it.";
 
-/// The step that asks again where the answer of `step` is empty.
+/// Starts a retry if the output of `step` is empty, and returns the number of its step.
 ///
 /// # Errors
-/// When it was asked for often enough.
-pub(crate) fn ask_again(
+/// When no retry is left.
+pub(crate) fn retry_empty_answer(
     ctx: &mut RunContext,
     task: &Assignment,
     step: u32,
 ) -> Result<Option<u32>, RunAbort> {
-    if ctx.answer.has_answer() {
+    if ctx.message.has_answer() {
         return Ok(None);
     }
     let message = match ctx.finish_reason {
         Some(FinishReason::Stop) | None => "the model ended without an answer",
-        // The same limit would be reached again.
+        // A retry would reach the same limit.
         Some(FinishReason::Length) => {
             return Err(empty(
                 "the model reached its limit of tokens before it began to answer; raise \
@@ -43,11 +42,11 @@ pub(crate) fn ask_again(
                 false,
             ));
         }
-        // What is withheld says so.
+        // Other reasons, such as a content filter, explain the empty output.
         Some(_) => return Ok(None),
     };
-    let is_last = step >= task.limits(ctx).max_steps.saturating_add(ctx.summaries);
-    if is_last || ctx.answer.empties() >= ctx.services.limits.empty_answers {
+    let is_last = step >= task.limits(ctx).max_steps.saturating_add(ctx.summary_steps);
+    if is_last || ctx.message.empty_attempts() >= ctx.services.limits.empty_answers {
         return Err(empty(message, true));
     }
     tracing::warn!(step, "a model's answer is empty: it is asked again");
@@ -55,15 +54,15 @@ pub(crate) fn ask_again(
     begin_step(ctx, task, step, StepPurpose::Repair).map(Some)
 }
 
-/// Ends a step in which no model has said anything. After results of tools the models are
-/// asked once more, and told.
-pub(crate) fn end_in_silence(
+/// Ends a step in which no model sent anything. After tool results there is one retry, with a
+/// reminder.
+pub(crate) fn end_silent_step(
     ctx: &mut RunContext,
     step: u32,
     error: LlmError,
 ) -> Result<(), RunAbort> {
-    let answer = &ctx.answer;
-    let is_told = error == LlmError::Empty && !answer.is_empty() && answer.empties() == 0;
+    let answer = &ctx.message;
+    let is_told = error == LlmError::Empty && !answer.is_empty() && answer.empty_attempts() == 0;
     if !is_told {
         return Err(error.into());
     }
@@ -76,24 +75,23 @@ pub(crate) fn end_in_silence(
         cost: None,
         summary: None,
     };
-    ctx.answer.end_step(FinishReason::Stop);
+    ctx.message.end_step(FinishReason::Stop);
     ctx.pending.push(finished);
     Ok(())
 }
 
-/// The models that are asked. An empty answer is asked for again of the same model first,
-/// then of the next.
-pub(crate) fn models_left<'a>(ctx: &RunContext, models: &'a [String]) -> &'a [String] {
+/// The models to call. A retry calls the same model first, then the next one.
+pub(crate) fn remaining_models<'a>(ctx: &RunContext, models: &'a [String]) -> &'a [String] {
     let answered = models.iter().position(|model| *model == ctx.run.model);
-    match (ctx.answer.empties(), answered) {
+    match (ctx.message.empty_attempts(), answered) {
         (2.., Some(at)) if at + 1 < models.len() => &models[at + 1..],
         _ => models,
     }
 }
 
-/// What the model is told of a step that came to nothing.
-pub(crate) fn reminder(ctx: &RunContext) -> Option<ChatMessage> {
-    let answer = &ctx.answer;
+/// The reminder that follows a step without usable output.
+pub(crate) fn retry_reminder(ctx: &RunContext) -> Option<ChatMessage> {
+    let answer = &ctx.message;
     if answer.rejected().is_some_and(|text| text.trim().is_empty()) {
         return Some(ChatMessage::user(EMPTY));
     }

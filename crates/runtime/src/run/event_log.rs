@@ -1,4 +1,4 @@
-//! A run's own end of its event log: numbers events and queues them for the group commit.
+//! The event log of one run, for its writer: numbers events and queues them for the group commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,68 +14,68 @@ use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{EventBody, Interrupt, NodeId, Principal, RunEvent, RunId};
 use talkgraph_store::{NewEvents, SharedStore, StoreError};
 
-use crate::run::store_retry::Pauses;
+use crate::run::store_retry::StoreBackoff;
 use crate::spec::limits::RunLimits;
 
-/// How many events of a log are read at once.
+/// The number of events read from a log at once.
 pub(crate) const LOG_PAGE: u32 = 1_000;
 
-/// How often the log is asked for more when the run is being made by another process.
+/// The interval at which the log of a run on another node is read.
 pub(crate) const POLL: Duration = Duration::from_millis(500);
 
-/// Why a run's log takes no more.
+/// The reason for which a run's log accepts no more events.
 #[derive(Debug, Error)]
 pub(crate) enum LogError {
-    /// Another node has the run by now.
+    /// Another node holds the run.
     #[error("another server has taken the run over")]
     Lost,
-    /// The database was away for longer than the run may wait.
+    /// The database was unavailable for longer than the limit.
     #[error("the database was away for too long: {0}")]
     Outage(String),
-    /// It has grown as large as it may.
+    /// The log has reached its limit.
     #[error("the log grew past its limit: {0}")]
     Full(String),
-    /// The database refuses the events.
+    /// The database rejected the events.
     #[error("the events were refused: {0}")]
     Refused(String),
 }
 
-/// What events change about their run.
+/// The change of the run's state that events bring.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Change {
-    /// Nothing.
+pub(crate) enum StateChange {
+    /// No change.
     #[default]
     None,
-    /// It begins to be made.
+    /// The run starts.
     Begins(Timestamp),
-    /// It waits for these from here on.
+    /// The run waits for these interrupts.
     Awaits(Vec<Interrupt>),
 }
 
-/// Numbers the events of one run. Only its executor has one.
+/// Numbers and writes the events of one run. Only its executor has one.
 pub(crate) struct RunLog {
     store: SharedStore,
     who: Principal,
     node: NodeId,
-    /// The number under which this node has the run.
+    /// The number under which this node holds the run.
     fence: i64,
     live: Arc<LiveRun>,
     next: u64,
-    /// What was queued last, until it is known to be committed.
-    unsettled: Vec<Arc<RunEvent>>,
-    /// What changes with what is unsettled.
-    change: Change,
-    /// Whether something queued could not be written; what follows is refused then.
+    /// The events of the last write, until it is known to be committed.
+    uncommitted: Vec<Arc<RunEvent>>,
+    /// The state change of the uncommitted events.
+    change: StateChange,
+    /// True after a failed write; later writes are refused.
     broken: Arc<AtomicBool>,
-    /// Told when something queued could not be written.
+    /// Notified after a failed write.
     failed: Arc<Notify>,
-    /// One permit, which belongs to what is queued until it is committed or refused.
-    turn: Arc<Semaphore>,
-    /// How long a run waits for a database that is away.
-    patience: Duration,
+    /// One permit, held by a write until it is committed or refused.
+    write_permit: Arc<Semaphore>,
+    /// The longest time for which a run waits for an unavailable database.
+    outage_limit: Duration,
     /// The limits of its size.
     bounds: LogBounds,
-    /// About as many bytes as it has.
+    /// The approximate size, in bytes.
     bytes: u64,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct RunLog {
 pub(crate) struct LogBounds {
     /// The most events.
     pub(crate) events: u64,
-    /// The most bytes, about.
+    /// The most bytes, approximately.
     pub(crate) bytes: u64,
 }
 
@@ -98,14 +98,14 @@ impl LogBounds {
 }
 
 impl RunLog {
-    /// The log of a run whose events up to `last` are committed.
+    /// Opens the log of a run whose events up to `last` are committed.
     pub(crate) fn new(
         store: SharedStore,
         who: Principal,
         (node, fence): (NodeId, i64),
         live: Arc<LiveRun>,
         last: u64,
-        patience: Duration,
+        outage_limit: Duration,
         bounds: LogBounds,
     ) -> Self {
         Self {
@@ -115,24 +115,25 @@ impl RunLog {
             fence,
             live,
             next: last + 1,
-            unsettled: Vec::new(),
-            change: Change::None,
+            uncommitted: Vec::new(),
+            change: StateChange::None,
             broken: Arc::default(),
             failed: Arc::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            patience,
+            write_permit: Arc::new(Semaphore::new(1)),
+            outage_limit,
             bounds,
             bytes: 0,
         }
     }
 
-    /// Counts what the log has already.
-    pub(crate) fn count<'a>(&mut self, bodies: impl IntoIterator<Item = &'a EventBody>) {
+    /// Adds the size of existing events.
+    pub(crate) fn count_bytes<'a>(&mut self, bodies: impl IntoIterator<Item = &'a EventBody>) {
         let bytes = bodies.into_iter().map(EventBody::bytes);
         self.bytes = bytes.fold(self.bytes, u64::saturating_add);
     }
 
-    /// Checks that it may grow. Existing events are kept, and the run's end has room.
+    /// Checks that the log may grow. Existing events are kept, and the end of the run is always
+    /// accepted.
     fn check_size(&self) -> Result<(), LogError> {
         let LogBounds { events, bytes } = self.bounds;
         if self.bytes > bytes {
@@ -150,72 +151,71 @@ impl RunLog {
         self.broken.load(Ordering::Acquire)
     }
 
-    /// The sequence of the last event that has one.
+    /// The sequence of the last numbered event.
     pub(crate) fn last_sequence(&self) -> u64 {
         self.next.saturating_sub(1)
     }
 
-    /// Gives events their numbers.
+    /// Numbers events.
     pub(crate) fn number(&mut self, bodies: Vec<EventBody>) -> Vec<Arc<RunEvent>> {
         let events = numbered(self.live.id(), self.next, now(), bodies);
         self.next += events.len() as u64;
         events
     }
 
-    /// Waits until nothing that was queued waits for its commit.
-    pub(crate) async fn caught_up(&self) {
-        // Given back at once: only the next append takes it, and only this run appends.
-        drop(self.turn.acquire().await);
+    /// Waits until no write is in progress.
+    pub(crate) async fn wait_idle(&self) {
+        // Released at once: only the next append takes the permit, and only this run appends.
+        drop(self.write_permit.acquire().await);
     }
 
-    /// Waits until something that was queued could not be written.
-    pub(crate) async fn failed(&self) {
+    /// Waits until a write fails.
+    pub(crate) async fn wait_failed(&self) {
         self.failed.notified().await;
     }
 
-    /// Waits until the log takes no more.
-    pub(crate) async fn refused(&mut self) -> LogError {
+    /// Waits until the log accepts no more events.
+    pub(crate) async fn wait_refused(&mut self) -> LogError {
         loop {
-            self.failed().await;
-            if let Err(error) = self.settle().await {
+            self.wait_failed().await;
+            if let Err(error) = self.wait_committed().await {
                 return error;
             }
         }
     }
 
-    /// Queues events; once committed they go to the subscribers, in order, without the run
-    /// having to wait for it. Waits only for what was queued before, and for a database that
-    /// is away.
+    /// Queues events; they are published in order once they are committed, without the run waiting
+    /// for it. Waits only for the previous write, and for an unavailable database.
     pub(crate) async fn append(
         &mut self,
         bodies: Vec<EventBody>,
-        change: Change,
+        change: StateChange,
     ) -> Result<(), LogError> {
-        self.settle().await?;
+        self.wait_committed().await?;
         if bodies.is_empty() {
             return Ok(());
         }
-        self.count(&bodies);
-        self.unsettled = self.number(bodies);
+        self.count_bytes(&bodies);
+        self.uncommitted = self.number(bodies);
         self.change = change;
         self.queue(false).await;
         match self.change {
-            Change::None => self.check_size(),
-            // The run has another state with these.
-            Change::Begins(_) | Change::Awaits(_) => Ok(()),
+            StateChange::None => self.check_size(),
+            // The events change the state of the run, so they are kept.
+            StateChange::Begins(_) | StateChange::Awaits(_) => Ok(()),
         }
     }
 
-    /// Waits until all that was queued is committed. What could not be written is written
-    /// again, for as long as a run may wait for the database.
-    pub(crate) async fn settle(&mut self) -> Result<(), LogError> {
-        self.caught_up().await;
-        let deadline = Instant::now() + self.patience;
-        let (mut pauses, mut refused) = (Pauses::new(), 0);
+    /// Waits until all writes are committed. Failed writes are retried for as long as a run may
+    /// wait for the database.
+    pub(crate) async fn wait_committed(&mut self) -> Result<(), LogError> {
+        self.wait_idle().await;
+        let deadline = Instant::now() + self.outage_limit;
+        let (mut pauses, mut refused) = (StoreBackoff::new(), 0);
         while self.is_broken() {
             match self.rewrite().await {
                 Ok(()) => {}
-                // The first time another write of this run may just have come through.
+                // At the first conflict another write of this run may just have been committed.
                 Err(StoreError::Conflict) if refused == 0 => refused += 1,
                 Err(StoreError::Conflict | StoreError::Fenced) => return Err(LogError::Lost),
                 Err(StoreError::Unavailable(why)) if Instant::now() >= deadline => {
@@ -225,26 +225,26 @@ impl RunLog {
                 Err(error) => return Err(LogError::Refused(error.to_string())),
             }
         }
-        self.unsettled.clear();
+        self.uncommitted.clear();
         Ok(())
     }
 
-    /// Reads what the log has after all and writes the rest once more, under the same numbers.
+    /// Reads the state of the log and writes the missing events again, under the same numbers.
     async fn rewrite(&mut self) -> Result<(), StoreError> {
         self.resync().await?;
         self.broken.store(false, Ordering::Release);
-        if self.unsettled.is_empty() {
+        if self.uncommitted.is_empty() {
             return Ok(());
         }
         let outcome = self.queue(true).await;
-        self.caught_up().await;
+        self.wait_idle().await;
         match outcome.await {
             Ok(outcome) => outcome,
             Err(_) => Err(StoreError::Unavailable("the store is closed".to_owned())),
         }
     }
 
-    /// Queues what is unsettled.
+    /// Queues the uncommitted events.
     async fn queue(
         &mut self,
         mends_log: bool,
@@ -254,9 +254,9 @@ impl RunLog {
             Arc::clone(&self.live),
             Arc::clone(&self.broken),
             Arc::clone(&self.failed),
-            self.unsettled.clone(),
+            self.uncommitted.clone(),
         );
-        let turn = Arc::clone(&self.turn).try_acquire_owned();
+        let permit = Arc::clone(&self.write_permit).try_acquire_owned();
         let done = Box::new(move |outcome: Result<(), StoreError>| {
             match &outcome {
                 Ok(()) => live.publish(&committed),
@@ -266,21 +266,21 @@ impl RunLog {
                     failed.notify_one();
                 }
             }
-            // Nobody waits for it but a rewrite.
+            // Only a rewrite waits for the outcome.
             let _ = reply.send(outcome);
-            // Goes with the closure even if that is dropped unasked.
-            drop(turn);
+            // Dropped with the closure, even if that is never called.
+            drop(permit);
         });
         let (started_at, awaits) = match &self.change {
-            Change::None => (None, Vec::new()),
-            Change::Begins(at) => (Some(*at), Vec::new()),
-            Change::Awaits(interrupts) => (None, interrupts.clone()),
+            StateChange::None => (None, Vec::new()),
+            StateChange::Begins(at) => (Some(*at), Vec::new()),
+            StateChange::Awaits(interrupts) => (None, interrupts.clone()),
         };
         let new = NewEvents {
             who: self.who.clone(),
             node: self.node,
             fence: self.fence,
-            events: self.unsettled.clone(),
+            events: self.uncommitted.clone(),
             started_at,
             awaits,
             mends_log,
@@ -293,9 +293,9 @@ impl RunLog {
         outcome
     }
 
-    /// After a failed write: learns what is in the log after all (a commit may succeed
-    /// though its answer is lost), tells the subscribers, and goes on numbering from there.
-    /// `Fenced` if another node has the run by now.
+    /// Reads the state of the log after a failed write (a commit may succeed although its response
+    /// is lost), publishes the events, and continues numbering after them. `Fenced` if another node
+    /// holds the run.
     async fn resync(&mut self) -> Result<(), StoreError> {
         loop {
             let last = self.live.last_sequence();
@@ -303,14 +303,14 @@ impl RunLog {
                 .store
                 .events(&self.who, self.live.id(), last, 1_000)
                 .await?;
-            // Asked after it was read: what another node has written is not this run's own.
+            // Checked after the read: events of another node are not this run's own.
             let (node, fence) = (self.node, self.fence);
             if !self.store.has_run(self.live.id(), node, fence).await? {
                 return Err(StoreError::Fenced);
             }
             if missed.is_empty() {
-                self.unsettled.retain(|event| event.sequence > last);
-                self.next = last + 1 + self.unsettled.len() as u64;
+                self.uncommitted.retain(|event| event.sequence > last);
+                self.next = last + 1 + self.uncommitted.len() as u64;
                 return Ok(());
             }
             let missed: Vec<_> = missed.into_iter().map(Arc::new).collect();
@@ -318,29 +318,29 @@ impl RunLog {
         }
     }
 
-    /// What the log still lacks, to be written together with the run's end.
+    /// The events that the log lacks, to be written with the end of the run.
     pub(crate) async fn take_lost(&mut self) -> Result<Vec<EventBody>, StoreError> {
         self.resync().await?;
         self.next = self.live.last_sequence() + 1;
         Ok(self
-            .unsettled
+            .uncommitted
             .iter()
             .map(|event| event.body.clone())
             .collect())
     }
 }
 
-/// While the database is away that is said once for all runs (`store/outage`).
+/// An unavailable database is reported once for all runs (`store/outage`).
 fn log_failure(span: &Span, error: &StoreError, failed: &str) {
     match error {
         StoreError::Unavailable(_) => tracing::debug!(parent: span, %error, "{failed}"),
-        // A run that is another node's by now says so itself, once.
+        // A run that another node holds reports it itself, once.
         StoreError::Conflict => {}
         _ => tracing::warn!(parent: span, %error, "{failed}"),
     }
 }
 
-/// Events with the sequences from `first` on.
+/// Numbers events from `first` on.
 pub(crate) fn numbered(
     run_id: RunId,
     first: u64,

@@ -1,4 +1,4 @@
-//! The execution of one run, from where it begins to its end.
+//! The execution of one run, from its resume point to its end.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use talkgraph_watchdog::{Task, watched};
 
 use crate::run::abort::{RunAbort, internal, too_long};
 use crate::run::admission::{
-    FIRST_STEP, announce, begins_later, restart, take_place, wait_for_turn,
+    FIRST_STEP, acquire_slot, announce, begins_later, restart, wait_for_turn,
 };
-use crate::run::child_run::stop_children;
+use crate::run::child_run::cancel_children;
 use crate::run::context::{Assignment, RunContext};
-use crate::run::finish::{checkpoint, fenced, finish};
-use crate::run::interrupts::call_interrupts::await_input;
+use crate::run::finish::{checkpoint, finish, log_takeover};
+use crate::run::interrupts::call_interrupts::suspend;
 use crate::run::resume_point::ResumePoint;
 use crate::run::slot::RunSlot;
-use crate::run::step::{NextStep, answer};
+use crate::run::step::{NextStep, run_steps};
 
-/// One run being executed.
+/// One run in execution.
 pub(crate) struct Execution {
     task: Assignment,
     ctx: RunContext,
@@ -41,13 +41,13 @@ impl Execution {
         }
     }
 
-    /// Adds the headers that its tools may pass on.
+    /// Adds the headers that tools of the run may pass on.
     pub(crate) fn with_headers(mut self, headers: CallerHeaders) -> Self {
         self.task.headers = headers;
         self
     }
 
-    /// Makes the run and ends it, in sight of the watchdog.
+    /// Executes the run and ends it; the watchdog observes the task.
     pub(crate) fn watched(
         self,
         begin: ResumePoint,
@@ -57,14 +57,14 @@ impl Execution {
         watched(task, self.run(begin, place))
     }
 
-    /// Makes the run and ends it, whatever happens.
+    /// Executes the run and ends it, also after a panic.
     async fn run(mut self, begin: ResumePoint, place: Option<RunSlot>) {
         let (id, services) = (self.ctx.run.id, Arc::clone(&self.ctx.services));
         let span = self.ctx.live.span().clone();
-        // Kept until the run is no longer live: nobody goes on with it or ends it before.
+        // Held until the run is no longer live, so that no other task resumes or ends it before.
         let mut turn = None;
         async {
-            let made = AssertUnwindSafe(make(&mut self.ctx, &mut self.task, begin, place))
+            let made = AssertUnwindSafe(execute(&mut self.ctx, &mut self.task, begin, place))
                 .catch_unwind()
                 .await;
             let mut stopped = made.unwrap_or_else(|_| {
@@ -73,22 +73,22 @@ impl Execution {
             });
             if let Err(RunAbort::AwaitsInput(questions)) = stopped {
                 turn = Some(services.suspension_locks.take(id).await);
-                match await_input(&mut self.ctx, questions).await {
+                match suspend(&mut self.ctx, questions).await {
                     Ok(()) => return,
                     Err(stop) => stopped = Err(stop),
                 }
             }
             if matches!(stopped, Err(RunAbort::Cancelled | RunAbort::Failed(_))) {
-                stop_children(&mut self.ctx).await;
+                cancel_children(&mut self.ctx).await;
             }
             let end = match stopped {
                 Ok(()) => RunEnd::Completed(self.ctx.finish_reason.unwrap_or(FinishReason::Stop)),
                 Err(RunAbort::Cancelled) => RunEnd::Cancelled,
-                // It was told to wait, above.
+                // Suspended above.
                 Err(RunAbort::AwaitsInput(_)) => RunEnd::Failed(internal()),
                 Err(RunAbort::Failed(error)) => RunEnd::Failed(error),
                 Err(RunAbort::Released) => return checkpoint(&mut self.ctx).await,
-                Err(RunAbort::Lost) => return fenced(&self.ctx),
+                Err(RunAbort::Lost) => return log_takeover(&self.ctx),
             };
             finish(&mut self.ctx, end).await;
         }
@@ -99,7 +99,7 @@ impl Execution {
     }
 }
 
-async fn make(
+async fn execute(
     ctx: &mut RunContext,
     task: &mut Assignment,
     begin: ResumePoint,
@@ -111,7 +111,7 @@ async fn make(
         biased;
         () = cancel.cancelled() => Err(RunAbort::Cancelled),
         () = release.cancelled() => Err(RunAbort::Released),
-        made = make_undisturbed(ctx, task, begin, place) => made,
+        made = admit_and_execute(ctx, task, begin, place) => made,
     };
     match ended {
         Err(RunAbort::Failed(_) | RunAbort::AwaitsInput(_)) if cancel.is_cancelled() => {
@@ -121,7 +121,7 @@ async fn make(
     }
 }
 
-async fn make_undisturbed(
+async fn admit_and_execute(
     ctx: &mut RunContext,
     task: &mut Assignment,
     begin: ResumePoint,
@@ -130,7 +130,7 @@ async fn make_undisturbed(
     if begin == ResumePoint::Enqueued {
         wait_for_turn(ctx, task).await?;
     }
-    let _place = take_place(ctx, place).await?;
+    let _place = acquire_slot(ctx, place).await?;
     if matches!(begin, ResumePoint::Queued | ResumePoint::Enqueued) {
         announce(ctx, task).await?;
     }
@@ -158,8 +158,8 @@ async fn make_undisturbed(
         ResumePoint::Resumed { step } => NextStep::Tools(step),
     };
     let timeout = task.limits(ctx).run_timeout;
-    let left = timeout.saturating_sub(ctx.worked);
-    let answered = tokio::time::timeout(left, answer(ctx, task, next)).await;
+    let left = timeout.saturating_sub(ctx.time_used);
+    let answered = tokio::time::timeout(left, run_steps(ctx, task, next)).await;
     answered.unwrap_or_else(|_| {
         let error = too_long(RunErrorCode::RunTimeout, "the run", timeout);
         Err(RunAbort::Failed(error))

@@ -8,29 +8,29 @@ use talkgraph_domain::{EventBody, Message, Role, Run, RunEnd, RunError, RunError
 use talkgraph_store::{FinishedRun, Rewind, StoreError};
 
 use crate::run::context::RunContext;
-use crate::run::event_log::Change;
-use crate::run::interrupts::call_interrupts::closed;
-use crate::run::message_builder::Answer;
+use crate::run::event_log::StateChange;
+use crate::run::interrupts::call_interrupts::close_open_interrupts;
+use crate::run::message_builder::MessageBuilder;
 use crate::run::span;
-use crate::run::store_retry::Pauses;
+use crate::run::store_retry::StoreBackoff;
 
-/// How long a run that another server shall take up may take to write what it has.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(3);
+/// The time in which a run that another server will resume writes its pending events.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Writes the end, however long the database is away, and tells the subscribers. Gives
-/// up only when the server stops or the run is no longer ours.
+/// Writes the end, with retries while the database is unavailable, and notifies subscribers. Gives
+/// up only when the server stops or another server holds the run.
 pub(crate) async fn finish(ctx: &mut RunContext, mut end: RunEnd) {
-    let mut mend = ctx.log.is_broken();
-    let mut pauses = Pauses::new();
+    let mut mends_log = ctx.log.is_broken();
+    let mut pauses = StoreBackoff::new();
     loop {
-        match try_finish(ctx, &end, mend).await {
+        match try_finish(ctx, &end, mends_log).await {
             Ok(()) => return,
-            Err(StoreError::Fenced) => return fenced(ctx),
-            Err(StoreError::Conflict) if mend => {
+            Err(StoreError::Fenced) => return log_takeover(ctx),
+            Err(StoreError::Conflict) if mends_log => {
                 tracing::warn!(parent: ctx.live.span(), "the run is no longer ours to end");
                 return;
             }
-            // Why it is refused is found out before it is tried again.
+            // The log is read before the next attempt, which finds out why the write was refused.
             Err(StoreError::Conflict) => {}
             Err(error @ StoreError::Internal(_)) => {
                 tracing::error!(parent: ctx.live.span(), %error, "the run's end was refused");
@@ -40,7 +40,7 @@ pub(crate) async fn finish(ctx: &mut RunContext, mut end: RunEnd) {
                 tracing::debug!(parent: ctx.live.span(), %error, "retrying to store the end of a run");
             }
         }
-        mend = true;
+        mends_log = true;
         tokio::select! {
             () = pauses.pause() => {}
             () = ctx.services.abandon.cancelled() => return,
@@ -48,30 +48,30 @@ pub(crate) async fn finish(ctx: &mut RunContext, mut end: RunEnd) {
     }
 }
 
-/// Another server has the run. Nothing more is written or published here; those who follow
-/// the run go on with what the other server writes.
-pub(crate) fn fenced(ctx: &RunContext) {
+/// Logs that another server holds the run. Nothing more is written or published here; followers
+/// continue with the events of the other server.
+pub(crate) fn log_takeover(ctx: &RunContext) {
     tracing::warn!(run = %ctx.run.id, "another server has the run: it is given up here");
 }
 
-/// Writes what there is so far, for the server that goes on with the run.
+/// Writes the pending events for the server that resumes the run.
 pub(crate) async fn checkpoint(ctx: &mut RunContext) {
     let pending = std::mem::take(&mut ctx.pending);
     let written = async {
-        ctx.log.append(pending, Change::None).await?;
-        ctx.log.settle().await
+        ctx.log.append(pending, StateChange::None).await?;
+        ctx.log.wait_committed().await
     };
-    match tokio::time::timeout(CHECKPOINT_PATIENCE, written).await {
+    match tokio::time::timeout(CHECKPOINT_TIMEOUT, written).await {
         Ok(Ok(())) => tracing::info!("the run is left to the next server"),
-        // Nobody has seen what is not written.
+        // No follower has seen the lost events.
         Ok(Err(error)) => tracing::warn!(%error, "the run is left without its last events"),
         Err(_) => tracing::warn!("the run is left without its last events"),
     }
 }
 
-/// What the database refuses cannot be kept; that the run failed can.
+/// Discards a message that the database refuses, so that the failure of the run can be stored.
 fn give_up_answer(ctx: &mut RunContext) -> RunEnd {
-    ctx.answer = Answer::new(ctx.run.output_message_id);
+    ctx.message = MessageBuilder::new(ctx.run.output_message_id);
     ctx.pending.clear();
     RunEnd::Failed(RunError {
         code: RunErrorCode::Internal,
@@ -80,16 +80,16 @@ fn give_up_answer(ctx: &mut RunContext) -> RunEnd {
     })
 }
 
-async fn try_finish(ctx: &mut RunContext, end: &RunEnd, mend: bool) -> Result<(), StoreError> {
+async fn try_finish(ctx: &mut RunContext, end: &RunEnd, mends_log: bool) -> Result<(), StoreError> {
     let mut bodies = Vec::new();
-    if mend {
+    if mends_log {
         bodies.extend(ctx.log.take_lost().await?);
     }
     bodies.extend(ctx.pending.iter().cloned());
     let (mut run, at) = (ctx.run.clone(), now());
     let terminal = run.end(end.clone(), at);
     let terminal = terminal.map_err(|error| StoreError::Internal(error.to_string()))?;
-    let closed = closed(ctx, at);
+    let closed = close_open_interrupts(ctx, at);
     bodies.extend(closed.iter().map(|interrupt| EventBody::InterruptResolved {
         interrupt: Box::new(interrupt.clone()),
     }));
@@ -113,7 +113,7 @@ async fn try_finish(ctx: &mut RunContext, end: &RunEnd, mend: bool) -> Result<()
         rewind,
         closed: closed.clone(),
         events: events.clone(),
-        mends_log: mend,
+        mends_log,
     };
     ctx.services.store.finish_run(finished).await?;
     ctx.run = run;
@@ -131,7 +131,7 @@ async fn try_finish(ctx: &mut RunContext, end: &RunEnd, mend: bool) -> Result<()
 }
 
 fn message(ctx: &RunContext, run: &Run, at: Timestamp) -> Option<Message> {
-    if run.enqueued || (ctx.answer.is_empty() && run.status != RunStatus::Completed) {
+    if run.enqueued || (ctx.message.is_empty() && run.status != RunStatus::Completed) {
         return None;
     }
     Some(Message {
@@ -141,16 +141,16 @@ fn message(ctx: &RunContext, run: &Run, at: Timestamp) -> Option<Message> {
         position: ctx.input_position + 1,
         role: Role::Assistant,
         run_id: run.id,
-        parts: ctx.answer.parts().to_vec(),
+        parts: ctx.message.parts().to_vec(),
         finish_reason: run.finish_reason,
         created_at: at,
     })
 }
 
-/// What the session goes back to when the run was stopped to be withdrawn.
+/// The state that the session returns to if the run was withdrawn.
 fn rewind(ctx: &RunContext, run: &Run) -> Option<Rewind> {
     let withdrawn = run.status == RunStatus::Cancelled && ctx.live.is_withdrawn();
-    let before = ctx.before.filter(|_| withdrawn && !run.enqueued)?;
+    let before = ctx.rewind.filter(|_| withdrawn && !run.enqueued)?;
     Some(Rewind {
         agent: before.agent.filter(|_| ctx.handoffs > 0),
         ..before

@@ -1,4 +1,4 @@
-//! Handing the conversation over to another agent.
+//! Hand-offs of the conversation to another agent.
 
 use serde::Deserialize;
 
@@ -6,31 +6,31 @@ use talkgraph_domain::{Agent, EventBody, HandOff, ToolResult};
 
 use crate::run::abort::RunAbort;
 use crate::run::context::{Assignment, RunContext};
-use crate::run::toolbox::Call;
+use crate::run::toolbox::ToolCall;
 use crate::spec::team::Team;
 
-/// The longest reason that is kept, in characters: the new agent reads all of the conversation.
+/// The longest stored reason, in characters: the new agent reads the whole conversation anyway.
 const MAX_REASON_CHARS: usize = 2_000;
 
-/// What a model says with a hand-off.
+/// The arguments of a hand-off.
 #[derive(Deserialize)]
 struct Arguments {
     reason: Option<String>,
 }
 
 /// Takes the hand-offs out of `calls`.
-pub(crate) fn take_hand_offs(team: &Team, calls: &mut Vec<Call>) -> Vec<Call> {
-    let is_hand_off = |call: &mut Call| team.handoff(&call.name).is_some();
+pub(crate) fn take_hand_offs(team: &Team, calls: &mut Vec<ToolCall>) -> Vec<ToolCall> {
+    let is_hand_off = |call: &mut ToolCall| team.handoff(&call.name).is_some();
     calls.extract_if(.., is_hand_off).collect()
 }
 
-/// Hands the conversation over as the first of these calls wants, and tells the model of
-/// all of them. The event, the calls' results and what changes about run and session are
-/// one transaction. Returns how many calls the model has got wrong.
+/// Executes the first possible hand-off of these calls and gives all of them results. The event,
+/// the results and the changes of run and session are one transaction. Returns the number of calls
+/// that the model got wrong.
 pub(crate) async fn hand_off(
     ctx: &mut RunContext,
     task: &mut Assignment,
-    calls: Vec<Call>,
+    calls: Vec<ToolCall>,
     team: &Team,
 ) -> Result<u32, RunAbort> {
     if calls.is_empty() {
@@ -39,7 +39,7 @@ pub(crate) async fn hand_off(
     let (from, mut mistakes) = (task.agent.current.id, 0);
     for call in calls {
         let arguments: Result<Arguments, _> = serde_json::from_str(&call.arguments);
-        let told = match (arguments, team.handoff(&call.name)) {
+        let outcome = match (arguments, team.handoff(&call.name)) {
             (Err(error), _) => {
                 mistakes += 1;
                 Err(format!("the arguments are not valid: {error}"))
@@ -56,19 +56,19 @@ pub(crate) async fn hand_off(
             )),
             (Ok(arguments), Some(agent)) => Ok((arguments.reason, agent)),
         };
-        let (is_error, text) = match &told {
+        let (is_error, text) = match &outcome {
             Ok((_, agent)) => (false, handed_to(agent)),
             Err(why) => (true, why.clone()),
         };
         let result = ToolResult::of_text(call.id, text, is_error);
-        let completed = ctx.answer.complete_call(result);
+        let completed = ctx.message.complete_call(result);
         ctx.pending.push(completed);
-        if let Ok((reason, agent)) = told {
-            go_on_with(ctx, task, agent.clone(), &call, reason);
+        if let Ok((reason, agent)) = outcome {
+            switch_agent(ctx, task, agent.clone(), &call, reason);
         }
     }
     ctx.flush().await?;
-    ctx.log.settle().await?;
+    ctx.log.wait_committed().await?;
     if task.agent.current.id != from {
         let agent = &task.agent.name;
         ctx.live.span().record("agent", agent);
@@ -83,11 +83,11 @@ fn is_handed_off_too_often(ctx: &RunContext) -> bool {
     ctx.handoffs >= ctx.services.limits.max_handoffs
 }
 
-fn go_on_with(
+fn switch_agent(
     ctx: &mut RunContext,
     task: &mut Assignment,
     agent: std::sync::Arc<Agent>,
-    call: &Call,
+    call: &ToolCall,
     reason: Option<String>,
 ) {
     let reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARS).collect());
@@ -101,7 +101,7 @@ fn go_on_with(
         model: model.to_owned(),
         reason,
     };
-    // As the event's transaction changes the stored run.
+    // The transaction of the event changes the stored run likewise.
     ctx.run.agent_id = handoff.to_agent_id;
     ctx.run.agent_version_id = handoff.to_agent_version_id;
     ctx.run.model.clone_from(&handoff.model);
@@ -112,7 +112,7 @@ fn go_on_with(
     task.agent = agent;
 }
 
-/// Read by the agent that goes on, too.
+/// The result of the call, which the new agent reads as well.
 fn handed_to(agent: &Agent) -> String {
     format!(
         "The conversation is with {name} from here on. You are {name}: answer the person.",

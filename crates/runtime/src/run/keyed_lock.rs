@@ -1,4 +1,4 @@
-//! Turns: what has the same name is done one after the other, within this process.
+//! Locks by key, within this process.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// How many names are remembered before those that nobody uses are looked for.
+/// The number of keys from which on unused ones are removed.
 const FEW: usize = 64;
 
-/// Hands out turns, in the order in which they were asked for. They only save work and keep
-/// order: between processes the database decides.
-pub(crate) struct Turns<K> {
+/// Locks by key, granted in the order of the requests. They save work and keep order only: between
+/// processes the database decides.
+pub(crate) struct KeyedLock<K> {
     names: Mutex<Names<K>>,
 }
 
 struct Names<K> {
     locks: HashMap<K, Arc<AsyncMutex<()>>>,
-    /// The number of names at which the unused ones are removed.
+    /// The number of keys at which unused ones are removed.
     clean_at: usize,
 }
 
-impl<K: Hash + Eq> Turns<K> {
+impl<K: Hash + Eq> KeyedLock<K> {
     pub(crate) fn new() -> Self {
         Self {
             names: Mutex::new(Names {
@@ -31,12 +31,12 @@ impl<K: Hash + Eq> Turns<K> {
         }
     }
 
-    /// Waits until nobody else has the turn of this name; it ends when the guard is dropped.
+    /// Waits for the lock of a key; dropping the guard releases it.
     pub(crate) async fn take(&self, name: K) -> OwnedMutexGuard<()> {
         let lock = {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             if names.locks.len() >= names.clean_at {
-                // Whoever has a turn or waits for one holds the lock, too.
+                // Holders and waiters of a lock have references to it.
                 names.locks.retain(|_, lock| Arc::strong_count(lock) > 1);
                 names.clean_at = FEW.max(2 * names.locks.len());
             }
@@ -52,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_has_the_turn_and_names_do_not_pile_up() {
-        let turns = Turns::new();
+        let turns = KeyedLock::new();
         let kept = turns.take(0).await;
         for name in 1..10 * FEW {
             drop(turns.take(name).await);

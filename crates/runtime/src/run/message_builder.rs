@@ -1,34 +1,34 @@
-//! The answer as it grows: the parts that will be stored, and the event for each piece.
+//! The message of a run as it grows: its parts, and the event for each addition.
 
 use talkgraph_domain::message::{data_of, text_of};
 use talkgraph_domain::{
     EventBody, FinishReason, MessageId, Part, RunEvent, StepPurpose, ToolCallId, ToolResult,
 };
 
-/// An answer being written. What is streamed and what is stored come from the same calls,
-/// so they cannot differ.
+/// A message under construction. Events and stored parts come from the same calls, so they cannot
+/// differ.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct MessageBuilder {
     id: MessageId,
     parts: Vec<Part>,
     text_bytes: usize,
     reasoning_bytes: usize,
     arguments_bytes: usize,
-    /// Where the current step began.
+    /// The state at the start of the current step.
     step: Mark,
-    /// The text that the current step makes anew, because it was not of the wanted form.
+    /// The invalid text that the current step repairs.
     rejected: Option<String>,
-    /// How many steps have made such a text anew.
-    repairs: u32,
-    /// How many of them because there was none.
-    empties: u32,
-    /// Why the current step has ended, if it has.
+    /// The number of repairs of invalid text.
+    repair_attempts: u32,
+    /// The number of repairs of empty output.
+    empty_attempts: u32,
+    /// The finish reason of the current step, if it is finished.
     ended: Option<FinishReason>,
-    /// The step before has ended in a call that could not be read.
+    /// True if the previous step ended in a call that could not be parsed.
     was_unread: bool,
 }
 
-/// How far an answer had got.
+/// The size of a message at one point.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Mark {
     parts: usize,
@@ -37,7 +37,7 @@ struct Mark {
     arguments_bytes: usize,
 }
 
-impl Answer {
+impl MessageBuilder {
     pub(crate) fn new(id: MessageId) -> Self {
         Self {
             id,
@@ -47,15 +47,15 @@ impl Answer {
             arguments_bytes: 0,
             step: Mark::default(),
             rejected: None,
-            repairs: 0,
-            empties: 0,
+            repair_attempts: 0,
+            empty_attempts: 0,
             ended: None,
             was_unread: false,
         }
     }
 
-    /// Takes in an event of its run's log. The events of a log, taken in one after the other,
-    /// give the answer that the log tells of.
+    /// Applies an event of the run's log. All events of a log, in order, give the message that the
+    /// log records.
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         match &event.body {
             EventBody::TextDelta { delta, .. } => drop(self.add_text(delta.clone())),
@@ -87,7 +87,7 @@ impl Answer {
         }
     }
 
-    /// A step begins here.
+    /// Starts a step.
     pub(crate) fn begin_step(&mut self) {
         self.was_unread = self.is_unread();
         self.ended = None;
@@ -100,19 +100,19 @@ impl Answer {
         self.rejected = None;
     }
 
-    /// A step begins that makes the one before it anew, whose text is gone.
+    /// Starts a step that repairs the previous one, whose text is discarded.
     pub(crate) fn begin_repair(&mut self) {
         let rejected = self.step_text();
         self.restart_step();
         match rejected.trim().is_empty() {
-            true => self.empties += 1,
-            false => self.repairs += 1,
+            true => self.empty_attempts += 1,
+            false => self.repair_attempts += 1,
         }
         self.rejected = Some(rejected);
         self.was_unread = false;
     }
 
-    /// The step begins once more: what it has written is gone.
+    /// Discards the output of the current step.
     pub(crate) fn restart_step(&mut self) {
         self.ended = None;
         self.parts.truncate(self.step.parts);
@@ -121,7 +121,7 @@ impl Answer {
         self.arguments_bytes = self.step.arguments_bytes;
     }
 
-    /// The parts of the current step; what earlier ones have written stays as it is.
+    /// The parts of the current step; parts of earlier steps do not change.
     fn current_parts(&mut self) -> &mut [Part] {
         self.parts.get_mut(self.step.parts..).unwrap_or_default()
     }
@@ -141,7 +141,7 @@ impl Answer {
         }
     }
 
-    /// More reasoning; a signature ends it.
+    /// Adds reasoning; a signature ends it.
     pub(crate) fn add_reasoning(&mut self, delta: String, signature: Option<String>) -> EventBody {
         self.reasoning_bytes += delta.len() + signature.as_ref().map_or(0, String::len);
         match self.current_parts().last_mut() {
@@ -189,7 +189,7 @@ impl Answer {
         }
     }
 
-    /// A person has put other arguments in the place of the model's.
+    /// Replaces the arguments of a call by those that a person has edited.
     pub(crate) fn edit_arguments(&mut self, call: ToolCallId, edited: String) {
         let now = edited.len();
         let before = self.arguments_of(call).map(|arguments| {
@@ -216,7 +216,7 @@ impl Answer {
         EventBody::ToolCallCompleted { result }
     }
 
-    /// The answer in the form that it was asked for, as JSON text.
+    /// Adds structured output, as JSON text.
     pub(crate) fn add_data(&mut self, json: String) -> EventBody {
         self.parts.push(Part::Data { json: json.clone() });
         EventBody::DataAdded {
@@ -225,12 +225,12 @@ impl Answer {
         }
     }
 
-    /// Whether it has data.
+    /// True if the message has structured output.
     pub(crate) fn has_data(&self) -> bool {
         data_of(&self.parts).is_some()
     }
 
-    /// The calls that have no result yet: call, tool and arguments.
+    /// The calls without a result: id, tool and arguments.
     pub(crate) fn open_calls(&self) -> Vec<(ToolCallId, String, String)> {
         let has_result = |call: &ToolCallId| {
             self.parts.iter().any(
@@ -248,7 +248,7 @@ impl Answer {
         self.parts.iter().filter_map(call).collect()
     }
 
-    /// What the model has written, in bytes.
+    /// The size of the model's output, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.text_bytes + self.reasoning_bytes + self.arguments_bytes
     }
@@ -266,17 +266,17 @@ impl Answer {
         text_of(self.parts.get(self.step.parts..).unwrap_or_default())
     }
 
-    /// The text that the current step makes anew, if that is what it does.
+    /// The invalid text that the current step repairs.
     pub(crate) fn rejected(&self) -> Option<&str> {
         self.rejected.as_deref()
     }
 
-    /// The current step has ended.
+    /// Ends the current step.
     pub(crate) fn end_step(&mut self, reason: FinishReason) {
         self.ended = Some(reason);
     }
 
-    /// Whether the current step has text or a call. White space is no text.
+    /// True if the current step has text other than white space, or a call.
     pub(crate) fn has_answer(&self) -> bool {
         let mut parts = self.step_parts().iter();
         parts.any(|part| match part {
@@ -286,33 +286,33 @@ impl Answer {
         })
     }
 
-    /// Whether the current step has ended in a call that could not be read: it wanted tools and
-    /// has no call.
+    /// True if the current step ended in a call that could not be parsed: it ended for tool calls
+    /// and has none.
     pub(crate) fn is_unread(&self) -> bool {
         let is_call = |part: &Part| matches!(part, Part::ToolCall { .. });
         self.ended == Some(FinishReason::ToolCalls) && !self.step_parts().iter().any(is_call)
     }
 
-    /// Whether the step before the current one has ended so.
+    /// True if the previous step ended in a call that could not be parsed.
     pub(crate) fn was_unread(&self) -> bool {
         self.was_unread
     }
 
-    /// How many steps have made an answer because there was none.
-    pub(crate) fn empties(&self) -> u32 {
-        self.empties
+    /// The number of repairs of empty output.
+    pub(crate) fn empty_attempts(&self) -> u32 {
+        self.empty_attempts
     }
 
     fn step_parts(&self) -> &[Part] {
         self.parts.get(self.step.parts..).unwrap_or_default()
     }
 
-    /// How many steps have made a text anew.
-    pub(crate) fn repairs(&self) -> u32 {
-        self.repairs
+    /// The number of repairs of invalid text.
+    pub(crate) fn repair_attempts(&self) -> u32 {
+        self.repair_attempts
     }
 
-    /// All its text.
+    /// The text of all steps.
     pub(crate) fn text(&self) -> String {
         text_of(&self.parts)
     }
@@ -325,7 +325,7 @@ mod tests {
     use talkgraph_domain::time::now;
     use talkgraph_domain::{Interrupt, InterruptId, InterruptKind, Resolution, RunId, SessionId};
 
-    /// What a run may do to its answer.
+    /// An operation on a message.
     #[derive(Debug, Clone)]
     enum Act {
         Text(String),
@@ -358,7 +358,7 @@ mod tests {
         ]
     }
 
-    /// An approval of a call with other arguments.
+    /// An approval of a call with edited arguments.
     fn approved_with(call: ToolCallId, arguments: serde_json::Value) -> Interrupt {
         let approved = Resolution::Approved {
             arguments: Some(arguments),
@@ -381,11 +381,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a run does, and wherever its log is cut: the log gives the same answer.
+        /// Whatever the operations and wherever the log is cut: the log gives the same message.
         #[test]
         fn a_log_gives_the_answer_that_it_came_from(acts in prop::collection::vec(any_act(), 0..40)) {
             let id = MessageId::new();
-            let (mut answer, mut replayed) = (Answer::new(id), Answer::new(id));
+            let (mut answer, mut replayed) = (MessageBuilder::new(id), MessageBuilder::new(id));
             let (mut kept_before_step, mut call) = ((Vec::new(), 0), ToolCallId::new());
             for (act, sequence) in acts.into_iter().zip(1..) {
                 let body = match act {

@@ -1,4 +1,4 @@
-//! One run at work: its model calls, tools, messages, log and end.
+//! The execution of one run: model calls, tools, messages, event log and end.
 
 pub(crate) mod abort;
 pub(crate) mod admission;

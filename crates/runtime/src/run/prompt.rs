@@ -1,30 +1,30 @@
-//! From an agent and a session's history to what the model is asked.
+//! The translation of an agent and a history into a model request.
 
 use std::sync::Arc;
 
 use talkgraph_domain::{AgentSpec, Message, Part, Role, ToolCallId, ToolResult};
 use talkgraph_llm::{ChatMessage, ChatRequest, ChatRole, Content, Reasoning, Sampling};
 
-use crate::run::files::{self, Contents};
+use crate::run::files::{self, FileContents};
 
-/// A history as a model is shown it: from its first user message on.
+/// A history as messages of a model request, from its first user message on.
 #[derive(Default)]
 pub(crate) struct Conversation {
     pub(crate) messages: Vec<Arc<ChatMessage>>,
     pub(crate) turns: Vec<Turn>,
 }
 
-/// Where a turn begins.
+/// The start of a turn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turn {
-    /// In the history.
+    /// Its index in the history.
     pub(crate) in_history: usize,
-    /// Among the conversation's messages.
+    /// Its index in the messages of the conversation.
     pub(crate) at: usize,
 }
 
 impl Conversation {
-    pub(crate) fn new(history: &[Message], files: &Contents) -> Self {
+    pub(crate) fn new(history: &[Message], files: &FileContents) -> Self {
         let mut conversation = Self::default();
         let from_user = history
             .iter()
@@ -33,28 +33,28 @@ impl Conversation {
         for (in_history, message) in from_user {
             match message.role {
                 Role::User => {
-                    let content = files::said(&message.parts, files);
+                    let content = files::user_content(&message.parts, files);
                     if content.is_empty() {
                         continue;
                     }
                     let at = conversation.messages.len();
                     conversation.turns.push(Turn { in_history, at });
                     let role = ChatRole::User;
-                    conversation.say(ChatMessage { role, content });
+                    conversation.push(ChatMessage { role, content });
                 }
-                Role::Assistant => spoken(&message.parts, files)
+                Role::Assistant => assistant_messages(&message.parts, files)
                     .into_iter()
-                    .for_each(|said| conversation.say(said)),
+                    .for_each(|said| conversation.push(said)),
             }
         }
         conversation
     }
 
-    fn say(&mut self, message: ChatMessage) {
+    fn push(&mut self, message: ChatMessage) {
         self.messages.push(Arc::new(message));
     }
 
-    /// Drops what stands before a turn.
+    /// Removes the messages before a turn.
     pub(crate) fn begin_with(&mut self, turn: Turn) {
         self.messages.drain(..turn.at.min(self.messages.len()));
         self.turns.retain(|one| one.at >= turn.at);
@@ -64,22 +64,22 @@ impl Conversation {
         }
     }
 
-    /// Where the newest turn begins.
+    /// The index of the newest turn.
     pub(crate) fn newest(&self) -> usize {
         self.turns.last().map_or(0, |turn| turn.at)
     }
 }
 
-/// An answer as its model has to be shown it: what it said and called, the results of its
-/// calls, what it said then, and so on. A call without a result is left out, because no
-/// provider takes one. A result is followed by its files, as far as `files` has them.
-pub(crate) fn spoken(parts: &[Part], files: &Contents) -> Vec<ChatMessage> {
+/// The messages of an assistant message: text and calls, the results of the calls, the text after
+/// them, and so on. Calls without a result are left out, because no provider accepts them. A result
+/// is followed by its files that are in `files`.
+pub(crate) fn assistant_messages(parts: &[Part], files: &FileContents) -> Vec<ChatMessage> {
     let mut messages: Vec<ChatMessage> = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let (role, content) = match part {
             Part::Text { text } if text.is_empty() => continue,
-            // The text says the same, in the model's own words.
-            // Only people send files.
+            // The text has the same content, in the model's own words.
+            // Assistant messages have no files of their own.
             Part::Data { .. } | Part::File { .. } => continue,
             Part::Text { text } => (ChatRole::Assistant, vec![Content::Text(text.clone())]),
             Part::Reasoning { text, signature } => (
@@ -110,7 +110,7 @@ pub(crate) fn spoken(parts: &[Part], files: &Contents) -> Vec<ChatMessage> {
                 };
                 (
                     ChatRole::Tool,
-                    files::result_files::given(result, name, files),
+                    files::result_files::result_content(result, name, files),
                 )
             }
         };
@@ -119,7 +119,7 @@ pub(crate) fn spoken(parts: &[Part], files: &Contents) -> Vec<ChatMessage> {
             _ => messages.push(ChatMessage { role, content }),
         }
     }
-    // Thoughts alone are no answer.
+    // Reasoning alone is no message.
     messages.retain(|message| {
         let is_thought = |content: &Content| matches!(content, Content::Reasoning { .. });
         !message.content.iter().all(is_thought)
@@ -141,7 +141,7 @@ fn name_of(call: ToolCallId, before: Option<&[Part]>) -> Option<String> {
     })
 }
 
-/// One model call with these messages; whichever model answers it.
+/// A request with these messages, for any model.
 pub(crate) fn request(
     spec: &AgentSpec,
     messages: Vec<Arc<ChatMessage>>,
@@ -198,7 +198,7 @@ mod tests {
             text("And now"),
             call(cut, "three"),
         ];
-        let spoken = spoken(&parts, &Contents::new());
+        let spoken = assistant_messages(&parts, &FileContents::new());
         let roles: Vec<_> = spoken.iter().map(|message| message.role).collect();
         assert_eq!(
             roles,
@@ -215,8 +215,13 @@ mod tests {
             text: "Hm.".into(),
             signature: None,
         };
-        let none = Contents::new();
-        assert!(spoken(std::slice::from_ref(&thought), &none).is_empty());
-        assert_eq!(spoken(&[thought, text("Yes.")], &none)[0].content.len(), 2);
+        let none = FileContents::new();
+        assert!(assistant_messages(std::slice::from_ref(&thought), &none).is_empty());
+        assert_eq!(
+            assistant_messages(&[thought, text("Yes.")], &none)[0]
+                .content
+                .len(),
+            2
+        );
     }
 }

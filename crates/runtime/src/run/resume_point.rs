@@ -2,42 +2,42 @@
 
 use talkgraph_domain::StepPurpose;
 
-/// Where the making of a run begins.
+/// The point of a run at which its execution begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResumePoint {
-    /// Its first events are written.
+    /// The first events are written.
     Announced,
-    /// It waits for a place among those that are made.
+    /// The run waits for an execution slot.
     Queued,
-    /// It waits for the other runs of its session first.
+    /// The run waits for other runs of its session.
     Enqueued,
-    /// The step that was under way when its server died is made again.
+    /// A step was in progress when its server stopped; it is repeated.
     Again {
-        /// That step.
+        /// The number of the step.
         step: u32,
         /// The sequence of its `StepStarted`.
         started: u64,
-        /// What it is for.
+        /// The purpose of the step.
         purpose: StepPurpose,
     },
-    /// The step has ended and its tools were being called.
+    /// The step is finished and its tool calls were in progress.
     Tools {
-        /// That step.
+        /// The number of the step.
         step: u32,
     },
-    /// There is a summary, or there will be none; the answer is to be begun.
+    /// The summary is finished or skipped; the first step of the message follows.
     Summarised {
-        /// The step that was for it.
+        /// The number of the summary step.
         step: u32,
     },
-    /// The answer is whole; only the end is missing, or its check.
+    /// The message is complete; its check and the end of the run follow.
     Answered {
-        /// The step that made it.
+        /// The number of the step that completed it.
         step: u32,
     },
-    /// All that the step has asked a person or the client is answered.
+    /// All interrupts of the step are resolved.
     Resumed {
-        /// That step.
+        /// The number of the step.
         step: u32,
     },
 }

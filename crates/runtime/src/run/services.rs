@@ -11,7 +11,7 @@ use talkgraph_tools::ToolRegistry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::keyed_lock::Turns;
+use crate::run::keyed_lock::KeyedLock;
 use crate::spec::agent_lookup::AgentLookup;
 use crate::spec::catalog::Catalog;
 use crate::spec::limits::RunLimits;
@@ -31,9 +31,9 @@ pub(crate) struct RunServices {
     /// One permit for each run that may execute at once.
     pub(crate) slots: Arc<Semaphore>,
     /// Held by a start that preempts runs of its session, and by a run that takes its turn.
-    pub(crate) session_locks: Arc<Turns<SessionId>>,
+    pub(crate) session_locks: Arc<KeyedLock<SessionId>>,
     /// Held while a run is suspended, resumed, or ended during its suspension.
-    pub(crate) suspension_locks: Arc<Turns<RunId>>,
+    pub(crate) suspension_locks: Arc<KeyedLock<RunId>>,
     /// Cancels the retries of a run's last write when the server stops.
     pub(crate) abandon: CancellationToken,
 }

@@ -1,13 +1,13 @@
-//! The share of the run limits that one run holds.
+//! The execution slots of runs.
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A run's place among those that are made or wait; given back when dropped.
+/// The slot of a run, for execution or in the queue; released when dropped.
 #[expect(dead_code, reason = "the permits are kept only to be given back")]
 pub(crate) enum RunSlot {
     Running(OwnedSemaphorePermit),
     Queued(OwnedSemaphorePermit),
-    /// With the run that asks for it, which would otherwise wait for a place that it keeps from
-    /// others.
+    /// The slot of the parent run. A child run that waited for one of its own could wait for its
+    /// parent forever.
     OfParent,
 }

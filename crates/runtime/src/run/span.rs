@@ -1,12 +1,12 @@
-//! Spans of runs and the line that says how one ended, for the log.
+//! The tracing span of a run, and the log line of its end.
 
 use tracing::{Span, field};
 
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{Principal, Run};
 
-/// The span around everything that is logged of a run. At the level of errors, so that every
-/// line has its fields, whatever the filter lets through.
+/// The span of all log lines of a run. Its level is error, so that each line has its fields at any
+/// filter level.
 pub(crate) fn of_run(run: &Run, agent: Option<&str>) -> Span {
     tracing::error_span!(
         "run",
@@ -17,7 +17,7 @@ pub(crate) fn of_run(run: &Run, agent: Option<&str>) -> Span {
     )
 }
 
-/// Logs that a run has ended: one line for each run.
+/// Logs the end of a run: one line for each run.
 pub(crate) fn log_end(span: &Span, who: &Principal, run: &Run) {
     let after = |at: Option<Timestamp>| {
         let passed = at.unwrap_or(run.created_at) - run.created_at;

@@ -1,39 +1,40 @@
-//! The loop of a run: model call, tools, model call, until there is a message or a limit is reached.
+//! The loop of a run: model call, tool calls, model call, until the message is complete or a limit
+//! is reached.
 
 use talkgraph_domain::{FinishReason, RunError, RunErrorCode, StepPurpose};
 
 use crate::run::abort::RunAbort;
 use crate::run::context::{Assignment, RunContext};
-use crate::run::empty_answer::ask_again;
-use crate::run::model_call::make_step;
-use crate::run::run_prompt::{load_prompt, show_results};
+use crate::run::empty_answer::retry_empty_answer;
+use crate::run::model_call::call_model;
+use crate::run::run_prompt::{load_prompt, load_result_files};
 use crate::run::step_start::begin_step;
-use crate::run::structured_output::conclude;
-use crate::run::summary::{begin, summarise_again};
+use crate::run::structured_output::check_output;
+use crate::run::summary::{resume_summary, summarize_if_due};
 use crate::run::tool_round::call_tools;
 use crate::run::usage_meter::check_cost;
 
-/// What a run does next.
+/// The next action of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStep {
-    /// The first model call, and before it a summary where one is due.
+    /// The first model call, after a summary if one is due.
     First,
-    /// This step, which makes a summary.
+    /// The summary of this step.
     Summary(u32),
-    /// The model call after the summary that this step was for.
+    /// The model call after the summary of this step.
     Summarised(u32),
     /// A model call.
     Step(u32),
-    /// The check of the answer that this step has made.
+    /// The check of the output of this step.
     Conclude(u32),
-    /// The calls that this step has asked for.
+    /// The tool calls of this step.
     Tools(u32),
-    /// As [`NextStep::Tools`], after a server died that may have been making them.
+    /// The tool calls of this step, which a server that stopped may have executed.
     ToolsInDoubt(u32),
 }
 
-/// Model, tools, model, until an answer or a limit.
-pub(crate) async fn answer(
+/// Runs steps until the message is complete or a limit is reached.
+pub(crate) async fn run_steps(
     ctx: &mut RunContext,
     task: &mut Assignment,
     mut next: NextStep,
@@ -42,9 +43,11 @@ pub(crate) async fn answer(
     let mut mistakes = 0;
     loop {
         next = match next {
-            NextStep::First => NextStep::Summarised(begin(ctx, task, &mut prompt).await?),
+            NextStep::First => {
+                NextStep::Summarised(summarize_if_due(ctx, task, &mut prompt).await?)
+            }
             NextStep::Summary(step) => {
-                summarise_again(ctx, task, step, &mut prompt).await?;
+                resume_summary(ctx, task, step, &mut prompt).await?;
                 NextStep::Summarised(step)
             }
             NextStep::Summarised(step) => {
@@ -52,9 +55,9 @@ pub(crate) async fn answer(
                 NextStep::Step(begin_step(ctx, task, step, StepPurpose::Answer)?)
             }
             NextStep::Step(step) => {
-                show_results(ctx, task, &mut prompt).await?;
-                make_step(ctx, task, step, &prompt).await?;
-                // A call that a limit has cut is not made.
+                load_result_files(ctx, task, &mut prompt).await?;
+                call_model(ctx, task, step, &prompt).await?;
+                // A call that a token limit has truncated is not executed.
                 match ctx.finish_reason == Some(FinishReason::ToolCalls) {
                     true => {
                         check_cost(ctx, task)?;
@@ -63,16 +66,16 @@ pub(crate) async fn answer(
                     false => NextStep::Conclude(step),
                 }
             }
-            NextStep::Conclude(step) => match ask_again(ctx, task, step)? {
+            NextStep::Conclude(step) => match retry_empty_answer(ctx, task, step)? {
                 Some(again) => NextStep::Step(again),
-                None => match conclude(ctx, task, step).await? {
+                None => match check_output(ctx, task, step).await? {
                     Some(repair) => NextStep::Step(repair),
                     None => return Ok(()),
                 },
             },
             NextStep::Tools(step) | NextStep::ToolsInDoubt(step) => {
                 let in_doubt = matches!(next, NextStep::ToolsInDoubt(_));
-                mistakes += match ctx.answer.is_unread() {
+                mistakes += match ctx.message.is_unread() {
                     true => 1,
                     false => call_tools(ctx, task, &prompt, in_doubt).await?,
                 };

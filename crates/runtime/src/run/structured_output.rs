@@ -1,4 +1,4 @@
-//! Structured answers: what the model is asked for beside words, and whether it has given it.
+//! Structured output: its schema, its check and its repair.
 
 use serde_json::Value;
 
@@ -8,20 +8,20 @@ use talkgraph_tools::{AnswerProblem, AnswerSchema};
 
 use crate::run::abort::{RunAbort, internal};
 use crate::run::context::{Assignment, RunContext};
-use crate::run::empty_answer::reminder;
+use crate::run::empty_answer::retry_reminder;
 use crate::run::step_start::begin_step;
 use crate::run::usage_meter::check_cost;
 
-/// What vendors call the form; they want a name.
+/// The name of the schema, which providers require.
 const SCHEMA_NAME: &str = "answer";
 
-/// The schema of the answer: the request's own, else the agent's.
+/// The schema of the output: the request's own, or else the agent's.
 fn schema<'a>(ctx: &'a RunContext, task: &'a Assignment) -> Option<&'a Value> {
     let own = ctx.run.options.output_schema.as_ref();
     own.or(task.agent.current.spec.output_schema.as_ref())
 }
 
-/// What the model is told of the answer's form.
+/// The schema as the model gets it.
 pub(crate) fn output_schema(ctx: &RunContext, task: &Assignment) -> Option<OutputSchema> {
     schema(ctx, task).map(|schema| OutputSchema {
         name: SCHEMA_NAME.to_owned(),
@@ -29,10 +29,10 @@ pub(crate) fn output_schema(ctx: &RunContext, task: &Assignment) -> Option<Outpu
     })
 }
 
-/// Whether the model must call tools, or which one. That can be said of the first step
-/// only: a model that has to call would never answer.
+/// The tool choice of the step. A required call applies to the first step only: otherwise the model
+/// would never answer.
 pub(crate) fn tool_choice(ctx: &RunContext) -> ToolChoice {
-    let answer = &ctx.answer;
+    let answer = &ctx.message;
     let is_first = answer.is_empty() && answer.rejected().is_none();
     match &ctx.run.options.tool_choice {
         ToolChoice::Required | ToolChoice::Named(_) if !is_first => ToolChoice::Auto,
@@ -40,9 +40,9 @@ pub(crate) fn tool_choice(ctx: &RunContext) -> ToolChoice {
     }
 }
 
-/// Reads the data out of the answer that `step` has made. Some other step when the model
-/// shall make it anew.
-pub(crate) async fn conclude(
+/// Checks the output of `step` and adds its data to the message. Starts a repair if the output is
+/// not valid, and returns the number of its step.
+pub(crate) async fn check_output(
     ctx: &mut RunContext,
     task: &Assignment,
     step: u32,
@@ -50,8 +50,8 @@ pub(crate) async fn conclude(
     let Some(schema) = schema(ctx, task) else {
         return Ok(None);
     };
-    // A server that has died may have got as far.
-    if ctx.answer.has_data() {
+    // A server that stopped may have added the data already.
+    if ctx.message.has_data() {
         return Ok(None);
     }
     let (evaluator, who) = (&ctx.services.evaluator, &ctx.who);
@@ -60,20 +60,23 @@ pub(crate) async fn conclude(
         tracing::error!(%error, "the answer's schema was right when the run began");
         RunAbort::Failed(internal())
     })?;
-    let problem = match schema.read(who, &ctx.answer.step_text()).await {
+    let problem = match schema.read(who, &ctx.message.step_text()).await {
         Ok(data) => {
-            let added = ctx.answer.add_data(data.to_string());
+            let added = ctx.message.add_data(data.to_string());
             ctx.pending.push(added);
             return Ok(None);
         }
         Err(problem) => problem,
     };
     tracing::debug!(step, %problem, "the answer is not of the form that was asked for");
-    // What a provider withholds it would withhold again.
+    // The provider would withhold a repair as well.
     let is_withheld = ctx.finish_reason == Some(FinishReason::ContentFilter);
-    // What is too costly would be so again, and what is not possible now soon is not either.
+    // A repair would be as costly, or fail for the same temporary reason.
     let is_unchecked = matches!(problem, AnswerProblem::Unchecked(_));
-    if is_unchecked || is_withheld || ctx.answer.repairs() >= ctx.services.limits.output_repairs {
+    if is_unchecked
+        || is_withheld
+        || ctx.message.repair_attempts() >= ctx.services.limits.output_repairs
+    {
         return Err(RunAbort::Failed(RunError {
             code: RunErrorCode::OutputInvalid,
             message: problem.to_string(),
@@ -87,13 +90,12 @@ pub(crate) async fn conclude(
     begin_step(ctx, task, step, StepPurpose::Repair).map(Some)
 }
 
-/// What a model is told whose answer was not of the wanted form: what it said, and what
-/// is wrong with that.
+/// The messages that ask for a repair: the rejected output, and the problem with it.
 pub(crate) async fn repair_messages(ctx: &RunContext, task: &Assignment) -> Vec<ChatMessage> {
-    if let Some(reminder) = reminder(ctx) {
-        return vec![reminder];
+    if let Some(retry_reminder) = retry_reminder(ctx) {
+        return vec![retry_reminder];
     }
-    let Some((rejected, schema)) = ctx.answer.rejected().zip(schema(ctx, task)) else {
+    let Some((rejected, schema)) = ctx.message.rejected().zip(schema(ctx, task)) else {
         return Vec::new();
     };
     let (evaluator, who) = (&ctx.services.evaluator, &ctx.who);

@@ -1,4 +1,4 @@
-//! Calling the tools that a model asks for.
+//! The tools of a run and their calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,52 +19,52 @@ use talkgraph_tools::{
 
 use crate::run::files::result_files::ResultFiles;
 
-/// A call that a model has asked for.
+/// A tool call of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct ToolCall {
     pub(crate) id: ToolCallId,
     pub(crate) name: String,
     /// JSON text, as the model wrote it.
     pub(crate) arguments: String,
-    /// Whether a person has approved it.
+    /// True if a person has approved the call.
     pub(crate) is_approved: bool,
 }
 
-/// What a call came to.
-pub(crate) struct Called {
+/// The outcome of a tool call.
+pub(crate) struct CallOutcome {
     pub(crate) result: ToolResult,
-    /// Whether the model has called what there is not, or with what the tool does not take.
+    /// True if the model called an unknown tool, or with invalid arguments.
     pub(crate) is_models_fault: bool,
 }
 
-/// News of a call.
-pub(crate) enum Heard {
-    /// A question of the tool's server.
-    Asks(ToolCallId, Asked),
-    /// A report of the tool's progress.
+/// An event of a tool call.
+pub(crate) enum ToolEvent {
+    /// An input request of the tool's server.
+    InputRequested(ToolCallId, Asked),
+    /// The progress of the call.
     Progress(ToolCallId, ToolProgress),
-    /// The call's result.
-    Called(Called),
+    /// The outcome of the call.
+    Completed(CallOutcome),
 }
 
 /// The tools of one run.
 #[derive(Clone)]
 pub(crate) struct Toolbox {
     tools: Vec<Arc<RegisteredTool>>,
-    /// Those that the client has.
+    /// The tools of the client.
     clients: Vec<Arc<ClientTool>>,
     who: Principal,
     run: RunId,
     cancel: tokio_util::sync::CancellationToken,
-    /// Whether somebody can be asked.
-    asks: bool,
+    /// True if approvals and input requests are possible; false for child runs.
+    may_ask: bool,
     headers: CallerHeaders,
     files: ResultFiles,
 }
 
 impl Toolbox {
-    /// The tools with these names, as far as the server has them now, and the client's own. The
-    /// tools of an MCP server that is just starting are waited for, for a limited time.
+    /// The tools with these names that the server has now, and the client's own. Waits, for a
+    /// limited time, for the tools of an MCP server that is starting.
     pub(crate) async fn new(
         registry: &ToolRegistry,
         names: &[String],
@@ -77,10 +77,10 @@ impl Toolbox {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         registry.settled(&wanted).await;
         let mut clients = Vec::new();
-        // An agent that a run was handed to may have one of the same name.
+        // The agent of a hand-off may have a tool of the same name.
         let own = run.options.client_tools.iter();
         for tool in own.filter(|tool| !names.contains(&tool.name)) {
-            // They were checked when the run started.
+            // Client tools are validated when the run starts.
             if let Ok(tool) = registry.client_tool(&who, tool).await {
                 clients.push(Arc::new(tool));
             }
@@ -91,14 +91,14 @@ impl Toolbox {
             who,
             run: run.id,
             cancel,
-            // Nobody waits for the answers of a run that an agent has asked for.
-            asks: run.parent.is_none(),
+            // No client resolves interrupts of a child run.
+            may_ask: run.parent.is_none(),
             headers,
             files,
         }
     }
 
-    /// What the model is told of them.
+    /// The definitions of the tools for the model.
     pub(crate) fn specs(&self) -> Vec<ToolSpec> {
         let spec = |tool: &Arc<RegisteredTool>| ToolSpec {
             name: tool.definition().name.clone(),
@@ -114,19 +114,20 @@ impl Toolbox {
         self.tools.iter().map(spec).chain(clients).collect()
     }
 
-    /// Whom a call has to be asked about first, with its arguments. None for those that can be
-    /// made, and for those that are wrong, which the model is told by making them.
-    pub(crate) async fn question(&self, call: &Call) -> Option<(InterruptKind, Value)> {
+    /// The interrupt that the call needs before it is executed, with its arguments. None for calls
+    /// that need no interrupt, and for invalid calls, whose execution reports the error to the
+    /// model.
+    pub(crate) async fn interrupt_for(&self, call: &ToolCall) -> Option<(InterruptKind, Value)> {
         let arguments: Value = serde_json::from_str(&call.arguments).ok()?;
         if let Some(tool) = self.client(&call.name) {
             let arguments = tool.accept(&self.who, arguments).await.ok()?;
             return Some((InterruptKind::ClientToolCall, arguments));
         }
         let tool = self.find(&call.name)?;
-        if !self.asks {
+        if !self.may_ask {
             return None;
         }
-        // A person is asked only about calls that could be made.
+        // Only calls that can be executed are worth an approval.
         let arguments = tool.accept(&self.who, arguments).await.ok()?;
         let asks = !call.is_approved && tool.needs_approval(&self.who, &arguments).await;
         asks.then_some((InterruptKind::ToolApproval, arguments))
@@ -144,39 +145,39 @@ impl Toolbox {
             .find(|tool| tool.definition().name == name)
     }
 
-    /// Makes these calls, so many at once, and gives each result as it comes, and progress in
-    /// between, of each call at most once an interval.
+    /// Executes these calls, at most `at_once` at a time, and streams each outcome and, at most
+    /// once in `interval` for each call, its progress.
     pub(crate) fn call_all(
         &self,
-        calls: Vec<Call>,
+        calls: Vec<ToolCall>,
         at_once: usize,
         interval: Duration,
-    ) -> impl futures_util::Stream<Item = Heard> + Send + use<> {
+    ) -> impl futures_util::Stream<Item = ToolEvent> + Send + use<> {
         let toolbox = self.clone();
         stream::iter(calls)
-            .map(move |call| Box::pin(toolbox.clone().hear(call, interval)))
+            .map(move |call| Box::pin(toolbox.clone().events(call, interval)))
             .flatten_unordered(at_once.max(1))
     }
 
-    /// Makes a call. Of several reports of progress within an interval the latest counts, and the
-    /// last one of a call always does.
-    fn hear(
+    /// Executes a call. Of several progress reports within an interval the latest counts, and the
+    /// last one of a call is always sent.
+    fn events(
         self,
-        call: Call,
+        call: ToolCall,
         interval: Duration,
-    ) -> impl futures_util::Stream<Item = Heard> + Send {
+    ) -> impl futures_util::Stream<Item = ToolEvent> + Send {
         async_stream::stream! {
             let (id, progress) = (call.id, Progress::default());
             let mut reports = progress.watch();
             let (asker, mut questions) = Asker::new();
-            // The asker is dropped with the call, and may be before.
-            let asker = self.asks.then_some(asker);
+            // The asker is dropped with the call, and may be dropped before.
+            let asker = self.may_ask.then_some(asker);
             let mut called = std::pin::pin!(self.call(call, progress, asker));
             let (mut next, mut told) = (Instant::now(), 0);
             loop {
                 let report = async {
                     if reports.changed().await.is_err() {
-                        // The call lets go of its end just before it comes back.
+                        // The call drops its sender just before it returns.
                         std::future::pending::<()>().await;
                     }
                     sleep_until(next).await;
@@ -185,24 +186,24 @@ impl Toolbox {
                     ended = &mut called => Some(ended),
                     () = report => None,
                     Some(asked) = questions.recv() => {
-                        yield Heard::Asks(id, asked);
+                        yield ToolEvent::InputRequested(id, asked);
                         continue;
                     }
                 };
                 let reported = reports.borrow_and_update().clone();
                 if let Some(latest) = reported.latest.filter(|_| reported.reports > told) {
                     (next, told) = (Instant::now() + interval, reported.reports);
-                    yield Heard::Progress(id, latest);
+                    yield ToolEvent::Progress(id, latest);
                 }
                 if let Some(ended) = ended {
-                    yield Heard::Called(ended);
+                    yield ToolEvent::Completed(ended);
                     return;
                 }
             }
         }
     }
 
-    async fn call(&self, call: Call, progress: Progress, asker: Option<Asker>) -> Called {
+    async fn call(&self, call: ToolCall, progress: Progress, asker: Option<Asker>) -> CallOutcome {
         let called = self.try_call(&call, progress, asker).await;
         let is_models_fault = matches!(
             called,
@@ -210,9 +211,9 @@ impl Toolbox {
         );
         let result = match called {
             Ok(output) => self.files.keep(&self.who, call.id, output).await,
-            Err(error) => ToolResult::of_text(call.id, error.told(), true),
+            Err(error) => ToolResult::of_text(call.id, error.public_message(), true),
         };
-        Called {
+        CallOutcome {
             result,
             is_models_fault,
         }
@@ -220,7 +221,7 @@ impl Toolbox {
 
     async fn try_call(
         &self,
-        call: &Call,
+        call: &ToolCall,
         progress: Progress,
         asker: Option<Asker>,
     ) -> Result<talkgraph_tools::ToolOutput, ToolError> {
@@ -228,7 +229,7 @@ impl Toolbox {
             .map_err(|error| ToolError::NotJson(error.to_string()));
         if let Some(tool) = self.client(&call.name) {
             tool.accept(&self.who, arguments?).await?;
-            // Only the client makes it.
+            // The client executes it.
             return Err(ToolError::NotApproved);
         }
         let tool = self.find(&call.name);
@@ -249,9 +250,8 @@ impl Toolbox {
         tool.call(&context, arguments).await
     }
 
-    /// What is told of a call that may have been made by a server that died, and whether it
-    /// can be made once more.
-    pub(crate) fn in_doubt(&self, call: &Call) -> Option<ToolResult> {
+    /// The result of a call that a stopped server may have executed; none if it can be repeated.
+    pub(crate) fn in_doubt(&self, call: &ToolCall) -> Option<ToolResult> {
         let idempotent = self
             .find(&call.name)
             .is_none_or(|tool| tool.definition().idempotent);

@@ -1,4 +1,4 @@
-//! What one model call uses, and what its run has used with it.
+//! The usage of one model call, and its share in the usage of the run.
 
 use talkgraph_domain::{Cost, Run, RunError, RunErrorCode, Usage};
 use talkgraph_llm::Price;
@@ -6,18 +6,18 @@ use talkgraph_llm::Price;
 use crate::run::abort::RunAbort;
 use crate::run::context::{Assignment, RunContext};
 
-/// A model call on its way.
-pub(crate) struct Spending {
-    /// What the run had used before it, and what that cost.
+/// The usage of one model call.
+pub(crate) struct UsageMeter {
+    /// The usage and the cost of the run before the call.
     before: Usage,
     cost_before: Option<Cost>,
-    /// Of the model that answers, if it has one.
+    /// The price of the model that answers, if known.
     price: Option<Price>,
-    /// What it has used, once the provider has told.
+    /// The usage that the provider has reported.
     pub(crate) usage: Option<Usage>,
 }
 
-impl Spending {
+impl UsageMeter {
     pub(crate) fn new(run: &Run) -> Self {
         Self {
             before: run.usage,
@@ -27,45 +27,45 @@ impl Spending {
         }
     }
 
-    /// What the run had used before it.
+    /// The usage of the run before the call.
     pub(crate) fn before(&self) -> Usage {
         self.before
     }
 
-    /// A model answers that has this price. Until it reports its usage the cost of the run is
-    /// unknown, and stays so if the answer breaks off or is cancelled before.
-    pub(crate) fn at(&mut self, price: Option<Price>, run: &mut Run) {
+    /// Sets the price of the model that answers. The cost of the run is unknown until the provider
+    /// reports usage, and stays unknown if the call ends before.
+    pub(crate) fn set_price(&mut self, price: Option<Price>, run: &mut Run) {
         self.price = price;
-        self.settle(run);
+        self.update_cost(run);
     }
 
-    /// What it has cost, where that is known.
+    /// The cost of the call, if known.
     pub(crate) fn cost(&self) -> Option<Cost> {
         let dollars = self.price?.of(&self.usage?);
         Some(Cost::from_dollars(dollars))
     }
 
-    /// Counts in the run what the provider tells, in place of what it has told before.
-    pub(crate) fn tell(&mut self, usage: Usage, run: &mut Run) {
+    /// Records usage that the provider reports; it replaces earlier reports.
+    pub(crate) fn report(&mut self, usage: Usage, run: &mut Run) {
         self.usage = Some(usage);
         run.usage = self.before.plus(usage);
-        self.settle(run);
+        self.update_cost(run);
     }
 
-    /// What the provider has reported is void: its last numbers are none.
-    pub(crate) fn forget(&mut self, run: &mut Run) {
+    /// Discards the usage that the provider has reported: it is not valid.
+    pub(crate) fn discard(&mut self, run: &mut Run) {
         self.usage = None;
         run.usage = self.before;
-        self.settle(run);
+        self.update_cost(run);
     }
 
-    /// Adds it to what the run has cost, known or not.
-    pub(crate) fn settle(&self, run: &mut Run) {
+    /// Adds the cost of the call to the run; unknown if the call's is.
+    pub(crate) fn update_cost(&self, run: &mut Run) {
         run.cost = Cost::sum(self.cost_before, self.cost());
     }
 }
 
-/// Whether the run may go on after a step, as far as its agent limits what it costs.
+/// Checks that the run may continue within its agent's cost limit.
 pub(crate) fn check_cost(ctx: &RunContext, task: &Assignment) -> Result<(), RunAbort> {
     let Some(most) = task.limits(ctx).max_cost_usd else {
         return Ok(());
@@ -73,7 +73,7 @@ pub(crate) fn check_cost(ctx: &RunContext, task: &Assignment) -> Result<(), RunA
     let message = match ctx.run.cost {
         Some(cost) if cost < Cost::from_dollars(most) => return Ok(()),
         Some(cost) => format!("the run has cost {cost} USD; its agent allows {most}"),
-        // Whoever sets a limit does not want it to be passed unseen.
+        // An unknown cost could pass the limit unseen.
         None => "what the run costs is not known, and its agent limits it".to_owned(),
     };
     Err(RunAbort::Failed(RunError {

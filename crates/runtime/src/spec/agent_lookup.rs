@@ -1,4 +1,4 @@
-//! Finding the agent of a run: a file's is in memory, any other is read.
+//! Agent lookup: agents from files are in memory, all others in the store.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use talkgraph_store::{SharedStore, StoreError};
 
 use crate::spec::catalog::Catalog;
 
-/// The longest name that is looked up in the database: no agent has a longer one.
+/// The longest name that is looked up in the store: no agent has a longer one.
 const MAX_NAME_BYTES: usize = 64;
 
 /// Finds agents by name and id.
@@ -22,10 +22,10 @@ impl AgentLookup {
         Self { catalog, store }
     }
 
-    /// The agent with this name that new runs of this principal can have.
+    /// The agent with this name that new runs of this principal may use.
     ///
     /// # Errors
-    /// The store's.
+    /// Errors of the store.
     pub(crate) async fn by_name(
         &self,
         who: &Principal,

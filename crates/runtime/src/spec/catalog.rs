@@ -1,4 +1,4 @@
-//! The agents that come from files: read, checked whole, kept in memory.
+//! The catalog of agents from files: read, checked as a whole, kept in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use talkgraph_domain::{Agent, AgentId, AgentSpec};
 use talkgraph_evaluation::{Evaluator, Whom};
 
 use crate::spec::spec_validation::{MAX_SPEC_BYTES, Rules, check, evaluate};
-use crate::spec::team;
+use crate::spec::team::rules;
 
 /// The most agent files in a folder.
 const MAX_FILES: usize = 1_000;
 
-/// Why the agent files cannot be used. Names the file and, where there is one, the field.
+/// The error of an agent file. Names the file and, if there is one, the field.
 #[derive(Debug, Error)]
 pub enum AgentFileError {
     /// The folder cannot be read.
@@ -23,23 +23,23 @@ pub enum AgentFileError {
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
-    /// A file does not describe an agent.
+    /// The file does not define a valid agent.
     #[error("agent file {file}: {why}")]
     File {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The problem.
         why: String,
     },
 }
 
-/// The agents that come from files, with what new runs use, and what an agent may be. Those that
-/// are made through the API are in the store alone.
+/// The agents from files, the models of agents that name none, and the rules for definitions.
+/// Agents of the API are in the store only.
 pub struct Catalog {
-    /// Replaced as a whole, so that nobody sees half of a change.
+    /// Replaced as a whole, so that no reader sees half of a change.
     files: RwLock<Arc<Files>>,
     default_agent: String,
     default_models: Vec<String>,
@@ -68,7 +68,7 @@ impl Files {
 }
 
 impl Catalog {
-    /// A catalog of these agents. `None` when none of them is called `default_agent`.
+    /// Creates a catalog of these agents. `None` if none of them is called `default_agent`.
     pub fn new(
         agents: Vec<Agent>,
         default_agent: &str,
@@ -83,8 +83,8 @@ impl Catalog {
         })
     }
 
-    /// Puts these agents in the place of all that came from files. Returns whether the default
-    /// agent is among them; without it nothing changes.
+    /// Replaces all agents from files. Returns false, and changes nothing, if the default agent is
+    /// missing.
     pub fn replace(&self, agents: Vec<Agent>) -> bool {
         let Some(files) = Files::new(agents, &self.default_agent) else {
             return false;
@@ -93,7 +93,7 @@ impl Catalog {
         true
     }
 
-    /// Whether the default agent is among these.
+    /// True if the default agent is one of these.
     pub fn has_default(&self, specs: &[AgentSpec]) -> bool {
         specs.iter().any(|spec| spec.name == self.default_agent)
     }
@@ -121,22 +121,22 @@ impl Catalog {
             .collect()
     }
 
-    /// The agent that answers when none is named.
+    /// The agent of sessions that name none.
     pub fn default_agent(&self) -> Arc<Agent> {
         Arc::clone(&self.files().default_agent)
     }
 
-    /// What an agent may be on this server.
+    /// The rules for agent definitions on this server.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The `provider/model` an agent runs with, unless it has to fall back.
+    /// The `provider/model` of an agent, without fallbacks.
     pub fn model_of<'a>(&'a self, spec: &'a AgentSpec) -> &'a str {
         self.models_of(spec).first().map_or("", String::as_str)
     }
 
-    /// Every `provider/model` an agent may run with, in the order in which they are asked.
+    /// Every `provider/model` of an agent, in the order of fallback.
     pub fn models_of<'a>(&'a self, spec: &'a AgentSpec) -> &'a [String] {
         match spec.models.as_slice() {
             [] => &self.default_models,
@@ -150,11 +150,11 @@ fn agent_file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.toml"))
 }
 
-/// Reads every `*.toml` in a folder, sorted by file name, and checks that each is an agent, on
-/// this server.
+/// Reads every `*.toml` in a folder, sorted by file name, and checks each against the rules of this
+/// server.
 ///
 /// # Errors
-/// The first of them that is not.
+/// The first invalid file.
 pub async fn read_checked(folder: &Path, rules: &Rules) -> Result<Vec<AgentSpec>, AgentFileError> {
     let specs = read_agent_files(folder, rules.evaluator()).await?;
     for spec in &specs {
@@ -174,7 +174,7 @@ pub async fn read_agent_files(
     evaluator: &Evaluator,
 ) -> Result<Vec<AgentSpec>, AgentFileError> {
     let (folder, folder_of) = (folder.to_owned(), folder);
-    // A thousand files take a while to read.
+    // Reading a thousand files blocks for a while.
     let read = tokio::task::spawn_blocking(move || read_files(&folder)).await;
     let specs = read.map_err(|error| AgentFileError::Folder {
         folder: folder_of.to_owned(),
@@ -214,8 +214,8 @@ fn read_files(folder: &Path) -> Result<Vec<AgentSpec>, AgentFileError> {
     let specs = specs?;
     let is_there = |name: &str| specs.iter().any(|spec| spec.name == name);
     for (spec, file) in specs.iter().zip(files) {
-        let checked = team::rules::check_team(spec, is_there);
-        let checked = checked.and_then(|()| team::rules::check_cycles(spec, &specs));
+        let checked = rules::check_team(spec, is_there);
+        let checked = checked.and_then(|()| rules::check_cycles(spec, &specs));
         checked.map_err(|error| AgentFileError::File {
             file,
             why: error.to_string(),
@@ -251,7 +251,7 @@ fn read_agent_file(file: &Path) -> Result<AgentSpec, AgentFileError> {
     Ok(spec)
 }
 
-/// The reader's own text shows the place over several lines; a start-up error has one.
+/// Joins the parser's error, which has several lines, into one.
 fn in_one_line(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let message = error.message().replace('\n', "; ");

@@ -1,21 +1,21 @@
-//! The fields that an agent adds to the bodies of its requests.
+//! The extra fields of an agent's model requests.
 
 use serde_json::{Map, Value};
 
-use crate::spec::spec_validation::SpecError;
+use crate::spec::spec_error::SpecError;
 
-/// The field, as in a file.
+/// The path of the field, as in a file.
 const FIELD: &str = "parameters.extra_body";
 
 /// The most bytes of JSON.
 const MAX_BYTES: usize = 16_384;
 
-/// The names that an agent of the API may not set, at any depth, without `_` and in small
-/// letters: the model, the limits and the price of a request, the number of its answers, its
-/// service tier and its region depend on them; or they are the request itself, which the server
-/// puts together; or they have the provider do or keep something on its own account.
+/// The names that an agent of the API may not set at any depth, without `_` and in lower case. They
+/// determine the model, the limits, the price, the number of outputs, the service tier or the
+/// region of a request; or they are the request itself, which the server builds; or they make the
+/// provider act or store data on its own.
 const RESERVED: [&str; 64] = [
-    // The model, and who serves it.
+    // The model, and its host.
     "model",
     "models",
     "fallbacks",
@@ -78,7 +78,7 @@ const RESERVED: [&str; 64] = [
     "functioncall",
     "mcpservers",
     "container",
-    // What is done or kept elsewhere.
+    // Actions and storage of the provider.
     "store",
     "background",
     "conversation",
@@ -87,7 +87,7 @@ const RESERVED: [&str; 64] = [
     "options",
 ];
 
-/// Refuses fields that are too large for a request.
+/// Checks that the fields are not too large for a request.
 pub(crate) fn check(fields: &Map<String, Value>) -> Result<(), SpecError> {
     let bytes = serde_json::to_vec(fields).map_or(usize::MAX, |text| text.len());
     if bytes > MAX_BYTES {
@@ -97,8 +97,8 @@ pub(crate) fn check(fields: &Map<String, Value>) -> Result<(), SpecError> {
     Ok(())
 }
 
-/// Refuses fields on which the limits or the price of a run depend: whoever defines an agent
-/// through the API is not the operator of the server.
+/// Rejects fields that determine the limits or the price of a run: clients of the API are not the
+/// operator of the server.
 pub(crate) fn check_reserved(fields: &Map<String, Value>) -> Result<(), SpecError> {
     match reserved(fields) {
         Some(name) => {
@@ -113,7 +113,7 @@ pub(crate) fn check_reserved(fields: &Map<String, Value>) -> Result<(), SpecErro
     }
 }
 
-/// The first name that is reserved. The depth is that of JSON as it is read: 128 at most.
+/// The first reserved name. The depth is limited by the JSON parser: at most 128.
 fn reserved(fields: &Map<String, Value>) -> Option<&str> {
     fields.iter().find_map(|(name, value)| {
         let bare = name.replace(['_', '-'], "").to_ascii_lowercase();

@@ -1,97 +1,98 @@
-//! What a run may take: the server's limits, or its agent's own where those are stricter.
+//! The limits of runs: the server's, or an agent's own where those are stricter.
 
 use std::time::Duration;
 
 use talkgraph_domain::{AgentSpec, OnRestart};
 
-/// Bounds on runs.
+/// The server's limits of runs.
 #[derive(Debug, Clone)]
 pub struct RunLimits {
-    /// The shortest time between two events of a call's progress.
+    /// The shortest interval between progress events of a call.
     pub progress_interval: Duration,
-    /// How many are made at once.
+    /// The most runs that execute at once.
     pub active: usize,
-    /// How many may wait for that.
+    /// The most runs that wait for an execution slot.
     pub queued: usize,
-    /// The longest a run may take.
+    /// The longest execution of a run.
     pub timeout: Duration,
-    /// How many earlier messages a model is shown.
+    /// The most earlier messages in a prompt.
     pub history_messages: u32,
     /// The most events of a run.
     pub log_events: u64,
-    /// The largest log of a run, in bytes; about, pieces take little more than their text.
+    /// The largest log of a run, in bytes, approximately: pieces count with little more than their
+    /// text.
     pub log_bytes: u64,
-    /// The longest answer, in bytes.
+    /// The largest message of a run, in bytes.
     pub answer_bytes: usize,
-    /// How many events of a live run are kept in memory.
+    /// The number of events of a live run that are kept in memory.
     pub tail_events: usize,
-    /// How long a run stays with a node that is silent.
+    /// The time for which a silent node keeps its runs.
     pub lease: Duration,
-    /// How long a client's key stands for the run that it has started.
+    /// The time for which an idempotency key refers to the run that it started.
     pub idempotency_ttl: Duration,
-    /// The longest one model call may take.
+    /// The longest time of one model call.
     pub step_timeout: Duration,
-    /// How many model calls a run may have.
+    /// The most model calls of a run.
     pub max_steps: u32,
-    /// How many calls of tools a run makes at once.
+    /// The most tool calls of a run at once.
     pub parallel_tools: usize,
-    /// How many calls of a run its model may get wrong.
+    /// The most invalid tool calls of a run.
     pub tool_mistakes: u32,
-    /// How often a run may be handed to another agent.
+    /// The most hand-offs of a run.
     pub max_handoffs: u32,
-    /// How many runs may be above a run that an agent has asked for.
+    /// The greatest depth of child runs.
     pub max_depth: u32,
-    /// How many answers of a run are made anew that are not of the form that was asked for.
+    /// The most repairs of invalid structured output in a run.
     pub output_repairs: u32,
-    /// How many empty answers of a run are asked for again.
+    /// The most retries of empty output in a run.
     pub empty_answers: u32,
-    /// The longest answer of one model call, in tokens.
+    /// The most output tokens of one model call.
     pub max_output_tokens: Option<u32>,
-    /// How long a run waits for a database that is away.
+    /// The longest time for which a run waits for an unavailable database.
     pub store_outage: Duration,
-    /// What becomes of a step whose server died.
+    /// The handling of a step whose server stopped.
     pub on_restart: OnRestart,
-    /// How often the steps of one run are made again.
+    /// The most restarts of the steps of one run.
     pub restarts: u32,
-    /// The number of a dead server's active runs that are restarted at once, until they have
+    /// The number of a stopped server's active runs that are restarted at once, until they have
     /// outlived their probation.
     pub resumed_at_once: usize,
-    /// The time that a restarted run must live to be no longer suspected.
+    /// The time after which a restarted run is no longer suspected to crash servers.
     pub probation: Duration,
-    /// How many runs may wait for others of their session.
+    /// The most runs that wait in one session.
     pub session_queue: u32,
-    /// How long the log of an ended run stays whole; for ever when absent.
+    /// The time for which the log of an ended run stays whole; unlimited if absent.
     pub log_retention: Option<Duration>,
-    /// How long an interrupt waits for its answer.
+    /// The time after which an interrupt expires.
     pub interrupt_expiry: Duration,
-    /// How many interrupts a run may have.
+    /// The most interrupts of a run.
     pub interrupts: usize,
-    /// The largest result of a client's tool, in bytes; more is cut.
+    /// The largest result of a client tool, in bytes; longer ones are cut.
     pub client_output_bytes: usize,
-    /// The longest time for which a call waits for the answer to a question of its server.
+    /// The longest time for which a call waits for the resolution of its input request.
     pub input_timeout: Duration,
-    /// The bytes of files that all results of one run may have together.
+    /// The most bytes of files in all tool results of one run.
     pub result_file_bytes: u64,
-    /// How many events a subscriber may be behind before adjacent pieces are merged for it.
+    /// The number of events that a subscriber may lag before adjacent pieces are merged for it.
     pub behind_events: u64,
-    /// How many events a subscriber may be behind before it is ended.
+    /// The number of events that a subscriber may lag before its stream ends.
     pub lag_events: u64,
 }
 
-/// The limits of a run while it is this agent's.
+/// The limits of a run with one agent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// The longest it may take.
+    /// The longest execution of the run.
     pub(crate) run_timeout: Duration,
-    /// The longest one model call may take.
+    /// The longest time of one model call.
     pub(crate) step_timeout: Duration,
-    /// How many model calls it may have.
+    /// The most model calls.
     pub(crate) max_steps: u32,
-    /// How many earlier messages its model is shown.
+    /// The most earlier messages in a prompt.
     pub(crate) history_messages: u32,
-    /// The longest answer of one model call, in tokens.
+    /// The most output tokens of one model call.
     pub(crate) max_output_tokens: Option<u32>,
-    /// What it may cost, in US dollars.
+    /// The highest cost, in US dollars.
     pub(crate) max_cost_usd: Option<f64>,
 }
 

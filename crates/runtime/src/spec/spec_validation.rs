@@ -1,63 +1,33 @@
-//! What an agent may be, wherever it is defined.
+//! The rules for agent definitions, from files and from the API.
 
 use std::sync::Arc;
-
-use thiserror::Error;
 
 use talkgraph_domain::agent::{AgentLimits, MAX_MODELS, ModelParameters, SUMMARY_TOKENS};
 use talkgraph_domain::capabilities::Effort;
 use talkgraph_domain::{AgentSpec, Principal};
-use talkgraph_evaluation::{Evaluator, Failure, Whom};
+use talkgraph_evaluation::{Evaluator, Whom};
 use talkgraph_llm::Models;
 use talkgraph_tools::{McpKeepers, SchemaError, ToolRegistry, is_valid_name};
 
 use crate::spec::extra_body;
 use crate::spec::output_schema::{check_output_schema, compile_output_schema};
-use crate::spec::team;
+use crate::spec::spec_error::SpecError;
+use crate::spec::team::rules;
 use crate::spec::time_zone::is_time_zone;
 
-/// The largest configuration of an agent, in bytes: of its file, or of what the API was given.
+/// The largest definition of an agent, in bytes.
 pub(crate) const MAX_SPEC_BYTES: usize = 262_144;
 
 /// The longest description, in bytes: it is one sentence.
 const MAX_DESCRIPTION_BYTES: usize = 4_096;
 
-/// The most tools of an agent: what OpenAI takes in one request.
+/// The most tools of an agent: OpenAI accepts no more in one request.
 const MAX_TOOLS: usize = 128;
 
-/// The part of its model's window that an agent's summary may have.
+/// The part of the model's window that an agent's summary may take.
 const SUMMARY_PART: u64 = 4;
 
-/// Why an agent cannot be had: whoever defines it is at fault.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{field}: {why}")]
-pub struct SpecError {
-    /// The field's path, as in a file: `limits.max_steps`.
-    pub field: String,
-    /// What is wrong with it.
-    pub why: String,
-    /// The server could not look at it, and may later.
-    pub unchecked: Option<Failure>,
-}
-
-impl SpecError {
-    pub(crate) fn new(field: &str, why: impl Into<String>) -> Self {
-        Self {
-            field: field.to_owned(),
-            why: why.into(),
-            unchecked: None,
-        }
-    }
-
-    fn unchecked(field: &str, failure: Failure) -> Self {
-        Self {
-            unchecked: Some(failure.clone()),
-            ..Self::new(field, failure.to_string())
-        }
-    }
-}
-
-/// What an agent may be on this server: the models and tools that there are.
+/// The rules for agent definitions on this server, with its models and tools.
 pub struct Rules {
     models: Models,
     tools: Arc<ToolRegistry>,
@@ -67,8 +37,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// With these models and tools, and the models of agents that name none. The tools of an MCP server with one of these names may be
-    /// there later.
+    /// Creates the rules from these models and tools, and the models of agents that name none. The
+    /// tools of an MCP server with one of these names may be registered later.
     pub fn new(
         models: Models,
         tools: Arc<ToolRegistry>,
@@ -85,10 +55,11 @@ impl Rules {
         }
     }
 
-    /// Refuses what no run could work with, and what an agent of the API may not have.
+    /// Checks a definition from the API: everything in [`Rules`], and the fields reserved for
+    /// operators.
     ///
     /// # Errors
-    /// The first field that is wrong.
+    /// The first invalid field.
     pub async fn check(&self, who: &Principal, spec: &AgentSpec) -> Result<(), SpecError> {
         check(spec)?;
         extra_body::check_reserved(&spec.parameters.extra_body)?;
@@ -96,12 +67,12 @@ impl Rules {
         self.check_here(spec)
     }
 
-    /// The evaluator that checks the rules.
+    /// The evaluator of the rules.
     pub(crate) fn evaluator(&self) -> &Evaluator {
         &self.evaluator
     }
 
-    /// Refuses what no run could work with on this server.
+    /// Checks a definition against the models and tools of this server.
     pub(crate) fn check_here(&self, spec: &AgentSpec) -> Result<(), SpecError> {
         self.check_models("model", &spec.models)?;
         self.check_prices(spec)?;
@@ -132,7 +103,7 @@ impl Rules {
         }
     }
 
-    /// A summary shall make room, not fill it.
+    /// Checks that the summary leaves room in the window.
     fn check_summary(&self, spec: &AgentSpec) -> Result<(), SpecError> {
         let Some(summary) = &spec.summary else {
             return Ok(());
@@ -150,7 +121,7 @@ impl Rules {
         }
     }
 
-    /// A limit that nothing could be compared with would be none.
+    /// Checks that the cost of the models is known if the agent limits it.
     fn check_prices(&self, spec: &AgentSpec) -> Result<(), SpecError> {
         if spec.limits.max_cost_usd.is_none() {
             return Ok(());
@@ -167,14 +138,14 @@ impl Rules {
         }
     }
 
-    /// The tools of a server that cannot be reached now may be there later.
+    /// True for tools of a server that may be unreachable now.
     fn may_come(&self, tool: &str) -> bool {
         let mut servers = self.mcp_servers.iter();
         servers.any(|server| McpKeepers::may_have(server, tool))
     }
 }
 
-/// Refuses a schema or instructions that cannot be used or are too costly.
+/// Checks that the schema and the instructions can be evaluated within their limits.
 pub(crate) async fn evaluate(
     evaluator: &Evaluator,
     who: Whom<'_>,
@@ -194,7 +165,7 @@ pub(crate) async fn evaluate(
     })
 }
 
-/// Refuses what no run could work with on any server, as far as that costs nothing to find.
+/// Checks the parts of a definition that are the same on every server and need no evaluation.
 pub(crate) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     check_texts(spec)?;
     check_models("model", &spec.models)?;
@@ -216,7 +187,7 @@ pub(crate) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     if spec.tools.len() > MAX_TOOLS {
         return Err(SpecError::new("tools", format!("at most {MAX_TOOLS}")));
     }
-    team::rules::check(spec)?;
+    rules::check(spec)?;
     check_parameters(&spec.parameters)?;
     check_limits(&spec.limits)
 }
@@ -262,7 +233,7 @@ fn check_texts(spec: &AgentSpec) -> Result<(), SpecError> {
             return Err(SpecError::new(field, format!("at most {most} bytes")));
         }
     }
-    // No database keeps it, and nobody types it.
+    // No database stores U+0000.
     if let Some((field, ..)) = texts.iter().find(|(_, text, _)| text.contains('\0')) {
         return Err(SpecError::new(field, "must not contain U+0000"));
     }

@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use talkgraph_domain::{Agent, AgentVersionId, Principal};
 use talkgraph_evaluation::{Evaluator, Failure};
 
-/// The versions whose variables are remembered. They never change.
+/// The number of agent versions whose variables are cached. Versions never change.
 const REMEMBERED: usize = 1_024;
 
-/// The names of the variables of each version that was asked for.
+/// The variable names of agent versions.
 #[derive(Default)]
-pub(crate) struct VariableNames(Mutex<HashMap<AgentVersionId, Arc<[String]>>>);
+pub(crate) struct TemplateVariables(Mutex<HashMap<AgentVersionId, Arc<[String]>>>);
 
-impl VariableNames {
-    /// The variables that an agent's instructions use, by the names that clients give them.
+impl TemplateVariables {
+    /// The variables of an agent's instructions, by their top-level names.
     ///
     /// # Errors
-    /// Fails when the instructions are too costly to look at, or no worker is there.
+    /// Fails when the instructions are too costly to evaluate, or no evaluator is available.
     pub(crate) async fn of(
         &self,
         evaluator: &Evaluator,

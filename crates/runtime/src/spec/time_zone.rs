@@ -10,10 +10,10 @@ pub fn is_time_zone(name: &str) -> bool {
     name.parse::<Tz>().is_ok()
 }
 
-/// A time by the clock on the wall: in the run's time zone, else in the agent's, else in UTC.
+/// The local time of the run: in the run's time zone, else in the agent's, else in UTC.
 pub(crate) fn local(at: Timestamp, spec: &AgentSpec, options: &RunOptions) -> Timestamp {
     let name = options.time_zone.as_ref().or(spec.time_zone.as_ref());
-    // A name that is no zone is refused when the agent or the run is made.
+    // Invalid names are rejected when the agent is defined or the run starts.
     match name.and_then(|name| name.parse::<Tz>().ok()) {
         Some(zone) => at.with_timezone(&zone).naive_local().and_utc(),
         None => at,

@@ -7,10 +7,10 @@ use talkgraph_domain::time::now;
 use talkgraph_domain::{Agent, AgentId, AgentSource, AgentSpec, AgentVersion, Principal};
 
 use super::files::{encode_spec, is_same, new_agent, version};
+use super::sql;
 use crate::StoreError;
+use crate::agents::rows::{AgentRow, VersionRow};
 use crate::dialect::{Dialect, first, one};
-use crate::queries;
-use crate::rows::{AgentRow, VersionRow};
 
 /// What becomes of an agent. Each can be sent again: what is so already stays as it is.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         spec: &AgentSpec,
         most: u32,
     ) -> Result<Agent, StoreError> {
-        let query = queries::agent_by_name::<DB>(who, &spec.name);
+        let query = sql::agent_by_name::<DB>(who, &spec.name);
         let row: Option<AgentRow> = first(self.0, query).await?;
         if let Some(there) = row.map(Agent::try_from).transpose()? {
             // Sent once more by whoever has made it, most likely.
@@ -139,13 +139,13 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
                 .then_some(there)
                 .ok_or_else(|| AgentRefusal::NameTaken.into());
         }
-        let query = queries::count_api_agents::<DB>(who);
+        let query = sql::count_api_agents::<DB>(who);
         let (there,): (i64,) = one(self.0, query).await?;
         if there >= i64::from(most) {
             return Err(AgentRefusal::TooManyAgents(most).into());
         }
         let agent = new_agent(AgentSource::Api, spec);
-        self.run(queries::insert_agent(who, &agent)).await?;
+        self.run(sql::insert_agent(who, &agent)).await?;
         self.insert_version(who, &agent.current).await?;
         Ok(agent)
     }
@@ -159,7 +159,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         most: u32,
     ) -> Result<Agent, StoreError> {
         expect(&agent, expected)?;
-        let query = queries::latest_version::<DB>(agent.id);
+        let query = sql::latest_version::<DB>(agent.id);
         let (latest,): (Option<i32>,) = one(self.0, query).await?;
         let latest = latest.unwrap_or(0);
         if i64::from(latest) >= i64::from(most) {
@@ -168,7 +168,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         agent.updated_at = now();
         agent.current = version(agent.id, latest + 1, spec, agent.updated_at);
         self.insert_version(who, &agent.current).await?;
-        self.run(queries::set_current_version(&agent)).await?;
+        self.run(sql::set_current_version(&agent)).await?;
         Ok(agent)
     }
 
@@ -179,12 +179,12 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         number: i32,
     ) -> Result<Agent, StoreError> {
         expect(&agent, expected)?;
-        let query = queries::agent_version::<DB>(agent.id, number);
+        let query = sql::agent_version::<DB>(agent.id, number);
         let row: Option<VersionRow> = first(self.0, query).await?;
         let row = row.ok_or(AgentRefusal::NoVersion(number))?;
         agent.current = AgentVersion::from(row);
         agent.updated_at = now();
-        self.run(queries::set_current_version(&agent)).await?;
+        self.run(sql::set_current_version(&agent)).await?;
         Ok(agent)
     }
 
@@ -192,7 +192,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         let mut agent = self.find(who, id).await?;
         if agent.archived_at.is_none() {
             agent.archived_at = Some(now());
-            self.run(queries::archive_api_agent(&agent)).await?;
+            self.run(sql::archive_api_agent(&agent)).await?;
         }
         Ok(agent)
     }
@@ -207,7 +207,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
     }
 
     async fn find(&mut self, who: &Principal, id: AgentId) -> Result<Agent, StoreError> {
-        let query = queries::agents_by_id::<DB>(who, &[id]);
+        let query = sql::agents_by_id::<DB>(who, &[id]);
         let row: Option<AgentRow> = first(self.0, query).await?;
         let agent = Agent::try_from(row.ok_or(StoreError::NotFound)?)?;
         match agent.source {
@@ -222,7 +222,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         version: &AgentVersion,
     ) -> Result<(), StoreError> {
         let spec = encode_spec(&version.spec)?;
-        self.run(queries::insert_agent_version(who, version, &spec))
+        self.run(sql::insert_agent_version(who, version, &spec))
             .await
     }
 

@@ -8,10 +8,10 @@ use sqlx::{Database, QueryBuilder};
 use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{Agent, AgentId, AgentSource, AgentSpec, AgentVersion, AgentVersionId};
 
+use super::sql;
 use crate::StoreError;
+use crate::agents::rows::AgentRow;
 use crate::dialect::{Dialect, fetch, first};
-use crate::queries;
-use crate::rows::AgentRow;
 
 /// The stored file agents, as the transaction on this connection sees them.
 pub(crate) struct FileAgents<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
@@ -23,12 +23,12 @@ impl<DB: Dialect> FileAgents<'_, DB> {
         &mut self,
         specs: &[AgentSpec],
     ) -> Result<Vec<Agent>, StoreError> {
-        let query = QueryBuilder::<DB>::new(queries::FILE_AGENT_NAMES);
+        let query = QueryBuilder::<DB>::new(sql::FILE_AGENT_NAMES);
         let names: Vec<(String,)> = fetch(self.0, query).await?;
         let kept: HashSet<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
         for (name,) in &names {
             if !kept.contains(name.as_str()) {
-                self.run(queries::archive_agent(name)).await?;
+                self.run(sql::archive_agent(name)).await?;
             }
         }
         let mut agents = Vec::with_capacity(specs.len());
@@ -39,7 +39,7 @@ impl<DB: Dialect> FileAgents<'_, DB> {
     }
 
     async fn sync_one(&mut self, spec: &AgentSpec) -> Result<Agent, StoreError> {
-        let query = queries::file_agent::<DB>(&spec.name);
+        let query = sql::file_agent::<DB>(&spec.name);
         let row: Option<AgentRow> = first(self.0, query).await?;
         let Some(mut agent) = row.map(Agent::try_from).transpose()? else {
             return self.add(spec).await;
@@ -50,22 +50,21 @@ impl<DB: Dialect> FileAgents<'_, DB> {
             agent.current = version(agent.id, agent.current.number + 1, spec, agent.updated_at);
             self.insert_version(&agent.current).await?;
         }
-        self.run(queries::set_current_version(&agent)).await?;
+        self.run(sql::set_current_version(&agent)).await?;
         Ok(agent)
     }
 
     async fn add(&mut self, spec: &AgentSpec) -> Result<Agent, StoreError> {
         let agent = new_agent(AgentSource::File, spec);
-        self.run(queries::insert_agent(&queries::shared(), &agent))
-            .await?;
+        self.run(sql::insert_agent(&sql::shared(), &agent)).await?;
         self.insert_version(&agent.current).await?;
         Ok(agent)
     }
 
     async fn insert_version(&mut self, version: &AgentVersion) -> Result<(), StoreError> {
         let spec = encode_spec(&version.spec)?;
-        let who = queries::shared();
-        self.run(queries::insert_agent_version(&who, version, &spec))
+        let who = sql::shared();
+        self.run(sql::insert_agent_version(&who, version, &spec))
             .await
     }
 

@@ -2,6 +2,8 @@
 
 mod api;
 mod files;
+pub(crate) mod rows;
+pub(crate) mod sql;
 
 use async_trait::async_trait;
 
@@ -9,10 +11,11 @@ use talkgraph_domain::{
     Agent, AgentId, AgentSpec, AgentVersion, AgentVersionId, Page, PageRequest, Principal,
 };
 
+use super::StoreError;
 use super::dialect::Dialect;
 use super::pools::Pools;
-use super::rows::{AgentRow, VersionRow, all};
-use super::{StoreError, queries};
+use crate::agents::rows::{AgentRow, VersionRow};
+use crate::rows::all;
 
 pub use api::{AgentChange, AgentRefusal, VersionCursor};
 
@@ -102,7 +105,7 @@ impl<S: Pools> AgentStore for S {
         who: &Principal,
         ids: &[AgentId],
     ) -> Result<Vec<Agent>, StoreError> {
-        all::<AgentRow, _>(self.read(queries::agents_by_id(who, ids)).await?)
+        all::<AgentRow, _>(self.read(sql::agents_by_id(who, ids)).await?)
     }
 
     async fn agent_by_name(
@@ -110,7 +113,7 @@ impl<S: Pools> AgentStore for S {
         who: &Principal,
         name: &str,
     ) -> Result<Option<Agent>, StoreError> {
-        let rows: Vec<AgentRow> = self.read(queries::agent_by_name(who, name)).await?;
+        let rows: Vec<AgentRow> = self.read(sql::agent_by_name(who, name)).await?;
         rows.into_iter().next().map(Agent::try_from).transpose()
     }
 
@@ -119,7 +122,7 @@ impl<S: Pools> AgentStore for S {
         who: &Principal,
         page: &PageRequest<String>,
     ) -> Result<Page<Agent>, StoreError> {
-        let rows = self.read(queries::agents(who, page)).await?;
+        let rows = self.read(sql::agents(who, page)).await?;
         Ok(Page::from_rows(page, all::<AgentRow, _>(rows)?))
     }
 
@@ -128,7 +131,7 @@ impl<S: Pools> AgentStore for S {
         who: &Principal,
         ids: &[AgentVersionId],
     ) -> Result<Vec<AgentVersion>, StoreError> {
-        let rows = self.read(queries::agent_versions_by_id(who, ids)).await?;
+        let rows = self.read(sql::agent_versions_by_id(who, ids)).await?;
         all::<VersionRow, _>(rows)
     }
 
@@ -138,7 +141,7 @@ impl<S: Pools> AgentStore for S {
         agent: AgentId,
         page: &PageRequest<VersionCursor>,
     ) -> Result<Page<AgentVersion>, StoreError> {
-        let rows = self.read(queries::agent_versions(who, agent, page)).await?;
+        let rows = self.read(sql::agent_versions(who, agent, page)).await?;
         Ok(Page::from_rows(page, all::<VersionRow, _>(rows)?))
     }
 }

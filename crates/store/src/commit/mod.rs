@@ -1,18 +1,21 @@
 //! The rules of a group commit, one for every database: what is written, in which order,
 //! and which members of the group are refused.
 
+mod batch_window;
 mod ends;
+pub(crate) mod group;
 mod starts;
 mod statements;
+pub(crate) mod writer;
 
 use std::collections::HashMap;
 
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{Interrupt, InterruptKind, RunId, SessionId};
 
-use super::group::{Group, GroupOutcome};
-use super::rows::LockedSession;
+use self::group::{Group, GroupOutcome};
 use super::{NewEvents, SessionTarget, StoreError};
+use crate::sessions::rows::LockedSession;
 
 pub(crate) use statements::{NewHead, Statements, StoredRun, depth};
 

@@ -7,11 +7,13 @@ use chrono::TimeDelta;
 use sqlx::Database;
 use uuid::Uuid;
 
+use crate::commit::group::{FinishedRun, LogRow};
 use crate::dialect::{Dialect, fetch, first};
-use crate::group::{FinishedRun, LogRow};
 use crate::keys::KeyRow;
-use crate::rows::{LockedSession, LockedSessionRow, all};
-use crate::{NewRun, Rewind, StoreError, TurnRequest, queries};
+use crate::rows::all;
+use crate::sessions::rows::{LockedSession, LockedSessionRow};
+use crate::{NewRun, Rewind, StoreError, TurnRequest};
+use crate::{keys, runs, sessions, summaries};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{
     AgentId, HandOff, Interrupt, Message, MessageId, NodeId, Principal, Run, RunId, Session,
@@ -52,7 +54,7 @@ pub(crate) trait Statements: Send {
     /// Reads sessions that are not deleted and keeps others from changing them until the
     /// transaction ends. `ids` are sorted.
     async fn lock_sessions(&mut self, ids: &[SessionId]) -> Result<Vec<LockedSession>, StoreError> {
-        let query = queries::locked_sessions::<Self::Db>(ids);
+        let query = sessions::sql::locked_sessions::<Self::Db>(ids);
         all::<LockedSessionRow, _>(fetch(self.connection(), query).await?)
     }
 
@@ -62,7 +64,7 @@ pub(crate) trait Statements: Send {
     async fn claim_keys(&mut self, rows: &[&NewRun]) -> Result<HashSet<Uuid>, StoreError>;
     /// What the keys of these starts stand for.
     async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError> {
-        let query = queries::kept_keys::<Self::Db>(rows);
+        let query = keys::sql::kept_keys::<Self::Db>(rows);
         fetch(self.connection(), query).await
     }
 
@@ -77,7 +79,7 @@ pub(crate) trait Statements: Send {
         &mut self,
         sessions: &[SessionId],
     ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
-        let query = queries::active_run_ids::<Self::Db>(sessions);
+        let query = runs::sql::active_run_ids::<Self::Db>(sessions);
         fetch(self.connection(), query).await
     }
 
@@ -91,21 +93,21 @@ pub(crate) trait Statements: Send {
         more: i32,
         title: Option<&str>,
     ) -> Result<(), StoreError> {
-        let query = queries::add_enqueued(session, more, title);
+        let query = sessions::sql::add_enqueued(session, more, title);
         Self::Db::execute(self.connection(), query).await?;
         Ok(())
     }
 
     /// Whether a run never had its turn.
     async fn is_enqueued(&mut self, run: RunId) -> Result<bool, StoreError> {
-        let query = queries::is_enqueued::<Self::Db>(run);
+        let query = runs::turns::is_enqueued::<Self::Db>(run);
         let found: Option<(bool,)> = first(self.connection(), query).await?;
         Ok(found.is_some_and(|(enqueued,)| enqueued))
     }
 
     /// The run whose turn it is in a session, if no other is active there.
     async fn next_turn(&mut self, session: SessionId) -> Result<Option<Uuid>, StoreError> {
-        let query = queries::next_turn::<Self::Db>(session);
+        let query = runs::turns::next_turn::<Self::Db>(session);
         let next: Option<(Uuid,)> = first(self.connection(), query).await?;
         Ok(next.map(|(run,)| run))
     }
@@ -117,10 +119,10 @@ pub(crate) trait Statements: Send {
         turn: &TurnRequest,
         locked: &LockedSession,
     ) -> Result<bool, StoreError> {
-        let give = queries::give_turn::<Self::Db>(turn.run, turn.node, locked);
+        let give = runs::turns::give_turn::<Self::Db>(turn.run, turn.node, locked);
         let given: Option<(Uuid,)> = first(self.connection(), give).await?;
         if given.is_some() {
-            let place = queries::place_message(turn, locked);
+            let place = runs::turns::place_message(turn, locked);
             Self::Db::execute(self.connection(), place).await?;
         }
         Ok(given.is_some())
@@ -137,7 +139,7 @@ pub(crate) trait Statements: Send {
         agent: AgentId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let query = queries::set_session_agent(session, agent, at);
+        let query = sessions::sql::set_session_agent(session, agent, at);
         Self::Db::execute(self.connection(), query).await?;
         Ok(())
     }
@@ -151,7 +153,7 @@ pub(crate) trait Statements: Send {
     ) -> Result<(), StoreError> {
         self.set_agent(handoff.session_id, handoff.to_agent_id, at)
             .await?;
-        let run = queries::hand_off_run(run, handoff);
+        let run = runs::sql::hand_off_run(run, handoff);
         Self::Db::execute(self.connection(), run).await?;
         Ok(())
     }
@@ -164,9 +166,9 @@ pub(crate) trait Statements: Send {
         summary: &Summary,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let keep = queries::keep_summary(who, summary, at);
+        let keep = summaries::sql::keep_summary(who, summary, at);
         Self::Db::execute(self.connection(), keep).await?;
-        let drop = queries::drop_old_summaries(summary.session_id);
+        let drop = summaries::sql::drop_old_summaries(summary.session_id);
         Self::Db::execute(self.connection(), drop).await?;
         Ok(())
     }

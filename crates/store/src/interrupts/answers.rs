@@ -2,12 +2,15 @@
 
 use sqlx::{Database, QueryBuilder};
 
+use super::sql;
 use super::{Answered, NewAnswers};
 use crate::StoreError;
 use crate::dialect::{Dialect, fetch, first, one};
+use crate::interrupts::rows::InterruptRow;
 use crate::log::encode_events;
-use crate::queries;
-use crate::rows::{InterruptRow, RunRow, all};
+use crate::rows::all;
+use crate::runs::rows::RunRow;
+use crate::{log, runs};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{EventBody, Interrupt, InterruptKind, Run, RunEvent, RunId};
 
@@ -24,9 +27,7 @@ impl<DB: Dialect> Answers<'_, DB> {
         // Locks the run, so that what is read from here on is not changed by others.
         let lease = Some(new.lease);
         let claimed = self
-            .run(queries::claim_awaiting_run(
-                &new.who, new.run, new.node, lease,
-            ))
+            .run(sql::claim_awaiting_run(&new.who, new.run, new.node, lease))
             .await?;
         let mut interrupts = self.wanted(new).await?;
         let mut changed = Vec::new();
@@ -50,19 +51,19 @@ impl<DB: Dialect> Answers<'_, DB> {
             return Err(StoreError::Conflict);
         }
         for interrupt in answered.changed() {
-            self.run(queries::resolve_interrupt(interrupt)?).await?;
+            self.run(sql::resolve_interrupt(interrupt)?).await?;
         }
         answered.resumed = self.open(new.run).await? == 0;
         if answered.resumed {
             let resumed = answered.run.resume();
             resumed.map_err(|error| StoreError::Internal(error.to_string()))?;
-            self.run(queries::set_status(&answered.run)).await?;
+            self.run(sql::set_status(&answered.run)).await?;
         }
         let events = answered.events(new.at);
         let first = answered.run.last_sequence + 1;
         let last = answered.run.last_sequence + events.len() as u64;
         let row = encode_events(&events.iter().collect::<Vec<_>>())?;
-        let log_row = queries::insert_log_row(&new.who, new.run, (first, last), &row);
+        let log_row = log::sql::insert_log_row(&new.who, new.run, (first, last), &row);
         self.run(log_row).await?;
         answered.run.last_sequence = last;
         Ok(answered)
@@ -80,7 +81,7 @@ impl<DB: Dialect> Answers<'_, DB> {
         for (interrupt, (_, resolution)) in interrupts.iter_mut().zip(&new.answers) {
             let is_new = interrupt.resolve(resolution.clone(), new.at);
             if is_new.map_err(|error| StoreError::Resolved(error.0))? {
-                if self.run(queries::resolve_interrupt(interrupt)?).await? == 0 {
+                if self.run(sql::resolve_interrupt(interrupt)?).await? == 0 {
                     return Err(StoreError::Resolved(interrupt.id));
                 }
                 changed.push(interrupt.id);
@@ -97,7 +98,7 @@ impl<DB: Dialect> Answers<'_, DB> {
     /// The interrupts that are answered, in the order of the answers.
     async fn wanted(&mut self, new: &NewAnswers) -> Result<Vec<Interrupt>, StoreError> {
         let ids: Vec<_> = new.answers.iter().map(|(id, _)| *id).collect();
-        let query = queries::interrupts_by_id::<DB>(&new.who, &ids);
+        let query = sql::interrupts_by_id::<DB>(&new.who, &ids);
         let rows: Vec<InterruptRow> = fetch(self.0, query).await?;
         let found: Vec<Interrupt> = all(rows)?;
         let wanted = ids.iter().map(|id| {
@@ -108,20 +109,20 @@ impl<DB: Dialect> Answers<'_, DB> {
     }
 
     async fn read_run(&mut self, new: &NewAnswers) -> Result<Run, StoreError> {
-        let query = queries::runs_by_id::<DB>(&new.who, &[new.run]);
+        let query = runs::sql::runs_by_id::<DB>(&new.who, &[new.run]);
         let row: Option<RunRow> = first(self.0, query).await?;
         row.ok_or(StoreError::NotFound)?.try_into()
     }
 
     /// Whether the run is running and the node's own.
     async fn is_running(&mut self, new: &NewAnswers) -> Result<bool, StoreError> {
-        let query = queries::count_running::<DB>(new.run, new.node);
+        let query = sql::count_running::<DB>(new.run, new.node);
         Ok(self.count(query).await? > 0)
     }
 
     /// How many interrupts of a run have no answer.
     async fn open(&mut self, run: RunId) -> Result<i64, StoreError> {
-        self.count(queries::count_open_interrupts::<DB>(run)).await
+        self.count(sql::count_open_interrupts::<DB>(run)).await
     }
 
     async fn count(&mut self, query: QueryBuilder<DB>) -> Result<i64, StoreError> {

@@ -1,13 +1,18 @@
 //! What runs wait for, and the answers.
 
 mod answers;
+pub(crate) mod rows;
+pub(crate) mod sql;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 
+use super::StoreError;
 use super::pools::Pools;
-use super::rows::{InterruptRow, RunRow, all, owned};
-use super::{StoreError, queries};
+use crate::interrupts::rows::InterruptRow;
+use crate::rows::{all, owned};
+use crate::runs;
+use crate::runs::rows::RunRow;
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{
     Interrupt, InterruptId, NodeId, Page, PageRequest, Principal, Resolution, Run, RunId,
@@ -103,7 +108,7 @@ impl<S: Pools> InterruptStore for S {
         who: &Principal,
         ids: &[InterruptId],
     ) -> Result<Vec<Interrupt>, StoreError> {
-        all::<InterruptRow, _>(self.read(queries::interrupts_by_id(who, ids)).await?)
+        all::<InterruptRow, _>(self.read(sql::interrupts_by_id(who, ids)).await?)
     }
 
     async fn open_interrupts_of(
@@ -111,7 +116,7 @@ impl<S: Pools> InterruptStore for S {
         who: &Principal,
         runs: &[RunId],
     ) -> Result<Vec<Interrupt>, StoreError> {
-        all::<InterruptRow, _>(self.read(queries::open_interrupts_of(who, runs)).await?)
+        all::<InterruptRow, _>(self.read(sql::open_interrupts_of(who, runs)).await?)
     }
 
     async fn open_interrupts(
@@ -119,7 +124,7 @@ impl<S: Pools> InterruptStore for S {
         who: &Principal,
         page: &PageRequest<InterruptId>,
     ) -> Result<Page<Interrupt>, StoreError> {
-        let rows = self.read(queries::open_interrupts(who, page)).await?;
+        let rows = self.read(sql::open_interrupts(who, page)).await?;
         Ok(Page::from_rows(page, all::<InterruptRow, _>(rows)?))
     }
 
@@ -141,11 +146,11 @@ impl<S: Pools> InterruptStore for S {
         run: RunId,
         node: NodeId,
     ) -> Result<Option<Run>, StoreError> {
-        let claimed = self.execute(queries::claim_awaiting_run(who, run, node, None));
+        let claimed = self.execute(sql::claim_awaiting_run(who, run, node, None));
         if claimed.await? == 0 {
             return Ok(None);
         }
-        let rows = self.read(queries::runs_by_id(who, &[run])).await?;
+        let rows = self.read(runs::sql::runs_by_id(who, &[run])).await?;
         Ok(all::<RunRow, _>(rows)?.pop())
     }
 
@@ -154,6 +159,6 @@ impl<S: Pools> InterruptStore for S {
         at: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Interrupt)>, StoreError> {
-        owned::<InterruptRow, _>(self.read(queries::expired_interrupts(at, limit)).await?)
+        owned::<InterruptRow, _>(self.read(sql::expired_interrupts(at, limit)).await?)
     }
 }

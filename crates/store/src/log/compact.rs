@@ -6,9 +6,9 @@ use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{EventBody, Principal, RunEvent, RunId};
 
 use super::rows::encode_events;
+use super::sql;
 use crate::StoreError;
 use crate::dialect::Dialect;
-use crate::queries;
 
 /// A log, as the transaction on this connection sees it.
 pub(crate) struct Log<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
@@ -22,14 +22,14 @@ impl<DB: Dialect> Log<'_, DB> {
         kept: &[RunEvent],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let marked = DB::execute(self.0, queries::mark_compacted(run, at)).await?;
+        let marked = DB::execute(self.0, sql::mark_compacted(run, at)).await?;
         let Some(first) = kept.first().filter(|first| first.sequence > 1) else {
             return Ok(());
         };
         if marked == 0 {
             return Ok(());
         }
-        self.run(queries::delete_log(run)).await?;
+        self.run(sql::delete_log(run)).await?;
         let removed = RunEvent {
             run_id: run,
             sequence: first.sequence - 1,
@@ -41,10 +41,10 @@ impl<DB: Dialect> Log<'_, DB> {
         let kept: Vec<_> = kept.iter().collect();
         let (removed_row, kept_row) = (encode_events(&[&removed])?, encode_events(&kept)?);
         let range = (1, removed.sequence);
-        self.run(queries::insert_log_row(who, run, range, &removed_row))
+        self.run(sql::insert_log_row(who, run, range, &removed_row))
             .await?;
         let range = (first.sequence, last);
-        self.run(queries::insert_log_row(who, run, range, &kept_row))
+        self.run(sql::insert_log_row(who, run, range, &kept_row))
             .await
     }
 

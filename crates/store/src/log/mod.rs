@@ -3,15 +3,17 @@
 mod compact;
 mod pieces;
 mod rows;
+pub(crate) mod sql;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 
+use super::StoreError;
 use super::dialect::Dialect;
-use super::group::{NewEvents, Reply};
 use super::pools::Pools;
-use super::rows::{RunRow, owned};
-use super::{StoreError, queries};
+use crate::commit::group::{NewEvents, Reply};
+use crate::rows::owned;
+use crate::runs::rows::RunRow;
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{Principal, Run, RunEvent, RunId};
 
@@ -70,7 +72,7 @@ impl<S: Pools> EventLog for S {
         after: u64,
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError> {
-        let rows: Vec<LogGroupRow> = self.read(queries::events(who, run, after, limit)).await?;
+        let rows: Vec<LogGroupRow> = self.read(sql::events(who, run, after, limit)).await?;
         let mut events = decode_events(run, rows, after)?;
         let last = events.last();
         let is_ended = last.is_some_and(|last| last.body.is_terminal());
@@ -82,7 +84,7 @@ impl<S: Pools> EventLog for S {
         if let Some(recent) = S::Db::recent_events(who, run, after, limit) {
             let recent: Vec<LogGroupRow> = self.read(recent).await?;
             // Between the two some of it may have moved from there to the log.
-            let mut rows = self.read(queries::events(who, run, after, limit)).await?;
+            let mut rows = self.read(sql::events(who, run, after, limit)).await?;
             append_following(&mut rows, recent);
             events.extend(decode_events(run, rows, after)?);
         }
@@ -94,7 +96,7 @@ impl<S: Pools> EventLog for S {
         before: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError> {
-        owned::<RunRow, _>(self.read(queries::runs_to_compact(before, limit)).await?)
+        owned::<RunRow, _>(self.read(sql::runs_to_compact(before, limit)).await?)
     }
 
     async fn compact_log(

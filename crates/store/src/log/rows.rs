@@ -1,6 +1,6 @@
 //! Rows of the event log.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use sqlx::types::Json;
 
 use talkgraph_domain::{EventBody, RunEvent, RunId};

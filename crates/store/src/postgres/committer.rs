@@ -9,10 +9,10 @@ use sqlx::{Connection, PgConnection, Postgres};
 
 use crate::StoreError;
 use crate::commit::commit_group;
+use crate::commit::group::{Group, GroupOutcome};
+use crate::commit::writer::Committer;
 use crate::dialect::Dialect;
-use crate::group::{Group, GroupOutcome};
-use crate::queries;
-use crate::writer::Committer;
+use crate::keys;
 
 use super::patience::CALL_TIMEOUT_FACTOR;
 use super::pooler::Way;
@@ -100,7 +100,7 @@ impl Committer for PostgresCommitter {
 
 async fn beat(way: &Way, connection: &mut PgConnection) -> Result<(), StoreError> {
     let mut transaction = way.begin_on(connection).await?;
-    for statement in queries::heartbeat() {
+    for statement in keys::heartbeat::heartbeat() {
         Postgres::execute(&mut transaction, statement).await?;
     }
     transaction.commit().await?;

@@ -10,8 +10,8 @@ use super::pooler::has_names;
 use crate::StoreError;
 use crate::dialect::{Dialect, Fetches, Value};
 use crate::log::log_end;
-use crate::queries;
-use crate::rows::taken_columns;
+use crate::runs;
+use crate::runs::rows::taken_columns;
 use talkgraph_domain::NodeId;
 
 /// Any number that nothing else in the database uses.
@@ -22,6 +22,12 @@ impl Dialect for Postgres {
     // NO KEY: as an UPDATE locks them, so that rows which merely refer to these need not wait.
     const LOCK_ROWS: &'static str = " FOR NO KEY UPDATE";
     const HAS_TABLE: &'static str = "SELECT NULL IS DISTINCT FROM to_regclass(";
+    const PREDECESSOR: &'static [u8] = &[
+        0x50, 0xfe, 0x9a, 0x08, 0x4e, 0x24, 0x3e, 0xc2, 0x37, 0x14, 0x0a, 0x07, 0xe6, 0x78, 0x69,
+        0x93, 0xc9, 0xd1, 0xb6, 0x0a, 0x06, 0xfd, 0x1a, 0x67, 0x78, 0x23, 0x69, 0x1e, 0x43, 0xd9,
+        0x78, 0xea, 0x14, 0xf9, 0xdd, 0xd7, 0x43, 0x54, 0xb0, 0x0e, 0x8a, 0x54, 0xe3, 0xff, 0x32,
+        0xe0, 0x12, 0x75,
+    ];
     const SKIP_LOCKED: &'static str = " SKIP LOCKED";
     const SHARE_SESSION: &'static str = " FOR SHARE OF s";
     const HAS_RESULT_FILES: &'static str =
@@ -90,7 +96,7 @@ impl Dialect for Postgres {
         limit: u32,
     ) -> QueryBuilder<Self> {
         let mut query = QueryBuilder::new("UPDATE runs AS r SET ");
-        queries::push_takeover(&mut query, node, lease);
+        runs::sql::push_takeover(&mut query, node, lease);
         // ARRAY is read once; a plain IN may be read again for every row, past the limit.
         query.push(
             " WHERE r.id = ANY (ARRAY (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')

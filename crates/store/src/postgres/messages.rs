@@ -4,8 +4,10 @@ use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row};
 
 use super::pooler::has_names;
-use crate::rows::{BranchRow, MESSAGE_COLUMNS};
-use crate::{BranchRange, StoreError, UNCOUNTED, queries, wanted};
+use crate::messages;
+use crate::messages::rows::{BranchRow, MESSAGE_COLUMNS};
+use crate::sql::push_owner;
+use crate::{BranchRange, StoreError, UNCOUNTED, wanted};
 use talkgraph_domain::Principal;
 
 /// Reads stretches of branches row by row, and stops when their parts have more than `most`
@@ -46,10 +48,10 @@ fn branches(who: &Principal, ranges: &[BranchRange]) -> QueryBuilder<Postgres> {
         .push_bind(ranges.iter().map(|r| r.from).collect::<Vec<_>>())
         .push_bind(ranges.iter().map(|r| r.to).collect::<Vec<_>>());
     query.push(") WITH ORDINALITY AS w (head, low, high, n))");
-    queries::push_walk(&mut query, who, "");
+    messages::sql::push_walk(&mut query, who, "");
     query.push(" SELECT w.branch, ").push(MESSAGE_COLUMNS);
     query.push(" FROM walk w JOIN messages m ON m.id = w.id WHERE w.position < w.high");
-    queries::push_owner(&mut query, "m.", who);
+    push_owner(&mut query, "m.", who);
     query.push(" ORDER BY w.branch, w.position");
     query
 }

@@ -26,19 +26,21 @@ use pooler::{Way, has_names};
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
-use super::rows::{SessionRow, by_branch};
-use super::writer::Writer;
 use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth,
-    WriterSettings, queries, schema,
+    WriterSettings, schema,
 };
+use crate::commit::writer::Writer;
+use crate::messages::rows::by_branch;
+use crate::sessions;
+use crate::sessions::rows::SessionRow;
 use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{Message, PageRequest, Principal};
 
 /// The longest delay of the database's time: half of it is not known.
 const LONGEST_WAY: TimeDelta = TimeDelta::milliseconds(500);
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/postgres");
 
 /// How long a connection may have been idle before it is asked whether it still works. Short,
 /// so that those which an outage has left behind are found before they fail somebody.
@@ -225,7 +227,7 @@ impl Pools for PostgresStore {
         filter: &SessionFilter,
         page: &PageRequest<SessionCursor>,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        self.read(queries::sessions(who, filter, page)).await
+        self.read(sessions::sql::sessions(who, filter, page)).await
     }
 
     async fn read_branches(

@@ -8,11 +8,13 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use crate::commit::group::{FinishedRun, LogRow};
 use crate::commit::{NewHead, Statements, StoredRun, depth};
-use crate::group::{FinishedRun, LogRow};
+use crate::interrupts::rows::{encode_question, encode_resolution, stored_kind};
 use crate::keys::keyed;
 use crate::log::{FOLLOWS_LOG, HAS_RUN, encode_events};
-use crate::rows::{encode_options, encode_parts, encode_question, encode_resolution, stored_kind};
+use crate::messages::rows::encode_parts;
+use crate::runs::rows::encode_options;
 use crate::{NewRun, StoreError};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session};

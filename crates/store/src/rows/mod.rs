@@ -1,33 +1,8 @@
-//! Rows as both databases return them, and what they mean.
+//! Conversions that the rows of all aggregates share.
 
-mod agents;
-mod files;
-mod interrupts;
-mod memories;
-mod messages;
-mod runs;
-mod sessions;
 mod stamp;
-mod summaries;
 
-pub(crate) use agents::{AGENT_COLUMNS, AgentRow, VERSION_COLUMNS, VersionRow};
-pub(crate) use files::{FILE_COLUMNS, FileRow};
-pub(crate) use interrupts::{
-    INTERRUPT_COLUMNS, InterruptRow, encode_question, encode_resolution, stored_kind,
-};
-pub(crate) use memories::{MEMORY_COLUMNS, MemoryRow};
-pub(crate) use messages::{
-    BranchRow, KinRow, MESSAGE_COLUMNS, MessageRow, by_branch, by_kin, encode_parts,
-    sorted_branches,
-};
-pub(crate) use runs::{
-    RunRow, SessionUsageRow, TakenRow, encode_options, run_columns, taken_columns,
-};
-pub(crate) use sessions::{
-    LOCKED_SESSION_COLUMNS, LockedSession, LockedSessionRow, SessionRow, session_columns,
-};
 pub(crate) use stamp::Stamp;
-pub(crate) use summaries::{SUMMARY_COLUMNS, SummaryRow};
 
 use super::StoreError;
 use talkgraph_domain::Principal;
@@ -66,11 +41,11 @@ impl From<std::convert::Infallible> for StoreError {
     }
 }
 
-fn known<T: std::str::FromStr>(name: &str, column: &str) -> Result<T, StoreError> {
+pub(crate) fn known<T: std::str::FromStr>(name: &str, column: &str) -> Result<T, StoreError> {
     name.parse().map_err(|_| corrupt(column, name))
 }
 
-fn known_option<T: std::str::FromStr>(
+pub(crate) fn known_option<T: std::str::FromStr>(
     name: Option<String>,
     column: &str,
 ) -> Result<Option<T>, StoreError> {

@@ -8,10 +8,10 @@ use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::StoreError;
 use crate::commit::commit_group;
+use crate::commit::group::{Group, GroupOutcome};
+use crate::commit::writer::Committer;
 use crate::dialect::Dialect;
-use crate::group::{Group, GroupOutcome};
-use crate::queries;
-use crate::writer::Committer;
+use crate::keys;
 
 use super::checkpoint::Signals;
 use super::identity::Identity;
@@ -112,7 +112,7 @@ impl Committer for SqliteCommitter {
         let mut connection = self.pool.acquire().await?;
         self.signals.committed();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        for statement in queries::heartbeat() {
+        for statement in keys::heartbeat::heartbeat() {
             Sqlite::execute(&mut transaction, statement).await?;
         }
         transaction.commit().await?;

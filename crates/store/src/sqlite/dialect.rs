@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::dialect::{Dialect, Fetches, Value};
-use crate::queries;
-use crate::rows::{Stamp, taken_columns};
+use crate::rows::Stamp;
+use crate::runs;
+use crate::runs::rows::taken_columns;
 use talkgraph_domain::time::now;
 use talkgraph_domain::{NodeId, Principal, RunId, SessionId};
 
@@ -21,6 +22,12 @@ impl Dialect for Sqlite {
     const LOCK_ROWS: &'static str = "";
     const HAS_TABLE: &'static str =
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ";
+    const PREDECESSOR: &'static [u8] = &[
+        0x4d, 0x23, 0xc6, 0x01, 0x91, 0x35, 0x16, 0x08, 0xb7, 0x9b, 0xb0, 0x29, 0x1f, 0x5a, 0xf5,
+        0xe7, 0x2d, 0x76, 0x78, 0xcb, 0xf8, 0x99, 0x88, 0x0d, 0x33, 0x82, 0x8d, 0xa2, 0x79, 0x80,
+        0x37, 0x04, 0xa8, 0xe8, 0x85, 0xac, 0x56, 0x5d, 0xa6, 0x98, 0x5a, 0x97, 0x10, 0x70, 0x44,
+        0xc5, 0x6d, 0x33,
+    ];
     const SKIP_LOCKED: &'static str = "";
     const SHARE_SESSION: &'static str = "";
     const HAS_RESULT_FILES: &'static str =
@@ -94,7 +101,7 @@ impl Dialect for Sqlite {
         limit: u32,
     ) -> QueryBuilder<Self> {
         let mut query = QueryBuilder::new("UPDATE runs SET ");
-        queries::push_takeover(&mut query, node, lease);
+        runs::sql::push_takeover(&mut query, node, lease);
         query.push(
             " WHERE id IN (SELECT id FROM runs WHERE status IN ('QUEUED', 'RUNNING')
                AND lease_expires_at <= ",

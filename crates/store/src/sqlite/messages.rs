@@ -2,8 +2,10 @@
 
 use sqlx::{QueryBuilder, SqlitePool};
 
-use crate::rows::sorted_branches;
-use crate::{BranchRange, StoreError, UNCOUNTED, queries, wanted};
+use crate::messages;
+use crate::messages::rows::sorted_branches;
+use crate::sql::push_owner;
+use crate::{BranchRange, StoreError, UNCOUNTED, wanted};
 use talkgraph_domain::{Message, Principal};
 
 /// A message as JSON, an array of [`crate::rows::MESSAGE_COLUMNS`]; its parts are JSON
@@ -50,10 +52,10 @@ pub(super) async fn read_branches(
             .push_bind(range.to);
     });
     query.push(")").push(STRAIGHT);
-    queries::push_owner(&mut query, "m.", who);
+    push_owner(&mut query, "m.", who);
     query.push(")");
     let not_straight = " AND w.branch NOT IN (SELECT branch FROM straight)";
-    queries::push_walk(&mut query, who, not_straight);
+    messages::sql::push_walk(&mut query, who, not_straight);
     // CROSS JOIN, because SQLite would otherwise guess which side is small.
     let is_counted = wanted(ranges) > UNCOUNTED;
     if is_counted {
@@ -70,7 +72,7 @@ pub(super) async fn read_branches(
     );
     query.push(MESSAGE_JSON);
     query.push(" FROM walk w CROSS JOIN messages m ON m.id = w.id WHERE w.position < w.high");
-    queries::push_owner(&mut query, "m.", who);
+    push_owner(&mut query, "m.", who);
     query.push(if is_counted { ")) END" } else { ")" });
     let read: Option<String> = query.build_query_scalar().fetch_one(pool).await?;
     match read {

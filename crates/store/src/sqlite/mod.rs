@@ -37,15 +37,15 @@ pub use space::compact;
 
 use super::dialect::{Dialect, Fetches, fetch};
 use super::pools::Pools;
-use super::rows::SessionRow;
 use super::schema;
-use super::writer::Writer;
 use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth, WriterSettings,
 };
+use crate::commit::writer::Writer;
+use crate::sessions::rows::SessionRow;
 use talkgraph_domain::{Message, PageRequest, Principal};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/sqlite");
 
 /// How SQLite is used.
 #[derive(Debug, Clone)]

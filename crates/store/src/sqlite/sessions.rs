@@ -3,8 +3,9 @@
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use crate::rows::SessionRow;
-use crate::{SessionCursor, SessionFilter, StoreError, queries};
+use crate::sessions;
+use crate::sessions::rows::SessionRow;
+use crate::{SessionCursor, SessionFilter, StoreError};
 use talkgraph_domain::{PageRequest, Principal};
 
 /// A session as JSON, an array of [`crate::rows::session_columns`]: a page is read as
@@ -25,7 +26,7 @@ pub(super) async fn read_page(
     let direction = if page.from_end { "ASC" } else { "DESC" };
     query.push(direction).push(", id ").push(direction);
     query.push(") FROM (");
-    queries::push_sessions(&mut query, who, filter, page);
+    sessions::sql::push_sessions(&mut query, who, filter, page);
     query.push(")");
     let rows: Json<Vec<SessionRow>> = query.build_query_scalar().fetch_one(pool).await?;
     Ok(rows.0)

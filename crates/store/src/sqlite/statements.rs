@@ -9,11 +9,14 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
+use crate::commit::group::{FinishedRun, LogRow};
 use crate::commit::{NewHead, Statements, StoredRun, depth};
-use crate::group::{FinishedRun, LogRow};
+use crate::interrupts::rows::{encode_resolution, stored_kind};
 use crate::keys::keyed;
 use crate::log::{FOLLOWS_LOG, HAS_RUN};
-use crate::rows::{Stamp, encode_options, encode_parts, encode_resolution, stored_kind};
+use crate::messages::rows::encode_parts;
+use crate::rows::Stamp;
+use crate::runs::rows::encode_options;
 use crate::{NewRun, StoreError};
 use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session};

@@ -1,4 +1,4 @@
-//! Arithmetic, which models are bad at.
+//! Arithmetic, at which models are poor.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,11 +11,11 @@ use talkgraph_evaluation::{Evaluator, Failure};
 /// The longest expression, in bytes. The evaluator recurses, at worst once for each byte.
 const EXPRESSION_BYTES: usize = 250;
 
-/// The longest result, in bytes: nobody needs more digits.
+/// The longest result, in bytes: more digits are of no use.
 const RESULT_BYTES: usize = 4_096;
 
-/// Letters and digits are allowed as well. Without `:`, `=`, `\` and `;` nobody can write a
-/// function, and so no recursion that ends only with the stack.
+/// The allowed characters in addition to letters and digits. Without `:`, `=`, `\` and `;` an
+/// expression cannot define a function, and so no recursion that exhausts the stack.
 const SIGNS: &str = "+-*/^%!().,_'\"@ ×÷−·√°²³$€£&|~";
 
 /// Computes with exact numbers, functions, percentages and units.
@@ -27,10 +27,10 @@ struct Arguments {
 }
 
 impl Calculator {
-    /// What it is called.
+    /// The tool's name.
     pub const NAME: &str = "calculator";
 
-    /// What a model is told about it.
+    /// The tool's description for models.
     pub const DESCRIPTION: &str = "Evaluates an arithmetic expression and tells the result. Has \
         + - * / ^ ! mod, percentages, sqrt, log, ln, exp, sin, cos, tan, pi, e, dates and units: \
         \"(2 + 3) * 4^2\", \"12.5% of 80\", \"5 km to miles\", \"100 degC to degF\". \
@@ -94,7 +94,7 @@ mod tests {
         let called = calculator.call(&context(), arguments).await;
         called
             .map(|output| output.text)
-            .map_err(|error| error.told())
+            .map_err(|error| error.public_message())
     }
 
     #[tokio::test]
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nonsense_is_told() {
+    async fn invalid_expressions_are_reported() {
         for (expression, why) in [
             ("10 / 0", "division by zero"),
             ("1 +", "expected"),
@@ -148,7 +148,7 @@ mod tests {
             vec!["1"; half].join("+"),
             format!("1{}", "!".repeat(EXPRESSION_BYTES - 1)),
         ] {
-            // Whatever it says: it must come back.
+            // Any result is fine, as long as the call returns.
             let _ = calculate(&expression).await;
         }
     }

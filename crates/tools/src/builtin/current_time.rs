@@ -1,4 +1,4 @@
-//! What time it is.
+//! The current time.
 
 use std::str::FromStr;
 
@@ -24,10 +24,10 @@ fn utc() -> String {
 }
 
 impl CurrentTime {
-    /// What it is called.
+    /// The tool's name.
     pub const NAME: &str = "current_time";
 
-    /// What a model is told about it.
+    /// The tool's description for models.
     pub const DESCRIPTION: &str = "Tells the current date, time and day of the week. \
         Use it whenever an answer depends on what day or time it is now.";
 
@@ -93,6 +93,6 @@ mod tests {
             assert_eq!(told(at, zone).unwrap(), expected);
         }
         let error = told(at, "Mars/Olympus").unwrap_err();
-        assert!(error.told().contains("Europe/Zurich"), "{error}");
+        assert!(error.public_message().contains("Europe/Zurich"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Tools that every server has.
+//! The built-in tools.
 
 mod calculator;
 mod current_time;

@@ -1,13 +1,13 @@
-//! Which addresses belong to the public internet.
+//! Classification of addresses: public internet or not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// What is not global unicast, after the IANA IPv4 Special-Purpose Address Registry, with
-/// multicast (RFC 5771) and class E. 169.254.169.254 and 100.100.100.200, where clouds keep
-/// their metadata, are within.
+/// The IPv4 networks that are not global unicast, after the IANA IPv4 Special-Purpose Address
+/// Registry, with multicast (RFC 5771) and class E. 169.254.169.254 and 100.100.100.200, the
+/// metadata services of clouds, are within.
 const NOT_PUBLIC_V4: [&str; 16] = [
     "0.0.0.0/8",        // this network; 0.0.0.0 reaches this machine
     "10.0.0.0/8",       // private
@@ -32,7 +32,8 @@ const NOT_PUBLIC_V4: [&str; 16] = [
 /// `::a.b.c.d` are all outside.
 const PUBLIC_V6: &str = "2000::/3";
 
-/// What is inside and yet not global: the IANA IPv6 Special-Purpose Address Registry.
+/// The networks inside `PUBLIC_V6` that are not global: the IANA IPv6 Special-Purpose Address
+/// Registry.
 const NOT_PUBLIC_V6: [&str; 4] = [
     "2001::/23",     // protocol assignments, Teredo included
     "2001:db8::/32", // documentation
@@ -65,7 +66,7 @@ static NETWORKS: LazyLock<Networks> = LazyLock::new(|| Networks {
     nat64: NAT64.parse().into_iter().collect(),
 });
 
-/// An address as it is judged: IPv4 inside IPv6 (mapped, NAT64) is IPv4.
+/// The form of an address that is judged: IPv4 inside IPv6 (mapped, NAT64) becomes IPv4.
 pub(super) fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
@@ -80,7 +81,7 @@ pub(super) fn canonical(address: IpAddr) -> IpAddr {
     address
 }
 
-/// Whether an address, once it is canonical, is one of the public internet.
+/// Returns true if a canonical address belongs to the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),

@@ -1,4 +1,4 @@
-//! Bodies, as far as their limits.
+//! Response bodies, read up to their limits.
 
 use std::borrow::Cow;
 
@@ -25,15 +25,15 @@ pub(crate) struct Body {
     bytes: Vec<u8>,
     /// Its media type, in lower case; that of text when it has none.
     pub(crate) content_type: String,
-    /// Whether there was more than the limits allow.
+    /// True if the body exceeded the limits.
     pub(crate) cut: bool,
 }
 
 impl Body {
-    /// What the client can read.
+    /// The encodings that the client can read.
     pub(crate) const ACCEPT_ENCODING: &str = "gzip, deflate, br";
 
-    /// Reads a response's body as far as the limits go.
+    /// Reads a response's body up to the limits.
     pub(crate) async fn read(
         mut response: Response,
         limits: BodyLimits,
@@ -70,7 +70,7 @@ impl Body {
         })
     }
 
-    /// The body as it is.
+    /// The raw bytes of the body.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -126,7 +126,7 @@ impl Decoded {
         }
     }
 
-    /// Decompresses no further than one byte past `most`, whatever the rest would become.
+    /// Decompresses at most one byte more than `most`, however large the rest would become.
     async fn read(decoder: impl AsyncRead + Unpin, most: usize) -> Self {
         let mut bytes = Vec::new();
         let mut decoder = decoder.take(most as u64 + 1);

@@ -1,14 +1,14 @@
-//! Text out of bytes.
+//! Decoding of text.
 
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8};
 
-/// Where a page may say its encoding (HTML, section 4.2.5.4).
+/// The part of a page that may declare its encoding (HTML, section 4.2.5.4).
 const PRESCAN_BYTES: usize = 1_024;
 
-/// Decodes a body: by its byte order mark, else by what its type says, else by what the page
-/// itself says, else as UTF-8. What cannot be decoded becomes U+FFFD.
+/// Decodes a body: by its byte order mark, its media type, or the page's own declaration, in this
+/// order, else as UTF-8. Bytes that cannot be decoded become U+FFFD.
 pub(super) fn decode<'a>(bytes: &'a [u8], content_type: &str) -> Cow<'a, str> {
     let declared = label(content_type)
         .and_then(|label| Encoding::for_label(label.as_bytes()))
@@ -27,7 +27,7 @@ fn in_page(bytes: &[u8]) -> Option<&'static Encoding> {
     Some(encoding.output_encoding())
 }
 
-/// What follows the first `charset=`.
+/// The value after the first `charset=`.
 fn label(text: &str) -> Option<&str> {
     let (_, value) = text.split_once("charset=")?;
     let value = value.trim_start_matches(['"', '\'', ' ']);

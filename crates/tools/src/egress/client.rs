@@ -1,4 +1,4 @@
-//! The HTTP client that only goes where the policy lets it.
+//! The HTTP client that connects only where the policy allows.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -21,24 +21,25 @@ const USER_AGENT: &str = concat!("talkgraph/", env!("CARGO_PKG_VERSION"));
 const IDLE_CONNECTIONS_PER_HOST: usize = 4;
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bounds of the client, and its way out.
+/// Limits of the client, and its proxies.
 #[derive(Debug, Clone)]
 pub struct EgressLimits {
     /// The longest wait for a connection: name, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// How many redirects are followed. With none, a redirect is the answer.
+    /// The maximum number of redirects. With 0, a redirect is returned as the response.
     pub redirects: usize,
     /// The proxies on the way, if any.
     pub proxies: Arc<Proxies>,
-    /// What they are asked for.
+    /// The form of target that proxies are asked for.
     pub proxy_target: ProxyTarget,
 }
 
-/// An HTTP client that reaches what a policy allows.
+/// An HTTP client that reaches only what a policy allows.
 #[derive(Clone)]
 pub struct EgressClient {
     http: reqwest::Client,
-    /// Takes its place where there are proxies: the other's would be asked for names.
+    /// Used instead of the direct client where there are proxies, which would be asked for names
+    /// otherwise.
     proxied: Option<ProxiedClient>,
     redirects: usize,
     policy: Arc<EgressPolicy>,
@@ -54,7 +55,7 @@ impl EgressClient {
         lookup: Arc<dyn Lookup>,
         limits: &EgressLimits,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        // An error says that the process has a provider already, which is as good.
+        // The only error is that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(policy);
         let resolver = GuardedResolver {
@@ -89,19 +90,17 @@ impl EgressClient {
         })
     }
 
-    /// A request that is not sent yet.
+    /// Creates a request.
     ///
-    /// # Errors
-    /// [`ToolError::Refused`] when the URL may not be reached.
+    /// # Errors [`ToolError::Refused`] when the URL may not be reached.
     pub(crate) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, ToolError> {
         self.policy.check_url(&url)?;
         Ok(self.http.request(method, url))
     }
 
-    /// Sends a request; gives the response once its head is there.
+    /// Sends a request; returns the response once its headers have arrived.
     ///
-    /// # Errors
-    /// [`ToolError::Refused`] when a URL that it redirects to may not be reached.
+    /// # Errors [`ToolError::Refused`] when a URL that it redirects to may not be reached.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ToolError> {
         match &self.proxied {
             None => request.send().await.map_err(into_tool_error),
@@ -120,7 +119,7 @@ impl EgressClient {
         let agent = HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, agent);
         for _ in 0..=self.redirects {
-            // Only a request without a body can be sent once more.
+            // Only a request without a body can be sent again.
             let again = request.try_clone();
             let url = request.url().clone();
             let sent = http::Request::try_from(request).map_err(into_tool_error)?;
@@ -147,10 +146,10 @@ impl EgressClient {
         ))
     }
 
-    /// Gets a URL; gives the response once its head is there.
+    /// Gets a URL; returns the response once its headers have arrived.
     ///
-    /// # Errors
-    /// [`ToolError::Refused`] when the URL, or one that it redirects to, may not be reached.
+    /// # Errors [`ToolError::Refused`] when the URL, or one that it redirects to, may not be
+    /// reached.
     pub async fn get(&self, url: Url) -> Result<Response, ToolError> {
         self.send(self.request(Method::GET, url)?).await
     }
@@ -192,7 +191,7 @@ fn redirects(policy: Arc<EgressPolicy>, most: usize) -> Policy {
 #[error("there are more than {0} redirects")]
 struct TooManyRedirects(usize);
 
-/// Finds what the guard said, however deep in an error.
+/// The refusal of the guard, at any depth of an error's causes.
 pub(super) fn refusal_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Refusal> {
     let mut cause = Some(error);
     while let Some(error) = cause {

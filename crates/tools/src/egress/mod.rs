@@ -1,8 +1,8 @@
-//! The guard on every connection whose URL a model or a user can influence.
+//! The guard for connections whose URL a model or a user can influence.
 //!
-//! A URL is looked at before the first request and at each redirect (scheme, port, addresses
-//! written as such), and a name where it is resolved for the connection itself: what is
-//! connected to is what was judged, whatever a name's next answer is.
+//! A URL is checked before the first request and at each redirect (scheme, port, literal
+//! addresses). A name is checked when it is resolved for the connection itself: the address that
+//! was judged is the one that is connected to, even if the name resolves differently the next time.
 
 mod address;
 mod body;

@@ -1,4 +1,4 @@
-//! What may be reached.
+//! The policy: which URLs and addresses may be reached.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::address::{canonical, is_public};
 
-/// What may be reached besides the public internet, and at which ports.
+/// The addresses and ports that may be reached in addition to the public internet.
 #[derive(Debug, Clone)]
 pub struct EgressPolicy {
     allow: Vec<Allowed>,
@@ -19,11 +19,11 @@ pub struct EgressPolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Allowed {
     Network(IpNet),
-    /// In lower case. Whatever it resolves to is allowed with it.
+    /// A host name in lower case. Any address that it resolves to is allowed.
     Host(String),
 }
 
-/// Why a URL is not followed. Safe to tell: it says no more than the URL did.
+/// The reason why a URL is refused. Safe to report: it reveals no more than the URL did.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// Neither http nor https.
@@ -32,7 +32,7 @@ pub enum Refusal {
     /// The URL has a user name or password.
     #[error("a URL must not have a user name or a password")]
     Credentials,
-    /// Nothing to connect to.
+    /// There is no host to connect to.
     #[error("the URL has no host")]
     NoHost,
     /// Not one of the ports.
@@ -75,8 +75,8 @@ impl EgressPolicy {
         policy
     }
 
-    /// Looks at a URL before anything is connected to. A host that is a name is judged when
-    /// it is resolved.
+    /// Checks a URL before anything is connected to. A host that is a name is judged when it is
+    /// resolved.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), Refusal> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refusal::Scheme(url.scheme().to_owned()));
@@ -88,7 +88,7 @@ impl EgressPolicy {
         if !self.ports.is_empty() && !self.ports.contains(&port) {
             return Err(Refusal::Port(port));
         }
-        // The URL parser has read `0x7f.1`, `017700000001` and `2130706433` as what they are.
+        // The URL parser has normalised `0x7f.1`, `017700000001` and `2130706433` to addresses.
         match url.host().ok_or(Refusal::NoHost)? {
             Host::Domain(_) => Ok(()),
             Host::Ipv4(v4) => self.check_address(&v4.to_string(), v4.into()),
@@ -127,7 +127,7 @@ fn allowed(entry: &str) -> Result<Allowed, String> {
     }
 }
 
-/// Whether a name is written in letters, digits, dots, `-` and `_`: nothing here is a pattern.
+/// Returns true for a name of letters, digits, dots, `-` and `_`: patterns are not supported.
 fn is_plain(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_web_is_allowed() {
+    fn only_http_schemes_and_ports_are_allowed() {
         let policy = policy(&[], &[80, 443]);
         assert_eq!(check(&policy, "https://example.com/a?b"), Ok(()));
         assert_eq!(check(&policy, "http://8.8.8.8/"), Ok(()));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_allowed() {
+    fn listed_hosts_are_allowed() {
         let policy = policy(
             &["10.0.0.0/8", "fd12::/16", "127.0.0.1", "Intranet.example"],
             &[],
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_listed_is_refused() {
+    fn invalid_entries_are_refused() {
         for entry in ["", "10.0.0.0/33", "http://x", "x/y", "a b", "*", "10.1"] {
             let refused = EgressPolicy::new(&[entry.to_owned()], &[]);
             assert!(refused.is_err(), "{entry}");

@@ -1,4 +1,4 @@
-//! Names, resolved for a connection and judged in the same breath.
+//! Name resolution for connections, with each address judged at once.
 
 use std::error::Error;
 use std::io;
@@ -10,13 +10,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::policy::EgressPolicy;
 
-/// Finds the addresses of a name.
+/// Resolves names.
 #[async_trait]
 pub trait Lookup: Send + Sync {
     /// All addresses of `host`, in the order in which they are to be tried.
     ///
-    /// # Errors
-    /// When the name is not known or nobody can be asked.
+    /// # Errors When the name is unknown or no resolver can be reached.
     async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -33,8 +32,8 @@ impl Lookup for SystemLookup {
 
 type Fault = Box<dyn Error + Send + Sync>;
 
-/// Gives the HTTP client only addresses that may be reached. It connects to exactly these, so
-/// a name that answers differently the next time gains nothing.
+/// Passes to the HTTP client only addresses that may be reached. It connects to exactly these, so a
+/// name that resolves differently the next time gains nothing.
 #[derive(Clone)]
 pub(super) struct GuardedResolver {
     pub(super) lookup: Arc<dyn Lookup>,
@@ -42,7 +41,7 @@ pub(super) struct GuardedResolver {
 }
 
 impl GuardedResolver {
-    /// The addresses of a name that may be reached; a refusal when it has others alone.
+    /// The addresses of a name that may be reached; a refusal if it has no such address.
     pub(super) async fn judged(&self, host: &str) -> Result<Vec<IpAddr>, Fault> {
         let mut refused = None;
         let mut allowed = Vec::new();

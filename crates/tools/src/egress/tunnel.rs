@@ -39,15 +39,15 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 const IDLE_CONNECTIONS_PER_HOST: usize = 4;
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Addresses of one name that are tried at most.
+/// The maximum number of addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 4;
 
 const NO_ADDRESS: &str = "the name has no address";
 
-/// What a proxy is asked for.
+/// The form of target that a proxy is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyTarget {
-    /// The address that was judged.
+    /// The judged address.
     Address,
     /// The name, which the proxy resolves and has to judge itself.
     Name,
@@ -79,14 +79,14 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
     Ok(builder.with_no_client_auth())
 }
 
-/// Makes connections to what the policy allows.
+/// Connects to the targets that the policy allows.
 #[derive(Clone)]
 pub(super) struct GuardedConnector {
     proxies: Arc<Proxies>,
     target: ProxyTarget,
     resolver: GuardedResolver,
-    /// To proxies and, without one, to servers: what it is given is an address, or the proxy that
-    /// the operator names.
+    /// Connects to proxies and, without one, to servers: its target is an address, or the proxy
+    /// that the operator names.
     plain: HttpsConnector<HttpConnector>,
     connect_timeout: Duration,
 }
@@ -124,7 +124,7 @@ impl GuardedConnector {
         };
         let targets = match (self.target, found) {
             (ProxyTarget::Address, found) => targets(&found?, port)?,
-            // A network that has proxies may resolve no names of the internet.
+            // A network with proxies may not resolve names of the internet itself.
             (ProxyTarget::Name, Err(error)) if refusal_in(&*error).is_some() => return Err(error),
             (ProxyTarget::Name, _) => {
                 let host = dst.host().ok_or("the URL has no host")?;
@@ -189,8 +189,8 @@ impl Service<Uri> for GuardedConnector {
     }
 }
 
-/// The targets of connections to addresses, in their order. The scheme is http: whoever asks does
-/// the TLS.
+/// The targets of connections to addresses, in their order. The scheme is http: the caller does the
+/// TLS.
 fn targets(addresses: &[IpAddr], port: u16) -> Result<Vec<Uri>, Fault> {
     let addresses = addresses.iter().take(MOST_ADDRESSES);
     let targets = addresses.map(|address| {

@@ -1,4 +1,4 @@
-//! Files that a user names by their URL.
+//! Files that a user references by URL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use url::Url;
 use crate::ToolError;
 use crate::egress::{Body, BodyLimits, EgressClient};
 
-/// How many messages may have their files fetched at once: all of them are in memory until
-/// they are stored. The others wait, which is a part of their time.
+/// The number of messages whose files may be fetched at once: all of them are in memory until they
+/// are stored. Others wait, within their own time limit.
 const MESSAGES_AT_ONCE: usize = 8;
 
-/// Fetches files, behind the guard that tools have.
+/// Fetches files, behind the egress guard.
 pub struct FileFetch {
     client: EgressClient,
     most_bytes: usize,
@@ -22,9 +22,9 @@ pub struct FileFetch {
     places: Arc<Semaphore>,
 }
 
-/// A file that was fetched.
+/// A fetched file.
 pub struct Fetched {
-    /// What its server says that it is, without parameters, in lower case.
+    /// The media type that its server reports, without parameters, in lower case.
     pub content_type: Option<String>,
     /// Its bytes, decompressed.
     pub content: Vec<u8>,
@@ -41,14 +41,14 @@ impl FileFetch {
         }
     }
 
-    /// How long all files of a message may take together.
+    /// The time limit for all files of a message.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Waits for a place; kept until the files are stored.
+    /// Waits for a slot; kept until the files are stored.
     pub async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // Nobody closes it.
+        // The semaphore is never closed.
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 

@@ -21,8 +21,8 @@ use html::Page;
 /// The longest URL, in bytes: what servers commonly accept.
 const URL_BYTES: usize = 8_192;
 
-/// How long a page may be read before what was found so far is taken: markup can be made to
-/// take long.
+/// The time limit for reading a page; the text found by then is used. Markup can be crafted to take
+/// long.
 const READING: Duration = Duration::from_secs(2);
 
 const WANTED: &str =
@@ -32,7 +32,7 @@ const WANTED: &str =
 pub struct HttpFetch {
     client: EgressClient,
     limits: BodyLimits,
-    /// Pages that are read at one time: one core is left to everything else.
+    /// Pages that are read at the same time: one core is left for everything else.
     readers: Semaphore,
 }
 
@@ -41,7 +41,7 @@ struct Arguments {
     url: String,
 }
 
-/// What a body is, as far as text is concerned.
+/// The kind of a body, as far as text is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Html,
@@ -49,10 +49,10 @@ enum Kind {
 }
 
 impl HttpFetch {
-    /// What it is called.
+    /// The tool's name.
     pub const NAME: &str = "http_fetch";
 
-    /// What a model is told about it.
+    /// The tool's description for models.
     pub const DESCRIPTION: &str = "Fetches a public web page by its URL and gives its readable \
         text, with links. Also reads plain text, Markdown, JSON and XML. Long pages are cut. \
         Structured sources, with + between the WORDS of a query: \
@@ -61,7 +61,7 @@ impl HttpFetch {
         https://api.crossref.org/works?rows=5&select=DOI,title,author,issued&query=WORDS finds \
         papers, https://api.github.com/repos/OWNER/NAME/releases?per_page=5 lists releases.";
 
-    /// Reads at most `bytes` of a page as sent, `decoded_bytes` once decompressed.
+    /// Reads at most `bytes` of a page as sent, and `decoded_bytes` once decompressed.
     pub fn new(client: EgressClient, bytes: usize, decoded_bytes: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -101,14 +101,14 @@ impl Tool for HttpFetch {
         let response = get(&self.client, url, WANTED).await?;
         let (url, kind) = (response.url().clone(), kind(&content_type(&response))?);
         let body = Body::read(response, self.limits).await?;
-        // Hostile markup takes a core for all of its time; the server keeps one.
+        // Hostile markup takes a core for all of its time; one core is kept free.
         let _reader = self.readers.acquire().await;
         let reading = tokio::task::spawn_blocking(move || read(&body, kind, url));
         reading.await.map_err(ToolError::internal)
     }
 }
 
-/// A response that says that it has what was asked for.
+/// Gets a response with a status of success.
 async fn get(client: &EgressClient, url: Url, accept: &str) -> Result<Response, ToolError> {
     let request = client.request(Method::GET, url)?;
     let request = request

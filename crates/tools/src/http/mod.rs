@@ -1,4 +1,4 @@
-//! Tools that are an HTTP request, declared in the settings.
+//! HTTP tools: requests that are declared in the settings.
 
 mod url;
 
@@ -17,14 +17,14 @@ use super::{Tool, ToolContext, ToolError, ToolOutput};
 use talkgraph_domain::redact::{self, Known};
 use url::UrlTemplate;
 
-/// How much of an error's body a model is shown, in bytes.
+/// The part of an error's body that a model is shown, in bytes.
 const ERROR_BYTES: usize = 1_000;
 
-/// Names a call for the server, so that one that is repeated is carried out once
+/// Identifies a call for the server, so that a repeated one is executed once
 /// (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// An HTTP tool as the settings have it.
+/// The settings of an HTTP tool.
 pub struct HttpToolSpec {
     /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: String,
@@ -34,7 +34,7 @@ pub struct HttpToolSpec {
     pub body: Option<String>,
     /// Headers of each request.
     pub headers: Vec<(String, SecretString)>,
-    /// The caller's headers that are passed on, in lower case.
+    /// The caller's headers that are forwarded, in lower case.
     pub forward_headers: Vec<HeaderName>,
     /// The part of a JSON response that is the output (RFC 6901); all of it when absent.
     pub response_pointer: Option<String>,
@@ -42,12 +42,12 @@ pub struct HttpToolSpec {
     pub response_bytes: usize,
 }
 
-/// What is wrong with an HTTP tool: the setting, and why.
+/// An invalid setting of an HTTP tool: the key, and the reason.
 #[derive(Debug)]
 pub struct HttpToolError {
     /// The key within `[[tools.http]]`.
     pub key: HttpToolKey,
-    /// What is wrong and what is allowed.
+    /// The problem, and the allowed values.
     pub why: String,
 }
 
@@ -66,7 +66,7 @@ pub enum HttpToolKey {
     ResponsePointer,
 }
 
-/// A tool that is an HTTP request.
+/// A tool that sends an HTTP request.
 pub struct HttpTool {
     evaluator: Evaluator,
     client: EgressClient,
@@ -82,11 +82,10 @@ pub struct HttpTool {
 }
 
 impl HttpTool {
-    /// Reads a tool. `client` makes the client for a policy: `policy`, and with it the host of
-    /// the URL where the settings alone decide that.
+    /// Creates a tool from its settings. `client` creates the client for a policy: `policy`, and
+    /// with it the host of the URL where the settings alone decide that.
     ///
-    /// # Errors
-    /// When something in the settings makes no sense; `E` when there is no client.
+    /// # Errors When a setting is invalid; `E` when there is no client.
     pub async fn new<E>(
         evaluator: &Evaluator,
         spec: HttpToolSpec,
@@ -207,7 +206,7 @@ impl Tool for HttpTool {
     }
 }
 
-/// True for types of responses that are files and no text.
+/// Returns true for media types of responses that are files, not text.
 fn is_file(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let is_kind = ["image/", "audio/", "video/"]
@@ -229,7 +228,7 @@ fn whole(text: &str, body: &Body) -> ToolOutput {
     }
 }
 
-/// The text of a template, whose own words are for the log.
+/// The text of a template; its own error is for the log.
 fn rendered(rendered: Result<String, Failure>) -> Result<String, ToolError> {
     rendered.map_err(|error| match error {
         Failure::TooCostly(_) | Failure::Busy => ToolError::Failed(format!(

@@ -1,4 +1,4 @@
-//! URLs with arguments in them.
+//! Templates of URLs.
 
 use reqwest::Url;
 use serde_json::Value;
@@ -8,10 +8,10 @@ use crate::ToolError;
 use talkgraph_domain::Principal;
 use talkgraph_evaluation::{Escape, Evaluator};
 
-/// A URL with arguments in it.
+/// A URL template with arguments.
 pub(super) struct UrlTemplate {
     template: String,
-    /// Scheme, host and port, where no argument has a say in them.
+    /// Scheme, host and port, if no argument can change them.
     origin: Option<Url>,
 }
 
@@ -56,14 +56,14 @@ impl UrlTemplate {
     ) -> Result<Url, ToolError> {
         let text = evaluator.request(who, &self.template, Escape::Url, arguments);
         let text = rendered(text.await)?;
-        // The parser would go up the path for them, to where nobody wanted to let anybody.
+        // The parser would resolve them, and so leave the path that the operator allows.
         if has_dots(&text) {
             let why = "an argument must not be . or .. where it is a part of the URL's path";
             return Err(ToolError::Failed(why.to_owned()));
         }
         let url = Url::parse(&text);
         let url = url.map_err(|error| ToolError::Failed(format!("this gives no URL: {error}")))?;
-        // Values are encoded, so they cannot get there; if they did, it must not go out.
+        // Encoded values cannot change the origin; this is a second line of defence.
         match &self.origin {
             Some(origin) if origin.origin() != url.origin() => Err(ToolError::internal(
                 "an argument has changed the URL's origin",
@@ -73,8 +73,8 @@ impl UrlTemplate {
     }
 }
 
-/// Whether a path has `.` or `..` as a segment, in any way that is read as one (URL Standard,
-/// section 4.1).
+/// Returns true if a path has `.` or `..` as a segment, in any form that is read as one (URL
+/// Standard, section 4.1).
 fn has_dots(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     path.split(['/', '\\']).any(|segment| {

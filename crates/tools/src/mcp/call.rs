@@ -1,4 +1,4 @@
-//! Calling a server's tool.
+//! Tool calls to an MCP server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,21 +20,22 @@ use super::content::output;
 use super::elicit;
 use super::failure::{Failure, NOT_THERE, failed};
 use super::forward::Forwarded;
+use super::pending_requests::Reports;
 use super::tasks::{self, Task};
-use super::watched::Reports;
 use crate::{Tool, ToolContext, ToolError, ToolOutput};
 use talkgraph_domain::redact::Known;
 
-/// How long telling a server that a call is off may take.
+/// The time limit for notifying a server of a cancelled call.
 pub(super) const CANCELLING: Duration = Duration::from_secs(5);
 
-/// The most times that a server asks before it makes a call; what the SDKs of the protocol allow.
+/// The maximum number of questions of a server before it executes a call; the limit of the
+/// protocol's SDKs.
 const ROUNDS: usize = 10;
 
-/// The longest wait for a new session before a call that was not made is repeated.
+/// The longest wait for a new session before a refused call is repeated.
 const RENEWAL: Duration = Duration::from_secs(10);
 
-/// The way to a server, while there is one.
+/// The current connection to a server, if there is one.
 #[derive(Default)]
 pub(super) struct Line {
     current: watch::Sender<Option<Link>>,
@@ -44,8 +45,8 @@ pub(super) struct Line {
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) peer: Peer<RoleClient>,
-    /// Told when a call finds that it is dead. Each connection has its own, so that what is
-    /// said of one does not end the next.
+    /// Notified when a call finds the connection dead. Each connection has its own, so that a
+    /// report on one does not end the next.
     pub(super) broken: Arc<Notify>,
 }
 
@@ -84,12 +85,12 @@ impl Line {
 /// A tool of an MCP server.
 pub(super) struct McpTool {
     pub(super) line: Arc<Line>,
-    /// As the server calls it.
+    /// The name on the server.
     pub(super) name: String,
     pub(super) forward_headers: Arc<[HeaderName]>,
     /// Secrets that the server has received and may repeat.
     pub(super) secrets: Known,
-    /// The longest time of a call that reports progress.
+    /// The time limit of a call that reports progress.
     pub(super) progress_timeout: Duration,
     /// The longest message of a report of progress, in bytes.
     pub(super) progress_message_bytes: usize,
@@ -115,8 +116,8 @@ impl Tool for McpTool {
 }
 
 impl McpTool {
-    /// Makes the call. One that a server has refused because it does not know the session was
-    /// not executed, so it is made once more in a new session.
+    /// Executes the call. A call that a server has refused because of an unknown session was not
+    /// executed, so it is repeated once in a new session.
     async fn result(
         &self,
         context: &ToolContext,
@@ -132,13 +133,14 @@ impl McpTool {
                 false => ClientRequest::CallToolRequest(request.clone()),
             };
             let failure = match send(link.peer.clone(), sent).await {
-                // It was not executed.
+                // The call was not executed.
                 answer if !as_task && requires_task(&answer) => {
                     self.as_task.store(true, Ordering::Relaxed);
                     continue;
                 }
                 Ok(ServerResult::CallToolResult(result)) => return Ok(result),
-                // It asks first, and is called again with the answers (protocol 2026-07-28).
+                // The server asks first, and is called again with the answers (protocol
+                // 2026-07-28).
                 Ok(ServerResult::InputRequiredResult(wants)) if rounds < ROUNDS => {
                     rounds += 1;
                     let reports = self.reports(context);
@@ -174,7 +176,7 @@ impl McpTool {
         }
     }
 
-    /// The result of a task. It is not begun again when its session is lost: it was executed.
+    /// The result of a task. A lost session does not start it again: it was executed.
     async fn followed(&self, task: &Task, link: &Link) -> Result<CallToolResult, ToolError> {
         let error = match task.result().await {
             Ok(result) => return Ok(result),
@@ -219,8 +221,8 @@ fn requires_task(answer: &Result<ServerResult, ServiceError>) -> bool {
     }
 }
 
-/// Sends a request in a task of its own, so that the server is told when nobody waits for the
-/// answer any more, because of a time-out or because the call was cancelled.
+/// Sends a request in a task of its own, so that the server is notified when the answer is no
+/// longer needed, because of a time-out or a cancelled call.
 pub(super) async fn send(
     peer: Peer<RoleClient>,
     request: ClientRequest,
@@ -241,12 +243,12 @@ pub(super) async fn send(
         );
         tokio::select! {
             answer = handle.await_response() => {
-                // Whoever has gone meanwhile does not want it.
+                // The receiver may be gone, and then needs no answer.
                 let _ = tell.send(answer);
             }
             () = tell.closed() => {
                 let cancelled = peer.notify_cancelled(off);
-                // A server that does not hear it either is found out by the next call.
+                // If the server does not receive it either, the next call finds out.
                 let _ = tokio::time::timeout(CANCELLING, cancelled).await;
             }
         }

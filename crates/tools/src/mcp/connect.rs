@@ -1,4 +1,4 @@
-//! Reaching a server.
+//! Connections to MCP servers.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -23,21 +23,21 @@ use super::elicit;
 use super::forward::ForwardingClient;
 use super::guard::Guard;
 use super::lines::Bounds;
+use super::pending_requests::{Waiting, Watched};
 use super::program::Program;
-use super::watched::{Waiting, Watched};
 use super::{McpServerSpec, McpTransport};
-use crate::visible::visible;
+use crate::hidden_characters::escape_hidden;
 use talkgraph_domain::redact::Known;
 
-/// What a program needs of this server's environment. The rest may be secret.
+/// The environment variables that a program inherits. Others may be secret.
 const INHERITED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR",
 ];
 
-/// How much of what a program says to nobody in particular becomes one line of the log.
+/// The part of a program's output to standard error that becomes one line of the log.
 const LOG_BYTES: usize = 1_024;
 
-/// For how long the lines of the log are counted.
+/// The window in which the lines of the log are counted.
 const LOG_WINDOW: Duration = Duration::from_secs(1);
 
 pub(super) type Connection = RunningService<RoleClient, Client>;
@@ -48,14 +48,14 @@ pub(super) struct Reached {
     pub(super) too_long: TooLong,
 }
 
-/// The record of a message that was longer than allowed.
+/// The record of a message that exceeded its size limit.
 pub(super) struct TooLong {
     seen: Arc<AtomicBool>,
     message_bytes: usize,
 }
 
 impl TooLong {
-    /// The reason why a connection is over, if nothing else is known than `why`.
+    /// The reason why a connection has ended, or `why` if nothing else is known.
     pub(super) fn why(&self, why: String) -> String {
         match self.seen.load(Ordering::Relaxed) {
             true => format!(
@@ -74,9 +74,9 @@ impl Reached {
     }
 }
 
-/// What this server is to an MCP server.
+/// The client that an MCP server sees.
 pub(super) struct Client {
-    /// Told when the server's tools have changed.
+    /// Notified when the server's tools have changed.
     changed: Arc<Notify>,
     /// The calls in progress.
     waiting: Waiting,
@@ -99,7 +99,7 @@ impl ClientHandler for Client {
             let server = &*self.server;
             tracing::info!(
                 server,
-                "a question is declined: no call or calls of several callers"
+                "elicitation declined: not exactly one caller has active calls"
             );
         }
         tokio::select! {
@@ -113,7 +113,7 @@ impl ClientHandler for Client {
     }
 }
 
-/// Starts or calls a server and shakes hands; the error is for the log.
+/// Starts or connects to a server and performs the handshake; the error is for the log.
 pub(super) async fn connect(
     spec: &McpServerSpec,
     http: Option<&ForwardingClient>,
@@ -202,7 +202,8 @@ fn start(
     Ok(process)
 }
 
-/// Logs what a program says, until it ends: some lines of each second, and how much more it was.
+/// Logs a program's standard error until it ends: some lines of each second, and the amount of the
+/// rest.
 async fn log(server: Arc<str>, secrets: Known, mut stderr: ChildStderr, most: u32) {
     let server = &*server;
     let mut said = vec![0; LOG_BYTES];
@@ -210,7 +211,7 @@ async fn log(server: Arc<str>, secrets: Known, mut stderr: ChildStderr, most: u3
     while let Ok(length @ 1..) = stderr.read(&mut said).await {
         if window.elapsed() > LOG_WINDOW {
             if left_out > 0 {
-                tracing::debug!(server, bytes = left_out, "an MCP server says more");
+                tracing::debug!(server, bytes = left_out, "MCP server output omitted");
             }
             (window, lines, left_out) = (Instant::now(), 0, 0);
         }
@@ -222,7 +223,7 @@ async fn log(server: Arc<str>, secrets: Known, mut stderr: ChildStderr, most: u3
         for line in secrets.hide(said.trim_end()).lines() {
             lines += 1;
             if lines <= most {
-                tracing::debug!(server, said = &*visible(line), "an MCP server says");
+                tracing::debug!(server, line = &*escape_hidden(line), "MCP server output");
             } else {
                 left_out += line.len();
             }

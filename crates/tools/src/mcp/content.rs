@@ -7,8 +7,8 @@ use rmcp::model::{CallToolResult, ContentBlock, Resource, ResourceContents};
 use serde_json::Value;
 
 use crate::ToolOutput;
+use crate::hidden_characters::escape_hidden;
 use crate::output::{described, new_file, reference, shortened};
-use crate::visible::visible;
 use talkgraph_domain::{File, ResultPart, ResultResource};
 
 /// The longest URI of a resource, in bytes: what servers commonly accept.
@@ -22,7 +22,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A result with its parts. The text for the model has all of it; what is no text is described.
+/// Converts a result with its parts. The text for the model covers all of it; parts that are not
+/// text are described.
 pub(super) fn output(result: CallToolResult) -> ToolOutput {
     let mut reading = Reading::default();
     for block in result.content {
@@ -34,7 +35,7 @@ pub(super) fn output(result: CallToolResult) -> ToolOutput {
     reading.output()
 }
 
-/// A result as far as it was read.
+/// The state of reading a result.
 #[derive(Default)]
 struct Reading {
     /// The texts for the model, one a part.
@@ -64,7 +65,7 @@ impl Reading {
 
     fn file(&mut self, what: &str, claimed: &str, base64: &str) {
         let Some(file) = decoded(None, Some(claimed), base64) else {
-            let kind = visible(&shortened(claimed, LABEL_BYTES)).into_owned();
+            let kind = escape_hidden(&shortened(claimed, LABEL_BYTES)).into_owned();
             return self.text(format!("[{what}: {kind}, its content cannot be read]"));
         };
         self.texts.push(described(what, &file));
@@ -137,8 +138,8 @@ impl Reading {
         self.parts.push(ResultPart::Resource(Box::new(resource)));
     }
 
-    /// Structured content is a part of its own. The model reads it unless a text says the same,
-    /// as the protocol recommends.
+    /// Adds structured content as a part of its own. The model reads it unless a text says the
+    /// same, as the protocol recommends.
     /// <https://modelcontextprotocol.io/specification/2025-11-25/server/tools#structured-content>
     fn structured(&mut self, value: Value) {
         let json = value.to_string();
@@ -151,7 +152,7 @@ impl Reading {
     fn output(self) -> ToolOutput {
         let text = self.texts.join("\n\n");
         let mut parts = self.parts;
-        // What is the whole text is not kept twice.
+        // A part that is the whole text is not stored twice.
         for part in &mut parts {
             match part {
                 ResultPart::Text { text: own } if own.as_deref() == Some(&text) => *own = None,
@@ -167,8 +168,8 @@ impl Reading {
     }
 }
 
-/// True if a text says the same as a structured value. Servers that give a plain value wrap it
-/// into an object of one field, and say it as it is in the text.
+/// Returns true if a text says the same as a structured value. Servers that return a plain value
+/// wrap it into an object of one field, and repeat it in the text.
 fn says(text: &str, value: &Value) -> bool {
     let inner = value.as_object().filter(|fields| fields.len() == 1);
     let inner = inner.and_then(|fields| fields.values().next());
@@ -197,20 +198,20 @@ fn of_uri(full: &str, mime_type: Option<&str>) -> ResultResource {
     }
 }
 
-/// The last segment of a URI's path, where that looks like a file's name.
+/// The last segment of a URI's path, if it looks like a file's name.
 fn name_of(uri: &str) -> Option<String> {
     let path = uri.split(['?', '#']).next()?;
     let name = path.rsplit('/').next()?;
     let is_name = name.contains('.') && name.len() <= 255;
-    is_name.then(|| visible(name).into_owned())
+    is_name.then(|| escape_hidden(name).into_owned())
 }
 
 fn uri(uri: &str) -> String {
-    visible(&shortened(uri, URI_BYTES)).into_owned()
+    escape_hidden(&shortened(uri, URI_BYTES)).into_owned()
 }
 
 fn label(text: &str) -> String {
-    visible(&shortened(text, LABEL_BYTES)).into_owned()
+    escape_hidden(&shortened(text, LABEL_BYTES)).into_owned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Elicitation: what a server asks the person during a call.
+//! Elicitation: questions of a server to the person during a call.
 //! <https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation>
 
 use reqwest::Url;
@@ -9,10 +9,10 @@ use rmcp::model::{
 };
 use serde_json::Value;
 
-use super::watched::Reports;
+use super::pending_requests::Reports;
 use crate::InputAnswer;
+use crate::hidden_characters::{escape_hidden, escape_schema};
 use crate::output::shortened;
-use crate::visible::{show_schema, visible};
 use talkgraph_domain::InputQuestion;
 
 /// The longest question that a person is shown, in bytes.
@@ -31,13 +31,13 @@ pub(super) fn capabilities() -> ClientCapabilities {
     capabilities
 }
 
-/// Asks the person whose call it is; none: it is not known whose, or no one can be asked.
+/// Asks the person whose call it is; none if the call is ambiguous, or no one can answer.
 pub(super) async fn ask(params: ElicitRequestParams, of: Option<&Reports>) -> ElicitResult {
     let asker = of.and_then(|reports| reports.asker.as_ref().zip(Some(reports)));
     let (Some((asker, reports)), Some(question)) = (asker, question(params, of)) else {
         return ElicitResult::new(ElicitationAction::Decline);
     };
-    // The time of the person is not the tool's.
+    // Waiting for the person does not count towards the tool's time limit.
     let _held = reports.progress.hold();
     match asker.ask(question).await {
         InputAnswer::Accept(content) => {
@@ -48,11 +48,11 @@ pub(super) async fn ask(params: ElicitRequestParams, of: Option<&Reports>) -> El
     }
 }
 
-/// Answers to what a server wants to know before it makes a call (protocol 2026-07-28).
+/// Answers to the questions of a server before it executes a call (protocol 2026-07-28).
 pub(super) async fn answers(requests: InputRequests, reports: &Reports) -> InputResponses {
     let mut responses = InputResponses::new();
     for (name, request) in requests {
-        // Nothing else was offered to servers.
+        // This client has announced no other capability.
         let InputRequest::Elicitation(request) = request else {
             continue;
         };
@@ -62,12 +62,13 @@ pub(super) async fn answers(requests: InputRequests, reports: &Reports) -> Input
     responses
 }
 
-/// A question as a person may be shown it; none if it is too large or of an unknown kind.
+/// A question in the form that a person may be shown; none if it is too large or of an unknown
+/// kind.
 fn question(params: ElicitRequestParams, of: Option<&Reports>) -> Option<InputQuestion> {
     let shown = |message: &str| {
         let hidden = of.map(|reports| reports.secrets.hide(message));
         let message = hidden.as_deref().unwrap_or(message);
-        visible(&shortened(message, MESSAGE_BYTES)).into_owned()
+        escape_hidden(&shortened(message, MESSAGE_BYTES)).into_owned()
     };
     match params {
         ElicitRequestParams::FormElicitationParams {
@@ -76,7 +77,7 @@ fn question(params: ElicitRequestParams, of: Option<&Reports>) -> Option<InputQu
             ..
         } => {
             let mut schema = serde_json::to_value(requested_schema).ok()?;
-            let fits = schema.to_string().len() <= SCHEMA_BYTES && show_schema(&mut schema);
+            let fits = schema.to_string().len() <= SCHEMA_BYTES && escape_schema(&mut schema);
             fits.then(|| InputQuestion {
                 message: shown(&message),
                 schema: Some(schema),

@@ -5,24 +5,24 @@ use rmcp::model::ErrorData;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
 use crate::ToolError;
+use crate::hidden_characters::escape_hidden;
 use crate::output::shortened;
-use crate::visible::visible;
 use talkgraph_domain::redact::Known;
 
-/// The longest account of a failure that a model is shown, in bytes.
+/// The longest description of a failure that a model is shown, in bytes.
 const FAILURE_BYTES: usize = 2_000;
 
 pub(super) const NOT_THERE: &str = "its MCP server is not there now";
 
 const BROKEN_OFF: &str = "its MCP server ended the answer before it was complete";
 
-/// The codes of JSON-RPC errors with which servers refuse a request whose session they do not
-/// know: -32000 (TypeScript SDK, 400), -32001 (its 404), -32600 (Python SDK).
+/// The codes of JSON-RPC errors with which servers refuse a request of an unknown session: -32000
+/// (TypeScript SDK, 400), -32001 (its 404), -32600 (Python SDK).
 /// <https://github.com/modelcontextprotocol/typescript-sdk/blob/main/src/server/streamableHttp.ts>
 /// <https://github.com/modelcontextprotocol/python-sdk/blob/main/src/mcp/server/streamable_http.py>
 const SESSION_CODES: [i32; 4] = [-32_000, -32_001, -32_002, -32_600];
 
-/// The words that name the trouble with a session.
+/// Words by which a lost session is recognised.
 const SESSION_WORDS: [&str; 12] = [
     "no valid",
     "not found",
@@ -41,11 +41,11 @@ const SESSION_WORDS: [&str; 12] = [
 /// The meaning of a failed request.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The server does not know the session any more, and has not executed the request.
+    /// The server no longer knows the session, and has not executed the request.
     SessionLost,
-    /// The connection is of no use any more.
+    /// The connection can no longer be used.
     Dead(ToolError),
-    /// The call has failed; the connection is as good as before.
+    /// The call has failed; the connection is intact.
     OfCall(ToolError),
 }
 
@@ -73,7 +73,7 @@ impl Failure {
         }
     }
 
-    /// The meaning of an answer over HTTP that is none; nothing where no answer came.
+    /// The meaning of an HTTP response that is not an answer; none if there was no response.
     fn of_http(
         error: &StreamableHttpError<reqwest::Error>,
         shown: &impl Fn(&str) -> String,
@@ -103,7 +103,7 @@ impl Failure {
     }
 }
 
-/// Returns true when a server's error says that it does not know the session.
+/// Returns true when a server's error reports an unknown session.
 pub(super) fn says_session_lost(error: &ErrorData) -> bool {
     SESSION_CODES.contains(&error.code.0) && names_lost_session(&error.message)
 }
@@ -126,9 +126,9 @@ fn unreachable(cause: String) -> ToolError {
     }
 }
 
-/// An account of a failure in the server's words.
+/// A description of a failure in the server's words.
 pub(super) fn failed(words: &str) -> String {
-    visible(&shortened(words, FAILURE_BYTES)).into_owned()
+    escape_hidden(&shortened(words, FAILURE_BYTES)).into_owned()
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lost_sessions_are_known_by_what_servers_say() {
+    fn lost_sessions_are_recognised() {
         for (code, message, lost) in [
             (-32_000, "Bad Request: No valid session ID provided", true),
             (-32_000, "Bad Request: Server not initialized", true),

@@ -1,4 +1,4 @@
-//! The HTTP client of MCP servers, which passes headers of the caller on.
+//! The HTTP client of MCP servers, which forwards headers of the caller.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 use tokio::sync::Notify;
 
-use super::answered::Asked;
+use super::http_answers::Asked;
 use talkgraph_proxy::Proxies;
 
 type Failure = StreamableHttpError<reqwest::Error>;
@@ -28,24 +28,24 @@ const REDIRECTS: usize = 3;
 #[derive(Debug, Clone)]
 pub(super) struct Forwarded(pub(super) HeaderMap);
 
-/// reqwest's client, and the headers that a message brings.
+/// reqwest's client, with the headers that a message carries.
 #[derive(Clone)]
 pub(super) struct ForwardingClient {
     http: reqwest::Client,
-    /// Told when a session is lost: its server may have been started again with other tools.
+    /// Notified when a session is lost: its server may have been restarted with other tools.
     renewed: Arc<Notify>,
 }
 
 impl ForwardingClient {
-    /// Makes the client. The settings alone say where it goes: nothing is resolved for a model,
-    /// and a redirect to another origin would carry secrets there. Frameworks redirect `/mcp` to
+    /// Creates the client. The settings alone decide its target: nothing is resolved for a model,
+    /// and a redirect to another origin would leak secrets to it. Frameworks redirect `/mcp` to
     /// `/mcp/`, which is followed.
     pub(super) fn new(
         connect_timeout: Duration,
         proxies: &Arc<Proxies>,
         renewed: Arc<Notify>,
     ) -> Result<Self, reqwest::Error> {
-        // An error says that the process has a provider already, which is as good.
+        // The only error is that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = proxies
             .apply(reqwest::Client::builder())
@@ -71,7 +71,7 @@ fn same_origin() -> Policy {
     })
 }
 
-/// The usual headers and those that a message brings; the settings win.
+/// The usual headers and those that a message carries; the settings take precedence.
 fn with_forwarded(message: &ClientJsonRpcMessage, usual: Headers) -> Headers {
     let ClientJsonRpcMessage::Request(request) = message else {
         return usual;
@@ -87,7 +87,7 @@ fn with_forwarded(message: &ClientJsonRpcMessage, usual: Headers) -> Headers {
     all
 }
 
-/// The error without the server's URL: it may have secrets, and reaches the log.
+/// The error without the server's URL, which may contain secrets and reaches the log.
 fn without_url(failure: Failure) -> Failure {
     match failure {
         StreamableHttpError::Client(error) => StreamableHttpError::Client(error.without_url()),

@@ -1,4 +1,4 @@
-//! A process group: a program and all that it starts, as `npx`, `uvx` and shells do.
+//! Process groups: a program and all its descendants, as `npx`, `uvx` and shells start them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::time::{sleep, timeout};
 
 use super::guard::Guard;
 
-/// The time that a group gets to end by itself, and again once it was asked to.
+/// The time that a group has to end by itself, and again after SIGTERM.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The time between two looks at a group that is to end.
+/// The interval between two checks of a group that is to end.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// The pipes of a program.
@@ -25,18 +25,18 @@ pub(super) struct Pipes {
     pub(super) stderr: Option<ChildStderr>,
 }
 
-/// A program's process group. Killed when it is dropped before it has ended.
+/// A program's process group. Killed if it is dropped before it has ended.
 pub(super) struct Group {
     child: Child,
     id: Pid,
-    /// False once no process is left: the system may give the number to others.
+    /// False once no process is left: the system may reuse the id.
     is_there: bool,
     guard: Arc<Guard>,
 }
 
 impl Group {
-    /// Starts a program whose pipes are set as the leader of a new group. The terminal's Ctrl-C
-    /// does not reach it.
+    /// Starts a program with its pipes as the leader of a new group, which the terminal's Ctrl-C
+    /// does not reach.
     pub(super) fn start(mut command: Command, guard: &Arc<Guard>) -> io::Result<(Self, Pipes)> {
         let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
         let id = child
@@ -65,8 +65,8 @@ impl Group {
         }
     }
 
-    /// Waits for the end of all its processes, whose input is closed; then asks them to end
-    /// (SIGTERM), then kills them (SIGKILL).
+    /// Waits for the end of all its processes, whose input is closed; then sends SIGTERM, then
+    /// SIGKILL.
     pub(super) async fn end(mut self) -> io::Result<()> {
         if timeout(PATIENCE, self.gone()).await.is_ok() {
             return Ok(());
@@ -86,7 +86,7 @@ impl Group {
         // The leader first: nothing else may take its exit status.
         let _ = self.child.wait().await;
         loop {
-            // As the first process of a container this server inherits what its programs leave.
+            // As the first process of a container this server inherits the orphans of its programs.
             while matches!(waitpgid(self.id, WaitOptions::NOHANG), Ok(Some(_))) {}
             if test_kill_process_group(self.id).is_err() {
                 self.is_there = false;
@@ -97,7 +97,7 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        // A group that is gone needs no signal.
+        // A group that has ended needs no signal.
         let _ = kill_process_group(self.id, signal);
     }
 }

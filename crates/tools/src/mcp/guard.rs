@@ -1,9 +1,9 @@
-//! The guard: a process of this program that ends the process groups of MCP servers when this
-//! server is gone without having done so, for example because it was killed.
+//! The guard: a process of this program that ends the process groups of MCP servers if this server
+//! dies before it has done so, for example because it was killed.
 //!
-//! The kernel's own means, PR_SET_PDEATHSIG, reaches a program but not what that has started, and
-//! needs code between fork and exec. The guard reads the groups from a pipe, which ends with this
-//! server however that ends.
+//! The kernel's own means, PR_SET_PDEATHSIG, reaches a program but not its descendants, and needs
+//! code between fork and exec. The guard reads the groups from a pipe, which ends with this server
+//! in any case.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
@@ -20,19 +20,19 @@ use super::group::{LOOK, PATIENCE};
 /// The argument that makes this program a guard.
 const COMMAND: &str = "guard";
 
-/// The guard as its server sees it. Started with the first program.
+/// The server's handle of the guard. Started with the first program.
 #[derive(Debug)]
 pub struct Guard {
     program: PathBuf,
-    /// Its process, once it was started; the error is that it could not be.
+    /// Its process, once started; the error is a failed start.
     process: Mutex<Option<Result<Child, ()>>>,
 }
 
 impl Guard {
-    /// A guard that is this program; another executable only where `program` says so, as in
-    /// tests.
+    /// Creates a guard that runs this program; another executable only where `program` says so, as
+    /// in tests.
     pub fn new(program: Option<PathBuf>) -> Self {
-        // Also after the file was replaced by another version's.
+        // Works also after the file was replaced by another version's.
         let own = || match cfg!(target_os = "linux") {
             true => Ok(PathBuf::from("/proc/self/exe")),
             false => std::env::current_exe(),
@@ -44,17 +44,17 @@ impl Guard {
         }
     }
 
-    /// Has a group ended when this server is gone.
+    /// Registers a group to be ended if this server dies.
     pub(super) fn watch(&self, group: Pid) {
         self.say(&format!("+{}\n", group.as_raw_nonzero()));
     }
 
-    /// Leaves a group alone: it has ended.
+    /// Removes a group that has ended.
     pub(super) fn forget(&self, group: Pid) {
         self.say(&format!("-{}\n", group.as_raw_nonzero()));
     }
 
-    /// Writes a line, which is short enough never to wait for the guard.
+    /// Writes a line, which is short enough never to block.
     fn say(&self, line: &str) {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let process = process.get_or_insert_with(|| self.start().map_err(|error| failed(&error)));
@@ -83,11 +83,11 @@ impl Guard {
 }
 
 fn failed(error: &io::Error) {
-    tracing::warn!(%error, "no guard: MCP programs may outlive a server that is killed");
+    tracing::warn!(%error, "starting the MCP guard failed: programs may outlive a killed server");
 }
 
-/// Guards process groups until the standard input ends, and then ends those that are left: what
-/// `talkgraph guard` does.
+/// Guards process groups until the standard input ends, and then ends those that are left: the
+/// command `talkgraph guard`.
 pub fn serve() -> ExitCode {
     let mut groups = BTreeSet::new();
     for line in io::stdin().lock().lines().map_while(Result::ok) {

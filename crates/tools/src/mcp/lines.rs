@@ -1,4 +1,4 @@
-//! A program's standard output, bounded in bytes a line and lines a second.
+//! A program's standard output, with limits on bytes per line and lines per second.
 
 use std::future::Future;
 use std::io;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The time for which messages are counted.
+/// The window in which messages are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Bounds on what a program may say.
+/// Limits on a program's output.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// The longest message, in bytes.
@@ -23,7 +23,7 @@ pub(super) struct Bounds {
     pub(super) messages_per_second: u32,
 }
 
-/// A reader of lines that fails at one which is too long, and pauses after too many.
+/// A reader of lines that fails at a line that is too long, and pauses after too many.
 pub(super) struct Bounded<R> {
     /// None once a line was too long: the writer then finds its pipe closed.
     inner: Option<R>,
@@ -48,7 +48,7 @@ impl<R> Bounded<R> {
         }
     }
 
-    /// Counts what was read; false if a line is too long.
+    /// Counts the bytes that were read; false if a line is too long.
     fn count(&mut self, read: &[u8]) -> bool {
         for piece in read.split_inclusive(|byte| *byte == b'\n') {
             self.line += piece.len();
@@ -85,7 +85,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
         ready!(Pin::new(inner).poll_read(context, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
         if !this.count(read) {
-            // Nothing is read with an error.
+            // A read that fails must not return data.
             buffer.set_filled(before);
             this.inner = None;
             this.too_long.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Listing a server's tools: how much of it, and how often.
+//! Listing a server's tools, with limits on size and rate.
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::McpServerSpec;
 
-/// After so many times its shortest interval without a change a server is at its first pace again.
+/// The number of shortest intervals without a change after which a server is back at its first
+/// pace.
 const QUIET: u32 = 4;
 
-/// The pace at which a server's tools may be listed again. One that reports changes without end
-/// is listed ever more seldom.
+/// The rate at which a server's tools may be listed again. It decreases for a server that reports
+/// changes without end.
 pub(super) struct Pace {
     shortest: Duration,
     longest: Duration,
@@ -43,8 +44,7 @@ impl Pace {
     }
 }
 
-/// Lists a server's tools, page by page, as far as they can be of use: the first ones within the
-/// bounds on their number and bytes.
+/// Lists a server's tools page by page: the first ones within the limits on their number and bytes.
 pub(super) async fn list(
     peer: &Peer<RoleClient>,
     spec: &McpServerSpec,

@@ -1,26 +1,26 @@
-//! Reading messages of servers. Sloppy ones are repaired, and one that cannot be read is the
-//! failure of the call that it answers, which nothing else would ever end.
+//! Parsing of servers' messages. Malformed ones are repaired if possible. An unreadable one becomes
+//! the failure of the call that it answers, which nothing else would ever end.
 
 use rmcp::model::{ErrorData, RequestId, ServerJsonRpcMessage};
 use serde_json::{Map, Value, json};
 
-/// The most of an unreadable message that is shown, in bytes.
+/// The longest part of an unreadable message that is shown, in bytes.
 const SHOWN_BYTES: usize = 200;
 
 /// The meaning of a text from a server.
 #[derive(Debug)]
 pub(super) enum Reading {
-    /// A message, as it came or repaired.
+    /// A message, unchanged or repaired.
     Message(Box<ServerJsonRpcMessage>),
     /// An answer to this request that cannot be read.
     Unreadable(RequestId, String),
-    /// Nothing that a request waits for: an empty line, a program's own output, or an unknown
+    /// Nothing that a request waits for: an empty line, other output of a program, or an unknown
     /// notification.
     Nothing,
 }
 
 impl Reading {
-    /// The message; one that cannot be read as the failure of its request.
+    /// The message; an unreadable one becomes the failure of its request.
     pub(super) fn message(self) -> Option<ServerJsonRpcMessage> {
         match self {
             Self::Message(message) => Some(*message),
@@ -36,8 +36,9 @@ pub(super) fn unreadable(id: RequestId, why: &str) -> ServerJsonRpcMessage {
     ServerJsonRpcMessage::error(ErrorData::internal_error(text, None), Some(id))
 }
 
-/// Reads a text while these requests wait for answers. An answer without a usable id is that of
-/// the only request that waits; of several it is no one's, because calls are never mixed up.
+/// Parses a text while these requests wait for answers. An answer without a usable id belongs to
+/// the only request that waits; if several wait, it is dropped, because answers must never be mixed
+/// up.
 pub(super) fn read(text: &[u8], waiting: &[RequestId]) -> Reading {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = text.trim_ascii();
@@ -62,7 +63,7 @@ fn addressed(mut message: ServerJsonRpcMessage, waiting: &[RequestId]) -> Server
     message
 }
 
-/// Reads an object that is no proper message.
+/// Repairs an object that is not a valid message.
 fn repaired(mut fields: Map<String, Value>, waiting: &[RequestId]) -> Reading {
     fields.insert("jsonrpc".to_owned(), json!("2.0"));
     // Several servers send both fields of an answer, one of them null.
@@ -96,8 +97,8 @@ fn repaired(mut fields: Map<String, Value>, waiting: &[RequestId]) -> Reading {
     }
 }
 
-/// Reads a text that is no JSON object. Programs print lines of their own to standard output, so
-/// only a text that was meant to be a message ends a call.
+/// Classifies a text that is not a JSON object. Programs print lines of their own to standard
+/// output, so only a text that was meant to be a message ends a call.
 fn no_message(text: &str, waiting: &[RequestId]) -> Reading {
     if !(text.starts_with(['{', '[']) && text.contains("\"jsonrpc\"")) {
         return Reading::Nothing;
@@ -114,7 +115,7 @@ fn no_message(text: &str, waiting: &[RequestId]) -> Reading {
     }
 }
 
-/// The number after `"id":` in a text that is no JSON.
+/// The number after `"id":` in a text that is not JSON.
 fn written_id(text: &str) -> Option<RequestId> {
     let (_, rest) = text.split_once("\"id\"")?;
     let rest = rest.trim_start().strip_prefix(':')?;
@@ -123,7 +124,7 @@ fn written_id(text: &str) -> Option<RequestId> {
     rest.get(..end)?.parse().ok().map(RequestId::Number)
 }
 
-/// An id as it may be written.
+/// An id in any of the forms that servers use.
 fn id_of(value: &Value) -> Option<RequestId> {
     match value {
         Value::String(text) => Some(RequestId::String(text.as_str().into())),
@@ -138,7 +139,7 @@ fn id_of(value: &Value) -> Option<RequestId> {
     }
 }
 
-/// Returns true when two ids are of one request, also where a number came back as a text.
+/// Returns true when two ids belong to one request, also where a number came back as a text.
 pub(super) fn same(one: &RequestId, other: &RequestId) -> bool {
     one == other || one.to_string() == other.to_string()
 }
@@ -153,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    /// The request that a text is an answer of, and whether it can be read.
+    /// The request that a text answers, and true if the text can be read.
     fn answers(text: &str, waiting: &[i64]) -> Option<(String, bool)> {
         let waiting: Vec<_> = waiting.iter().copied().map(RequestId::Number).collect();
         match read(text.as_bytes(), &waiting) {
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn no_call_is_ended_by_what_is_not_its_answer() {
+    fn unrelated_messages_end_no_call() {
         for text in [
             "",
             "listening on port 3000",

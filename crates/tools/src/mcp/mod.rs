@@ -1,16 +1,14 @@
-//! Tools of MCP servers (Model Context Protocol, 2025-06-18 and later), over stdio and
-//! streamable HTTP.
+//! Tools of MCP servers (Model Context Protocol, 2025-06-18 and later), over stdio and streamable
+//! HTTP.
 //!
 //! Each server has a keeper: a task that connects, lists the tools, lists them again when the
-//! server says that they have changed, and connects again, ever more slowly, when it is gone.
-//! Its tools stay listed meanwhile; calls of them fail as unreachable.
+//! server reports changes, and reconnects with increasing delays when the connection is lost. The
+//! tools stay listed meanwhile; calls of them fail as unreachable.
 //!
-//! Models see a server's tools under names of their own (`names`). A program is a process group
-//! (`group`), which a process of its own ends when this server is gone (`guard`). What a server
-//! says is read tolerantly (`message`, `answered`), and whatever cannot be read ends the call that
-//! it answers.
+//! Models see a server's tools under mapped names (`names`). A program runs in a process group
+//! (`group`), which a separate process ends if this server dies (`guard`). Messages are parsed
+//! tolerantly (`message`, `http_answers`), and an unreadable one ends the call that it answers.
 
-mod answered;
 mod call;
 mod connect;
 mod content;
@@ -19,15 +17,16 @@ mod failure;
 mod forward;
 mod group;
 mod guard;
-mod keep;
+mod http_answers;
+mod keeper;
 mod lines;
 mod list;
 mod message;
 mod names;
+mod pending_requests;
 mod program;
 mod register;
 mod tasks;
-mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,50 +42,50 @@ use talkgraph_domain::redact::Known;
 use talkgraph_proxy::Proxies;
 
 pub use guard::{Guard as McpGuard, serve as guard_programs};
-pub use keep::{McpKeepers, ServerNameError};
+pub use keeper::{McpKeepers, ServerNameError};
 
-/// An MCP server as the settings have it.
+/// The settings of an MCP server.
 pub struct McpServerSpec {
-    /// Goes before the names of its tools: `name__tool`.
+    /// The prefix of its tools' names: `name__tool`.
     pub name: Arc<str>,
-    /// The names of all servers, its own included: a tool's name is of the longest that fits.
+    /// The names of all servers, its own included: a tool's name belongs to the longest that fits.
     pub others: Vec<String>,
-    /// How it is reached.
+    /// The transport.
     pub transport: McpTransport,
-    /// How long starting it, the handshake and listing its tools may take together.
+    /// The time limit for start, handshake and listing of tools together.
     pub start_timeout: Duration,
-    /// The proxies on the way to a server over HTTP.
+    /// The proxies for a server over HTTP.
     pub proxies: Arc<Proxies>,
-    /// How long one of its tools may take.
+    /// The time limit of a tool call.
     pub timeout: Duration,
-    /// The longest time of a call that reports progress.
+    /// The time limit of a call that reports progress.
     pub progress_timeout: Duration,
     /// The longest message of a report of progress, in bytes.
     pub progress_message_bytes: usize,
-    /// True for one without which this server is not ready.
+    /// True if this server is not ready without it.
     pub required: bool,
-    /// The longest wait between two attempts to reach it.
+    /// The longest delay between two attempts to connect.
     pub restart_delay: Duration,
     /// The shortest time between two listings of its tools.
     pub list_interval: Duration,
-    /// The most tools that are taken of it.
+    /// The maximum number of tools that are used.
     pub tools: usize,
     /// The largest message from it, and the largest listing of its tools, in bytes.
     pub message_bytes: usize,
-    /// The number of messages a second that are read of a program.
+    /// The maximum number of messages per second that are read from a program.
     pub messages_per_second: u32,
-    /// The number of lines a second of a program's standard error that are logged.
+    /// The maximum number of lines per second of a program's standard error that are logged.
     pub log_lines_per_second: u32,
     /// The largest output of one of its tools, in bytes.
     pub output_bytes: usize,
-    /// Which calls need approval, by the tool's name in this registry, or `server__tool` with the
-    /// name that the server has for it.
+    /// The calls that need approval, by the tool's name in this registry, or `server__tool` with
+    /// its original name.
     pub approvals: BTreeMap<String, Approval>,
 }
 
 impl McpTransport {
-    /// Secrets of the settings that the server is given. If it repeats one in an error, no
-    /// log, model or caller is shown it.
+    /// Secrets of the settings that the server receives. If it repeats one in an error, the secret
+    /// is removed for logs, models and callers.
     fn secrets(&self) -> Known {
         match self {
             Self::Stdio { environment, .. } => {
@@ -101,7 +100,8 @@ impl McpTransport {
         }
     }
 
-    /// As [`Self::secrets`], and a program's arguments: it prints them when it does not start.
+    /// The same as [`Self::secrets`], and a program's arguments: it prints them when it does not
+    /// start.
     fn logged_secrets(&self) -> Known {
         let Self::Stdio {
             arguments,
@@ -112,7 +112,7 @@ impl McpTransport {
             return self.secrets();
         };
         let values = environment.iter().map(|(_, value)| value.expose_secret());
-        // The value of --option=value may be repeated alone.
+        // A program may repeat the value of --option=value alone.
         let arguments = arguments.iter().map(|argument| {
             let value = argument.split_once('=').map(|(_, value)| value);
             value.unwrap_or(argument)
@@ -122,25 +122,24 @@ impl McpTransport {
     }
 }
 
-/// How an MCP server is reached.
+/// The transport of an MCP server.
 pub enum McpTransport {
-    /// A program that this server starts, and speaks with through its standard input and
-    /// output.
+    /// A program that this server starts, with messages over its standard input and output.
     Stdio {
         /// The program.
         command: PathBuf,
         /// Its arguments.
         arguments: Vec<String>,
-        /// What it has in its environment besides what any program needs.
+        /// Its environment variables in addition to the inherited ones.
         environment: Vec<(String, SecretString)>,
     },
     /// A server at a URL.
     Http {
-        /// Where.
+        /// The URL.
         url: Url,
         /// Headers of each request.
         headers: HeaderMap,
-        /// The caller's headers that are passed on with its calls.
+        /// The caller's headers that are forwarded with calls.
         forward_headers: Vec<HeaderName>,
     },
 }

@@ -1,6 +1,6 @@
-//! Names of a server's tools: models see others than the server where its own are not allowed.
+//! Mapping of tool names: models see other names where the server's own are not allowed.
 //!
-//! MCP allows up to 128 characters of any kind. Vendors take `[a-zA-Z0-9_-]{1,64}`, and Gemini
+//! MCP allows up to 128 characters of any kind. Vendors accept `[a-zA-Z0-9_-]{1,64}`, and Gemini
 //! only names that begin with a letter or an underscore
 //! (<https://github.com/CherryHQ/cherry-studio/issues/4088>, error of its API).
 
@@ -17,7 +17,7 @@ pub(super) const SEPARATOR: &str = "__";
 /// The hexadecimal digits of a digest that distinguish names; more only where these do not.
 const DIGEST_CHARS: [usize; 3] = [8, 16, 32];
 
-/// The stem of a name in which no character is allowed.
+/// The stem of a name that has no allowed character.
 const NO_STEM: &str = "tool";
 
 /// A tool's name for models.
@@ -25,11 +25,11 @@ const NO_STEM: &str = "tool";
 pub(super) struct Name {
     /// The name in this server.
     pub(super) name: String,
-    /// The name without the digest that distinguishes it from others: settings may use it too.
+    /// The name without the digest that makes it unique: settings may use it too.
     pub(super) plain: String,
 }
 
-/// The server's part of its tools' names: an underscore precedes a digit or dash.
+/// The prefix of a server's tool names: an underscore precedes a digit or dash.
 pub(super) fn prefix(server: &str) -> Cow<'_, str> {
     let fits = server.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     match fits {
@@ -48,16 +48,16 @@ pub(super) fn may_have(server: &str, tool: &str) -> bool {
     of(&prefix(server)) || of(server)
 }
 
-/// The server, of these, that a tool's name is of. Where it has the form of several, as `a___b`
-/// has of `a` and `a_`, it is the one with the longest name.
+/// The server among these to which a tool's name belongs. Where several fit, as `a` and `a_` do for
+/// `a___b`, it is the one with the longest name.
 pub(super) fn server_of<'a>(tool: &str, servers: &[&'a str]) -> Option<&'a str> {
     let of = servers.iter().filter(|server| may_have(server, tool));
     of.copied().max_by_key(|server| server.len())
 }
 
-/// The names of all tools of a server, in the order of `tools`; the error is the reason for a tool
-/// without one. The order does not matter: a name that is allowed stays, another loses what is
-/// not allowed, and gets a digest of the original where that is needed to be unique or short.
+/// The names of all tools of a server, in the order of `tools`; the error is the reason why a tool
+/// has none. The order does not matter: an allowed name stays; another loses its forbidden
+/// characters, and gets a digest of the original if it would not be unique or short enough.
 pub(super) fn assign(
     server: &str,
     servers: &[&str],
@@ -103,7 +103,7 @@ struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// Returns true when a name is allowed and of this server.
+    /// Returns true when a name is allowed and belongs to this server.
     fn fits(&self, name: &str) -> bool {
         crate::is_valid_name(name) && server_of(name, self.servers) == Some(self.server)
     }
@@ -133,8 +133,8 @@ impl Server<'_> {
     }
 }
 
-/// A tool's name with allowed characters alone; underscores at its beginning would make it look
-/// like a tool of another server.
+/// A tool's name with allowed characters alone; leading underscores are removed because the name
+/// would seem to belong to another server.
 fn stem(tool: &str) -> String {
     let allowed = |character: char| match character {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '-' => character,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn collisions_are_told_apart_in_any_order() {
+    fn collisions_are_resolved_in_any_order() {
         let one = names("srv", &["a.b", "a b", "a_b"]);
         let mut other = names("srv", &["a_b", "a b", "a.b"]);
         other.reverse();

@@ -17,15 +17,16 @@ use super::group::Group;
 use super::guard::Guard;
 use super::lines::{Bounded, Bounds};
 use super::message;
-use super::watched::Waiting;
+use super::pending_requests::Waiting;
 
 /// A running program. Its process group is killed when it is dropped before it was closed.
 pub(super) struct Program {
     group: Option<Group>,
     said: BufReader<Bounded<ChildStdout>>,
-    /// The line that is being read: reading may be given up half-way and goes on here.
+    /// The line that is being read: an abandoned read continues here.
     line: Vec<u8>,
-    /// Its standard input. What it says is read here, because rmcp skips what it cannot read.
+    /// Its standard input. Its output is read here, because rmcp skips messages that it cannot
+    /// read.
     input: AsyncRwTransport<RoleClient, Empty, ChildStdin>,
     waiting: Waiting,
 }
@@ -66,7 +67,7 @@ impl Transport<RoleClient> for Program {
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         loop {
             let read = self.said.read_until(b'\n', &mut self.line).await;
-            // A line without an end is cut off: there is nothing more to come.
+            // A line without an end is cut off: the stream has ended.
             if !read.is_ok_and(|bytes| bytes > 0) || !self.line.ends_with(b"\n") {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! A server's list of tools in the registry.
+//! Registration of a server's tools.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::call::McpTool;
-use super::keep::{Keeper, Names, REASON_BYTES};
+use super::keeper::{Keeper, Names, REASON_BYTES};
 use super::names::{self, Name, SEPARATOR, prefix};
+use crate::hidden_characters::{escape_hidden, escape_schema};
 use crate::output::shortened;
-use crate::visible::{show_schema, visible};
 use crate::{Approval, Tool, ToolDefinition, UnavailableTool};
 
 /// The longest description of a tool that models are shown, in bytes.
@@ -20,12 +20,12 @@ const DESCRIPTION_BYTES: usize = 4_096;
 /// The longest original name of a tool that is shown, in bytes.
 const ORIGINAL_BYTES: usize = 256;
 
-/// A tool and what it is.
+/// A tool and its definition.
 type Offered = (ToolDefinition, Arc<dyn Tool>);
 
 impl Keeper {
-    /// Replaces a server's tools. Those that cannot be offered are listed as unavailable. The
-    /// log has each list of tools once.
+    /// Replaces a server's tools. Those that cannot be offered are listed as unavailable. Each list
+    /// of tools is logged once.
     pub(super) async fn register(&self, listed: Vec<Listed>, known: &mut Names) {
         let server = &*self.spec.name;
         let all: BTreeSet<_> = listed.iter().map(|tool| tool.name.to_string()).collect();
@@ -35,7 +35,7 @@ impl Keeper {
         let Ok(unavailable) = timeout(self.spec.start_timeout, replaced).await else {
             tracing::warn!(
                 server,
-                "the schemas of an MCP server's tools take too long to check"
+                "checking the schemas of an MCP server's tools timed out"
             );
             return;
         };
@@ -43,27 +43,18 @@ impl Keeper {
         if let Some(first) = unavailable.first().filter(|_| is_new) {
             let left_out = unavailable.len();
             let why = format!("{:?}: {}", first.name, first.reason);
-            let why = shortened(&visible(&why), REASON_BYTES);
-            tracing::warn!(
-                server,
-                left_out,
-                why,
-                "tools of an MCP server cannot be used"
-            );
+            let why = shortened(&escape_hidden(&why), REASON_BYTES);
+            tracing::warn!(server, left_out, why, "MCP tools unusable");
         }
         if is_new {
-            tracing::info!(server, tools = kept, "an MCP server is there");
+            tracing::info!(server, tools = kept, "MCP server connected");
         } else {
-            tracing::debug!(
-                server,
-                tools = kept,
-                "an MCP server has listed its tools again"
-            );
+            tracing::debug!(server, tools = kept, "MCP tools listed again");
         }
         *known = Some(all);
     }
 
-    /// The tools under their names here, and those that have none or cannot be shown.
+    /// The tools under their mapped names, and those that have none or cannot be shown.
     fn tools(&self, listed: Vec<Listed>) -> (Vec<Offered>, Vec<UnavailableTool>) {
         let server = &*self.spec.name;
         let servers: Vec<_> = self.spec.others.iter().map(String::as_str).collect();
@@ -85,14 +76,14 @@ impl Keeper {
         (tools, refused)
     }
 
-    /// A tool under its name here, or the name and the reason for which it cannot be used.
+    /// A tool under its mapped name, or the name and the reason why it cannot be used.
     fn tool(
         &self,
         listed: Listed,
         Name { name, plain }: Name,
     ) -> Result<Offered, (String, &'static str)> {
         let mut parameters = Value::Object((*listed.input_schema).clone());
-        if !show_schema(&mut parameters) {
+        if !escape_schema(&mut parameters) {
             return Err((name, "its parameters have hidden characters"));
         }
         let hints = listed.annotations.as_ref();
@@ -100,7 +91,7 @@ impl Keeper {
             hints.read_only_hint == Some(true) || hints.idempotent_hint == Some(true)
         });
         let original = format!("{}{SEPARATOR}{}", self.spec.name, listed.name);
-        // A setting for the name without its digest holds for all tools that share it.
+        // A setting for the name without its digest applies to all tools that share it.
         let names = [&name, &plain, &original];
         let approval = names.iter().find_map(|name| self.spec.approvals.get(*name));
         let description = listed.description.as_deref().unwrap_or_default();
@@ -126,9 +117,9 @@ impl Keeper {
     }
 }
 
-/// A description for models, with the name on the server where that is another one.
+/// A description for models, with the name on the server if that is another one.
 fn described(description: &str, name: &str, original: &str) -> String {
-    let mut text = visible(&shortened(description, DESCRIPTION_BYTES)).into_owned();
+    let mut text = escape_hidden(&shortened(description, DESCRIPTION_BYTES)).into_owned();
     let is_same = name
         .split_once(SEPARATOR)
         .is_some_and(|(_, own)| own == original);
@@ -140,5 +131,5 @@ fn described(description: &str, name: &str, original: &str) -> String {
 }
 
 fn shown(name: &str) -> String {
-    shortened(&visible(name), ORIGINAL_BYTES)
+    shortened(&escape_hidden(name), ORIGINAL_BYTES)
 }

@@ -1,8 +1,9 @@
-//! Calls that a server executes as tasks: it answers with a task, whose state is asked for until
-//! it has ended, and then with its result.
+//! Calls that a server executes as tasks. It responds with a task, whose state is polled until it
+//! has ended; then the result is requested.
 //! <https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/tasks>
 //!
-//! The client library has the tasks of a later protocol alone, so these are requests of our own.
+//! The client library supports only the tasks of a later protocol, so these requests are built
+//! here.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,14 +19,13 @@ use tokio::time::{sleep, timeout};
 
 use super::call::{CANCELLING, send};
 use super::failure::{Failure, failed};
-use super::watched::Reports;
+use super::pending_requests::Reports;
 use crate::ToolError;
 
-/// The shortest time between two requests for a task's state, and the one of a server that
-/// suggests none.
+/// The shortest polling interval, and the one for a server that suggests none.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 const USUAL_POLL: Duration = Duration::from_secs(1);
-/// The longest time between two requests for a task's state.
+/// The longest polling interval.
 const LONGEST_POLL: Duration = Duration::from_secs(5);
 
 /// The JSON-RPC code with which a plain call of a tool that requires a task is refused.
@@ -87,16 +87,16 @@ struct State {
     task_id: String,
     status: Status,
     status_message: Option<String>,
-    /// In milliseconds.
+    /// The suggested interval, in milliseconds.
     poll_interval: Option<f64>,
 }
 
-/// A task that a server has created for a call. It is cancelled when this is dropped before it
-/// has ended.
+/// A task that a server has created for a call. Cancelled if it is dropped before it has ended.
 pub(super) struct Task {
     peer: Peer<RoleClient>,
     reports: Reports,
-    /// The extensions of the call's request: the caller's headers and the way of its progress.
+    /// The extensions of the call's request: the caller's headers and the destination of its
+    /// progress.
     extensions: Extensions,
     created: State,
     changes: AtomicU64,
@@ -104,7 +104,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// The task of a server's answer; none where it is something else.
+    /// The task of a server's answer; none if the answer is something else.
     pub(super) fn of(
         answer: &ServerResult,
         peer: Peer<RoleClient>,
@@ -131,7 +131,7 @@ impl Task {
                 let why = "the MCP server has cancelled its task".to_owned();
                 return Err(Failure::OfCall(ToolError::Failed(with(why, message))));
             }
-            // Its questions come while its result is waited for.
+            // Its questions arrive while the result is awaited.
             Status::InputRequired => {
                 let mut result = std::pin::pin!(self.payload());
                 tokio::select! {
@@ -157,8 +157,8 @@ impl Task {
         }
     }
 
-    /// Asks for the state until the task has ended, or until it waits for input, unless its
-    /// questions are being answered. Each change is progress of the call.
+    /// Polls the state until the task has ended, or until it waits for input, unless its questions
+    /// are being answered. Each change is reported as progress of the call.
     async fn poll(&self, answering: bool) -> Result<(Status, Option<String>), Failure> {
         let message = self.shown(self.created.status_message.as_deref());
         let mut known = (self.created.status, message);
@@ -218,7 +218,7 @@ impl Task {
         Failure::of(error, &self.reports.secrets)
     }
 
-    /// A message as it may be shown.
+    /// A message in the form that may be shown.
     fn shown(&self, message: Option<&str>) -> Option<String> {
         message.map(|message| self.reports.shown(message))
     }
@@ -233,12 +233,12 @@ impl Drop for Task {
             return;
         };
         let cancelled = send(self.peer.clone(), self.request("tasks/cancel"));
-        // A server that does not hear it forgets the task after its time to live.
+        // A server that does not receive it forgets the task after its time to live.
         runtime.spawn(timeout(CANCELLING, cancelled));
     }
 }
 
-/// The time between two requests that a server suggests, within bounds.
+/// The polling interval that a server suggests, within limits.
 fn interval(suggested: Option<f64>) -> Option<Duration> {
     let seconds = suggested? / 1_000.0;
     let (shortest, longest) = (SHORTEST_POLL.as_secs_f64(), LONGEST_POLL.as_secs_f64());
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_that_ask_for_a_task_are_known() {
+    fn refusals_that_require_a_task_are_recognised() {
         for (code, message, required) in [
             (-32_601, "Tool x requires task augmentation", true),
             (-32_601, "Task augmentation required", true),

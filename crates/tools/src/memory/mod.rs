@@ -1,4 +1,4 @@
-//! `memory_save` and `memory_search`: what an owner wants remembered.
+//! `memory_save` and `memory_search`: the memories of an owner.
 
 mod rank;
 
@@ -12,26 +12,24 @@ use serde_json::{Value, json};
 use super::{Tool, ToolContext, ToolError, ToolOutput};
 use talkgraph_domain::{Memory, Principal};
 
-/// Where memories are kept.
+/// Storage of memories.
 #[async_trait]
 pub trait Memories: Send + Sync {
-    /// Keeps a text; the oldest of too many are forgotten.
+    /// Saves a text; the oldest memories above the limit are deleted.
     ///
-    /// # Errors
-    /// For the log.
+    /// # Errors For the log.
     async fn save(&self, who: &Principal, text: String) -> Result<(), String>;
 
-    /// All that an owner has, latest first.
+    /// All memories of an owner, latest first.
     ///
-    /// # Errors
-    /// For the log.
+    /// # Errors For the log.
     async fn all(&self, who: &Principal) -> Result<Vec<Memory>, String>;
 }
 
-/// Remembers something for the owner of a run.
+/// Saves a memory for the owner of a run.
 pub struct MemorySave(pub Arc<dyn Memories>);
 
-/// Finds what was remembered for the owner of a run.
+/// Finds memories of the owner of a run.
 pub struct MemorySearch(pub Arc<dyn Memories>);
 
 /// The longest memory, in characters: a sentence or two.
@@ -40,7 +38,7 @@ const MEMORY_CHARS: usize = 1_000;
 /// The longest query, in characters.
 const QUERY_CHARS: usize = 500;
 
-/// How many memories are found at most.
+/// The maximum number of results.
 const FOUND: usize = 10;
 
 #[derive(Deserialize)]
@@ -55,10 +53,10 @@ struct Sought {
 }
 
 impl MemorySave {
-    /// What it is called.
+    /// The tool's name.
     pub const NAME: &str = "memory_save";
 
-    /// What a model is told about it.
+    /// The tool's description for models.
     pub const DESCRIPTION: &str = "Remembers a fact about the person you talk with for later \
         conversations, such as a preference or a name. Save one fact at a time, as a whole \
         sentence that is clear without this conversation.";
@@ -82,10 +80,10 @@ impl MemorySave {
 }
 
 impl MemorySearch {
-    /// What it is called.
+    /// The tool's name.
     pub const NAME: &str = "memory_search";
 
-    /// What a model is told about it.
+    /// The tool's description for models.
     pub const DESCRIPTION: &str = "Finds what was remembered about the person you talk with in \
         earlier conversations, by words. Without words it gives the latest.";
 
@@ -110,7 +108,7 @@ impl Tool for MemorySave {
     async fn call(&self, context: &ToolContext, arguments: Value) -> Result<ToolOutput, ToolError> {
         let Saved { text } = serde_json::from_value(arguments).map_err(ToolError::internal)?;
         let text = text.trim();
-        // U+0000 cannot be stored in every database, and nobody says it.
+        // U+0000 cannot be stored in every database, and is not part of any text.
         if text.is_empty() || text.contains('\0') {
             let why = "there is nothing to remember in this text".to_owned();
             return Err(ToolError::Failed(why));

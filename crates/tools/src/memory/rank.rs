@@ -1,17 +1,18 @@
-//! Which memories answer a query.
+//! Ranking of memories for a query.
 //!
-//! An owner has few, so all are looked at: the same on every database, and nobody's search
-//! walks over the words of others.
+//! An owner has few, so all are compared: the result is the same on every database, and no search
+//! reads the words of other owners.
 
 use std::cmp::Reverse;
 
 use talkgraph_domain::Memory;
 
-/// The most words of a query that count.
+/// The maximum number of words of a query that count.
 const WORDS: usize = 32;
 
-/// The memories with most of the query's words, each at the beginning of a word, the latest of
-/// equals first; the latest of all when the query has no words. `all` are the latest first.
+/// The memories that match most of the query's words, each at the beginning of a word, the latest
+/// of equals first; the latest of all when the query has no words. `all` is sorted from latest to
+/// oldest.
 pub(super) fn best(all: Vec<Memory>, query: &str, most: usize) -> Vec<Memory> {
     let query: Vec<String> = words(query).take(WORDS).collect();
     let mut ranked: Vec<(usize, Memory)> = all
@@ -46,7 +47,7 @@ mod tests {
     use talkgraph_domain::time::now;
 
     #[test]
-    fn more_words_are_better_and_later_is_better() {
+    fn more_words_rank_higher_then_later_ones() {
         let all: Vec<_> = [
             "Likes green tea.",
             "Has two cats, Mia and Leo.",

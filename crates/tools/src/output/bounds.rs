@@ -1,24 +1,24 @@
-//! Bounds on the parts of an output.
+//! Limits on the parts of an output.
 
 use std::collections::HashSet;
 
 use super::{CUT, ToolOutput, cut};
 use talkgraph_domain::{FileId, ResultFile, ResultPart};
 
-/// Bounds on the parts of one output.
+/// Limits on the parts of one output.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputLimits {
-    /// The most parts.
+    /// The maximum number of parts.
     pub parts: usize,
-    /// The most files.
+    /// The maximum number of files.
     pub files: usize,
     /// The largest file, in bytes.
     pub file_bytes: usize,
 }
 
 impl ToolOutput {
-    /// The output within bounds: `text_bytes` for its text, and again for the texts of all its
-    /// parts. A part that is too much is replaced by a note, which the model reads as well.
+    /// Limits the output: `text_bytes` for its text, and again for the texts of all its parts. A
+    /// part that exceeds a limit is replaced by a note, which the model reads as well.
     #[must_use]
     pub fn within(mut self, text_bytes: usize, limits: OutputLimits) -> Self {
         let mut bounded = Bounded {
@@ -51,7 +51,7 @@ impl ToolOutput {
         bounded.plain()
     }
 
-    /// Without parts that say no more than its text.
+    /// Removes parts that say no more than the text.
     fn plain(mut self) -> Self {
         if matches!(self.parts.as_slice(), [ResultPart::Text { text: None }]) {
             self.parts.clear();
@@ -72,7 +72,7 @@ fn note_part(note: &str) -> ResultPart {
 
 struct Bounded {
     limits: OutputLimits,
-    /// The bytes that texts of parts may still have.
+    /// The bytes that remain for the texts of parts.
     left: usize,
     files: usize,
     notes: Vec<String>,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn files_over_the_limits_are_notes_that_the_model_reads() {
+    fn files_over_the_limits_become_notes() {
         let output = with_files(&[5, 11, 5, 5, 5]).within(500, LIMITS);
         assert_eq!(output.files.len(), 1);
         assert_eq!(output.parts.len(), 5);

@@ -17,34 +17,34 @@ pub(crate) struct FilePart {
     pub(super) bytes: u64,
 }
 
-/// Where the content of a file is.
+/// The location of a file's content.
 pub(super) enum Content {
     /// In the database.
     Stored(FileId),
-    /// At hand: it is not stored.
+    /// In memory; the file is not stored.
     Whole(Arc<[u8]>),
 }
 
-/// A file that came with a message, or that a tool's result has.
+/// A file attached to a message or returned by a tool.
 #[Object]
 impl FilePart {
-    /// Its name, if it has one.
+    /// The file's name, if it has one.
     async fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// What it is, such as `image/png`.
+    /// The media type, such as `image/png`.
     async fn mime_type(&self) -> &str {
         &self.mime_type
     }
 
-    /// How long its content is.
+    /// The size of the content, in bytes.
     async fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Its content in Base64, read only where this is selected. It counts as part of the response,
-    /// whose size is limited: ask for large files one by one.
+    /// The content in Base64, read only when selected. It counts towards the response's size limit:
+    /// request large files one by one.
     async fn data(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         Some(self.content(ctx).await.map_err(Into::into))
     }
@@ -52,7 +52,7 @@ impl FilePart {
 
 impl FilePart {
     async fn content(&self, ctx: &Context<'_>) -> Result<String, ApiError> {
-        // Base64, before the content is read.
+        // The size in Base64, charged before the content is read.
         let encoded = self.bytes.div_ceil(3).saturating_mul(4);
         charge(ctx, usize::try_from(encoded).unwrap_or(usize::MAX))?;
         let id = match &self.content {
@@ -61,7 +61,7 @@ impl FilePart {
         };
         let (api, who) = (api(ctx)?, principal(ctx)?);
         let files = api.store.files_by_id(who, &[id]).await?;
-        let gone = || ApiError::new(Code::NotFound, "the file is gone");
+        let gone = || ApiError::new(Code::NotFound, "file not found");
         let file = files.into_iter().next().ok_or_else(gone)?;
         Ok(STANDARD.encode(&file.content))
     }

@@ -1,4 +1,4 @@
-//! Pages of messages, listed at once where nothing of them takes the executor.
+//! Pages of messages, resolved by the fast path where possible.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, V
 
 use super::Message;
 use crate::graphql::connection::{Cursor, Position, connection};
-use crate::graphql::types::plain::{self, Plain};
+use crate::graphql::types::fast_path::{self, FastPath};
 use talkgraph_domain::Page;
 
 type Whole = Connection<Cursor, Message>;
 
-/// A connection of messages by their place in the branch.
+/// A connection of messages by their position in the branch.
 pub(crate) struct MessagePage(pub(crate) Page<Arc<talkgraph_domain::Message>>);
 
 impl MessagePage {
@@ -23,7 +23,7 @@ impl MessagePage {
         self.0.items.iter().map(MessageEdge)
     }
 
-    fn whole(&self) -> Whole {
+    fn to_connection(&self) -> Whole {
         connection(self.0.clone(), |message| {
             (message.position, Message::stored(message))
         })
@@ -44,14 +44,14 @@ impl OutputType for MessagePage {
         ctx: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        match plain::resolve(self, ctx) {
+        match fast_path::resolve(self, ctx) {
             Some(value) => Ok(value),
-            None => self.whole().resolve(ctx, field).await,
+            None => self.to_connection().resolve(ctx, field).await,
         }
     }
 }
 
-impl Plain for MessagePage {
+impl FastPath for MessagePage {
     const INTERFACES: &'static [&'static str] = &[];
 
     fn type_name(&self) -> &'static str {
@@ -67,13 +67,13 @@ impl Plain for MessagePage {
         let all: Option<Vec<_>> = match field.name.node.as_str() {
             "edges" => self
                 .edges()
-                .map(|edge| plain::selected(&edge, selections, ctx))
+                .map(|edge| fast_path::selected(&edge, selections, ctx))
                 .collect(),
             "nodes" => self
                 .edges()
-                .map(|edge| plain::selected(&edge.node(), selections, ctx))
+                .map(|edge| fast_path::selected(&edge.node(), selections, ctx))
                 .collect(),
-            "pageInfo" => return plain::selected(&Around(self), selections, ctx),
+            "pageInfo" => return fast_path::selected(&Around(self), selections, ctx),
             _ => None,
         };
         all.map(Value::List)
@@ -92,7 +92,7 @@ impl MessageEdge<'_> {
     }
 }
 
-impl Plain for MessageEdge<'_> {
+impl FastPath for MessageEdge<'_> {
     const INTERFACES: &'static [&'static str] = &[];
 
     fn type_name(&self) -> &'static str {
@@ -105,14 +105,14 @@ impl Plain for MessageEdge<'_> {
 
     fn object(&self, field: &Field, ctx: &ContextSelectionSet<'_>) -> Option<Value> {
         let is_node = field.name.node == "node";
-        is_node.then(|| plain::selected(&self.node(), &field.selection_set.node, ctx))?
+        is_node.then(|| fast_path::selected(&self.node(), &field.selection_set.node, ctx))?
     }
 }
 
-/// What there is before and after a page.
+/// The `pageInfo` of a page.
 struct Around<'a>(&'a MessagePage);
 
-impl Plain for Around<'_> {
+impl FastPath for Around<'_> {
     const INTERFACES: &'static [&'static str] = &[];
 
     fn type_name(&self) -> &'static str {

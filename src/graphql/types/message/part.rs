@@ -1,4 +1,4 @@
-//! The pieces that a message is made of.
+//! The parts of a message.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::result::ToolResultPart;
 use crate::graphql::types::sized::{Data, Text};
 use talkgraph_domain::ToolCallId;
 
-/// A piece of a message.
+/// A part of a message.
 #[derive(Union)]
 pub(crate) enum MessagePart {
     /// Text.
@@ -19,7 +19,7 @@ pub(crate) enum MessagePart {
     Reasoning(ReasoningPart),
     /// A call of a tool.
     ToolCall(ToolCallPart),
-    /// What a call came to.
+    /// The result of a call.
     ToolResult(ToolResultPart),
     /// A file.
     File(FilePart),
@@ -34,14 +34,14 @@ pub(crate) struct TextPart {
     pub(super) text: Text,
 }
 
-/// What the model thought before it answered.
+/// The model's reasoning before its answer.
 #[derive(SimpleObject)]
 pub(crate) struct ReasoningPart {
     /// The text.
     text: Text,
 }
 
-/// A call of a tool that the model asked for.
+/// A tool call requested by the model.
 pub(crate) struct ToolCallPart {
     id: ToolCallId,
     name: String,
@@ -50,25 +50,25 @@ pub(crate) struct ToolCallPart {
     is_made: bool,
 }
 
-/// A call of a tool that the model asked for.
+/// A tool call requested by the model.
 #[Object]
 impl ToolCallPart {
-    /// The call's id; its `ToolResultPart` has the same.
+    /// The call's id, shared with its `ToolResultPart`.
     async fn tool_call_id(&self) -> ID {
         self.id.to_string().into()
     }
 
-    /// The tool's name, as the model said it.
+    /// The tool's name, as the model wrote it.
     async fn name(&self) -> Text<&str> {
         Text(&self.name)
     }
 
-    /// The arguments as the model wrote them: JSON text, unless it made a mistake.
+    /// The arguments as the model wrote them: JSON text, possibly invalid.
     async fn arguments(&self) -> Text<&str> {
         Text(&self.arguments)
     }
 
-    /// The arguments as a value; null while they are incomplete, and if they are no JSON.
+    /// The arguments as a value; null while they are incomplete or if they are invalid JSON.
     async fn input(&self) -> Option<Data<Value>> {
         match self.arguments.trim() {
             // A call without arguments.
@@ -78,19 +78,19 @@ impl ToolCallPart {
     }
 }
 
-/// A value: the answer in the form that it was asked for, or a tool's.
+/// A value: the structured form of an answer, or part of a tool's result.
 #[derive(SimpleObject)]
 pub(crate) struct DataPart {
-    /// The value. Of an answer, it is valid against the JSON Schema that was asked for.
+    /// The value. In an answer, it is valid against the requested JSON Schema.
     pub(super) data: Data<Value>,
 }
 
-/// The value of data, which is kept as the text that was validated.
+/// Parses stored data, which is kept as the validated text.
 pub(in crate::graphql::types) fn json(text: &str) -> Data<Value> {
     Data(serde_json::from_str(text).unwrap_or_default())
 }
 
-/// Parts as clients see them, without what is only for the vendor.
+/// Returns the parts that clients see, without those that only the vendor uses.
 pub(super) fn visible(parts: &[talkgraph_domain::Part]) -> Vec<MessagePart> {
     let of_result = |part: &talkgraph_domain::Part| match part {
         talkgraph_domain::Part::ToolResult(result) => Some(result.tool_call_id),

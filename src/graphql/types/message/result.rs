@@ -7,7 +7,7 @@ use super::part::{DataPart, TextPart, json};
 use crate::graphql::types::sized::Text;
 use talkgraph_domain::{File, ResultFile, ResultPart, ResultResource};
 
-/// What the call of a tool came to, as the model was told.
+/// The result of a tool call, as sent to the model.
 pub(crate) struct ToolResultPart(talkgraph_domain::ToolResult);
 
 /// The result of a tool call.
@@ -18,7 +18,7 @@ impl ToolResultPart {
         self.0.tool_call_id.to_string().into()
     }
 
-    /// The result as the model reads it, or what was wrong.
+    /// The result as the model reads it, or the error.
     async fn text(&self) -> Text<&str> {
         Text(&self.0.text)
     }
@@ -28,13 +28,13 @@ impl ToolResultPart {
         self.0.is_error
     }
 
-    /// True if the text was cut to the tool's limit, or a part was left out.
+    /// True if the text was cut to the tool's limit or a part was omitted.
     async fn truncated(&self) -> bool {
         self.0.truncated
     }
 
-    /// The result with its shape: texts, values, files and resources, in order. A result that is
-    /// a text alone has that text as its one part.
+    /// The structured result: texts, values, files and resources, in order. A text-only result has
+    /// one text part.
     async fn parts(&self) -> Vec<ResultContent> {
         contents(&self.0.text, &self.0.parts, &[])
     }
@@ -60,29 +60,29 @@ pub(crate) enum ResultContent {
     Resource(ResourcePart),
 }
 
-/// A resource of an MCP server: a link to it, or the resource itself.
+/// A resource of an MCP server: a link or the resource itself.
 #[derive(SimpleObject)]
 pub(crate) struct ResourcePart {
-    /// Its URI, of any scheme. The server that gave it can read it; others may not.
+    /// The URI, of any scheme. The server that returned it can read it; others may not.
     uri: Text,
-    /// Its name, if it has one.
+    /// The name, if any.
     name: Option<String>,
-    /// Its title for people, if it has one.
+    /// The title for people, if any.
     title: Option<String>,
-    /// Its description, if it has one.
+    /// The description, if any.
     description: Option<Text>,
-    /// Its type, such as `text/markdown`, if that is known.
+    /// The media type, such as `text/markdown`, if known.
     mime_type: Option<String>,
-    /// The length of its content, if that is known.
+    /// The size of the content in bytes, if known.
     bytes: Option<u64>,
-    /// Its text; null for a link, and if it is a file.
+    /// The text; null for a link and for binary content.
     text: Option<Text>,
-    /// Its content; null for a link, and if it is text.
+    /// The content; null for a link and for text.
     file: Option<FilePart>,
 }
 
-/// The parts of a result or an output with this text. A file that is not among those `at_hand`
-/// is read from the database.
+/// Returns the parts of a result or an output with this text. Files that are not among those
+/// `at_hand` are read from the database.
 pub(crate) fn contents(text: &str, parts: &[ResultPart], at_hand: &[File]) -> Vec<ResultContent> {
     if parts.is_empty() {
         let text = Text(text.to_owned());

@@ -1,4 +1,4 @@
-//! Why the server closes a socket, in the codes of the protocols and of RFC 6455.
+//! Close codes of sockets, from the protocols and from RFC 6455.
 
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use super::super::wire::Unread;
 use crate::auth::AuthError;
 
-/// Why the server closes a socket.
+/// The reason for which the server closes a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Close {
     BadRequest(String),
@@ -29,8 +29,8 @@ pub(in super::super) enum Close {
 }
 
 impl Close {
-    /// What a socket that could not be read is closed with; none when nobody is left to be
-    /// told. `limit` is the size of the largest message, in bytes.
+    /// Returns the close reason of a read error; `None` if the client has disconnected. `limit` is
+    /// the maximum size of a message, in bytes.
     pub(in super::super) fn of(error: Error, limit: usize) -> Option<Self> {
         match error {
             Error::Utf8(_) => Some(Self::NotUtf8),
@@ -45,7 +45,7 @@ impl Close {
         }
     }
 
-    /// Whether a frame made no sense: what follows it cannot be read.
+    /// Returns true for an invalid frame, after which nothing can be read.
     pub(in super::super) fn is_of_a_broken_frame(&self) -> bool {
         matches!(
             self,
@@ -67,9 +67,9 @@ impl Close {
             Self::NotUtf8 => 1007,
             Self::Stalled => 1008,
             Self::TooLarge { .. } => 1009,
-            // Service restart: come back and go on from the last sequence.
+            // Service restart: reconnect and resume from the last sequence.
             Self::GoingAway => 1012,
-            // Try again later.
+            // Retry later.
             Self::TooManySockets { .. } | Self::Full => 1013,
             Self::BadRequest(_) => 4400,
             Self::Unauthorized | Self::KeyRemoved => 4401,
@@ -93,20 +93,18 @@ impl Close {
             Self::TooManySockets { limit } => {
                 format!("Too many sockets: {limit} for each caller (http.websocket_connections)")
             }
-            Self::Full => {
-                "Too much is in flight (http.in_flight_bytes); try again later".to_owned()
-            }
+            Self::Full => "Too many bytes in flight (http.in_flight_bytes); retry later".to_owned(),
             Self::NotUtf8 => "Text must be UTF-8".to_owned(),
             Self::TooLarge { limit } => format!("Message larger than {limit} bytes"),
             Self::AgainstWebSocket(what) => what.clone(),
             Self::GoingAway => "Server is stopping".to_owned(),
-            Self::Stalled => "No answer to pings, or events left unread".to_owned(),
+            Self::Stalled => "Pings unanswered or events unread for too long".to_owned(),
             Self::Asked => String::new(),
         }
     }
 }
 
-/// A close reason has at most 123 bytes (RFC 6455, section 5.5).
+/// Cuts a close reason to 123 bytes (RFC 6455, section 5.5).
 fn shortened(mut reason: String) -> String {
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! What all messages of both protocols look like: `{ type, id, payload }`.
+//! The envelope of all messages in both protocols: `{ type, id, payload }`.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 
 use super::Invalid;
 
-/// The longest id of an operation, in bytes: each of its messages repeats it.
+/// The maximum length of an operation's id, in bytes: each of its messages repeats it.
 const ID_BYTES: usize = 256;
 
-/// The longest part of an unknown type that is sent back, in bytes.
+/// The maximum length of an unknown type that is echoed, in bytes.
 const KIND_BYTES: usize = 64;
 
-/// A message of which only the type is known.
+/// A message of which only the type is parsed.
 #[derive(Deserialize)]
 pub(super) struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
@@ -26,7 +26,7 @@ pub(super) struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     pub(super) fn read(text: &'a str) -> Result<Self, Invalid> {
-        // A list would be read as the fields in order.
+        // serde would parse a list as the fields in order.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(invalid(None, "A message must be a JSON object"));
         }
@@ -34,7 +34,7 @@ impl<'a> Envelope<'a> {
             .map_err(|error| invalid(None, &format!("Invalid message received: {error}")))
     }
 
-    /// The id of an operation; every message about one has it.
+    /// Returns the operation's id, part of each message about one.
     pub(super) fn id(&self) -> Result<String, Invalid> {
         let id = self.id.and_then(|id| serde_json::from_str(id.get()).ok());
         let is_sound = |id: &String| !id.is_empty() && id.len() <= ID_BYTES;
@@ -45,7 +45,7 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// The payload, where the message needs none: an object, null or nothing.
+    /// Returns an optional payload: an object, null or nothing.
     pub(super) fn details(&self) -> Result<Option<&'a RawValue>, Invalid> {
         match self.payload {
             Some(payload) if !payload.get().starts_with('{') => Err(self.no_object(None)),
@@ -53,7 +53,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// The payload of the operation with this id, which must be an object.
+    /// Returns the payload of the operation with this id, which must be an object.
     pub(super) fn operation(&self, id: &str) -> Result<&'a RawValue, Invalid> {
         match self.details() {
             Ok(Some(payload)) => Ok(payload),
@@ -62,14 +62,14 @@ impl<'a> Envelope<'a> {
     }
 
     pub(super) fn unknown(&self) -> Invalid {
-        let why = format!("{:?} is no message of this protocol", self.shown());
+        let why = format!("{:?} is not a message type of this protocol", self.shown());
         Invalid {
             id: self.id().ok(),
             why,
         }
     }
 
-    /// The beginning of the type, which is no longer if it is one.
+    /// Returns the beginning of the type; known types are shorter.
     fn shown(&self) -> &str {
         let end = self.kind.floor_char_boundary(KIND_BYTES);
         &self.kind[..end]
@@ -88,7 +88,7 @@ fn invalid(id: Option<&str>, why: &str) -> Invalid {
     }
 }
 
-/// A message as text.
+/// Encodes a message.
 pub(super) fn write(
     kind: &str,
     id: Option<&str>,
@@ -106,11 +106,11 @@ pub(super) fn write(
     match serde_json::to_string(&Written { id, kind, payload }) {
         Ok(text) => Some(text),
         Err(error) => {
-            tracing::error!(%error, "a message could not be written");
+            tracing::error!(%error, "failed to encode a message");
             None
         }
     }
 }
 
-/// What a message without a payload is written with.
+/// The payload of a message without one.
 pub(super) const NOTHING: Option<()> = None;

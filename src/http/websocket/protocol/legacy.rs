@@ -1,4 +1,4 @@
-//! `graphql-ws` (subscriptions-transport-ws, PROTOCOL.md), for clients that have not moved on.
+//! `graphql-ws` (subscriptions-transport-ws, PROTOCOL.md), for old clients.
 
 use serde_json::json;
 

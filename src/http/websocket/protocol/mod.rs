@@ -1,5 +1,5 @@
-//! The two subprotocols of GraphQL over WebSocket, each with a codec between its own words
-//! and those that the connection works with. A socket speaks the one it was opened with.
+//! The two subprotocols of GraphQL over WebSocket, each with a codec between its messages and the
+//! common ones. A socket uses the one negotiated in its upgrade.
 
 mod close;
 mod envelope;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 pub(super) use close::Close;
 
-/// What a socket speaks.
+/// The subprotocol of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// `graphql-transport-ws`, of the library graphql-ws.
@@ -21,7 +21,7 @@ pub(super) enum Protocol {
     Legacy,
 }
 
-/// What a client says.
+/// A message from a client.
 #[derive(Debug)]
 pub(super) enum ClientMessage<'a> {
     Init(Option<&'a RawValue>),
@@ -32,7 +32,7 @@ pub(super) enum ClientMessage<'a> {
     Terminate,
 }
 
-/// What the server says.
+/// A message from the server.
 #[derive(Debug)]
 pub(super) enum ServerMessage<'a> {
     Ack,
@@ -42,7 +42,7 @@ pub(super) enum ServerMessage<'a> {
         id: &'a str,
         response: &'a Response,
     },
-    /// Nothing was executed; the operation has ended.
+    /// Reports that nothing was executed and the operation has ended.
     Error {
         id: &'a str,
         errors: &'a [ServerError],
@@ -50,20 +50,20 @@ pub(super) enum ServerMessage<'a> {
     Complete {
         id: &'a str,
     },
-    /// The connection is refused, or a message could not be read.
+    /// Reports that the connection is refused or a message is invalid.
     ConnectionError(&'a str),
 }
 
-/// Why a message means nothing in the socket's protocol.
+/// The reason for which a message is invalid in the socket's protocol.
 #[derive(Debug)]
 pub(super) struct Invalid {
-    /// The operation it names.
+    /// The operation that the message names.
     pub(super) id: Option<String>,
     pub(super) why: String,
 }
 
 impl Protocol {
-    /// The best of those that an upgrade request names.
+    /// Selects the preferred protocol of those that an upgrade request names.
     pub(super) fn asked_for(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
         let names = || {
@@ -75,7 +75,7 @@ impl Protocol {
         best_first.into_iter().find(is_named)
     }
 
-    /// The name in an upgrade request.
+    /// Returns the protocol's name in an upgrade request.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::TransportWs => transport_ws::NAME,
@@ -90,7 +90,7 @@ impl Protocol {
         }
     }
 
-    /// A message as text; none when the protocol has no such message.
+    /// Encodes a message; `None` if the protocol has no such message.
     pub(super) fn write(self, message: &ServerMessage<'_>) -> Option<String> {
         match self {
             Self::TransportWs => transport_ws::write(message),
@@ -98,17 +98,17 @@ impl Protocol {
         }
     }
 
-    /// Whether an invalid message is answered and the socket goes on.
+    /// Returns true if an invalid message is answered and the socket stays open.
     pub(super) fn forgives(self) -> bool {
         self == Self::Legacy
     }
 
-    /// Whether a new operation takes the place of a live one with its id.
+    /// Returns true if a new operation replaces an active one with its id.
     pub(super) fn replaces(self) -> bool {
         self == Self::Legacy
     }
 
-    /// Whether a client that stops an operation is told that it is complete.
+    /// Returns true if the server confirms a client's stop with `complete`.
     pub(super) fn confirms_stop(self) -> bool {
         self == Self::Legacy
     }

@@ -31,7 +31,7 @@ pub(super) fn write(message: &ServerMessage<'_>) -> Option<String> {
         ServerMessage::Next { id, response } => envelope("next", Some(id), Some(response)),
         ServerMessage::Error { id, errors } => envelope("error", Some(id), Some(errors)),
         ServerMessage::Complete { id } => envelope("complete", Some(id), NOTHING),
-        // Pings are frames here, and whatever is wrong is told by closing.
+        // Pings are frames here, and errors are reported by closing.
         ServerMessage::KeepAlive | ServerMessage::ConnectionError(_) => None,
     }
 }

@@ -43,7 +43,7 @@ fn reasons_are_mapped() {
 }
 
 #[test]
-fn counts_are_added_up_and_the_later_ones_count() {
+fn later_counts_replace_earlier_ones() {
     let begun = r#"{"type":"message_start","message":{"usage":{"input_tokens":5,
         "cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4},"cache_read_input_tokens":11,"output_tokens":1}}}"#;
     let ended = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{
@@ -68,7 +68,7 @@ fn counts_are_added_up_and_the_later_ones_count() {
 }
 
 #[test]
-fn a_call_that_a_limit_has_cut_is_not_completed() {
+fn call_cut_by_a_limit_is_not_completed() {
     let tool = |index, id: &str| {
         let block = format!(r#"{{"type":"tool_use","id":"{id}","name":"f","input":{{}}}}"#);
         [start(index, &block), stop(index)]
@@ -88,7 +88,7 @@ fn a_call_that_a_limit_has_cut_is_not_completed() {
 }
 
 #[test]
-fn an_input_that_is_there_at_once_is_taken() {
+fn complete_input_at_the_start_is_used() {
     let block = r#"{"type":"tool_use","id":"a","name":"f","input":{"x":1}}"#;
     let (parts, _) = parts(&[&start(0, block), &stop(0), &stopped("tool_use"), STOP]);
     let delta = r#"{"x":1}"#.to_owned();
@@ -99,7 +99,7 @@ fn an_input_that_is_there_at_once_is_taken() {
 }
 
 #[test]
-fn what_the_vendors_own_tools_do_is_passed_over() {
+fn vendor_tools_are_skipped() {
     let own = start(
         0,
         r#"{"type":"server_tool_use","id":"a","name":"web_search","input":{}}"#,

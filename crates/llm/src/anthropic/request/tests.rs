@@ -25,12 +25,12 @@ fn sent(request: &ChatRequest) -> Value {
 }
 
 #[test]
-fn everything_has_its_place() {
+fn all_request_fields_are_sent() {
     assert_json_snapshot!(sent(&everything()));
 }
 
 #[test]
-fn what_is_not_set_is_not_sent() {
+fn unset_parameters_are_not_sent() {
     let request = ChatRequest::new("m", vec![ChatMessage::user("Hi")]);
     let text = json!({ "type": "text", "text": "Hi", "cache_control": { "type": "ephemeral" } });
     let bare = json!({
@@ -65,9 +65,9 @@ fn tools_are_chosen() {
     }
 }
 
-/// An agent without tools goes on with what another has begun.
+/// An agent without tools continues a conversation with calls.
 #[test]
-fn tools_that_are_gone_are_told_of_and_not_called() {
+fn removed_tools_are_declared_and_not_called() {
     let mut request = everything();
     let names = |sent: &Value| -> Vec<Value> {
         let tools = sent["tools"].as_array().unwrap().iter();
@@ -90,7 +90,7 @@ fn tools_that_are_gone_are_told_of_and_not_called() {
 }
 
 #[test]
-fn a_schema_is_enforced_where_it_can_be_and_told_elsewhere() {
+fn schema_is_enforced_or_part_of_the_instructions() {
     let mut request = ChatRequest::new("m", vec![ChatMessage::system("Be brief.")]);
     request.output_schema = Some(closed());
     let format = json!({ "type": "json_schema", "schema": closed().schema });

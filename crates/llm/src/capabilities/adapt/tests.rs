@@ -73,7 +73,7 @@ fn temperature_is_sent_where_it_is_taken() {
         assert_eq!(request.sampling.temperature.is_some(), is_taken, "{model}");
         assert_eq!(left_out.is_empty(), is_taken, "{model}: {left_out:?}");
     }
-    // Without reasoning it is.
+    // Without reasoning it is accepted.
     let mut request = ChatRequest {
         reasoning: effort(Effort::None),
         ..request(Responses, "gpt-5.6")
@@ -83,7 +83,7 @@ fn temperature_is_sent_where_it_is_taken() {
 }
 
 #[test]
-fn an_effort_becomes_the_nearest_that_is_taken() {
+fn effort_becomes_the_nearest_accepted_one() {
     for (protocol, model, wish, sent) in [
         (Responses, "gpt-5.6", Effort::Max, Some(Effort::Max)),
         (Responses, "gpt-5.5", Effort::Max, Some(Effort::Xhigh)),
@@ -138,7 +138,7 @@ fn thinking_is_switched_off_as_each_model_has_it() {
         let (reasoning, _) = asked(protocol, model, thinking(false));
         let sent = (reasoning.thinking, reasoning.effort);
         assert_eq!(sent, (thinking_sent, effort_sent), "{model}");
-        // An effort of none asks for the same.
+        // An effort of `none` has the same effect.
         if thinking_sent == Some(false) {
             let (reasoning, _) = asked(protocol, model, effort(Effort::None));
             assert_eq!(reasoning.thinking, Some(false), "{model}");
@@ -154,7 +154,7 @@ fn thinking_is_switched_off_as_each_model_has_it() {
 }
 
 #[test]
-fn a_budget_is_for_models_that_have_one() {
+fn thinking_budget_is_sent_only_to_models_with_one() {
     let wish = Reasoning {
         thinking_budget_tokens: Some(2_000),
         ..Reasoning::default()
@@ -193,7 +193,7 @@ fn tools_come_without_reasoning_over_chat_completions() {
         adapt(&mut request, protocol);
         assert_eq!(request.reasoning.effort, sent, "{model}");
     }
-    // Then the temperature is taken.
+    // Then the temperature is accepted.
     let mut request = request(ChatCompletions, "gpt-5.6-luna");
     request.tools = tools().into();
     assert_eq!(
@@ -204,7 +204,7 @@ fn tools_come_without_reasoning_over_chat_completions() {
 }
 
 #[test]
-fn a_tool_that_cannot_be_forced_is_asked_for() {
+fn unforceable_tool_is_requested_in_the_instructions() {
     let forced = |model: &str, choice: ToolChoice, run: ToolChoice| {
         let mut request = request(Messages, model);
         request.sampling.temperature = None;
@@ -226,7 +226,7 @@ fn a_tool_that_cannot_be_forced_is_asked_for() {
         first.starts_with("Be brief.\n\nCall the tool \"time\""),
         "{first}"
     );
-    // The instructions stay as they are in the steps that follow.
+    // The instructions stay the same in the following steps.
     let (later, _, left_out) = forced("claude-opus-5-5", ToolChoice::Auto, time.clone());
     assert_eq!((later, left_out), (first, Vec::new()));
 
@@ -237,7 +237,7 @@ fn a_tool_that_cannot_be_forced_is_asked_for() {
 }
 
 #[test]
-fn the_rest_is_left_out_where_it_is_refused() {
+fn unsupported_keywords_are_left_out() {
     let wish = Reasoning {
         verbosity: Some(Verbosity::Low),
         ..Reasoning::default()

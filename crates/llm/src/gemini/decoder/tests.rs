@@ -29,7 +29,7 @@ fn reasons_are_mapped() {
     let malformed = r#"{"candidates":[{"content":{},"finishReason":"MALFORMED_FUNCTION_CALL"}]}"#;
     let unusable = LlmError::Unusable(Unusable::Malformed);
     assert_eq!(parts(&[malformed]), (vec![], Some(unusable)));
-    // After text the model can be informed.
+    // After text the model can be informed of the error.
     let text = r#"{"candidates":[{"content":{"parts":[{"text":"Hm."}]}}]}"#;
     let expected = vec![
         StreamPart::Text("Hm.".to_owned()),
@@ -74,7 +74,7 @@ fn an_error_ends_it() {
     ] {
         assert_eq!(parts(&[event]), (vec![], Some(expected)));
     }
-    // What is none of the vendor's objects says nothing, and so is no answer.
+    // An object without known fields is not an answer.
     assert_eq!(parts(&["{}"]), (vec![], None));
     assert_eq!(parts(&["[1"]).1, Some(LlmError::Protocol));
 }

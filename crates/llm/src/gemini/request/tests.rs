@@ -21,12 +21,12 @@ fn sent(request: &ChatRequest) -> Value {
 }
 
 #[test]
-fn everything_has_its_place() {
+fn all_request_fields_are_sent() {
     assert_json_snapshot!(sent(&everything()));
 }
 
 #[test]
-fn what_is_not_set_is_not_sent() {
+fn unset_parameters_are_not_sent() {
     let request = ChatRequest::new("gemma-3", vec![ChatMessage::user("Hi")]);
     let bare = json!({
         "contents": [{ "role": "user", "parts": [{ "text": "Hi" }] }],
@@ -36,7 +36,7 @@ fn what_is_not_set_is_not_sent() {
 }
 
 #[test]
-fn models_differ() {
+fn models_have_different_capabilities() {
     for (model, has_thoughts, is_strict) in [
         ("gemini-1.5-pro", false, false),
         ("gemini-2.0-flash", false, false),

@@ -56,7 +56,7 @@ fn reasons_are_mapped() {
 }
 
 #[test]
-fn done_alone_is_no_answer_and_done_after_text_is_one() {
+fn done_ends_an_answer_only_after_text() {
     assert_eq!(read(&["[DONE]"]), (vec![], Some(LlmError::Protocol)));
     let a = r#"{"choices":[{"delta":{"content":"a"}}]}"#;
     let stop = StreamPart::Finish(FinishReason::Stop);
@@ -87,7 +87,7 @@ fn nul_is_replaced() {
 }
 
 #[test]
-fn an_error_takes_back_what_was_finished() {
+fn error_after_the_finish_reason_voids_it() {
     let stop = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
     let error = r#"{"error":{"code":429}}"#;
     assert_eq!(
@@ -102,7 +102,7 @@ fn an_error_takes_back_what_was_finished() {
 }
 
 #[test]
-fn a_refusal_is_text_and_says_so_at_the_end() {
+fn refusal_is_text_with_content_filter_as_reason() {
     let refusal = r#"{"choices":[{"delta":{"content":null,"refusal":"No."}}]}"#;
     let stop = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
     let finish = StreamPart::Finish(FinishReason::ContentFilter);

@@ -22,7 +22,7 @@ fn sent(request: &ChatRequest, host: &str) -> Value {
 }
 
 #[test]
-fn what_is_not_set_is_not_sent() {
+fn unset_parameters_are_not_sent() {
     let mut request = ChatRequest::new("m", vec![ChatMessage::system("Be brief.")]);
     let bare = json!({
         "model": "m",
@@ -31,7 +31,7 @@ fn what_is_not_set_is_not_sent() {
         "stream_options": { "include_usage": true },
     });
     assert_eq!(sent(&request, "localhost"), bare);
-    // Without tools, nothing about them means anything.
+    // Without tools, these parameters have no meaning.
     request.tool_choice = ToolChoice::Required;
     request.parallel_tool_calls = false;
     assert_eq!(sent(&request, "localhost"), bare);
@@ -48,7 +48,7 @@ fn what_is_not_set_is_not_sent() {
 }
 
 #[test]
-fn everything_has_its_place() {
+fn all_request_fields_are_sent() {
     assert_json_snapshot!(sent(&everything(), "api.openai.com"));
 }
 
@@ -83,7 +83,7 @@ fn servers_get_the_fields_they_know() {
 }
 
 #[test]
-fn a_schema_is_strict_if_it_can_be() {
+fn schema_is_strict_where_possible() {
     let mut request = ChatRequest::new("m", Vec::new());
     for (open, strict) in [(false, true), (true, false)] {
         let schema = json!({
@@ -106,7 +106,7 @@ fn a_schema_is_strict_if_it_can_be() {
 }
 
 #[test]
-fn tools_are_told_and_chosen() {
+fn tools_and_tool_choice_are_sent() {
     let mut request = ChatRequest::new("m", Vec::new());
     let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
     request.tools = vec![ToolSpec {
@@ -173,7 +173,7 @@ fn calls_and_results_are_sent_back() {
             "role": "assistant", "content": null, "reasoning_content": "Hm.",
             "tool_calls": [
                 call("functions.weather:0", r#"{"city":"Ulm"}"#),
-                // Servers parse it, and refuse the whole history if they cannot.
+                // Servers parse it, and refuse the whole history if that fails.
                 call("call_2", "{}"),
             ],
         },
@@ -186,7 +186,7 @@ fn calls_and_results_are_sent_back() {
 }
 
 #[test]
-fn mistral_gets_ids_of_nine() {
+fn mistral_receives_ids_of_nine_characters() {
     let messages = &sent(&step(), "api.mistral.ai")["messages"];
     for (call, result) in [(0, 2), (1, 3)] {
         let id = messages[1]["tool_calls"][call]["id"].as_str().unwrap();

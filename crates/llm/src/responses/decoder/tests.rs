@@ -58,7 +58,7 @@ fn reasons_are_mapped() {
 }
 
 #[test]
-fn a_refusal_is_text_and_says_so_at_the_end() {
+fn refusal_is_text_with_content_filter_as_reason() {
     let refusal = r#"{"type":"response.refusal.delta","output_index":0,"delta":"No."}"#;
     let expected = vec![
         StreamPart::Text("No.".to_owned()),
@@ -68,7 +68,7 @@ fn a_refusal_is_text_and_says_so_at_the_end() {
 }
 
 #[test]
-fn what_was_not_streamed_comes_with_its_item() {
+fn unstreamed_content_is_taken_from_its_item() {
     let text = r#"{"type":"response.output_item.done","output_index":1,"item":{"type":"message",
         "content":[{"type":"output_text","text":"Hi"}]}}"#;
     let call = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":
@@ -80,7 +80,7 @@ fn what_was_not_streamed_comes_with_its_item() {
         StreamPart::Text("Hi".to_owned()),
         StreamPart::Finish(FinishReason::ToolCalls),
     ];
-    // With the call announced, and without.
+    // With the start of the call, and without.
     assert_eq!(
         parts(&[CALL, call, text, COMPLETED]),
         (expected.clone(), None)
@@ -96,7 +96,7 @@ fn what_was_not_streamed_comes_with_its_item() {
 }
 
 #[test]
-fn a_call_that_a_limit_has_cut_is_not_completed() {
+fn call_cut_by_a_limit_is_not_completed() {
     let delta =
         r#"{"type":"response.function_call_arguments.delta","output_index":0,"delta":"{\"x"}"#;
     let done = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":
@@ -111,7 +111,7 @@ fn a_call_that_a_limit_has_cut_is_not_completed() {
 }
 
 #[test]
-fn kinds_that_nobody_knows_are_passed_over() {
+fn unknown_kinds_are_skipped() {
     let odd = r#"{"type":"response.something.delta","delta":{"an":"object"},"item":7}"#;
     assert_eq!(parts(&[odd, COMPLETED]).1, None);
     assert_eq!(parts(&["[DONE]"]).1, Some(LlmError::Protocol));

@@ -18,12 +18,12 @@ fn sent(request: &ChatRequest) -> Value {
 }
 
 #[test]
-fn everything_has_its_place() {
+fn all_request_fields_are_sent() {
     assert_json_snapshot!(sent(&everything()));
 }
 
 #[test]
-fn what_is_not_set_is_not_sent() {
+fn unset_parameters_are_not_sent() {
     let request = ChatRequest::new("gpt-4.1", vec![ChatMessage::user("Hi")]);
     let bare = json!({
         "model": "gpt-4.1", "stream": true, "store": false,
@@ -60,7 +60,7 @@ fn only_models_that_reason_are_asked_for_it() {
 }
 
 #[test]
-fn a_thought_without_anything_after_it_is_left_out() {
+fn trailing_thought_is_left_out() {
     let content = vec![
         signed("First.", "responses", "rs_1:ZW5j"),
         reasoning("Other account's.", Some("responses#other.x:rs_1:ZW5j")),
@@ -89,7 +89,7 @@ fn a_thought_without_anything_after_it_is_left_out() {
 }
 
 #[test]
-fn tools_are_chosen_and_schemas_told() {
+fn tool_choice_and_schema_are_sent() {
     let mut request = ChatRequest::new("m", Vec::new());
     request.tools = tools().into();
     request.tool_choice = ToolChoice::Named("time".to_owned());

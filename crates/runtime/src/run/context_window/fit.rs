@@ -1,17 +1,17 @@
-//! Choosing turns.
+//! The selection of turns that fit.
 
-/// What is shown.
+/// The selected messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
-    /// The first message that is.
+    /// The index of the first one.
     pub(crate) from: usize,
-    /// The tokens of all that is, `fixed` included.
+    /// The tokens of the selection, `fixed` included.
     pub(crate) tokens: u64,
 }
 
-/// How much of a conversation there is room for. `starts` says of each message whether a turn
-/// begins with it, `fixed` is there in any case, and `tokens` counts a message; older ones
-/// than the first that has no room are not counted. None if not even the newest turn fits.
+/// Selects the newest turns that fit into `room`. `starts` marks the messages that start a turn,
+/// `fixed` counts tokens that are always included, and `tokens` counts a message; messages older
+/// than the first that does not fit are not counted. None if the newest turn does not fit.
 pub(crate) fn fit(
     starts: &[bool],
     fixed: u64,
@@ -25,7 +25,7 @@ pub(crate) fn fit(
         if sum > room {
             return whole;
         }
-        // What stands before the first turn belongs to none, and is not shown.
+        // Messages before the first turn belong to none and are not selected.
         if *starts_turn {
             whole = Some(Fit {
                 from: at,

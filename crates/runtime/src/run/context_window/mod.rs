@@ -1,5 +1,5 @@
-//! What of a conversation a model is shown: as much as its window takes, by whole turns, the
-//! newest first.
+//! The part of a conversation that a model gets: the newest whole turns that fit into its context
+//! window.
 
 pub(crate) mod fit;
 
@@ -13,34 +13,34 @@ use talkgraph_llm::{ChatMessage, ChatRequest, ChatRole, LlmError, Models, Prompt
 
 use crate::run::context_window::fit::Fit;
 
-/// What is kept free for the answer of a model that is given no limit: an eighth of the window,
-/// and no more than this, in tokens.
+/// The most tokens that are reserved for the output of a model without a limit; otherwise an eighth
+/// of the window.
 const MOST_RESERVED: u64 = 8_192;
-/// Where a prompt has at most this part of the room it is sent as it is, uncounted.
+/// A prompt of at most this part of the room is sent without counting.
 const SURE_PART: u64 = 8;
-/// The most bytes that are counted beside everything else: some milliseconds' work.
+/// The most bytes that are counted on the runtime's own threads: some milliseconds of work.
 const COUNTED_AT_ONCE_BYTES: u64 = 65_536;
 
-/// A request, and what of it must stay.
-pub(crate) struct Shown {
+/// A request with the whole conversation, and the messages that are always included.
+pub(crate) struct FullPrompt {
     pub(crate) request: ChatRequest,
-    /// How many messages stand before the conversation: the instructions and, where there is
-    /// one, what is told of earlier turns.
+    /// The number of messages before the conversation: the instructions and, if there is one, the
+    /// summary.
     pub(crate) head: usize,
-    /// The message with which the newest turn begins.
+    /// The index of the message that starts the newest turn.
     pub(crate) newest: usize,
 }
 
-/// A request that is cut to the window of each model that it is sent to.
-pub(crate) struct Fitted {
+/// A prompt that is cut to the context window of each model.
+pub(crate) struct FittedPrompt {
     services: Arc<RunServices>,
-    shown: Arc<Shown>,
-    /// How many tokens the last prompt was counted to have, if it was.
+    shown: Arc<FullPrompt>,
+    /// The counted tokens of the last request, if they were counted.
     counted: Mutex<Option<u64>>,
 }
 
-impl Fitted {
-    pub(crate) fn new(services: Arc<RunServices>, shown: Shown) -> Self {
+impl FittedPrompt {
+    pub(crate) fn new(services: Arc<RunServices>, shown: FullPrompt) -> Self {
         Self {
             services,
             shown: Arc::new(shown),
@@ -48,8 +48,8 @@ impl Fitted {
         }
     }
 
-    /// With which message of the conversation to begin so that half of its room is free; none
-    /// if all of it fits, or if nobody knows the model's window.
+    /// The message from which on half of the conversation's room would be free; none if all of it
+    /// fits, or the model's window is unknown.
     pub(crate) async fn overflow(&self, model: &str) -> Result<Option<usize>, LlmError> {
         match self.room_of(model) {
             Some((room, _)) => self.count(model, room, overflow).await,
@@ -57,19 +57,19 @@ impl Fitted {
         }
     }
 
-    /// What a model has room for, and its window; none if that is surely enough.
+    /// The room of a model and its window; none if the prompt certainly fits.
     fn room_of(&self, model: &str) -> Option<(u64, u64)> {
         let window = self.services.models.window(model)?;
         let room = room(window, self.shown.request.max_output_tokens);
         (most_tokens(&self.shown.request) > room / SURE_PART).then_some((room, window))
     }
 
-    /// Counts where it holds nobody up.
+    /// Counts tokens without blocking the runtime's threads.
     async fn count<T: Send + 'static>(
         &self,
         model: &str,
         room: u64,
-        counting: fn(&Models, &str, &Shown, u64) -> T,
+        counting: fn(&Models, &str, &FullPrompt, u64) -> T,
     ) -> Result<T, LlmError> {
         let (services, shown, model) = (
             Arc::clone(&self.services),
@@ -82,7 +82,7 @@ impl Fitted {
         .await
     }
 
-    /// Takes in what the model says that it has read.
+    /// Compares the counted tokens with those that the model reports.
     pub(crate) fn observe(&self, model: &str, before: Usage, after: Usage) {
         let actual = after.input_tokens.saturating_sub(before.input_tokens);
         let counted = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +97,7 @@ impl Fitted {
 }
 
 #[async_trait]
-impl Prompt for Fitted {
+impl Prompt for FittedPrompt {
     async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError> {
         self.set_counted(None);
         let Some((room, window)) = self.room_of(model) else {
@@ -112,7 +112,7 @@ impl Prompt for Fitted {
     }
 }
 
-/// Counts the tokens of so many bytes, on a thread of its own if they are many.
+/// Counts tokens, on a separate thread if there are many bytes.
 pub(crate) async fn off_thread<T: Send + 'static>(
     bytes: u64,
     counting: impl FnOnce() -> T + Send + 'static,
@@ -124,39 +124,39 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     counted.map_err(|_| LlmError::Internal)
 }
 
-/// What of a window is there for the prompt.
+/// The tokens of a window that a prompt may have.
 pub(crate) fn room(window: u64, max_output_tokens: Option<u32>) -> u64 {
     let usual = (window / 8).min(MOST_RESERVED);
-    // A limit beyond the window is no wish for an empty prompt.
+    // A limit beyond the window does not mean that the prompt is empty.
     let reserved = max_output_tokens.map_or(usual, |most| u64::from(most).min(window / 2));
     window - reserved
 }
 
-/// A prompt, as the count for one model sees it.
+/// A prompt with its token counts for one model.
 struct Measured<'a> {
     models: &'a Models,
     model: &'a str,
     request: &'a ChatRequest,
-    /// What the messages have room for, with all that is shown in any case.
+    /// The room for all messages, in the counter's tokens.
     room: u64,
-    /// How many messages stand before the conversation.
+    /// The number of messages before the conversation.
     head: usize,
-    /// Of each message of the conversation, whether a turn begins with it.
+    /// For each message of the conversation, true if it starts a turn.
     starts: Vec<bool>,
 }
 
 impl<'a> Measured<'a> {
-    fn new(models: &'a Models, model: &'a str, of: &'a Shown, room: u64) -> Self {
+    fn new(models: &'a Models, model: &'a str, of: &'a FullPrompt, room: u64) -> Self {
         let conversation = of.request.messages.iter().enumerate().skip(of.head);
         let starts = conversation.map(|(at, message)| {
-            // What a repair says to the model is part of the newest turn.
+            // The messages of a repair are part of the newest turn.
             message.role == ChatRole::User && at <= of.newest
         });
         Self {
             models,
             model,
             request: &of.request,
-            // The count is compared with the room as the count sees it.
+            // The room is scaled to the counter's tokens.
             room: (room as f64 / models.token_factor(model)) as u64,
             head: of.head,
             starts: starts.collect(),
@@ -168,7 +168,7 @@ impl<'a> Measured<'a> {
         message.map_or(0, |message| self.models.message_tokens(self.model, message))
     }
 
-    /// What is shown in any case, with so many of the messages before the conversation.
+    /// The tokens that are always included, with the first `head` messages.
     fn fixed(&self, head: usize) -> u64 {
         let head: u64 = (0..head).map(|message| self.tokens(message)).sum();
         self.models.extra_tokens(self.model, self.request) + head
@@ -180,12 +180,11 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// The request with as many turns as there is room for, and how many tokens it was counted
-/// to have.
-fn cut(models: &Models, model: &str, of: &Shown, room: u64) -> Option<(ChatRequest, u64)> {
+/// The request with as many turns as fit, and its counted tokens.
+fn cut(models: &Models, model: &str, of: &FullPrompt, room: u64) -> Option<(ChatRequest, u64)> {
     let measured = Measured::new(models, model, of, room);
     let whole = measured.fit(measured.fixed(of.head), measured.room);
-    // Rather without what is told of earlier turns than not at all.
+    // A request without the summary is better than none.
     let (head, fitted) = match whole {
         Some(fitted) => (of.head, fitted),
         None => (1, measured.fit(measured.fixed(1), measured.room)?),
@@ -203,8 +202,8 @@ fn cut(models: &Models, model: &str, of: &Shown, room: u64) -> Option<(ChatReque
     Some((request, fitted.tokens))
 }
 
-/// With which of `pieces`, oldest first, to begin so that there is room for all that follow,
-/// beside the messages of `fixed`; none if there is not even for the newest.
+/// The index of the oldest of `pieces` from which on all fit next to the messages of `fixed`; none
+/// if the newest does not fit.
 pub(crate) fn newest_that_fit(
     models: &Models,
     model: &str,
@@ -223,9 +222,8 @@ pub(crate) fn newest_that_fit(
     fitted.map(|fitted| fitted.from)
 }
 
-/// With which message of the conversation to begin so that half of its room is free; none if
-/// all of it fits.
-fn overflow(models: &Models, model: &str, of: &Shown, room: u64) -> Option<usize> {
+/// The message from which on half of the conversation's room would be free; none if all of it fits.
+fn overflow(models: &Models, model: &str, of: &FullPrompt, room: u64) -> Option<usize> {
     let measured = Measured::new(models, model, of, room);
     let fixed = measured.fixed(of.head);
     let whole = measured.fit(fixed, measured.room);

@@ -2,10 +2,10 @@
 
 use talkgraph_domain::file::usual_name;
 
-/// What text is called that says nothing else of itself.
+/// The type of text without a more specific one.
 const PLAIN_TEXT: &str = "text/plain";
 
-/// Types that say nothing of a content.
+/// Types that give no information.
 const UNKNOWN: [&str; 4] = [
     "application/octet-stream",
     "binary/octet-stream",
@@ -13,11 +13,11 @@ const UNKNOWN: [&str; 4] = [
     "application/unknown",
 ];
 
-/// The type of a content. A claimed type has to agree with the content; its parameters, such as
+/// The MIME type of a content. A claimed type has to match the content; its parameters, such as
 /// `charset`, are dropped, and an alias such as `image/jpg` becomes the usual name.
 ///
 /// # Errors
-/// With what is wrong.
+/// A description of the mismatch.
 pub fn mime_type(claimed: Option<&str>, content: &[u8]) -> Result<String, String> {
     let found = infer::get(content).map(|kind| usual_name(kind.mime_type()));
     let is_text = !content.contains(&0) && std::str::from_utf8(content).is_ok();
@@ -33,7 +33,7 @@ pub fn mime_type(claimed: Option<&str>, content: &[u8]) -> Result<String, String
     let says_text = claimed.starts_with("text/") || claimed == "application/json";
     let agrees = match found {
         Some(found) if found == claimed => true,
-        // Marks in a text are easily taken for those of something else.
+        // Magic bytes are easily found in text by chance.
         _ if says_text => is_text,
         Some(found) => kind_of(found) == kind_of(&claimed) && kind_of(found) == "audio",
         None => false,

@@ -1,5 +1,5 @@
-//! Files of messages: kept before their run starts, and shown to models that take them. Files of
-//! tool results: kept before the result is in the log.
+//! Files of messages and of tool results in the model's context. Both are stored before the message
+//! or the result is.
 
 pub(crate) mod mime;
 pub(crate) mod result_files;
@@ -15,35 +15,35 @@ use talkgraph_store::StoreError;
 
 use crate::run::services::RunServices;
 
-/// The most bytes of files that a model is shown, the newest first: what vendors take in one
-/// request, less what Base64 adds. <https://ai.google.dev/gemini-api/docs/document-processing>
+/// The most bytes of files in one request, the newest first: the providers' limit, less the
+/// overhead of Base64. <https://ai.google.dev/gemini-api/docs/document-processing>
 const SHOWN_BYTES: u64 = 15_728_640;
 
-/// The contents of a history's files, as far as they are shown.
-pub(crate) type Contents = HashMap<FileId, File>;
+/// The contents of the files in a model's context.
+pub(crate) type FileContents = HashMap<FileId, File>;
 
-/// The files of a history that a model of the agent takes, the newest first as far as
-/// there is room for them.
-pub(crate) async fn shown_files(
+/// Loads the files of a history that a model of the agent accepts, the newest first, within the
+/// limit for one request.
+pub(crate) async fn load_shown_files(
     services: &RunServices,
     who: &Principal,
     agent: &Agent,
     history: &[Message],
-) -> Result<Contents, StoreError> {
+) -> Result<FileContents, StoreError> {
     let newest_first = history.iter().rev().flat_map(|message| &message.parts);
-    let mut shown = Contents::new();
-    show_files(services, who, agent, newest_first, &mut shown).await?;
+    let mut shown = FileContents::new();
+    add_shown_files(services, who, agent, newest_first, &mut shown).await?;
     Ok(shown)
 }
 
-/// Adds the files of these parts that a model of the agent takes, in this order as far as
-/// there is room for them, to those that are shown already.
-pub(crate) async fn show_files(
+/// Adds the files of these parts that a model of the agent accepts, in this order, within the limit
+/// for one request.
+pub(crate) async fn add_shown_files(
     services: &RunServices,
     who: &Principal,
     agent: &Agent,
     parts: impl Iterator<Item = &Part>,
-    shown: &mut Contents,
+    shown: &mut FileContents,
 ) -> Result<(), StoreError> {
     let models = services.catalog.models_of(&agent.current.spec);
     let takes = |mime_type: &str| {
@@ -68,7 +68,7 @@ pub(crate) async fn show_files(
     }
     Ok(())
 }
-/// The files that a part names: id, type and bytes.
+/// The files of a part: id, type and bytes.
 fn files_of(part: &Part) -> Vec<(FileId, &str, u64)> {
     match part {
         Part::File {
@@ -86,7 +86,7 @@ fn files_of(part: &Part) -> Vec<(FileId, &str, u64)> {
     }
 }
 
-/// A message's parts for the files that it comes with.
+/// The parts for the files of a message.
 pub(crate) fn parts(files: &[File]) -> impl Iterator<Item = Part> + '_ {
     files.iter().map(|file| Part::File {
         id: file.id,
@@ -96,8 +96,8 @@ pub(crate) fn parts(files: &[File]) -> impl Iterator<Item = Part> + '_ {
     })
 }
 
-/// What a user's message says to a model.
-pub(crate) fn said(parts: &[Part], contents: &Contents) -> Vec<Content> {
+/// The content of a user message for a model.
+pub(crate) fn user_content(parts: &[Part], contents: &FileContents) -> Vec<Content> {
     let content = |part: &Part| match part {
         Part::Text { text } if !text.is_empty() => Some(Content::Text(text.clone())),
         Part::File {

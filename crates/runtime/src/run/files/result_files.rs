@@ -7,15 +7,15 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::run::files::{Contents, files_of};
+use crate::run::files::{FileContents, files_of};
 use crate::run::services::RunServices;
-use crate::run::store_retry::patiently;
+use crate::run::store_retry::retry_while_unavailable;
 use talkgraph_domain::{Part, Principal, ResultPart, RunId, ToolCallId, ToolResult};
 use talkgraph_llm::{Content, FileData};
 use talkgraph_store::SharedStore;
 use talkgraph_tools::ToolOutput;
 
-/// Stores the files that the calls of one run give, as far as there is room.
+/// Stores the files of one run's tool results, within the limit of the run.
 #[derive(Clone)]
 pub(crate) struct ResultFiles {
     store: SharedStore,
@@ -23,11 +23,11 @@ pub(crate) struct ResultFiles {
     most: u64,
     /// The bytes that the run may still store.
     left: Arc<AtomicU64>,
-    patience: Duration,
+    outage_limit: Duration,
 }
 
 impl ResultFiles {
-    /// Those of a run whose answer has these parts so far.
+    /// Creates the store of a run whose message has these parts so far.
     pub(crate) fn new(services: &RunServices, run: RunId, parts: &[Part]) -> Self {
         let most = services.limits.result_file_bytes;
         let stored = parts.iter().flat_map(files_of);
@@ -37,12 +37,12 @@ impl ResultFiles {
             run,
             most,
             left: Arc::new(AtomicU64::new(most.saturating_sub(stored))),
-            patience: services.limits.store_outage,
+            outage_limit: services.limits.store_outage,
         }
     }
 
-    /// Stores the files of an output, and gives the result that names them. If there is no room
-    /// for them, or no database, the result says so instead.
+    /// Stores the files of an output and returns the result that refers to them. If the limit is
+    /// reached or the database is unavailable, the result says so instead.
     pub(crate) async fn keep(
         &self,
         who: &Principal,
@@ -65,7 +65,7 @@ impl ResultFiles {
             return result;
         }
         let save = || self.store.save_result_files(who, self.run, &output.files);
-        if let Err(error) = patiently(self.patience, save).await {
+        if let Err(error) = retry_while_unavailable(self.outage_limit, save).await {
             tracing::warn!(run = %self.run, %call, %error, "files of a tool result were not stored");
             leave_out(&mut result, "[its files could not be stored]");
         }
@@ -91,7 +91,7 @@ fn leave_out(result: &mut ToolResult, why: &str) {
                 };
             }
             ResultPart::Resource(resource) => resource.file = None,
-            // It was the whole text, which is longer now.
+            // The part was the whole text, which is longer now.
             ResultPart::Text { text: text @ None } => *text = Some(result.text.clone()),
             ResultPart::Data { json: json @ None } => *json = Some(result.text.clone()),
             ResultPart::Text { .. } | ResultPart::Data { .. } => {}
@@ -102,9 +102,13 @@ fn leave_out(result: &mut ToolResult, why: &str) {
     result.truncated = true;
 }
 
-/// A result as a model is given it: its text, then its files. A file that is not shown is named
-/// by the text, which says so.
-pub(crate) fn given(result: &ToolResult, name: String, files: &Contents) -> Vec<Content> {
+/// The content of a tool result for a model: its text, then its files. The text mentions files that
+/// are not included.
+pub(crate) fn result_content(
+    result: &ToolResult,
+    name: String,
+    files: &FileContents,
+) -> Vec<Content> {
     let mut text = result.text.clone();
     let mut shown = Vec::new();
     for file in result.files() {

@@ -1,4 +1,4 @@
-//! Which calls are made, which have to be asked about, and letting a run wait.
+//! Interrupts for tool calls: approvals, and calls that the client executes.
 
 use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{
@@ -8,46 +8,46 @@ use talkgraph_domain::{
 
 use crate::run::abort::{RunAbort, internal};
 use crate::run::context::RunContext;
-use crate::run::event_log::Change;
+use crate::run::event_log::StateChange;
 use crate::run::interrupts::InterruptRequest;
-use crate::run::toolbox::{Call, Toolbox};
+use crate::run::toolbox::{ToolCall, Toolbox};
 
-/// What becomes of the calls of a step.
-pub(crate) struct Sorted {
-    /// Those that are made now.
-    pub(crate) make: Vec<Call>,
-    /// Those that somebody has to be asked about.
+/// The plan for the calls of a step.
+pub(crate) struct CallPlan {
+    /// The calls to execute now.
+    pub(crate) make: Vec<ToolCall>,
+    /// The interrupts to request.
     pub(crate) ask: Vec<InterruptRequest>,
 }
 
-/// Sorts the calls that have no result. Those that are answered without being made get
-/// their results.
-pub(crate) async fn sort_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> Sorted {
+/// Plans the calls that have no result. Calls that are answered without execution get their
+/// results.
+pub(crate) async fn plan_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> CallPlan {
     let (mut make, mut ask) = (Vec::new(), Vec::new());
     let most = ctx.services.limits.interrupts;
-    for (id, name, arguments) in ctx.answer.open_calls() {
+    for (id, name, arguments) in ctx.message.open_calls() {
         let asked = ctx
-            .asked
+            .interrupts
             .iter()
             .find(|asked| asked.tool_call_id == id && asked.kind != InterruptKind::InputRequest);
         let resolved = asked.and_then(|asked| asked.resolution.as_ref());
         let result = resolved.and_then(|resolved| result_of(id, resolved));
         if let Some(result) = result {
-            let told = ctx.answer.complete_call(result);
-            ctx.pending.push(told);
+            let event = ctx.message.complete_call(result);
+            ctx.pending.push(event);
             continue;
         }
-        let call = Call {
+        let call = ToolCall {
             id,
             name,
             arguments,
             is_approved: resolved.is_some(),
         };
-        match toolbox.question(&call).await {
+        match toolbox.interrupt_for(&call).await {
             None => make.push(call),
-            Some(_) if ctx.asked.len() + ask.len() >= most => {
-                let told = ctx.answer.complete_call(too_often(id));
-                ctx.pending.push(told);
+            Some(_) if ctx.interrupts.len() + ask.len() >= most => {
+                let event = ctx.message.complete_call(too_often(id));
+                ctx.pending.push(event);
             }
             Some((kind, arguments)) => ask.push(InterruptRequest {
                 call: id,
@@ -57,18 +57,18 @@ pub(crate) async fn sort_calls(ctx: &mut RunContext, toolbox: &Toolbox) -> Sorte
             }),
         }
     }
-    Sorted { make, ask }
+    CallPlan { make, ask }
 }
 
-/// Lets the run wait for the answers. The caller has the run's turn, and keeps it until
-/// the run is no longer live.
-pub(crate) async fn await_input(
+/// Suspends the run until the interrupts are resolved. The caller holds the run's suspension lock
+/// until the run is no longer live.
+pub(crate) async fn suspend(
     ctx: &mut RunContext,
     questions: Vec<InterruptRequest>,
 ) -> Result<(), RunAbort> {
     let cancel = ctx.live.cancel_token().clone();
     // Before the events are taken: a run that fails now still has them.
-    ctx.log.settle().await?;
+    ctx.log.wait_committed().await?;
     if cancel.is_cancelled() {
         return Err(RunAbort::Cancelled);
     }
@@ -79,16 +79,16 @@ pub(crate) async fn await_input(
     })?;
     let mut bodies = std::mem::take(&mut ctx.pending);
     bodies.extend(requested);
-    ctx.asked.extend_from_slice(&interrupts);
+    ctx.interrupts.extend_from_slice(&interrupts);
     ctx.log
-        .append(bodies, Change::Awaits(interrupts.clone()))
+        .append(bodies, StateChange::Awaits(interrupts.clone()))
         .await?;
-    ctx.log.settle().await?;
+    ctx.log.wait_committed().await?;
     tracing::info!(interrupts = interrupts.len(), "the run waits for answers");
     let news = ctx.services.bus.news();
     news.announce(&ctx.who, ctx.run.session_id);
     news.announce_interrupts(&ctx.who, &interrupts);
-    // Whoever has stopped it meanwhile waits for its end.
+    // A client that has cancelled the run meanwhile waits for its end.
     match cancel.is_cancelled() {
         true => Err(RunAbort::Cancelled),
         false => Ok(()),
@@ -97,7 +97,7 @@ pub(crate) async fn await_input(
 
 fn interrupts(ctx: &RunContext, questions: Vec<InterruptRequest>) -> Vec<Interrupt> {
     let at = now();
-    // Those of one moment sort by chance, and shall sort as their calls do.
+    // Ids of the same millisecond sort at random; these have to sort in the order of the calls.
     let mut ids: Vec<_> = questions.iter().map(|_| InterruptId::new()).collect();
     ids.sort_unstable();
     let interrupt = |(question, id): (InterruptRequest, InterruptId)| Interrupt {
@@ -116,9 +116,9 @@ fn interrupts(ctx: &RunContext, questions: Vec<InterruptRequest>) -> Vec<Interru
     questions.into_iter().zip(ids).map(interrupt).collect()
 }
 
-/// What it waits for, closed because it ends.
-pub(crate) fn closed(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
-    let open = ctx.asked.iter().filter(|asked| asked.is_open());
+/// The open interrupts of the run, closed because the run ends.
+pub(crate) fn close_open_interrupts(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
+    let open = ctx.interrupts.iter().filter(|asked| asked.is_open());
     let closed = |interrupt: &Interrupt| Interrupt {
         resolution: Some(Resolved {
             resolution: Resolution::Closed,
@@ -129,8 +129,8 @@ pub(crate) fn closed(ctx: &RunContext, at: Timestamp) -> Vec<Interrupt> {
     open.map(closed).collect()
 }
 
-/// Takes in what the log tells of an interrupt.
-pub(crate) fn know(asked: &mut Vec<Interrupt>, event: &EventBody) {
+/// Applies an event of the log to the interrupts.
+pub(crate) fn apply_event(asked: &mut Vec<Interrupt>, event: &EventBody) {
     match event {
         EventBody::InterruptRequested { interrupt } => asked.push(Interrupt::clone(interrupt)),
         EventBody::InterruptResolved { interrupt } => {
@@ -143,7 +143,7 @@ pub(crate) fn know(asked: &mut Vec<Interrupt>, event: &EventBody) {
     }
 }
 
-/// What the model is told of a call that is not made by this server; none if it may be made.
+/// The result of a call that this server does not execute; none if it may be executed.
 fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
     let text = match &resolved.resolution {
         Resolution::Approved { .. } => return None,
@@ -170,7 +170,7 @@ fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
             "Nobody answered in time: the request has expired, and the call was not made."
                 .to_owned()
         }
-        // They answer a question during the call, and not whether it is made.
+        // These resolve input requests during the call, not the call itself.
         Resolution::Accepted { .. } | Resolution::Declined | Resolution::Dismissed => return None,
         Resolution::Closed => "This call was not made.".to_owned(),
     };
@@ -178,7 +178,7 @@ fn result_of(call: ToolCallId, resolved: &Resolved) -> Option<ToolResult> {
 }
 
 fn too_often(call: ToolCallId) -> ToolResult {
-    let told = "Somebody would have to be asked about this call, and this run has asked too \
+    let event = "Somebody would have to be asked about this call, and this run has asked too \
                 often: it was not made.";
-    ToolResult::of_text(call, told, true)
+    ToolResult::of_text(call, event, true)
 }

@@ -1,8 +1,8 @@
-//! Questions that the server of a tool asks during a call: interrupts of a run that goes on.
+//! Input requests of a tool's server during a call: interrupts of a run that continues.
 //!
-//! The call holds a connection, so it stays in this process while the question is open. The
-//! answer is written by whichever node takes it; this node reads it and hands it to the call.
-//! After a crash the call is in doubt like any other, and its question is closed.
+//! The call holds a connection, so it stays in this process while the request is open. Any node may
+//! store the resolution; this node reads it and passes it to the call. After a crash the call is in
+//! doubt like any other, and its request is closed.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use crate::run::context::RunContext;
 use crate::run::event_log::POLL;
-use crate::run::event_log::{Change, LogError};
-use crate::run::interrupts::call_interrupts::know;
+use crate::run::event_log::{LogError, StateChange};
+use crate::run::interrupts::call_interrupts::apply_event;
 use crate::run::run_control::RunControl;
 use crate::run::services::RunServices;
 use talkgraph_domain::time::now;
@@ -22,19 +22,20 @@ use talkgraph_domain::{
 };
 use talkgraph_tools::{Asked, InputAnswer};
 
-/// A question that is asked about a call.
-pub(crate) struct Open {
+/// An open input request of a call.
+pub(crate) struct OpenInputRequest {
     interrupt: Interrupt,
     asked: Asked,
 }
 
-/// Tells of a question. None if the run has asked too often: it is declined then.
-pub(crate) async fn open_question(
+/// Opens an input request. Returns none if the run has reached its limit of interrupts; the request
+/// is declined then.
+pub(crate) async fn open_input_request(
     ctx: &mut RunContext,
     call: ToolCallId,
     asked: Asked,
-) -> Result<Option<Open>, LogError> {
-    if ctx.asked.len() >= ctx.services.limits.interrupts {
+) -> Result<Option<OpenInputRequest>, LogError> {
+    if ctx.interrupts.len() >= ctx.services.limits.interrupts {
         // The call may have ended meanwhile.
         let _ = asked.answer.send(InputAnswer::Decline);
         return Ok(None);
@@ -54,58 +55,58 @@ pub(crate) async fn open_question(
         resolution: None,
         question: Some(asked.question.clone()),
     };
-    ctx.log.settle().await?;
+    ctx.log.wait_committed().await?;
     let mut bodies = std::mem::take(&mut ctx.pending);
     bodies.push(EventBody::InterruptRequested {
         interrupt: Box::new(interrupt.clone()),
     });
-    ctx.asked.push(interrupt.clone());
-    let opens = Change::Awaits(vec![interrupt.clone()]);
+    ctx.interrupts.push(interrupt.clone());
+    let opens = StateChange::Awaits(vec![interrupt.clone()]);
     ctx.log.append(bodies, opens).await?;
-    ctx.log.settle().await?;
+    ctx.log.wait_committed().await?;
     let news = ctx.services.bus.news();
     news.announce(&ctx.who, ctx.run.session_id);
     news.announce_interrupts(&ctx.who, [&interrupt]);
-    Ok(Some(Open { interrupt, asked }))
+    Ok(Some(OpenInputRequest { interrupt, asked }))
 }
 
 fn called(ctx: &RunContext, call: ToolCallId) -> (String, Value) {
-    let open = ctx.answer.open_calls().into_iter();
+    let open = ctx.message.open_calls().into_iter();
     let found = open.into_iter().find(|(id, ..)| *id == call);
     let (_, tool, arguments) = found.unwrap_or_else(|| (call, String::new(), String::new()));
     let arguments = serde_json::from_str(&arguments).unwrap_or_else(|_| json!({}));
     (tool, arguments)
 }
 
-/// Takes in that a question is closed.
-pub(crate) fn close_question(ctx: &mut RunContext, closed: Interrupt) {
+/// Records the resolution of an input request.
+pub(crate) fn close_input_request(ctx: &mut RunContext, closed: Interrupt) {
     let told = EventBody::InterruptResolved {
         interrupt: Box::new(closed),
     };
-    know(&mut ctx.asked, &told);
+    apply_event(&mut ctx.interrupts, &told);
     ctx.pending.push(told);
 }
 
-/// Closes the questions of calls whose server has died.
-pub(crate) async fn close_lost_questions(ctx: &mut RunContext) {
+/// Closes the input requests of calls whose server stopped.
+pub(crate) async fn close_lost_input_requests(ctx: &mut RunContext) {
     let is_open = |one: &&Interrupt| one.kind == InterruptKind::InputRequest && one.is_open();
-    let open: Vec<_> = ctx.asked.iter().filter(is_open).cloned().collect();
+    let open: Vec<_> = ctx.interrupts.iter().filter(is_open).cloned().collect();
     for interrupt in open {
         let closed = Arc::clone(&ctx.control)
             .resolve_interrupt(ctx.who.clone(), interrupt, Resolution::Closed)
             .await;
-        close_question(ctx, closed);
+        close_input_request(ctx, closed);
     }
 }
 
-/// Waits for the answer to a question, hands it to its call and gives the interrupt with it.
-pub(crate) async fn answer_of(
+/// Waits for the resolution of an input request, passes it to the call and returns the interrupt.
+pub(crate) async fn await_resolution(
     services: Arc<RunServices>,
     control: Arc<dyn RunControl>,
     who: Principal,
-    open: Open,
+    open: OpenInputRequest,
 ) -> Interrupt {
-    let Open {
+    let OpenInputRequest {
         interrupt,
         mut asked,
     } = open;
@@ -117,7 +118,7 @@ pub(crate) async fn answer_of(
             match found.into_iter().next() {
                 Some(one) if one.is_open() => {}
                 Some(one) => break one,
-                // Its session was deleted.
+                // The session was deleted.
                 None => break resolved(interrupt, Resolution::Closed),
             }
         }

@@ -1,9 +1,8 @@
-//! Runs that wait for a person or the client: asking, waiting, and going on with the answers.
+//! Interrupts: runs that wait for a person or the client.
 //!
-//! A run that waits is nobody's task. It has no lease and no place among the running ones; its
-//! log and its rows in `interrupts` are all there is of it. Whichever node takes the last
-//! answer goes on with it. A run whose tool asks something during a call goes on running
-//! (`question`).
+//! A suspended run has no task, no lease and no execution slot; its log and its rows in
+//! `interrupts` are all there is of it. The node that stores the last resolution resumes it. A run
+//! whose tool requests input during a call is not suspended (`input_request`).
 
 pub(crate) mod call_interrupts;
 pub(crate) mod input_request;
@@ -12,7 +11,7 @@ use serde_json::Value;
 
 use talkgraph_domain::{InterruptKind, ToolCallId};
 
-/// A call that somebody has to be asked about.
+/// A request to resolve a call.
 pub(crate) struct InterruptRequest {
     pub(crate) call: ToolCallId,
     pub(crate) tool: String,

@@ -1,8 +1,8 @@
-//! The rolling summary: what a model is told of the turns that it is no longer shown.
+//! The rolling summary of the turns that no longer fit into a model's context window.
 //!
-//! Where turns would fall out of the window, the run's first step makes a new summary of the
-//! last one and of what has been said since. It leaves half of the room free, so that the next
-//! runs only read it. It is a help, not a condition: without one the run goes on.
+//! If turns would fall out of the window, the first step of the run writes a new summary from the
+//! previous one and the messages after it. It leaves half of the room free, so that the next runs
+//! only read it. A summary is optional: without one the run continues.
 
 pub(crate) mod request;
 pub(crate) mod summary_call;
@@ -13,59 +13,58 @@ use talkgraph_domain::{EventBody, FinishReason, Message, StepPurpose, Summary};
 
 use crate::run::abort::RunAbort;
 use crate::run::context::{Assignment, RunContext};
-use crate::run::context_window::Fitted;
-use crate::run::history::{branch, first_after};
+use crate::run::context_window::FittedPrompt;
+use crate::run::history::{first_after, load_branch};
 use crate::run::prompt::Turn;
-use crate::run::run_prompt::{RunPrompt, shown};
-use crate::run::step_start::tell_step;
+use crate::run::run_prompt::{RunPrompt, full_prompt};
+use crate::run::step_start::announce_step;
 
-use crate::run::summary::request::Question;
-use crate::run::summary::summary_call::Made;
+use crate::run::summary::request::SummaryRequest;
+use crate::run::summary::summary_call::SummaryCall;
 
-/// How many messages are summarised at most that were not even read for the model: those
-/// before `history_messages`. A session is that far behind only where its agent had no
-/// summaries before; what is older stays forgotten.
+/// The most messages older than `history_messages` that one summary covers. A session has so many
+/// only if its agent had no summaries before; older messages are lost to the model.
 const CAUGHT_UP_MESSAGES: u32 = 200;
 
-/// What a summary shall cover.
+/// The extent of a summary.
 struct Plan {
     fallen: Vec<Message>,
-    /// With which turn the conversation begins then.
+    /// The turn with which the conversation begins after it.
     keeps: Turn,
 }
 
-/// Makes a summary where one is due. Returns the last step so far: 0 if there is none.
-pub(crate) async fn begin(
+/// Writes a summary if one is due. Returns the number of its step, or 0.
+pub(crate) async fn summarize_if_due(
     ctx: &mut RunContext,
     task: &Assignment,
     prompt: &mut RunPrompt,
 ) -> Result<u32, RunAbort> {
-    let Some(plan) = plan(ctx, task, prompt).await? else {
+    let Some(plan) = plan_summary(ctx, task, prompt).await? else {
         return Ok(0);
     };
-    ctx.summaries += 1;
-    ctx.answer.begin_step();
+    ctx.summary_steps += 1;
+    ctx.message.begin_step();
     let model = summary_models(ctx, task)
         .first()
         .cloned()
         .unwrap_or_default();
-    tell_step(ctx, 1, model, StepPurpose::Summary);
-    summarise(ctx, task, 1, plan, prompt).await?;
+    announce_step(ctx, 1, model, StepPurpose::Summary);
+    summarize(ctx, task, 1, plan, prompt).await?;
     Ok(1)
 }
 
-/// Makes the summary of a step whose server died.
-pub(crate) async fn summarise_again(
+/// Writes the summary of a step whose server stopped.
+pub(crate) async fn resume_summary(
     ctx: &mut RunContext,
     task: &Assignment,
     step: u32,
     prompt: &mut RunPrompt,
 ) -> Result<(), RunAbort> {
-    match plan(ctx, task, prompt).await? {
-        Some(plan) => summarise(ctx, task, step, plan, prompt).await,
-        // This server's models have larger windows.
+    match plan_summary(ctx, task, prompt).await? {
+        Some(plan) => summarize(ctx, task, step, plan, prompt).await,
+        // The models of this server have larger windows.
         None => {
-            end_summary(ctx, step, Made::new(&ctx.run), None);
+            finish_summary(ctx, step, SummaryCall::new(&ctx.run), None);
             Ok(())
         }
     }
@@ -81,19 +80,19 @@ fn summary_models(ctx: &RunContext, task: &Assignment) -> Vec<String> {
     }
 }
 
-/// What is to be summarised, if anything is.
-async fn plan(
+/// Plans a summary if one is due.
+async fn plan_summary(
     ctx: &RunContext,
     task: &Assignment,
     prompt: &RunPrompt,
 ) -> Result<Option<Plan>, RunAbort> {
-    let unread = unread(ctx, task, prompt).await?;
+    let unread = load_unread(ctx, task, prompt).await?;
     let services = &ctx.services;
     let model = services.catalog.model_of(&task.agent.current.spec);
-    let fitted = Fitted::new(Arc::clone(services), shown(ctx, task, prompt).await);
+    let fitted = FittedPrompt::new(Arc::clone(services), full_prompt(ctx, task, prompt).await);
     let overflow = fitted.overflow(model).await?;
     let turns = &prompt.conversation.turns;
-    // Where messages were too many, half of them stay, too, beside the one that is answered.
+    // If there are too many messages, half of them stay, next to the one to answer.
     let half = task.limits(ctx).history_messages as usize / 2;
     let few = |turn: &&Turn| prompt.history.len() - turn.in_history <= half + 1;
     let too_many = match unread.is_empty() {
@@ -110,8 +109,8 @@ async fn plan(
     }))
 }
 
-/// What is covered by no summary and older than what the model is shown.
-async fn unread(
+/// Loads the messages that no summary covers and that are older than the history.
+async fn load_unread(
     ctx: &RunContext,
     task: &Assignment,
     prompt: &RunPrompt,
@@ -120,21 +119,21 @@ async fn unread(
     let oldest = read.saturating_sub_unsigned(CAUGHT_UP_MESSAGES);
     let from = first_after(prompt.summary.as_ref()).max(oldest);
     match from < read {
-        true => branch(ctx, task, from, read).await,
+        true => load_branch(ctx, task, from, read).await,
         false => Ok(Vec::new()),
     }
 }
 
-async fn summarise(
+async fn summarize(
     ctx: &mut RunContext,
     task: &Assignment,
     step: u32,
     plan: Plan,
     prompt: &mut RunPrompt,
 ) -> Result<(), RunAbort> {
-    // That the step has begun is told before its first token.
+    // The start of the step is published before its first token.
     ctx.flush().await?;
-    let mut made = Made::new(&ctx.run);
+    let mut made = SummaryCall::new(&ctx.run);
     let text = write_summary(ctx, task, step, &plan, prompt.summary.as_ref(), &mut made).await;
     let last = plan.fallen.last().filter(|_| text.is_some());
     let summary = last.zip(text).map(|(last, text)| Summary {
@@ -146,18 +145,18 @@ async fn summarise(
     if let Some(summary) = &summary {
         prompt.keep_from(plan.keeps, summary.clone());
     }
-    end_summary(ctx, step, made, summary);
+    finish_summary(ctx, step, made, summary);
     Ok(())
 }
 
-/// Asks for a summary; none if there is none to be had.
+/// Calls the models for a summary; none if they fail.
 async fn write_summary(
     ctx: &mut RunContext,
     task: &Assignment,
     step: u32,
     plan: &Plan,
     previous: Option<&Summary>,
-    made: &mut Made,
+    made: &mut SummaryCall,
 ) -> Option<String> {
     let (services, models) = (&ctx.services, summary_models(ctx, task));
     let own = task.agent.current.spec.summary.as_ref()?.tokens();
@@ -165,10 +164,10 @@ async fn write_summary(
         .limits
         .max_output_tokens
         .map_or(own, |most| own.min(most));
-    let question = Question::new(services, &ctx.who, previous, &plan.fallen, tokens);
+    let request = SummaryRequest::new(services, &ctx.who, previous, &plan.fallen, tokens);
     let timeout = task.limits(ctx).step_timeout;
     let run = &mut ctx.run;
-    let asked = made.ask(&ctx.services, &models, &question, run);
+    let asked = made.ask(&ctx.services, &models, &request, run);
     match tokio::time::timeout(timeout, asked).await {
         Ok(Ok(text)) => return Some(text),
         Ok(Err(error)) => {
@@ -179,11 +178,11 @@ async fn write_summary(
     None
 }
 
-fn end_summary(ctx: &mut RunContext, step: u32, made: Made, summary: Option<Summary>) {
+fn finish_summary(ctx: &mut RunContext, step: u32, made: SummaryCall, summary: Option<Summary>) {
     let run = &mut ctx.run;
-    let cost = made.spending.cost();
+    let cost = made.usage_meter.cost();
     if summary.is_some() {
-        made.spending.settle(run);
+        made.usage_meter.update_cost(run);
     }
     let finish_reason = match summary {
         Some(_) => made.finish_reason.unwrap_or(FinishReason::Stop),
@@ -197,7 +196,7 @@ fn end_summary(ctx: &mut RunContext, step: u32, made: Made, summary: Option<Summ
         step,
         finish_reason,
         model: made.model,
-        usage: made.spending.usage,
+        usage: made.usage_meter.usage,
         cost,
         summary: summary.map(Box::new),
     };
@@ -205,7 +204,7 @@ fn end_summary(ctx: &mut RunContext, step: u32, made: Made, summary: Option<Summ
 }
 
 impl RunPrompt {
-    /// Begins the conversation with a later turn; what was before it is in the summary.
+    /// Removes the turns that the summary covers from the prompt.
     fn keep_from(&mut self, turn: Turn, summary: Summary) {
         self.conversation.begin_with(turn);
         self.history

@@ -1,4 +1,4 @@
-//! What a model is asked that shall write a summary.
+//! The request for a summary.
 
 use std::sync::Arc;
 
@@ -11,16 +11,15 @@ use talkgraph_domain::{Message, Part, Principal, Role, Summary};
 use talkgraph_evaluation::data;
 use talkgraph_llm::{ChatMessage, ChatRequest, LlmError, Prompt};
 
-/// The longest text or result of a tool that is told, in bytes; of a longer one its beginning
-/// is.
+/// The most bytes of one text or tool result; longer ones are cut.
 const TOLD_BYTES: usize = 16_384;
-/// The most that is told, in bytes, the newest first: where a model's window is not known.
+/// The most bytes of all, the newest first, for models whose window is unknown.
 const ALL_TOLD_BYTES: usize = 1_048_576;
-/// A word has about so many tokens: models keep to a number of words.
+/// The tokens of a word: models follow a limit in words.
 const TOKENS_A_WORD: u32 = 2;
 
-/// The previous summary, and what was said since, piece by piece.
-pub(crate) struct Question {
+/// The previous summary, and the messages after it, piece by piece.
+pub(crate) struct SummaryRequest {
     services: Arc<RunServices>,
     tenant: Arc<str>,
     instructions: Arc<ChatMessage>,
@@ -29,8 +28,8 @@ pub(crate) struct Question {
     tokens: u32,
 }
 
-impl Question {
-    /// Asks for a summary of at most so many tokens.
+impl SummaryRequest {
+    /// Creates a request for a summary of at most `tokens` tokens.
     pub(crate) fn new(
         services: &Arc<RunServices>,
         who: &Principal,
@@ -80,7 +79,7 @@ impl Question {
 }
 
 #[async_trait]
-impl Prompt for Question {
+impl Prompt for SummaryRequest {
     async fn request_for(&self, model: &str) -> Result<ChatRequest, LlmError> {
         let mut first = 0;
         if let Some(window) = self.services.models.window(model) {
@@ -108,7 +107,7 @@ impl Prompt for Question {
         Ok(ChatRequest {
             messages: vec![Arc::clone(&self.instructions), Arc::new(self.asked(pieces))],
             max_output_tokens: Some(self.tokens),
-            // A summary is short, and its limit counts what is thought.
+            // A summary is short, and reasoning counts towards its limit.
             reasoning: self.services.models.capabilities(model).least_reasoning(),
             tenant: Arc::clone(&self.tenant),
             ..ChatRequest::new(String::new(), Vec::new())
@@ -116,7 +115,7 @@ impl Prompt for Question {
     }
 }
 
-/// What a message says, as data: what was thought is no part of it.
+/// The content of a message as data, without reasoning.
 fn pieces(message: &Message) -> Vec<String> {
     let piece = |part: &Part| {
         let said = match (part, message.role) {

@@ -1,4 +1,4 @@
-//! Reading a summary, and what it uses.
+//! The model call that writes a summary.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use futures_util::StreamExt;
 use thiserror::Error;
 
 use crate::run::services::RunServices;
-use crate::run::usage_meter::Spending;
+use crate::run::usage_meter::UsageMeter;
 use talkgraph_domain::{FinishReason, MAX_SUMMARY_BYTES, Run};
 use talkgraph_llm::{LlmError, StreamPart};
 
-use crate::run::summary::request::Question;
+use crate::run::summary::request::SummaryRequest;
 
-/// Why there is no summary.
+/// The reason for which there is no summary.
 #[derive(Debug, Error)]
-pub(crate) enum NoSummary {
+pub(crate) enum SummaryError {
     #[error(transparent)]
     Llm(#[from] LlmError),
     #[error("the model has written nothing")]
@@ -23,57 +23,57 @@ pub(crate) enum NoSummary {
     Withheld,
 }
 
-/// A summary being made.
-pub(crate) struct Made {
-    pub(crate) spending: Spending,
-    /// `provider/model` that answers.
+/// A model call that writes a summary.
+pub(crate) struct SummaryCall {
+    pub(crate) usage_meter: UsageMeter,
+    /// The `provider/model` that answers.
     pub(crate) model: Option<String>,
     pub(crate) finish_reason: Option<FinishReason>,
 }
 
-impl Made {
+impl SummaryCall {
     pub(crate) fn new(run: &Run) -> Self {
         Self {
-            spending: Spending::new(run),
+            usage_meter: UsageMeter::new(run),
             model: None,
             finish_reason: None,
         }
     }
 
-    /// Asks the models and reads the answer. What that uses is counted as it is told, so that
-    /// it stays counted if nobody waits for the rest.
+    /// Calls the models and reads the answer. Usage is counted as it is reported, so that it stays
+    /// counted if the call is dropped.
     pub(crate) async fn ask(
         &mut self,
         services: &Arc<RunServices>,
         models: &[String],
-        question: &Question,
+        request: &SummaryRequest,
         run: &mut Run,
-    ) -> Result<String, NoSummary> {
-        let mut answering = services.models.stream(models, question).await?;
+    ) -> Result<String, SummaryError> {
+        let mut answering = services.models.stream(models, request).await?;
         let price = services.models.price(&answering.model);
-        self.spending.at(price, run);
+        self.usage_meter.set_price(price, run);
         self.model = Some(answering.model);
         let mut text = String::new();
         while let Some(part) = answering.parts.next().await {
             match part? {
-                // What is longer is read all the same: the usage comes last.
+                // The rest is read all the same: the usage comes last.
                 StreamPart::Text(more) if text.len() < MAX_SUMMARY_BYTES => text.push_str(&more),
                 StreamPart::TextWasReasoning => text.clear(),
-                StreamPart::Usage(usage) => self.spending.tell(usage, run),
-                StreamPart::UsageUnknown => self.spending.forget(run),
+                StreamPart::Usage(usage) => self.usage_meter.report(usage, run),
+                StreamPart::UsageUnknown => self.usage_meter.discard(run),
                 StreamPart::Finish(reason) => self.finish_reason = Some(reason),
                 _ => {}
             }
         }
         match self.finish_reason {
-            // What is missing may be what matters.
-            Some(FinishReason::ContentFilter) => Err(NoSummary::Withheld),
-            _ => stored(&text).ok_or(NoSummary::Empty),
+            // The missing part may be the important one.
+            Some(FinishReason::ContentFilter) => Err(SummaryError::Withheld),
+            _ => stored(&text).ok_or(SummaryError::Empty),
         }
     }
 }
 
-/// A text as every database can keep it.
+/// Cleans a text so that every database can store it.
 fn stored(text: &str) -> Option<String> {
     let mut text = text.replace('\0', "");
     text.truncate(text.floor_char_boundary(MAX_SUMMARY_BYTES));

@@ -1,6 +1,7 @@
-//! More than one agent: those that an agent's model can hand the conversation to, and those that
-//! it can ask.
+//! The team of an agent: the agents that its model can hand the conversation to or call.
 
+pub(crate) mod defined;
+pub(crate) mod names;
 pub(crate) mod rules;
 
 use std::sync::Arc;
@@ -12,28 +13,25 @@ use talkgraph_llm::ToolSpec;
 use talkgraph_store::StoreError;
 
 use crate::spec::agent_lookup::AgentLookup;
+use crate::spec::team::names::{ASK, HANDOFF};
 
-/// What the names of the tools begin with that a model is offered for its team.
-const HANDOFF: &str = "handoff_to_";
-const ASK: &str = "ask_";
-
-/// The agents that a run's agent can call on, as tools of its model.
+/// The agents that the model of a run can hand off to or call, as tools.
 pub(crate) struct Team {
     handoffs: Vec<Member>,
     asked: Vec<Member>,
 }
 
-/// Another agent, under the name of the tool that stands for it.
+/// A member of a team, under the name of its tool.
 struct Member {
     tool: String,
     agent: Arc<Agent>,
 }
 
 impl Team {
-    /// The team of an agent, as far as `who` has it now.
+    /// The team of an agent, limited to the agents that `who` can use now.
     ///
     /// # Errors
-    /// The store's.
+    /// Errors of the store.
     pub(crate) async fn of(
         agents: &AgentLookup,
         max_depth: u32,
@@ -52,7 +50,7 @@ impl Team {
         })
     }
 
-    /// What the model is told of them.
+    /// The tool definitions of the team for the model.
     pub(crate) fn specs(&self) -> impl Iterator<Item = ToolSpec> {
         let handoffs = self.handoffs.iter().map(|member| ToolSpec {
             name: member.tool.clone(),
@@ -88,7 +86,7 @@ impl Team {
         handoffs.chain(asked)
     }
 
-    /// The agent that is asked under this name.
+    /// The agent that a call with this name runs.
     pub(crate) fn asked(&self, tool: &str) -> Option<&Arc<Agent>> {
         let found = self.asked.iter().find(|member| member.tool == tool);
         found.map(|member| &member.agent)
@@ -116,12 +114,4 @@ async fn members(
         }));
     }
     Ok(members)
-}
-
-/// The names of the tools that stand for an agent's team.
-pub(crate) fn tool_names(spec: &AgentSpec) -> impl Iterator<Item = String> {
-    let handoffs = spec.handoffs.iter();
-    let asked = spec.agents_as_tools.iter();
-    let handoffs = handoffs.map(|name| format!("{HANDOFF}{name}"));
-    handoffs.chain(asked.map(|name| format!("{ASK}{name}")))
 }

@@ -1,16 +1,14 @@
-//! Which teams an agent may have.
+//! The rules for teams.
 
 use std::collections::HashSet;
 
-use talkgraph_domain::{AgentSpec, Principal};
-use talkgraph_store::StoreError;
+use talkgraph_domain::AgentSpec;
 use talkgraph_tools::{MAX_NAME_CHARS, is_valid_name};
 
-use crate::spec::agent_lookup::AgentLookup;
-use crate::spec::spec_validation::SpecError;
-use crate::spec::team::tool_names;
+use crate::spec::spec_error::SpecError;
+use crate::spec::team::names::{HANDOFF, tool_names};
 
-/// The most other agents that an agent names: each is a tool that its model is told of.
+/// The most members of a team: each is a tool in the model's request.
 const MAX_MEMBERS: usize = 32;
 
 const AGENTS_AS_TOOLS: &str = "agents_as_tools";
@@ -20,14 +18,14 @@ fn wrong(field: &'static str, why: String) -> Result<(), SpecError> {
 }
 
 /// The fields that name other agents.
-fn fields(spec: &AgentSpec) -> [(&'static str, &[String]); 2] {
+pub(crate) fn fields(spec: &AgentSpec) -> [(&'static str, &[String]); 2] {
     [
         ("handoffs", &spec.handoffs),
         (AGENTS_AS_TOOLS, &spec.agents_as_tools),
     ]
 }
 
-/// Refuses what no server could offer a model.
+/// Checks the parts of a team that are the same on every server.
 pub(crate) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     for (field, names) in fields(spec) {
         if names.len() > MAX_MEMBERS {
@@ -47,7 +45,7 @@ pub(crate) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     for tool in tool_names(spec) {
         if !is_valid_name(&tool) {
             let why = format!("{tool:?} is no name of a tool: at most {MAX_NAME_CHARS} characters");
-            let field = match tool.starts_with(super::HANDOFF) {
+            let field = match tool.starts_with(HANDOFF) {
                 true => "handoffs",
                 false => AGENTS_AS_TOOLS,
             };
@@ -60,7 +58,7 @@ pub(crate) fn check(spec: &AgentSpec) -> Result<(), SpecError> {
     Ok(())
 }
 
-/// Refuses a team of which `is_there` does not know a member.
+/// Checks that `is_there` knows all members.
 pub(crate) fn check_team(
     spec: &AgentSpec,
     is_there: impl Fn(&str) -> bool,
@@ -73,7 +71,8 @@ pub(crate) fn check_team(
     Ok(())
 }
 
-/// Refuses agents that ask each other in a circle. Hand-offs may: somebody answers in the end.
+/// Rejects agents that call each other in a cycle. Cycles of hand-offs are allowed: they end with
+/// an answer.
 pub(crate) fn check_cycles(spec: &AgentSpec, all: &[AgentSpec]) -> Result<(), SpecError> {
     let mut seen = HashSet::new();
     let mut left: Vec<&String> = spec.agents_as_tools.iter().collect();
@@ -88,37 +87,4 @@ pub(crate) fn check_cycles(spec: &AgentSpec, all: &[AgentSpec]) -> Result<(), Sp
         }
     }
     Ok(())
-}
-
-/// The most agents that are looked at for circles of those that ask each other.
-const MAX_LOOKED_AT: usize = 256;
-
-/// Refuses the team of an agent that `who` defines: one that is not there, or that would
-/// ask itself.
-///
-/// # Errors
-/// The first field that is wrong, or the store's.
-pub(crate) async fn check_defined_team(
-    agents: &AgentLookup,
-    who: &Principal,
-    spec: &AgentSpec,
-) -> Result<Result<(), SpecError>, StoreError> {
-    let mut known: Vec<AgentSpec> = Vec::new();
-    let mut left: Vec<String> = Vec::new();
-    for (_, names) in fields(spec) {
-        left.extend_from_slice(names);
-    }
-    while let Some(name) = left.pop() {
-        let is_known = known.iter().any(|known| known.name == name);
-        if is_known || name == spec.name || known.len() >= MAX_LOOKED_AT {
-            continue;
-        }
-        if let Some(agent) = agents.by_name(who, &name).await? {
-            let found = agent.current.spec.clone();
-            left.extend_from_slice(&found.agents_as_tools);
-            known.push(found);
-        }
-    }
-    let is_there = |name: &str| known.iter().any(|known| known.name == name);
-    Ok(check_team(spec, is_there).and_then(|()| check_cycles(spec, &known)))
 }

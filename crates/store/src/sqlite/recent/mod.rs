@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::group::LogRow;
+use crate::commit::group::LogRow;
 use crate::log::{Packed, encode_events};
 use talkgraph_domain::{NodeId, Principal, RunId};
 

@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::group::LogRow;
+use crate::StoreError;
+use crate::commit::group::LogRow;
 use crate::log::{FOLLOWS_LOG, log_end};
-use crate::{StoreError, queries};
+use crate::sql::push_owner;
 use talkgraph_domain::{Principal, RunId, SessionId};
 
 /// The last sequence of the log of a run `r`. Of an ended run all of it is sorted.
@@ -25,7 +26,7 @@ pub(crate) fn events(who: &Principal, run: RunId, after: u64, limit: u32) -> Que
          WHERE s.deleted_at IS NULL AND r.finished_at IS NULL AND e.run_id = ",
     );
     query.push_bind(run.uuid());
-    queries::push_owner(&mut query, "r.", who);
+    push_owner(&mut query, "r.", who);
     let past = after.saturating_add(1).saturating_add(limit.into());
     query.push(" AND e.last_sequence > ");
     query.push_bind(after.cast_signed());

@@ -1,18 +1,18 @@
-//! What HTML's elements mean for the text of a page.
+//! The meaning of HTML's elements for the text of a page.
 
 use html5ever::tokenizer::TokenSinkResult;
 use html5ever::tokenizer::states::RawKind;
 
-/// What never is text.
+/// Elements that never contain readable text.
 pub(super) const UNREADABLE: [&str; 11] = [
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas",
     "select", "head",
 ];
 
-/// What surrounds the text on most pages.
+/// Elements around the main text of most pages.
 pub(super) const SURROUNDINGS: [&str; 6] = ["nav", "header", "footer", "aside", "form", "dialog"];
 
-/// What begins and ends a paragraph.
+/// Elements that begin and end a paragraph.
 pub(super) const PARAGRAPHS: [&str; 22] = [
     "p",
     "div",
@@ -38,10 +38,10 @@ pub(super) const PARAGRAPHS: [&str; 22] = [
     "address",
 ];
 
-/// What begins a line.
+/// Elements that begin a line.
 pub(super) const LINES: [&str; 6] = ["br", "tr", "dt", "dd", "summary", "option"];
 
-/// What the tokenizer must read as text alone (HTML, section 13.2.6.4).
+/// Elements whose content the tokenizer must read as raw text (HTML, section 13.2.6.4).
 pub(super) fn raw(name: &str) -> TokenSinkResult<()> {
     match name {
         "title" | "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),

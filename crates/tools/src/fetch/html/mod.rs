@@ -1,7 +1,7 @@
-//! The readable text of a page, from its tags one after the other.
+//! The readable text of a page, extracted tag by tag.
 //!
-//! No tree is built: a page can be made such that a tree takes quadratic time or a stack
-//! without end, and text needs none.
+//! No tree is built: a page can be crafted so that a tree takes quadratic time or an endless stack,
+//! and text needs none.
 
 mod elements;
 mod reader;
@@ -14,10 +14,10 @@ use url::Url;
 
 use reader::Reader;
 
-/// Below this, what a page marks as its main part is taken for a mistake, in bytes of text.
+/// The size below which the marked main part of a page is taken for a mistake, in bytes of text.
 const MAIN_BYTES: usize = 200;
 
-/// What can be read of a page.
+/// The readable part of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) title: String,
@@ -25,7 +25,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// A page that is text already.
+    /// Creates a page from plain text.
     pub(super) fn plain(text: String) -> Self {
         Self {
             title: String::new(),
@@ -34,8 +34,8 @@ impl Page {
     }
 }
 
-/// Reads a page for at most `patience`; tells whether it was read only in part. Takes what
-/// the page marks as its main part, else all but its surroundings, else everything.
+/// Reads a page for at most `patience`; returns true as well if it was read only in part. Takes
+/// what the page marks as its main part, else all but its surroundings, else everything.
 pub(super) fn readable(html: &str, base: &Url, patience: Duration) -> (Page, bool) {
     let deadline = Instant::now() + patience;
     let (reader, cut) = Reader::read(html, base, false, deadline);

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::elements::{LINES, PARAGRAPHS, SURROUNDINGS, UNREADABLE, heading, raw};
 
-/// How much is read between two looks at the clock, in bytes.
+/// The amount that is read between two checks of the clock, in bytes.
 const PIECE_BYTES: usize = 16_384;
 
 /// The longest link that is shown, in bytes.
@@ -20,7 +20,7 @@ const LINK_BYTES: usize = 500;
 /// The longest title, in bytes.
 const TITLE_BYTES: usize = 300;
 
-/// What is read, and where in the page the reading is.
+/// The state of reading a page.
 #[derive(Default)]
 pub(super) struct Reader<'a> {
     base: Option<&'a Url>,
@@ -30,7 +30,7 @@ pub(super) struct Reader<'a> {
     /// The text within `main` and `article`.
     pub(super) main: String,
     main_depth: usize,
-    /// The element that is being left out, and how often it is inside itself.
+    /// The skipped element that contains the current position, and its nesting depth.
     skipped: Option<(String, usize)>,
     in_title: bool,
     in_pre: bool,
@@ -111,13 +111,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a start tag is within, or begins, something that is left out.
+    /// Returns true if a start tag is within, or begins, a skipped element.
     fn skips(&mut self, name: &str, tag: &Tag) -> bool {
         if let Some((skipped, depth)) = &mut self.skipped {
             if skipped == name && !tag.self_closing {
                 *depth += 1;
             }
-            // A head that is not closed ends where the body begins; the title is wanted.
+            // An unclosed head ends where the body begins; the title is needed.
             if skipped == "head" {
                 if name == "body" {
                     self.skipped = None;

@@ -6,7 +6,7 @@ fn read(html: &str) -> Page {
 }
 
 #[test]
-fn a_page_becomes_its_text() {
+fn page_is_converted_to_text() {
     let page = read(
         "<!doctype html><html><head><title>Cats &amp;\n dogs</title>\
          <style>p { color: red }</style><script>if (1 < 2) alert('<p>no</p>')</script></head>\
@@ -54,7 +54,7 @@ fn the_main_part_is_taken() {
 }
 
 #[test]
-fn surroundings_alone_are_better_than_nothing() {
+fn page_of_surroundings_alone_keeps_them() {
     assert_eq!(read("<nav>One <p>Two</nav>").text, "One\n\nTwo");
     assert_eq!(
         read("<header>Never closed <p>Text").text,
