@@ -61,7 +61,8 @@ impl Runs {
         let started = api.runner.starter.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
         // Dropped with this future if the client disconnects.
-        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner.canceller, who, &started));
+        let guard =
+            cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner.canceller, who, &started));
         let run = started.stored.run.id;
         let finished = api.runner.starter.outcome(who, &started);
         let Ok(finished) = tokio::time::timeout_at(deadline, finished).await else {

@@ -14,14 +14,14 @@ use crate::control::start::{StartRequest, Started, Starter};
 use crate::control::start_error::StartError;
 use crate::control::uploads::SentFile;
 
-/// Where a branch begins, and how.
+/// The start of a branch.
 #[derive(Debug, Clone)]
 pub struct Branching {
     /// The message that it begins at.
     pub message: MessageId,
-    /// What happens to a run that is active in the session.
+    /// The effect on a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
-    /// In what the run that makes it is asked otherwise than the one that it repeats.
+    /// The options that differ from those of the run that it repeats.
     pub overrides: RunOverrides,
     /// The headers of the caller's request that tools of the run may pass on.
     pub headers: CallerHeaders,
@@ -38,8 +38,8 @@ pub struct Branches {
 }
 
 impl Branches {
-    /// Answers once more what an answer answers, or the message itself if a user said it. The
-    /// new answer stands beside those that are there.
+    /// Answers the parent of an assistant's message again, or a user's message itself. The new
+    /// answer is a sibling of the existing ones.
     pub async fn regenerate(&self, who: Principal, at: Branching) -> Result<Started, StartError> {
         let mut message = self.message(&who, at.message).await?;
         let before = self.options_of(&who, message.run_id).await?;
@@ -53,8 +53,7 @@ impl Branches {
             .await
     }
 
-    /// Says something, text and files, instead of a message, which stays beside the new one,
-    /// and answers it.
+    /// Adds a user's message, text and files, as a sibling of another one, and answers it.
     pub async fn edit(
         &self,
         who: Principal,
@@ -71,7 +70,7 @@ impl Branches {
         self.start_at(who, at, before, session, said, input).await
     }
 
-    /// What was asked of the run that has made a message, or was started by it.
+    /// The options of the run that wrote a message or was started by it.
     async fn options_of(&self, who: &Principal, run: RunId) -> Result<RunOptions, StartError> {
         let found = self.store.runs_by_id(who, &[run]).await;
         let run = found.map_err(StartError::Store)?.pop();

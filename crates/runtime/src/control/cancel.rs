@@ -73,7 +73,7 @@ impl Canceller {
                 status if status.is_terminal() => return Ok(Stopped::Ended(Box::new(stored))),
                 RunStatus::AwaitingInput => {
                     let (canceller, who) = (Arc::clone(self), who.clone());
-                    // A task of its own: what has begun to end ends.
+                    // A separate task: an end that has begun is completed.
                     let task = self
                         .lifecycle
                         .tasks

@@ -70,7 +70,7 @@ impl Housekeeping {
             log_store_error(store, &error, "expired runs were not taken up");
         }
         if let Err(error) = self.takeover.take_orphans().await {
-            log_store_error(store, &error, "runs that nobody makes were not taken up");
+            log_store_error(store, &error, "orphaned runs were not resumed");
         }
         if let Err(error) = expire_interrupts(&self.resolver).await {
             log_store_error(store, &error, "interrupts did not expire");

@@ -1,4 +1,4 @@
-//! Starts that are sent again: an idempotency key stands for one run.
+//! Idempotency keys: requests with the same key and content have one effect.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::control::resolve_error::ResolveError;
 use crate::control::start::StartRequest;
 use crate::control::uploads::SentFile;
 
-/// How long a call's key stands for the run that answers it: longer than any run may take.
+/// The lifetime of the key of a child run: longer than any run may take.
 const CHILD_KEY_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl StartRequest {
@@ -27,7 +27,7 @@ impl StartRequest {
         })
     }
 
-    /// Tells whether two requests ask for the same.
+    /// A digest that is equal for equal requests.
     fn fingerprint(&self) -> [u8; 32] {
         let (operation, message) = match &self.input {
             RunInput::AfterHead => ("chat", None),
@@ -52,14 +52,13 @@ impl StartRequest {
     }
 }
 
-/// A digest of what is asked. Objects are equal whatever the order of their keys, and so are
-/// their digests.
+/// A digest of a request. The order of keys in objects does not count.
 fn digest_of(mut canonical: serde_json::Value) -> [u8; 32] {
     canonical.sort_all_objects();
     Sha256::digest(canonical.to_string()).into()
 }
 
-/// Of a file that is fetched, its URL counts: what is there may be another content by then.
+/// Of a file that is fetched, its URL counts: the content there may change.
 fn fingerprint_of_sent(file: &SentFile) -> serde_json::Value {
     match file {
         SentFile::Whole(file) => fingerprint_of(file),
@@ -81,7 +80,7 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Keeps a client's key for stopping a run. `KeyReused` when it stands for something else.
+    /// Stores a client's key for cancelling a run. `KeyReused` when another request has used it.
     pub async fn keep_cancel_key(
         &self,
         who: &Principal,
@@ -120,7 +119,7 @@ impl Idempotency {
         }
     }
 
-    /// Refuses a key that stands for other answers, or for something else.
+    /// Refuses a key that was used for other resolutions, or for another request.
     pub(crate) async fn check_key(
         &self,
         who: &Principal,

@@ -39,7 +39,7 @@ pub(crate) async fn expire_interrupts(resolver: &InterruptResolver) -> Result<()
             let taken = resolver.take_answers(who, run, answers.collect()).await;
             match taken {
                 Ok(_) => {
-                    tracing::info!(%run, "an interrupt expired");
+                    tracing::info!(%run, "interrupts expired");
                     answered += 1;
                 }
                 // Resolved or expired by another caller meanwhile.

@@ -1,4 +1,4 @@
-//! Taking up runs whose server is gone, from what their logs tell.
+//! Recovery of runs whose server is gone, from their logs.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -42,13 +42,13 @@ impl Recovery {
     }
 
     /// Takes up a run that has just come to this node. If it is live here all the same, it was
-    /// this node's before, and whatever still makes it under its earlier number ends first.
+    /// this node's before, and the task that still executes it under its earlier fence ends first.
     pub(crate) async fn take_over(&self, who: Principal, run: Run) -> Result<(), StoreError> {
         self.end_earlier(run.id).await?;
         self.take_up(who, run).await
     }
 
-    /// Fails a run that servers have died of, with what there is of its answer.
+    /// Fails a run that has crashed servers, and keeps its partial answer.
     pub(crate) async fn fail_crashed(&self, who: Principal, run: Run) -> Result<(), StoreError> {
         let id = run.id;
         self.end_earlier(id).await?;
@@ -69,7 +69,7 @@ impl Recovery {
         ended.map(drop).map_err(|_| StoreError::Conflict)
     }
 
-    /// Goes on with a run whose server is gone, or ends it, as the settings say. The run is
+    /// Resumes a run whose server is gone, or ends it, as the settings say. The run is
     /// this node's by now.
     pub(crate) async fn take_up(&self, who: Principal, run: Run) -> Result<(), StoreError> {
         let _turn = self.services.suspension_locks.take(run.id).await;
@@ -91,7 +91,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// A run as its log tells of it. It is live from here on.
+    /// Restores a run from its log and makes it live.
     pub(crate) async fn reopen(&self, who: Principal, run: Run) -> Result<Reopened, StoreError> {
         let control = self.control()?;
         let log = self.log_of(&who, run.id).await?;
@@ -162,7 +162,7 @@ impl Recovery {
         }
     }
 
-    /// Makes a run further from where it begins. One whose agent is gone fails.
+    /// Executes a run from its resume point. One whose agent is gone fails.
     pub(crate) fn execute(&self, reopened: Reopened, begin: ResumePoint) {
         let Reopened {
             agent,
@@ -185,10 +185,10 @@ impl Recovery {
         }
     }
 
-    /// Whether a run is made further. One that has taken servers down with it too often is not.
+    /// True unless the settings forbid it or the run was restarted too often.
     fn may_go_on(&self, begin: ResumePoint, restarts: u32) -> bool {
         match begin {
-            // Nothing of them was made yet, or nothing is left to be made.
+            // No step of them has begun, or none is left.
             ResumePoint::Queued
             | ResumePoint::Enqueued
             | ResumePoint::Announced
@@ -240,7 +240,7 @@ fn interrupted() -> RunError {
     }
 }
 
-/// A run that is live again, as far as its log tells of it.
+/// A run that is live again, restored from its log.
 pub(crate) struct Reopened {
     /// The agent with the run's version, unless it is gone.
     agent: Option<Agent>,
@@ -248,14 +248,14 @@ pub(crate) struct Reopened {
     pub(crate) ctx: RunContext,
     /// The step that began last, with the sequence of its `StepStarted`.
     step: Option<(u32, u64)>,
-    /// What it is for.
+    /// The purpose of that step.
     purpose: StepPurpose,
-    /// How often steps were made again.
+    /// The number of restarted steps.
     restarts: u32,
 }
 
 impl Reopened {
-    /// Where the making begins after a server has died.
+    /// The point at which execution resumes after a server has died.
     pub(crate) fn begin(&self) -> ResumePoint {
         let run = &self.ctx.run;
         match (self.step, self.ctx.finish_reason) {
@@ -277,7 +277,7 @@ impl Reopened {
     }
 }
 
-/// What a run's log tells of how far it had got.
+/// The progress of a run according to its log.
 struct Checkpoint {
     answer: MessageBuilder,
     usage: Usage,
@@ -286,21 +286,21 @@ struct Checkpoint {
     last: u64,
     /// The step that began last, with the sequence of its `StepStarted`.
     step: Option<(u32, u64)>,
-    /// What it is for.
+    /// The purpose of that step.
     purpose: StepPurpose,
-    /// How many of the steps were for summaries.
+    /// The number of steps for summaries.
     summaries: u32,
     /// Why the model stopped in that step, if it has ended.
     finish_reason: Option<FinishReason>,
-    /// How often steps were made again.
+    /// The number of restarted steps.
     restarts: u32,
-    /// How often it was handed to another agent.
+    /// The number of hand-offs to other agents.
     handoffs: u32,
-    /// The runs that it has asked for.
+    /// Its child runs.
     children: ChildRunLog,
-    /// What it has asked a person or the client.
+    /// Its interrupts.
     asked: Vec<Interrupt>,
-    /// How long it was made until it waited last, and since when it is made again.
+    /// The time of execution until its last suspension, and the start of the time since.
     worked: Duration,
     works_since: Option<Timestamp>,
 }
@@ -354,13 +354,13 @@ impl Checkpoint {
         }
     }
 
-    /// Counts the time that the run is made, without the waiting.
+    /// Counts the time of execution, without suspensions.
     fn clock(&mut self, event: &RunEvent) {
         match event.body {
             EventBody::RunStarted | EventBody::InterruptResolved { .. } => {
                 self.works_since = Some(event.at);
             }
-            // Whoever takes a run up has its whole time once more.
+            // A run that is taken over has its whole time again.
             EventBody::StepRestarted { .. } => {
                 (self.worked, self.works_since) = (Duration::ZERO, Some(event.at));
             }
@@ -384,7 +384,7 @@ mod tests {
     use talkgraph_domain::{InterruptId, InterruptKind, MessageId, Resolution, RunId};
     use talkgraph_domain::{SessionId, ToolCallId};
 
-    /// What a run with these events at these seconds has of its time.
+    /// The time used by a run with these events at these seconds.
     fn worked(events: &[(i64, EventBody)]) -> u64 {
         let (begun, run_id) = (now(), RunId::new());
         let events = events.iter().zip(1..);
@@ -437,7 +437,7 @@ mod tests {
         assert_eq!(worked(&first), 10);
         let second = [&first[..], &[(2_005, requested.clone()), (3_000, resolved)]].concat();
         assert_eq!(worked(&second), 15);
-        // Whoever takes it up has the whole time once more.
+        // A run that is taken over has its whole time again.
         let again = [begun, (500, restarted), (507, requested)];
         assert_eq!(worked(&again), 7);
     }

@@ -1,4 +1,4 @@
-//! Taking answers, and going on after the last one.
+//! Resolution of interrupts: a run resumes after the last one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ pub struct InterruptResolver {
 }
 
 impl InterruptResolver {
-    /// Takes answers to interrupts of one run, all or nothing, and goes on with the run after
-    /// the last one. The same answers again change nothing, with or without the client's key.
-    /// Goes on even if the caller goes away meanwhile.
+    /// Resolves interrupts of one run, all or none, and resumes the run after the last one. The
+    /// same resolutions again change nothing, with or without the client's key. Completes even if
+    /// the caller disconnects meanwhile.
     pub async fn resolve(
         self: &Arc<Self>,
         who: Principal,
@@ -41,7 +41,7 @@ impl InterruptResolver {
             return Err(ResolveError::Draining);
         }
         let resolver = Arc::clone(self);
-        // A task of its own: between the commit and the run's next step nothing may be dropped.
+        // A separate task: between the commit and the run's next step nothing may be dropped.
         let task = self.lifecycle.tasks.spawn(async move {
             let key = key.map(|key| resolver.keys.resolve_key(run, &answers, key));
             if let Some(key) = &key {
@@ -131,7 +131,7 @@ impl InterruptResolver {
             (_, Resolution::Approved { arguments }) => Resolution::Approved {
                 // The same arguments are none that were edited.
                 arguments: match arguments.filter(|edited| *edited != interrupt.arguments) {
-                    // Of what is answered already only the answer itself is compared.
+                    // Of a resolved interrupt only the resolution is compared.
                     Some(edited) if interrupt.is_open() => {
                         self.check_edited(who, at, interrupt, &edited).await?;
                         Some(edited)
@@ -180,7 +180,7 @@ impl InterruptResolver {
         })
     }
 
-    /// Writes answers, tells of them, and goes on with the run after the last one.
+    /// Stores resolutions, announces them, and resumes the run after the last one.
     pub(crate) async fn take_answers(
         &self,
         who: Principal,
@@ -213,7 +213,7 @@ impl InterruptResolver {
         Ok(answered)
     }
 
-    /// Makes a run further that nobody makes and that is this node's. The caller has its turn.
+    /// Resumes a run of this node that no task executes. The caller holds its suspension lock.
     async fn resume(&self, who: &Principal, run: &Run) {
         tracing::info!(run = %run.id, "going on with a run that has its answers");
         let begun = self.recovery.reopen(who.clone(), run.clone()).await;
@@ -225,7 +225,7 @@ impl InterruptResolver {
             self.recovery.execute(reopened, begin)
         });
         if let Err(error) = begun {
-            tracing::error!(run = %run.id, %error, "the run goes on later");
+            tracing::error!(run = %run.id, %error, "a run was not resumed; retrying later");
             self.recovery.has_orphans.store(true, Ordering::Release);
         }
     }

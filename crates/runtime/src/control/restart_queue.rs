@@ -124,7 +124,7 @@ pub(crate) struct Restarts {
 }
 
 impl Restarts {
-    /// Makes held runs again, each on probation at first, until `stop`.
+    /// Restarts held runs, each on probation at first, until `stop`.
     pub(crate) async fn run(self: &Arc<Self>, stop: &CancellationToken) {
         let mut probation = JoinSet::new();
         let mut is_one_alone = false;
@@ -151,11 +151,11 @@ impl Restarts {
                 () = self.held.changed.notified() => {}
             }
         }
-        // What they watch ends by itself.
+        // The runs that they watch end by themselves.
         probation.detach_all();
     }
 
-    /// Makes a held run again, and waits until it has outlived what its servers died of or has
+    /// Restarts a held run, and waits until it has outlived its probation or has
     /// ended.
     async fn on_probation(self: Arc<Self>, taken: TakenRun) {
         let (id, node) = (taken.run.id, self.services.node);
@@ -175,7 +175,9 @@ impl Restarts {
             {
                 Ok(true) => break,
                 Ok(false) => return self.held.remove(id),
-                Err(error) => tracing::warn!(run = %id, %error, "a run is made again later"),
+                Err(error) => {
+                    tracing::warn!(run = %id, %error, "a held run was not released; retrying")
+                }
             }
             pauses.pause().await;
             if self.lifecycle.is_draining() {

@@ -1,4 +1,4 @@
-//! Starting a run: everything is stored before anybody is told.
+//! Starts of runs: everything is stored before it is announced.
 
 use std::sync::{Arc, Weak};
 
@@ -37,32 +37,32 @@ use crate::run::services::RunServices;
 use crate::run::slot::RunSlot;
 use crate::run::span;
 
-/// What a client asks for.
+/// The request for a run.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
-    /// Where; a new session when absent.
+    /// The session; a new one when absent.
     pub session: Option<SessionId>,
-    /// Who shall answer; the session's agent, or the default one, when absent.
+    /// The agent's name; the session's agent, or the default one, when absent.
     pub agent: Option<String>,
-    /// What the user says; nothing where a message is answered again.
+    /// The text of the user's message; empty where a message is answered again.
     pub text: String,
-    /// What comes with it.
+    /// The files of the user's message.
     pub files: Vec<SentFile>,
-    /// What is asked of this run alone.
+    /// The options of this run alone.
     pub options: RunOptions,
     /// The headers of the caller's request that tools of the run may pass on. They are kept in
-    /// memory alone, and are nothing that tells two requests apart.
+    /// memory alone, and do not distinguish two requests.
     pub headers: CallerHeaders,
-    /// The id of the caller's request, for the log; as the headers, nothing that tells two
-    /// requests apart.
+    /// The id of the caller's request, for the log; like the headers, it does not distinguish two
+    /// requests.
     pub request_id: Option<String>,
-    /// Where in the session's tree it is said.
+    /// The position of the message in the session's tree.
     pub input: RunInput,
     /// The run that asks, where another agent does; the new session is of no list then.
     pub parent: Option<ParentRun>,
-    /// What happens to a run that is active in the session.
+    /// The effect on a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
-    /// Whether a caller who waits for the run and goes away stops it.
+    /// True if the run is cancelled when the caller that waits for it disconnects.
     pub cancel_on_disconnect: bool,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
@@ -70,9 +70,9 @@ pub struct StartRequest {
 
 /// A run under way, or one that its key has started before.
 pub struct Started {
-    /// What is stored.
+    /// The run as stored.
     pub stored: StartedRun,
-    /// The run, unless it is not made here or has ended.
+    /// The run while it is live on this node.
     pub live: Option<Arc<LiveRun>>,
 }
 
@@ -91,7 +91,7 @@ pub struct Starter {
 }
 
 impl Starter {
-    /// Starts a run. Goes on to its end even if the caller goes away meanwhile.
+    /// Starts a run. Completes even if the caller disconnects meanwhile.
     pub async fn start(
         self: &Arc<Self>,
         who: Principal,
@@ -103,7 +103,7 @@ impl Starter {
         // Gone only after the server has stopped.
         let control = self.control.upgrade().ok_or(StartError::Draining)?;
         let starter = Arc::clone(self);
-        // A task of its own: between the commit and the first step nothing may be dropped.
+        // A separate task: between the commit and the first step nothing may be dropped.
         let task = self
             .lifecycle
             .tasks
@@ -130,7 +130,7 @@ impl Starter {
             return Ok(earlier);
         }
         let (session, mut agent) = self.place(&who, &request).await?;
-        // Before it takes a place, or makes room: others may be slow.
+        // Before it takes a slot or preempts a run: the servers of files may be slow.
         let WholeFiles {
             files,
             place: fetching,
@@ -201,7 +201,7 @@ impl Starter {
         Ok(Started { stored, live })
     }
 
-    /// Writes a run's start, and then tells the subscribers.
+    /// Stores a run's start, and then publishes it.
     async fn commit(
         &self,
         new: NewRun,
@@ -268,7 +268,7 @@ impl Starter {
         };
         let found = self.services.store.sessions_by_id(who, &[id]).await;
         let mut sessions = found.map_err(StartError::Store)?;
-        // What agents say to each other nobody else takes part in.
+        // Callers cannot take part in sessions of child runs.
         let session = sessions.pop().filter(|found| found.parent_run.is_none());
         let session = session.ok_or(StartError::UnknownSession(id))?;
         let agent = self
@@ -435,7 +435,7 @@ impl StartRequest {
         }
     }
 
-    /// Whether it stops a run that is in its way.
+    /// True if it cancels an active run of its session.
     fn makes_room(&self) -> bool {
         matches!(
             self.on_active,

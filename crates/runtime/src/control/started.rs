@@ -13,7 +13,7 @@ use crate::control::start_error::StartError;
 use crate::run::event_log::POLL;
 
 impl Starter {
-    /// What the request's key has started before.
+    /// The run that the request's key has started before.
     pub(crate) async fn earlier(
         &self,
         who: &Principal,
@@ -36,7 +36,7 @@ impl Starter {
         }
     }
 
-    /// A run that was started before, with what is stored beside it now.
+    /// A run that was started before, with its session and message as stored now.
     pub(crate) async fn started(&self, who: &Principal, run: RunId) -> Result<Started, StartError> {
         let store = &self.services.store;
         // Taken first: a run that is no longer live afterwards has its end in the database.
@@ -46,7 +46,7 @@ impl Starter {
         let session = store.sessions_by_id(who, &[run.session_id]).await?.pop();
         let message = store.messages_by_id(who, &[run.input_message_id]).await?;
         let message = message.into_iter().next().ok_or(StartError::KeyOfDeleted)?;
-        // Whoever makes the run knows better; keys start no runs beside others.
+        // The task that executes the run has its own.
         let before = Rewind {
             head: message.parent_id,
             branch_length: message.position,
@@ -61,7 +61,8 @@ impl Starter {
         Ok(Started { stored, live })
     }
 
-    /// How a started run has ended, once it has, or what it is when it waits for answers; `None` when that cannot be known here.
+    /// The end of a started run, or its state when it is suspended; waits for either. None when
+    /// this node cannot know it.
     pub async fn outcome(
         &self,
         who: &Principal,
@@ -91,11 +92,11 @@ impl Starter {
             }
             live = self.services.bus.get(id);
             match (was_live, &live) {
-                // It has had its answers already.
+                // It was resumed meanwhile.
                 (_, Some(_)) => {}
                 // This server stops, and has left it to the next one.
                 (true, None) if self.lifecycle.is_draining() => return Ok(None),
-                // Another process makes it.
+                // Another process executes it.
                 (_, None) => tokio::time::sleep(POLL).await,
             }
         }

@@ -1,4 +1,4 @@
-//! Take-over of runs whose server is gone, so that they do not block their sessions for ever.
+//! Take-over of runs whose server is gone, so that they do not block their sessions.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -30,7 +30,7 @@ pub struct FileLink {
     pub url: Url,
     /// Its name, if it has one.
     pub name: Option<String>,
-    /// What it is, as the client says.
+    /// Its media type according to the client.
     pub mime_type: Option<String>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
-    /// Whether a model of the agent takes every one of the files.
+    /// Refuses a file that no model of the agent takes.
     pub(crate) fn check(&self, agent: &Agent, files: &[File]) -> Result<(), StartError> {
         let models = self.catalog.models_of(&agent.current.spec);
         let refused = files.iter().position(|file| {
@@ -68,7 +68,7 @@ impl Uploads {
         }
     }
 
-    /// Keeps the files of a message that is about to be said.
+    /// Stores the files of a message that is about to be stored.
     pub(crate) async fn keep(&self, who: &Principal, files: &[File]) -> Result<(), StartError> {
         if files.is_empty() {
             return Ok(());
@@ -77,7 +77,7 @@ impl Uploads {
         kept.map_err(StartError::Store)
     }
 
-    /// Removes the files of a message that was not said after all.
+    /// Removes the files of a message that was not stored.
     pub(crate) async fn discard(&self, who: &Principal, files: &[File]) {
         if files.is_empty() {
             return;
@@ -88,7 +88,7 @@ impl Uploads {
         }
     }
 
-    /// Fetches what is sent by its URL.
+    /// Reads the files of a message; those sent by URL are fetched.
     pub(crate) async fn read(&self, sent: &[SentFile]) -> Result<WholeFiles, StartError> {
         let first = sent.iter().position(|file| matches!(file, SentFile::At(_)));
         let Some(first) = first else {
