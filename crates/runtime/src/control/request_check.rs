@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::control::start::StartRequest;
 use crate::control::start_error::StartError;
 use crate::spec::output_schema::compile_output_schema;
 use crate::spec::team::names::tool_names;
@@ -20,14 +19,14 @@ pub(crate) async fn check_variables(
     evaluator: &Evaluator,
     who: &Principal,
     agent: &Agent,
-    request: &StartRequest,
+    options: &RunOptions,
 ) -> Result<(), StartError> {
     let instructions = &agent.current.spec.instructions;
     if !uses_variables(instructions) {
         return Ok(());
     }
-    let variables = &request.options.variables;
-    let at = local(now(), &agent.current.spec, &request.options);
+    let variables = &options.variables;
+    let at = local(now(), &agent.current.spec, options);
     let rendered = evaluator.instructions(who, instructions, at, variables);
     match rendered.await {
         Ok(_) => Ok(()),
@@ -49,9 +48,9 @@ pub(crate) async fn check_variables(
 pub(crate) async fn check_schema(
     evaluator: &Evaluator,
     who: &Principal,
-    request: &StartRequest,
+    options: &RunOptions,
 ) -> Result<(), StartError> {
-    let Some(schema) = &request.options.output_schema else {
+    let Some(schema) = &options.output_schema else {
         return Ok(());
     };
     let compiled = compile_output_schema(evaluator, who.into(), schema).await;

@@ -236,9 +236,9 @@ impl Starter {
         request: &StartRequest,
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let (session, agent) = self.find_place(who, request).await?;
-        check_variables(&self.services.evaluator, who, &agent, request).await?;
+        check_variables(&self.services.evaluator, who, &agent, &request.options).await?;
         check_tool_choice(&agent, &request.options)?;
-        check_schema(&self.services.evaluator, who, request).await?;
+        check_schema(&self.services.evaluator, who, &request.options).await?;
         let tools = &request.options.client_tools;
         client_tools::check(tools, &agent, who, &self.services.tools).await?;
         Ok((session, agent))
