@@ -1,6 +1,7 @@
-//! The composition root: makes everything expensive once, in order, and takes it down again.
+//! The composition root: creates everything expensive once, in order.
 
 mod check;
+mod commands;
 mod descriptors;
 mod error;
 mod guard;
@@ -9,12 +10,13 @@ mod known;
 mod limits;
 mod models;
 mod reload;
+mod serve;
 mod store;
 mod tools;
 mod transport;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authenticator, Key};
 use crate::config::{
-    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, StoreSettings, ms,
+    AuthSettings, ConfigError, HttpSettings, LimitSettings, Settings, Sources, ms,
 };
 use crate::graphql::{self, Api};
 use crate::http::{self, Connections, InFlight, Readiness, Server, ToolReadiness};
@@ -36,9 +38,9 @@ use talkgraph_llm::Models;
 use talkgraph_runtime::{Catalog, Rules, Runner, read_agent_files, read_checked};
 use talkgraph_store::SharedStore;
 use talkgraph_tools::{EgressClient, FileFetch, McpKeepers, ToolRegistry};
-use talkgraph_watchdog::{Task, watched};
 
 pub use check::AgentsCheck;
+pub use commands::{backup, check_agents, compact, known_models, migrate};
 pub use error::StartError;
 pub use keys::{KeyFiles, KeysError};
 use limits::{api_limits, evaluator, run_limits};
@@ -47,31 +49,25 @@ pub use reload::AgentFiles;
 use tools::operations::Documents;
 use transport::transport;
 
-/// How long streams get to be told how they end.
-const LAST_EVENTS: Duration = Duration::from_secs(1);
-
-/// How long connections get to end once nothing more is sent on them.
-const LAST_WORDS: Duration = Duration::from_secs(3);
-
-/// How the server ended.
+/// The end of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Every run had come to its own end.
+    /// Every run had finished.
     Drained,
-    /// So many runs were left to the next server.
+    /// Number of runs that were left to the next server.
     Left(usize),
 }
 
 /// The way in which a server stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Starts are refused at once, without a delay for load balancers.
+    /// New runs are refused at once, without a delay for load balancers.
     Now,
-    /// Readiness is off for `http.shutdown_delay_ms` before starts are refused.
+    /// Readiness is off for `http.shutdown_delay_ms` before new runs are refused.
     Announced,
 }
 
-/// A server that listens.
+/// A listening server.
 pub struct App {
     listener: TcpListener,
     address: SocketAddr,
@@ -83,7 +79,7 @@ pub struct App {
     connections: Connections,
     shutdown_delay: Duration,
     drain_timeout: Duration,
-    /// `provider/model` of agents that name none, in the order in which they are asked.
+    /// `provider/model` of agents that name none, in the order in which they are called.
     default_models: Vec<String>,
     agents_folder: PathBuf,
 }
@@ -94,7 +90,7 @@ impl App {
         Self::start_around(settings, |store| store).await
     }
 
-    /// As [`App::start`], with something of the caller's around the store.
+    /// [`App::start`] with a wrapper of the caller around the store.
     pub async fn start_around(
         settings: &Settings,
         around: impl FnOnce(SharedStore) -> SharedStore,
@@ -178,7 +174,7 @@ impl App {
         })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -188,7 +184,7 @@ impl App {
         self.default_models.first().map_or("", String::as_str)
     }
 
-    /// Its agent files, to be read again.
+    /// The agent files, to be reloaded.
     pub fn agent_files(&self) -> AgentFiles {
         AgentFiles {
             folder: self.agents_folder.clone(),
@@ -196,111 +192,26 @@ impl App {
         }
     }
 
-    /// Its keys, to be replaced while it runs.
+    /// The API keys, to be replaced while it runs.
     pub fn authenticator(&self) -> Arc<Authenticator> {
         Arc::clone(&self.server.authenticator)
     }
 
-    /// Its key files, to be read again from where these settings came from.
+    /// The key files, to be reloaded from the sources of these settings.
     pub fn key_files(&self, settings: &Settings, sources: Sources) -> KeyFiles {
         KeyFiles::new(sources, settings.auth.clone(), self.authenticator())
     }
 
-    /// Whether callers need a key.
+    /// True if callers need a key.
     pub fn needs_key(&self) -> bool {
         self.server.authenticator.needs_key()
     }
 
-    /// Its routes, for those who bring connections of their own, such as a fuzzer. Nothing is
-    /// listened for, and no lease is kept.
+    /// The routes, for a caller with connections of its own, such as a fuzzer. The listener is not
+    /// served, and no lease is renewed.
     pub fn router(&self) -> axum::Router {
         self.server.ready.store(true, Ordering::Release);
         http::router(Arc::clone(&self.server))
-    }
-
-    /// Serves until `stop`, then drains: readiness off, after a delay if so asked no new runs,
-    /// active runs get their time, the rest is left to the next server, streams end, pools close.
-    pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
-        let leases_stop = CancellationToken::new();
-        let sweep = tokio::spawn(Arc::clone(&self.runner.deletion).purge(leases_stop.clone()));
-        let (heartbeat, housekeeping) = self.runner.upkeep();
-        let heartbeat = tokio::spawn(watched(
-            Task::only("the heartbeat"),
-            heartbeat.run(leases_stop.clone()),
-        ));
-        let housekeeping = tokio::spawn(watched(
-            Task::only("housekeeping"),
-            housekeeping.run(leases_stop.clone()),
-        ));
-        let most_connections = self.connections.most;
-        let closing = CancellationToken::new();
-        let router = http::router(Arc::clone(&self.server));
-        let serving = http::serve(self.listener, router, self.connections, closing.clone());
-        let mut serving = tokio::spawn(serving);
-        self.server.ready.store(true, Ordering::Release);
-        tracing::info!(
-            address = %self.address,
-            model = self.default_models.first(),
-            needs_key = self.server.authenticator.needs_key(),
-            version = env!("CARGO_PKG_VERSION"),
-            "serving"
-        );
-        // After what a client may wait for: it may have to log something.
-        descriptors::raise(most_connections);
-
-        let stop = tokio::select! {
-            stop = stop => stop,
-            ended = &mut serving => return Err(StartError::Serve(flat(ended))),
-        };
-        self.server.ready.store(false, Ordering::Release);
-        if stop == Stop::Announced && !self.shutdown_delay.is_zero() {
-            let delay_ms = u64::try_from(self.shutdown_delay.as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(delay_ms, "not ready any more; starts are still taken");
-            tokio::select! {
-                () = tokio::time::sleep(self.shutdown_delay) => {}
-                ended = &mut serving => return Err(StartError::Serve(flat(ended))),
-            }
-        }
-        tracing::info!(runs = self.runner.bus().len(), "stopping");
-        let left = self.runner.drain(self.drain_timeout).await;
-        // Every stream ends by itself now, with its run's last events or with where to go on. One
-        // that nobody reads does not.
-        let told = self.server.streams.streams_ended();
-        let _ = tokio::time::timeout(LAST_EVENTS, told).await;
-        self.server.stopping.cancel();
-        closing.cancel();
-        let closed = async {
-            // How it ended is of no interest any more.
-            let _ = (&mut serving).await;
-            self.server.streams.sockets_closed().await;
-        };
-        if tokio::time::timeout(LAST_WORDS, closed).await.is_err() {
-            serving.abort();
-        }
-        leases_stop.cancel();
-        if let Err(error) = heartbeat.await {
-            tracing::error!(%error, "the heartbeat ended badly");
-        }
-        if let Err(error) = housekeeping.await {
-            tracing::error!(%error, "housekeeping ended badly");
-        }
-        if let Err(error) = sweep.await {
-            tracing::error!(%error, "the removal of deleted sessions ended badly");
-        }
-        self.mcp.end().await;
-        self.store.close().await;
-        tracing::info!(left, "stopped");
-        Ok(match left {
-            0 => Ended::Drained,
-            runs => Ended::Left(runs),
-        })
-    }
-}
-
-fn flat(ended: Result<(), tokio::task::JoinError>) -> std::io::Error {
-    match ended {
-        Ok(()) => std::io::Error::other("it ended by itself"),
-        Err(error) => std::io::Error::other(error),
     }
 }
 
@@ -309,7 +220,7 @@ fn warn_of_ignored(settings: &Settings) {
         let variable = redact::name(variable);
         tracing::warn!(
             variable,
-            "a variable is no setting: those have __ between section and key, as in \
+            "environment variable ignored: settings have __ between section and key, as in \
              TALKGRAPH_HTTP__PORT"
         );
     }
@@ -363,50 +274,7 @@ fn rules(
     )
 }
 
-/// What is known of each model that the settings or an agent file name, as TOML.
-pub async fn known_models(settings: &Settings) -> Result<String, StartError> {
-    let evaluator = evaluator(&settings.evaluation);
-    let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
-    Ok(known::known(&settings.models, &specs))
-}
-
-/// Reads and checks the agent files as the server would at start. Starts the MCP servers of the
-/// settings too, unless `offline`, to find the tools that the agents would lack.
-pub async fn check_agents(settings: &Settings, offline: bool) -> Result<AgentsCheck, StartError> {
-    let evaluator = evaluator(&settings.evaluation);
-    let specs = read_agent_files(&settings.agents.folder, &evaluator).await?;
-    if offline || settings.tools.mcp.is_empty() {
-        return Ok(AgentsCheck::offline(specs));
-    }
-    let tools = tools::reach(settings, &evaluator).await?;
-    let checked = AgentsCheck::new(specs, &tools.registry);
-    tools.keepers.end().await;
-    Ok(checked)
-}
-
-/// Copies the database to a file, also while a server writes to it. Returns the copy's size
-/// in bytes.
-pub async fn backup(settings: &Settings, to: &Path) -> Result<u64, StartError> {
-    store::backup(&settings.store, to).await
-}
-
-/// Rewrites a SQLite database as a whole, while no server uses it. Returns its size before and
-/// after, in bytes.
-pub async fn compact(settings: &Settings) -> Result<(u64, u64), StartError> {
-    store::compact(&settings.store).await
-}
-
-/// Brings the database up to date, also where a server may not.
-pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
-    let settings = StoreSettings {
-        migrate: true,
-        ..settings.store.clone()
-    };
-    store::open(&settings).await?.close().await;
-    Ok(())
-}
-
-/// What fetches files that clients send by their URL, if anything does.
+/// The client for files that are sent by their URL; none where they are refused.
 fn file_fetch(limits: &LimitSettings, client: EgressClient) -> Option<FileFetch> {
     let timeout = ms(limits.file_url_timeout_ms);
     (!timeout.is_zero()).then(|| FileFetch::new(client, limits.file_bytes, timeout))

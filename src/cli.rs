@@ -10,18 +10,19 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App, Ended, StartError, Stop};
-use crate::config::{HttpSettings, LogFormat, Settings, Sources, TelemetrySettings};
-use crate::{graphql, telemetry};
+use crate::config::{ConfigError, HttpSettings, LogFormat, Settings, Sources, TelemetrySettings};
+use crate::graphql;
+use crate::telemetry::{self, LogOptions};
 use talkgraph_store::SharedStore;
 use talkgraph_watchdog::{EndSettings, Watchdog};
 
-/// Exit codes: 0 all went well, 1 it could not start or the check failed, 2 wrong usage,
-/// 3 stopped with runs left to the next server, 4 ended by force because it did not stop in its
-/// time, 130 stopped at once by a second signal.
+/// Exit codes: 0 success, 1 the start or the check failed, 2 wrong usage, 3 stopped with runs left
+/// to the next server, 4 ended by force because it did not stop in its time, 130 stopped at once by
+/// a second signal.
 const RUNS_LEFT: u8 = 3;
 const AT_ONCE: u8 = 130;
 
-/// The time that threads of the runtime get to end with the process.
+/// The time for threads of the runtime to end with the process.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// A GraphQL server for AI agents.
@@ -30,10 +31,10 @@ const LAST_WORK: Duration = Duration::from_secs(1);
     version,
     about,
     after_help = "Settings: talkgraph.example.toml has every key. \
-    Exit codes: 0 well, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 4 did not stop in its time, 130 stopped at once."
+    Exit codes: 0 success, 1 failed, 2 wrong usage, 3 stopped with runs left to the next server, 4 did not stop in its time, 130 stopped at once."
 )]
 pub struct Cli {
-    /// The settings file [default: talkgraph.toml, if it is there]
+    /// The settings file [default: talkgraph.toml, if it exists]
     #[arg(long, global = true, env = "TALKGRAPH_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -48,24 +49,24 @@ enum Command {
     Schema,
     /// Print the effective settings as TOML, secrets hidden
     Config,
-    /// Print what is known of each configured model: the parameters that it takes, its window and
-    /// its price, as TOML
+    /// Print the capabilities of each configured model: its parameters, its window and its price,
+    /// as TOML
     Models,
-    /// Bring the database up to date and exit
+    /// Apply pending database migrations and exit
     Migrate,
-    /// Copy the SQLite database to a file that is not there yet, also while a server writes to
-    /// it, and check the copy
+    /// Copy the SQLite database to a new file, also while a server writes to it, and check the
+    /// copy
     Backup {
-        /// Where the copy goes
+        /// The new file
         path: PathBuf,
     },
-    /// Rewrite the SQLite database while no server uses it: its file then has no free space
-    /// and no traces of what was deleted
+    /// Rewrite the SQLite database while no server uses it: removes free space and traces of
+    /// deleted data from its file
     Compact,
     /// Work with agent files
     #[command(subcommand)]
     Agents(AgentsCommand),
-    /// Evaluate what a server asks for on the standard input: its workers
+    /// Run the jobs that a server sends on the standard input: its workers
     #[command(hide = true)]
     Evaluate,
     /// End the programs of a server that is gone: its guard
@@ -84,14 +85,14 @@ enum AgentsCommand {
     /// Check every agent file, as the server does at start, and whether the tools of MCP servers
     /// that they name are available. Exits with 1 where an agent lacks a tool
     Check {
-        /// Leave the MCP servers alone
+        /// Skip the MCP servers
         #[arg(long)]
         offline: bool,
     },
 }
 
 impl Cli {
-    /// Does what was asked if that needs no runtime.
+    /// Runs a command that needs no runtime.
     pub fn run_alone(&self) -> Option<ExitCode> {
         match self.command {
             Some(Command::Evaluate) => Some(talkgraph_evaluation::serve()),
@@ -100,7 +101,7 @@ impl Cli {
         }
     }
 
-    /// Does what was asked.
+    /// Runs the command.
     pub async fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         if let Some(Command::Schema) = self.command {
             say(graphql::sdl().trim_end())?;
@@ -110,13 +111,10 @@ impl Cli {
         let settings = Settings::load(&sources);
         let command = self.command.unwrap_or(Command::Serve);
         if settings.is_err() && matches!(command, Command::Serve) {
-            // A log is all that a server writes, also of settings that say nothing of it.
-            let (log, format) = ("info".to_owned(), LogFormat::Auto);
-            let stuck_after_ms = 0;
-            telemetry::start(&TelemetrySettings {
-                log,
-                format,
-                stuck_after_ms,
+            // A server reports everything in its log, settings that cannot be read included.
+            telemetry::start(LogOptions {
+                filter: "info",
+                json: None,
             })?;
         }
         let settings = settings?;
@@ -125,17 +123,17 @@ impl Cli {
             Command::Config => say(settings.to_toml()?.trim_end())?,
             Command::Models => say(app::known_models(&settings).await?.trim_end())?,
             Command::Migrate => {
-                telemetry::start(&settings.telemetry)?;
+                start_log(&settings.telemetry)?;
                 app::migrate(&settings).await?;
                 say("the database is up to date")?;
             }
             Command::Backup { path } => {
-                telemetry::start(&settings.telemetry)?;
+                start_log(&settings.telemetry)?;
                 let bytes = app::backup(&settings, &path).await?;
                 say(&format!("{}: {bytes} bytes, checked", path.display()))?;
             }
             Command::Compact => {
-                telemetry::start(&settings.telemetry)?;
+                start_log(&settings.telemetry)?;
                 let (before, after) = app::compact(&settings).await?;
                 say(&format!("{before} bytes before, {after} bytes after"))?;
             }
@@ -153,11 +151,11 @@ impl Cli {
     }
 }
 
-/// Does some work on a runtime of its own. What still holds a thread of it afterwards, such as a
-/// model in the process, does not hold the process.
+/// Runs a future on a runtime of its own. A thread that is still busy afterwards, such as that of a
+/// model in the process, does not delay the end of the process.
 ///
 /// # Errors
-/// Fails when there can be no runtime.
+/// Fails when the runtime cannot be created.
 pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Runtime::new()?;
     let done = runtime.block_on(work);
@@ -165,7 +163,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     Ok(done)
 }
 
-/// Serves until a signal comes, with something of the caller's around the store.
+/// Serves until a signal, with a wrapper of the caller around the store.
 ///
 /// # Errors
 /// Fails when the server cannot start.
@@ -174,7 +172,7 @@ pub async fn serve(
     sources: Sources,
     around: impl FnOnce(SharedStore) -> SharedStore,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    telemetry::start(&settings.telemetry)?;
+    start_log(&settings.telemetry)?;
     telemetry::log_panics();
     let http = &settings.http;
     let ends = EndSettings {
@@ -188,7 +186,7 @@ pub async fn serve(
         signal(SignalKind::interrupt())?,
     );
     let mut hang_up = signal(SignalKind::hangup())?;
-    // Elsewhere there is nothing but the log, which has the address, too.
+    // Elsewhere there is only the log, which has the address, too.
     if io::stdout().is_terminal() {
         say(&welcome(&app, settings.http.graphiql))?;
     }
@@ -201,31 +199,31 @@ pub async fn serve(
                 keys.reload_or_log().await;
             }
         };
-        // Watching has no end, so neither has this when no signal can come any more.
+        // Watching never ends, so neither does this when signals can no longer arrive.
         tokio::join!(on_signal, keys.watch());
     };
-    let (told, mut again) = tokio::sync::watch::channel(false);
+    let (stopping, mut signals) = tokio::sync::watch::channel(false);
     let stop = async move {
         let stop = tokio::select! {
             _ = terminate.recv() => Stop::Announced,
-            // Of a person at a terminal, who is waiting.
+            // From a person at a terminal, who is waiting.
             _ = interrupt.recv() => Stop::Now,
         };
-        told.send_replace(true);
-        // Kept until the end, to be able to hear a second signal.
+        stopping.send_replace(true);
+        // Kept until the end, to receive a second signal.
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            told.send_replace(false);
+            stopping.send_replace(false);
         });
         stop
     };
     let at_once = async {
         let both = async {
-            again.wait_for(|told| *told).await?;
-            again.wait_for(|told| !*told).await
+            signals.wait_for(|stopping| *stopping).await?;
+            signals.wait_for(|stopping| !*stopping).await
         };
         if both.await.is_err() {
             std::future::pending::<()>().await;
@@ -240,6 +238,17 @@ pub async fn serve(
         Ended::Drained => ExitCode::SUCCESS,
         Ended::Left(_) => ExitCode::from(RUNS_LEFT),
     })
+}
+
+fn start_log(settings: &TelemetrySettings) -> Result<(), ConfigError> {
+    let json = match settings.format {
+        LogFormat::Auto => None,
+        LogFormat::Pretty => Some(false),
+        LogFormat::Json => Some(true),
+    };
+    let filter = &settings.log;
+    telemetry::start(LogOptions { filter, json })
+        .map_err(|error| ConfigError::invalid("telemetry.log", error.to_string()))
 }
 
 /// The longest time of a stop that is announced first.
@@ -265,7 +274,7 @@ fn welcome(app: &App, graphiql: bool) -> String {
     };
     if key.is_empty() {
         lines.push(
-            "No keys are configured: everybody on this machine is tenant \"dev\".".to_owned(),
+            "No keys are configured: every client on this machine is tenant \"dev\".".to_owned(),
         );
     }
     lines.push(format!(
@@ -277,7 +286,7 @@ fn welcome(app: &App, graphiql: bool) -> String {
 
 async fn health(settings: &Settings, live: bool) -> ExitCode {
     let ip = match settings.http.address {
-        // What listens everywhere listens here too.
+        // A server on every address listens on loopback too.
         ip if ip.is_unspecified() && ip.is_ipv4() => IpAddr::from([127, 0, 0, 1]),
         ip if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
         ip => ip,

@@ -1,10 +1,15 @@
-//! Typed settings. `talkgraph.example.toml` is compiled in as the lowest layer: it is where
-//! every default is written down and explained, and the types here have none of their own.
+//! Typed settings. `talkgraph.example.toml` is generated from their declarations, which have the
+//! text, the bounds and the default of each key, and is compiled in as the lowest layer.
 //!
 //! Layers, each over the one before: defaults, `talkgraph.toml`, `.env`, the environment.
 
+#[macro_use]
+mod section;
+
 mod capabilities;
 mod environment;
+#[cfg(test)]
+mod example;
 mod keys;
 mod limited;
 mod models;
@@ -35,10 +40,10 @@ pub use sections::{
     Settings, StoreSettings, TelemetrySettings, ToolSettings, UrlSetting,
 };
 
-/// The documented defaults.
+/// The documented defaults: `talkgraph.example.toml`.
 pub const EXAMPLE: &str = include_str!("../talkgraph.example.toml");
 
-/// The settings file that is read when it is there.
+/// The settings file that is read if it exists.
 pub const DEFAULT_FILE: &str = "talkgraph.toml";
 
 /// A setting that stops start-up.
@@ -47,18 +52,18 @@ pub enum ConfigError {
     /// A file or variable that cannot be read, a wrong type, or an unknown key.
     #[error("settings: {0}")]
     Unreadable(String),
-    /// A value that makes no sense.
+    /// A value that is not allowed.
     #[error("setting {key}: {why}")]
     Invalid {
         /// The setting.
         key: String,
-        /// What is wrong and what is allowed.
+        /// The value, what is allowed, and the fix.
         why: String,
     },
 }
 
 impl ConfigError {
-    /// A value that makes no sense.
+    /// A value that is not allowed.
     pub fn invalid(key: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid {
             key: key.into(),
@@ -67,7 +72,7 @@ impl ConfigError {
     }
 }
 
-/// Where settings come from besides the defaults.
+/// The sources of settings besides the defaults.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// A settings file that must exist; otherwise [`DEFAULT_FILE`] is read if it does.
@@ -95,7 +100,7 @@ impl Sources {
         Self {
             file,
             dotenv: Some(PathBuf::from(".env")),
-            // A variable that is not UTF-8 cannot be one of ours.
+            // A variable that is not UTF-8 cannot be a setting.
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -137,7 +142,7 @@ fn unreadable(error: &config::ConfigError) -> ConfigError {
     ConfigError::Unreadable(redact::quoted(&in_one_line(&error.to_string())))
 }
 
-/// Without the lines that draw where in a TOML file the error is; the words say it too.
+/// The error without the lines that draw its place in a TOML file; its words name it too.
 fn in_one_line(error: &str) -> String {
     let lines = error.lines().map(str::trim);
     let words: Vec<_> = lines

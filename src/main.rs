@@ -1,4 +1,4 @@
-//! Arguments, the runtime, the exit code.
+//! The program: arguments, runtime, exit code.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use talkgraph::cli::{Cli, block_on};
 
-/// Requests and runs are made of small pieces that one task makes and another drops, which
-/// the system's allocator is slow at: it costs about a twentieth of a turn's processor time.
+/// One task allocates small pieces that another drops, which is slow with the system's allocator:
+/// it takes about a twentieth of a turn's processor time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -3,16 +3,16 @@
 use talkgraph_domain::AgentSpec;
 use talkgraph_tools::{ServerState, ToolRegistry};
 
-/// Agent files without errors, and the tools that their agents would lack now.
+/// Agent files without errors, and the tools that their agents lack.
 #[derive(Debug)]
 pub struct AgentsCheck {
     /// Each agent, with its tools that are not available and the reasons.
     pub agents: Vec<(String, Vec<(String, String)>)>,
-    /// The MCP servers that are not there, with the reasons, for operators.
+    /// The missing MCP servers, with the reasons, for operators.
     pub missing: Vec<(String, String)>,
     /// The tools of MCP servers that cannot be offered, with the reasons.
     pub unavailable: Vec<(String, String)>,
-    /// True where a server is missing that the settings call required.
+    /// True if a required server is missing.
     pub lacks_required: bool,
 }
 
@@ -28,7 +28,7 @@ impl AgentsCheck {
         }
     }
 
-    /// Agent files, and the tools of the MCP servers that are there.
+    /// Agent files, and the tools of the reached MCP servers.
     pub(super) fn new(specs: Vec<AgentSpec>, tools: &ToolRegistry) -> Self {
         let servers = tools.servers();
         let lacks = |spec: &AgentSpec| {

@@ -2,11 +2,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are for something else: the database, providers, tools, workers.
+/// Descriptors for other uses: the database, providers, tools, workers.
 const OTHERS: u64 = 1_024;
 
-/// Raises the number of files that the process may open as far as the system lets it, and logs
-/// if that is too few for so many connections. Most systems start a process with 1,024 for the
+/// Raises the number of files that the process may open as far as the system allows, and logs a
+/// warning if that is too few for the connections. Most systems start a process with 1,024 for the
 /// sake of programs that use `select`, and let it raise them.
 pub(super) fn raise(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
@@ -29,8 +29,8 @@ pub(super) fn raise(connections: usize) {
         tracing::warn!(
             open_files = open,
             wanted,
-            "the system lets this process open too few files for http.connections: raise its \
-             limit (ulimit -n, LimitNOFILE, --ulimit nofile) or lower the setting"
+            "open files limit below http.connections: raise the limit (ulimit -n, LimitNOFILE, \
+             --ulimit nofile) or lower the setting"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Why the server does not start.
+//! Errors of start-up and of commands.
 
 use std::net::SocketAddr;
 
@@ -11,8 +11,7 @@ use talkgraph_runtime::AgentFileError;
 use talkgraph_store::StoreError;
 use talkgraph_store::sqlite::BackupError;
 
-/// Why the server does not start, or a command is not carried out: one line that says what
-/// to do.
+/// An error that stops start-up or a command: one line that says how to fix it.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// A setting.
@@ -30,26 +29,26 @@ pub enum StartError {
     /// The database.
     #[error("database {url}: {error}")]
     Store {
-        /// Where it is, without its password.
+        /// Its URL without the password.
         url: String,
-        /// What is wrong.
+        /// The error of the database.
         error: StoreError,
     },
     /// A backup.
     #[error("backup: {0}")]
     Backup(#[from] BackupError),
-    /// A backup of what has better means of its own.
+    /// A backup of a database with better means of its own.
     #[error("backup: {0} is PostgreSQL: use pg_dump")]
     BackupOfPostgres(String),
-    /// The compaction of a database that does that by itself.
+    /// The compaction of a database that compacts itself.
     #[error("compact: {0} is PostgreSQL: its autovacuum does this")]
     CompactOfPostgres(String),
     /// The address.
     #[error("cannot listen on {address}: {error} (setting http.port)")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the system.
         error: std::io::Error,
     },
     /// The listener failed while serving.

@@ -1,4 +1,4 @@
-//! What a request may cost and which documents may be named, from the settings.
+//! The limits of requests and the trusted documents, from the settings.
 
 use crate::config::{DocumentSettings, LimitSettings};
 use crate::graphql::types::sized::LARGE;

@@ -1,4 +1,4 @@
-//! Reading the API keys again while the server runs.
+//! Reloads the API keys while the server runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,22 @@ use crate::auth::Authenticator;
 use crate::config::{AuthSettings, ConfigError, Sources, ms};
 use talkgraph_domain::Principal;
 
-/// The reason why changed keys were not taken. Everything stays as it was.
+/// An error of a reload. The keys in force stay.
 #[derive(Debug, Error)]
 pub enum KeysError {
     /// A file, with the field.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// An open server is not closed while it runs: its callers have no keys.
-    #[error("the server was started without keys: restart it to need the {0} that there are now")]
+    /// A server without keys does not require them while it runs: its callers have none.
+    #[error(
+        "{0} keys are configured, but the server was started without: restart it to require keys"
+    )]
     Open(usize),
-    /// A server with keys is not opened while it runs.
-    #[error("no key is left, and a server with keys is not opened while it runs")]
+    /// A server with keys does not give them up while it runs.
+    #[error("no key is left: a server with keys needs at least one, or a restart")]
     NoKeyLeft,
     /// The task that reads files failed.
-    #[error("the files cannot be read: {0}")]
+    #[error("key files cannot be read: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
@@ -39,13 +41,13 @@ pub struct KeyFiles {
 
 struct Known {
     auth: AuthSettings,
-    /// The state of the files that the keys in force were read from; none before the first look.
+    /// The state of the files that the keys in force were read from; none before the first check.
     loaded: Option<u64>,
-    /// The state at the latest look.
+    /// The state at the latest check.
     seen: Option<u64>,
 }
 
-/// Names of the keys that a reload has changed.
+/// The names of the keys that a reload has changed.
 #[derive(Debug, Default)]
 struct Change {
     added: Vec<Arc<str>>,
@@ -71,7 +73,7 @@ impl KeyFiles {
         }
     }
 
-    /// Reads the keys again. Logs what has changed, or what is wrong; then nothing changes.
+    /// Reloads the keys. Logs the change, or the error; then nothing changes.
     pub async fn reload_or_log(&self) {
         let mut known = self.known.lock().await;
         match self.reload(&mut known).await {
@@ -80,7 +82,7 @@ impl KeyFiles {
         }
     }
 
-    /// Looks at the files again and again, and reads the keys when a file has changed. Never
+    /// Checks the files at each interval, and reloads the keys when a file has changed. Never
     /// returns.
     pub async fn watch(&self) {
         if self.interval.is_zero() {
@@ -91,7 +93,7 @@ impl KeyFiles {
         loop {
             ticks.tick().await;
             let mut known = self.known.lock().await;
-            match self.look(&mut known).await {
+            match self.check(&mut known).await {
                 Ok(Some(change)) if !change.added.is_empty() || !change.removed.is_empty() => {
                     log(&change);
                 }
@@ -101,9 +103,9 @@ impl KeyFiles {
         }
     }
 
-    /// Reloads if the files have changed and are the same as at the look before: a file that is
-    /// being written must not take keys away.
-    async fn look(&self, known: &mut Known) -> Result<Option<Change>, KeysError> {
+    /// Reloads if the files have changed and are the same as at the previous check: a file that is
+    /// being written must not remove keys.
+    async fn check(&self, known: &mut Known) -> Result<Option<Change>, KeysError> {
         let now = Some(self.fingerprint(known).await?);
         let is_settled = known.seen == now;
         known.seen = now;
@@ -151,10 +153,10 @@ fn log(change: &Change) {
         removed = change.removed.len(),
         added_keys = ?change.added,
         removed_keys = ?change.removed,
-        "the API keys were read again"
+        "API keys reloaded"
     );
 }
 
 fn refused(error: &KeysError) {
-    tracing::error!(%error, "the API keys were not taken; everything stays as it was");
+    tracing::error!(%error, "API key reload failed; the keys in force stay");
 }

@@ -22,13 +22,13 @@ struct Shown {
     capabilities: Capabilities,
 }
 
-/// A model of which nothing can be said.
+/// A model without known capabilities.
 #[derive(Serialize)]
 struct Unknown {
     note: &'static str,
 }
 
-/// The facts known of each model that the settings or an agent file name, as TOML.
+/// The capabilities of each model that the settings or an agent file name, as TOML.
 pub(super) fn known(settings: &ModelsSettings, specs: &[AgentSpec]) -> String {
     let entries = settings.entries();
     let configured: Vec<_> = entries
@@ -53,7 +53,7 @@ pub(super) fn known(settings: &ModelsSettings, specs: &[AgentSpec]) -> String {
         };
         match table {
             Ok(table) => printed += &table,
-            Err(error) => tracing::error!(%error, model, "the model cannot be printed"),
+            Err(error) => tracing::error!(%error, model, "model cannot be printed"),
         }
         printed += "\n";
     }

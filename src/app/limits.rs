@@ -1,4 +1,4 @@
-//! What runs and requests may take, from the settings.
+//! The limits of runs and requests, from the settings.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use talkgraph_runtime::RunLimits;
 
 pub(super) fn run_limits(settings: &RunSettings, tools: &ToolSettings) -> RunLimits {
     RunLimits {
-        progress_interval: Duration::from_secs(1) / tools.progress_events_per_second.max(1),
+        progress_interval: Duration::from_secs(1) / tools.progress_events_per_second,
         active: settings.active,
         queued: settings.queued,
         timeout: Duration::from_secs(settings.timeout_s),
@@ -70,7 +70,7 @@ pub(super) fn api_limits(settings: &Settings) -> ApiLimits {
     }
 }
 
-/// Without workers yet: they are started when they are needed.
+/// The evaluator, whose workers are started on demand.
 pub(super) fn evaluator(settings: &EvaluationSettings) -> Evaluator {
     Evaluator::new(EvaluationLimits {
         program: settings.program.clone(),

@@ -23,18 +23,18 @@ use talkgraph_proxy::Proxies;
 
 const EMBEDDED_MODEL: &str = "embedded/smollm2-135m";
 
-/// Why a model cannot be used: one line that says what to do.
+/// An error of a model: one line that says how to fix it.
 #[derive(Debug, Error)]
 pub enum ModelError {
     /// The HTTP client.
-    #[error("the HTTP client for model providers cannot be made: {0}")]
+    #[error("the HTTP client for model providers cannot be created: {0}")]
     Client(String),
     /// A provider that cannot be called as it is set.
     #[error("setting {setting}: {why}")]
     Provider {
         /// The setting.
         setting: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// The default model needs a provider that is not configured.
@@ -58,7 +58,7 @@ pub enum ModelError {
     Embedded(String),
 }
 
-/// The models of agents that name none: the setting, else what there is.
+/// The models of agents that name none: the setting, else the first configured provider.
 pub(super) fn default_models(settings: &ModelsSettings) -> Vec<String> {
     if !settings.default.is_empty() {
         return settings.default.clone();
@@ -72,7 +72,7 @@ pub(super) fn default_models(settings: &ModelsSettings) -> Vec<String> {
     vec![usual.map_or(EMBEDDED_MODEL, |(_, model)| model).to_owned()]
 }
 
-/// Its keys, each once.
+/// The keys of a provider, each once.
 fn keys(settings: &ProviderSettings) -> impl Iterator<Item = &SecretString> {
     let mut seen = HashSet::new();
     let keys = settings.api_key.iter().chain(&settings.api_keys);
@@ -91,11 +91,11 @@ pub(super) async fn build(
         .iter()
         .filter(|entry| entry.is_configured())
     {
-        let how = resilience(&settings.resilience, &entry.settings);
+        let resilience = resilience(&settings.resilience, &entry.settings);
         let client = clients.with(entry.settings.connect_timeout_ms)?;
         let refused_parameters = Duration::from_secs(settings.resilience.refused_parameters_s);
         let keys = provider(entry, &client, ParameterMemory::new(refused_parameters))?;
-        models.insert_resilient(&entry.name, keys, &how);
+        models.insert_resilient(&entry.name, keys, &resilience);
         models.set_origin(&entry.name, origin(entry));
         models.set_files(&entry.name, entry.settings.files.clone());
         for (model, own) in &entry.settings.per_model {
@@ -121,10 +121,10 @@ pub(super) async fn build(
     }
 }
 
-/// The HTTP clients, by the one thing in which they differ: how long connecting may take.
+/// The HTTP clients, by their only difference: the longest time to connect.
 struct Clients {
     proxies: Arc<Proxies>,
-    made: BTreeMap<u64, Client>,
+    created: BTreeMap<u64, Client>,
 }
 
 impl Clients {
@@ -138,12 +138,12 @@ impl Clients {
         };
         Ok(Self {
             proxies: Arc::new(proxies),
-            made: BTreeMap::new(),
+            created: BTreeMap::new(),
         })
     }
 
     fn with(&mut self, connect_timeout_ms: u64) -> Result<Client, ModelError> {
-        if let Some(client) = self.made.get(&connect_timeout_ms) {
+        if let Some(client) = self.created.get(&connect_timeout_ms) {
             return Ok(client.clone());
         }
         let client = talkgraph_llm::http_client(&HttpSettings {
@@ -151,12 +151,13 @@ impl Clients {
             proxies: Arc::clone(&self.proxies),
         })
         .map_err(|error| ModelError::Client(error.to_string()))?;
-        self.made.insert(connect_timeout_ms, client.clone());
+        self.created.insert(connect_timeout_ms, client.clone());
         Ok(client)
     }
 }
 
-/// The provider with each of its keys; without one if it has none. They share connections.
+/// The provider once for each of its keys; once without a key if it has none. They share
+/// connections.
 fn provider(
     entry: &ProviderEntry,
     client: &Client,

@@ -1,4 +1,4 @@
-//! Reading the agent files again while the server runs.
+//! Reloads the agent files while the server runs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,14 +8,16 @@ use thiserror::Error;
 use talkgraph_runtime::{AgentFileError, Runner, read_checked};
 use talkgraph_store::StoreError;
 
-/// Why the agent files were not taken. Everything stays as it was.
+/// An error of a reload. The agents in force stay.
 #[derive(Debug, Error)]
 pub enum ReloadError {
     /// A file, with the field.
     #[error(transparent)]
     Agents(#[from] AgentFileError),
-    /// The default agent would be gone.
-    #[error("agents folder {0}: no file is called like agents.default")]
+    /// The default agent is missing.
+    #[error(
+        "agents folder {0}: no file has the name of agents.default: add it, or change the setting"
+    )]
     NoDefault(PathBuf),
     /// The database.
     #[error("the agents cannot be stored: {0}")]
@@ -29,9 +31,9 @@ pub struct AgentFiles {
 }
 
 impl AgentFiles {
-    /// Reads the folder again. All files are checked before any counts: what changed gets a new
-    /// version, what is gone is archived. Runs that are being made keep the version they have.
-    /// Not to be called twice at the same time.
+    /// Reloads the folder. All files are checked before any takes effect: a changed agent gets a
+    /// new version, a missing one is archived. Active runs keep their version. Not to be called
+    /// twice at the same time.
     ///
     /// # Errors
     /// The first file that is wrong, or the database; then nothing has changed.
@@ -47,20 +49,20 @@ impl AgentFiles {
         let after = catalog.versions();
         for (agent, version) in &after {
             if before.get(agent) != Some(version) {
-                tracing::info!(agent, version, "an agent file was taken");
+                tracing::info!(agent, version, "agent version created");
             }
         }
         for agent in before.keys().filter(|agent| !after.contains_key(*agent)) {
-            tracing::info!(agent, "an agent's file is gone; it is archived");
+            tracing::info!(agent, "agent archived: its file is gone");
         }
-        tracing::info!(agents = after.len(), "the agent files were read again");
+        tracing::info!(agents = after.len(), "agent files reloaded");
         Ok(())
     }
 
-    /// [`AgentFiles::reload`]; what is wrong is logged.
+    /// Calls [`AgentFiles::reload`] and logs an error.
     pub async fn reload_or_log(&self) {
         if let Err(error) = self.reload().await {
-            tracing::error!(%error, "the agent files were not taken; everything stays as it was");
+            tracing::error!(%error, "agent file reload failed; the agents in force stay");
         }
     }
 }

@@ -117,7 +117,7 @@ fn writer(settings: &StoreSettings) -> WriterSettings {
         queue: settings.write_queue,
         group: settings.write_group,
         queue_timeout: ms(settings.write_queue_timeout_ms),
-        gather: Duration::from_micros(settings.write_gather_us),
+        batch_window: Duration::from_micros(settings.write_gather_us),
     }
 }
 

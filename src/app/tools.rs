@@ -24,25 +24,25 @@ use talkgraph_tools::{
 use egress::Egress;
 use operations::{Documents, Operations};
 
-/// How many redirects lead to a file at most: a link may be short, and its storage elsewhere.
+/// The most redirects to a file: a link may be short, and its storage elsewhere.
 const FILE_REDIRECTS: usize = 5;
 
-/// What there is to call, and what keeps it there.
+/// The tools, and the keepers of their servers.
 pub(super) struct Tools {
     pub(super) registry: Arc<ToolRegistry>,
     pub(super) keepers: McpKeepers,
     /// Those of them that are operations, still to be validated.
     pub(super) operations: Operations,
-    /// What clients' files are fetched with.
+    /// The client for files of messages.
     pub(super) files: EgressClient,
-    /// The headers of callers that some tool passes on.
+    /// The headers of callers that any tool passes on.
     pub(super) forward_headers: Vec<HeaderName>,
 }
 
 /// The approvals that the settings name and no tool has taken yet.
 type Approvals = BTreeMap<String, Approval>;
 
-/// Makes the tools. MCP servers are reached in the background.
+/// Creates the tools. MCP servers are reached in the background.
 pub(super) async fn build(
     settings: &Settings,
     store: &SharedStore,
@@ -108,13 +108,13 @@ fn keep(
     Ok(keepers)
 }
 
-/// The tools of MCP servers alone, and what keeps them.
+/// The tools of MCP servers alone, and their keepers.
 pub(super) struct Reached {
     pub(super) registry: Arc<ToolRegistry>,
     pub(super) keepers: McpKeepers,
 }
 
-/// Reaches the MCP servers, and waits until each is there or cannot be reached.
+/// Reaches the MCP servers, and waits until each is reached or has failed.
 pub(super) async fn reach(
     settings: &Settings,
     evaluator: &Evaluator,

@@ -1,4 +1,4 @@
-//! How requests come in, from the settings.
+//! The transports, from the settings.
 
 use std::net::IpAddr;
 
@@ -48,7 +48,7 @@ pub(super) fn transport(all: &Settings) -> Result<Transport, ConfigError> {
 /// The names of a server on its own machine.
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Any name will do on a server with keys that lists none: a page of another site has no key.
+/// A server with keys that lists no names accepts any: a page of another site has no key.
 fn hosts(all: &Settings) -> Result<Option<Hosts>, ConfigError> {
     let more = &all.http.hosts;
     if more.is_empty() && !all.auth.keys.is_empty() {

@@ -1,4 +1,4 @@
-//! The settings of what models take: entries of the table of capabilities, and fields of bodies.
+//! Settings of models: entries of the table of capabilities, and fields of bodies.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl ExtraBody {
     pub(super) fn check(&self, key: &str) -> Result<(), ConfigError> {
         let bytes = serde_json::to_vec(&self.0).map_or(usize::MAX, |text| text.len());
         if bytes > MAX_EXTRA_BODY_BYTES {
-            let why = format!("must be at most {MAX_EXTRA_BODY_BYTES} bytes of JSON");
+            let why = format!("{bytes} bytes are too many: at most {MAX_EXTRA_BODY_BYTES} of JSON");
             return Err(ConfigError::invalid(key, why));
         }
         Ok(())
@@ -54,7 +54,7 @@ impl Serialize for ExtraBody {
     }
 }
 
-/// Refuses entries that no model can have.
+/// Refuses entries that belong elsewhere or are out of bounds.
 pub(super) fn check_capabilities(
     key: &str,
     entries: &CapabilityOverrides,
@@ -76,13 +76,13 @@ pub(super) fn check_capabilities(
         );
     }
     if entries.max_output_tokens == Some(0) {
-        return refused("max_output_tokens", "must be at least 1");
+        return refused("max_output_tokens", "0 is not allowed: must be at least 1");
     }
-    if entries
-        .temperature_max
-        .is_some_and(|most| !(0.0..=MAX_TEMPERATURE).contains(&most))
+    if let Some(most) = entries.temperature_max
+        && !(0.0..=MAX_TEMPERATURE).contains(&most)
     {
-        return refused("temperature_max", "must be from 0 to 2");
+        let why = format!("{most} is not allowed: must be from 0 to {MAX_TEMPERATURE}");
+        return refused("temperature_max", &why);
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The environment as a layer of settings: `TALKGRAPH_SECTION__KEY`, and the few names
-//! that everybody uses already. A variable's name with `_FILE` names a file with its value.
+//! The environment as a layer of settings: `TALKGRAPH_SECTION__KEY`, and a few names of wide use.
+//! A variable's name with `_FILE` names a file with its value.
 
 mod dotenv;
 
@@ -15,13 +15,13 @@ use super::{ConfigError, Sources};
 
 const PREFIX: &str = "TALKGRAPH_";
 
-/// After the name of a variable: the value is in a file.
+/// The end of a variable's name whose value is in a file.
 const FILE: &str = "_FILE";
 
 /// The largest value in a file, in bytes.
 const MAX_VALUE_BYTES: u64 = 64 * 1024;
 
-/// Variables that say where the settings are, and so are none themselves.
+/// Variables that name the settings' places, and so are none themselves.
 const NOT_SETTINGS: [&str; 1] = ["TALKGRAPH_CONFIG"];
 
 /// The variable with API keys as JSON.
@@ -30,7 +30,7 @@ pub(super) const KEYS: &str = "TALKGRAPH_AUTH__KEYS";
 /// Settings whose own name ends in `_FILE`.
 const FILE_SETTINGS: [&str; 1] = ["TALKGRAPH_AUTH__KEYS_FILE"];
 
-/// Names of wide use, and the variable each stands for.
+/// Names of wide use, each with its full name.
 const USUAL_NAMES: [(&str, &str); 6] = [
     ("OPENAI_API_KEY", "TALKGRAPH_MODELS__OPENAI__API_KEY"),
     ("OPENAI_BASE_URL", "TALKGRAPH_MODELS__OPENAI__BASE_URL"),
@@ -40,7 +40,7 @@ const USUAL_NAMES: [(&str, &str); 6] = [
     ("PORT", "TALKGRAPH_HTTP__PORT"),
 ];
 
-/// Between a section and a key of a setting's name.
+/// The separator of section and key in a variable's name.
 const SEPARATOR: &str = "__";
 
 /// All variables: those of the `.env` file under those of the environment.
@@ -50,7 +50,7 @@ impl Variables {
     pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
         let mut variables = dotenv::read(sources)?;
         variables.extend(sources.environment.iter().cloned());
-        // An empty variable is how a shell unsets one for a single command.
+        // In a shell, an empty variable unsets one for a single command.
         variables.retain(|_, value| !value.is_empty());
         Ok(Self(variables))
     }
@@ -66,7 +66,7 @@ impl Variables {
             return Ok(value.map(|value| Cow::Borrowed(value.as_str())));
         };
         if value.is_some() {
-            let why = format!("{name} is set as well; set one of the two");
+            let why = format!("{name} is set as well: set one of the two");
             return Err(ConfigError::invalid(in_file, why));
         }
         value_of(Path::new(path), in_file).map(|value| Some(Cow::Owned(value)))
@@ -101,7 +101,7 @@ impl Variables {
         Ok(settings)
     }
 
-    /// The variables that look like settings and are none, sorted.
+    /// The variables with the prefix of settings that are none, sorted.
     pub(super) fn ignored(&self) -> Vec<String> {
         let is_ignored = |name: &&String| {
             name.starts_with(PREFIX)
@@ -126,7 +126,7 @@ fn is_setting(name: &str) -> bool {
     rest.is_some_and(|rest| rest.contains(SEPARATOR))
 }
 
-/// Tells if a variable is one that Kubernetes gives each pod of a namespace with a service called
+/// True for a variable that Kubernetes sets in each pod of a namespace with a service named
 /// `talkgraph`, or `talkgraph-` and more.
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_of_kubernetes(name: &str) -> bool {
@@ -139,10 +139,10 @@ fn is_of_kubernetes(name: &str) -> bool {
         })
 }
 
-/// The value in a file, without the end of its line.
+/// The value in a file, without the line break at its end.
 fn value_of(path: &Path, variable: String) -> Result<String, ConfigError> {
     let read = limited::read_text(path, MAX_VALUE_BYTES);
-    // The path is not repeated: some write the secret itself there.
+    // The path is not repeated: it may be the secret itself, by mistake.
     let text = read.map_err(|error| {
         let why = match error {
             ReadError::File(error) => format!("the file that it names cannot be read: {error}"),
@@ -158,12 +158,12 @@ fn value_of(path: &Path, variable: String) -> Result<String, ConfigError> {
     }
 }
 
-/// Settings from the environment, as a layer over what there is.
+/// Adds settings from the environment as the highest layer.
 pub(super) fn add(
     builder: ConfigBuilder<DefaultState>,
     settings: HashMap<String, String>,
 ) -> ConfigBuilder<DefaultState> {
-    // A key or a password that looks like a number is none: 0042 is not 42.
+    // A key or a password may look like a number: 0042 is not 42.
     let (texts, parsed): (config::Map<_, _>, config::Map<_, _>) = settings
         .into_iter()
         .partition(|(name, _)| name.ends_with("__API_KEY") || name == "TALKGRAPH_STORE__URL");

@@ -32,7 +32,7 @@ struct KeysFile {
     keys: Vec<KeySettings>,
 }
 
-/// One key in a file of its own; without a name it is called like the file.
+/// A key in a file of its own; without a name it has the name of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyFile {
@@ -45,8 +45,8 @@ struct KeyFile {
 }
 
 impl AuthSettings {
-    /// Puts the keys of the environment in the place of those of the settings file, adds those
-    /// of the files, and checks all of them.
+    /// Replaces the keys of the settings file with those of the environment, adds those of the
+    /// files, and checks all of them.
     pub(super) fn complete(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         if let Some(json) = variables.keys() {
             let read = serde_json::from_str(json);
@@ -69,21 +69,24 @@ impl AuthSettings {
 
     fn check(&self) -> Result<(), ConfigError> {
         if self.keys.len() > MAX_KEYS {
-            let why = format!("{} keys are more than {MAX_KEYS}", self.keys.len());
+            let why = format!("{} keys are too many: at most {MAX_KEYS}", self.keys.len());
             return Err(ConfigError::invalid("auth.keys", why));
         }
         let mut seen = HashMap::new();
         for key in &self.keys {
             key.check()?;
             if let Some(other) = seen.insert(key.sha256.to_ascii_lowercase(), &key.name) {
-                let why = format!("of keys {other:?} and {:?} is the same", key.name);
+                let why = format!(
+                    "of keys {other:?} and {:?} is the same: each key needs its own",
+                    key.name
+                );
                 return Err(ConfigError::invalid("auth.keys.sha256", why));
             }
         }
         Ok(())
     }
 
-    /// Reads the keys alone, as [`super::Settings::load`] does, for a server that runs.
+    /// Reads the keys alone, like [`super::Settings::load`], for a running server.
     ///
     /// # Errors
     /// The first file or key that is wrong.
@@ -177,7 +180,7 @@ fn names(folder: &Path) -> Result<Vec<PathBuf>, String> {
         let path = entry.map_err(|error| error.to_string())?.path();
         let name = path.file_name().map(|name| name.to_string_lossy());
         let is_hidden = name.is_none_or(|name| name.starts_with('.'));
-        // What a link leads to counts: Kubernetes links to each file.
+        // The target of a link counts: Kubernetes links to each file.
         if !is_hidden && path.is_file() {
             files.push(path);
         }
@@ -201,7 +204,7 @@ fn text(key: &str, path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// The words of an error and its line, without the text around it.
+/// The message and the line of an error, without the text around it.
 fn in_toml(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map(|span| {
         let before = text.get(..span.start).unwrap_or_default();

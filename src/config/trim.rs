@@ -1,4 +1,4 @@
-//! White space around keys: it comes with a copy, or with the end of a line.
+//! Removes white space around keys, which comes with a copy or the end of a line.
 
 use secrecy::{ExposeSecret, SecretString};
 

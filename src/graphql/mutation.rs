@@ -30,7 +30,7 @@ use talkgraph_runtime::{CancelOnDrop, Stopped};
 use talkgraph_store::StartedRun;
 
 /// The time that `cancelRun` waits for the run to end.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The mutations of the API.
 #[derive(Default, MergedObject)]
@@ -66,15 +66,15 @@ impl Runs {
         let run = started.stored.run.id;
         let finished = api.runner.starter.outcome(who, &started);
         let Ok(finished) = tokio::time::timeout_at(deadline, finished).await else {
-            return Err(goes_on(run).into());
+            return Err(still_running(run).into());
         };
         let Some(outcome) = finished.map_err(ApiError::from)? else {
-            return Err(goes_on(run).into());
+            return Err(still_running(run).into());
         };
         if let Some(guard) = guard {
             guard.disarm();
         }
-        let session = answered(&started.stored, &outcome);
+        let session = session_after(&started.stored, &outcome);
         Ok(ChatPayload {
             session: Session(Arc::new(session)),
             user_message: Message::stored(Arc::new(started.stored.message)),
@@ -139,7 +139,7 @@ impl Runs {
         let stopped = api
             .runner
             .canceller
-            .cancel(who, run_id, false, CANCEL_PATIENCE)
+            .cancel(who, run_id, false, CANCEL_TIMEOUT)
             .await;
         let run = match stopped.map_err(ApiError::from)? {
             Stopped::Ended(run) => *run,
@@ -158,7 +158,7 @@ impl Runs {
 }
 
 /// Returns the session as the end of its run left it.
-fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Session {
+fn session_after(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Session {
     let mut session = stored.session.clone();
     // The session may have been handed to another agent.
     session.agent_id = outcome.run.agent_id;
@@ -183,7 +183,7 @@ fn answered(stored: &StartedRun, outcome: &RunOutcome) -> talkgraph_domain::Sess
     session
 }
 
-fn goes_on(run: RunId) -> ApiError {
+fn still_running(run: RunId) -> ApiError {
     let message = "the answer is not ready; the run continues, follow it with runEvents";
     ApiError::new(Code::Unavailable, message).with_run(run)
 }

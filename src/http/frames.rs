@@ -96,7 +96,7 @@ pub(super) struct Ending {
 
 /// The time limits of a stream.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct StreamTimeouts {
     /// The idle time before a keep-alive.
     pub(super) keep_alive: Duration,
     /// The time that the client may leave the stream unread.
@@ -107,7 +107,7 @@ pub(super) struct Patience {
 pub(super) fn frames(
     format: &'static Format,
     events: impl Stream<Item = Event> + Unpin + Send + 'static,
-    patience: Patience,
+    timeouts: StreamTimeouts,
     ending: Ending,
     mut held: Held,
     id: RequestId,
@@ -116,8 +116,8 @@ pub(super) fn frames(
     async_stream::stream! {
         yield Bytes::from_static(format.hello);
         let (mut end, mut last) = (format.end, None);
-        let mut told = Instant::now();
-        let mut quiet = pin!(tokio::time::sleep(patience.keep_alive));
+        let mut last_write = Instant::now();
+        let mut keep_alive = pin!(tokio::time::sleep(timeouts.keep_alive));
         let mut stopping = pin!(ending.stopping.cancelled());
         let mut removed = pin!(ending.removed.cancelled());
         loop {
@@ -153,21 +153,21 @@ pub(super) fn frames(
                     end = format.cut;
                     break;
                 }
-                () = &mut quiet => {
+                () = &mut keep_alive => {
                     // Reset only when it fires, which is cheaper than for every event.
-                    let due = told + patience.keep_alive;
+                    let due = last_write + timeouts.keep_alive;
                     if Instant::now() < due {
-                        quiet.as_mut().reset(due);
+                        keep_alive.as_mut().reset(due);
                         continue;
                     }
-                    quiet.as_mut().reset(Instant::now() + patience.keep_alive);
+                    keep_alive.as_mut().reset(Instant::now() + timeouts.keep_alive);
                     Bytes::from_static(format.keep_alive)
                 }
             };
-            told = Instant::now();
+            last_write = Instant::now();
             yield piece;
             // Polled again as soon as the connection accepts more.
-            if told.elapsed() > patience.unread {
+            if last_write.elapsed() > timeouts.unread {
                 let mut burst = Burst::default();
                 burst.write(format, &unread(last, &id));
                 yield burst.bytes.into();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn body(events: impl Stream<Item = Event> + Send + 'static) -> impl Stream<Item = Bytes> {
-        let patience = Patience {
+        let timeouts = StreamTimeouts {
             keep_alive: Duration::from_secs(12),
             unread: Duration::from_secs(30),
         };
@@ -261,7 +261,7 @@ mod tests {
         frames(
             &sse::FORMAT,
             events.boxed(),
-            patience,
+            timeouts,
             Ending {
                 stopping: CancellationToken::new(),
                 removed: CancellationToken::new(),
@@ -287,9 +287,9 @@ mod tests {
         assert_eq!(text(&mut body).await.unwrap(), ":\n\n");
         assert!(text(&mut body).await.unwrap().contains("id: 7"));
         tokio::time::advance(Duration::from_secs(31)).await;
-        let told = text(&mut body).await.unwrap();
+        let last_write = text(&mut body).await.unwrap();
         for word in ["LIMIT_EXCEEDED", "\"resumable\":true", "\"after\":7"] {
-            assert!(told.contains(word), "{told}");
+            assert!(last_write.contains(word), "{last_write}");
         }
         assert_eq!(text(&mut body).await, None, "and without `complete`");
     }

@@ -59,16 +59,16 @@ impl Ill {
 
 impl Readiness {
     /// Returns the last check if it is fresh, or a new one that all concurrent callers share.
-    async fn check(&self, store: &SharedStore, patience: Duration) -> Checked {
+    async fn check(&self, store: &SharedStore, limit: Duration) -> Checked {
         let mut last = self.0.lock().await;
         if let Some(checked) = last.filter(|checked| checked.at.elapsed() < FRESH) {
             return checked;
         }
         let begun = Instant::now();
         let (database, writer, tables) = tokio::join!(
-            timeout(patience, store.ping()),
-            timeout(patience, store.heartbeat()),
-            timeout(patience, store.check_tables()),
+            timeout(limit, store.ping()),
+            timeout(limit, store.heartbeat()),
+            timeout(limit, store.check_tables()),
         );
         let has_lost_file = store.health().has_lost_file();
         let ill = |outcome: Result<Result<(), StoreError>, _>| match outcome {
@@ -108,12 +108,12 @@ pub(super) async fn ready(
     caller: Result<Caller, Refusal>,
 ) -> (StatusCode, Json<Value>) {
     let serving = server.ready.load(Ordering::Acquire);
-    let patience = server.transport.ready_timeout;
-    let checked = server.readiness.check(&server.store, patience).await;
+    let limit = server.transport.ready_timeout;
+    let checked = server.readiness.check(&server.store, limit).await;
     let health = server.store.health();
     let oldest_wait = health.oldest_wait();
     // A recent heartbeat does not exclude a write that hangs since.
-    let waits = (oldest_wait > patience).then_some(Ill::Timeout);
+    let waits = (oldest_wait > limit).then_some(Ill::Timeout);
     let writer = checked.writer.or(waits);
     let database = [checked.database, writer, checked.tables];
     let database = database.iter().all(Option::is_none);

@@ -13,7 +13,7 @@ use super::Server;
 use super::admit::{Kind, Operation};
 use super::content_negotiation::MediaType;
 use super::error::Refusal;
-use super::frames::{Ending, Event, Format, Patience, frames};
+use super::frames::{Ending, Event, Format, StreamTimeouts, frames};
 use super::http1::OpenEnded;
 use super::request_id::RequestId;
 use super::respond::{self, begin_stream};
@@ -54,7 +54,7 @@ pub(super) fn respond(
         id: progress.take().filter(|_| response.data != Value::Null),
         response,
     });
-    let patience = Patience {
+    let timeouts = StreamTimeouts {
         keep_alive: server.transport.keep_alive,
         unread: server.transport.stream_stall_timeout,
     };
@@ -63,7 +63,7 @@ pub(super) fn respond(
         removed: who.removed.clone(),
     };
     let held = server.in_flight.hold(Arc::clone(&who.principal.tenant));
-    let frames = frames(format, events, patience, ending, held, id);
+    let frames = frames(format, events, timeouts, ending, held, id);
     // Released when the client has read everything or disconnected.
     let body = frames.map(move |frame| {
         let _place = &place;

@@ -1,4 +1,4 @@
-//! Lines of JSON: one flat object each, in which no key is twice.
+//! Lines of JSON: one flat object each, with unique keys.
 
 use std::fmt::{self, Debug};
 
@@ -14,9 +14,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// The event's name.
 const MESSAGE: &str = "message";
 
-/// An event's own fields, and after them those of the spans around it that no inner one has
-/// set. tracing-subscriber's own format has the spans' fields in lists of objects, where
-/// programs that read logs do not look, and writes a key twice if an event has it twice.
+/// An event's own fields, followed by those of the spans around it that no inner span has set.
+/// tracing-subscriber's own format nests the spans' fields in lists of objects, where log
+/// processors do not look, and repeats a key that an event repeats.
 pub(super) struct FlatJson;
 
 impl<S, N> FormatEvent<S, N> for FlatJson

@@ -119,7 +119,7 @@ async fn a_file_is_looked_at_before_anything_starts() {
         (
             json!([image(), { "data": "?" }]),
             "files.1.data",
-            "no Base64",
+            "invalid Base64",
         ),
         (json!([{ "data": "" }]), "files.0.data", "0 bytes"),
         (

@@ -250,7 +250,7 @@ async fn bad_declarations_are_named() {
         ),
         (
             with("headers = { a = { env = \"ABSENT\" } }"),
-            "tools.http.headers: of x: the environment has no ABSENT",
+            "tools.http.headers: of x: the variable ABSENT is not set",
         ),
         (
             with("forward_headers = [\"a b\"]"),

@@ -10,8 +10,8 @@ use crate::support::process::{Process, program};
 use crate::support::server::key_setting;
 use crate::support::wait::eventually;
 
-const AGAIN: &str = "the API keys were read again";
-const NOT_TAKEN: &str = "the API keys were not taken";
+const AGAIN: &str = "API keys reloaded";
+const NOT_TAKEN: &str = "API key reload failed";
 
 fn settings(folder: &Path, keys: &[&str]) {
     let toml: String = keys

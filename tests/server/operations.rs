@@ -129,7 +129,7 @@ async fn what_is_no_tool_stops_start_up() {
         (
             "subscription { sessionChanged { id } }",
             "",
-            "a subscription is no tool",
+            "a subscription cannot be a tool",
         ),
         (
             "mutation { ...Start } fragment Start on Mutation {
@@ -141,7 +141,7 @@ async fn what_is_no_tool_stops_start_up() {
         (
             "query A { server { activeRuns } } query B { server { activeRuns } }",
             "",
-            "`operation` must say",
+            "select one with `operation`",
         ),
         (
             "{ server { activeRuns } }",

@@ -85,7 +85,7 @@ async fn what_was_open_is_closed_at_start() {
     set_mode(&data, 0o777);
     let server = Process::serve(open_handed(folder.path(), "")).await;
     check(&data);
-    assert!(server.log().contains("took the rights of other users away"));
+    assert!(server.log().contains("rights of other users removed"));
 }
 
 #[tokio::test]

@@ -55,8 +55,8 @@ async fn agents(client: &Client) -> Value {
     nodes.iter().map(line).collect()
 }
 
-const TAKEN: &str = "the agent files were read again";
-const NOT_TAKEN: &str = "the agent files were not taken";
+const TAKEN: &str = "agent files reloaded";
+const NOT_TAKEN: &str = "agent file reload failed";
 
 #[tokio::test]
 async fn changed_files_are_taken_on_sighup() {

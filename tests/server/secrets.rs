@@ -238,7 +238,7 @@ async fn a_server_at_trace_shows_no_secret() {
         }
         server.hang_up();
         eventually("the reload", async || {
-            server.log().contains("were read again").then_some(())
+            server.log().contains("reloaded").then_some(())
         })
         .await;
         silent("the log", &server.log());

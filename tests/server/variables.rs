@@ -117,7 +117,7 @@ async fn what_is_missing_or_too_much_is_told_before_the_run() {
             json!({ "name": "a".repeat(200) }),
             "at most 200 are allowed",
         ),
-        (json!({ "name": [[[1]]] }), "nested deeper than 2"),
+        (json!({ "name": [[[1]]] }), "nest deeper than 2 levels"),
         (json!({ "name": "\u{0}" }), "U+0000"),
         (json!({ "name": 1.5, "order": 7 }), "variables"),
     ] {

@@ -35,12 +35,23 @@ const OPENINGS: [&str; 24] = [
 ];
 
 /// The folders whose public items obey the rule.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 16] = [
+    "crates/bus/src",
+    "crates/evaluation/src",
+    "crates/llm/src",
+    "crates/proxy/src",
+    "crates/resilience/src",
+    "crates/tokenizer/src",
+    "crates/tools/src",
+    "crates/watchdog/src",
+    "src/app",
     "src/auth",
+    "src/config",
     "src/graphql",
     "src/guard",
     "src/http",
     "src/operation",
+    "src/telemetry",
 ];
 
 #[test]
@@ -49,9 +60,11 @@ fn schema_descriptions_begin_with_a_noun_or_a_verb() {
     // Descriptions are the odd pieces: each is between two delimiters.
     let descriptions: Vec<_> = schema.split("\"\"\"").skip(1).step_by(2).collect();
     assert!(descriptions.len() > 500, "only {}", descriptions.len());
+    // The descriptions of `PageInfo` are async-graphql's.
     let wrong: Vec<_> = descriptions
         .into_iter()
         .filter(|description| is_headless(description))
+        .filter(|description| !description.trim().starts_with("When paginating "))
         .collect();
     assert_eq!(wrong, [""; 0], "descriptions without a noun or a verb");
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use talkgraph_domain::{Message, MessageId, SessionId};
-use talkgraph_store::{Kin, RunInput, SessionTarget, StartedRun, StoreError};
+use talkgraph_store::{RunInput, SessionTarget, Siblings, StartedRun, StoreError};
 
 use crate::support::database::Database;
 use crate::support::scene::{Scene, text_parts};
@@ -50,8 +50,8 @@ async fn head(scene: &Scene, session: SessionId) -> (Option<MessageId>, i32) {
     (session.head, session.branch_length)
 }
 
-async fn kin(scene: &Scene, kin: &[Kin], limit: u32) -> Vec<Vec<MessageId>> {
-    scene.store.kin(&scene.who, kin, limit).await.unwrap()
+async fn siblings(scene: &Scene, of: &[Siblings], limit: u32) -> Vec<Vec<MessageId>> {
+    scene.store.siblings(&scene.who, of, limit).await.unwrap()
 }
 
 pub(crate) async fn a_message_is_answered_again(database: Arc<Database>) {
@@ -140,35 +140,40 @@ pub(crate) async fn kin_is_told_apart(database: Arc<Database>) {
     let answers = vec![first.id, again.id, third.id];
     let unknown = MessageId::new();
     let wanted = [
-        (Kin::Beside(again.id), answers.clone()),
-        (Kin::Below(said.id), answers.clone()),
-        (Kin::Beside(said.id), vec![said.id, other_root]),
-        (Kin::Beside(other_root), vec![said.id, other_root]),
-        (Kin::Below(other_root), vec![beside.id]),
-        (Kin::Beside(beside.id), vec![beside.id]),
-        (Kin::Below(third.id), vec![]),
-        (Kin::Beside(unknown), vec![]),
-        (Kin::Below(unknown), vec![]),
+        (Siblings::Of(again.id), answers.clone()),
+        (Siblings::Below(said.id), answers.clone()),
+        (Siblings::Of(said.id), vec![said.id, other_root]),
+        (Siblings::Of(other_root), vec![said.id, other_root]),
+        (Siblings::Below(other_root), vec![beside.id]),
+        (Siblings::Of(beside.id), vec![beside.id]),
+        (Siblings::Below(third.id), vec![]),
+        (Siblings::Of(unknown), vec![]),
+        (Siblings::Below(unknown), vec![]),
         (
-            Kin::Beside(other.parent_id.unwrap()),
+            Siblings::Of(other.parent_id.unwrap()),
             vec![other.parent_id.unwrap()],
         ),
-        (Kin::Beside(again.id), answers),
+        (Siblings::Of(again.id), answers),
     ];
-    let of: Vec<_> = wanted.iter().map(|(kin, _)| *kin).collect();
+    let of: Vec<_> = wanted.iter().map(|(one, _)| *one).collect();
     let expected: Vec<_> = wanted.iter().map(|(_, ids)| ids.clone()).collect();
-    assert_eq!(kin(&scene, &of, 100).await, expected);
+    assert_eq!(siblings(&scene, &of, 100).await, expected);
     for (one, ids) in of.iter().zip(&expected) {
-        assert_eq!(kin(&scene, &[*one], 100).await[0], *ids);
+        assert_eq!(siblings(&scene, &[*one], 100).await[0], *ids);
     }
-    assert!(kin(&scene, &[], 100).await.is_empty());
+    assert!(siblings(&scene, &[], 100).await.is_empty());
     // Once the session is deleted there is none.
     scene
         .store
         .delete_session(&scene.who, session)
         .await
         .unwrap();
-    assert!(kin(&scene, &of[..9], 100).await.iter().all(Vec::is_empty));
+    assert!(
+        siblings(&scene, &of[..9], 100)
+            .await
+            .iter()
+            .all(Vec::is_empty)
+    );
 }
 
 pub(crate) async fn the_latest_kin_is_read(database: Arc<Database>) {
@@ -184,13 +189,13 @@ pub(crate) async fn the_latest_kin_is_read(database: Arc<Database>) {
         );
     }
     let of = [
-        Kin::Below(said.id),
-        Kin::Beside(ids[4]),
-        Kin::Beside(ids[1]),
+        Siblings::Below(said.id),
+        Siblings::Of(ids[4]),
+        Siblings::Of(ids[1]),
     ];
-    let latest = kin(&scene, &of, 2).await;
+    let latest = siblings(&scene, &of, 2).await;
     assert_eq!(latest, [&ids[3..], &ids[3..], &[ids[1], ids[4]]]);
-    let latest = kin(&scene, &of, 1).await;
+    let latest = siblings(&scene, &of, 1).await;
     assert_eq!(latest, [&ids[4..], &ids[4..], &ids[1..2]]);
 }
 
@@ -273,8 +278,8 @@ pub(crate) async fn kin_and_branches_belong_to_one_owner(database: Arc<Database>
     let said = asked(&scene, &first).await;
     for (tenant, owner) in [("acme", "bob"), ("other", "ann")] {
         let other = scene.seen_by(tenant, owner);
-        let of = [Kin::Beside(said.id), Kin::Below(said.id)];
-        assert_eq!(kin(&other, &of, 100).await, [[]; 2]);
+        let of = [Siblings::Of(said.id), Siblings::Below(said.id)];
+        assert_eq!(siblings(&other, &of, 100).await, [[]; 2]);
         let switched = other.store.switch_branch(&other.who, said.id).await;
         assert!(matches!(switched, Err(StoreError::NotFound)));
         let started = start_at(&other, session, RunInput::Again(said.clone())).await;

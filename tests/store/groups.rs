@@ -172,7 +172,7 @@ pub(crate) async fn a_full_queue_refuses_after_its_time(database: Arc<Database>)
             queue: 1,
             group: 1,
             queue_timeout: Duration::ZERO,
-            gather: Duration::ZERO,
+            batch_window: Duration::ZERO,
         })
         .await;
     let scene = Scene::on(store).await;

@@ -27,7 +27,7 @@ const ROOMY: WriterSettings = WriterSettings {
     queue: 1000,
     group: 500,
     queue_timeout: Duration::from_secs(10),
-    gather: Duration::from_micros(800),
+    batch_window: Duration::from_micros(800),
 };
 
 /// How many groups of events SQLite keeps unsorted: few, so that both kinds are read.

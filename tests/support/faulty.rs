@@ -15,10 +15,10 @@ use talkgraph_domain::{
 };
 use talkgraph_store::{
     AgentChange, AgentStore, Answered, BranchRange, DeletionStore, EventLog, FileStore,
-    FinishedRun, InterruptStore, KeptKey, Kin, Maintenance, MemoryStore, MessageStore, NewAnswers,
+    FinishedRun, InterruptStore, KeptKey, Maintenance, MemoryStore, MessageStore, NewAnswers,
     NewEvents, NewKey, NewRun, NewSession, Purge, Reply, Rewind, RunStore, SessionChange,
-    SessionCursor, SessionFilter, SessionStore, SessionUsage, SharedStore, StartedRun, StoreError,
-    StoreHealth, SummaryStore, TakenRun, Turn, TurnRequest, VersionCursor,
+    SessionCursor, SessionFilter, SessionStore, SessionUsage, SharedStore, Siblings, StartedRun,
+    StoreError, StoreHealth, SummaryStore, TakenRun, Turn, TurnRequest, VersionCursor,
 };
 
 /// Switches the faults of a [`Faulty`] store.
@@ -132,7 +132,7 @@ delegate! {
     MessageStore {
         fn messages_by_id(who: &Principal, ids: &[MessageId]) -> Outcome<Vec<Message>>;
         fn branches(who: &Principal, ranges: &[BranchRange], most: u64) -> Outcome<Vec<Vec<Message>>>;
-        fn kin(who: &Principal, kin: &[Kin], limit: u32) -> Outcome<Vec<Vec<MessageId>>>;
+        fn siblings(who: &Principal, of: &[Siblings], limit: u32) -> Outcome<Vec<Vec<MessageId>>>;
     }
     RunStore {
         fn runs_by_id(who: &Principal, ids: &[RunId]) -> Outcome<Vec<Run>>;

@@ -1,26 +1,18 @@
-//! What the two databases do differently, below the statements that both understand.
+//! The differences between the two databases, below the statements that both understand.
 
 use chrono::TimeDelta;
 use serde_json::Value as JsonValue;
-use sqlx::{Database, QueryBuilder};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Database, FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{NodeId, Principal, RunId, SessionId};
 
 use super::StoreError;
-use super::keys::KeyRow;
-use super::log::LogGroupRow;
-use crate::agents::rows::{AgentRow, VersionRow};
-use crate::files::rows::FileRow;
-use crate::interrupts::rows::InterruptRow;
-use crate::memories::rows::MemoryRow;
-use crate::messages::rows::{KinRow, MessageRow};
-use crate::runs::rows::{RunRow, SessionUsageRow, TakenRow};
-use crate::sessions::rows::{LockedSessionRow, SessionRow};
-use crate::summaries::rows::SummaryRow;
 
-/// What is bound to a placeholder.
+/// A value for a placeholder.
 pub(crate) enum Value<'a> {
     Id(Uuid),
     MaybeId(Option<Uuid>),
@@ -29,62 +21,35 @@ pub(crate) enum Value<'a> {
     MaybeText(Option<&'a str>),
     Number(i64),
     Time(Timestamp),
-    /// So long from the present of the clock that all nodes share: the database's. Negative:
-    /// in the past.
+    /// A time relative to the clock that all nodes share, the database's. Negative: in the past.
     FromNow(TimeDelta),
     Json(&'a JsonValue),
-    /// A JSON document that is text already, for a column that keeps it as it is.
+    /// A JSON document as text, for a column that stores it unchanged.
     JsonText(&'a str),
 }
 
-/// What a database does in its own way.
-pub(crate) trait Dialect:
-    Database
-    + Fetches<AgentRow>
-    + Fetches<VersionRow>
-    + Fetches<SessionRow>
-    + Fetches<LockedSessionRow>
-    + Fetches<MessageRow>
-    + Fetches<KinRow>
-    + Fetches<RunRow>
-    + Fetches<TakenRow>
-    + Fetches<SessionUsageRow>
-    + Fetches<LogGroupRow>
-    + Fetches<KeyRow>
-    + Fetches<InterruptRow>
-    + Fetches<MemoryRow>
-    + Fetches<FileRow>
-    + Fetches<SummaryRow>
-    + Fetches<(bool,)>
-    + Fetches<(i64,)>
-    + Fetches<(i64, String, i64)>
-    + Fetches<(Option<i32>,)>
-    + Fetches<(String,)>
-    + Fetches<(Uuid,)>
-    + Fetches<(Uuid, Uuid)>
-    + Fetches<(String, String, String)>
-    + Fetches<(Option<Uuid>, Option<i32>, Option<Uuid>)>
-{
-    /// The function `f(text, part)` that tells where `part` begins in `text`; 0: nowhere.
+/// The SQL of one database.
+pub(crate) trait Dialect: Database {
+    /// The function `f(text, part)` for the position of `part` in `text`; 0 if there is none.
     const FIND: &'static str;
 
-    /// What ends a SELECT of rows that others shall not change until the transaction ends.
+    /// The end of a SELECT that locks its rows until the transaction ends.
     const LOCK_ROWS: &'static str;
 
-    /// The beginning of a SELECT that tells if there is a table, up to its name.
+    /// The beginning of a SELECT for the existence of a table, up to its name.
     const HAS_TABLE: &'static str;
 
     /// The checksum of the first migration of the builds from before the baseline.
     const PREDECESSOR: &'static [u8];
 
-    /// The end of such a SELECT that leaves out the rows which others have locked.
+    /// The end of such a SELECT that skips rows locked by others.
     const SKIP_LOCKED: &'static str;
 
-    /// The end of a SELECT from `sessions s` that keeps others from deleting them until the
-    /// transaction ends.
+    /// The end of a SELECT from `sessions s` that prevents their deletion until the transaction
+    /// ends.
     const SHARE_SESSION: &'static str;
 
-    /// The condition that a message `m` has files in results of tools, as its index has it.
+    /// The condition that a message `m` has files in results of tools, equal to that of its index.
     const HAS_RESULT_FILES: &'static str;
 
     /// The last sequence of the log of a run `r`; none or 0 if it is empty.
@@ -93,18 +58,18 @@ pub(crate) trait Dialect:
     /// Adds a placeholder with its value.
     fn bind(query: &mut QueryBuilder<Self>, value: Value<'_>);
 
-    /// Adds `IN (…)`, or what the database has for it.
+    /// Adds `IN (…)` or the database's equivalent.
     fn bind_in(query: &mut QueryBuilder<Self>, ids: impl Iterator<Item = Uuid>);
 
-    /// Keeps others from changing agents until the transaction ends; none where a transaction
-    /// that writes does so by itself.
+    /// Excludes other changes of agents until the transaction ends; none where every writing
+    /// transaction is exclusive.
     fn lock_agents() -> Option<QueryBuilder<Self>>;
 
-    /// Removes keys, at most `limit`, that have expired `at` so long from now.
+    /// Removes keys, at most `limit`, that have expired at the time `at` from now.
     fn forget_keys(at: TimeDelta, limit: u32) -> QueryBuilder<Self>;
 
-    /// The rows of an active run's log that the database keeps elsewhere for now, of the
-    /// `limit` events after `after`; none where the log is all there is.
+    /// The rows of an active run's log outside of `run_events`, of the `limit` events after
+    /// `after`; none for a database without such rows.
     fn recent_events(
         who: &Principal,
         run: RunId,
@@ -115,18 +80,18 @@ pub(crate) trait Dialect:
         None
     }
 
-    /// Removes the events of a session that the database keeps outside of the log; none where
-    /// the log is all there is.
+    /// Removes the events of a session outside of `run_events`; none for a database without such
+    /// rows.
     fn purge_recent_events(session: SessionId) -> Option<QueryBuilder<Self>> {
         let _ = session;
         None
     }
 
-    /// Ends the leases of a node's runs at this value.
+    /// Sets the end of the leases of a node's runs.
     fn set_leases(node: NodeId, until: Value<'_>) -> QueryBuilder<Self>;
 
-    /// Makes runs of other nodes, at most `limit`, whose leases have expired `at` so long from
-    /// now, the node's own for as long as `lease`, and returns them.
+    /// Takes over runs of other nodes, at most `limit`, whose leases have expired at the time `at`
+    /// from now, for `lease`, and returns them.
     fn take_expired_runs(
         node: NodeId,
         at: TimeDelta,
@@ -134,24 +99,32 @@ pub(crate) trait Dialect:
         limit: u32,
     ) -> QueryBuilder<Self>;
 
-    /// Runs a statement. Returns how many rows it has changed.
+    /// Executes a statement. Returns the number of changed rows.
     fn execute(
         connection: &mut Self::Connection,
         query: QueryBuilder<Self>,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-}
 
-/// A database that can make such rows of what a statement returns.
-pub(crate) trait Fetches<R>: Database {
-    /// Runs a statement. Returns all its rows.
-    fn fetch(
+    /// Executes a statement and returns all its rows.
+    fn fetch<R: Fetched>(
         connection: &mut Self::Connection,
         query: QueryBuilder<Self>,
     ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
 }
 
+/// A row that can be read from either database.
+pub(crate) trait Fetched:
+    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl<R> Fetched for R where
+    R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
 /// All rows that a statement returns.
-pub(crate) async fn fetch<DB: Fetches<R>, R>(
+pub(crate) async fn fetch<DB: Dialect, R: Fetched>(
     connection: &mut DB::Connection,
     query: QueryBuilder<DB>,
 ) -> Result<Vec<R>, StoreError> {
@@ -159,7 +132,7 @@ pub(crate) async fn fetch<DB: Fetches<R>, R>(
 }
 
 /// The first row that a statement returns, if there is one.
-pub(crate) async fn first<DB: Fetches<R>, R>(
+pub(crate) async fn first<DB: Dialect, R: Fetched>(
     connection: &mut DB::Connection,
     query: QueryBuilder<DB>,
 ) -> Result<Option<R>, StoreError> {
@@ -167,10 +140,10 @@ pub(crate) async fn first<DB: Fetches<R>, R>(
 }
 
 /// The row of a statement that always returns one.
-pub(crate) async fn one<DB: Fetches<R>, R>(
+pub(crate) async fn one<DB: Dialect, R: Fetched>(
     connection: &mut DB::Connection,
     query: QueryBuilder<DB>,
 ) -> Result<R, StoreError> {
     let row = first(connection, query).await?;
-    row.ok_or_else(|| StoreError::Internal("a statement has returned no row".to_owned()))
+    row.ok_or_else(|| StoreError::Internal("a statement returned no row".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! How the store fails, and whose fault it is.
+//! The errors of the store, by cause.
 
 use thiserror::Error;
 
@@ -9,46 +9,46 @@ use super::AgentRefusal;
 /// A failed store call.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The caller's: no such row, or it belongs to somebody else.
+    /// The caller's: no such row, or one of another principal.
     #[error("not found")]
     NotFound,
     /// The caller's: the session has an active run.
     #[error("the session has an active run, {0}")]
     ActiveRun(RunId),
-    /// The caller's: as many runs as may wait in the session do so.
+    /// The caller's: the queue of the session is full.
     #[error("too many runs wait in the session")]
     QueueFull,
-    /// The caller's: the idempotency key has started this run before.
+    /// The caller's: the idempotency key has already started this run.
     #[error("the idempotency key has started {0} before")]
     Repeated(RunId),
-    /// The caller's: the idempotency key stands for something else.
-    #[error("the idempotency key was used for something else")]
+    /// The caller's: the idempotency key belongs to another request.
+    #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// The caller's: an agent cannot be changed so.
+    /// The caller's: the change of an agent is refused.
     #[error(transparent)]
     Agent(#[from] AgentRefusal),
     /// The caller's: the interrupt has another answer.
     #[error("{0} was answered before, and differently")]
     Resolved(InterruptId),
-    /// The caller's: the messages that it asks for have more than this many bytes.
+    /// The caller's: the requested messages exceed this many bytes.
     #[error("the messages have more than {0} bytes")]
     TooLarge(u64),
-    /// The row changed meanwhile, for example a run that another node took over.
-    #[error("the row was changed by somebody else")]
+    /// The row has changed, for example a run that another node took over.
+    #[error("the row was changed by another writer")]
     Conflict,
     /// Another node has taken the run over.
     #[error("another server has taken the run over")]
     Fenced,
-    /// Ours: the database does not answer, or not in time; trying again may help.
+    /// The server's: the database does not answer, or not in time; a retry may help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// Ours: the database refused a statement, or a row makes no sense.
+    /// The server's: the database refused a statement, or a row is corrupt.
     #[error("{0}")]
     Internal(String),
 }
 
 impl StoreError {
-    /// A copy for one more of those who waited for the same failed group.
+    /// A copy for another member of the same failed group.
     pub fn duplicate(&self) -> Self {
         match self {
             Self::NotFound => Self::NotFound,

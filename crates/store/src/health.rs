@@ -1,5 +1,5 @@
-//! The state of the store, as its one writer and its files show it. Read by readiness at any time,
-//! without asking the database.
+//! The health of the store, by its writer and its files. Read by readiness at any time, without a
+//! query.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::StoreError;
 use super::outage::Outage;
 
-/// The writer's notes on its own state.
+/// The state that the writer records.
 #[derive(Debug)]
 pub struct StoreHealth {
     begun: Instant,
@@ -47,7 +47,7 @@ impl StoreHealth {
         self.since(&self.committed)
     }
 
-    /// True when the newest group could not be committed, because no database takes it.
+    /// True if the newest group could not be committed, because the database is unavailable.
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Acquire)
     }
@@ -62,17 +62,17 @@ impl StoreHealth {
         &self.outage
     }
 
-    /// A group is taken whose oldest write was queued then.
+    /// Records that a group is taken whose oldest write was queued at this time.
     pub(super) fn takes(&self, queued: Instant) {
         self.waiting.store(self.stamp(queued), Ordering::Release);
     }
 
-    /// Nothing waits.
+    /// Records that no write waits.
     pub(super) fn rests(&self) {
         self.waiting.store(0, Ordering::Release);
     }
 
-    /// A group has come to this.
+    /// Records the outcome of a group.
     pub(super) fn settled<T>(&self, outcome: &Result<T, StoreError>) {
         match outcome {
             Err(error) if self.outage.note(error) => {

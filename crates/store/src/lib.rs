@@ -46,13 +46,13 @@ pub use health::StoreHealth;
 pub use interrupts::{Answered, InterruptStore, NewAnswers};
 pub use log::EventLog;
 pub use memories::MemoryStore;
-pub use messages::{BranchRange, Kin, MessageStore, UNCOUNTED, UNPLACED, wanted};
+pub use messages::{BranchRange, MessageStore, Siblings, UNCOUNTED, UNPLACED, wanted};
 pub use outage::Outage;
 pub use runs::{RunStore, SessionUsage, TakenRun};
 pub use sessions::{NewSession, SessionChange, SessionCursor, SessionFilter, SessionStore};
 pub use summaries::SummaryStore;
 
-/// The whole store, as the rest of the server holds it.
+/// The whole store.
 pub trait Store:
     AgentStore
     + SessionStore
@@ -83,47 +83,45 @@ impl<T> Store for T where
 {
 }
 
-/// A shared handle on the store.
+/// A shared handle to the store.
 pub type SharedStore = Arc<dyn Store>;
 
-/// Keeping the database itself.
+/// Maintenance of the database.
 #[async_trait]
 pub trait Maintenance: Send + Sync {
-    /// Whether the database answers.
+    /// Checks that the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Writes something of no meaning by way of the group commit, as runs are written. Callers
-    /// that come while one is under way share it.
+    /// Writes and removes a row without meaning through the group commit. Concurrent callers share
+    /// one heartbeat.
     ///
-    /// # Errors
-    /// The errors that the start of a run would meet.
+    /// # Errors The errors that the start of a run would return.
     async fn heartbeat(&self) -> Result<(), StoreError>;
 
-    /// Checks that no other client of the database holds a lock that keeps runs from being
-    /// written. Waits for such a lock for a second at most.
+    /// Checks that no other client of the database holds a lock that blocks writes of runs. Waits
+    /// for such a lock for a second at most.
     async fn check_tables(&self) -> Result<(), StoreError>;
 
     /// The state of the writer.
     fn health(&self) -> Arc<StoreHealth>;
-    /// The lead of this machine's clock over the database's; none where the database has
-    /// no other, or answers too slowly to tell.
+    /// The lead of this machine's clock over the database's; none if they are the same, or if the
+    /// answer is too slow.
     async fn clock_ahead(&self) -> Result<Option<TimeDelta>, StoreError>;
 
-    /// Whether no other process used the database when this one opened it, so that every
-    /// active run in it is left over from one that is gone.
+    /// True if no other process used the database when this one opened it, so that every active run
+    /// is left over from a process that has ended.
     fn was_alone(&self) -> bool;
 
-    /// Whether other processes usually write to the database too.
+    /// True if other processes usually write to the database too.
     fn is_shared(&self) -> bool;
 
-    /// Sees to it that what has been deleted leaves the database's files, as soon as nothing
-    /// reads it any more.
+    /// Removes deleted rows from the database's files, as soon as no reader needs them.
     async fn scrub(&self) -> Result<(), StoreError>;
 
-    /// Gives a bounded part of the space that deletions have left back to the file system. False
-    /// if no more is to be given for now.
+    /// Returns a bounded part of the space of deleted rows to the file system. False if there is no
+    /// more for now.
     async fn give_back(&self) -> Result<bool, StoreError>;
 
-    /// Commits what is queued and closes every connection.
+    /// Commits queued writes and closes every connection.
     async fn close(&self);
 }

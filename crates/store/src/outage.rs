@@ -1,5 +1,5 @@
-//! Log lines of a database that is away: one at the beginning, one a minute while it lasts, and
-//! one at the end; however many runs and requests notice.
+//! Log lines of an outage of the database: one at its beginning, one a minute while it lasts, and
+//! one at its end, for any number of affected runs and requests.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::StoreError;
 
-/// The interval at which an outage that lasts is logged.
+/// The interval of log lines during an outage.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// An outage that begins so soon after another is that one, going on.
+/// The time after an outage within which a new failure continues it.
 const APART: Duration = Duration::from_secs(10);
 
-/// The one record of outages, shared by everything that meets them.
+/// The one record of outages, shared by all callers of the store.
 #[derive(Debug, Default)]
 pub struct Outage {
     is_on: AtomicBool,
@@ -29,13 +29,13 @@ struct State {
     /// The time at which a line of an outage was last logged.
     said_at: Option<Instant>,
     ended_at: Option<Instant>,
-    /// True when the log has a line of the outage that is on.
+    /// True if the current outage has been logged.
     is_said: bool,
 }
 
 impl Outage {
-    /// Counts an error that is the database's absence, and logs it where that is due. Other
-    /// errors are none of its business; returns whether it was one of its own.
+    /// Counts an error of an unavailable database, and logs it if that is due. Returns true for
+    /// such an error.
     pub fn note(&self, error: &StoreError) -> bool {
         let is_outage = matches!(error, StoreError::Unavailable(_));
         if is_outage {
@@ -44,7 +44,7 @@ impl Outage {
         is_outage
     }
 
-    /// As [`Outage::note`], of an error that is known to be one.
+    /// Counts an error that is known to be an outage ([`Outage::note`]).
     pub fn failed(&self, error: &dyn Display) {
         self.total.fetch_add(1, Ordering::Relaxed);
         let (now, mut state) = (Instant::now(), self.state());
@@ -69,7 +69,7 @@ impl Outage {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Notes that the database has taken a write.
+    /// Records that the database has accepted a write.
     pub fn recovered(&self) {
         if !self.is_on.swap(false, Ordering::AcqRel) {
             return;
@@ -112,7 +112,7 @@ mod tests {
         (state.said_at, state.is_said) = (Some(begun), true);
         assert!(!state.is_due(begun + Duration::from_secs(59)));
         assert!(state.is_due(begun + INTERVAL));
-        // One that flickers is the same.
+        // A flickering outage is one outage.
         (state.ended_at, state.is_said) = (Some(begun), false);
         assert!(!state.is_due(begun + Duration::from_secs(9)));
         assert!(state.is_due(begun + APART));

@@ -1,8 +1,8 @@
-//! The connections of a database, as all that both databases do alike has them.
+//! The connections of a store, for the code that both databases share.
 
 use sqlx::{QueryBuilder, Transaction};
 
-use super::dialect::{Dialect, Fetches};
+use super::dialect::{Dialect, Fetched};
 use super::{BranchRange, SessionCursor, SessionFilter, StoreError};
 use crate::commit::writer::Writer;
 use crate::sessions::rows::SessionRow;
@@ -14,28 +14,24 @@ pub(crate) trait Pools: Send + Sync {
     type Db: Dialect;
 
     /// Reads.
-    fn read<R: Send>(
+    fn read<R: Fetched>(
         &self,
         query: QueryBuilder<Self::Db>,
-    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send
-    where
-        Self::Db: Fetches<R>;
+    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
 
-    /// Writes with one statement. Returns what it returns.
-    fn write<R: Send>(
+    /// Writes with one statement. Returns its rows.
+    fn write<R: Fetched>(
         &self,
         query: QueryBuilder<Self::Db>,
-    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send
-    where
-        Self::Db: Fetches<R>;
+    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send;
 
-    /// Writes with one statement. Returns how many rows it has changed.
+    /// Writes with one statement. Returns the number of changed rows.
     fn execute(
         &self,
         query: QueryBuilder<Self::Db>,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Reads a page of sessions, in the way that is quickest here.
+    /// Reads a page of sessions, in the fastest way for the database.
     fn read_sessions(
         &self,
         who: &Principal,
@@ -43,8 +39,8 @@ pub(crate) trait Pools: Send + Sync {
         page: &PageRequest<SessionCursor>,
     ) -> impl Future<Output = Result<Vec<SessionRow>, StoreError>> + Send;
 
-    /// Reads stretches of branches, of which there is at least one, in the way that is quickest
-    /// here. Answers as [`super::MessageStore::branches`] does.
+    /// Reads ranges of branches, at least one, in the fastest way for the database, for
+    /// [`super::MessageStore::branches`].
     fn read_branches(
         &self,
         who: &Principal,
@@ -57,7 +53,7 @@ pub(crate) trait Pools: Send + Sync {
         &self,
     ) -> impl Future<Output = Result<Transaction<'static, Self::Db>, StoreError>> + Send;
 
-    /// Waits for a transaction, but not for ever.
+    /// Waits for a transaction, for a bounded time.
     fn in_time<T: Send>(
         &self,
         transaction: impl Future<Output = Result<T, StoreError>> + Send,

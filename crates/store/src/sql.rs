@@ -1,6 +1,6 @@
-//! The statements that both databases understand, but for how they take values.
+//! Parts of statements that both databases understand, except for the placeholders.
 //!
-//! Each text depends only on which conditions it has, so that it is prepared once.
+//! A text depends only on its conditions, not on values, so that it is prepared once.
 
 use sqlx::QueryBuilder;
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! The tools of this server's own.
+//! The built-in tools.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use talkgraph_tools::{
 
 const KEY: &str = "tools.builtin";
 
-type Made = (&'static str, Value, Arc<dyn Tool>);
+type Built = (&'static str, Value, Arc<dyn Tool>);
 
 /// Shared parts of some built-in tools.
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ pub(super) async fn add(
     approvals: &mut Approvals,
 ) -> Result<(), ConfigError> {
     for name in &settings.builtin {
-        let (description, parameters, tool) = made(name, settings, own)?;
+        let (description, parameters, tool) = built(name, settings, own)?;
         let definition = ToolDefinition {
             name: name.clone(),
             description: description.to_owned(),
@@ -48,7 +48,7 @@ pub(super) async fn add(
     Ok(())
 }
 
-fn made(name: &str, settings: &ToolSettings, own: Parts<'_>) -> Result<Made, ConfigError> {
+fn built(name: &str, settings: &ToolSettings, own: Parts<'_>) -> Result<Built, ConfigError> {
     Ok(match name {
         CurrentTime::NAME => (
             CurrentTime::DESCRIPTION,

@@ -1,4 +1,4 @@
-//! What tools may reach.
+//! The reach of tools.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,14 +49,14 @@ impl Egress {
         };
         let client = EgressClient::new(policy, Arc::new(SystemLookup), &limits);
         client.map_err(|error| {
-            let why = format!("the HTTP client for tools cannot be made: {error}");
+            let why = format!("the HTTP client for tools cannot be created: {error}");
             ConfigError::invalid("tools.egress", why)
         })
     }
 }
 
-fn proxies(how: ProxyUse) -> Result<Proxies, ConfigError> {
-    match how {
+fn proxies(proxy: ProxyUse) -> Result<Proxies, ConfigError> {
+    match proxy {
         ProxyUse::Off => Ok(Proxies::default()),
         ProxyUse::Address | ProxyUse::Name => Proxies::from_env()
             .map_err(|error| ConfigError::invalid("tools.egress.proxy", error.to_string())),

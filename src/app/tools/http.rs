@@ -30,8 +30,8 @@ pub(super) async fn add(
             timeout: ms(tool.timeout_ms.unwrap_or(settings.timeout_ms)),
             output_bytes: settings.output_bytes,
         };
-        let made = made(tool, settings, egress, evaluator).await?;
-        let inserted = registry.insert(definition, Arc::new(made)).await;
+        let built = built(tool, settings, egress, evaluator).await?;
+        let inserted = registry.insert(definition, Arc::new(built)).await;
         inserted.map_err(|error| {
             let key = match error {
                 RegisterError::Schema { .. } => "tools.http.parameters",
@@ -43,7 +43,7 @@ pub(super) async fn add(
     Ok(())
 }
 
-async fn made(
+async fn built(
     tool: &HttpToolSettings,
     settings: &ToolSettings,
     egress: &Egress,
@@ -60,11 +60,11 @@ async fn made(
         response_bytes: settings.response_bytes,
     };
     // A redirect would carry the tool's headers to somewhere else: it is the answer.
-    let made = HttpTool::new(evaluator, spec, egress.policy(), |policy| {
+    let built = HttpTool::new(evaluator, spec, egress.policy(), |policy| {
         egress.client(policy, 0)
     });
-    let made = made.await?;
-    made.map_err(|HttpToolError { key, why }| {
+    let built = built.await?;
+    built.map_err(|HttpToolError { key, why }| {
         let key = match key {
             HttpToolKey::Method => "tools.http.method",
             HttpToolKey::Url => "tools.http.url",

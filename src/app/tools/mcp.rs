@@ -10,8 +10,8 @@ use crate::config::{ConfigError, McpServerSettings, ToolSettings, ms};
 use talkgraph_proxy::Proxies;
 use talkgraph_tools::{McpKeepers, McpServerSpec, McpTransport, http_headers};
 
-/// What the settings say about each server. Takes the approvals of their tools, which may
-/// not be there yet.
+/// The specification of each server. Takes the approvals of its tools, which may still be
+/// unknown.
 pub(super) fn specs(
     settings: &ToolSettings,
     proxies: &Arc<Proxies>,

@@ -7,7 +7,7 @@ use talkgraph_domain::{Memory, Principal};
 use talkgraph_store::SharedStore;
 use talkgraph_tools::Memories;
 
-/// The database's memories, so many for each owner.
+/// The memories in the database, with a limit for each owner.
 pub(super) struct Stored {
     pub(super) store: SharedStore,
     pub(super) most: u32,

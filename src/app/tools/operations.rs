@@ -1,4 +1,4 @@
-//! The tools that are operations of our own schema.
+//! The tools that are operations of the server's own schema.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use talkgraph_tools::{Approval, RegisterError, ToolDefinition, ToolRegistry};
 
 const DOCUMENT: &str = "tools.operations.document";
 
-/// What operations are made of.
+/// The parts of operations.
 pub(in crate::app) struct Documents<'a> {
     pub(in crate::app) endpoint: &'a Endpoint,
     pub(in crate::app) trusted: &'a Persisted,
@@ -29,28 +29,28 @@ pub(super) async fn add(
 ) -> Result<Operations, ConfigError> {
     let mut operations = Operations::new();
     for tool in &settings.operations {
-        let made = OperationTool::new(documents.endpoint, spec(tool, documents.trusted)?);
-        let made = Arc::new(made.map_err(|error| invalid(&tool.name, error))?);
+        let built = OperationTool::new(documents.endpoint, spec(tool, documents.trusted)?);
+        let built = Arc::new(built.map_err(|error| invalid(&tool.name, error))?);
         let definition = ToolDefinition {
             name: tool.name.clone(),
             description: tool.description.clone(),
-            parameters: made.parameters(documents.sdl),
-            idempotent: made.is_query() || tool.idempotent,
+            parameters: built.parameters(documents.sdl),
+            idempotent: built.is_query() || tool.idempotent,
             approval: approvals.remove(&tool.name).unwrap_or(Approval::Never),
             timeout: ms(tool.timeout_ms.unwrap_or(settings.timeout_ms)),
             output_bytes: settings.output_bytes,
         };
-        let inserted = registry.insert(definition, Arc::clone(&made) as _).await;
+        let inserted = registry.insert(definition, Arc::clone(&built) as _).await;
         inserted.map_err(|error| match error {
             RegisterError::Schema { name, error } => invalid(&name, error),
             error => ConfigError::invalid("tools.operations.name", error.to_string()),
         })?;
-        operations.push((tool.name.clone(), made));
+        operations.push((tool.name.clone(), built));
     }
     Ok(operations)
 }
 
-/// Validates all of them against the schema, before anybody calls one.
+/// Validates all of them against the schema, before the first call.
 pub(in crate::app) async fn validate(
     operations: &Operations,
     schema: &ApiSchema,

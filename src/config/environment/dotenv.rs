@@ -49,8 +49,8 @@ fn variables(text: &str) -> Result<HashMap<String, String>, String> {
     }
 }
 
-/// Names the first line after `before` lines that is to be read. It is the one that cannot be:
-/// only blank lines and comments are passed over.
+/// Names the first line after `before` lines that is neither blank nor a comment: the one that
+/// cannot be read.
 fn wrong_line(text: &str, before: usize) -> String {
     let is_read = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let mut lines = text.lines().enumerate().skip(before);
@@ -68,7 +68,7 @@ fn wrong_line(text: &str, before: usize) -> String {
     )
 }
 
-/// Gives a text to its reader one line at a time, and counts them.
+/// A reader of a text that yields one line at a time, and counts them.
 struct Lines<'t> {
     rest: &'t str,
     given: Rc<Cell<usize>>,

@@ -1,20 +1,10 @@
 use secrecy::ExposeSecret;
 
+use crate::config::tests::load_file;
 use crate::config::{Settings, Sources};
 
 fn load(variables: &[(&str, &str)], toml: &str) -> Result<Settings, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("t.toml");
-    std::fs::write(&file, toml).unwrap();
-    let variables = variables.iter();
-    let sources = Sources {
-        file: Some(file),
-        environment: variables
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
-        ..Sources::default()
-    };
-    Settings::load(&sources).map_err(|error| error.to_string())
+    load_file(toml, variables)
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub enum OpenAiProtocol {
     ChatCompletions,
 }
 
-/// The paths of the endpoints, as people copy them into `base_url`.
+/// The paths of the endpoints, which users copy into `base_url`.
 const ENDPOINTS: [(&str, ProviderKind); 3] = [
     ("/chat/completions", ProviderKind::OpenAi),
     ("/responses", ProviderKind::OpenAiResponses),
@@ -77,7 +77,7 @@ pub(super) fn openai_kind(settings: &ProviderSettings) -> ProviderKind {
     }
 }
 
-/// Puts the values of environment variables in the place of their names.
+/// Replaces names of environment variables with their values.
 pub(super) fn resolve<'a>(
     section: &str,
     pairs: impl Iterator<Item = (&'static str, &'a mut SecretSetting)>,
@@ -88,7 +88,7 @@ pub(super) fn resolve<'a>(
             continue;
         };
         let missing = || {
-            let why = format!("the environment has no {}", redact::name(env));
+            let why = format!("the variable {} is not set", redact::name(env));
             ConfigError::invalid(format!("{section}.{key}"), why)
         };
         let value = variables.get(env)?.ok_or_else(missing)?;
@@ -101,20 +101,16 @@ impl ProviderEntry {
     /// Refuses settings of the connection that contradict each other.
     pub(super) fn check_connection(&self) -> Result<(), ConfigError> {
         let settings = &self.settings;
-        let refused = |key: &str, why: String| {
-            let key = format!("{}.{key}", self.section);
-            Err(ConfigError::invalid(key, why))
-        };
         if settings.protocol.is_some() && self.section != "models.openai" {
-            return refused("protocol", "is for models.openai alone".to_owned());
+            return self.refuse("protocol", "is for models.openai alone");
         }
         if settings.stream_options.is_some() && self.kind != ProviderKind::OpenAi {
-            let why = "is for Chat Completions alone".to_owned();
-            return refused("stream_options", why);
+            return self.refuse("stream_options", "is for Chat Completions alone");
         }
         for (key, pairs) in [("headers", &settings.headers), ("query", &settings.query)] {
             if pairs.len() > MAX_PAIRS {
-                return refused(key, format!("must be at most {MAX_PAIRS}"));
+                let why = format!("{} are too many: at most {MAX_PAIRS}", pairs.len());
+                return self.refuse(key, &why);
             }
         }
         let (_, endpoint) = base_of(settings.base_url.expose());
@@ -125,13 +121,14 @@ impl ProviderEntry {
                     endpoint.name(),
                     self.kind.name()
                 );
-                refused("base_url", why)
+                self.refuse("base_url", &why)
             }
             None => Ok(()),
         }
     }
 
-    /// True if somebody has set it up: it has a name, a key, a header, or an address of its own.
+    /// True if the operator has configured it: it has a name, a key, a header, or an address of
+    /// its own.
     pub(crate) fn is_configured(&self) -> bool {
         let usual_url = match self.kind {
             ProviderKind::OpenAi | ProviderKind::OpenAiResponses => "https://api.openai.com/v1",

@@ -1,11 +1,10 @@
-//! How secrets are shown: not at all.
+//! Secrets, which are never shown.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::StoreSettings;
 use talkgraph_domain::redact;
 pub(in crate::config) use talkgraph_domain::redact::HIDDEN;
 
@@ -24,16 +23,9 @@ pub(in crate::config) fn hide_all<S: Serializer>(
     to.collect_seq(secrets.iter().map(|_| HIDDEN))
 }
 
-/// A database URL is worth showing, its password is not.
+/// Shows a database URL without its password.
 pub(super) fn hide_password<S: Serializer>(url: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&redact::url(url.expose_secret()))
-}
-
-impl StoreSettings {
-    /// Where the database is, without its password.
-    pub(crate) fn shown_url(&self) -> String {
-        redact::url(self.url.expose_secret())
-    }
 }
 
 macro_rules! redacted {
@@ -80,6 +72,8 @@ redacted! {
     /// A text that may contain a secret. Debug and serde show nothing of it.
     HiddenSetting by |_| HIDDEN.to_owned();
 }
+
+unbounded!(UrlSetting, ArgumentSetting, HiddenSetting);
 
 #[cfg(test)]
 mod tests;

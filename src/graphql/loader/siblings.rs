@@ -6,14 +6,14 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 
 use talkgraph_domain::MessageId;
-use talkgraph_store::Kin;
+use talkgraph_store::Siblings;
 
 use super::{LoadError, Loads, Of, by_principal};
 
 /// The latest messages of a group of siblings, at most `limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LatestSiblings {
-    pub(crate) kin: Kin,
+    pub(crate) kin: Siblings,
     pub(crate) limit: u32,
 }
 
@@ -28,12 +28,12 @@ impl Loader<Of<LatestSiblings>> for Loads {
         let mut found = HashMap::with_capacity(keys.len());
         for (who, latest) in by_principal(keys) {
             // Fields with different limits are rare, so each limit is a statement.
-            let mut by_limit: HashMap<u32, Vec<Kin>> = HashMap::new();
+            let mut by_limit: HashMap<u32, Vec<Siblings>> = HashMap::new();
             for LatestSiblings { kin, limit } in latest {
                 by_limit.entry(limit).or_default().push(kin);
             }
             for (limit, kin) in by_limit {
-                let messages = self.store.kin(who, &kin, limit).await?;
+                let messages = self.store.siblings(who, &kin, limit).await?;
                 for (kin, messages) in kin.into_iter().zip(messages) {
                     let key = Of {
                         who: who.clone(),

@@ -17,7 +17,7 @@ use crate::graphql::{ApiError, Code, api, charge_items};
 use talkgraph_domain::message::data_of;
 use talkgraph_domain::{MessageId, RunId};
 use talkgraph_runtime::Transcript;
-use talkgraph_store::Kin;
+use talkgraph_store::Siblings;
 
 mod fast_path;
 mod file;
@@ -142,7 +142,7 @@ impl FullMessage {
     ) -> Result<Vec<MessageId>, ApiError> {
         let mut ids = Vec::new();
         if let Some(run) = load(ctx, run).await? {
-            let kin = Kin::Below(run.input_message_id);
+            let kin = Siblings::Below(run.input_message_id);
             let found = load(ctx, LatestSiblings { kin, limit }).await?;
             ids.extend(found.iter().flat_map(|ids| ids.iter().copied()));
         }
@@ -264,7 +264,7 @@ impl FullMessage {
             ..Default::default()
         };
         let limit = arguments.check::<i32>(&api(ctx)?.limits, true)?.limit;
-        let kin = Kin::Beside(self.id);
+        let kin = Siblings::Of(self.id);
         let found = load(ctx, LatestSiblings { kin, limit }).await?;
         let mut ids = found.map_or_else(Vec::new, |ids| ids.to_vec());
         if let (true, Source::Streamed { place, .. }) = (ids.is_empty(), &self.source) {

@@ -19,6 +19,7 @@ pub(crate) mod usage;
 
 use async_graphql::connection::Connection;
 use async_graphql::{ID, ObjectType, SchemaBuilder, SubscriptionType};
+use chrono::{DateTime, Utc};
 
 use super::connection::Cursor;
 
@@ -36,7 +37,11 @@ where
         .register_output_type::<event::RunEvent>()
         .register_output_type::<interrupt::Interrupt>()
         .override_output_type_description::<ID>(
-            "A global id: what it names, an underscore and a UUIDv7, such as `ses_…`.",
+            "A global id: the type's prefix, an underscore and an encoded UUIDv7, such as \
+             `ses_01jq4w0dn9e5rb6c3v8s2h7k4m`.",
+        )
+        .override_output_type_description::<DateTime<Utc>>(
+            "A time in UTC as RFC 3339 text, such as `2026-01-31T09:30:00.250Z`.",
         )
         .override_output_type_description::<Page<agent::Agent>>("A page of agents, by name.")
         .override_output_type_description::<Page<agent_version::AgentVersion>>(

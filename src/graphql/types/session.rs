@@ -149,7 +149,7 @@ fn page_range(page: &talkgraph_domain::PageRequest<i32>, length: i32) -> (i32, i
 
 #[cfg(test)]
 mod tests {
-    use super::stretch;
+    use super::page_range;
     use proptest::prelude::*;
     use talkgraph_domain::PageRequest;
 

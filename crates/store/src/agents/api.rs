@@ -1,4 +1,4 @@
-//! Agents that are made and changed through the API, in one transaction of either database.
+//! Agents that are created and changed through the API, in one transaction of either database.
 
 use sqlx::{Database, QueryBuilder};
 use thiserror::Error;
@@ -12,65 +12,65 @@ use crate::StoreError;
 use crate::agents::rows::{AgentRow, VersionRow};
 use crate::dialect::{Dialect, first, one};
 
-/// What becomes of an agent. Each can be sent again: what is so already stays as it is.
+/// A change of an agent. Each can be retried: a change that is in effect already changes nothing.
 #[derive(Debug, Clone)]
 pub enum AgentChange {
-    /// There is one more.
+    /// A new agent.
     Create {
-        /// Its configuration.
+        /// The configuration.
         spec: Box<AgentSpec>,
-        /// How many agents the tenant may have.
+        /// The limit of agents of the tenant.
         most: u32,
     },
-    /// It gets a new version, which is the current one.
+    /// A new version, which becomes the current one.
     Update {
-        /// Which.
+        /// The agent.
         id: AgentId,
         /// The number of the version that the caller has seen as the current one.
         expected: i32,
-        /// Its new configuration.
+        /// The new configuration.
         spec: Box<AgentSpec>,
-        /// How many versions it may have.
+        /// The limit of versions of the agent.
         most: u32,
     },
-    /// Another of its versions is the current one.
+    /// Another version becomes the current one.
     SetCurrent {
-        /// Which.
+        /// The agent.
         id: AgentId,
         /// The number of the version that the caller has seen as the current one.
         expected: i32,
-        /// The number of the version that is to be it.
+        /// The number of the version to activate.
         version: i32,
     },
-    /// It is archived, and its name is free.
+    /// The agent is archived, and its name is free.
     Archive {
-        /// Which.
+        /// The agent.
         id: AgentId,
     },
 }
 
-/// Why an agent cannot be changed so.
+/// The reason to refuse a change of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AgentRefusal {
-    /// Another one has the name.
+    /// Another agent has the name.
     #[error("there is another agent of this name")]
     NameTaken,
-    /// It belongs to a file.
+    /// The agent is defined by a file.
     #[error("the agent comes from a file on the server and can only be changed there")]
     OfFile,
-    /// It is archived.
+    /// The agent is archived.
     #[error("the agent was deleted")]
     Archived,
-    /// Somebody else has changed it.
+    /// Another caller has changed the agent.
     #[error("the agent's current version is {0}")]
     OtherVersion(i32),
-    /// It has no version of that number.
+    /// The agent has no version of that number.
     #[error("the agent has no version {0}")]
     NoVersion(i32),
-    /// The tenant has as many as it may.
+    /// The tenant has reached its limit of agents.
     #[error("a tenant may have {0} agents at most; delete some first")]
     TooManyAgents(u32),
-    /// It has as many versions as it may.
+    /// The agent has reached its limit of versions.
     #[error("an agent may have {0} versions at most")]
     TooManyVersions(u32),
 }
@@ -79,12 +79,12 @@ pub enum AgentRefusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VersionCursor(pub i32);
 
-/// The stored agents, as the transaction on this connection sees them.
+/// The stored agents, read in the transaction of this connection.
 pub(crate) struct ApiAgents<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
 
 impl<DB: Dialect> ApiAgents<'_, DB> {
-    /// Does what [`super::AgentStore::change_agent`] says. The caller's transaction has to keep
-    /// others from changing agents at the same time.
+    /// Implements [`super::AgentStore::change_agent`]. The caller's transaction has to exclude
+    /// other changes of agents.
     pub(crate) async fn change(
         &mut self,
         who: &Principal,
@@ -99,7 +99,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
                 most,
             } => {
                 let agent = self.own(who, *id).await?;
-                // Whoever hears nothing and sends it again has seen the version before.
+                // A caller that retries after a lost answer has seen the version before.
                 let is_done = is_same(&agent.current.spec, spec)
                     && [agent.current.number, agent.current.number - 1].contains(expected);
                 match is_done {
@@ -131,7 +131,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         let query = sql::agent_by_name::<DB>(who, &spec.name);
         let row: Option<AgentRow> = first(self.0, query).await?;
         if let Some(there) = row.map(Agent::try_from).transpose()? {
-            // Sent once more by whoever has made it, most likely.
+            // Most likely a retry by the caller that has created it.
             let is_done = there.source == AgentSource::Api
                 && there.current.number == 1
                 && is_same(&there.current.spec, spec);
@@ -197,7 +197,7 @@ impl<DB: Dialect> ApiAgents<'_, DB> {
         Ok(agent)
     }
 
-    /// An agent that can be changed.
+    /// An agent that may be changed.
     async fn own(&mut self, who: &Principal, id: AgentId) -> Result<Agent, StoreError> {
         let agent = self.find(who, id).await?;
         match agent.archived_at {

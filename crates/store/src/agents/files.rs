@@ -1,4 +1,4 @@
-//! Makes the stored file agents equal to the files, in one transaction of either database.
+//! Synchronises the stored file agents with the files, in one transaction of either database.
 
 use std::collections::HashSet;
 
@@ -13,12 +13,12 @@ use crate::StoreError;
 use crate::agents::rows::AgentRow;
 use crate::dialect::{Dialect, fetch, first};
 
-/// The stored file agents, as the transaction on this connection sees them.
+/// The stored file agents, read in the transaction of this connection.
 pub(crate) struct FileAgents<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
 
 impl<DB: Dialect> FileAgents<'_, DB> {
-    /// Does what [`super::AgentStore::sync_file_agents`] says. The caller's transaction has
-    /// to keep others from doing the same at the same time.
+    /// Implements [`super::AgentStore::sync_file_agents`]. The caller's transaction has to exclude
+    /// other synchronisations.
     pub(crate) async fn sync_file_agents(
         &mut self,
         specs: &[AgentSpec],
@@ -88,8 +88,8 @@ pub(super) fn new_agent(source: AgentSource, spec: &AgentSpec) -> Agent {
     }
 }
 
-/// A configuration as its row keeps it. The schema of its answers is a text: PostgreSQL's `jsonb`
-/// would sort its keys, and a model answers in their order.
+/// A configuration as stored. The schema of its answers is a text: PostgreSQL's `jsonb` would sort
+/// its keys, and a model answers in their order.
 pub(super) fn encode_spec(spec: &AgentSpec) -> Result<JsonValue, StoreError> {
     let mut row = serde_json::to_value(spec)
         .map_err(|error| StoreError::Internal(format!("an agent cannot be written: {error}")))?;
@@ -99,7 +99,7 @@ pub(super) fn encode_spec(spec: &AgentSpec) -> Result<JsonValue, StoreError> {
     Ok(row)
 }
 
-/// True for two configurations that say the same, in the same order of an answer's properties.
+/// True for two equal configurations with the same order of an answer's properties.
 pub(super) fn is_same(one: &AgentSpec, other: &AgentSpec) -> bool {
     let schema = |spec: &AgentSpec| spec.output_schema.as_ref().map(ToString::to_string);
     one == other && schema(one) == schema(other)

@@ -22,17 +22,17 @@ pub use api::{AgentChange, AgentRefusal, VersionCursor};
 use api::ApiAgents;
 use files::FileAgents;
 
-/// Agents and their versions. File agents belong to the shared tenant and are visible to
-/// every principal; those made through the API belong to their tenant. Where both have the
-/// same name, it is the file's.
+/// Agents and their versions. File agents belong to the shared tenant and are visible to every
+/// principal; those created through the API belong to their tenant. A file agent takes precedence
+/// over another of the same name.
 #[async_trait]
 pub trait AgentStore: Send + Sync {
-    /// Makes the stored file agents equal to `specs`: new ones are added, changed ones get
-    /// a new version, missing ones are archived. Returns the agents in the order of `specs`.
+    /// Synchronises the stored file agents with `specs`: new ones are added, changed ones get a new
+    /// version, missing ones are archived. Returns the agents in the order of `specs`.
     async fn sync_file_agents(&self, specs: &[AgentSpec]) -> Result<Vec<Agent>, StoreError>;
 
-    /// Makes or changes an agent of the principal's tenant, in one transaction. Returns it as it
-    /// is then. `NotFound` when the tenant has no such agent, `Agent` when it cannot be done.
+    /// Creates or changes an agent of the principal's tenant, in one transaction. Returns the
+    /// result. `NotFound` if the tenant has no such agent, `Agent` if the change is refused.
     async fn change_agent(
         &self,
         who: &Principal,
@@ -146,8 +146,8 @@ impl<S: Pools> AgentStore for S {
     }
 }
 
-/// Names and counts are of all agents, and servers start at the same time; changes are few, so
-/// they take turns.
+/// Names and counts concern all agents, and servers may start at the same time; changes are few, so
+/// they are serialised.
 async fn lock<DB: Dialect>(connection: &mut DB::Connection) -> Result<(), StoreError> {
     if let Some(lock) = DB::lock_agents() {
         DB::execute(connection, lock).await?;

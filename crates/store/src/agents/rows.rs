@@ -1,7 +1,7 @@
 //! Rows of agents.
 
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
 use crate::StoreError;
 use talkgraph_domain::{Agent, AgentSpec, AgentVersion};

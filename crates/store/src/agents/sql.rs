@@ -12,7 +12,7 @@ use talkgraph_domain::{Agent, AgentId, AgentVersion, AgentVersionId, PageRequest
 use crate::dialect::{Dialect, Value};
 use crate::sql::{push, push_in, push_limit};
 
-/// Whom the file agents belong to.
+/// The owner of file agents.
 pub(crate) fn shared() -> Principal {
     Principal::new(SHARED_TENANT, SHARED_TENANT, "server")
 }
@@ -125,14 +125,14 @@ pub(crate) fn agent_version<DB: Dialect>(agent: AgentId, number: i32) -> QueryBu
     query
 }
 
-/// The number of an agent's latest version, which is how many it has.
+/// The number of an agent's latest version, which is also their count.
 pub(crate) fn latest_version<DB: Dialect>(agent: AgentId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT max(number) FROM agent_versions WHERE agent_id = ");
     DB::bind(&mut query, Value::Id(agent.uuid()));
     query
 }
 
-/// How many agents a tenant has that were made through the API.
+/// The number of a tenant's agents that were created through the API.
 pub(crate) fn count_api_agents<DB: Dialect>(who: &Principal) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "SELECT count(*) FROM agents WHERE source = 'API' AND archived_at IS NULL AND tenant = ",
@@ -141,7 +141,7 @@ pub(crate) fn count_api_agents<DB: Dialect>(who: &Principal) -> QueryBuilder<DB>
     query
 }
 
-/// Archives an agent that was made through the API.
+/// Archives an agent that was created through the API.
 pub(crate) fn archive_api_agent<DB: Dialect>(agent: &Agent) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("UPDATE agents SET archived_at = ");
     DB::bind(
@@ -215,7 +215,7 @@ pub(crate) fn insert_agent_version<DB: Dialect>(
     query
 }
 
-/// Makes the agent's current version what it says, and takes it out of the archive.
+/// Sets the agent's current version, and unarchives the agent.
 pub(crate) fn set_current_version<DB: Dialect>(agent: &Agent) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("UPDATE agents SET archived_at = NULL");
     push(

@@ -1,26 +1,26 @@
-//! Letting a group gather: where events come fast, their commit waits a little for more of
-//! them, because a commit costs several times what one more row in it does.
+//! The batch window: where events arrive fast, their commit waits a little for more of them,
+//! because a commit costs several times as much as one more row in it.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-/// How much of the average a single group changes: an eighth.
+/// The divisor for the weight of one group in the average: an eighth.
 const WEIGHT: u32 = 8;
 
-/// How often writes come, and what follows from that.
+/// The rate of writes, and the wait that follows from it.
 pub(super) struct BatchWindow {
-    /// How long a write may wait for others.
+    /// The longest wait of a write for others.
     most: Duration,
-    /// The average time between two writes, as far as it matters.
+    /// The average time between two writes, bounded.
     gap: Duration,
-    /// When the last group was complete.
+    /// The time at which the last group was complete.
     last: Instant,
 }
 
 impl BatchWindow {
-    /// Lets writes wait for `most`, to which the runtime's clock adds up to a millisecond.
+    /// Creates a window of `most`, to which the runtime's clock adds up to a millisecond.
     pub(super) fn new(most: Duration) -> Self {
         Self {
             most,
@@ -29,9 +29,9 @@ impl BatchWindow {
         }
     }
 
-    /// Waits until as many writes are taken as usually come within the time that one may wait.
-    /// A write that is likely to be alone does not wait, and neither does a group with one in
-    /// it that `is_urgent`.
+    /// Waits until as many writes are taken as usually arrive within the longest wait. A write that
+    /// is likely to be alone does not wait, and neither does a group that contains one that
+    /// `is_urgent`.
     pub(super) async fn fill<W>(
         &mut self,
         taken: &mut Vec<W>,
@@ -54,7 +54,7 @@ impl BatchWindow {
         }
         self.note(taken.len());
         if !in_time && taken.len() == before {
-            // Nobody else writes: a run has one write under way, and comes fast all the same.
+            // There is no other writer: a run has one write under way, and is fast all the same.
             self.gap = self.most;
         }
     }
@@ -67,7 +67,7 @@ impl BatchWindow {
     fn note(&mut self, count: usize) {
         let now = Instant::now();
         let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
-        // A pause, however long, is no more than a sign that writes do not come fast.
+        // A pause of any length only shows that writes do not arrive fast.
         let gap = ((now - self.last) / count).min(self.most * WEIGHT);
         self.gap = (self.gap * (WEIGHT - 1) + gap) / WEIGHT;
         self.last = now;
@@ -81,16 +81,16 @@ mod tests {
     const MOST: Duration = Duration::from_millis(10);
     const GROUP: usize = 256;
 
-    /// How many writes the next group has, and how long it waited.
+    /// The number of writes in the next group, and its wait.
     async fn next(
-        gather: &mut BatchWindow,
+        window: &mut BatchWindow,
         writes: &mut mpsc::Receiver<bool>,
     ) -> (usize, Duration) {
         let mut taken = Vec::new();
         writes.recv_many(&mut taken, GROUP).await;
         let come = Instant::now();
         let is_urgent = |urgent: &bool| *urgent;
-        gather.fill(&mut taken, writes, GROUP, is_urgent).await;
+        window.fill(&mut taken, writes, GROUP, is_urgent).await;
         (taken.len(), come.elapsed())
     }
 
@@ -106,24 +106,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fast_writes_gather_for_as_long_as_they_may_wait() {
-        let mut gather = BatchWindow::new(MOST);
+    async fn fast_writes_share_a_window() {
+        let mut window = BatchWindow::new(MOST);
         let mut fast = writes(Duration::from_millis(1), false);
         for _ in 0..100 {
-            let (_, waited) = next(&mut gather, &mut fast).await;
+            let (_, waited) = next(&mut window, &mut fast).await;
             assert!(waited <= MOST + Duration::from_millis(1));
         }
-        let (count, _) = next(&mut gather, &mut fast).await;
+        let (count, _) = next(&mut window, &mut fast).await;
         assert!((8..=11).contains(&count), "{count}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn slow_and_urgent_writes_do_not_wait() {
         for (gap_ms, urgent) in [(7, false), (1, true)] {
-            let mut gather = BatchWindow::new(MOST);
+            let mut window = BatchWindow::new(MOST);
             let mut writes = writes(Duration::from_millis(gap_ms), urgent);
             for _ in 0..100 {
-                assert_eq!(next(&mut gather, &mut writes).await, (1, Duration::ZERO));
+                assert_eq!(next(&mut window, &mut writes).await, (1, Duration::ZERO));
             }
         }
     }
@@ -131,12 +131,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_writer_that_waits_for_each_write_is_seldom_kept_waiting() {
         let (sender, mut writes) = mpsc::channel(1);
-        let mut gather = BatchWindow::new(MOST);
+        let mut window = BatchWindow::new(MOST);
         let mut kept_waiting = 0;
         for _ in 0..100 {
             sleep(Duration::from_millis(1)).await;
             sender.send(false).await.unwrap();
-            let (_, waited) = next(&mut gather, &mut writes).await;
+            let (_, waited) = next(&mut window, &mut writes).await;
             kept_waiting += u32::from(waited > Duration::ZERO);
         }
         assert!(kept_waiting <= 20, "{kept_waiting}");
@@ -144,10 +144,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_time_nothing_waits() {
-        let mut gather = BatchWindow::new(Duration::ZERO);
+        let mut window = BatchWindow::new(Duration::ZERO);
         let mut fast = writes(Duration::from_millis(1), false);
         for _ in 0..100 {
-            assert_eq!(next(&mut gather, &mut fast).await, (1, Duration::ZERO));
+            assert_eq!(next(&mut window, &mut fast).await, (1, Duration::ZERO));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Ends of runs, and the turns that they make room for.
+//! Ends of runs, and starts of the enqueued runs that follow.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ pub(super) async fn write(
     if finishes.is_empty() {
         return Ok(Vec::new());
     }
-    // A run that two of them end is ended by the first.
+    // Of two ends of one run the first counts.
     let mut seen = HashSet::new();
     let first: Vec<_> = finishes
         .iter()
@@ -53,7 +53,7 @@ pub(super) async fn write(
         db.set_heads(&heads).await?;
     }
     for finish in accepted.iter().filter(|finish| finish.run.enqueued) {
-        // Its node may have asked for its turn and not have waited for the answer.
+        // Its node may have requested its start and not have waited for the answer.
         if db.is_enqueued(finish.run.id).await? {
             db.add_enqueued(finish.run.session_id, -1, None).await?;
         }
@@ -71,7 +71,7 @@ pub(super) async fn write(
         .collect())
 }
 
-/// Gives the sessions back that withdrawn runs have handed to other agents.
+/// Restores the agents of sessions that rolled-back runs have handed to others.
 pub(super) async fn give_back(
     db: &mut impl Statements,
     finishes: &[FinishedRun],
@@ -87,7 +87,7 @@ pub(super) async fn give_back(
     Ok(())
 }
 
-/// An answer becomes the head of the branch whose head it answers.
+/// The head after an answer to the head of a branch.
 fn answer_head(message: &Message) -> NewHead {
     NewHead {
         session: message.session_id,
@@ -100,7 +100,7 @@ fn answer_head(message: &Message) -> NewHead {
     }
 }
 
-/// A branch whose head a run answers goes back to before it.
+/// The head before a run that answers the head of a branch.
 fn rewound_head(run: &Run, rewind: Rewind) -> NewHead {
     NewHead {
         session: run.session_id,
@@ -113,12 +113,12 @@ fn rewound_head(run: &Run, rewind: Rewind) -> NewHead {
     }
 }
 
-/// Gives an enqueued run its turn if it is its own and no other run of the session is active.
+/// Starts an enqueued run if it is the first and no other run of the session is active.
 pub(super) async fn give_turn(
     db: &mut impl Statements,
     turn: &TurnRequest,
 ) -> Result<Result<Turn, StoreError>, StoreError> {
-    // Read anew: earlier members of the group may have changed it.
+    // Read again: earlier members of the group may have changed it.
     let Some(locked) = db.lock_sessions(&[turn.session]).await?.pop() else {
         return Ok(Err(StoreError::NotFound));
     };

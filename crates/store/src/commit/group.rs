@@ -1,4 +1,4 @@
-//! What is written in groups: the starts, events and ends of runs.
+//! The members of a group commit: starts, events and ends of runs.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use talkgraph_domain::{
 
 use crate::{NewSession, StoreError};
 
-/// Is told the outcome of a write once it is committed or has failed. Runs on the writer's
-/// task, so it must be quick.
+/// Receives the outcome of a write after its commit or failure. Runs on the writer's task, so it
+/// must be quick.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
 /// The session a run starts in.
 #[derive(Debug, Clone)]
 pub enum SessionTarget {
-    /// One that is made with the run.
+    /// A session that is created with the run.
     New(NewSession),
-    /// One that is there.
+    /// An existing session.
     Existing(SessionId),
 }
 
@@ -35,23 +35,23 @@ impl SessionTarget {
     }
 }
 
-/// Where in its session's tree of messages the message is that a run answers.
+/// The place of the message that a run answers in its session's tree.
 #[derive(Debug, Clone)]
 pub enum RunInput {
-    /// It is new and follows the head.
+    /// A new message after the head.
     AfterHead,
-    /// It is new and stands beside this one of the same session: they have one parent.
+    /// A new sibling of this message of the same session: they have one parent.
     Beside(Message),
-    /// It is this one of the same session, which is there already.
+    /// This existing message of the same session.
     Again(Message),
 }
 
-/// What a client calls a start, so that it can send it again without a second run.
+/// The client's key of a start, with which it can retry the start without a second run.
 #[derive(Debug, Clone)]
 pub struct NewKey {
     /// The key, unique for its tenant and owner.
     pub key: String,
-    /// SHA-256 of what is asked for.
+    /// SHA-256 of the request.
     pub fingerprint: [u8; 32],
     /// The time for which the key is kept, from now by the database's clock.
     pub lifetime: TimeDelta,
@@ -60,14 +60,14 @@ pub struct NewKey {
 /// A key that has started a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptKey {
-    /// SHA-256 of what was asked for.
+    /// SHA-256 of the request.
     pub fingerprint: Vec<u8>,
     /// The run.
     pub run: RunId,
 }
 
 impl NewKey {
-    /// Why a start is refused whose key is `kept` already.
+    /// The reason to refuse a start whose key is `kept` already.
     pub fn again(&self, kept: &KeptKey) -> StoreError {
         if kept.fingerprint == self.fingerprint {
             StoreError::Repeated(kept.run)
@@ -77,108 +77,107 @@ impl NewKey {
     }
 }
 
-/// What becomes of a start whose session is busy.
+/// The handling of a start in a busy session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfBusy {
-    /// It is refused, also while others wait for their turn.
+    /// The start is refused, also while other runs are enqueued.
     Refuse,
-    /// It is refused while a run is active, and goes before those that wait.
+    /// The start is refused while a run is active, and precedes enqueued runs.
     GoFirst,
-    /// It waits for its turn behind the others, unless so many wait already.
+    /// The start is enqueued behind the others, unless the queue is full.
     Wait {
-        /// How many may wait.
+        /// The limit of enqueued runs.
         limit: i32,
     },
 }
 
-/// A run to be started, with the message that asks for it.
+/// A run to start, with the message that it answers.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// Who asks.
+    /// The authenticated caller.
     pub who: Principal,
-    /// Where.
+    /// The session to start in.
     pub session: SessionTarget,
-    /// The run as it shall be stored.
+    /// The run to store.
     pub run: Run,
-    /// Where the user's message is.
+    /// The place of the user's message.
     pub input: RunInput,
     /// The id of the user's message.
     pub message_id: MessageId,
-    /// What the user says.
+    /// The parts of the user's message.
     pub parts: Vec<Part>,
-    /// The title the session gets if it has none.
+    /// The title for a session without one.
     pub title: Option<String>,
     /// The run's first events.
     pub events: Vec<Arc<RunEvent>>,
-    /// The node that will make the run.
+    /// The node that executes the run.
     pub node: NodeId,
-    /// For how long the node has it, from now by the database's clock.
+    /// The length of the node's lease, from now by the database's clock.
     pub lease: TimeDelta,
-    /// The client's key for it.
+    /// The client's idempotency key.
     pub key: Option<NewKey>,
-    /// What becomes of it if its session is busy.
+    /// The handling of the start if the session is busy.
     pub if_busy: IfBusy,
 }
 
-/// A started run with what was stored beside it.
+/// A started run with its session and message.
 #[derive(Debug, Clone)]
 pub struct StartedRun {
     /// The session after the message; where the run is enqueued, as it was before.
     pub session: Session,
     /// The user's message.
     pub message: Message,
-    /// The run; enqueued, and without its events, if it has to wait.
+    /// The run; enqueued, and without its events, if the session is busy.
     pub run: Run,
-    /// How the session was before it.
+    /// The state of the session before the run.
     pub before: Rewind,
 }
 
-/// An enqueued run that asks for its turn.
+/// A request for an enqueued run to start.
 #[derive(Debug, Clone)]
 pub struct TurnRequest {
     /// The run's session.
     pub session: SessionId,
     /// The run.
     pub run: RunId,
-    /// The user's message, which gets its place in the tree.
+    /// The user's message, which is placed in the tree.
     pub message: MessageId,
-    /// The node that makes the run.
+    /// The node that executes the run.
     pub node: NodeId,
 }
 
-/// The place that an enqueued run has got.
+/// The place of an enqueued run that may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
     /// The message before the run's.
     pub parent: Option<MessageId>,
     /// The place of the run's message in its branch.
     pub position: i32,
-    /// The agent that has the session.
+    /// The session's agent.
     pub agent: AgentId,
 }
 
-/// Events to be added to a run's log.
+/// Events to append to a run's log.
 #[derive(Debug, Clone)]
 pub struct NewEvents {
     /// The run's principal.
     pub who: Principal,
-    /// The node that makes the run; what another one appends is refused.
+    /// The node that executes the run; events of another node are refused.
     pub node: NodeId,
-    /// The number under which the node has the run ([`Run::fence`]).
+    /// The fence under which the node holds the run ([`Run::fence`]).
     pub fence: i64,
-    /// The events, in order, following what was appended before.
+    /// The events, in order, after those appended before.
     pub events: Vec<Arc<RunEvent>>,
-    /// When the run begins with these events: it becomes running at this time.
+    /// The start time of a run that begins with these events.
     pub started_at: Option<Timestamp>,
-    /// What the run waits for from these events on, which announce it.
+    /// The interrupts that these events announce and the run waits for.
     pub awaits: Vec<Interrupt>,
-    /// Whether `events` follow what the log was found to have, after earlier ones could not
-    /// be written.
+    /// True if `events` follow the stored log after earlier ones could not be written.
     pub mends_log: bool,
 }
 
 impl NewEvents {
-    /// Whether the run's state changes together with the events.
+    /// True if the run's state changes together with the events.
     pub(crate) fn changes_state(&self) -> bool {
         let begins_or_waits = self.started_at.is_some() || !self.awaits.is_empty();
         begins_or_waits
@@ -187,7 +186,7 @@ impl NewEvents {
     }
 }
 
-/// The hand-offs that these events tell of, with their runs and times.
+/// The hand-offs in these events, with their runs and times.
 fn hand_offs(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (RunId, &HandOff, Timestamp)> {
     events.iter().filter_map(|event| match &event.body {
         EventBody::HandedOff { handoff } => Some((event.run_id, &**handoff, event.at)),
@@ -195,7 +194,7 @@ fn hand_offs(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (RunId, &HandOff,
     })
 }
 
-/// The summaries that these events tell of, with their times.
+/// The summaries in these events, with their times.
 fn summaries(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (&Summary, Timestamp)> {
     events.iter().filter_map(|event| match &event.body {
         EventBody::StepFinished {
@@ -206,14 +205,14 @@ fn summaries(events: &[Arc<RunEvent>]) -> impl Iterator<Item = (&Summary, Timest
     })
 }
 
-/// How a session was before a run, to which it goes back.
+/// The state of a session before a run, which a rollback restores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rewind {
-    /// The last message of the branch, as it was before the run.
+    /// The last message of the branch before the run.
     pub head: Option<MessageId>,
     /// The length of the branch up to there.
     pub branch_length: i32,
-    /// The agent that had the session; of an end, only where the run has handed it to another.
+    /// The session's agent; in an end, only if the run has handed the session to another.
     pub agent: Option<AgentId>,
 }
 
@@ -224,23 +223,23 @@ pub struct FinishedRun {
     pub who: Principal,
     /// The run in its final state, with the model that answered.
     pub run: Run,
-    /// The node that ends it, which must be the one that has it.
+    /// The node that ends the run, which must hold it.
     pub node: NodeId,
-    /// The answer, when there is any text to keep; becomes the session's head.
+    /// The answer, if it has content; becomes the session's head.
     pub message: Option<Message>,
-    /// Takes the run's message and answer out of the branch, if they are still its end.
+    /// Removes the run's message and answer from the branch, if they are still its end.
     pub rewind: Option<Rewind>,
-    /// What it has waited for, closed: nobody is asked any more.
+    /// The run's open interrupts, closed.
     pub closed: Vec<Interrupt>,
     /// The last events, the terminal one included.
     pub events: Vec<Arc<RunEvent>>,
-    /// Whether `events` are numbered anew, after earlier ones could not be written.
+    /// True if `events` are renumbered after earlier ones could not be written.
     pub mends_log: bool,
 }
 
-/// One transaction's worth of work. Within a group the starts are written first, then
-/// events, then ends, which keeps the order of every single run; what asks for its turn comes
-/// last, because an end may have made room for it.
+/// One transaction's worth of work. Within a group the starts are written first, then events, then
+/// ends, which keeps the order of every run; enqueued runs start last, because an end may have made
+/// room for them.
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) starts: Vec<NewRun>,
@@ -249,7 +248,7 @@ pub(crate) struct Group {
     pub(crate) turns: Vec<TurnRequest>,
 }
 
-/// What became of a group's members, in their order.
+/// The outcomes of a group's members, in their order.
 #[derive(Default)]
 pub(crate) struct GroupOutcome {
     pub(crate) starts: Vec<Result<StartedRun, StoreError>>,
@@ -262,10 +261,10 @@ pub(crate) struct GroupOutcome {
 pub(crate) struct LogRow<'a> {
     pub(crate) who: &'a Principal,
     pub(crate) node: NodeId,
-    /// The number under which the node has the run.
+    /// The fence under which the node holds the run.
     pub(crate) fence: i64,
     pub(crate) run_id: RunId,
-    /// Whether the run's state changes together with these events.
+    /// True if the run's state changes together with these events.
     pub(crate) changes_state: bool,
     pub(crate) events: Vec<&'a RunEvent>,
 }
@@ -281,13 +280,12 @@ impl LogRow<'_> {
 }
 
 impl Group {
-    /// How many members it has.
+    /// The number of members.
     pub(crate) fn len(&self) -> usize {
         self.starts.len() + self.appends.len() + self.finishes.len() + self.turns.len()
     }
 
-    /// Whether the group has nothing but events of runs that began earlier, and so takes
-    /// only one statement.
+    /// True if the group has only events of runs that began earlier, and so takes one statement.
     pub(crate) fn only_appends(&self) -> bool {
         self.starts.is_empty()
             && self.finishes.is_empty()
@@ -295,7 +293,7 @@ impl Group {
             && !self.appends.iter().any(NewEvents::changes_state)
     }
 
-    /// The hand-offs of the group, whichever write tells of them; those of one run in order.
+    /// The hand-offs of all members; those of one run in order.
     pub(crate) fn hand_offs(&self) -> impl Iterator<Item = (RunId, &HandOff, Timestamp)> {
         let appends = self.appends.iter().map(|new| &new.events);
         // One that could not be written before comes with the run's end.
@@ -303,7 +301,7 @@ impl Group {
         appends.chain(finishes).flat_map(|events| hand_offs(events))
     }
 
-    /// The summaries of the group, whichever write tells of them.
+    /// The summaries of all members.
     pub(crate) fn summaries(&self) -> impl Iterator<Item = (&Principal, &Summary, Timestamp)> {
         let appends = self.appends.iter().map(|new| (&new.who, &new.events));
         let finishes = self.finishes.iter();
@@ -322,7 +320,7 @@ impl Group {
     }
 
     /// The group's events as log rows, one for each run, in the order of their runs' first
-    /// appearance. `accepted` tells which starts were accepted, `ended` which ends.
+    /// appearance. Only accepted starts and ends have events.
     pub(crate) fn log_rows(&self, outcome: &GroupOutcome) -> Vec<LogRow<'_>> {
         let starts = self.starts.iter().zip(&outcome.starts);
         let finishes = self.finishes.iter().zip(&outcome.finishes);

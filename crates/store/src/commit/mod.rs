@@ -1,7 +1,8 @@
-//! The rules of a group commit, one for every database: what is written, in which order,
-//! and which members of the group are refused.
+//! The rules of a group commit for both databases: the order of the writes, and the refusal of
+//! members.
 
 mod batch_window;
+pub(crate) mod cells;
 mod ends;
 pub(crate) mod group;
 mod starts;
@@ -42,7 +43,7 @@ pub(crate) async fn commit_group(
     for (who, summary, at) in group.summaries() {
         db.keep_summary(who, summary, at).await?;
     }
-    // After the hand-offs, which an end may bring with it.
+    // After the hand-offs, which an end may contain.
     ends::give_back(db, &group.finishes, &outcome.finishes).await?;
     outcome.appends = write_events(db, group, &outcome).await?;
     for turn in &group.turns {
@@ -51,11 +52,12 @@ pub(crate) async fn commit_group(
     Ok(outcome)
 }
 
-/// Runs wait for answers. If the events that announce it are refused, all of it is.
+/// Suspends runs that wait for answers. A refusal of the events that announce this refuses all of
+/// it.
 async fn suspend(db: &mut impl Statements, appends: &[NewEvents]) -> Result<(), StoreError> {
     let suspended = |new: &NewEvents| {
         let run = new.events.first().map(|event| event.run_id);
-        // A question is asked while the run goes on.
+        // A run with an open question continues.
         let waits = |interrupt: &Interrupt| interrupt.kind != InterruptKind::InputRequest;
         run.filter(|_| new.awaits.iter().any(waits))
             .map(|run| (run, new.node))
@@ -74,8 +76,8 @@ async fn suspend(db: &mut impl Statements, appends: &[NewEvents]) -> Result<(), 
     db.insert_interrupts(&rows).await
 }
 
-/// A lone append whose events do not follow the log is refused. Where a run's state changes
-/// with its events, the whole transaction is given up instead, so that neither is written.
+/// Writes the events of a group. A lone append whose events do not follow the log is refused. Where
+/// a run's state changes with its events, the whole transaction is rolled back instead.
 async fn write_events(
     db: &mut impl Statements,
     group: &Group,
@@ -92,9 +94,9 @@ async fn write_events(
     {
         let why = "the events of a run do not follow its log".to_owned();
         return Err(match group.len() {
-            // Read the log, number the events anew and try again.
+            // The caller reads the log, renumbers the events and retries.
             1 => StoreError::Unavailable(why),
-            // Each member by itself, to find out which it is.
+            // The writer retries each member by itself, to find the faulty one.
             _ => StoreError::Internal(why),
         });
     }
@@ -111,9 +113,9 @@ async fn write_events(
 /// Locked sessions by id.
 type Sessions = HashMap<SessionId, LockedSession>;
 
-/// Locks every session that the group may change, those of ending runs too, before anything
-/// else and always in one order: two nodes that start and end runs in the same sessions then
-/// wait for each other in turn, never in a circle.
+/// Locks every session that the group may change, those of ending runs included, before all else
+/// and always in one order: two nodes that start and end runs in the same sessions then wait for
+/// each other in turn, never in a circle.
 async fn lock_sessions(db: &mut impl Statements, group: &Group) -> Result<Sessions, StoreError> {
     let starts = group
         .starts

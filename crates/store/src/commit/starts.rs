@@ -1,4 +1,4 @@
-//! Starts: where each run's message is in its session's tree, and which run has its turn.
+//! Starts of runs: the place of each run's message in its session's tree, and the queue.
 
 use std::collections::HashMap;
 
@@ -69,8 +69,7 @@ fn accepted<'a>(
     pairs.filter_map(|(start, placed)| Some((start, placed.as_ref().ok()?)))
 }
 
-/// Inserts the runs. Of those whose session is busy, some wait for their turn and the others
-/// are refused.
+/// Inserts the runs. Of those whose session is busy, some are enqueued and the others are refused.
 async fn insert_runs(
     db: &mut impl Statements,
     starts: &[NewRun],
@@ -118,7 +117,7 @@ fn row<'a>((start, placed): (&'a NewRun, &'a StartedRun)) -> StoredRun<'a> {
     }
 }
 
-/// Whether others wait in the session and have to be let go first.
+/// True if enqueued runs of the session precede this one.
 fn stands_behind(start: &NewRun, sessions: &Sessions) -> bool {
     let SessionTarget::Existing(session) = start.session else {
         return false;
@@ -129,8 +128,8 @@ fn stands_behind(start: &NewRun, sessions: &Sessions) -> bool {
     waiting && start.if_busy != IfBusy::GoFirst
 }
 
-/// Makes those that may wait enqueued runs, in their order. Returns how many there are of each
-/// session, and the title it gets if it has none.
+/// Enqueues the runs that may wait, in their order. Returns their number in each session, and the
+/// title for a session without one.
 fn enqueue<'a>(
     starts: &'a [NewRun],
     placed: &mut [Placed],
@@ -164,7 +163,7 @@ fn enqueue<'a>(
     waiting
 }
 
-/// Refuses the busy ones that do not wait.
+/// Refuses the runs of busy sessions that are not enqueued.
 async fn refuse(
     db: &mut impl Statements,
     placed: &mut [Placed],
@@ -193,7 +192,7 @@ async fn refuse(
     Ok(())
 }
 
-/// Where each run's message is in its session's tree.
+/// The place of each run's message in its session's tree.
 fn place_all(starts: &[NewRun], sessions: &Sessions) -> Vec<Placed> {
     starts
         .iter()

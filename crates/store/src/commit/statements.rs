@@ -1,4 +1,4 @@
-//! What a group commit says to its database.
+//! The statements of a group commit.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ use talkgraph_domain::{
     SessionId, Summary,
 };
 
-/// A run as it is inserted.
+/// A run to insert.
 pub(crate) struct StoredRun<'a> {
     pub(crate) who: &'a Principal,
     pub(crate) run: &'a Run,
@@ -35,10 +35,10 @@ pub(crate) struct NewHead {
     pub(crate) head: Option<MessageId>,
     pub(crate) branch_length: i32,
     pub(crate) at: Timestamp,
-    /// The title it gets if it has none.
+    /// The title for a session without one.
     pub(crate) title: Option<String>,
     pub(crate) previous: Option<MessageId>,
-    /// How many of its runs have had their turn, if that changes.
+    /// The new number of the session's runs that have left the queue, if it changes.
     pub(crate) turns: Option<i32>,
 }
 
@@ -59,10 +59,10 @@ pub(crate) trait Statements: Send {
     }
 
     async fn insert_sessions(&mut self, rows: &[(&Principal, &Session)]) -> Result<(), StoreError>;
-    /// Writes the keys of these starts, each another one, unless they stand for an earlier
-    /// run that has not expired; returns the ids of the runs whose keys were written.
+    /// Writes the keys of these starts, all different, unless an earlier run holds a key that has
+    /// not expired; returns the ids of the runs whose keys were written.
     async fn claim_keys(&mut self, rows: &[&NewRun]) -> Result<HashSet<Uuid>, StoreError>;
-    /// What the keys of these starts stand for.
+    /// The stored keys of these starts.
     async fn kept_keys(&mut self, rows: &[&NewRun]) -> Result<Vec<KeyRow>, StoreError> {
         let query = keys::sql::kept_keys::<Self::Db>(rows);
         fetch(self.connection(), query).await
@@ -85,8 +85,8 @@ pub(crate) trait Statements: Send {
 
     async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError>;
     async fn set_heads(&mut self, rows: &[NewHead]) -> Result<(), StoreError>;
-    /// Changes how many runs of a session wait for their turn, and gives it a title if it has
-    /// none.
+    /// Changes the number of a session's enqueued runs, and sets the title of a session without
+    /// one.
     async fn add_enqueued(
         &mut self,
         session: SessionId,
@@ -98,22 +98,22 @@ pub(crate) trait Statements: Send {
         Ok(())
     }
 
-    /// Whether a run never had its turn.
+    /// True if a run has never left the queue.
     async fn is_enqueued(&mut self, run: RunId) -> Result<bool, StoreError> {
         let query = runs::turns::is_enqueued::<Self::Db>(run);
         let found: Option<(bool,)> = first(self.connection(), query).await?;
         Ok(found.is_some_and(|(enqueued,)| enqueued))
     }
 
-    /// The run whose turn it is in a session, if no other is active there.
+    /// The first enqueued run of a session without an active run.
     async fn next_turn(&mut self, session: SessionId) -> Result<Option<Uuid>, StoreError> {
         let query = runs::turns::next_turn::<Self::Db>(session);
         let next: Option<(Uuid,)> = first(self.connection(), query).await?;
         Ok(next.map(|(run,)| run))
     }
 
-    /// Gives a run its turn and its message its place. False when the run is another node's
-    /// by now, or has ended.
+    /// Starts an enqueued run and places its message. False if another node holds the run, or it
+    /// has ended.
     async fn give_turn(
         &mut self,
         turn: &TurnRequest,
@@ -128,11 +128,11 @@ pub(crate) trait Statements: Send {
         Ok(given.is_some())
     }
 
-    /// Queued runs become running.
+    /// Sets queued runs to running.
     async fn begin_runs(&mut self, rows: &[(RunId, Timestamp)]) -> Result<(), StoreError>;
-    /// Running runs of these nodes wait for answers.
+    /// Sets running runs of these nodes to wait for answers.
     async fn suspend_runs(&mut self, rows: &[(RunId, NodeId)]) -> Result<(), StoreError>;
-    /// A session is this agent's.
+    /// Sets a session's agent.
     async fn set_agent(
         &mut self,
         session: SessionId,
@@ -144,7 +144,7 @@ pub(crate) trait Statements: Send {
         Ok(())
     }
 
-    /// Another agent goes on with a run, and has its session.
+    /// Hands a run and its session to another agent.
     async fn hand_off(
         &mut self,
         run: RunId,
@@ -158,8 +158,7 @@ pub(crate) trait Statements: Send {
         Ok(())
     }
 
-    /// Keeps a summary, in place of an older one of the same message and of the oldest of its
-    /// session.
+    /// Stores a summary, replacing an older one of the same message and the oldest of its session.
     async fn keep_summary(
         &mut self,
         who: &Principal,
@@ -177,16 +176,16 @@ pub(crate) trait Statements: Send {
         &mut self,
         rows: &[(&Principal, &Interrupt)],
     ) -> Result<(), StoreError>;
-    /// Writes the answers of those that have none.
+    /// Resolves the interrupts that have no answer.
     async fn close_interrupts(&mut self, rows: &[&Interrupt]) -> Result<(), StoreError>;
-    /// Ends the runs that are active and their node's own, and returns their ids.
+    /// Ends the active runs that their nodes hold, and returns their ids.
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError>;
-    /// Inserts the rows that follow what their run's log has, and returns the ids of their
-    /// runs. There is one row for a run at most.
+    /// Inserts the rows that follow their runs' logs, and returns the ids of their runs. There is
+    /// one row for a run at most.
     async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError>;
 }
 
-/// How many runs are above this one, as it is stored.
+/// The number of runs above this one, as stored.
 pub(crate) fn depth(run: &Run) -> i32 {
     let depth = run.parent.map_or(0, |parent| parent.depth);
     depth.try_into().unwrap_or(i32::MAX)

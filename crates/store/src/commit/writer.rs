@@ -1,6 +1,6 @@
-//! Group commit: one task that commits continuously, and each transaction takes whatever
-//! has been queued meanwhile. While one commit is under way the next group gathers, so the
-//! cost of a commit is shared by everyone who waits for it.
+//! The group commit: one task commits continuously, and each transaction takes all writes queued so
+//! far. While one commit is under way the next group queues up, so all of its members share the
+//! cost of a commit.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::{FinishedRun, NewEvents, NewRun, Reply, StartedRun, StoreError, Turn,
 /// Bounds of the writer.
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
-    /// How many writes may wait; past it, those who write wait too.
+    /// The limit of queued writes; past it, callers wait for a place.
     pub queue: usize,
-    /// How many writes one transaction takes at most.
+    /// The limit of writes in one transaction.
     pub group: usize,
-    /// How long a write may wait for a place in the queue.
+    /// The longest wait of a write for a place in the queue.
     pub queue_timeout: Duration,
-    /// How long events may wait for others to share their commit, where they come fast.
-    pub gather: Duration,
+    /// The longest wait of events for others to share their commit, where they arrive fast.
+    pub batch_window: Duration,
 }
 
 /// Commits one group in one transaction: all of it or, with an error, nothing.
@@ -36,10 +36,10 @@ pub struct WriterSettings {
 pub(crate) trait Committer: Send + 'static {
     async fn commit(&mut self, group: &Group) -> Result<GroupOutcome, StoreError>;
 
-    /// Writes something of no meaning.
+    /// Writes and removes a row without meaning.
     async fn heartbeat(&mut self) -> Result<(), StoreError>;
 
-    /// Does what is better done between two commits than within one, for which somebody waits.
+    /// Does work between two commits that would delay the members of one.
     async fn tidy(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -53,14 +53,14 @@ enum Write {
     Heartbeat(Reply<()>),
 }
 
-/// A write, and since when it waits.
+/// A write and the time at which it was queued.
 struct Queued {
     at: Instant,
     write: Write,
 }
 
 impl Write {
-    /// Whether somebody waits for just this one; events are followed by more of them.
+    /// True if a caller waits for this write; events are followed by more of them.
     fn is_urgent(&self) -> bool {
         match self {
             Self::Start(..) | Self::Finish(..) | Self::Turn(..) | Self::Heartbeat(..) => true,
@@ -69,14 +69,14 @@ impl Write {
     }
 }
 
-/// The handle of those who write.
+/// The handle for callers that write.
 pub(crate) struct Writer {
     queue: mpsc::Sender<Queued>,
     queue_timeout: Duration,
     task: Mutex<Option<JoinHandle<()>>>,
     closing: mpsc::Sender<()>,
     health: Arc<StoreHealth>,
-    /// The outcome of the heartbeat that is under way.
+    /// The outcome of the heartbeat under way.
     heartbeat: Mutex<Option<oneshot::Receiver<Result<(), StoreError>>>>,
 }
 
@@ -106,13 +106,13 @@ impl Writer {
         }
     }
 
-    /// Its state.
+    /// The state of the writer.
     pub(crate) fn health(&self) -> &Arc<StoreHealth> {
         &self.health
     }
 
-    /// Writes something of no meaning. However many ask, and however long it takes, one is
-    /// under way at a time: what waits for a database that hangs must not fill the queue.
+    /// Writes and removes a row without meaning. One is under way at a time, for any number of
+    /// callers: heartbeats that wait for a database that hangs must not fill the queue.
     pub(crate) async fn heartbeat(&self) -> Result<(), StoreError> {
         let mut under_way = self.heartbeat.lock().await;
         let outcome = match under_way.as_mut() {
@@ -178,14 +178,14 @@ impl Writer {
         if let Some(task) = self.task.lock().await.take()
             && let Err(error) = task.await
         {
-            tracing::error!(%error, "the writer ended badly");
+            tracing::error!(%error, "writer failed");
         }
     }
 }
 
 fn waiting<T: Send + 'static>() -> (Reply<T>, oneshot::Receiver<Result<T, StoreError>>) {
     let (sender, receiver) = oneshot::channel();
-    // Whoever asked may have gone; what was written stays written.
+    // The caller may be gone; the write stays committed.
     let reply = Box::new(move |outcome| drop(sender.send(outcome)));
     (reply, receiver)
 }
@@ -203,26 +203,26 @@ async fn run(
 ) {
     let group = settings.group;
     let mut taken = Vec::with_capacity(group);
-    let mut gather = BatchWindow::new(settings.gather);
+    let mut window = BatchWindow::new(settings.batch_window);
     let mut broken = BrokenLogs::default();
     loop {
         tokio::select! {
             biased;
             count = writes.recv_many(&mut taken, group) => if count == 0 { return },
-            // Only polled when nothing is queued: what was accepted is committed first.
+            // Only polled when nothing is queued: accepted writes are committed first.
             _ = closed.recv() => writes.close(),
         }
         if !taken.is_empty() {
             let oldest = taken.iter().map(|queued: &Queued| queued.at).min();
             health.takes(oldest.unwrap_or_else(Instant::now));
             let urgent = |queued: &Queued| queued.write.is_urgent();
-            gather.fill(&mut taken, &mut writes, group, urgent).await;
+            window.fill(&mut taken, &mut writes, group, urgent).await;
             let writes = taken.drain(..).map(|queued| queued.write);
             commit(&mut committer, &mut broken, &health, writes).await;
             if let Err(error) = committer.tidy().await {
-                // Whatever is committed is safe as it is.
+                // All commits so far are safe.
                 if !health.outage().note(&error) {
-                    tracing::warn!(%error, "tidying after a commit failed");
+                    tracing::warn!(%error, "sorting of recent events failed");
                 }
             }
             health.rests();
@@ -230,9 +230,9 @@ async fn run(
     }
 }
 
-/// Runs whose log lacks events that could not be written. Nothing may follow a hole, so
-/// whatever else comes for such a run is refused until something is written that mends it: it
-/// is numbered after what is there. Bounded by the number of active runs, each of which ends.
+/// Runs whose log lacks events that could not be written. Nothing may follow a hole, so all other
+/// writes of such a run are refused until one that mends the log: it is numbered after the stored
+/// events. Bounded by the number of active runs, each of which ends.
 #[derive(Default)]
 struct BrokenLogs(HashSet<RunId>);
 
@@ -246,7 +246,7 @@ impl BrokenLogs {
         !new.mends_log && run.is_some_and(|run| self.0.contains(&run))
     }
 
-    /// What an append has come to.
+    /// Records the outcome of an append.
     fn appended(&mut self, new: &NewEvents, outcome: &Result<(), StoreError>) {
         match outcome {
             Ok(()) if !new.mends_log => {}
@@ -338,9 +338,9 @@ async fn commit(
             }
             deliver(replies, outcome);
         }
-        // One bad member must not take the others down with it.
+        // One faulty member must not fail the others.
         Err(StoreError::Internal(error)) if size > 1 => {
-            tracing::warn!(%error, size, "a group was refused; committing its members one by one");
+            tracing::warn!(%error, size, "group refused; committing its members one by one");
             commit_singly(committer, broken, group, replies).await;
         }
         Err(error) => {
@@ -369,7 +369,7 @@ async fn commit_singly(
         );
     }
     for (events, reply) in group.appends.into_iter().zip(replies.appends) {
-        // An earlier one of the same run may have been the bad member.
+        // An earlier append of the same run may be the faulty member.
         if broken.refuse_append(&events) {
             reply(Err(StoreError::Conflict));
             continue;
@@ -416,11 +416,9 @@ async fn commit_singly(
 }
 
 fn first<T>(outcomes: &mut Vec<Result<T, StoreError>>) -> Result<T, StoreError> {
-    outcomes.pop().unwrap_or_else(|| {
-        Err(StoreError::Internal(
-            "a write was left without an outcome".to_owned(),
-        ))
-    })
+    outcomes
+        .pop()
+        .unwrap_or_else(|| Err(StoreError::Internal("a write has no outcome".to_owned())))
 }
 
 fn deliver(replies: Replies, outcome: GroupOutcome) {

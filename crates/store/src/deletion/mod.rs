@@ -30,8 +30,8 @@ pub enum Purge {
     More,
     /// Nothing of it is left but its tombstone.
     Done,
-    /// Its runs are named by runs of other sessions, which have to be removed first, or another
-    /// node is removing it.
+    /// Runs of other sessions refer to its runs and have to be removed first, or another node is
+    /// removing it.
     Blocked,
 }
 
@@ -75,7 +75,7 @@ impl<S: Pools> DeletionStore for S {
     }
 }
 
-/// One transaction of a removal.
+/// The transaction of one batch.
 struct Batch<'c, DB: Dialect> {
     connection: &'c mut DB::Connection,
     session: SessionId,
@@ -91,7 +91,7 @@ impl<DB: Dialect> Batch<'_, DB> {
         // Earlier releases have left active runs in deleted sessions.
         let ended = sql::end_runs_of_deleted(&[self.session], at);
         self.run(ended).await?;
-        // What refers to others goes before them.
+        // Rows that refer to others are removed before them.
         self.run(summaries::sql::drop_summaries(self.session))
             .await?;
         if self.some(sql::purge_interrupts).await?

@@ -22,7 +22,7 @@ pub(crate) fn sessions_to_purge<DB: Dialect>(limit: u32) -> QueryBuilder<DB> {
     query
 }
 
-/// Ends the active runs of sessions that were just deleted with another, and takes them from
+/// Ends the active runs of sessions that were just deleted with another, and removes them from
 /// their nodes, which can write nothing more to them.
 pub(crate) fn end_runs_of_deleted<DB: Dialect>(
     sessions: &[SessionId],
@@ -39,7 +39,7 @@ pub(crate) fn end_runs_of_deleted<DB: Dialect>(
     query
 }
 
-/// A session that is deleted and not purged; none while another node removes it.
+/// A deleted session that is not purged; none while another node removes it.
 pub(crate) fn lock_tombstone<DB: Dialect>(session: SessionId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "SELECT id FROM sessions WHERE deleted_at IS NOT NULL AND purged_at IS NULL AND id = ",
@@ -49,7 +49,7 @@ pub(crate) fn lock_tombstone<DB: Dialect>(session: SessionId) -> QueryBuilder<DB
     query
 }
 
-/// Goes on with the runs of a session.
+/// Appends the subquery of a session's runs.
 fn push_runs<DB: Dialect>(query: &mut QueryBuilder<DB>, session: SessionId) {
     push(
         query,
@@ -88,7 +88,7 @@ fn may_have_files<DB: Dialect>(role: Role) -> &'static str {
     }
 }
 
-/// Messages that may have files, with all that they have.
+/// Messages that may have files, with all their columns.
 pub(crate) fn messages_with_files<DB: Dialect>(
     session: SessionId,
     role: Role,
@@ -120,7 +120,7 @@ pub(crate) fn copies_elsewhere<DB: Dialect>(message: &Message) -> QueryBuilder<D
         " AND m.run_id = ",
         Value::Id(message.run_id.uuid()),
     );
-    // One tells enough.
+    // One is enough.
     push_limit(&mut query, 1);
     query
 }
@@ -244,7 +244,7 @@ pub(crate) fn mark_purged<DB: Dialect>(session: SessionId, at: Timestamp) -> Que
     query
 }
 
-/// Goes on with the columns of a session that are content.
+/// Assignments that remove a session's content.
 pub(crate) const CONTENT_FREE: &str =
     ", title = NULL, metadata = '{}', head_message_id = NULL, branch_length = 0";
 

@@ -1,4 +1,4 @@
-//! What messages have beside their text.
+//! Files of messages.
 
 pub(crate) mod rows;
 pub(crate) mod sql;
@@ -15,11 +15,11 @@ use talkgraph_domain::{File, FileId, Principal, RunId};
 /// Files, each of one owner.
 #[async_trait]
 pub trait FileStore: Send + Sync {
-    /// Keeps files, all or none. Whoever starts a run with them keeps them before.
+    /// Stores files, all or none, before the run with them starts.
     async fn save_files(&self, who: &Principal, files: &[File]) -> Result<(), StoreError>;
 
-    /// Keeps files of results of a run's tools, all or none, before the results are in its log.
-    /// Files that are kept already stay as they are.
+    /// Stores files of a run's tool results, all or none, before the results are in its log.
+    /// Existing files are unchanged.
     async fn save_result_files(
         &self,
         who: &Principal,
@@ -30,7 +30,7 @@ pub trait FileStore: Send + Sync {
     /// The files with these ids, in no particular order.
     async fn files_by_id(&self, who: &Principal, ids: &[FileId]) -> Result<Vec<File>, StoreError>;
 
-    /// Removes files that no message has got.
+    /// Removes files that no message contains.
     async fn delete_files(&self, who: &Principal, ids: &[FileId]) -> Result<(), StoreError>;
 }
 

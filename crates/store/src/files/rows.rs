@@ -1,7 +1,7 @@
 //! Rows of files.
 
-use sqlx_macros::FromRow;
 use sqlx::types::Uuid;
+use sqlx_macros::FromRow;
 
 use talkgraph_domain::File;
 

@@ -9,7 +9,7 @@ use talkgraph_domain::{File, FileId, Principal, RunId};
 use crate::dialect::{Dialect, Value};
 use crate::sql::{push, push_in, push_owner};
 
-/// One of a message of a user, or of the results of a run's tools.
+/// A file of a user's message, or of the results of a run's tools.
 pub(crate) fn save_file<DB: Dialect>(
     who: &Principal,
     run: Option<RunId>,

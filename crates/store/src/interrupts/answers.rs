@@ -14,17 +14,17 @@ use crate::{log, runs};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{EventBody, Interrupt, InterruptKind, Run, RunEvent, RunId};
 
-/// The interrupts of a run, as the transaction on this connection sees them.
+/// The interrupts of a run, read in the transaction of this connection.
 pub(crate) struct Answers<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
 
 impl<DB: Dialect> Answers<'_, DB> {
-    /// Does what [`super::InterruptStore::resolve_interrupts`] says. Unless something has changed the
-    /// transaction shall be given up.
+    /// Implements [`super::InterruptStore::resolve_interrupts`]. The transaction is rolled back if
+    /// nothing has changed.
     pub(crate) async fn write(&mut self, new: &NewAnswers) -> Result<Answered, StoreError> {
         if let Some(answered) = self.answer_questions(new).await? {
             return Ok(answered);
         }
-        // Locks the run, so that what is read from here on is not changed by others.
+        // Locks the run, so that no other transaction changes the rows read from here on.
         let lease = Some(new.lease);
         let claimed = self
             .run(sql::claim_awaiting_run(&new.who, new.run, new.node, lease))
@@ -69,8 +69,8 @@ impl<DB: Dialect> Answers<'_, DB> {
         Ok(answered)
     }
 
-    /// Writes answers to questions that are asked during calls: the run goes on running, and
-    /// whoever makes the call tells of them in its log. None if any of them is another interrupt.
+    /// Writes answers to questions of calls in progress: the run continues, and its node writes
+    /// them to the log. None if any of them is another interrupt.
     async fn answer_questions(&mut self, new: &NewAnswers) -> Result<Option<Answered>, StoreError> {
         let mut interrupts = self.wanted(new).await?;
         let is_question = |one: &Interrupt| one.kind == InterruptKind::InputRequest;
@@ -114,13 +114,13 @@ impl<DB: Dialect> Answers<'_, DB> {
         row.ok_or(StoreError::NotFound)?.try_into()
     }
 
-    /// Whether the run is running and the node's own.
+    /// True if the run is running and the node holds it.
     async fn is_running(&mut self, new: &NewAnswers) -> Result<bool, StoreError> {
         let query = sql::count_running::<DB>(new.run, new.node);
         Ok(self.count(query).await? > 0)
     }
 
-    /// How many interrupts of a run have no answer.
+    /// The number of a run's open interrupts.
     async fn open(&mut self, run: RunId) -> Result<i64, StoreError> {
         self.count(sql::count_open_interrupts::<DB>(run)).await
     }
@@ -141,7 +141,7 @@ impl Answered {
         self.interrupts.iter().filter(is_new)
     }
 
-    /// The events that tell of what has changed.
+    /// The events of the answers.
     fn events(&self, at: Timestamp) -> Vec<RunEvent> {
         let numbered = (self.run.last_sequence + 1..).zip(self.changed());
         numbered

@@ -1,4 +1,4 @@
-//! What runs wait for, and the answers.
+//! Interrupts: the answers that runs wait for.
 
 mod answers;
 pub(crate) mod rows;
@@ -23,35 +23,35 @@ use answers::Answers;
 /// Answers to interrupts of one run.
 #[derive(Debug, Clone)]
 pub struct NewAnswers {
-    /// Whose run it is.
+    /// The run's principal.
     pub who: Principal,
     /// The run.
     pub run: RunId,
-    /// The node that takes the answers, and goes on with the run after the last one.
+    /// The node that receives the answers, and continues the run after the last one.
     pub node: NodeId,
-    /// For how long the node has the run then, from now by the database's clock.
+    /// The length of the node's lease of the run, from now by the database's clock.
     pub lease: TimeDelta,
-    /// The answers, each to another interrupt.
+    /// The answers, each to a different interrupt.
     pub answers: Vec<(InterruptId, Resolution)>,
-    /// When they came.
+    /// The time of the answers.
     pub at: Timestamp,
 }
 
-/// What answers have come to.
+/// The outcome of answers.
 #[derive(Debug, Clone)]
 pub struct Answered {
-    /// The run as it is then.
+    /// The run after the answers.
     pub run: Run,
     /// The interrupts that were answered, in the order of the answers.
     pub interrupts: Vec<Interrupt>,
-    /// Those of them that had no answer before.
+    /// Those of them that were open before.
     pub changed: Vec<InterruptId>,
-    /// Whether the run is running and the node's own: nothing is waited for any more, because
-    /// of these answers or because they were there already.
+    /// True if the run is running and the node holds it: no interrupt is open, because of these
+    /// answers or because they were stored before.
     pub resumed: bool,
 }
 
-/// Interrupts. They are made by [`super::EventLog::append_events`] with the state of their run,
+/// Interrupts. They are created by [`super::EventLog::append_events`] with the state of their run,
 /// and those without an answer are closed by [`super::RunStore::finish_run`]. Those of deleted
 /// sessions are never returned.
 #[async_trait]
@@ -63,28 +63,27 @@ pub trait InterruptStore: Send + Sync {
         ids: &[InterruptId],
     ) -> Result<Vec<Interrupt>, StoreError>;
 
-    /// What these runs wait for, oldest first.
+    /// The open interrupts of these runs, oldest first.
     async fn open_interrupts_of(
         &self,
         who: &Principal,
         runs: &[RunId],
     ) -> Result<Vec<Interrupt>, StoreError>;
 
-    /// What the runs of a principal wait for, oldest first.
+    /// The open interrupts of a principal, oldest first.
     async fn open_interrupts(
         &self,
         who: &Principal,
         page: &PageRequest<InterruptId>,
     ) -> Result<Page<Interrupt>, StoreError>;
 
-    /// Writes answers with the events that tell of them, all or nothing; after the last one
-    /// the run is running and the node's own. The same answers again change nothing.
-    /// `NotFound` when the principal's run has no such interrupt, `Resolved` when one has
-    /// another answer.
+    /// Writes answers with their events, all or nothing; after the last one the run is running and
+    /// the node holds it. Repeated equal answers change nothing. `NotFound` if the principal's run
+    /// has no such interrupt, `Resolved` if one has another answer.
     async fn resolve_interrupts(&self, new: NewAnswers) -> Result<Answered, StoreError>;
 
-    /// Makes a run that waits for answers the node's own, which may end it then. `None` when
-    /// it does not wait (any more).
+    /// Assigns a run that waits for answers to the node, which may then end it. `None` if it does
+    /// not wait.
     async fn claim_awaiting_run(
         &self,
         who: &Principal,
@@ -92,8 +91,8 @@ pub trait InterruptStore: Send + Sync {
         node: NodeId,
     ) -> Result<Option<Run>, StoreError>;
 
-    /// Interrupts without an answer, at most `limit`, that have expired `at` so long from now, by
-    /// the database's clock, with their principals.
+    /// Interrupts without an answer, at most `limit`, that have expired at the time `at` from now,
+    /// by the database's clock, with their principals.
     async fn expired_interrupts(
         &self,
         at: TimeDelta,

@@ -1,7 +1,7 @@
 //! Rows of interrupts.
 
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
 use crate::StoreError;
 use talkgraph_domain::{InputQuestion, Interrupt, InterruptKind, Principal, Resolved};
@@ -58,8 +58,8 @@ impl TryFrom<InterruptRow> for Interrupt {
     }
 }
 
-/// The kind of an interrupt in its row: a question is known by its column, and listed as an
-/// approval by earlier releases, whose databases know two kinds.
+/// The stored kind of an interrupt. A question is marked by its column, because the table knows two
+/// kinds; releases without that column list it as an approval.
 pub(crate) fn stored_kind(interrupt: &Interrupt) -> &'static str {
     match interrupt.kind {
         InterruptKind::InputRequest => InterruptKind::ToolApproval.into(),
@@ -67,13 +67,13 @@ pub(crate) fn stored_kind(interrupt: &Interrupt) -> &'static str {
     }
 }
 
-/// Writes an interrupt's answer as its row keeps it.
+/// Encodes an interrupt's answer.
 pub(crate) fn encode_resolution(interrupt: &Interrupt) -> Result<String, StoreError> {
     serde_json::to_string(&interrupt.resolution)
         .map_err(|error| corrupt("interrupts.resolution", &error.to_string()))
 }
 
-/// Writes an interrupt's question as its row keeps it.
+/// Encodes an interrupt's question.
 pub(crate) fn encode_question(interrupt: &Interrupt) -> Result<Option<String>, StoreError> {
     let question = interrupt.question.as_ref().map(serde_json::to_string);
     question

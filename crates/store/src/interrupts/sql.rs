@@ -29,7 +29,7 @@ pub(crate) fn interrupts_by_id<DB: Dialect>(
     query
 }
 
-/// What these runs wait for, oldest first.
+/// The open interrupts of these runs, oldest first.
 pub(crate) fn open_interrupts_of<DB: Dialect>(who: &Principal, runs: &[RunId]) -> QueryBuilder<DB> {
     let mut query = select_interrupts(who);
     push_in(
@@ -59,7 +59,7 @@ pub(crate) fn open_interrupts<DB: Dialect>(
     query
 }
 
-/// Of any owner, expired `at` so long from now.
+/// Open interrupts of any owner that have expired at the time `at` from now.
 pub(crate) fn expired_interrupts<DB: Dialect>(at: TimeDelta, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(INTERRUPT_COLUMNS);
@@ -84,7 +84,7 @@ pub(crate) fn count_open_interrupts<DB: Dialect>(run: RunId) -> QueryBuilder<DB>
     query
 }
 
-/// How many runs there are that are this one, running and the node's.
+/// Selects a count of 1 if the run is running and the node holds it, else 0.
 pub(crate) fn count_running<DB: Dialect>(run: RunId, node: NodeId) -> QueryBuilder<DB> {
     let mut query =
         QueryBuilder::new("SELECT count(*) FROM runs WHERE status = 'RUNNING' AND id = ");
@@ -93,14 +93,14 @@ pub(crate) fn count_running<DB: Dialect>(run: RunId, node: NodeId) -> QueryBuild
     query
 }
 
-/// Makes a run that waits for answers the node's own.
+/// Assigns a run that waits for answers to the node.
 pub(crate) fn claim_awaiting_run<DB: Dialect>(
     who: &Principal,
     run: RunId,
     node: NodeId,
     lease: Option<TimeDelta>,
 ) -> QueryBuilder<DB> {
-    // Whatever earlier servers died of, they did not die of waiting.
+    // A waiting run is not the cause of an earlier unclean end.
     let mut query = QueryBuilder::new(
         "UPDATE runs SET fence = fence + 1, unclean_ends = 0, is_held = false, \
          alone_since = NULL, node_id = ",
@@ -115,7 +115,7 @@ pub(crate) fn claim_awaiting_run<DB: Dialect>(
     query
 }
 
-/// Writes the answer that an interrupt has got.
+/// Writes the answer of an interrupt.
 pub(crate) fn resolve_interrupt<DB: Dialect>(
     interrupt: &Interrupt,
 ) -> Result<QueryBuilder<DB>, StoreError> {
@@ -130,7 +130,7 @@ pub(crate) fn resolve_interrupt<DB: Dialect>(
     Ok(query)
 }
 
-/// Writes a run's state, which has no other traces.
+/// Writes a run's status alone.
 pub(crate) fn set_status<DB: Dialect>(run: &Run) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("UPDATE runs SET status = ");
     DB::bind(&mut query, Value::Text(run.status.into()));

@@ -1,4 +1,4 @@
-//! A write of no meaning: a row that no one sees, written and removed in one transaction.
+//! The heartbeat: a row that no reader sees, written and removed in one transaction.
 
 use chrono::TimeDelta;
 use sqlx::QueryBuilder;
@@ -9,7 +9,7 @@ use crate::keys::sql::keep_key;
 use crate::sql::{push, push_owner};
 use talkgraph_domain::{Principal, RunId};
 
-/// No key of the settings can have this as its tenant.
+/// No API key can have this tenant.
 const NO_TENANT: &str = "(heartbeat)";
 
 /// The statements of a heartbeat, in order.

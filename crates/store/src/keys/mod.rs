@@ -14,10 +14,10 @@ use talkgraph_domain::RunId;
 use super::commit::Statements;
 use super::{KeptKey, NewKey, NewRun, StartedRun, StoreError};
 
-/// Tenant, owner and key: what a key is unique within.
+/// Tenant, owner and key, which are unique.
 type Name<'a> = (&'a str, &'a str, &'a str);
 
-/// A key as it is read.
+/// The row of a key.
 #[derive(FromRow)]
 pub(crate) struct KeyRow {
     tenant: String,
@@ -47,14 +47,14 @@ pub(super) fn keyed<'a>(starts: &[&'a NewRun]) -> Vec<(&'a NewRun, &'a NewKey)> 
     starts.iter().filter_map(with_key).collect()
 }
 
-/// Writes the keys of the starts that are not refused yet. Of several starts with one key the
-/// first has it; the others are refused with what it stands for.
+/// Writes the keys of the starts that are not refused yet. Of several starts with one key the first
+/// gets it; the others are refused with its run.
 pub(super) async fn claim(
     db: &mut impl Statements,
     starts: &[NewRun],
     placed: &mut [Result<StartedRun, StoreError>],
 ) -> Result<(), StoreError> {
-    // Sorted, so that two nodes wait for each other's keys in one order.
+    // Sorted, so that two nodes lock keys in one order.
     let mut first: BTreeMap<Name<'_>, &NewRun> = BTreeMap::new();
     for (start, _) in starts.iter().zip(&*placed).filter(|(_, p)| p.is_ok()) {
         if let Some(name) = name(start) {
@@ -74,7 +74,7 @@ pub(super) async fn claim(
         if !claimed.contains(&start.run.id.uuid()) {
             *outcome = Err(match kept.get(&owned(name)) {
                 Some(kept) => key.again(kept),
-                // Had expired, and was removed by another node at this very moment.
+                // Expired, and removed by another node at this moment.
                 None => StoreError::Unavailable("the key has just expired".to_owned()),
             });
         }
@@ -82,7 +82,7 @@ pub(super) async fn claim(
     Ok(())
 }
 
-/// What the keys stand for, those that were claimed just now included.
+/// The stored keys, those claimed in this transaction included.
 async fn kept_keys(
     db: &mut impl Statements,
     rows: Vec<&NewRun>,
@@ -112,8 +112,8 @@ fn owned((tenant, owner, key): Name<'_>) -> (String, String, String) {
     (tenant.to_owned(), owner.to_owned(), key.to_owned())
 }
 
-/// A start that was refused after all leaves no key behind, and those that were refused
-/// because of it share its fate.
+/// Removes the keys of starts that were refused after their claim. Starts that were refused because
+/// of them get the same error.
 pub(super) async fn release(
     db: &mut impl Statements,
     starts: &[NewRun],

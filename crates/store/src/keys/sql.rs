@@ -24,7 +24,7 @@ pub(crate) fn kept_key<DB: Dialect>(who: &Principal, key: &str, at: TimeDelta) -
     query
 }
 
-/// What the keys of these starts stand for, whether expired or not.
+/// The stored keys of these starts, expired ones included.
 pub(crate) fn kept_keys<DB: Dialect>(starts: &[&NewRun]) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(SELECT_KEYS);
     let mut word = " WHERE (";

@@ -1,4 +1,4 @@
-//! Removes the events of a run's making from its log, in one transaction of either database.
+//! Compacts the log of an ended run, in one transaction of either database.
 
 use sqlx::{Database, QueryBuilder};
 
@@ -10,11 +10,11 @@ use super::sql;
 use crate::StoreError;
 use crate::dialect::Dialect;
 
-/// A log, as the transaction on this connection sees it.
+/// A log, read in the transaction of this connection.
 pub(crate) struct Log<'c, DB: Database>(pub(crate) &'c mut DB::Connection);
 
 impl<DB: Dialect> Log<'_, DB> {
-    /// Does what [`super::EventLog::compact_log`] says.
+    /// Implements [`super::EventLog::compact_log`].
     pub(crate) async fn compact(
         &mut self,
         who: &Principal,

@@ -25,9 +25,9 @@ use rows::{append_following, decode_events};
 /// The event log of every run.
 #[async_trait]
 pub trait EventLog: Send + Sync {
-    /// Queues events for the next group commit and returns once they have a place in the
-    /// queue. `done` is called after they are committed, in the order they were queued, or
-    /// with `Conflict` when they do not follow what the run's log has.
+    /// Queues events for the next group commit and returns once they are in the queue. `done` is
+    /// called after their commit, in the order of the queue, or with `Conflict` if they do not
+    /// follow the run's log.
     async fn append_events(&self, events: NewEvents, done: Reply<()>) -> Result<(), StoreError>;
 
     /// The events of a run after `after`, in order, at most about `limit` (groups are
@@ -40,16 +40,16 @@ pub trait EventLog: Send + Sync {
         limit: u32,
     ) -> Result<Vec<RunEvent>, StoreError>;
 
-    /// Runs, at most `limit`, that ended `before` so long from now, by the database's clock, and
-    /// whose log is whole, with their principals.
+    /// Runs, at most `limit`, that ended before the time `before` from now, by the database's
+    /// clock, and whose log is complete, with their principals.
     async fn runs_to_compact(
         &self,
         before: TimeDelta,
         limit: u32,
     ) -> Result<Vec<(Principal, Run)>, StoreError>;
 
-    /// Removes all of a run's log but `kept`, its last events, and remembers when. What was
-    /// removed is stood for by one `LogCompacted`. Does nothing a second time.
+    /// Removes a run's log except `kept`, its last events, and records the time. One `LogCompacted`
+    /// represents the removed events. A second call does nothing.
     async fn compact_log(
         &self,
         who: &Principal,
@@ -83,7 +83,7 @@ impl<S: Pools> EventLog for S {
         }
         if let Some(recent) = S::Db::recent_events(who, run, after, limit) {
             let recent: Vec<LogGroupRow> = self.read(recent).await?;
-            // Between the two some of it may have moved from there to the log.
+            // Between the two reads, rows may have moved from there to the log.
             let mut rows = self.read(sql::events(who, run, after, limit)).await?;
             append_following(&mut rows, recent);
             events.extend(decode_events(run, rows, after)?);

@@ -1,5 +1,5 @@
-//! Events as log rows keep them. Adjacent pieces of one part are joined into one element that
-//! remembers where each piece ends and when it came, so that a reader gets each of them back.
+//! The encoding of events in log rows. Adjacent pieces of one part are joined into one element that
+//! records the end and the time of each piece, so that a reader gets each of them back.
 //!
 //! A row is a JSON array of elements: `[microseconds, body]` for an event, and for joined pieces
 //! `[microseconds, body, lengths, times…]`: the bytes of each piece, and for each level of events
@@ -15,7 +15,7 @@ use crate::StoreError;
 use crate::rows::corrupt;
 use talkgraph_domain::{EventBody, RunEvent, RunId};
 
-/// The most pieces of one row: each becomes an event again for everyone who reads any of them.
+/// The limit of pieces in one row: each becomes an event again for every reader of any of them.
 const MOST_PIECES: usize = 1_024;
 
 /// The largest size of a row in bytes: it is always read whole.
@@ -27,7 +27,7 @@ const ELEMENT_BYTES: usize = 110;
 /// About as much as a piece takes next to its text.
 const PIECE_BYTES: usize = 4;
 
-/// Events of one run that follow each other, as one row keeps them.
+/// Consecutive events of one run, as one row stores them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Packed {
     elements: Vec<Element>,
@@ -50,7 +50,7 @@ struct Pieces {
     lengths: Lengths,
     /// Of each level of events, the microseconds since the piece before.
     times: Vec<Lengths>,
-    /// Of each level, when the last piece came.
+    /// Of each level, the time of the last piece.
     last: Vec<i64>,
 }
 
@@ -118,7 +118,7 @@ impl Packed {
         self.bytes >= MOST_BYTES || self.pieces >= MOST_PIECES
     }
 
-    /// As a row keeps it.
+    /// The stored form.
     pub(crate) fn encode(&self) -> Result<String, StoreError> {
         let text = serde_json::to_string(&self.elements);
         text.map_err(|error| corrupt("run_events.events", &error.to_string()))

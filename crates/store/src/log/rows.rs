@@ -1,7 +1,7 @@
 //! Rows of the event log.
 
-use sqlx_macros::FromRow;
 use sqlx::types::Json;
+use sqlx_macros::FromRow;
 
 use talkgraph_domain::{EventBody, RunEvent, RunId};
 
@@ -21,21 +21,19 @@ macro_rules! log_end {
 }
 pub(crate) use log_end;
 
-/// The condition that a new log row `v` follows what its run's log has, without a hole and
-/// without writing anything twice.
+/// The condition that a new log row `v` follows its run's log, without a hole or an overlap.
 pub(crate) const FOLLOWS_LOG: &str = concat!(
     "v.first_sequence = 1 + coalesce(",
     log_end!("v.run_id"),
     ", 0)"
 );
 
-/// The condition that the node of a new log row `v` still has the run, without a
-/// break since it got it under this number.
+/// The condition that the node of a new log row `v` still holds the run under its fence.
 pub(crate) const HAS_RUN: &str =
     "(v.node_id, v.fence) = (SELECT r.node_id, r.fence FROM runs r WHERE r.id = v.run_id)";
 
-/// Writes events as a log row keeps them, see [`Packed`]; their sequences follow from the row's
-/// first, so there must be no hole between them.
+/// Encodes events for a log row, see [`Packed`]; their sequences follow from the row's first, so
+/// there must be no hole between them.
 pub(crate) fn encode_events(events: &[&RunEvent]) -> Result<String, StoreError> {
     if !events.is_sorted_by(|a, b| a.sequence + 1 == b.sequence) {
         return Err(corrupt("run_events.events", "the sequence has a hole"));
@@ -79,7 +77,7 @@ pub(crate) fn decode_events(
         );
         let mut next = first;
         for element in row.events.0 {
-            // One event stands for the whole row.
+            // One event represents the whole row.
             let is_whole_row = matches!(element.body(), EventBody::LogCompacted);
             let number = if is_whole_row { last } else { next };
             let before = events.len();

@@ -9,7 +9,7 @@ use crate::sql::{push, push_limit, push_owner};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{Principal, RunId};
 
-/// Runs of any owner that ended `before` so long from now and have their whole log.
+/// Runs of any owner that ended before the time `before` from now and have their complete log.
 pub(crate) fn runs_to_compact<DB: Dialect>(before: TimeDelta, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(run_columns::<DB>());
@@ -20,7 +20,7 @@ pub(crate) fn runs_to_compact<DB: Dialect>(before: TimeDelta, limit: u32) -> Que
     query
 }
 
-/// The log rows with the `limit` events after `after`, or with all that there are.
+/// The log rows with the `limit` events after `after`, or with all remaining ones.
 pub(crate) fn events<DB: Dialect>(
     who: &Principal,
     run: RunId,

@@ -1,4 +1,4 @@
-//! What owners want remembered.
+//! Memories of owners.
 
 pub(crate) mod rows;
 pub(crate) mod sql;
@@ -17,8 +17,8 @@ use talkgraph_domain::{Memory, Principal};
 /// Memories, each of one owner.
 #[async_trait]
 pub trait MemoryStore: Send + Sync {
-    /// Saves a memory. Its text has no U+0000. One with the same text is there once, with the
-    /// later time; of more than `most` the oldest are forgotten.
+    /// Saves a memory. Its text has no U+0000. The same text is stored once, with the later time;
+    /// of more than `most` the oldest are removed.
     async fn save_memory(
         &self,
         who: &Principal,
@@ -53,8 +53,8 @@ impl<S: Pools> MemoryStore for S {
     }
 }
 
-/// The id of a memory: the same text of the same owner has the same. No name of a tenant or
-/// an owner, and no text, has the byte that parts them.
+/// The id of a memory: the same text of the same owner has the same. No tenant, owner or text
+/// contains the separator byte.
 pub(crate) fn memory_id(who: &Principal, text: &str) -> Uuid {
     let mut digest = Sha256::new();
     for part in [&who.tenant, "\0", &who.owner, "\0", text] {

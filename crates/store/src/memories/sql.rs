@@ -21,7 +21,7 @@ pub(crate) fn save_memory<DB: Dialect>(who: &Principal, memory: &Memory) -> Quer
     query
 }
 
-/// Forgets all but the latest `most`.
+/// Removes all but the latest `most`.
 pub(crate) fn forget_memories<DB: Dialect>(who: &Principal, most: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("DELETE FROM memories WHERE 1 = 1");
     push_owner(&mut query, "", who);

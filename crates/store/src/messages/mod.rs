@@ -1,4 +1,4 @@
-//! Messages and the branches that they are on.
+//! Messages and their branches.
 
 pub(crate) mod rows;
 pub(crate) mod sql;
@@ -7,18 +7,18 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::pools::Pools;
-use crate::messages::rows::{KinRow, MessageRow, by_kin};
+use crate::messages::rows::{MessageRow, SiblingRow, by_siblings};
 use crate::rows::all;
 use talkgraph_domain::{Message, MessageId, Principal, SessionId};
 
-/// The position of a message whose run waits for its turn: it is not in the tree yet.
+/// The position of a message whose run is enqueued: it is not in the tree yet.
 pub const UNPLACED: i32 = -1;
 
-/// The number of messages whose bytes are not counted before they are read: a page of one
-/// session, which is what most clients ask for.
+/// The number of messages whose bytes are not counted before they are read: a page of one session,
+/// the usual request of clients.
 pub const UNCOUNTED: i64 = 20;
 
-/// Returns the number of messages that the ranges have at most.
+/// The largest number of messages in the ranges.
 pub fn wanted(ranges: &[BranchRange]) -> i64 {
     let lengths = ranges
         .iter()
@@ -31,7 +31,7 @@ pub fn wanted(ranges: &[BranchRange]) -> i64 {
 pub struct BranchRange {
     /// The session.
     pub session: SessionId,
-    /// The branch's last message, or a later one of the branch than are wanted.
+    /// The branch's last message, or another one after the range.
     pub head: MessageId,
     /// The first position wanted.
     pub from: i32,
@@ -39,13 +39,13 @@ pub struct BranchRange {
     pub to: i32,
 }
 
-/// Messages that have one parent, told by one message.
+/// Messages with one parent, identified by one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kin {
-    /// Those with the same parent as this message, itself included; those without a parent
-    /// are the first messages of its session.
-    Beside(MessageId),
-    /// Those with this message as their parent.
+pub enum Siblings {
+    /// The messages with the same parent as this message, itself included; without a parent, the
+    /// first messages of its session.
+    Of(MessageId),
+    /// The messages whose parent is this message.
     Below(MessageId),
 }
 
@@ -63,9 +63,8 @@ pub trait MessageStore: Send + Sync {
     /// Reads several branches in one statement. Answers in the order of `ranges`, each
     /// oldest first.
     ///
-    /// # Errors
-    /// [`StoreError::TooLarge`] when more than [`UNCOUNTED`] messages are asked for and their
-    /// parts have more than `most` bytes. No more than that is then in memory.
+    /// # Errors [`StoreError::TooLarge`] if more than [`UNCOUNTED`] messages are requested and
+    /// their parts exceed `most` bytes. Memory is bounded by that limit.
     async fn branches(
         &self,
         who: &Principal,
@@ -73,12 +72,12 @@ pub trait MessageStore: Send + Sync {
         most: u64,
     ) -> Result<Vec<Vec<Message>>, StoreError>;
 
-    /// The ids of the latest `limit` of each kin, in one statement; of those beside a message
-    /// that message is always one. Answers in the order of `kin`, each oldest first.
-    async fn kin(
+    /// The ids of the latest `limit` messages of each set of siblings, in one statement; the
+    /// siblings of a message always include it. Answers in the order of `of`, each oldest first.
+    async fn siblings(
         &self,
         who: &Principal,
-        kin: &[Kin],
+        of: &[Siblings],
         limit: u32,
     ) -> Result<Vec<Vec<MessageId>>, StoreError>;
 }
@@ -105,16 +104,16 @@ impl<S: Pools> MessageStore for S {
         }
     }
 
-    async fn kin(
+    async fn siblings(
         &self,
         who: &Principal,
-        kin: &[Kin],
+        of: &[Siblings],
         limit: u32,
     ) -> Result<Vec<Vec<MessageId>>, StoreError> {
-        if kin.is_empty() {
+        if of.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<KinRow> = self.read(sql::kin(who, kin, limit)).await?;
-        Ok(by_kin(rows, kin))
+        let rows: Vec<SiblingRow> = self.read(sql::siblings(who, of, limit)).await?;
+        Ok(by_siblings(rows, of))
     }
 }

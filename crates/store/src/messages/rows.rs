@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
-use crate::{Kin, StoreError};
+use crate::{Siblings, StoreError};
 use talkgraph_domain::{Message, MessageId, Part};
 
 use crate::rows::{Stamp, corrupt, known, known_option};
@@ -47,7 +47,7 @@ impl TryFrom<MessageRow> for Message {
     }
 }
 
-/// A message and which of the wanted branches it is part of, counted from 0.
+/// A message and the index of its branch in the request.
 #[derive(FromRow)]
 pub(crate) struct BranchRow {
     branch: i64,
@@ -55,7 +55,7 @@ pub(crate) struct BranchRow {
     message: MessageRow,
 }
 
-/// Sorts messages, which are one JSON value, into the `count` branches that were asked for.
+/// Sorts messages, which are one JSON value, into the `count` requested branches.
 pub(crate) fn sorted_branches(
     json: Option<&str>,
     count: usize,
@@ -69,7 +69,7 @@ pub(crate) fn sorted_branches(
     Ok(branches)
 }
 
-/// Sorts messages into the `count` branches that were asked for.
+/// Sorts messages into the `count` requested branches.
 pub(crate) fn by_branch(
     rows: Vec<BranchRow>,
     count: usize,
@@ -94,31 +94,31 @@ fn in_branches(
     Ok(branches)
 }
 
-/// A message that is below another one, or beside it.
+/// A message that is a child of another one, or its sibling.
 #[derive(FromRow)]
-pub(crate) struct KinRow {
+pub(crate) struct SiblingRow {
     below: i32,
     relative: Uuid,
     id: Uuid,
 }
 
-/// Sorts messages into the kin that was asked for.
-pub(crate) fn by_kin(rows: Vec<KinRow>, kin: &[Kin]) -> Vec<Vec<MessageId>> {
-    let mut found: HashMap<Kin, Vec<MessageId>> = HashMap::new();
+/// Sorts messages into the requested siblings.
+pub(crate) fn by_siblings(rows: Vec<SiblingRow>, of: &[Siblings]) -> Vec<Vec<MessageId>> {
+    let mut found: HashMap<Siblings, Vec<MessageId>> = HashMap::new();
     for row in rows {
         let relative = row.relative.into();
-        let kin = match row.below {
-            0 => Kin::Beside(relative),
-            _ => Kin::Below(relative),
+        let siblings = match row.below {
+            0 => Siblings::Of(relative),
+            _ => Siblings::Below(relative),
         };
-        found.entry(kin).or_default().push(row.id.into());
+        found.entry(siblings).or_default().push(row.id.into());
     }
-    kin.iter()
-        .map(|kin| found.get(kin).cloned().unwrap_or_default())
+    of.iter()
+        .map(|one| found.get(one).cloned().unwrap_or_default())
         .collect()
 }
 
-/// Writes a message's parts as its row keeps them.
+/// Encodes a message's parts.
 pub(crate) fn encode_parts(parts: &[Part]) -> Result<String, StoreError> {
     serde_json::to_string(parts).map_err(|error| corrupt("messages.parts", &error.to_string()))
 }

@@ -3,7 +3,7 @@
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use crate::Kin;
+use crate::Siblings;
 use crate::messages::rows::MESSAGE_COLUMNS;
 use talkgraph_domain::{MessageId, Principal};
 
@@ -20,9 +20,9 @@ pub(crate) fn messages_by_id<DB: Dialect>(who: &Principal, ids: &[MessageId]) ->
     query
 }
 
-/// Goes on with the statement of `MessageStore::branches` that began with the table
-/// `wanted (branch, head, low, high)`: from each head that fulfils `condition` up to the first
-/// position wanted. Only ids go through the recursion.
+/// Continues the statement of `MessageStore::branches` that began with the table `wanted (branch,
+/// head, low, high)`: from each head that fulfils `condition` up to the first position wanted. Only
+/// ids go through the recursion.
 pub(crate) fn push_walk<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     who: &Principal,
@@ -45,29 +45,33 @@ pub(crate) fn push_walk<DB: Dialect>(
     );
 }
 
-/// `(below, relative, id)` of each kin's latest messages, oldest first: whether they are below
-/// the relative or beside it, and which message that is.
-pub(crate) fn kin<DB: Dialect>(who: &Principal, kin: &[Kin], limit: u32) -> QueryBuilder<DB> {
+/// `(below, relative, id)` of the latest siblings, oldest first: `below` is true if the relative is
+/// their parent and false if it is one of them.
+pub(crate) fn siblings<DB: Dialect>(
+    who: &Principal,
+    of: &[Siblings],
+    limit: u32,
+) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT k.below, k.relative, k.id FROM (");
     let (mut beside, mut below) = (Vec::new(), Vec::new());
-    for kin in kin {
-        match kin {
-            Kin::Beside(id) => beside.push(id.uuid()),
-            Kin::Below(id) => below.push(id.uuid()),
+    for one in of {
+        match one {
+            Siblings::Of(id) => beside.push(id.uuid()),
+            Siblings::Below(id) => below.push(id.uuid()),
         }
     }
     if !beside.is_empty() {
-        // Messages that wait for their turn have no place, and so nobody beside them.
+        // Messages of enqueued runs are not in the tree, and so have no siblings.
         let same_parent = "k.position = m.position AND k.parent_id IS NOT DISTINCT FROM \
             m.parent_id AND (m.position >= 0 OR k.id = m.id)";
-        push_kin(&mut query, who, "0", same_parent, beside);
+        push_siblings(&mut query, who, "0", same_parent, beside);
     }
     if !below.is_empty() {
-        if kin.len() > below.len() {
+        if of.len() > below.len() {
             query.push(" UNION ALL ");
         }
         let children = "k.position = m.position + 1 AND k.parent_id = m.id";
-        push_kin(&mut query, who, "1", children, below);
+        push_siblings(&mut query, who, "1", children, below);
     }
     push(
         &mut query,
@@ -78,9 +82,9 @@ pub(crate) fn kin<DB: Dialect>(who: &Principal, kin: &[Kin], limit: u32) -> Quer
     query
 }
 
-/// The relatives themselves come first, as if they were the latest. The positions let the
+/// The relatives themselves come first, as if they were the latest messages. The positions let the
 /// index by session find the rows.
-fn push_kin<DB: Dialect>(
+fn push_siblings<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     who: &Principal,
     below: &str,

@@ -19,8 +19,8 @@ use super::pooler::Way;
 use super::statements::PostgresStatements;
 use super::{PostgresSettings, TRUSTED_IDLE_TIME};
 
-/// Has a connection to itself. One from a pool would cost every group a round trip more,
-/// because a pool asks a connection for its health when it comes back.
+/// The committer with a connection of its own. A pool's connection would cost every group one more
+/// round trip, because a pool checks a connection on its return.
 pub(super) struct PostgresCommitter {
     options: PgConnectOptions,
     connect_timeout: Duration,
@@ -58,8 +58,8 @@ impl PostgresCommitter {
         super::connect(&self.options, self.connect_timeout).await
     }
 
-    /// Without this, a server that is gone without a word would hold up all writing for as
-    /// long as the operating system keeps sending to it, a quarter of an hour by default.
+    /// Without this, a server that disappeared silently would block all writes for as long as the
+    /// operating system keeps sending to it, a quarter of an hour by default.
     async fn in_time<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, StoreError>
     where
         StoreError: From<E>,
@@ -81,7 +81,7 @@ impl Committer for PostgresCommitter {
         let outcome = self
             .in_time(commit(&self.way, &mut connection, group))
             .await;
-        // After an outage, whatever it was, a new connection is the safe beginning.
+        // After any outage, a new connection is the safe start.
         if !matches!(outcome, Err(StoreError::Unavailable(_))) {
             self.connection = Some((connection, Instant::now()));
         }
@@ -113,8 +113,8 @@ async fn commit(
     group: &Group,
 ) -> Result<GroupOutcome, StoreError> {
     if group.only_appends() && !way.is_pooled() {
-        // A single statement is a transaction by itself: one round trip instead of three
-        // for what most groups are.
+        // A single statement is a transaction by itself: one round trip instead of three for most
+        // groups.
         return commit_group(&mut PostgresStatements(connection), group).await;
     }
     let mut transaction = way.begin_on(connection).await?;

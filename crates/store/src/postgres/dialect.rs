@@ -1,14 +1,13 @@
-//! What PostgreSQL does in its own way.
+//! The SQL of PostgreSQL.
 
 use chrono::TimeDelta;
-use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::pooler::has_names;
 use crate::StoreError;
-use crate::dialect::{Dialect, Fetches, Value};
+use crate::dialect::{Dialect, Fetched, Value};
 use crate::log::log_end;
 use crate::runs;
 use crate::runs::rows::taken_columns;
@@ -118,22 +117,17 @@ impl Dialect for Postgres {
         let query = query.build().persistent(has_names());
         Ok(query.execute(connection).await?.rows_affected())
     }
-}
 
-/// Whole microseconds; out of all bounds, none.
-pub(super) fn micros(time: TimeDelta) -> i64 {
-    time.num_microseconds().unwrap_or_default()
-}
-
-impl<R> Fetches<R> for Postgres
-where
-    R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-{
-    async fn fetch(
+    async fn fetch<R: Fetched>(
         connection: &mut PgConnection,
         mut query: QueryBuilder<Self>,
     ) -> Result<Vec<R>, StoreError> {
         let query = query.build_query_as().persistent(has_names());
         Ok(query.fetch_all(connection).await?)
     }
+}
+
+/// Whole microseconds; out of all bounds, none.
+pub(super) fn micros(time: TimeDelta) -> i64 {
+    time.num_microseconds().unwrap_or_default()
 }

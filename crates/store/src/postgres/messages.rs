@@ -1,4 +1,4 @@
-//! Stretches of branches.
+//! Ranges of branches.
 
 use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row};
@@ -10,8 +10,7 @@ use crate::sql::push_owner;
 use crate::{BranchRange, StoreError, UNCOUNTED, wanted};
 use talkgraph_domain::Principal;
 
-/// Reads stretches of branches row by row, and stops when their parts have more than `most`
-/// bytes.
+/// Reads ranges of branches row by row, and stops when their parts have more than `most` bytes.
 pub(super) async fn read_branches(
     connection: &mut PgConnection,
     who: &Principal,
@@ -36,7 +35,7 @@ pub(super) async fn read_branches(
     Ok(read)
 }
 
-/// The rows of stretches of branches, each branch oldest first.
+/// The rows of ranges of branches, each branch oldest first.
 fn branches(who: &Principal, ranges: &[BranchRange]) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(
         "WITH RECURSIVE wanted (branch, head, low, high) AS (

@@ -1,6 +1,7 @@
 //! PostgreSQL, 13 or newer: a pool for single statements and one connection for the group
 //! commit. Several nodes may share a database.
 
+mod arrays;
 mod committer;
 mod dialect;
 mod messages;
@@ -24,7 +25,7 @@ use patience::Patience;
 pub use pooler::Pooler;
 use pooler::{Way, has_names};
 
-use super::dialect::{Dialect, Fetches, fetch};
+use super::dialect::{Dialect, Fetched, fetch};
 use super::pools::Pools;
 use super::{
     BranchRange, Maintenance, SessionCursor, SessionFilter, StoreError, StoreHealth,
@@ -37,13 +38,13 @@ use crate::sessions::rows::SessionRow;
 use talkgraph_domain::time::{Timestamp, now};
 use talkgraph_domain::{Message, PageRequest, Principal};
 
-/// The longest delay of the database's time: half of it is not known.
+/// The longest delay of a reading of the database's clock: half of it is the error.
 const LONGEST_WAY: TimeDelta = TimeDelta::milliseconds(500);
 
 static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/postgres");
 
-/// How long a connection may have been idle before it is asked whether it still works. Short,
-/// so that those which an outage has left behind are found before they fail somebody.
+/// The idle time after which a connection is checked before use. Short, so that connections broken
+/// by an outage are found before they fail a caller.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_millis(250);
 
 /// Removes the prepared statements of a session.
@@ -56,24 +57,24 @@ const LOCKS: [&str; 2] = [
     "LOCK TABLE sessions, messages, runs, run_events, idempotency_keys IN ROW EXCLUSIVE MODE",
 ];
 
-/// How PostgreSQL is used.
+/// Settings of PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database?sslmode=…`
     pub url: SecretString,
-    /// If the database is brought up to date. Without, and where nothing is to be done, reading
-    /// and writing rows is all that its role has to be allowed.
+    /// True if missing migrations are applied. Without any, the role only needs to read and write
+    /// rows.
     pub migrate: bool,
-    /// How many connections this node opens at most: one is the writer's, the rest is for
-    /// everything else. Fewer than 2 are taken as 2.
+    /// The limit of this node's connections: one is the writer's, the others serve all other calls.
+    /// Fewer than 2 are taken as 2.
     pub connections: u32,
-    /// How long a connection may take when the store is opened, and the writer's at any time.
+    /// The time limit for connecting when the store is opened, and for the writer at any time.
     pub connect_timeout: Duration,
-    /// How long a call waits for a connection.
+    /// The longest wait of a call for a connection.
     pub acquire_timeout: Duration,
-    /// How long the server works on one statement before it gives up.
+    /// The time limit of one statement.
     pub statement_timeout: Duration,
-    /// The pooler in front of the server, if there is one.
+    /// The pooler in front of the server, if any.
     pub pooler: Pooler,
     /// The writer's bounds.
     pub writer: WriterSettings,
@@ -88,8 +89,8 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and brings the database up to date if that is needed and allowed. Nodes that do
-    /// so at the same time take turns.
+    /// Connects and applies missing migrations if that is allowed. Nodes that do so at the same
+    /// time take turns.
     pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
         let options = parameters::options(settings.url.expose_secret())?;
         let options = options.application_name("talkgraph");
@@ -119,7 +120,7 @@ async fn connect(
     Ok(connect_once(options, timeout).await??)
 }
 
-/// Connects, or returns the reason of the server.
+/// Connects, or returns the server's error.
 async fn connect_once(
     options: &PgConnectOptions,
     timeout: Duration,
@@ -131,7 +132,8 @@ async fn connect_once(
     })
 }
 
-/// On a connection of its own, because a migration may take longer than a statement.
+/// Prepares the schema on a connection of its own, because a migration may take longer than a
+/// statement.
 async fn prepare(
     way: &Way,
     options: &PgConnectOptions,
@@ -191,10 +193,7 @@ fn pool(settings: &PostgresSettings, patience: Patience) -> PgPoolOptions {
 impl Pools for PostgresStore {
     type Db = Postgres;
 
-    async fn read<R: Send>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError>
-    where
-        Postgres: Fetches<R>,
-    {
+    async fn read<R: Fetched>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError> {
         let read = async {
             let mut lent = self.way.lend(&self.pool).await?;
             let rows = fetch(lent.connection(), query).await?;
@@ -204,10 +203,7 @@ impl Pools for PostgresStore {
         self.patience.wait(read).await
     }
 
-    async fn write<R: Send>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError>
-    where
-        Postgres: Fetches<R>,
-    {
+    async fn write<R: Fetched>(&self, query: QueryBuilder<Postgres>) -> Result<Vec<R>, StoreError> {
         self.read(query).await
     }
 
@@ -305,7 +301,7 @@ impl Maintenance for PostgresStore {
     }
 
     fn was_alone(&self) -> bool {
-        // Leases tell: other nodes may be anywhere.
+        // Leases decide: other nodes may be anywhere.
         false
     }
 

@@ -6,7 +6,7 @@ use url::Url;
 use crate::StoreError;
 use talkgraph_domain::redact;
 
-/// The parameters that the driver knows. It logs any other with its value, which may be a
+/// The parameters that the driver supports. It logs any other with its value, which may be a
 /// secret.
 const KNOWN: [&str; 18] = [
     "sslmode",
@@ -31,8 +31,7 @@ const KNOWN: [&str; 18] = [
 
 /// Reads the URL of a database. Unknown parameters are logged by name and left out.
 ///
-/// # Errors
-/// Fails when it is no URL or a parameter has no valid value; the error shows no value.
+/// # Errors Fails if it is not a URL or a parameter has an invalid value; the error shows no value.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let unreadable = |why: &str| {
         StoreError::Internal(format!(
@@ -48,7 +47,7 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
         .partition(|(name, _)| is_known(name));
     for (name, _) in &unknown {
         let parameter = redact::name(name);
-        tracing::warn!(parameter, "a parameter of the database URL is not known");
+        tracing::warn!(parameter, "unknown parameter of the database URL ignored");
     }
     if !unknown.is_empty() {
         url.query_pairs_mut().clear().extend_pairs(known);

@@ -1,8 +1,8 @@
-//! Calls that end even when the server does not answer any more.
+//! Time limits of calls to a server that no longer answers.
 //!
-//! PostgreSQL's own `statement_timeout` needs a server that is there. Without a bound on this
-//! side a call to one that is gone without a word lasts as long as the operating system keeps
-//! sending, a quarter of an hour by default, and keeps its connection for as long.
+//! PostgreSQL's own `statement_timeout` needs a live server. Without a limit on this side a call to
+//! one that disappeared silently lasts as long as the operating system keeps sending, a quarter of
+//! an hour by default, and keeps its connection for as long.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,20 +14,21 @@ use sqlx::PgConnection;
 use super::pooler::Way;
 use crate::StoreError;
 
-/// A whole call, which may be a transaction, may take this many times what one statement may.
+/// The time limit of a whole call, which may be a transaction, as a multiple of that of one
+/// statement.
 pub(super) const CALL_TIMEOUT_FACTOR: u32 = 2;
 
-/// How long after a call was given up, or had lost its connection, all connections are asked
-/// whether they still work, when they are taken and when they come back.
+/// The time after a time-out or a lost connection during which all connections are checked when
+/// they are taken and returned.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// The query for connections that can never write again, whatever becomes of the database.
+/// The query for connections that can never write again.
 const IS_READ_ONLY: &str = "SELECT current_setting('default_transaction_read_only') = 'on'";
 
-/// How long such a connection may take to answer.
+/// The time limit of that query.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long calls may take, and whether one took longer lately.
+/// The time limit of calls, and the time of the last that exceeded it.
 #[derive(Debug, Clone)]
 pub(super) struct Patience {
     timeout: Duration,
@@ -38,7 +39,7 @@ pub(super) struct Patience {
 #[derive(Debug)]
 struct Doubt {
     begun: Instant,
-    /// Until how many milliseconds after `begun` connections are doubted.
+    /// The end of the time of doubt, in milliseconds after `begun`.
     until: AtomicU64,
 }
 
@@ -54,7 +55,7 @@ impl Patience {
         }
     }
 
-    /// Waits for a call, but not for ever.
+    /// Waits for a call, for a bounded time.
     pub(super) async fn wait<T, E>(
         &self,
         call: impl Future<Output = Result<T, E>>,
@@ -63,8 +64,8 @@ impl Patience {
         StoreError: From<E>,
     {
         let mut call = pin!(self.way.call(call));
-        // Dropped before the call is, whose connection comes back then. Whoever waits may
-        // also be the one who gives up.
+        // Dropped before the call is, whose connection comes back then. The caller may also be the
+        // one that stops waiting.
         let given_up = GivenUp(Some(&self.doubt));
         let outcome = tokio::time::timeout(self.timeout, call.as_mut()).await;
         let outcome = match outcome {
@@ -74,21 +75,21 @@ impl Patience {
                 self.timeout
             ))),
         };
-        // What cut one connection may have cut the others.
+        // The cause that broke one connection may have broken the others.
         if !matches!(outcome, Err(StoreError::Unavailable(_))) {
             given_up.not_at_all();
         }
         outcome
     }
 
-    /// Whether connections are doubted: something went wrong with one of them lately.
+    /// True if connections are in doubt: one of them has failed recently.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.doubt.is_there()
     }
 
-    /// Checks that a connection that comes back to the pool can be used again: it answers, and is
-    /// not of a time in which the database was read-only, which it would be for ever. The pool itself
-    /// would wait for its answer without an end, and have one connection less meanwhile.
+    /// Checks that a returned connection can be used again: it answers, and was not opened while
+    /// the database was read-only, which it would stay. The pool itself would wait for the answer
+    /// without a limit, and lack one connection until then.
     pub(super) async fn trusts(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         // A pooler's connection is not bound to one of the server's.
         if !self.is_in_doubt() || self.way.is_pooled() {
@@ -119,7 +120,7 @@ impl Doubt {
     }
 }
 
-/// A call that has failed or was given up, unless it says otherwise.
+/// A guard of a call, which counts as failed or abandoned unless it reports success.
 struct GivenUp<'d>(Option<&'d Doubt>);
 
 impl GivenUp<'_> {

@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection, Postgres, Row, Transaction};
 use super::PostgresSettings;
 use crate::StoreError;
 
-/// The code and the words with which PgBouncer refuses a parameter of a session.
+/// The code and the text with which PgBouncer refuses a parameter of a session.
 const REFUSED: (&str, &str) = ("08P01", "unsupported startup parameter");
 
 /// The timeout that is in force, in milliseconds. A text for the simple protocol, which needs no
@@ -31,7 +31,7 @@ tokio::task_local! {
 /// The pooler in front of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooler {
-    /// Found out when the store is opened.
+    /// Detected when the store is opened.
     Auto,
     /// A pooler in transaction mode.
     Transaction,
@@ -39,7 +39,7 @@ pub enum Pooler {
     None,
 }
 
-/// The way to PostgreSQL.
+/// The kind of connection to PostgreSQL.
 #[derive(Debug, Clone)]
 pub(super) enum Way {
     /// A session of the server's own.
@@ -58,8 +58,8 @@ pub(super) enum Lent {
 }
 
 impl Way {
-    /// Finds the way, as the settings say or by what becomes of a session's parameters: a pooler
-    /// refuses or ignores them.
+    /// Detects the kind of connection, by the settings or by a session's parameters, which a pooler
+    /// refuses or ignores.
     pub(super) async fn find(
         options: &PgConnectOptions,
         settings: &PostgresSettings,
@@ -81,7 +81,7 @@ impl Way {
         if !is_pooled {
             return Ok(Self::Direct);
         }
-        tracing::info!("PostgreSQL is reached through a pooler: statements are not prepared");
+        tracing::info!("pooler detected: statements are not prepared");
         Ok(pooled())
     }
 
@@ -93,7 +93,7 @@ impl Way {
         }
     }
 
-    /// The same for a connection that may take its time.
+    /// The same for a connection without a time limit.
     pub(super) fn patient_options(&self, options: PgConnectOptions) -> PgConnectOptions {
         match self {
             Self::Direct => options,
@@ -135,7 +135,7 @@ impl Way {
         }
     }
 
-    /// Makes a call whose statements have names if they can be kept.
+    /// Executes a call whose statements have names if they can be kept.
     pub(super) async fn call<F: Future>(&self, call: F) -> F::Output {
         match self {
             Self::Direct => call.await,
@@ -152,7 +152,7 @@ impl Lent {
         }
     }
 
-    /// Gives it back. What was written is committed.
+    /// Returns the connection. All writes are committed.
     pub(super) async fn end(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Connection(_) => Ok(()),
@@ -161,7 +161,7 @@ impl Lent {
     }
 }
 
-/// Tells if statements may have names, which keep their plans.
+/// True if statements may have names, which keep their plans.
 pub(super) fn has_names() -> bool {
     UNNAMED.try_with(|()| ()).is_err()
 }
@@ -180,7 +180,7 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     })
 }
 
-/// Tells if a session has the timeout that it was opened with.
+/// True if a session has the timeout that it was opened with.
 async fn has_timeout(mut connection: PgConnection, timeout: Duration) -> Result<bool, StoreError> {
     let row = sqlx::raw_sql(TIMEOUT).fetch_one(&mut connection).await?;
     let setting: String = row.try_get(0)?;

@@ -1,5 +1,5 @@
-//! The statements of a group commit that write many rows. They travel as one array for each
-//! column, so that a statement has one text and one plan whatever the number of rows.
+//! The statements of a group commit that write many rows. They travel as one array for each column,
+//! so that a statement has one text and one plan for any number of rows.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,19 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use crate::commit::cells::names;
 use crate::commit::group::{FinishedRun, LogRow};
-use crate::commit::{NewHead, Statements, StoredRun, depth};
+use crate::commit::{NewHead, Statements, StoredRun};
 use crate::interrupts::rows::{encode_question, encode_resolution, stored_kind};
 use crate::keys::keyed;
 use crate::log::{FOLLOWS_LOG, HAS_RUN, encode_events};
 use crate::messages::rows::encode_parts;
-use crate::runs::rows::encode_options;
+use crate::runs::columns;
 use crate::{NewRun, StoreError};
 use talkgraph_domain::time::Timestamp;
-use talkgraph_domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session};
+use talkgraph_domain::{Interrupt, Message, NodeId, Principal, RunId, Session};
 
+use super::arrays::{push_arrays, selected};
 use super::dialect::micros;
 use super::pooler::has_names;
 
@@ -30,7 +32,7 @@ fn column<'r, T, V>(rows: &'r [T], value: impl FnMut(&'r T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }
 
-/// One column of the rows, which may be impossible to write.
+/// One column of the rows, whose encoding may fail.
 fn written<T, V>(
     rows: &[T],
     value: impl FnMut(&T) -> Result<V, StoreError>,
@@ -127,54 +129,14 @@ impl Statements for PostgresStatements<'_> {
     }
 
     async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
-        let inserted = sqlx::query_as(
-            "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, model,
-               status, enqueued, turn, input_message_id, output_message_id, before_message_id,
-               before_length, node_id, lease_expires_at, created_at, started_at, options,
-               parent_run_id, depth, before_agent_id, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens)
-             SELECT v.id, v.tenant, v.owner, v.session, v.agent, v.version, v.model, v.status,
-               v.enqueued, v.turn, v.input, v.output, v.before, v.length, v.node,
-               statement_timestamp() + v.lease * interval '1 microsecond', v.created, v.started,
-               v.options, v.parent, v.depth, v.before_agent, 0, 0, 0, 0
-             FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
-               $7::text[], $8::text[], $9::boolean[], $10::integer[], $11::uuid[], $12::uuid[],
-               $13::uuid[], $14::integer[], $15::uuid[], $16::bigint[], $17::timestamptz[],
-               $18::timestamptz[], $19::jsonb[], $20::uuid[], $21::integer[], $22::uuid[])
-               AS v (id, tenant, owner, session, agent, version, model, status, enqueued, turn,
-                 input, output, before, length, node, lease, created, started, options, parent,
-                 depth, before_agent)
-             ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
-               AND NOT enqueued DO NOTHING
-             RETURNING id",
-        )
-        .bind(column(rows, |row| row.run.id.uuid()))
-        .bind(column(rows, |row| row.who.tenant.as_ref()))
-        .bind(column(rows, |row| row.who.owner.as_ref()))
-        .bind(column(rows, |row| row.run.session_id.uuid()))
-        .bind(column(rows, |row| row.run.agent_id.uuid()))
-        .bind(column(rows, |row| row.run.agent_version_id.uuid()))
-        .bind(column(rows, |row| row.run.model.as_str()))
-        .bind(column(rows, |row| <&str>::from(row.run.status)))
-        .bind(column(rows, |row| row.run.enqueued))
-        .bind(column(rows, |row| row.run.turn))
-        .bind(column(rows, |row| row.run.input_message_id.uuid()))
-        .bind(column(rows, |row| row.run.output_message_id.uuid()))
-        .bind(column(rows, |row| row.before.head.map(|id| id.uuid())))
-        .bind(column(rows, |row| row.before.branch_length))
-        .bind(column(rows, |row| row.node.uuid()))
-        .bind(column(rows, |row| micros(row.lease)))
-        .bind(column(rows, |row| row.run.created_at))
-        .bind(column(rows, |row| row.run.started_at))
-        .bind(written(rows, |row| encode_options(&row.run.options))?)
-        .bind(column(rows, |row| {
-            row.run.parent.map(|parent| parent.run.uuid())
-        }))
-        .bind(column(rows, |row| depth(row.run)))
-        .bind(column(rows, |row| row.before.agent.map(|id| id.uuid())))
-        .persistent(has_names())
-        .fetch_all(&mut *self.0)
-        .await?;
-        Ok(ids(inserted))
+        let rows = written(rows, columns::started)?;
+        let mut query = QueryBuilder::new("INSERT INTO runs (");
+        query.push(names(&rows).join(", ")).push(") SELECT ");
+        query.push(selected(&rows)).push(" FROM ");
+        push_arrays(&mut query, &rows);
+        query.push(columns::ONE_ACTIVE);
+        let inserted = query.build_query_as().persistent(has_names());
+        Ok(ids(inserted.fetch_all(&mut *self.0).await?))
     }
 
     async fn insert_messages(&mut self, rows: &[(&Principal, &Message)]) -> Result<(), StoreError> {
@@ -309,58 +271,14 @@ impl Statements for PostgresStatements<'_> {
     }
 
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError> {
-        let ended = sqlx::query_as(
-            "UPDATE runs SET status = v.status, finish_reason = v.reason,
-               error_code = v.code, error_message = v.message, error_retryable = v.retryable,
-               input_tokens = v.input, output_tokens = v.output,
-               cached_input_tokens = v.cached, reasoning_tokens = v.reasoning,
-               finished_at = v.at, model = v.model, cost_nanos = v.cost,
-               cache_write_input_tokens = v.written, cache_write_1h_input_tokens = v.written_1h
-             FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-               $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-               $12::timestamptz[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[])
-               AS v (id, node, status, reason, code, message, retryable, input, output, cached,
-                 reasoning, at, model, cost, written, written_1h)
-             WHERE runs.id = v.id AND runs.node_id = v.node
-               AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT')
-             RETURNING runs.id",
-        )
-        .bind(column(rows, |row| row.run.id.uuid()))
-        .bind(column(rows, |row| row.node.uuid()))
-        .bind(column(rows, |row| <&str>::from(row.run.status)))
-        .bind(column(rows, |row| row.run.finish_reason.map(<&str>::from)))
-        .bind(column(rows, |row| {
-            row.run.error.as_ref().map(|e| <&str>::from(e.code))
-        }))
-        .bind(column(rows, |row| {
-            row.run.error.as_ref().map(|e| e.message.as_str())
-        }))
-        .bind(column(rows, |row| {
-            row.run.error.as_ref().map(|e| e.retryable)
-        }))
-        .bind(column(rows, |row| row.run.usage.input_tokens.cast_signed()))
-        .bind(column(rows, |row| {
-            row.run.usage.output_tokens.cast_signed()
-        }))
-        .bind(column(rows, |row| {
-            row.run.usage.cached_input_tokens.cast_signed()
-        }))
-        .bind(column(rows, |row| {
-            row.run.usage.reasoning_tokens.cast_signed()
-        }))
-        .bind(column(rows, |row| row.run.finished_at))
-        .bind(column(rows, |row| row.run.model.as_str()))
-        .bind(column(rows, |row| row.run.cost.map(Cost::nanos)))
-        .bind(column(rows, |row| {
-            row.run.usage.cache_write_input_tokens.cast_signed()
-        }))
-        .bind(column(rows, |row| {
-            row.run.usage.cache_write_1h_input_tokens.cast_signed()
-        }))
-        .persistent(has_names())
-        .fetch_all(&mut *self.0)
-        .await?;
-        Ok(ids(ended))
+        let rows = column(rows, |finish| columns::ended(finish));
+        let mut query = QueryBuilder::new("UPDATE runs ");
+        query.push(columns::assignments(&names(&rows)));
+        query.push(" FROM ");
+        push_arrays(&mut query, &rows);
+        query.push(columns::ENDS);
+        let ended = query.build_query_as().persistent(has_names());
+        Ok(ids(ended.fetch_all(&mut *self.0).await?))
     }
 
     async fn insert_events(&mut self, rows: &[LogRow<'_>]) -> Result<HashSet<Uuid>, StoreError> {

@@ -7,7 +7,7 @@ pub(crate) use stamp::Stamp;
 use super::StoreError;
 use talkgraph_domain::Principal;
 
-/// Turns rows into what they mean.
+/// Decodes rows.
 pub(crate) fn all<R, T>(rows: Vec<R>) -> Result<Vec<T>, StoreError>
 where
     T: TryFrom<R>,
@@ -18,13 +18,13 @@ where
         .collect()
 }
 
-/// A row that somebody owns.
+/// A row with an owner.
 pub(crate) trait Owned {
-    /// Who that is, for work the server does on its behalf.
+    /// The owner, for work that the server does on its behalf.
     fn principal(&self) -> Principal;
 }
 
-/// Turns rows into what they mean, each with whoever owns it.
+/// Decodes rows, each with its owner.
 pub(crate) fn owned<R, T>(rows: Vec<R>) -> Result<Vec<(Principal, T)>, StoreError>
 where
     R: Owned,
@@ -53,5 +53,5 @@ pub(crate) fn known_option<T: std::str::FromStr>(
 }
 
 pub(crate) fn corrupt(column: &str, what: &str) -> StoreError {
-    StoreError::Internal(format!("{column} makes no sense: {what}"))
+    StoreError::Internal(format!("{column} is corrupt: {what}"))
 }

@@ -7,12 +7,12 @@ use sqlx::{Database, Decode, Encode, Postgres, Sqlite, Type};
 
 use talkgraph_domain::time::Timestamp;
 
-/// A timestamp as each database keeps it: `timestamptz` in PostgreSQL, whole microseconds
-/// since 1970 in SQLite, which has no type for time.
+/// A timestamp in the form of each database: `timestamptz` in PostgreSQL, whole microseconds since
+/// 1970 in SQLite, which has no type for time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp(pub(crate) Timestamp);
 
-/// As SQLite keeps it.
+/// The form of SQLite.
 impl<'de> Deserialize<'de> for Stamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let micros = i64::deserialize(deserializer)?;

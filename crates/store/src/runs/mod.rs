@@ -1,5 +1,6 @@
-//! Runs. What changes them goes through the group commit.
+//! Runs. All changes go through the group commit.
 
+pub(crate) mod columns;
 pub(crate) mod rows;
 pub(crate) mod sql;
 pub(crate) mod turns;
@@ -20,18 +21,18 @@ use crate::runs::rows::{RunRow, SessionUsageRow, TakenRow};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{Cost, NodeId, Principal, Run, RunId, SessionId, Usage};
 
-/// What the ended runs of a session have used together.
+/// The total usage of a session's ended runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionUsage {
     /// The session.
     pub session: SessionId,
     /// Tokens.
     pub usage: Usage,
-    /// What they cost, if that is known of every run.
+    /// The total cost, if it is known for every run.
     pub cost: Option<Cost>,
 }
 
-/// A run whose server is gone, as its new node gets it.
+/// A run that a node has taken over.
 #[derive(Debug, Clone)]
 pub struct TakenRun {
     /// The owner of the run, for work the server does on the owner's behalf.
@@ -56,17 +57,17 @@ pub trait RunStore: Send + Sync {
     /// The runs with these ids, in no particular order; those of deleted sessions are left out.
     async fn runs_by_id(&self, who: &Principal, ids: &[RunId]) -> Result<Vec<Run>, StoreError>;
 
-    /// The runs of these sessions that wait for their turn, in that order.
+    /// The enqueued runs of these sessions, in the order of the queue.
     async fn enqueued_runs(
         &self,
         who: &Principal,
         sessions: &[SessionId],
     ) -> Result<Vec<Run>, StoreError>;
 
-    /// The runs that these runs have asked for, oldest first.
+    /// The child runs of these runs, oldest first.
     async fn child_runs(&self, who: &Principal, parents: &[RunId]) -> Result<Vec<Run>, StoreError>;
 
-    /// The runs of a session that had their turn after `turn`, in that order, at most `limit`.
+    /// The runs of a session after `turn`, in the order of their turns, at most `limit`.
     async fn runs_by_turn(
         &self,
         who: &Principal,
@@ -75,26 +76,25 @@ pub trait RunStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Run>, StoreError>;
 
-    /// What the ended runs of these sessions have used, in no particular order; sessions without
-    /// such runs are left out.
+    /// The usage of these sessions' ended runs, in no particular order; sessions without such runs
+    /// are left out.
     async fn usage_of_sessions(
         &self,
         who: &Principal,
         sessions: &[SessionId],
     ) -> Result<Vec<SessionUsage>, StoreError>;
 
-    /// Starts a run: the session when it is new, the user's message, the run, its first
-    /// events and its key, all or nothing. Where the session is busy, [`NewRun::if_busy`] says
-    /// what becomes of it: `ActiveRun` or `QueueFull`, or it is enqueued, without its events.
-    /// `NotFound` when the principal has no such session, `Repeated` or `KeyReused` when the
-    /// key has started a run that it still stands for.
+    /// Starts a run: the session when it is new, the user's message, the run, its first events and
+    /// its key, all or nothing. If the session is busy, [`NewRun::if_busy`] decides: `ActiveRun` or
+    /// `QueueFull`, or the run is enqueued, without its events. `NotFound` if the principal has no
+    /// such session, `Repeated` or `KeyReused` if the key has started a run and has not expired.
     async fn start_run(&self, run: NewRun) -> Result<StartedRun, StoreError>;
 
-    /// Gives an enqueued run its turn. `ActiveRun` with the run that is before it, `Conflict`
-    /// when it is another node's or has ended.
+    /// Starts an enqueued run. `ActiveRun` with the run that precedes it, `Conflict` if another
+    /// node holds it or it has ended.
     async fn take_turn(&self, turn: TurnRequest) -> Result<Turn, StoreError>;
 
-    /// The key as it is kept `at` so long from now, by the database's clock.
+    /// The stored key at the time `at` from now, by the database's clock.
     async fn kept_key(
         &self,
         who: &Principal,
@@ -102,7 +102,7 @@ pub trait RunStore: Send + Sync {
         at: TimeDelta,
     ) -> Result<Option<KeptKey>, StoreError>;
 
-    /// Keeps a key of `run`, unless the key has a run already. Returns the key as it is then.
+    /// Stores a key of `run`, unless the key has a run already. Returns the stored key.
     async fn keep_key(
         &self,
         who: &Principal,
@@ -110,28 +110,28 @@ pub trait RunStore: Send + Sync {
         run: RunId,
     ) -> Result<KeptKey, StoreError>;
 
-    /// Removes keys, at most `limit`, that have expired `at` so long from now, by the database's
-    /// clock. Returns how many.
+    /// Removes keys, at most `limit`, that have expired at the time `at` from now, by the
+    /// database's clock. Returns their number.
     async fn forget_keys(&self, at: TimeDelta, limit: u32) -> Result<u64, StoreError>;
 
-    /// Ends a run: its last events, its answer and its final state, all or nothing.
-    /// `Conflict` when it is no longer this node's to end, or when earlier events could not
-    /// be written and `mends_log` is not set. `Unavailable` also when the events do not follow
-    /// what the log has: read it again and number them anew.
+    /// Ends a run: its last events, its answer and its final state, all or nothing. `Conflict` if
+    /// the node no longer holds it, or if earlier events could not be written and `mends_log` is
+    /// not set. `Unavailable` also if the events do not follow the log: read it again and renumber
+    /// them.
     async fn finish_run(&self, run: FinishedRun) -> Result<(), StoreError>;
 
-    /// Renews the lease of a node for as long as `lease` from now, by the database's clock: of
-    /// all its active runs but those that wait for answers, which belong to no node.
+    /// Renews the lease of a node for as long as `lease` from now, by the database's clock: for all
+    /// its active runs except those that wait for answers, which no node holds.
     async fn renew_leases(&self, node: NodeId, lease: TimeDelta) -> Result<(), StoreError>;
 
-    /// Gives all active runs of a node away, except those that wait for answers. The next node
-    /// knows that their server has not died of them.
+    /// Ends the leases of a node's active runs, except those that wait for answers. The next node
+    /// does not count this as an unclean end.
     async fn give_back_runs(&self, node: NodeId) -> Result<(), StoreError>;
 
-    /// Active runs of other nodes, at most `limit`, those that wait for answers left out, whose
-    /// lease has expired `at` so long from now, by the database's clock. They are `node`'s own
-    /// from here on, for as long as `lease` from now. Each take-over counts, and what the
-    /// earlier owner writes afterwards is refused.
+    /// Takes over active runs of other nodes, at most `limit`, except those that wait for answers,
+    /// whose lease has expired at the time `at` from now, by the database's clock. `node` holds
+    /// them for `lease` from now. Each take-over raises the fence, and later writes of the previous
+    /// holder are refused.
     async fn take_expired_runs(
         &self,
         node: NodeId,
@@ -140,11 +140,11 @@ pub trait RunStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<TakenRun>, StoreError>;
 
-    /// The runs, at most `limit`, that are this node's and run or wait for their turn.
+    /// The running and enqueued runs of this node, at most `limit`.
     async fn runs_of_node(&self, node: NodeId, limit: u32) -> Result<Vec<TakenRun>, StoreError>;
 
-    /// Notes that a run that was held is restarted, `alone_since` this time where it is a
-    /// suspect. False when the run is another node's by now.
+    /// Records that a held run is restarted, `alone_since` this time if it is a suspect. False if
+    /// another node holds it.
     async fn release_held(
         &self,
         run: &Run,
@@ -152,13 +152,13 @@ pub trait RunStore: Send + Sync {
         alone_since: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
 
-    /// Forgets the unclean ends of a run that has outlived what its earlier servers died of.
+    /// Resets the unclean ends of a run that has survived.
     async fn clear_suspicion(&self, run: &Run, node: NodeId) -> Result<(), StoreError>;
 
-    /// Returns true when the node still has the run under this number ([`Run::fence`]).
+    /// Returns true if the node still holds the run under this fence ([`Run::fence`]).
     async fn has_run(&self, run: RunId, node: NodeId, fence: i64) -> Result<bool, StoreError>;
 
-    /// How the session was before a run, if that is known.
+    /// The state of the session before a run, if it is known.
     async fn branch_before(&self, run: RunId) -> Result<Option<Rewind>, StoreError>;
 }
 
@@ -228,7 +228,7 @@ impl<S: Pools> RunStore for S {
         let kept = keys::sql::kept_key(who, &key.key, TimeDelta::zero());
         let rows: Vec<KeyRow> = self.write(kept).await?;
         let kept = rows.into_iter().next().map(KeptKey::from);
-        kept.ok_or_else(|| StoreError::Internal("a key that was kept is gone".to_owned()))
+        kept.ok_or_else(|| StoreError::Internal("a stored key is missing".to_owned()))
     }
 
     async fn forget_keys(&self, at: TimeDelta, limit: u32) -> Result<u64, StoreError> {

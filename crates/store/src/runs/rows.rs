@@ -1,8 +1,8 @@
 //! Rows of runs.
 
 use serde::{Deserialize, Serialize};
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
 use crate::dialect::Dialect;
 use crate::{SessionUsage, StoreError, TakenRun};
@@ -10,17 +10,75 @@ use talkgraph_domain::{Cost, ParentRun, Principal, Run, RunError, RunOptions, Us
 
 use crate::rows::{Owned, Stamp, corrupt, known, known_option};
 
-/// Columns of [`RunRow`], from `runs r`.
-pub(crate) fn run_columns<DB: Dialect>() -> String {
-    format!("{COLUMNS}, {} AS last_sequence", DB::LAST_SEQUENCE)
+/// Declares a row and the names of its columns, so that both are one list.
+macro_rules! columns {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(FromRow)]
+        struct $name { $($field: $type,)* }
+
+        impl $name {
+            const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+    };
 }
 
-const COLUMNS: &str = "r.id, r.session_id, r.agent_id, r.agent_version_id, \
-    r.model, r.status, r.finish_reason, r.error_code, r.error_message, r.error_retryable, \
-    r.input_tokens, r.output_tokens, r.cached_input_tokens, r.cache_write_input_tokens, \
-    r.cache_write_1h_input_tokens, r.reasoning_tokens, \
-    r.cost_nanos, r.input_message_id, r.output_message_id, r.created_at, r.started_at, r.finished_at, \
-    r.log_compacted_at, r.enqueued, r.turn, r.options, r.parent_run_id, r.depth, r.fence, r.tenant, r.owner";
+columns! {
+    /// The columns of a run.
+    struct StoredRow {
+        id: Uuid,
+        session_id: Uuid,
+        agent_id: Uuid,
+        agent_version_id: Uuid,
+        model: String,
+        status: String,
+        finish_reason: Option<String>,
+        error_code: Option<String>,
+        error_message: Option<String>,
+        error_retryable: Option<bool>,
+        cost_nanos: Option<i64>,
+        input_message_id: Uuid,
+        output_message_id: Uuid,
+        created_at: Stamp,
+        started_at: Option<Stamp>,
+        finished_at: Option<Stamp>,
+        log_compacted_at: Option<Stamp>,
+        enqueued: bool,
+        turn: Option<i32>,
+        options: Option<Json<StoredOptions>>,
+        parent_run_id: Option<Uuid>,
+        depth: i32,
+        fence: i64,
+        tenant: String,
+        owner: String,
+    }
+}
+
+columns! {
+    /// Tokens of one or several runs.
+    struct UsageRow {
+        input_tokens: i64,
+        output_tokens: i64,
+        cached_input_tokens: i64,
+        cache_write_input_tokens: i64,
+        cache_write_1h_input_tokens: i64,
+        reasoning_tokens: i64,
+    }
+}
+
+/// Columns of [`RunRow`], from `runs r`.
+pub(crate) fn run_columns<DB: Dialect>() -> String {
+    let columns = StoredRow::COLUMNS.iter().chain(UsageRow::COLUMNS);
+    let columns: String = columns.map(|name| format!("r.{name}, ")).collect();
+    format!("{columns}{} AS last_sequence", DB::LAST_SEQUENCE)
+}
+
+/// Sums of the columns of [`UsageRow`].
+pub(crate) fn usage_sums() -> String {
+    let sum = |name: &&str| format!("CAST(sum({name}) AS bigint) AS {name}");
+    let sums: Vec<_> = UsageRow::COLUMNS.iter().map(sum).collect();
+    sums.join(", ")
+}
 
 /// Columns of [`TakenRow`], from `runs r`.
 pub(crate) fn taken_columns<DB: Dialect>() -> String {
@@ -28,7 +86,7 @@ pub(crate) fn taken_columns<DB: Dialect>() -> String {
     format!("{run}, r.unclean_ends, r.is_held, r.alone_since, r.taken_from")
 }
 
-/// A run whose server is gone, with what is kept of such ends.
+/// A run that was taken over, with the record of unclean ends.
 #[derive(FromRow)]
 pub(crate) struct TakenRow {
     #[sqlx(flatten)]
@@ -54,48 +112,27 @@ impl TryFrom<TakenRow> for TakenRun {
     }
 }
 
+/// A run with the end of its log.
 #[derive(FromRow)]
 pub(crate) struct RunRow {
-    id: Uuid,
-    session_id: Uuid,
-    agent_id: Uuid,
-    agent_version_id: Uuid,
-    model: String,
-    status: String,
-    finish_reason: Option<String>,
-    error_code: Option<String>,
-    error_message: Option<String>,
-    error_retryable: Option<bool>,
+    #[sqlx(flatten)]
+    stored: StoredRow,
     #[sqlx(flatten)]
     usage: UsageRow,
-    cost_nanos: Option<i64>,
-    input_message_id: Uuid,
-    output_message_id: Uuid,
-    created_at: Stamp,
-    started_at: Option<Stamp>,
-    finished_at: Option<Stamp>,
-    log_compacted_at: Option<Stamp>,
-    enqueued: bool,
-    turn: Option<i32>,
-    options: Option<Json<StoredOptions>>,
-    parent_run_id: Option<Uuid>,
-    depth: i32,
-    fence: i64,
-    tenant: String,
-    owner: String,
     last_sequence: Option<i64>,
 }
 
 impl Owned for RunRow {
     fn principal(&self) -> Principal {
-        Principal::new(&self.tenant, &self.owner, "server")
+        Principal::new(&self.stored.tenant, &self.stored.owner, "server")
     }
 }
 
 impl TryFrom<RunRow> for Run {
     type Error = StoreError;
 
-    fn try_from(row: RunRow) -> Result<Self, StoreError> {
+    fn try_from(run: RunRow) -> Result<Self, StoreError> {
+        let row = run.stored;
         let error = match (row.error_code, row.error_message) {
             (Some(code), Some(message)) => Some(RunError {
                 code: known(&code, "runs.error_code")?,
@@ -115,7 +152,7 @@ impl TryFrom<RunRow> for Run {
             turn: row.turn,
             finish_reason: known_option(row.finish_reason, "runs.finish_reason")?,
             error,
-            usage: row.usage.into(),
+            usage: run.usage.into(),
             parent: row.parent_run_id.map(|run| ParentRun {
                 run: run.into(),
                 depth: row.depth.cast_unsigned(),
@@ -130,7 +167,7 @@ impl TryFrom<RunRow> for Run {
             },
             input_message_id: row.input_message_id.into(),
             output_message_id: row.output_message_id.into(),
-            last_sequence: row.last_sequence.unwrap_or(0).cast_unsigned(),
+            last_sequence: run.last_sequence.unwrap_or(0).cast_unsigned(),
             created_at: row.created_at.0,
             started_at: row.started_at.map(|at| at.0),
             finished_at: row.finished_at.map(|at| at.0),
@@ -138,17 +175,6 @@ impl TryFrom<RunRow> for Run {
             fence: row.fence,
         })
     }
-}
-
-/// Tokens, as a run or several have used them.
-#[derive(FromRow)]
-struct UsageRow {
-    input_tokens: i64,
-    output_tokens: i64,
-    cached_input_tokens: i64,
-    cache_write_input_tokens: i64,
-    cache_write_1h_input_tokens: i64,
-    reasoning_tokens: i64,
 }
 
 impl From<UsageRow> for Usage {
@@ -164,7 +190,7 @@ impl From<UsageRow> for Usage {
     }
 }
 
-/// What the ended runs of a session have used together.
+/// The total usage of a session's ended runs.
 #[derive(FromRow)]
 pub(crate) struct SessionUsageRow {
     session_id: Uuid,
@@ -183,13 +209,13 @@ impl From<SessionUsageRow> for SessionUsage {
     }
 }
 
-/// A run's options as its row keeps them.
+/// A run's options as stored.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredOptions {
     #[serde(flatten)]
     options: RunOptions,
-    /// The options once more, as text: PostgreSQL's `jsonb` sorts the keys of the schemas in
-    /// them, and a model answers in their order. Earlier releases read the fields above.
+    /// The options once more, as text: PostgreSQL's `jsonb` sorts the keys of the schemas in them,
+    /// and a model answers in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ordered: Option<String>,
 }
@@ -204,7 +230,7 @@ impl StoredOptions {
     }
 }
 
-/// Writes a run's options as its row keeps them: most have none.
+/// Encodes a run's options: most have none.
 pub(crate) fn encode_options(
     options: &RunOptions,
 ) -> Result<Option<Json<StoredOptions>>, StoreError> {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use sqlx::QueryBuilder;
 
-use crate::runs::rows::{run_columns, taken_columns};
+use crate::runs::rows::{run_columns, taken_columns, usage_sums};
 use talkgraph_domain::time::Timestamp;
 use talkgraph_domain::{HandOff, NodeId, Principal, Run, RunId, SessionId};
 
@@ -24,7 +24,7 @@ pub(crate) fn runs_by_id<DB: Dialect>(who: &Principal, ids: &[RunId]) -> QueryBu
     query
 }
 
-/// The runs of these sessions that wait for their turn, in that order.
+/// The enqueued runs of these sessions, in the order of the queue.
 pub(crate) fn enqueued_runs<DB: Dialect>(
     who: &Principal,
     sessions: &[SessionId],
@@ -39,7 +39,7 @@ pub(crate) fn enqueued_runs<DB: Dialect>(
     query
 }
 
-/// The runs that these runs have asked for, oldest first.
+/// The child runs of these runs, oldest first.
 pub(crate) fn child_runs<DB: Dialect>(who: &Principal, parents: &[RunId]) -> QueryBuilder<DB> {
     let mut query = select_runs(who);
     let parents = parents.iter().map(RunId::uuid);
@@ -48,20 +48,14 @@ pub(crate) fn child_runs<DB: Dialect>(who: &Principal, parents: &[RunId]) -> Que
     query
 }
 
-/// What the ended runs of these sessions have used. What one of them cost may be unknown, and
-/// then the sum is.
+/// The usage of these sessions' ended runs. The cost is unknown if that of one run is.
 pub(crate) fn usage_of_sessions<DB: Dialect>(
     who: &Principal,
     sessions: &[SessionId],
 ) -> QueryBuilder<DB> {
-    let mut query = QueryBuilder::new(
-        "SELECT session_id, CAST(sum(input_tokens) AS bigint) AS input_tokens, \
-         CAST(sum(output_tokens) AS bigint) AS output_tokens, \
-         CAST(sum(cached_input_tokens) AS bigint) AS cached_input_tokens, \
-         CAST(sum(cache_write_input_tokens) AS bigint) AS cache_write_input_tokens, \
-         CAST(sum(cache_write_1h_input_tokens) AS bigint) AS cache_write_1h_input_tokens, \
-         CAST(sum(reasoning_tokens) AS bigint) AS reasoning_tokens, \
-         CASE WHEN count(*) = count(cost_nanos) THEN CAST(sum(cost_nanos) AS bigint) END \
+    let mut query = QueryBuilder::new("SELECT session_id, ");
+    query.push(usage_sums()).push(
+        ", CASE WHEN count(*) = count(cost_nanos) THEN CAST(sum(cost_nanos) AS bigint) END \
          AS cost_nanos FROM runs WHERE finished_at IS NOT NULL",
     );
     push_owner(&mut query, "", who);
@@ -74,7 +68,7 @@ pub(crate) fn usage_of_sessions<DB: Dialect>(
     query
 }
 
-/// The runs of a session that had their turn after `turn`, in that order.
+/// The runs of a session after `turn`, in the order of their turns.
 pub(crate) fn runs_by_turn<DB: Dialect>(
     who: &Principal,
     session: SessionId,
@@ -93,7 +87,7 @@ pub(crate) fn runs_by_turn<DB: Dialect>(
     query
 }
 
-/// The runs of a node, of any owner, that run or wait for their turn.
+/// The running and enqueued runs of a node, of any owner.
 pub(crate) fn runs_of_node<DB: Dialect>(node: NodeId, limit: u32) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(taken_columns::<DB>());
@@ -103,9 +97,9 @@ pub(crate) fn runs_of_node<DB: Dialect>(node: NodeId, limit: u32) -> QueryBuilde
     query
 }
 
-/// The changes of a take-over: the run is this node's for as long as `lease`, and its earlier
-/// owner can write nothing more. A run that its server has not given back, but was making, has
-/// seen an unclean end more; it is held until it is restarted. Every right side is of before.
+/// The changes of a take-over: the node holds the run for `lease`, and the previous holder can
+/// write nothing more. A run that was being executed without its lease ended has one more unclean
+/// end; it is held until it is restarted. Every right-hand side reads the old row.
 pub(crate) fn push_takeover<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     node: NodeId,
@@ -135,7 +129,7 @@ pub(crate) fn push_takeover<DB: Dialect>(
     query.push(" THEN alone_since END");
 }
 
-/// A run that was held is restarted, `alone_since` this time if it is a suspect.
+/// Restarts a held run, `alone_since` this time if it is a suspect.
 pub(crate) fn release_held<DB: Dialect>(
     run: &Run,
     node: NodeId,
@@ -152,14 +146,14 @@ pub(crate) fn release_held<DB: Dialect>(
     query
 }
 
-/// A run has outlived what its earlier servers died of.
+/// Resets the unclean ends of a run.
 pub(crate) fn clear_suspicion<DB: Dialect>(run: &Run, node: NodeId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("UPDATE runs SET unclean_ends = 0, alone_since = NULL");
     push_held_by(&mut query, run, node);
     query
 }
 
-/// Selects a row if a run is the node's under the number under which the node got it, else none.
+/// Selects a row if a node holds a run under this fence.
 pub(crate) fn held_by<DB: Dialect>(run: RunId, node: NodeId, fence: i64) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("SELECT id FROM runs");
     push(&mut query, " WHERE id = ", Value::Id(run.uuid()));
@@ -174,8 +168,8 @@ fn push_held_by<DB: Dialect>(query: &mut QueryBuilder<DB>, run: &Run, node: Node
     push(query, " AND fence = ", Value::Number(run.fence));
 }
 
-/// `(session, run)` of the runs of these sessions that are active or wait for their turn,
-/// whoever's they are; of each session the active one last.
+/// `(session, run)` of the active and enqueued runs of these sessions, of any owner; of each
+/// session the active one last.
 pub(crate) fn active_run_ids<DB: Dialect>(sessions: &[SessionId]) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "SELECT session_id, id FROM runs \
@@ -186,7 +180,7 @@ pub(crate) fn active_run_ids<DB: Dialect>(sessions: &[SessionId]) -> QueryBuilde
     query
 }
 
-/// Pins a run to the agent that goes on with it.
+/// Pins a run to the agent that continues it.
 pub(crate) fn hand_off_run<DB: Dialect>(run: RunId, handoff: &HandOff) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new("UPDATE runs SET agent_id = ");
     DB::bind(&mut query, Value::Id(handoff.to_agent_id.uuid()));

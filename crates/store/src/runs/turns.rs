@@ -9,7 +9,7 @@ use talkgraph_domain::{NodeId, RunId, SessionId};
 use crate::dialect::{Dialect, Value};
 use crate::sql::push;
 
-/// The run that has waited longest in a session, unless one is active there.
+/// The first enqueued run of a session, unless a run is active.
 pub(crate) fn next_turn<DB: Dialect>(session: SessionId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "SELECT id FROM runs WHERE status = 'QUEUED' AND enqueued AND session_id = ",
@@ -28,7 +28,7 @@ pub(crate) fn next_turn<DB: Dialect>(session: SessionId) -> QueryBuilder<DB> {
     query
 }
 
-/// Gives a run its turn, if it is this node's. Returns its id then.
+/// Starts an enqueued run that this node holds. Returns its id.
 pub(crate) fn give_turn<DB: Dialect>(
     run: RunId,
     node: NodeId,
@@ -48,7 +48,7 @@ pub(crate) fn give_turn<DB: Dialect>(
     query
 }
 
-/// Puts a run's message at the end of its session's branch.
+/// Places a run's message at the end of its session's branch.
 pub(crate) fn place_message<DB: Dialect>(
     turn: &TurnRequest,
     locked: &LockedSession,

@@ -12,11 +12,12 @@ use talkgraph_domain::{Message, MessageId, Principal, Session, SessionId, Summar
 use crate::dialect::{Dialect, Value};
 use crate::sql::{push, push_owner};
 
-/// How many messages one statement copies: 11 values each, and a statement may have 32,766.
+/// The number of messages that one statement copies: 11 values each, and a statement may have
+/// 32,766.
 pub(crate) const COPIED_AT_ONCE: usize = 500;
 
-/// Inserts a session like the one that a message is in, as long as the branch up to there and
-/// without a head. Returns it, or nothing where there is no such message in the tree.
+/// Inserts a copy of a message's session, with the length of the branch up to the message and
+/// without a head. Returns it, or nothing if the tree has no such message.
 pub(crate) fn fork_session<DB: Dialect>(
     who: &Principal,
     message: MessageId,
@@ -50,7 +51,7 @@ pub(crate) fn fork_session<DB: Dialect>(
     query
 }
 
-/// The messages from the first of its branch to this one.
+/// The messages of a branch up to this one.
 pub(crate) fn path_to<DB: Dialect>(who: &Principal, message: MessageId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "WITH RECURSIVE path (id, parent_id) AS (

@@ -21,25 +21,25 @@ use talkgraph_domain::{
     AgentId, MessageId, Page, PageRequest, Principal, RunId, Session, SessionId,
 };
 
-/// A session to be made.
+/// A session to create.
 #[derive(Debug, Clone)]
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
-    /// The agent that will answer.
+    /// The agent that answers.
     pub agent_id: AgentId,
-    /// The run that it is made for, where one agent asks another.
+    /// The parent run, if one agent asks another.
     pub parent_run: Option<RunId>,
     /// Its title, if it has one yet.
     pub title: Option<String>,
-    /// The client's own data, a JSON object.
+    /// The client's metadata, a JSON object.
     pub metadata: Value,
-    /// When.
+    /// The time of creation.
     pub created_at: Timestamp,
 }
 
 impl NewSession {
-    /// The session as it is once made.
+    /// The created session.
     pub(crate) fn into_session(self) -> Session {
         Session {
             id: self.id,
@@ -59,7 +59,7 @@ impl NewSession {
     }
 }
 
-/// What to change about a session; `None` leaves a field as it is.
+/// Changes of a session; `None` keeps a field.
 #[derive(Debug, Clone, Default)]
 pub struct SessionChange {
     /// The new title; `Some(None)` removes it.
@@ -68,12 +68,12 @@ pub struct SessionChange {
     pub metadata: Option<Value>,
 }
 
-/// Which sessions a list has.
+/// A filter of sessions.
 #[derive(Debug, Clone, Default)]
 pub struct SessionFilter {
-    /// Only those of this agent.
+    /// Only sessions of this agent.
     pub agent_id: Option<AgentId>,
-    /// Only those whose title has this text, whatever the case of its ASCII letters.
+    /// Only sessions whose title contains this text, regardless of the case of ASCII letters.
     pub title_contains: Option<String>,
 }
 
@@ -89,14 +89,14 @@ pub struct SessionCursor {
 /// Sessions. Deleted ones are never returned.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Makes a session.
+    /// Creates a session.
     async fn create_session(
         &self,
         who: &Principal,
         session: NewSession,
     ) -> Result<Session, StoreError>;
 
-    /// Changes a session. `NotFound` when the principal has no such session.
+    /// Changes a session. `NotFound` if the principal has no such session.
     async fn update_session(
         &self,
         who: &Principal,
@@ -104,17 +104,16 @@ pub trait SessionStore: Send + Sync {
         change: SessionChange,
     ) -> Result<Session, StoreError>;
 
-    /// Makes the branch through this message the visible one, down to what was written last
-    /// below it. `NotFound` when the principal has no such message, `ActiveRun` while a run is
-    /// being made in its session.
+    /// Selects the branch through this message, down to the latest message below it. `NotFound` if
+    /// the principal has no such message, `ActiveRun` while its session has an active run.
     async fn switch_branch(
         &self,
         who: &Principal,
         message: MessageId,
     ) -> Result<Session, StoreError>;
 
-    /// Makes a session with a copy of the branch up to this message, in one transaction.
-    /// `NotFound` when the principal has no such message, or it has no place in the tree yet.
+    /// Creates a session with a copy of the branch up to this message, in one transaction.
+    /// `NotFound` if the principal has no such message, or it is not in the tree yet.
     async fn fork_session(
         &self,
         who: &Principal,
@@ -123,9 +122,8 @@ pub trait SessionStore: Send + Sync {
         title: Option<&str>,
     ) -> Result<Session, StoreError>;
 
-    /// Deletes a session, and those that were made for its runs: they can no longer be read or
-    /// used, and what is active in the latter ends. Their content is removed afterwards
-    /// ([`super::DeletionStore`]).
+    /// Deletes a session and the sessions of its child runs: they can no longer be read or used,
+    /// and active child runs end. Their content is removed afterwards ([`super::DeletionStore`]).
     /// `ActiveRun` while the session itself has an active run.
     async fn delete_session(&self, who: &Principal, id: SessionId) -> Result<(), StoreError>;
 
@@ -136,7 +134,7 @@ pub trait SessionStore: Send + Sync {
         ids: &[SessionId],
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// As [`SessionStore::sessions_by_id`], deleted ones included.
+    /// The sessions with these ids, deleted ones included.
     async fn sessions_even_deleted(
         &self,
         who: &Principal,
@@ -269,13 +267,13 @@ impl<S: Pools> SessionStore for S {
     }
 }
 
-/// The one session that a statement was about.
+/// The one session that a statement returns.
 fn the_session(rows: Vec<SessionRow>) -> Result<Session, StoreError> {
     let row = rows.into_iter().next();
     row.map(Session::from).ok_or(StoreError::NotFound)
 }
 
-/// Refuses to go on if a run is being made in a session that this transaction has changed, and so
+/// Refuses a change of a session with an active run. The transaction has changed the session, which
 /// keeps others from starting one.
 async fn refuse_active<DB: Dialect>(
     connection: &mut DB::Connection,

@@ -1,16 +1,16 @@
 //! Rows of sessions.
 
 use serde::Deserialize;
-use sqlx_macros::FromRow;
 use sqlx::types::{Json, Uuid};
+use sqlx_macros::FromRow;
 
 use crate::dialect::Dialect;
 use talkgraph_domain::{ActiveRun, Principal, Session};
 
 use crate::rows::Stamp;
 
-/// Columns of [`SessionRow`], from `sessions` by its own name. The active run is of the same
-/// moment as the rest, because it is read by the same statement.
+/// Columns of [`SessionRow`], from `sessions` by its own name. The active run is consistent with
+/// the rest, because the same statement reads it.
 pub(crate) fn session_columns<DB: Dialect>() -> String {
     let last_sequence = DB::LAST_SEQUENCE;
     format!(
@@ -71,7 +71,7 @@ impl From<SessionRow> for Session {
     }
 }
 
-/// A session that a transaction has to itself.
+/// A session that a transaction has locked.
 #[derive(FromRow)]
 pub(crate) struct LockedSessionRow {
     id: Uuid,
@@ -89,8 +89,7 @@ pub(crate) struct LockedSessionRow {
     updated_at: Stamp,
 }
 
-/// A session that a transaction has to itself, with the principal it belongs to. Its active
-/// run is not looked for.
+/// A session that a transaction has locked, with its principal. Its active run is not read.
 pub(crate) struct LockedSession {
     pub(crate) who: Principal,
     pub(crate) session: Session,

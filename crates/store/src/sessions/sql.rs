@@ -35,7 +35,7 @@ pub(crate) fn sessions<DB: Dialect>(
     query
 }
 
-/// Goes on with the page of sessions.
+/// Appends the conditions and order of a page of sessions.
 pub(crate) fn push_sessions<DB: Dialect>(
     query: &mut QueryBuilder<DB>,
     who: &Principal,
@@ -49,8 +49,8 @@ pub(crate) fn push_sessions<DB: Dialect>(
         push(query, " AND agent_id = ", Value::Id(agent.uuid()));
     }
     if let Some(text) = &filter.title_contains {
-        // Takes the text as it is, where LIKE would read % and _ in it. lower()
-        // knows only ASCII letters, in both databases.
+        // Matches the text literally, unlike LIKE with % and _. lower() changes only ASCII letters
+        // in both databases.
         let text = text.to_ascii_lowercase();
         query.push(" AND ").push(DB::FIND);
         push(query, "(lower(title), ", Value::Text(&text));
@@ -95,7 +95,7 @@ pub(crate) fn insert_session<DB: Dialect>(who: &Principal, session: &Session) ->
     query
 }
 
-/// Returns the session as it is then, or nothing.
+/// Returns the changed session, or nothing.
 pub(crate) fn update_session<DB: Dialect>(
     who: &Principal,
     id: SessionId,
@@ -119,8 +119,8 @@ pub(crate) fn update_session<DB: Dialect>(
     query
 }
 
-/// Sets the head of a message's session to what was written last at or below the message.
-/// Returns the session as it is then, or nothing.
+/// Sets the head of a message's session to the latest message at or below it. Returns the changed
+/// session, or nothing.
 pub(crate) fn switch_branch<DB: Dialect>(who: &Principal, message: MessageId) -> QueryBuilder<DB> {
     let mut query = QueryBuilder::new(
         "WITH RECURSIVE below (id, session_id, position, created_at) AS (
@@ -183,7 +183,7 @@ pub(crate) fn locked_sessions<DB: Dialect>(ids: &[SessionId]) -> QueryBuilder<DB
     query
 }
 
-/// Changes how many runs of a session wait for their turn.
+/// Changes the number of a session's enqueued runs.
 pub(crate) fn add_enqueued<DB: Dialect>(
     session: SessionId,
     more: i32,
@@ -201,7 +201,7 @@ pub(crate) fn add_enqueued<DB: Dialect>(
     query
 }
 
-/// Another agent has a session from here on.
+/// Sets a session's agent.
 pub(crate) fn set_session_agent<DB: Dialect>(
     session: SessionId,
     agent: AgentId,

@@ -12,16 +12,16 @@ use thiserror::Error;
 
 use super::private::FILE_MODE;
 
-/// What the copy is called until it has been checked.
+/// The suffix of the copy until it has been checked.
 const UNFINISHED: &str = ".unfinished";
 
-/// How many problems of a damaged copy are told; the first ones tell what happened.
+/// The number of reported problems of a damaged copy; the first ones show the cause.
 const PROBLEMS: usize = 3;
 
-/// Why there is no backup. Nothing is left at its path.
+/// The reason of a failed backup. No file is left at its path.
 #[derive(Debug, Error)]
 pub enum BackupError {
-    /// There is something at its path.
+    /// The path exists.
     #[error("{0} exists, and a backup overwrites nothing: choose another path")]
     Exists(PathBuf),
     /// Another backup has the same path.
@@ -33,7 +33,7 @@ pub enum BackupError {
     /// SQLite takes names in UTF-8 only.
     #[error("{0} is not UTF-8")]
     Path(PathBuf),
-    /// There is nothing to copy.
+    /// The database does not exist.
     #[error("there is no database at {0}")]
     Missing(PathBuf),
     /// A file operation failed.
@@ -41,20 +41,20 @@ pub enum BackupError {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         error: io::Error,
     },
-    /// SQLite could not make the copy.
+    /// SQLite could not create the copy.
     #[error("the database could not be copied: {0}")]
     Copy(sqlx::Error),
     /// The copy cannot be trusted, nor perhaps the database.
-    #[error("the copy is damaged and was removed; look at the database itself: {0}")]
+    #[error("the copy is damaged and was removed; check the database itself: {0}")]
     Damaged(String),
 }
 
-/// Copies the database at `from` to `to`, as it is at one moment between two commits; those
-/// who write to it meanwhile neither wait nor fail. The copy is checked (`integrity_check`,
-/// `foreign_key_check`) and on the disk before it has its name. Returns its size in bytes.
+/// Copies the database at `from` to `to`, in its state between two commits; concurrent writers
+/// neither wait nor fail. The copy is checked (`integrity_check`, `foreign_key_check`) and synced
+/// to the disk before it gets its name. Returns its size in bytes.
 pub async fn backup(from: &Path, to: &Path, busy_timeout: Duration) -> Result<u64, BackupError> {
     if !from.is_file() {
         return Err(BackupError::Missing(from.to_owned()));
@@ -101,7 +101,7 @@ impl Unfinished {
         }
     }
 
-    /// Sees it on the disk and gives it its name.
+    /// Syncs the file to the disk and gives it its name.
     fn finish(mut self, to: &Path) -> Result<u64, BackupError> {
         let synced = File::open(&self.path).and_then(|copy| {
             // VACUUM INTO leaves this to its caller.
@@ -124,12 +124,12 @@ impl Drop for Unfinished {
         if !self.is_finished
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::error!(path = %self.path.display(), %error, "an unfinished backup is left");
+            tracing::error!(path = %self.path.display(), %error, "unfinished backup not removed");
         }
     }
 }
 
-/// In one read transaction, which in WAL mode holds up no writer.
+/// Copies in one read transaction, which in WAL mode blocks no writer.
 async fn copy_into(from: &Path, to: &str, busy_timeout: Duration) -> Result<(), sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(from)
@@ -157,7 +157,7 @@ async fn problems(copy: &Path) -> Result<Vec<String>, sqlx::Error> {
     let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check")
         .fetch_all(&mut connection)
         .await?;
-    // Table, row, the table that it refers to, which of its references.
+    // Table, row, referenced table, index of the foreign key.
     let dangling: Vec<(String, Option<i64>, String, i64)> =
         sqlx::query_as("PRAGMA foreign_key_check")
             .fetch_all(&mut connection)

@@ -1,6 +1,6 @@
-//! Checkpoints: what is committed moves from the write-ahead log into the database file.
-//! SQLite would do that within a commit, which then waits for the disk, and everybody who
-//! waits for the commit with it; here it happens beside the commits.
+//! Checkpoints: committed pages move from the write-ahead log into the database file. SQLite would
+//! do that within a commit, which then waits for the disk with all its members; here it happens
+//! concurrently with the commits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,23 +11,23 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often the log is looked at while there are commits: seldom enough that pages that change
-/// again and again, such as the ends of indexes, are copied once for many commits; and often
-/// enough that there is little to copy, which takes the processor from everything else.
+/// The interval of checkpoints while there are commits: long enough that pages that change again
+/// and again, such as the ends of indexes, are copied once for many commits; and short enough that
+/// there is little to copy, which takes processor time from all else.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The size of a page of the database and so, nearly, of the log.
 const PAGE_BYTES: u64 = 4_096;
 
 /// The pause after a log could not be restarted, because another connection reads for long: each
-/// attempt holds commits up.
+/// attempt delays commits.
 const RESTART_REST: Duration = Duration::from_secs(5);
 
 /// The pause after the log was cut because of a deletion: where sessions are deleted all the
 /// time, commits do not wait for that all the time.
 const CUT_REST: Duration = Duration::from_secs(1);
 
-/// How long beginning anew may wait for those who read the old log, and commits with it.
+/// The longest wait of a restart, and of commits with it, for readers of the old log.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The time without commits after which the log is cut to nothing: a server at rest has a small
@@ -37,8 +37,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// The time without commits after which the database may be rewritten: no client streams.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// The length from which commits make checkpoints themselves after all, in pages: twice the
-/// wanted one. Whatever keeps the task from it, the log stays bounded.
+/// The length from which commits make checkpoints themselves after all, in pages: twice the wanted
+/// one. The log stays bounded even if the task is blocked.
 pub(super) fn last_resort_pages(wal_bytes: u64) -> u64 {
     2 * pages_of(wal_bytes)
 }
@@ -67,7 +67,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Says that something is committed.
+    /// Reports a commit.
     pub(super) fn committed(&self) {
         self.has_commits.store(true, Ordering::Relaxed);
     }
@@ -77,7 +77,7 @@ impl Signals {
         self.is_idle.load(Ordering::Relaxed)
     }
 
-    /// Asks for a log without what was deleted until now.
+    /// Requests a log without the rows deleted until now.
     pub(super) fn deleted(&self) {
         self.has_deletions.store(true, Ordering::Relaxed);
     }
@@ -109,7 +109,7 @@ impl Checkpoints {
         })
     }
 
-    /// The requests that it hears.
+    /// The requests to the task.
     pub(super) fn signals(&self) -> Arc<Signals> {
         Arc::clone(&self.signals)
     }
@@ -152,10 +152,10 @@ impl Keeper {
             };
             let is_repeated = std::mem::replace(&mut was_failing, outcome.is_err()) && was_failing;
             if let Err(error) = outcome {
-                // The next one may succeed; what is committed is safe in the log. Tried ten times
-                // a second, it is logged once.
+                // The next one may succeed; commits are safe in the log. Tried ten times a second,
+                // it is logged once.
                 if !is_repeated {
-                    tracing::warn!(%error, "a checkpoint failed");
+                    tracing::warn!(%error, "checkpoint failed");
                 }
                 self.restart_from = Instant::now() + RESTART_REST;
             }
@@ -166,8 +166,8 @@ impl Keeper {
         Instant::now() >= self.restart_from
     }
 
-    /// Copies what it can without keeping anyone waiting, and then restarts a long log, for which
-    /// next to nothing is left to be copied.
+    /// Copies as much as possible without blocking others, and then restarts a long log, for which
+    /// little is left to copy.
     async fn checkpoint(&mut self) -> sqlx::Result<()> {
         let (_, pages, _) = copy(&self.connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
         if pages >= self.restart_pages && self.may_restart() {
@@ -176,10 +176,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// Cuts the log to nothing, and with it what it has of rows that are deleted by now. False
-    /// if another connection reads it.
+    /// Truncates the log, and with it rows that are deleted by now. False if another connection
+    /// reads it.
     async fn cut(&mut self) -> sqlx::Result<bool> {
-        // Before: what is deleted meanwhile asks for another one.
+        // Before: a concurrent deletion requests another truncation.
         self.signals.has_deletions.store(false, Ordering::Relaxed);
         copy(&self.connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
         let cut = self.restart("PRAGMA wal_checkpoint(TRUNCATE)").await;
@@ -190,7 +190,7 @@ impl Keeper {
         cut
     }
 
-    /// Restarts the log. False if it could not, which is not tried again at once.
+    /// Restarts the log. False if it could not, which is not retried at once.
     async fn restart(&mut self, how: &'static str) -> sqlx::Result<bool> {
         let (is_busy, ..) = copy(&self.connection, how).await?;
         if is_busy != 0 {
@@ -200,7 +200,7 @@ impl Keeper {
     }
 }
 
-/// Whether it was kept from something, the pages of the log, and how many of them are copied.
+/// True if the checkpoint was blocked, the pages of the log, and the number of copied ones.
 async fn copy(connection: &SqlitePool, how: &'static str) -> sqlx::Result<(i64, i64, i64)> {
     sqlx::query_as(how).fetch_one(connection).await
 }

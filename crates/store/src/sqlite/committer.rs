@@ -21,7 +21,7 @@ use super::statements::SqliteStatements;
 pub(super) struct SqliteCommitter {
     pool: SqlitePool,
     recent: Recent,
-    /// Hears of commits.
+    /// Receives the commits.
     signals: Arc<Signals>,
     identity: Arc<Identity>,
 }
@@ -62,11 +62,11 @@ impl SqliteCommitter {
         self.recent.doubt();
         self.recent.settle(connection).await?;
         let outcome = self.transact(connection, group).await?;
-        outcome.ok_or_else(|| StoreError::Internal("a log is always out of date".to_owned()))
+        outcome.ok_or_else(|| StoreError::Internal("a log stays out of date".to_owned()))
     }
 
-    /// Writes a group in a transaction. None, and nothing is written, if what is known here of
-    /// the logs seems to be out of date.
+    /// Writes a group in a transaction. None, and nothing is written, if the known state of the
+    /// logs seems to be out of date.
     async fn transact(
         &mut self,
         connection: &mut SqliteConnection,
@@ -99,7 +99,7 @@ impl Committer for SqliteCommitter {
         let mut connection = self.pool.acquire().await?;
         self.signals.committed();
         let outcome = self.write(&mut connection, group).await;
-        // After the commit: what went into a file that is gone is acknowledged to no one.
+        // After the commit: a write to a removed file is not acknowledged.
         let outcome = outcome.and_then(|outcome| self.identity.check().map(|()| outcome));
         if outcome.is_err() {
             self.recent.doubt();

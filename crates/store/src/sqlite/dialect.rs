@@ -1,13 +1,12 @@
-//! What SQLite does in its own way.
+//! The SQL of SQLite.
 
 use chrono::TimeDelta;
-use sqlx::sqlite::SqliteRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::dialect::{Dialect, Fetches, Value};
+use crate::dialect::{Dialect, Fetched, Value};
 use crate::rows::Stamp;
 use crate::runs;
 use crate::runs::rows::taken_columns;
@@ -18,7 +17,7 @@ use super::recent;
 
 impl Dialect for Sqlite {
     const FIND: &'static str = "instr";
-    // A transaction that writes has the database to itself.
+    // A writing transaction has exclusive access to the database.
     const LOCK_ROWS: &'static str = "";
     const HAS_TABLE: &'static str =
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ";
@@ -122,13 +121,8 @@ impl Dialect for Sqlite {
     ) -> Result<u64, StoreError> {
         Ok(query.build().execute(connection).await?.rows_affected())
     }
-}
 
-impl<R> Fetches<R> for Sqlite
-where
-    R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
-{
-    async fn fetch(
+    async fn fetch<R: Fetched>(
         connection: &mut SqliteConnection,
         mut query: QueryBuilder<Self>,
     ) -> Result<Vec<R>, StoreError> {

@@ -1,5 +1,5 @@
-//! Checks that the path of a database still names the open file. SQLite goes on writing to
-//! a file that was removed, and everything that is written to it is gone with the process.
+//! Checks that the path of a database still names the open file. SQLite continues to write to a
+//! removed file, and all of its content is lost with the process.
 
 use std::fs;
 use std::io;
@@ -10,14 +10,14 @@ use std::sync::Arc;
 use crate::StoreError;
 use crate::health::StoreHealth;
 
-/// The files of an open database: it, and its write-ahead log, which is part of it.
+/// The files of an open database: the database and its write-ahead log, which is part of it.
 pub(super) struct Identity {
     files: Vec<(PathBuf, u64, u64)>,
     health: Arc<StoreHealth>,
 }
 
 impl Identity {
-    /// That of the database at `path`, which is open and was written to.
+    /// The identity of the database at `path`, which is open and was written to.
     ///
     /// # Errors
     /// Fails when there is no file at the path.
@@ -30,16 +30,15 @@ impl Identity {
         });
         let files: io::Result<_> = files.collect();
         let files = files.map_err(|error| {
-            StoreError::Unavailable(format!("the database file cannot be looked at: {error}"))
+            StoreError::Unavailable(format!("the database file cannot be read: {error}"))
         })?;
         Ok(Self { files, health })
     }
 
-    /// Looks at the paths: two calls of the system, about a microsecond each. To be called
-    /// after every write and before it is acknowledged.
+    /// Checks the paths: two system calls, about a microsecond each. To be called after every write
+    /// and before it is acknowledged.
     ///
-    /// # Errors
-    /// Fails when a path names another file by now, or none.
+    /// # Errors Fails if a path names another file or none.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let lost = self.files.iter().find(|(path, device, inode)| {
             !numbers(path).is_ok_and(|found| found == (*device, *inode))
@@ -55,11 +54,10 @@ impl Identity {
         }
     }
 
-    /// Looks at the paths again where they were found wrong last; else costs nothing. To be
-    /// called before reads and writes.
+    /// Checks the paths again if the last check failed; otherwise costs nothing. To be called
+    /// before reads and writes.
     ///
-    /// # Errors
-    /// As [`Identity::check`].
+    /// # Errors The errors of [`Identity::check`].
     pub(super) fn recheck(&self) -> Result<(), StoreError> {
         match self.health.has_lost_file() {
             true => self.check(),

@@ -1,4 +1,4 @@
-//! Stretches of branches.
+//! Ranges of branches.
 
 use sqlx::{QueryBuilder, SqlitePool};
 
@@ -8,17 +8,17 @@ use crate::sql::push_owner;
 use crate::{BranchRange, StoreError, UNCOUNTED, wanted};
 use talkgraph_domain::{Message, Principal};
 
-/// A message as JSON, an array of [`crate::rows::MESSAGE_COLUMNS`]; its parts are JSON
-/// already. A row comes from the connection's thread by itself, with a change of threads there
-/// and back, and each of its columns is copied twice; for a page of messages that costs more
-/// than finding them.
+/// A message as JSON, an array of [`crate::messages::rows::MESSAGE_COLUMNS`]; its parts are JSON
+/// already. A row comes from the connection's thread by itself, with a change of threads there and
+/// back, and each of its columns is copied twice; for a page of messages that costs more than
+/// finding them.
 const MESSAGE_JSON: &str = "concat('[\"', hex(m.id), '\",\"', hex(m.session_id), \
     CASE WHEN m.parent_id IS NULL THEN '\",null,' ELSE concat('\",\"', hex(m.parent_id), '\",') END, \
     m.position, ',\"', m.role, '\",\"', hex(m.run_id), '\",', m.parts, \
     CASE WHEN m.finish_reason IS NULL THEN ',null,' ELSE concat(',\"', m.finish_reason, '\",') END, \
     m.created_at, ']')";
 
-/// The wanted stretches that have one message at each of their positions, and so are found by
+/// The wanted ranges that have one message at each of their positions, and so are found by
 /// position, without the walk from message to message. Counting costs an index alone.
 const STRAIGHT: &str = ", straight (branch, session, low, high) AS MATERIALIZED (
        SELECT w.branch, w.session, w.low, w.high
@@ -35,7 +35,7 @@ const BYTES: &str = "(SELECT coalesce(sum(octet_length(m.parts)), 0) FROM straig
      + (SELECT coalesce(sum(octet_length(m.parts)), 0) FROM walk w
        CROSS JOIN messages m ON m.id = w.id WHERE w.position < w.high)";
 
-/// Reads stretches of branches: all their messages as one value, in any order.
+/// Reads ranges of branches: all their messages as one value, in any order.
 pub(super) async fn read_branches(
     pool: &SqlitePool,
     who: &Principal,

@@ -35,7 +35,7 @@ use presence::Presence;
 use recent::Recent;
 pub use space::compact;
 
-use super::dialect::{Dialect, Fetches, fetch};
+use super::dialect::{Dialect, Fetched, fetch};
 use super::pools::Pools;
 use super::schema;
 use super::{
@@ -47,24 +47,23 @@ use talkgraph_domain::{Message, PageRequest, Principal};
 
 static MIGRATIONS: Migrator = sqlx_macros::migrate!("../../migrations/sqlite");
 
-/// How SQLite is used.
+/// Settings of SQLite.
 #[derive(Debug, Clone)]
 pub struct SqliteSettings {
-    /// The database file; it and its folder are made when missing.
+    /// The database file; it and its folder are created if they are missing.
     pub path: PathBuf,
-    /// True if a missing database is created, and an older one brought up to date.
+    /// True if a missing database is created and missing migrations are applied.
     pub migrate: bool,
-    /// How many connections read at once.
+    /// The number of connections for reads.
     pub read_connections: u32,
-    /// Whether every commit waits for the disk (`FULL`), and so survives a power cut.
-    /// Without it (`NORMAL`) a power cut may take the last commits, a killed process never.
+    /// True if every commit waits for the disk (`FULL`), and so survives a power cut. Without it
+    /// (`NORMAL`) a power cut may take the last commits, a killed process never.
     pub synchronous_full: bool,
-    /// How long a statement waits for a lock that another process holds.
+    /// The longest wait of a statement for a lock of another process.
     pub busy_timeout: Duration,
-    /// How long a read waits for a connection.
+    /// The longest wait of a read for a connection.
     pub acquire_timeout: Duration,
-    /// How many groups of events may wait to be written to their runs' logs; they are
-    /// committed all the same.
+    /// The limit of groups of events that are committed but not yet moved to their runs' logs.
     pub recent: u32,
     /// The length of the write-ahead log, in bytes, from which it is restarted.
     pub wal_bytes: u64,
@@ -91,7 +90,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database, makes it if it is missing, and brings it up to date if that is
+    /// Opens the database; creates it if it is missing and applies missing migrations if that is
     /// allowed.
     pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
         if !settings.migrate && !settings.path.is_file() {
@@ -120,9 +119,9 @@ impl SqliteStore {
             )
             // The longest size of the log's file once it is restarted.
             .pragma("journal_size_limit", settings.wal_bytes.to_string())
-            // What is deleted is overwritten, in pages that nothing uses any more as well.
+            // Deleted content is overwritten, in free pages as well.
             .pragma("secure_delete", "ON")
-            // Else what a statement would have to take back goes to a file, page by page.
+            // Otherwise a statement writes the pages for its rollback to a file.
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(256);
         // On this connection alone: to set it takes the lock of those who write.
@@ -137,7 +136,7 @@ impl SqliteStore {
         drop(connection);
         let health = Arc::new(StoreHealth::default());
         let identity = Arc::new(Identity::of(&settings.path, Arc::clone(&health))?);
-        // A connection that comes later must not make another file where this one was.
+        // A later connection must not create another file at the path of this one.
         let options = options.create_if_missing(false);
         writes.set_connect_options(writing.create_if_missing(false));
         let checkpoints = Checkpoints::begin(options.clone(), settings.wal_bytes).await?;
@@ -165,8 +164,8 @@ fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
         .max_connections(connections)
         .min_connections(1)
         .acquire_timeout(settings.acquire_timeout)
-        // A file on this machine does not go away; asking it each time would cost a
-        // statement for every statement.
+        // A local file does not disconnect; a check each time would cost a statement for every
+        // statement.
         .test_before_acquire(false)
         // SQLite ends a transaction by itself when the disk is full or fails. sqlx's rollback
         // then fails too, and it would count the transaction as open for ever.
@@ -181,18 +180,12 @@ fn pool(connections: u32, settings: &SqliteSettings) -> SqlitePoolOptions {
 impl Pools for SqliteStore {
     type Db = Sqlite;
 
-    async fn read<R: Send>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError>
-    where
-        Sqlite: Fetches<R>,
-    {
+    async fn read<R: Fetched>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError> {
         self.identity.recheck()?;
         fetch(&mut *self.reads.acquire().await?, query).await
     }
 
-    async fn write<R: Send>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError>
-    where
-        Sqlite: Fetches<R>,
-    {
+    async fn write<R: Fetched>(&self, query: QueryBuilder<Sqlite>) -> Result<Vec<R>, StoreError> {
         self.identity.recheck()?;
         let rows = fetch(&mut *self.writes.acquire().await?, query).await?;
         self.identity.check()?;
@@ -235,7 +228,7 @@ impl Pools for SqliteStore {
         &self,
         transaction: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        // A file does not go away without a word: `busy_timeout` is bound enough.
+        // A local file does not hang: `busy_timeout` is enough of a limit.
         let done = transaction.await?;
         self.identity.check()?;
         Ok(done)

@@ -1,4 +1,4 @@
-//! Whether another process uses a database file.
+//! Detection of other processes that use a database file.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -8,27 +8,27 @@ use std::path::Path;
 use super::private::FILE_MODE;
 use crate::StoreError;
 
-/// A lock on a file beside the database: shared while the process lives, whatever ends it. The
-/// database's own locks come and go with each transaction and cannot tell.
+/// A lock on a file next to the database: shared while the process lives, however it ends. The
+/// database's own locks last for a transaction and do not show this.
 pub(super) struct Presence {
     _here: File,
-    /// Whether nobody else had it.
+    /// True if no other process had the lock.
     pub(super) was_alone: bool,
 }
 
 impl Presence {
-    /// Says that this process uses the database at `path`.
+    /// Announces that this process uses the database at `path`.
     ///
-    /// # Errors
-    /// When the lock files cannot be made or locked.
+    /// # Errors Fails if the lock files cannot be created or locked.
     pub(super) fn announce(path: &Path) -> Result<Self, StoreError> {
         Self::announce_at(path).map_err(|error| {
-            StoreError::Unavailable(format!("the lock files beside the database: {error}"))
+            StoreError::Unavailable(format!("the lock files next to the database: {error}"))
         })
     }
 
     fn announce_at(path: &Path) -> io::Result<Self> {
-        // One comes in after the other: between the two locks that follow nobody else looks.
+        // Processes enter one after the other: no other process checks between the two locks that
+        // follow.
         let door = open(path, ".door")?;
         door.lock()?;
         let here = open(path, ".lock")?;

@@ -1,4 +1,4 @@
-//! Files that only this process's user can read, whatever the umask.
+//! Files that only this process's user can read, with any umask.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
@@ -12,14 +12,14 @@ const FOLDER_MODE: u32 = 0o700;
 pub(super) const FILE_MODE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
 
-/// Set on folders such as /tmp, which are for everybody.
+/// Set on folders such as /tmp, which all users share.
 const STICKY: u32 = 0o1000;
 
-/// After the database's name: what SQLite and this server keep next to it.
+/// The suffixes of files that SQLite and this server keep next to the database.
 const COMPANIONS: [&str; 5] = ["-wal", "-shm", "-journal", ".lock", ".door"];
 
-/// Creates the database's folder and file for this user alone, and takes the rights of others
-/// away from those that exist. SQLite gives its own files the mode of the database.
+/// Creates the database's folder and file for this user alone, and removes the rights of other
+/// users from existing ones. SQLite gives its own files the mode of the database.
 ///
 /// The mode of an existing folder is only changed if everything in it belongs to the database.
 /// Files and folders of another user keep theirs.
@@ -30,7 +30,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     if let Some(folder) = folder {
         prepare_folder(folder, path).map_err(|error| {
             let folder = folder.display();
-            StoreError::Unavailable(format!("the folder {folder} cannot be made: {error}"))
+            StoreError::Unavailable(format!("the folder {folder} cannot be created: {error}"))
         })?;
     }
     prepare_files(path).map_err(|error| {
@@ -52,7 +52,7 @@ fn prepare_folder(folder: &Path, database: &Path) -> io::Result<()> {
     if mode & STICKY == 0 && is_of(database, folder)? {
         return tighten(folder, FOLDER_MODE);
     }
-    // Its files are safe all the same.
+    // Its files are protected all the same.
     tracing::debug!(
         folder = %folder.display(),
         mode = format!("{:o}", mode & 0o7777),
@@ -61,7 +61,7 @@ fn prepare_folder(folder: &Path, database: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns true when a folder has nothing but the database, its companions and copies.
+/// True if a folder contains only the database, its companions and copies.
 fn is_of(database: &Path, folder: &Path) -> io::Result<bool> {
     let Some(stem) = database.file_stem() else {
         return Ok(false);
@@ -104,12 +104,12 @@ fn prepare_files(path: &Path) -> io::Result<()> {
 fn tighten(path: &Path, mode: u32) -> io::Result<()> {
     match fs::set_permissions(path, Permissions::from_mode(mode)) {
         Ok(()) => {
-            tracing::debug!(path = %path.display(), "took the rights of other users away");
+            tracing::debug!(path = %path.display(), "rights of other users removed");
             Ok(())
         }
         // Of another user, or on a file system without modes.
         Err(error) if is_not_ours(&error) => {
-            tracing::warn!(path = %path.display(), %error, "is open to other users");
+            tracing::warn!(path = %path.display(), %error, "file open to other users");
             Ok(())
         }
         Err(error) => Err(error),

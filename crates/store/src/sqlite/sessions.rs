@@ -8,8 +8,8 @@ use crate::sessions::rows::SessionRow;
 use crate::{SessionCursor, SessionFilter, StoreError};
 use talkgraph_domain::{PageRequest, Principal};
 
-/// A session as JSON, an array of [`crate::rows::session_columns`]: a page is read as
-/// one value, as messages are.
+/// A session as JSON, an array of [`crate::sessions::rows::session_columns`]: a page is read as one
+/// value, as messages are.
 const SESSION_JSON: &str = "json_array(hex(id), hex(agent_id), nullif(hex(parent_run_id), ''), \
     title, json(metadata), nullif(hex(head_message_id), ''), branch_length, enqueued_runs, turns, \
     created_at, updated_at, deleted_at, nullif(hex(active_run_id), ''), active_last_sequence)";

@@ -1,5 +1,5 @@
-//! Space that deletions leave in the database file: it goes back to the file system a few pages
-//! at a time, and a small database is rewritten as a whole when that is in no one's way.
+//! Space that deletions leave in the database file: it is returned to the file system a few pages
+//! at a time, and a small database is rewritten as a whole while it is idle.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,11 +21,11 @@ const KEPT_PAGES: i64 = 1_024;
 /// The part of the pages that may be free as well, as a divisor.
 const KEPT_PART: i64 = 8;
 
-/// The pages that one step gives back. Each is a page from the end of the file that moves, and
-/// commits wait for a step.
+/// The pages that one step returns. Each moves a page from the end of the file, and commits wait
+/// for a step.
 const STEP: &str = "PRAGMA incremental_vacuum(64)";
 
-/// Gives some pages back. False if there is nothing to give, or the database is one that cannot.
+/// Returns some pages. False if there are none, or the database does not support it.
 pub(super) async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     let free = number(connection, "PRAGMA freelist_count").await?;
     if free <= KEPT_PAGES || !is_incremental(connection).await? {
@@ -39,8 +39,8 @@ pub(super) async fn give_back(connection: &mut SqliteConnection) -> sqlx::Result
     Ok(true)
 }
 
-/// Has a database that an earlier release created give space back from now on, if it has
-/// `most_bytes` at most; says what to do otherwise. No other process uses it.
+/// Rewrites a database that an earlier release created so that it returns space, if it has
+/// `most_bytes` at most; logs the remedy otherwise. No other process uses it.
 pub(super) async fn adopt(connection: &mut SqliteConnection, most_bytes: u64) -> sqlx::Result<()> {
     if is_incremental(connection).await? {
         return Ok(());
@@ -51,14 +51,14 @@ pub(super) async fn adopt(connection: &mut SqliteConnection, most_bytes: u64) ->
     }
     tracing::info!(
         bytes,
-        "the database was made by an earlier release and gives no space back: stop the server \
+        "database of an earlier release returns no space: stop the server \
          and run `talkgraph compact` once"
     );
     Ok(())
 }
 
-/// Rewrites the database as a whole. It has no free pages then, no traces of deleted rows,
-/// and gives space back.
+/// Rewrites the database as a whole. It has no free pages then, no traces of deleted rows, and
+/// returns space.
 pub(super) async fn rewrite(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     sqlx::query("VACUUM").execute(connection).await?;
     Ok(())
@@ -71,11 +71,10 @@ pub(super) async fn size(connection: &mut SqliteConnection) -> sqlx::Result<u64>
     Ok(u64::try_from(pages.saturating_mul(page)).unwrap_or(0))
 }
 
-/// Rewrites the database at `path` as a whole, for as long as which no server may use it.
-/// Returns its size before and after, in bytes.
+/// Rewrites the database at `path` as a whole, while no server uses it. Returns its size before and
+/// after, in bytes.
 ///
-/// # Errors
-/// `Unavailable` when there is no such file, or another process uses it.
+/// # Errors `Unavailable` if there is no such file, or another process uses it.
 pub async fn compact(path: &Path, busy_timeout: Duration) -> Result<(u64, u64), StoreError> {
     if !path.is_file() {
         let why = format!("there is no database at {}", path.display());

@@ -9,31 +9,33 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
+use crate::commit::cells::{Cell, Row, names};
 use crate::commit::group::{FinishedRun, LogRow};
-use crate::commit::{NewHead, Statements, StoredRun, depth};
+use crate::commit::{NewHead, Statements, StoredRun};
 use crate::interrupts::rows::{encode_resolution, stored_kind};
 use crate::keys::keyed;
 use crate::log::{FOLLOWS_LOG, HAS_RUN};
 use crate::messages::rows::encode_parts;
 use crate::rows::Stamp;
-use crate::runs::rows::encode_options;
+use crate::runs::columns;
 use crate::{NewRun, StoreError};
 use talkgraph_domain::time::{Timestamp, now};
-use talkgraph_domain::{Cost, Interrupt, Message, NodeId, Principal, RunId, Session};
+use talkgraph_domain::{Interrupt, Message, NodeId, Principal, RunId, Session};
 
 use super::recent::{OpenLog, Recent};
 
-/// Rows go in statements of 1, 2, 4 … rows: few enough texts that all of them stay prepared.
+/// The largest statement: rows are written in statements of 1, 2, 4 … rows, few enough texts that
+/// all of them stay prepared.
 const MOST_ROWS: usize = 32;
 
 /// A transaction.
 pub(super) struct SqliteStatements<'c> {
     connection: &'c mut SqliteConnection,
-    /// What the logs lack so far.
+    /// The unsorted events of the logs.
     recent: &'c Recent,
-    /// The logs that have been written to, as they are then.
+    /// The changed logs after the transaction.
     sorted: Vec<(RunId, OpenLog)>,
-    /// Whether something was refused because of what may be out of date.
+    /// True if a row was refused because of state that may be out of date.
     is_outdated: bool,
 }
 
@@ -47,8 +49,8 @@ impl<'c> SqliteStatements<'c> {
         }
     }
 
-    /// The logs that have been written to, if the transaction is committed, and whether it is
-    /// better given up, because something was refused that may only seem not to follow its log.
+    /// The changed logs, if the transaction is committed, and true if it should be rolled back,
+    /// because a refused row may only seem not to follow its log.
     pub(super) fn into_sorted(self) -> (Vec<(RunId, OpenLog)>, bool) {
         (self.sorted, self.is_outdated)
     }
@@ -85,6 +87,26 @@ async fn insert<T>(
         }
     }
     Ok(returned)
+}
+
+/// Binds the cells of a row.
+fn bind_row(
+    row: &mut Separated<'_, Sqlite, &'static str>,
+    cells: &Row<'_>,
+) -> Result<(), StoreError> {
+    for (_, cell) in cells {
+        match cell {
+            Cell::Id(id) => row.push_bind(*id),
+            Cell::Text(text) => row.push_bind(*text),
+            Cell::Flag(flag) => row.push_bind(*flag),
+            Cell::Integer(number) => row.push_bind(*number),
+            Cell::Number(number) => row.push_bind(*number),
+            Cell::Time(at) => row.push_bind(at.map(Stamp)),
+            Cell::FromNow(after) => row.push_bind(Stamp(now() + *after)),
+            Cell::Options(options) => row.push_bind(options.as_deref()),
+        };
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -161,41 +183,13 @@ impl Statements for SqliteStatements<'_> {
     }
 
     async fn insert_runs(&mut self, rows: &[StoredRun<'_>]) -> Result<HashSet<Uuid>, StoreError> {
-        let head = "INSERT INTO runs (id, tenant, owner, session_id, agent_id, agent_version_id, \
-                    model, status, enqueued, turn, input_tokens, output_tokens, \
-                    cached_input_tokens, reasoning_tokens, input_message_id, output_message_id, \
-                    before_message_id, before_length, node_id, lease_expires_at, created_at, \
-                    started_at, options, parent_run_id, depth, before_agent_id) ";
-        let tail = " ON CONFLICT (session_id) WHERE status IN ('QUEUED', 'RUNNING', \
-                    'AWAITING_INPUT') AND NOT enqueued DO NOTHING RETURNING id";
-        let inserted = insert(self.connection, head, rows, tail, |row, stored| {
-            let run = stored.run;
-            row.push_bind(run.id.uuid())
-                .push_bind(stored.who.tenant.as_ref())
-                .push_bind(stored.who.owner.as_ref())
-                .push_bind(run.session_id.uuid())
-                .push_bind(run.agent_id.uuid())
-                .push_bind(run.agent_version_id.uuid())
-                .push_bind(run.model.as_str())
-                .push_bind(<&str>::from(run.status))
-                .push_bind(run.enqueued)
-                .push_bind(run.turn)
-                .push("0, 0, 0, 0")
-                .push_bind(run.input_message_id.uuid())
-                .push_bind(run.output_message_id.uuid())
-                .push_bind(stored.before.head.map(|head| head.uuid()))
-                .push_bind(stored.before.branch_length)
-                .push_bind(stored.node.uuid())
-                .push_bind(Stamp(now() + stored.lease))
-                .push_bind(Stamp(run.created_at))
-                .push_bind(run.started_at.map(Stamp))
-                .push_bind(encode_options(&run.options)?)
-                .push_bind(run.parent.map(|parent| parent.run.uuid()))
-                .push_bind(depth(run))
-                .push_bind(stored.before.agent.map(|agent| agent.uuid()));
-            Ok(())
-        })
-        .await?;
+        let rows: Vec<_> = rows
+            .iter()
+            .map(columns::started)
+            .collect::<Result<_, _>>()?;
+        let head = format!("INSERT INTO runs ({}) ", names(&rows).join(", "));
+        let tail = format!(" {}", columns::ONE_ACTIVE);
+        let inserted = insert(self.connection, &head, &rows, &tail, bind_row).await?;
         Ok(inserted.into_iter().collect())
     }
 
@@ -302,38 +296,12 @@ impl Statements for SqliteStatements<'_> {
     }
 
     async fn end_runs(&mut self, rows: &[&FinishedRun]) -> Result<HashSet<Uuid>, StoreError> {
-        let head = "WITH v (id, node, status, reason, code, message, retryable, input, output, \
-                    cached, reasoning, at, model, cost, written, written_1h) AS (";
-        let tail = ") UPDATE runs SET status = v.status, finish_reason = v.reason, \
-                    error_code = v.code, error_message = v.message, error_retryable = v.retryable, \
-                    input_tokens = v.input, output_tokens = v.output, \
-                    cached_input_tokens = v.cached, reasoning_tokens = v.reasoning, \
-                    finished_at = v.at, model = v.model, cost_nanos = v.cost, \
-                    cache_write_input_tokens = v.written, \
-                    cache_write_1h_input_tokens = v.written_1h FROM v \
-                    WHERE runs.id = v.id AND runs.node_id = v.node \
-                    AND runs.status IN ('QUEUED', 'RUNNING', 'AWAITING_INPUT') RETURNING id";
-        let ended = insert(self.connection, head, rows, tail, |row, finish| {
-            let (run, error) = (&finish.run, finish.run.error.as_ref());
-            row.push_bind(run.id.uuid())
-                .push_bind(finish.node.uuid())
-                .push_bind(<&str>::from(run.status))
-                .push_bind(run.finish_reason.map(<&str>::from))
-                .push_bind(error.map(|error| <&str>::from(error.code)))
-                .push_bind(error.map(|error| error.message.as_str()))
-                .push_bind(error.map(|error| error.retryable))
-                .push_bind(run.usage.input_tokens.cast_signed())
-                .push_bind(run.usage.output_tokens.cast_signed())
-                .push_bind(run.usage.cached_input_tokens.cast_signed())
-                .push_bind(run.usage.reasoning_tokens.cast_signed())
-                .push_bind(run.finished_at.map(Stamp))
-                .push_bind(run.model.as_str())
-                .push_bind(run.cost.map(Cost::nanos))
-                .push_bind(run.usage.cache_write_input_tokens.cast_signed())
-                .push_bind(run.usage.cache_write_1h_input_tokens.cast_signed());
-            Ok(())
-        })
-        .await?;
+        let rows: Vec<_> = rows.iter().map(|finish| columns::ended(finish)).collect();
+        let names = names(&rows);
+        let head = format!("WITH v ({}) AS (", names.join(", "));
+        let set = columns::assignments(&names);
+        let tail = format!(") UPDATE runs {set} FROM v {}", columns::ENDS);
+        let ended = insert(self.connection, &head, &rows, &tail, bind_row).await?;
         Ok(ended.into_iter().collect())
     }
 

@@ -1,5 +1,5 @@
-//! Summaries of what models are no longer shown. They are written with the event that tells
-//! of them ([`super::EventLog::append_events`]).
+//! Summaries of messages that models are no longer shown. They are written with the event that
+//! announces them ([`super::EventLog::append_events`]).
 
 pub(crate) mod rows;
 pub(crate) mod sql;
@@ -11,15 +11,15 @@ use super::pools::Pools;
 use crate::summaries::rows::SummaryRow;
 use talkgraph_domain::{MessageId, Principal, Summary};
 
-/// How many summaries a session keeps, the newest: one for each branch that somebody is likely
-/// to go back to.
+/// The number of summaries that a session keeps, the newest: one for each branch that a client is
+/// likely to return to.
 pub(crate) const KEPT_SUMMARIES: u32 = 8;
 
 /// Summaries of branches.
 #[async_trait]
 pub trait SummaryStore: Send + Sync {
-    /// The summary that covers most of the branch up to `head`, which it may cover whole; never
-    /// one of a message that is not in that branch.
+    /// The summary that covers most of the branch up to `head`, possibly all of it; always one of a
+    /// message of that branch.
     async fn summary_of_branch(
         &self,
         who: &Principal,

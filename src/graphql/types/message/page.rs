@@ -13,7 +13,7 @@ use crate::graphql::connection::{Cursor, Position, connection};
 use crate::graphql::types::fast_path::{self, FastPath};
 use talkgraph_domain::Page;
 
-type Whole = Connection<Cursor, Message>;
+type MessageConnection = Connection<Cursor, Message>;
 
 /// A connection of messages by their position in the branch.
 pub(crate) struct MessagePage(pub(crate) Page<Arc<talkgraph_domain::Message>>);
@@ -23,7 +23,7 @@ impl MessagePage {
         self.0.items.iter().map(MessageEdge)
     }
 
-    fn to_connection(&self) -> Whole {
+    fn to_connection(&self) -> MessageConnection {
         connection(self.0.clone(), |message| {
             (message.position, Message::stored(message))
         })
@@ -32,11 +32,11 @@ impl MessagePage {
 
 impl OutputType for MessagePage {
     fn type_name() -> Cow<'static, str> {
-        <Whole as OutputType>::type_name()
+        <MessageConnection as OutputType>::type_name()
     }
 
     fn create_type_info(registry: &mut Registry) -> String {
-        Whole::create_type_info(registry)
+        MessageConnection::create_type_info(registry)
     }
 
     async fn resolve(

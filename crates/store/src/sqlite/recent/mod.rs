@@ -1,12 +1,12 @@
-//! The open ends of the logs: the newest events of all runs, which are committed to one table
-//! in the order in which they come and are sorted into their runs' logs later, several of a
-//! run at a time. A commit that wrote to each run's log would change a page of the log's index
-//! for each; this one changes the end of a table.
+//! The open ends of the logs: the newest events of all runs, which are committed to one table in
+//! their order of arrival and sorted into their runs' logs later, several of a run at a time. A
+//! commit that wrote to each run's log would change a page of the log's index for each; this one
+//! changes the end of a table.
 //!
-//! What is in the table counts like what is in the logs. What is kept here beside it is
-//! what the next commit must know: who has a run, where its log ends, and which rows are to be
-//! sorted. Whenever that may be wrong, because something has failed or another process has
-//! taken a run over, the database sorts all rows itself and this begins anew.
+//! Rows of the table count like rows of the logs. The memory next to it holds the state for the
+//! next commit: the holder of a run, the end of its log, and the rows to sort. If that may be
+//! wrong, because of a failure or a take-over by another process, the database sorts all rows
+//! itself and the memory is reset.
 
 mod statements;
 
@@ -25,33 +25,33 @@ use statements::{MOST_ROWS, SORTED_AT_ONCE};
 /// The largest row in bytes that goes this way; larger ones are written to their logs at once.
 const MOST_BYTES: usize = 4 * 1024;
 
-/// How many rows gather before those that are sorted are removed: pages are freed whole.
+/// The number of rows before the sorted ones are removed: pages are freed as a whole.
 const REMOVED_AT_ONCE: usize = 512;
 
-/// How many runs are remembered that have nothing to be sorted. One that is not remembered
-/// costs a commit of the ordinary kind.
+/// The limit of remembered runs without unsorted events. A run that is not remembered costs an
+/// ordinary commit.
 const MOST_LOGS: usize = 16_384;
 
 /// The open ends of the logs, as one process writes them.
 pub(super) struct Recent {
-    /// Tells this process's rows from those of others.
+    /// The id of this process in its rows.
     writer: i64,
-    /// How many rows there may be from a run's oldest one on before these are sorted.
+    /// The limit of rows since a run's oldest one before its rows are sorted.
     most: i64,
-    /// How often runs have been taken over, as far as it is known here.
+    /// The number of take-overs, as far as known.
     takeovers: i64,
-    /// Whether the database may be otherwise than it is known here.
+    /// True if the database may differ from this state.
     is_in_doubt: bool,
     logs: HashMap<RunId, OpenLog>,
     /// The runs with unsorted events, by their oldest row.
     unsorted: BTreeMap<i64, RunId>,
-    /// The runs with so many of them that they are to be sorted at once.
+    /// The runs with so many unsorted events that they are sorted next.
     full: Vec<RunId>,
     last_row: i64,
     rows_since_removal: usize,
 }
 
-/// The log of a run that a node of this process makes.
+/// The log of a run that this process executes.
 pub(super) struct OpenLog {
     who: Principal,
     node: NodeId,
@@ -64,7 +64,7 @@ pub(super) struct OpenLog {
 struct Unsorted {
     oldest_row: i64,
     first_sequence: u64,
-    /// As their log row will keep them: pieces are joined as they come.
+    /// The encoding for their log row: pieces are joined as they arrive.
     events: Packed,
 }
 
@@ -82,7 +82,7 @@ impl OpenLog {
 }
 
 impl Recent {
-    /// Nothing is known yet. `most` bounds the rows that may wait to be sorted.
+    /// Creates an empty state. `most` bounds the unsorted rows.
     pub(super) fn new(most: u32) -> Self {
         Self {
             writer: fastrand::i64(..),
@@ -97,12 +97,12 @@ impl Recent {
         }
     }
 
-    /// Something has failed: nothing that is known here is relied on any more.
+    /// Marks the state as unreliable after a failure.
     pub(super) fn doubt(&mut self) {
         self.is_in_doubt = true;
     }
 
-    /// Removes all doubt: sorts what this process has written, and begins anew.
+    /// Sorts the rows of this process, and resets the state.
     pub(super) async fn settle(
         &mut self,
         connection: &mut SqliteConnection,
@@ -119,8 +119,8 @@ impl Recent {
         Ok(())
     }
 
-    /// Commits rows of runs that are known here. False if they do not all follow their logs,
-    /// as far as it is known, or are too many or too large; then nothing is written.
+    /// Commits rows of known runs. False, and nothing is written, if some do not follow their logs
+    /// as far as known, or if they are too many or too large.
     pub(super) async fn append(
         &mut self,
         connection: &mut SqliteConnection,
@@ -180,13 +180,13 @@ impl Recent {
         }
     }
 
-    /// Whether a run's log is known here.
+    /// True if a run's log is known.
     pub(super) fn knows(&self, run: RunId) -> bool {
         self.logs.contains_key(&run)
     }
 
-    /// A row for its run's log, with what has not been sorted of it before: its first sequence
-    /// and its events. The sequence is none that a log goes on with if the row does not follow.
+    /// A row for its run's log, together with the run's unsorted events: its first sequence and its
+    /// events. The sequence fits no log if the row does not follow.
     pub(super) fn with_unsorted(&self, row: &LogRow<'_>) -> Result<(u64, String), StoreError> {
         let log = self.logs.get(&row.run_id);
         let log = log.filter(|log| (log.node, log.fence) == (row.node, row.fence));
@@ -201,7 +201,7 @@ impl Recent {
         Ok((unsorted.first_sequence, all.encode()?))
     }
 
-    /// Remembers the logs that a transaction has written to.
+    /// Remembers the logs that a transaction has changed.
     pub(super) fn note_sorted(&mut self, logs: Vec<(RunId, OpenLog)>) {
         for (run, log) in logs {
             self.forget(run);
@@ -212,14 +212,14 @@ impl Recent {
         }
     }
 
-    /// A run has ended: all of it is in its log.
+    /// Forgets an ended run: all of its events are in its log.
     pub(super) fn forget(&mut self, run: RunId) {
         if let Some(unsorted) = self.logs.remove(&run).and_then(|log| log.unsorted) {
             self.unsorted.remove(&unsorted.oldest_row);
         }
     }
 
-    /// Sorts what has waited for long, if there is enough of it, and removes what is sorted.
+    /// Sorts old rows, if there are enough of them, and removes sorted ones.
     pub(super) async fn tidy(
         &mut self,
         connection: &mut SqliteConnection,
@@ -237,7 +237,7 @@ impl Recent {
         Ok(())
     }
 
-    /// Whether there is anything for [`Self::tidy`] to do.
+    /// True if there is work for [`Self::tidy`].
     pub(super) fn is_untidy(&self) -> bool {
         self.is_removal_due() || self.due().is_some()
     }
@@ -246,7 +246,7 @@ impl Recent {
         !self.is_in_doubt && self.rows_since_removal >= REMOVED_AT_ONCE
     }
 
-    /// The runs that are to be sorted now, as many as one statement takes.
+    /// The runs to sort now, as many as one statement takes.
     fn due(&self) -> Option<Vec<RunId>> {
         if self.is_in_doubt {
             return None;

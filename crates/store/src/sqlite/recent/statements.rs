@@ -1,4 +1,4 @@
-//! What is said to the database of the open ends of the logs.
+//! Statements of the open ends of the logs.
 
 use std::sync::LazyLock;
 
@@ -46,13 +46,14 @@ pub(crate) fn purge(session: SessionId) -> QueryBuilder<Sqlite> {
     query
 }
 
-/// How many rows one commit takes at most.
+/// The limit of rows in one commit.
 pub(super) const MOST_ROWS: usize = 128;
 
-/// How many runs are sorted at once: few enough that the next commit does not wait for long.
+/// The number of runs that are sorted at once: few enough that the next commit does not wait for
+/// long.
 pub(super) const SORTED_AT_ONCE: usize = 8;
 
-/// The end of a log that is to be sorted.
+/// The end of a log to sort.
 pub(super) struct LogEnd<'a> {
     pub(super) run: RunId,
     pub(super) who: &'a Principal,
@@ -75,8 +76,8 @@ static APPENDS: LazyLock<Vec<String>> = LazyLock::new(|| {
     (0..=MOST_ROWS.ilog2()).map(statement).collect()
 });
 
-/// Commits rows in one statement, unless a run has been taken over since. `fence` is who writes
-/// and how many have been. Returns the id of the last row; theirs follow each other.
+/// Commits rows in one statement, unless a run has been taken over since. `fence` is the writer and
+/// the number of take-overs. Returns the id of the last row; theirs follow each other.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     (writer, takeovers): (i64, i64),
@@ -108,8 +109,8 @@ static SORT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Writes the ends of logs, at most [`SORTED_AT_ONCE`], to their logs. False if some of them do
-/// not follow: somebody else has sorted them.
+/// Writes the ends of logs, at most [`SORTED_AT_ONCE`], to their logs. False if some of them do not
+/// follow: another process has sorted them.
 pub(super) async fn sort(
     connection: &mut SqliteConnection,
     logs: Vec<LogEnd<'_>>,
@@ -140,13 +141,13 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// Sorts the rows of all processes, none of which is there any more.
+/// Sorts the rows of all processes, all of which have ended.
 pub(crate) async fn sort_everything(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     sort_all(connection, None).await?;
     Ok(())
 }
 
-/// Sorts the rows of a process and returns how often runs have been taken over by then.
+/// Sorts the rows of a process and returns the number of take-overs by then.
 pub(super) async fn sort_all_of(
     connection: &mut SqliteConnection,
     writer: i64,
