@@ -18,34 +18,44 @@ const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// The time for connections to close after their last bytes.
 const LAST_BYTES: Duration = Duration::from_secs(3);
 
-/// The tasks that renew leases and remove deleted sessions.
-struct Keepers {
+/// The tasks that renew leases, keep house and remove deleted sessions.
+struct Upkeep {
     stop: CancellationToken,
-    leases: JoinHandle<()>,
-    sweep: JoinHandle<()>,
+    heartbeat: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
+    purge: JoinHandle<()>,
 }
 
-impl Keepers {
-    fn start(runner: &Arc<Runner>) -> Self {
+impl Upkeep {
+    fn start(runner: &Runner) -> Self {
         let stop = CancellationToken::new();
-        let sweep = tokio::spawn(Arc::clone(runner).sweep(stop.clone()));
-        let leases = tokio::spawn(watched(
-            Task::only("the lease keeper"),
-            Arc::clone(runner).keep_leases(stop.clone()),
+        let purge = tokio::spawn(Arc::clone(&runner.deletion).purge(stop.clone()));
+        let (heartbeat, housekeeping) = runner.upkeep();
+        let heartbeat = tokio::spawn(watched(
+            Task::only("the heartbeat"),
+            heartbeat.run(stop.clone()),
+        ));
+        let housekeeping = tokio::spawn(watched(
+            Task::only("housekeeping"),
+            housekeeping.run(stop.clone()),
         ));
         Self {
             stop,
-            leases,
-            sweep,
+            heartbeat,
+            housekeeping,
+            purge,
         }
     }
 
     async fn end(self) {
         self.stop.cancel();
-        if let Err(error) = self.leases.await {
-            tracing::error!(%error, "lease keeper failed");
+        if let Err(error) = self.heartbeat.await {
+            tracing::error!(%error, "heartbeat failed");
         }
-        if let Err(error) = self.sweep.await {
+        if let Err(error) = self.housekeeping.await {
+            tracing::error!(%error, "housekeeping failed");
+        }
+        if let Err(error) = self.purge.await {
             tracing::error!(%error, "removal of deleted sessions failed");
         }
     }
@@ -56,7 +66,7 @@ impl App {
     /// stop, active runs get their time, the rest is left to the next server, streams end, pools
     /// close.
     pub async fn serve(self, stop: impl Future<Output = Stop>) -> Result<Ended, StartError> {
-        let keepers = Keepers::start(&self.runner);
+        let upkeep = Upkeep::start(&self.runner);
         let most_connections = self.connections.most;
         let closing = CancellationToken::new();
         let router = http::router(Arc::clone(&self.server));
@@ -89,7 +99,7 @@ impl App {
         tracing::info!(runs = self.runner.bus().len(), "stopping");
         let left = self.runner.drain(self.drain_timeout).await;
         close_connections(&self.server, &closing, serving).await;
-        keepers.end().await;
+        upkeep.end().await;
         self.mcp.end().await;
         self.store.close().await;
         tracing::info!(left, "stopped");

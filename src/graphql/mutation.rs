@@ -58,12 +58,13 @@ impl Runs {
         request.request_id = request_id(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
         let who = principal(ctx)?;
-        let started = api.runner.start(who.clone(), request).await;
+        let started = api.runner.starter.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
         // Dropped with this future if the client disconnects.
-        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, who, &started));
+        let guard =
+            cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner.canceller, who, &started));
         let run = started.stored.run.id;
-        let finished = api.runner.outcome(who, &started);
+        let finished = api.runner.starter.outcome(who, &started);
         let Ok(finished) = tokio::time::timeout_at(deadline, finished).await else {
             return Err(still_running(run).into());
         };
@@ -95,7 +96,11 @@ impl Runs {
         let mut request = input.check(&api.limits)?;
         request.headers = caller_headers(ctx);
         request.request_id = request_id(ctx);
-        let started = api.runner.start(principal(ctx)?.clone(), request).await;
+        let started = api
+            .runner
+            .starter
+            .start(principal(ctx)?.clone(), request)
+            .await;
         Ok(started.map_err(ApiError::from)?.into())
     }
 
@@ -123,7 +128,7 @@ impl Runs {
         let run = find().await?;
         // No key is stored for an unknown run.
         if let Some(key) = idempotency_key {
-            let kept = api.runner.keep_cancel_key(who, run_id, key).await;
+            let kept = api.runner.keys.keep_cancel_key(who, run_id, key).await;
             kept.map_err(|error| ApiError::from(error).with_field("idempotencyKey"))?;
         }
         if run.status.is_terminal() {
@@ -131,7 +136,11 @@ impl Runs {
                 run: Run::loaded(Arc::new(run)),
             });
         }
-        let stopped = api.runner.stop(who, run_id, false, CANCEL_TIMEOUT).await;
+        let stopped = api
+            .runner
+            .canceller
+            .cancel(who, run_id, false, CANCEL_TIMEOUT)
+            .await;
         let run = match stopped.map_err(ApiError::from)? {
             Stopped::Ended(run) => *run,
             Stopped::Ending | Stopped::Unknown => find().await?,

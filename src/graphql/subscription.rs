@@ -46,10 +46,12 @@ impl Subscription {
         request.headers = caller_headers(ctx);
         request.request_id = request_id(ctx);
         let cancel_on_disconnect = request.cancel_on_disconnect;
-        let started = api.runner.start(who.clone(), request).await;
+        let started = api.runner.starter.start(who.clone(), request).await;
         let started = started.map_err(ApiError::from)?;
-        let guard = cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner, who, &started));
-        let events = api.runner.follow_started(who.clone(), started);
+        let guard =
+            cancel_on_disconnect.then(|| CancelOnDrop::new(&api.runner.canceller, who, &started));
+        let (run, live) = (started.stored.run.id, started.live);
+        let events = api.runner.follow.events(who.clone(), run, live, 0);
         Ok(as_graphql(api, who, guarded(events, guard), progress(ctx)))
     }
 
@@ -68,7 +70,7 @@ impl Subscription {
         let resume = resume.map_or(0, |ResumeAfter(sequence)| *sequence);
         let after = sequence(after)?.max(resume);
         // Boxed: otherwise the stream would reserve memory for its start-up state.
-        let events = Box::pin(api.runner.follow(who, run, after)).await;
+        let events = Box::pin(api.runner.follow.run(who, run, after)).await;
         let events = events.map_err(ApiError::from)?;
         Ok(as_graphql(api, who, events, progress(ctx)))
     }
@@ -97,7 +99,7 @@ impl Subscription {
             return Err(ApiError::bad_input("after", message).into());
         }
         let place = run.map(|run| SessionPlace { run, after });
-        let events = api.runner.follow_session(who, session, place).await;
+        let events = api.runner.follow.session(who, session, place).await;
         let events = events.map_err(ApiError::from)?;
         // A sequence alone does not identify its run, so these events have no `id`.
         Ok(as_graphql(api, who, events, Progress::default()))
@@ -111,7 +113,7 @@ impl Subscription {
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = Result<Session>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
-        let changes = api.runner.session_changes(who);
+        let changes = api.runner.follow.session_changes(who);
         let changed = changes.map(|changed| match changed {
             Ok(session) => Ok(Session(Arc::new(session))),
             Err(error) => Err(ApiError::from(error).into()),
@@ -127,7 +129,7 @@ impl Subscription {
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = Result<Interrupt>> + use<>> {
         let (api, who) = (api(ctx)?, principal(ctx)?);
-        let changes = api.runner.interrupt_changes(who);
+        let changes = api.runner.follow.interrupt_changes(who);
         let changed = changes.map(|changed| match changed {
             Ok(interrupt) => Ok(Arc::new(interrupt).into()),
             Err(error) => Err(ApiError::from(error).into()),

@@ -103,7 +103,7 @@ struct Follower {
 }
 
 async fn attach(runner: &Arc<Runner>, scene: &Scene, run: RunId, after: u64) -> Follower {
-    let mut events = runner.follow(&scene.who, run, after).await.unwrap();
+    let mut events = runner.follow.run(&scene.who, run, after).await.unwrap();
     let seen = tokio::spawn(async move {
         let mut seen = Vec::new();
         while let Some(event) = events.next().await {

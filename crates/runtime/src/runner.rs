@@ -1,17 +1,35 @@
-//! The services that every run needs, and the end of them all.
+//! The services of agents and their runs, and their stop.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::control::restart_queue::Held;
-use crate::run::event_log::LOG_PAGE;
+use talkgraph_bus::Bus;
+use talkgraph_domain::{Agent, AgentSpec, NodeId, Principal};
+use talkgraph_evaluation::Failure;
+use talkgraph_llm::Models;
+use talkgraph_store::{SharedStore, StoreError};
+use talkgraph_tools::{FileFetch, ToolRegistry};
+
+use crate::control::branch::Branches;
+use crate::control::cancel::Canceller;
+use crate::control::child_runs::ChildRuns;
+use crate::control::heartbeat::Heartbeat;
+use crate::control::housekeeping::Housekeeping;
+use crate::control::idempotency::Idempotency;
+use crate::control::lifecycle::{LAST_WRITES, Lifecycle};
+use crate::control::recovery::Recovery;
+use crate::control::resolve::InterruptResolver;
+use crate::control::restart_queue::Restarts;
+use crate::control::session_purge::SessionDeletion;
+use crate::control::start::Starter;
+use crate::control::takeover::Takeover;
+use crate::control::uploads::Uploads;
+use crate::follow::run::Follow;
 use crate::run::keyed_lock::KeyedLock;
-use crate::run::run_control::RunControl;
 use crate::run::services::RunServices;
 use crate::spec::agent_lookup::AgentLookup;
 use crate::spec::catalog::Catalog;
@@ -19,70 +37,37 @@ use crate::spec::limits::RunLimits;
 use crate::spec::spec_error::SpecError;
 use crate::spec::team::defined::check_defined_team;
 use crate::spec::template_variables::TemplateVariables;
-use talkgraph_bus::{Bus, LiveRun};
-use talkgraph_domain::{Agent, AgentSpec, NodeId, Principal, RunEvent, RunId, SessionId};
-use talkgraph_evaluation::{Evaluator, Failure};
-use talkgraph_llm::Models;
-use talkgraph_store::{SharedStore, StoreError};
-use talkgraph_tools::{FileFetch, ToolRegistry};
 
-/// How long stopped runs get to write their ends.
-pub(crate) const LAST_WRITES: Duration = Duration::from_secs(5);
-
-/// How often the database is asked for news where other nodes write to it, and where that is
-/// not usual.
-const POLL_SHARED: Duration = Duration::from_millis(500);
-const POLL_ALONE: Duration = Duration::from_secs(5);
-
-/// What every run needs; made once at start-up.
+/// The services of agents and their runs, created once at start-up.
 pub struct Runner {
     /// The database.
     pub store: SharedStore,
-    /// Wake-ups of followers.
-    pub bus: Arc<Bus>,
     /// The model providers.
     pub models: Models,
-    /// The tools that agents may name.
-    pub tools: Arc<ToolRegistry>,
-    /// The evaluator of templates and schemas.
-    pub evaluator: Evaluator,
-    /// The agents.
-    pub catalog: Arc<Catalog>,
-    /// The limits of runs.
-    pub limits: RunLimits,
-    /// Fetches what clients send by its URL; none where that is not wanted.
-    pub(crate) files: Option<FileFetch>,
-    pub(crate) variables: TemplateVariables,
-    /// The id of this server.
-    pub node: NodeId,
-    /// What its runs use.
-    pub(crate) services: Arc<RunServices>,
-    pub(crate) agents: AgentLookup,
-    pub(crate) places: Arc<Semaphore>,
-    pub(crate) queue: Arc<Semaphore>,
-    /// Starts with one key, by tenant, owner and key.
-    pub(crate) keys: KeyedLock<(Arc<str>, Arc<str>, String)>,
-    /// Starts that make room for themselves in one session, and runs that take their turn.
-    pub(crate) rooms: Arc<KeyedLock<SessionId>>,
-    /// Whoever lets a run wait for answers, goes on with one, takes one up or ends one that
-    /// waits.
-    pub(crate) awaiting: Arc<KeyedLock<RunId>>,
-    /// Whether there may be runs of this node that nobody makes.
-    pub(crate) has_orphans: AtomicBool,
-    /// A session was deleted, and its content can be removed.
-    pub(crate) deletions: Notify,
-    /// Runs of dead servers that wait to be restarted.
-    pub(crate) held: Held,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) draining: AtomicBool,
-    /// Ends the waiting for a database that is away when the server stops.
-    pub(crate) abandon: CancellationToken,
-    /// Ends what follows runs when the server stops.
-    pub(crate) stopping: CancellationToken,
+    /// Starts runs.
+    pub starter: Arc<Starter>,
+    /// Starts runs on new branches.
+    pub branches: Branches,
+    /// Cancels runs.
+    pub canceller: Arc<Canceller>,
+    /// Resolves interrupts.
+    pub resolver: Arc<InterruptResolver>,
+    /// Follows runs and sessions.
+    pub follow: Arc<Follow>,
+    /// Deletes sessions.
+    pub deletion: Arc<SessionDeletion>,
+    /// Keys of requests other than starts.
+    pub keys: Arc<Idempotency>,
+    services: Arc<RunServices>,
+    variables: TemplateVariables,
+    restarts: Arc<Restarts>,
+    lifecycle: Arc<Lifecycle>,
+    /// Keeps the services alive that runs call back.
+    _children: Arc<ChildRuns>,
 }
 
 impl Runner {
-    /// A runner without any run.
+    /// Services without any run.
     pub fn new(
         store: SharedStore,
         bus: Arc<Bus>,
@@ -90,55 +75,62 @@ impl Runner {
         tools: Arc<ToolRegistry>,
         catalog: Catalog,
         limits: RunLimits,
-        files: Option<FileFetch>,
+        fetch: Option<FileFetch>,
     ) -> Arc<Self> {
         let catalog = Arc::new(catalog);
         let services = Arc::new(RunServices {
             store: Arc::clone(&store),
-            bus: Arc::clone(&bus),
+            bus,
             models: models.clone(),
-            tools: Arc::clone(&tools),
+            tools,
             evaluator: catalog.rules().evaluator().clone(),
             catalog: Arc::clone(&catalog),
             agents: AgentLookup::new(Arc::clone(&catalog), Arc::clone(&store)),
-            limits: limits.clone(),
             node: NodeId::new(),
             slots: Arc::new(Semaphore::new(limits.active)),
             session_locks: Arc::new(KeyedLock::new()),
             suspension_locks: Arc::new(KeyedLock::new()),
             abandon: CancellationToken::new(),
-        });
-        Arc::new(Self {
-            store,
-            bus,
-            models,
-            tools,
-            evaluator: catalog.rules().evaluator().clone(),
-            catalog,
-            node: services.node,
-            agents: services.agents.clone(),
-            places: Arc::clone(&services.slots),
-            queue: Arc::new(Semaphore::new(limits.queued)),
             limits,
-            files,
+        });
+        let lifecycle = Arc::<Lifecycle>::default();
+        let uploads = Uploads {
+            store: Arc::clone(&store),
+            catalog,
+            models: models.clone(),
+            fetch,
+        };
+        let children = child_runs(&services, &lifecycle, uploads);
+        let recovery = Arc::clone(&children.canceller.recovery);
+        Arc::new(Self {
+            starter: Arc::clone(&children.starter),
+            branches: Branches {
+                store: Arc::clone(&store),
+                starter: Arc::clone(&children.starter),
+            },
+            canceller: Arc::clone(&children.canceller),
+            resolver: Arc::clone(&children.resolver),
+            follow: Arc::clone(&children.follow),
+            deletion: Arc::new(SessionDeletion {
+                store: Arc::clone(&store),
+                bus: Arc::clone(&services.bus),
+                interval: services.limits.lease / 3,
+                deletions: Notify::new(),
+            }),
+            keys: Arc::clone(&children.resolver.keys),
+            restarts: Arc::new(Restarts {
+                services: Arc::clone(&services),
+                recovery,
+                held: Arc::default(),
+                lifecycle: Arc::clone(&lifecycle),
+            }),
             variables: TemplateVariables::default(),
-            keys: KeyedLock::new(),
-            rooms: Arc::clone(&services.session_locks),
-            awaiting: Arc::clone(&services.suspension_locks),
-            has_orphans: AtomicBool::new(false),
-            deletions: Notify::new(),
-            held: Held::default(),
-            tasks: TaskTracker::new(),
-            draining: AtomicBool::new(false),
-            abandon: services.abandon.clone(),
-            stopping: CancellationToken::new(),
+            store,
+            models,
             services,
+            lifecycle,
+            _children: children,
         })
-    }
-
-    /// What a run needs of this runner.
-    pub(crate) fn control(self: &Arc<Self>) -> Arc<dyn RunControl> {
-        Arc::<Self>::clone(self)
     }
 
     /// The agent with this name that new runs of this principal can have.
@@ -150,7 +142,7 @@ impl Runner {
         who: &Principal,
         name: &str,
     ) -> Result<Option<Arc<Agent>>, StoreError> {
-        self.agents.by_name(who, name).await
+        self.services.agents.by_name(who, name).await
     }
 
     /// The variables that an agent's instructions use, by the names that clients give them.
@@ -162,7 +154,9 @@ impl Runner {
         who: &Principal,
         agent: &Agent,
     ) -> Result<Vec<String>, Failure> {
-        self.variables.of(&self.evaluator, who, agent).await
+        self.variables
+            .of(&self.services.evaluator, who, agent)
+            .await
     }
 
     /// Refuses the team of an agent that `who` defines: one that is not there, or that would
@@ -175,78 +169,120 @@ impl Runner {
         who: &Principal,
         spec: &AgentSpec,
     ) -> Result<Result<(), SpecError>, StoreError> {
-        check_defined_team(&self.agents, who, spec).await
+        check_defined_team(&self.services.agents, who, spec).await
     }
 
     /// The agents this server runs.
     pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+        &self.services.catalog
     }
 
-    /// The runs being made here.
+    /// The runs that are live on this node.
     pub fn bus(&self) -> &Arc<Bus> {
-        &self.bus
+        &self.services.bus
     }
 
-    /// Asks an active run to stop; it ends by itself soon after, with its partial answer
-    /// kept. `None` when it is not being made here. The caller has checked whose it is.
-    pub fn cancel(&self, run: RunId) -> Option<Arc<LiveRun>> {
-        let live = self.bus.get(run)?;
-        live.cancel_token().cancel();
-        Some(live)
+    /// The two tasks that look after runs. The caller spawns each, and stops both only after
+    /// [`Runner::drain`].
+    pub fn upkeep(&self) -> (Heartbeat, Housekeeping) {
+        let has_backlog = Arc::new(AtomicBool::new(false));
+        let (beats, received) = watch::channel(0);
+        let heartbeat = Heartbeat {
+            store: Arc::clone(&self.store),
+            bus: Arc::clone(&self.services.bus),
+            held: Arc::clone(&self.restarts.held),
+            has_backlog: Arc::clone(&has_backlog),
+            node: self.services.node,
+            lease: self.services.limits.lease,
+            beats,
+        };
+        let housekeeping = Housekeeping {
+            services: Arc::clone(&self.services),
+            resolver: Arc::clone(&self.resolver),
+            restarts: Arc::clone(&self.restarts),
+            takeover: Takeover::new(Arc::clone(&self.restarts), has_backlog),
+            beats: received,
+        };
+        (heartbeat, housekeeping)
     }
 
-    /// Takes no more runs, waits for those that are being made, and after `patience` leaves
-    /// the rest to the next server. Returns how many were left.
+    /// Stops accepting runs, waits for active runs to finish, and after `patience` leaves the rest
+    /// to the next server. Returns the number of those.
     pub async fn drain(&self, patience: Duration) -> usize {
-        self.draining.store(true, Ordering::Release);
-        self.tasks.close();
-        let ended = tokio::time::timeout(patience, self.tasks.wait());
+        self.lifecycle.drain();
+        let ended = tokio::time::timeout(patience, self.lifecycle.tasks.wait());
         let left = match ended.await {
-            Ok(()) if self.held.len() == 0 => 0,
+            Ok(()) if self.restarts.held.len() == 0 => 0,
             Ok(()) | Err(_) => self.release().await,
         };
-        self.stopping.cancel();
+        self.lifecycle.stopping.cancel();
         left
     }
 
     async fn release(&self) -> usize {
-        let left = self.bus.len() + self.held.len();
-        self.bus.each(|live| live.release_token().cancel());
-        let written = tokio::time::timeout(LAST_WRITES, self.tasks.wait());
+        let left = self.services.bus.len() + self.restarts.held.len();
+        self.services.bus.each(|live| live.release_token().cancel());
+        let written = tokio::time::timeout(LAST_WRITES, self.lifecycle.tasks.wait());
         if written.await.is_err() {
-            self.abandon.cancel();
-            self.tasks.wait().await;
+            self.services.abandon.cancel();
+            self.lifecycle.tasks.wait().await;
         }
-        let given = self.store.give_back_runs(self.node);
+        let given = self.services.store.give_back_runs(self.services.node);
         if let Err(error) = given.await {
             tracing::warn!(%error, "the runs that are left stay with this server until their leases expire");
         }
         left
     }
+}
 
-    /// How often the database is asked for what other processes may have written.
-    pub(crate) fn poll_interval(&self) -> Duration {
-        match self.store.is_shared() {
-            true => POLL_SHARED,
-            false => POLL_ALONE,
+/// The services that runs call back. What creates runs is behind them and refers to them weakly.
+fn child_runs(
+    services: &Arc<RunServices>,
+    lifecycle: &Arc<Lifecycle>,
+    uploads: Uploads,
+) -> Arc<ChildRuns> {
+    Arc::new_cyclic(|children: &Weak<ChildRuns>| {
+        let recovery = Arc::new(Recovery {
+            services: Arc::clone(services),
+            lifecycle: Arc::clone(lifecycle),
+            control: children.clone(),
+            has_orphans: AtomicBool::new(false),
+        });
+        let canceller = Arc::new(Canceller {
+            services: Arc::clone(services),
+            recovery: Arc::clone(&recovery),
+            lifecycle: Arc::clone(lifecycle),
+        });
+        let starter = Starter {
+            services: Arc::clone(services),
+            canceller: Arc::clone(&canceller),
+            uploads,
+            lifecycle: Arc::clone(lifecycle),
+            control: children.clone(),
+            queue: Arc::new(Semaphore::new(services.limits.queued)),
+            keys: KeyedLock::new(),
+        };
+        let keys = Idempotency {
+            store: Arc::clone(&services.store),
+            ttl: services.limits.idempotency_ttl,
+        };
+        let resolver = InterruptResolver {
+            services: Arc::clone(services),
+            recovery,
+            lifecycle: Arc::clone(lifecycle),
+            keys: Arc::new(keys),
+        };
+        let follow = Follow {
+            store: Arc::clone(&services.store),
+            bus: Arc::clone(&services.bus),
+            limits: services.limits.clone(),
+            stopping: lifecycle.stopping.clone(),
+        };
+        ChildRuns {
+            starter: Arc::new(starter),
+            canceller,
+            resolver: Arc::new(resolver),
+            follow: Arc::new(follow),
         }
-    }
-
-    /// The whole log of a run.
-    pub(crate) async fn log_of(
-        &self,
-        who: &Principal,
-        run: RunId,
-    ) -> Result<Vec<RunEvent>, StoreError> {
-        let mut log: Vec<RunEvent> = Vec::new();
-        loop {
-            let after = log.last().map_or(0, |event| event.sequence);
-            let more = self.store.events(who, run, after, LOG_PAGE).await?;
-            if more.is_empty() {
-                return Ok(log);
-            }
-            log.extend(more);
-        }
-    }
+    })
 }

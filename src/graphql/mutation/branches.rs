@@ -33,7 +33,7 @@ impl Branches {
         let mut at = input.check(&api.limits)?;
         at.headers = caller_headers(ctx);
         at.request_id = request_id(ctx);
-        let started = api.runner.regenerate(who, at).await;
+        let started = api.runner.branches.regenerate(who, at).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 
@@ -50,7 +50,7 @@ impl Branches {
         let (mut at, said) = input.check(&api.limits)?;
         at.headers = caller_headers(ctx);
         at.request_id = request_id(ctx);
-        let started = api.runner.edit(who, at, said).await;
+        let started = api.runner.branches.edit(who, at, said).await;
         Ok(started.map_err(ApiError::at_message)?.into())
     }
 

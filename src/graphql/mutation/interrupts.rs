@@ -28,7 +28,10 @@ impl Interrupts {
         let key = input.idempotency_key.clone();
         let given = input.check()?;
         let answers = given.answers.clone();
-        let taken = api.runner.resolve(who.clone(), given.run, answers, key);
+        let taken = api
+            .runner
+            .resolver
+            .resolve(who.clone(), given.run, answers, key);
         let answered = taken.await.map_err(|error| refused(error, &given))?;
         let interrupts = answered.interrupts.into_iter();
         Ok(ResolveInterruptsPayload {

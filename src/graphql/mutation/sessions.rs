@@ -107,7 +107,7 @@ impl Sessions {
     ) -> Result<DeleteSessionPayload> {
         let session = parse_id("id", &id)?;
         let (api, who) = (api(ctx)?, principal(ctx)?);
-        let deleted = api.runner.delete_session(who, session).await;
+        let deleted = api.runner.deletion.delete(who, session).await;
         deleted.map_err(|error| of_session("id", session, error))?;
         Ok(DeleteSessionPayload {
             deleted_session_id: id,

@@ -73,7 +73,7 @@ impl RunSubscription {
     pub(crate) fn new(runner: &Arc<Runner>, who: Principal, run: RunId) -> Self {
         Self {
             live: runner.bus().get(run),
-            transcript: runner.transcript(who, run),
+            transcript: runner.follow.transcript(who, run),
             children: Arc::default(),
         }
     }

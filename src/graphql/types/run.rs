@@ -101,7 +101,7 @@ impl Run {
             sequence: self.last(ctx).await?,
             end: None,
         };
-        let transcript = runner.transcript(principal(ctx)?.clone(), self.id);
+        let transcript = runner.follow.transcript(principal(ctx)?.clone(), self.id);
         let begun = !transcript.parts_at(place.sequence).await?.is_empty();
         Ok(begun.then(|| Message::streamed(run.output_message_id, place, &transcript)))
     }

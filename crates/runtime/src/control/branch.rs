@@ -6,23 +6,22 @@ use talkgraph_domain::{
     ConcurrencyPolicy, Message, MessageId, Principal, Role, RunId, RunOptions, RunOverrides,
     SessionId,
 };
-use talkgraph_store::{RunInput, UNPLACED};
+use talkgraph_store::{RunInput, SharedStore, UNPLACED};
 
 use talkgraph_tools::CallerHeaders;
 
-use crate::control::start::{StartRequest, Started};
+use crate::control::start::{StartRequest, Started, Starter};
 use crate::control::start_error::StartError;
 use crate::control::uploads::SentFile;
-use crate::runner::Runner;
 
-/// Where a branch begins, and how.
+/// The start of a branch.
 #[derive(Debug, Clone)]
 pub struct Branching {
     /// The message that it begins at.
     pub message: MessageId,
-    /// What happens to a run that is active in the session.
+    /// The effect on a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
-    /// In what the run that makes it is asked otherwise than the one that it repeats.
+    /// The options that differ from those of the run that it repeats.
     pub overrides: RunOverrides,
     /// The headers of the caller's request that tools of the run may pass on.
     pub headers: CallerHeaders,
@@ -32,14 +31,16 @@ pub struct Branching {
     pub key: Option<String>,
 }
 
-impl Runner {
-    /// Answers once more what an answer answers, or the message itself if a user said it. The
-    /// new answer stands beside those that are there.
-    pub async fn regenerate(
-        self: &Arc<Self>,
-        who: Principal,
-        at: Branching,
-    ) -> Result<Started, StartError> {
+/// Starts runs on new branches.
+pub struct Branches {
+    pub(crate) store: SharedStore,
+    pub(crate) starter: Arc<Starter>,
+}
+
+impl Branches {
+    /// Answers the parent of an assistant's message again, or a user's message itself. The new
+    /// answer is a sibling of the existing ones.
+    pub async fn regenerate(&self, who: Principal, at: Branching) -> Result<Started, StartError> {
         let mut message = self.message(&who, at.message).await?;
         let before = self.options_of(&who, message.run_id).await?;
         if let (Role::Assistant, Some(parent)) = (message.role, message.parent_id) {
@@ -52,10 +53,9 @@ impl Runner {
             .await
     }
 
-    /// Says something, text and files, instead of a message, which stays beside the new one,
-    /// and answers it.
+    /// Adds a user's message, text and files, as a sibling of another one, and answers it.
     pub async fn edit(
-        self: &Arc<Self>,
+        &self,
         who: Principal,
         at: Branching,
         said: (String, Vec<SentFile>),
@@ -70,7 +70,7 @@ impl Runner {
         self.start_at(who, at, before, session, said, input).await
     }
 
-    /// What was asked of the run that has made a message, or was started by it.
+    /// The options of the run that wrote a message or was started by it.
     async fn options_of(&self, who: &Principal, run: RunId) -> Result<RunOptions, StartError> {
         let found = self.store.runs_by_id(who, &[run]).await;
         let run = found.map_err(StartError::Store)?.pop();
@@ -88,7 +88,7 @@ impl Runner {
     }
 
     async fn start_at(
-        self: &Arc<Self>,
+        &self,
         who: Principal,
         at: Branching,
         before: RunOptions,
@@ -110,7 +110,7 @@ impl Runner {
             cancel_on_disconnect: false,
             key: at.key,
         };
-        let started = self.start(who, request).await;
+        let started = self.starter.start(who, request).await;
         started.map_err(|error| match error {
             // The session was deleted meanwhile.
             StartError::UnknownSession(_) => StartError::UnknownMessage(at.message),

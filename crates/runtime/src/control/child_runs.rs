@@ -12,21 +12,30 @@ use talkgraph_domain::{
 };
 use talkgraph_store::{RunInput, StoreError};
 
-use crate::control::cancel::Stopped;
-use crate::control::start::{StartRequest, Started};
+use crate::control::cancel::{Canceller, Stopped};
+use crate::control::resolve::InterruptResolver;
+use crate::control::start::{StartRequest, Started, Starter};
 use crate::control::start_error::StartError;
 use crate::follow::error::FollowError;
+use crate::follow::run::Follow;
 use crate::run::event_log::LOG_PAGE;
 use crate::run::interrupts::input_request::resolved;
 use crate::run::run_control::{CancelledChild, ChildEvent, ChildRequest, RunControl};
 use crate::run::store_retry::StoreBackoff;
-use crate::runner::Runner;
 
 /// The time in which the child runs of a run that ends early write their own ends.
 const CHILD_END_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The services that a run calls back.
+pub(crate) struct ChildRuns {
+    pub(crate) starter: Arc<Starter>,
+    pub(crate) canceller: Arc<Canceller>,
+    pub(crate) resolver: Arc<InterruptResolver>,
+    pub(crate) follow: Arc<Follow>,
+}
+
 #[async_trait]
-impl RunControl for Runner {
+impl RunControl for ChildRuns {
     fn child_run(
         self: Arc<Self>,
         request: ChildRequest,
@@ -34,7 +43,7 @@ impl RunControl for Runner {
     ) -> BoxStream<'static, ChildEvent> {
         stream! {
             let who = request.who.clone();
-            let started = match start_child(&self, request).await {
+            let started = match start_child(&self.starter, request).await {
                 Ok(started) => started,
                 Err(why) => {
                     yield ChildEvent::NotStarted(why);
@@ -44,7 +53,7 @@ impl RunControl for Runner {
             let (run, mut live) = (started.stored.run.id, started.live.clone());
             let mut pauses = StoreBackoff::new();
             loop {
-                let mut events = self.events(who.clone(), run, live.take(), after);
+                let mut events = self.follow.events(who.clone(), run, live.take(), after);
                 let mut failed = None;
                 while let Some(event) = events.next().await {
                     match event {
@@ -60,7 +69,7 @@ impl RunControl for Runner {
                     Some(FollowError::Stopping { .. }) => std::future::pending().await,
                     Some(FollowError::TooSlow { .. }) => {}
                     Some(error) => {
-                        let health = self.store.health();
+                        let health = self.follow.store.health();
                         match &error {
                             FollowError::Store(error) if health.outage().note(error) => {}
                             _ => {
@@ -70,9 +79,9 @@ impl RunControl for Runner {
                         pauses.pause().await;
                     }
                 }
-                live = self.bus().get(run);
+                live = self.follow.bus.get(run);
             }
-            let outcome = self.outcome(&who, &started).await;
+            let outcome = self.starter.outcome(&who, &started).await;
             yield ChildEvent::Ended(outcome.ok().flatten());
         }
         .boxed()
@@ -84,7 +93,10 @@ impl RunControl for Runner {
         run: RunId,
         after: u64,
     ) -> CancelledChild {
-        let stopped = self.stop(&who, run, false, CHILD_END_TIMEOUT).await;
+        let stopped = self
+            .canceller
+            .cancel(&who, run, false, CHILD_END_TIMEOUT)
+            .await;
         let (usage, cost) = match stopped {
             Ok(Stopped::Ended(run)) => (run.usage, run.cost),
             stopped => {
@@ -92,7 +104,7 @@ impl RunControl for Runner {
                 (Usage::default(), None)
             }
         };
-        let events = self.store.events(&who, run, after, LOG_PAGE).await;
+        let events = self.follow.store.events(&who, run, after, LOG_PAGE).await;
         CancelledChild {
             events: events.unwrap_or_default(),
             usage,
@@ -109,10 +121,10 @@ impl RunControl for Runner {
         let (id, run) = (interrupt.id, interrupt.run_id);
         let answers = vec![(id, resolution.clone())];
         // Whatever comes of it, the interrupt is as the database has it.
-        if let Err(error) = self.take_answers(who.clone(), run, answers).await {
+        if let Err(error) = self.resolver.take_answers(who.clone(), run, answers).await {
             tracing::debug!(%run, %error, "a question was not closed");
         }
-        let found = self.store.interrupts_by_id(&who, &[id]).await;
+        let found = self.follow.store.interrupts_by_id(&who, &[id]).await;
         let found = found.ok().and_then(|found| found.into_iter().next());
         match found {
             Some(one) if !one.is_open() => one,
@@ -122,7 +134,7 @@ impl RunControl for Runner {
 }
 
 /// Starts the child run, or finds it. Its parent ends meanwhile if that takes too long.
-async fn start_child(runner: &Arc<Runner>, child: ChildRequest) -> Result<Started, String> {
+async fn start_child(starter: &Arc<Starter>, child: ChildRequest) -> Result<Started, String> {
     let (who, call) = (child.who, child.call);
     let request = StartRequest {
         session: None,
@@ -144,7 +156,7 @@ async fn start_child(runner: &Arc<Runner>, child: ChildRequest) -> Result<Starte
     };
     let mut pauses = StoreBackoff::new();
     loop {
-        match runner.start(who.clone(), request.clone()).await {
+        match starter.start(who.clone(), request.clone()).await {
             Ok(started) => return Ok(started),
             // The next server resumes the parent here.
             Err(StartError::Draining) => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! The tools that a client brings along with what it asks.
+//! Checks of the tools that a client sends with a request.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use talkgraph_tools::{RegisterError, ToolRegistry};
 use crate::control::start_error::StartError;
 use crate::spec::team::names::tool_names;
 
-/// Refuses what no model could be told, or what could not be told from the agent's own tools.
+/// Refuses tools that no model accepts, or whose names collide with the agent's own tools.
 pub(crate) async fn check(
     tools: &[ClientTool],
     agent: &Agent,

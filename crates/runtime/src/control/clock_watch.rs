@@ -5,9 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use talkgraph_store::StoreError;
-
-use crate::runner::Runner;
+use talkgraph_store::{SharedStore, StoreError};
 
 /// The largest difference that is nothing to mention.
 const TOLERATED: TimeDelta = TimeDelta::seconds(1);
@@ -20,6 +18,28 @@ const QUIET: Duration = Duration::from_secs(60);
 pub(crate) struct ClockWatch(Option<(Instant, TimeDelta)>);
 
 impl ClockWatch {
+    /// Logs a difference between the clocks above a second: when it appears, when it changes,
+    /// and otherwise once a minute.
+    pub(crate) async fn check(&mut self, store: &SharedStore) -> Result<(), StoreError> {
+        let Some(ahead) = store.clock_ahead().await? else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        if !self.is_news(ahead, now) {
+            return Ok(());
+        }
+        self.note(ahead, now);
+        let ahead_ms = ahead.num_milliseconds();
+        match ahead.abs() > TOLERATED {
+            true => tracing::warn!(
+                ahead_ms,
+                "this machine's clock differs from the database's; leases go by the database's"
+            ),
+            false => tracing::info!(ahead_ms, "this machine's clock is right again"),
+        }
+        Ok(())
+    }
+
     /// Returns true when a difference is to be logged now.
     fn is_news(&self, ahead: TimeDelta, now: Instant) -> bool {
         match self.0 {
@@ -33,30 +53,6 @@ impl ClockWatch {
 
     fn note(&mut self, ahead: TimeDelta, now: Instant) {
         self.0 = (ahead.abs() > TOLERATED).then_some((now, ahead));
-    }
-}
-
-impl Runner {
-    /// Logs a difference between the clocks above a second: when it appears, when it changes,
-    /// and otherwise once a minute.
-    pub(crate) async fn watch_clock(&self, watch: &mut ClockWatch) -> Result<(), StoreError> {
-        let Some(ahead) = self.store.clock_ahead().await? else {
-            return Ok(());
-        };
-        let now = Instant::now();
-        if !watch.is_news(ahead, now) {
-            return Ok(());
-        }
-        watch.note(ahead, now);
-        let ahead_ms = ahead.num_milliseconds();
-        match ahead.abs() > TOLERATED {
-            true => tracing::warn!(
-                ahead_ms,
-                "this machine's clock differs from the database's; leases go by the database's"
-            ),
-            false => tracing::info!(ahead_ms, "this machine's clock is right again"),
-        }
-        Ok(())
     }
 }
 

@@ -1,117 +1,97 @@
-//! Deletion of sessions, and the removal of their contents.
+//! Housekeeping: the regular work on runs of other servers, on interrupts, keys and logs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use talkgraph_domain::time::now;
-use talkgraph_domain::{Principal, SessionId};
-use talkgraph_store::{Purge, StoreError};
+use talkgraph_store::{SharedStore, StoreError};
 
-use crate::runner::Runner;
+use crate::control::clock_watch::ClockWatch;
+use crate::control::interrupt_expiry::expire_interrupts;
+use crate::control::log_compaction::compact_logs;
+use crate::control::resolve::InterruptResolver;
+use crate::control::restart_queue::Restarts;
+use crate::control::takeover::Takeover;
+use crate::run::services::RunServices;
+use crate::run::store_retry::log_store_error;
 
-/// The number of deleted sessions that are looked up at once.
-const ROUND: u32 = 100;
+/// The number of expired keys that are removed at once, and the most batches in one round.
+const KEY_BATCH: u32 = 500;
+const KEY_BATCHES: u32 = 100;
 
-/// The time for which the tombstone of a session stays: followers of an owner's sessions read it
-/// to learn of the deletion.
-const TOMBSTONE: Duration = Duration::from_secs(60 * 60);
+/// Takes over expired runs of other servers, resolves expired interrupts, removes expired keys
+/// and compacts old logs.
+pub struct Housekeeping {
+    pub(crate) services: Arc<RunServices>,
+    pub(crate) resolver: Arc<InterruptResolver>,
+    pub(crate) restarts: Arc<Restarts>,
+    pub(crate) takeover: Takeover,
+    /// The beats of the heartbeat, each with the number of database failures before it.
+    pub(crate) beats: watch::Receiver<u64>,
+}
 
-/// The number of tombstones that are removed at once.
-const TOMBSTONES: u32 = 200;
-
-/// The shortest pause after a batch, in which others write.
-const PAUSE: Duration = Duration::from_millis(1);
-
-impl Runner {
-    /// Deletes a session: every reader misses it at once, and its content is removed soon after.
-    /// `ActiveRun` while the session has an active run.
-    pub async fn delete_session(
-        &self,
-        who: &Principal,
-        session: SessionId,
-    ) -> Result<(), StoreError> {
-        self.store.delete_session(who, session).await?;
-        self.bus.news().announce(who, session);
-        self.deletions.notify_one();
-        Ok(())
+impl Housekeeping {
+    /// Works until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let restarts = Arc::clone(&self.restarts);
+        tokio::join!(self.rounds(&stop), restarts.run(&stop));
     }
 
-    /// Removes the content of deleted sessions, those of earlier processes too, until `stop`.
-    pub async fn sweep(self: Arc<Self>, stop: CancellationToken) {
-        // The first tick comes at once. Later ones are for what other processes have deleted.
-        let mut ticks = tokio::time::interval(self.limits.lease / 3);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// One round after each beat. The order matters: after a pause of this process its leases are
+    /// renewed before expired runs are taken, so that it does not take its own.
+    async fn rounds(mut self, stop: &CancellationToken) {
+        let mut clock = ClockWatch::default();
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.deletions.notified() => {}
+                beat = self.beats.changed() => if beat.is_err() {
+                    return;
+                },
                 () = stop.cancelled() => return,
             }
-            if let Err(error) = self.purge_sessions(&stop).await {
-                tracing::error!(%error, "the content of deleted sessions was not removed");
+            let failures = *self.beats.borrow_and_update();
+            self.round(&mut clock).await;
+            let health = self.services.store.health();
+            // Only the writer knows the end of its own failures.
+            if health.outage().total() == failures && !health.has_failed() {
+                health.outage().recovered();
             }
-            if let Err(error) = self.give_back(&stop).await {
-                tracing::error!(%error, "the database gave no space back");
-            }
+            self.beats.mark_unchanged();
         }
     }
 
-    async fn purge_sessions(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        let mut has_removed = false;
-        loop {
-            let sessions = self.store.sessions_to_purge(ROUND).await?;
-            let mut has_progress = false;
-            for session in sessions {
-                has_progress |= self.purge_session(session, stop).await?;
-                if stop.is_cancelled() {
-                    return Ok(());
-                }
-            }
-            has_removed |= has_progress;
-            // Those that are blocked wait for others, which may be gone by now.
-            if !has_progress {
-                break;
-            }
+    async fn round(&mut self, clock: &mut ClockWatch) {
+        let store = &self.services.store;
+        if let Err(error) = clock.check(store).await {
+            tracing::debug!(%error, "the database's clock was not read");
         }
-        if has_removed {
-            self.store.scrub().await?;
+        if let Err(error) = self.takeover.take_expired().await {
+            log_store_error(store, &error, "expired runs were not taken up");
         }
-        let before = now() - TOMBSTONE;
-        self.store.forget_tombstones(before, TOMBSTONES).await?;
-        Ok(())
+        if let Err(error) = self.takeover.take_orphans().await {
+            log_store_error(store, &error, "orphaned runs were not resumed");
+        }
+        if let Err(error) = expire_interrupts(&self.resolver).await {
+            log_store_error(store, &error, "interrupts did not expire");
+        }
+        if let Err(error) = remove_expired_keys(store).await {
+            log_store_error(store, &error, "expired idempotency keys were not removed");
+        }
+        if let Some(retention) = self.services.limits.log_retention
+            && let Err(error) = compact_logs(store, retention).await
+        {
+            log_store_error(store, &error, "old logs were not compacted");
+        }
     }
+}
 
-    /// Gives the space of what was removed back to the file system, as slowly.
-    async fn give_back(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        while !stop.is_cancelled() {
-            let began = Instant::now();
-            if !self.store.give_back().await? {
-                break;
-            }
-            tokio::time::sleep(began.elapsed().max(PAUSE)).await;
+/// Removes expired keys in small batches, so that no start waits for long.
+async fn remove_expired_keys(store: &SharedStore) -> Result<(), StoreError> {
+    for _ in 0..KEY_BATCHES {
+        if store.forget_keys(TimeDelta::zero(), KEY_BATCH).await? < u64::from(KEY_BATCH) {
+            break;
         }
-        Ok(())
     }
-
-    /// Removes a session's content batch by batch, and rests after each as long as it has taken:
-    /// others write at least half of the time. True if anything was removed.
-    async fn purge_session(
-        &self,
-        session: SessionId,
-        stop: &CancellationToken,
-    ) -> Result<bool, StoreError> {
-        let mut has_removed = false;
-        while !stop.is_cancelled() {
-            let began = Instant::now();
-            match self.store.purge_session(session, now()).await? {
-                Purge::Done => return Ok(true),
-                Purge::Blocked => break,
-                Purge::More => has_removed = true,
-            }
-            tokio::time::sleep(began.elapsed().max(PAUSE)).await;
-        }
-        Ok(has_removed)
-    }
+    Ok(())
 }

@@ -1,39 +1,37 @@
-//! Making room in a session for a run that shall start although another is active.
+//! Preemption of a session's active run by a run that starts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use talkgraph_domain::{ConcurrencyPolicy, Principal, RunId};
 
-use crate::control::cancel::Stopped;
+use crate::control::cancel::{Canceller, Stopped};
 use crate::control::start_error::StartError;
-use crate::runner::Runner;
 
-/// How long a stopped run gets to write its end.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time in which a cancelled run writes its end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a start makes room; others may take it each time.
+/// The number of runs that one start preempts: others may start in between.
 pub(crate) const TRIES: usize = 8;
 
-impl Runner {
-    /// Stops a session's active run as the policy says and waits for its end. The caller has
-    /// checked whose it is.
-    pub(crate) async fn make_room(
-        self: &std::sync::Arc<Self>,
-        who: &Principal,
-        run: RunId,
-        policy: ConcurrencyPolicy,
-    ) -> Result<(), StartError> {
-        let withdraw = match policy {
-            ConcurrencyPolicy::Reject | ConcurrencyPolicy::Enqueue => {
-                return Err(StartError::ActiveRun(run));
-            }
-            ConcurrencyPolicy::Interrupt => false,
-            ConcurrencyPolicy::Rollback => true,
-        };
-        match self.stop(who, run, withdraw, PATIENCE).await? {
-            Stopped::Ended(_) | Stopped::Unknown => Ok(()),
-            Stopped::Ending => Err(StartError::StillActive(run)),
-            Stopped::Elsewhere => Err(StartError::Elsewhere(run)),
+/// Cancels a session's active run as the policy says and waits for its end. The caller has
+/// checked its owner.
+pub(crate) async fn preempt(
+    canceller: &Arc<Canceller>,
+    who: &Principal,
+    run: RunId,
+    policy: ConcurrencyPolicy,
+) -> Result<(), StartError> {
+    let withdraw = match policy {
+        ConcurrencyPolicy::Reject | ConcurrencyPolicy::Enqueue => {
+            return Err(StartError::ActiveRun(run));
         }
+        ConcurrencyPolicy::Interrupt => false,
+        ConcurrencyPolicy::Rollback => true,
+    };
+    match canceller.cancel(who, run, withdraw, END_TIMEOUT).await? {
+        Stopped::Ended(_) | Stopped::Unknown => Ok(()),
+        Stopped::Ending => Err(StartError::StillActive(run)),
+        Stopped::Elsewhere => Err(StartError::Elsewhere(run)),
     }
 }

@@ -1,6 +1,7 @@
-//! Taking up runs whose server is gone, from what their logs tell.
+//! Recovery of runs whose server is gone, from their logs.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use talkgraph_domain::time::Timestamp;
@@ -10,46 +11,57 @@ use talkgraph_domain::{
 };
 use talkgraph_store::StoreError;
 
+use crate::control::lifecycle::{LAST_WRITES, Lifecycle};
 use crate::run::child_run_log::ChildRunLog;
 use crate::run::context::RunContext;
+use crate::run::event_log::LOG_PAGE;
 use crate::run::executor::Execution;
 use crate::run::finish::finish;
 use crate::run::interrupts::call_interrupts;
 use crate::run::message_builder::MessageBuilder;
 use crate::run::resume_point::ResumePoint;
+use crate::run::run_control::RunControl;
+use crate::run::services::RunServices;
 use crate::run::span;
-use crate::runner::{LAST_WRITES, Runner};
 
-impl Runner {
+/// Resumes runs from their logs, or ends them.
+pub(crate) struct Recovery {
+    pub(crate) services: Arc<RunServices>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    /// Passed to each run; weak, as the services behind it use this one.
+    pub(crate) control: Weak<dyn RunControl>,
+    /// Set while there may be runs of this node that no task executes.
+    pub(crate) has_orphans: AtomicBool,
+}
+
+impl Recovery {
+    /// The services that a run calls back, unless they are gone.
+    fn control(&self) -> Result<Arc<dyn RunControl>, StoreError> {
+        let gone = || StoreError::Internal("the server has stopped".to_owned());
+        self.control.upgrade().ok_or_else(gone)
+    }
+
     /// Takes up a run that has just come to this node. If it is live here all the same, it was
-    /// this node's before, and whatever still makes it under its earlier number ends first.
-    pub(crate) async fn take_over(
-        self: &Arc<Self>,
-        who: Principal,
-        run: Run,
-    ) -> Result<(), StoreError> {
+    /// this node's before, and the task that still executes it under its earlier fence ends first.
+    pub(crate) async fn take_over(&self, who: Principal, run: Run) -> Result<(), StoreError> {
         self.end_earlier(run.id).await?;
         self.take_up(who, run).await
     }
 
-    /// Fails a run that servers have died of, with what there is of its answer.
-    pub(crate) async fn fail_crashed(
-        self: &Arc<Self>,
-        who: Principal,
-        run: Run,
-    ) -> Result<(), StoreError> {
+    /// Fails a run that has crashed servers, and keeps its partial answer.
+    pub(crate) async fn fail_crashed(&self, who: Principal, run: Run) -> Result<(), StoreError> {
         let id = run.id;
         self.end_earlier(id).await?;
-        let _turn = self.awaiting.take(id).await;
+        let _turn = self.services.suspension_locks.take(id).await;
         let mut reopened = self.reopen(who, run).await?;
         tracing::error!(run = %id, "a run is failed that servers have died of");
         finish(&mut reopened.ctx, RunEnd::Failed(crashed())).await;
-        self.bus.close(id);
+        self.services.bus.close(id);
         Ok(())
     }
 
     async fn end_earlier(&self, run: RunId) -> Result<(), StoreError> {
-        let Some(earlier) = self.bus.get(run) else {
+        let Some(earlier) = self.services.bus.get(run) else {
             return Ok(());
         };
         earlier.release_token().cancel();
@@ -57,15 +69,11 @@ impl Runner {
         ended.map(drop).map_err(|_| StoreError::Conflict)
     }
 
-    /// Goes on with a run whose server is gone, or ends it, as the settings say. The run is
+    /// Resumes a run whose server is gone, or ends it, as the settings say. The run is
     /// this node's by now.
-    pub(crate) async fn take_up(
-        self: &Arc<Self>,
-        who: Principal,
-        run: Run,
-    ) -> Result<(), StoreError> {
-        let _turn = self.awaiting.take(run.id).await;
-        if self.bus.get(run.id).is_some() {
+    pub(crate) async fn take_up(&self, who: Principal, run: Run) -> Result<(), StoreError> {
+        let _turn = self.services.suspension_locks.take(run.id).await;
+        if self.services.bus.get(run.id).is_some() {
             return Ok(());
         }
         let id = run.id;
@@ -74,7 +82,7 @@ impl Runner {
         if reopened.agent.is_none() || !self.may_go_on(begin, reopened.restarts) {
             tracing::warn!(parent: reopened.ctx.live.span(), "ending a run whose server is gone");
             finish(&mut reopened.ctx, RunEnd::Failed(interrupted())).await;
-            self.bus.close(id);
+            self.services.bus.close(id);
             return Ok(());
         }
         tracing::warn!(parent: reopened.ctx.live.span(), ?begin, "going on with a run whose server is gone");
@@ -83,32 +91,33 @@ impl Runner {
         Ok(())
     }
 
-    /// A run as its log tells of it. It is live from here on.
-    pub(crate) async fn reopen(
-        self: &Arc<Self>,
-        who: Principal,
-        run: Run,
-    ) -> Result<Reopened, StoreError> {
+    /// Restores a run from its log and makes it live.
+    pub(crate) async fn reopen(&self, who: Principal, run: Run) -> Result<Reopened, StoreError> {
+        let control = self.control()?;
         let log = self.log_of(&who, run.id).await?;
         let input = self
+            .services
             .store
             .messages_by_id(&who, &[run.input_message_id])
             .await?
             .pop()
             .ok_or_else(|| StoreError::Internal("the run's message is gone".to_owned()))?;
-        let before = self.store.branch_before(run.id).await?;
+        let before = self.services.store.branch_before(run.id).await?;
         let agent = self.agent_of(&who, &run).await?;
         let (id, checkpoint) = (run.id, Checkpoint::of(run.output_message_id, &log));
         let parent = run.parent.map(|parent| parent.run);
         let span = span::of_run(&run, agent.as_ref().map(|agent| &*agent.name));
-        let live = self.bus.open(id, parent, self.limits.tail_events, span);
+        let live = self
+            .services
+            .bus
+            .open(id, parent, self.services.limits.tail_events, span);
         let mut kept = checkpoint.answer.clone();
         kept.restart_step();
         let text = checkpoint.answer.text();
         live.seed(checkpoint.last, text, kept.text().len());
         let mut ctx = RunContext::new(
             &self.services,
-            self.control(),
+            control,
             who,
             run,
             &input,
@@ -136,8 +145,25 @@ impl Runner {
         })
     }
 
-    /// Makes a run further from where it begins. One whose agent is gone fails.
-    pub(crate) fn execute(self: &Arc<Self>, reopened: Reopened, begin: ResumePoint) {
+    /// The whole log of a run.
+    async fn log_of(&self, who: &Principal, run: RunId) -> Result<Vec<RunEvent>, StoreError> {
+        let mut log: Vec<RunEvent> = Vec::new();
+        loop {
+            let after = log.last().map_or(0, |event| event.sequence);
+            let more = self
+                .services
+                .store
+                .events(who, run, after, LOG_PAGE)
+                .await?;
+            if more.is_empty() {
+                return Ok(log);
+            }
+            log.extend(more);
+        }
+    }
+
+    /// Executes a run from its resume point. One whose agent is gone fails.
+    pub(crate) fn execute(&self, reopened: Reopened, begin: ResumePoint) {
         let Reopened {
             agent,
             input,
@@ -147,22 +173,22 @@ impl Runner {
         match agent {
             Some(agent) => {
                 let execution = Execution::new(Arc::new(agent), input, ctx);
-                self.tasks.spawn(execution.watched(begin, None));
+                self.lifecycle.tasks.spawn(execution.watched(begin, None));
             }
             None => {
-                let runner = Arc::clone(self);
-                self.tasks.spawn(async move {
+                let bus = Arc::clone(&self.services.bus);
+                self.lifecycle.tasks.spawn(async move {
                     finish(&mut ctx, RunEnd::Failed(interrupted())).await;
-                    runner.bus.close(ctx.run.id);
+                    bus.close(ctx.run.id);
                 });
             }
         }
     }
 
-    /// Whether a run is made further. One that has taken servers down with it too often is not.
+    /// True unless the settings forbid it or the run was restarted too often.
     fn may_go_on(&self, begin: ResumePoint, restarts: u32) -> bool {
         match begin {
-            // Nothing of them was made yet, or nothing is left to be made.
+            // No step of them has begun, or none is left.
             ResumePoint::Queued
             | ResumePoint::Enqueued
             | ResumePoint::Announced
@@ -170,16 +196,27 @@ impl Runner {
             | ResumePoint::Resumed { .. }
             | ResumePoint::Answered { .. } => true,
             ResumePoint::Again { .. } | ResumePoint::Tools { .. } => {
-                self.limits.on_restart == OnRestart::Resume && restarts < self.limits.restarts
+                self.services.limits.on_restart == OnRestart::Resume
+                    && restarts < self.services.limits.restarts
             }
         }
     }
 
     /// The agent with the version that the run is pinned to: the one that it was handed to last.
     async fn agent_of(&self, who: &Principal, run: &Run) -> Result<Option<Agent>, StoreError> {
-        let agent = self.store.agents_by_id(who, &[run.agent_id]).await?.pop();
+        let agent = self
+            .services
+            .store
+            .agents_by_id(who, &[run.agent_id])
+            .await?
+            .pop();
         let versions = &[run.agent_version_id];
-        let version = self.store.agent_versions_by_id(who, versions).await?.pop();
+        let version = self
+            .services
+            .store
+            .agent_versions_by_id(who, versions)
+            .await?
+            .pop();
         Ok(agent.zip(version).map(|(mut agent, version)| {
             agent.current = version;
             agent
@@ -203,7 +240,7 @@ fn interrupted() -> RunError {
     }
 }
 
-/// A run that is live again, as far as its log tells of it.
+/// A run that is live again, restored from its log.
 pub(crate) struct Reopened {
     /// The agent with the run's version, unless it is gone.
     agent: Option<Agent>,
@@ -211,14 +248,14 @@ pub(crate) struct Reopened {
     pub(crate) ctx: RunContext,
     /// The step that began last, with the sequence of its `StepStarted`.
     step: Option<(u32, u64)>,
-    /// What it is for.
+    /// The purpose of that step.
     purpose: StepPurpose,
-    /// How often steps were made again.
+    /// The number of restarted steps.
     restarts: u32,
 }
 
 impl Reopened {
-    /// Where the making begins after a server has died.
+    /// The point at which execution resumes after a server has died.
     pub(crate) fn begin(&self) -> ResumePoint {
         let run = &self.ctx.run;
         match (self.step, self.ctx.finish_reason) {
@@ -240,7 +277,7 @@ impl Reopened {
     }
 }
 
-/// What a run's log tells of how far it had got.
+/// The progress of a run according to its log.
 struct Checkpoint {
     answer: MessageBuilder,
     usage: Usage,
@@ -249,21 +286,21 @@ struct Checkpoint {
     last: u64,
     /// The step that began last, with the sequence of its `StepStarted`.
     step: Option<(u32, u64)>,
-    /// What it is for.
+    /// The purpose of that step.
     purpose: StepPurpose,
-    /// How many of the steps were for summaries.
+    /// The number of steps for summaries.
     summaries: u32,
     /// Why the model stopped in that step, if it has ended.
     finish_reason: Option<FinishReason>,
-    /// How often steps were made again.
+    /// The number of restarted steps.
     restarts: u32,
-    /// How often it was handed to another agent.
+    /// The number of hand-offs to other agents.
     handoffs: u32,
-    /// The runs that it has asked for.
+    /// Its child runs.
     children: ChildRunLog,
-    /// What it has asked a person or the client.
+    /// Its interrupts.
     asked: Vec<Interrupt>,
-    /// How long it was made until it waited last, and since when it is made again.
+    /// The time of execution until its last suspension, and the start of the time since.
     worked: Duration,
     works_since: Option<Timestamp>,
 }
@@ -317,13 +354,13 @@ impl Checkpoint {
         }
     }
 
-    /// Counts the time that the run is made, without the waiting.
+    /// Counts the time of execution, without suspensions.
     fn clock(&mut self, event: &RunEvent) {
         match event.body {
             EventBody::RunStarted | EventBody::InterruptResolved { .. } => {
                 self.works_since = Some(event.at);
             }
-            // Whoever takes a run up has its whole time once more.
+            // A run that is taken over has its whole time again.
             EventBody::StepRestarted { .. } => {
                 (self.worked, self.works_since) = (Duration::ZERO, Some(event.at));
             }
@@ -347,7 +384,7 @@ mod tests {
     use talkgraph_domain::{InterruptId, InterruptKind, MessageId, Resolution, RunId};
     use talkgraph_domain::{SessionId, ToolCallId};
 
-    /// What a run with these events at these seconds has of its time.
+    /// The time used by a run with these events at these seconds.
     fn worked(events: &[(i64, EventBody)]) -> u64 {
         let (begun, run_id) = (now(), RunId::new());
         let events = events.iter().zip(1..);
@@ -400,7 +437,7 @@ mod tests {
         assert_eq!(worked(&first), 10);
         let second = [&first[..], &[(2_005, requested.clone()), (3_000, resolved)]].concat();
         assert_eq!(worked(&second), 15);
-        // Whoever takes it up has the whole time once more.
+        // A run that is taken over has its whole time again.
         let again = [begun, (500, restarted), (507, requested)];
         assert_eq!(worked(&again), 7);
     }

@@ -4,69 +4,63 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::control::start::StartRequest;
 use crate::control::start_error::StartError;
-use crate::runner::Runner;
 use crate::spec::output_schema::compile_output_schema;
 use crate::spec::team::names::tool_names;
 use crate::spec::time_zone::local;
 use talkgraph_domain::time::now;
 use talkgraph_domain::{Agent, Principal, RunOptions, ToolChoice};
-use talkgraph_evaluation::{Failure, uses_variables};
+use talkgraph_evaluation::{Evaluator, Failure, uses_variables};
 use talkgraph_tools::SchemaError;
 
-impl Runner {
-    /// Refuses variables that the agent's instructions cannot be rendered with, before anything
-    /// is stored.
-    pub(crate) async fn check_variables(
-        &self,
-        who: &Principal,
-        agent: &Agent,
-        request: &StartRequest,
-    ) -> Result<(), StartError> {
-        let instructions = &agent.current.spec.instructions;
-        if !uses_variables(instructions) {
-            return Ok(());
-        }
-        let variables = &request.options.variables;
-        let at = local(now(), &agent.current.spec, &request.options);
-        let rendered = self
-            .evaluator
-            .instructions(who, instructions, at, variables);
-        match rendered.await {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.is_temporary() => Err(StartError::Unchecked(failure)),
-            Err(Failure::Undefined(why)) => {
-                let used = self.evaluator.variables_of(who.into(), instructions).await;
-                let used = used.unwrap_or_default();
-                let missing = missing(&used, variables);
-                Err(match missing.is_empty() {
-                    true => StartError::Variables(why),
-                    false => StartError::MissingVariables(missing.join(", ")),
-                })
-            }
-            Err(failure) => Err(StartError::Variables(failure.to_string())),
-        }
+/// Refuses variables that the agent's instructions cannot be rendered with, before anything
+/// is stored.
+pub(crate) async fn check_variables(
+    evaluator: &Evaluator,
+    who: &Principal,
+    agent: &Agent,
+    options: &RunOptions,
+) -> Result<(), StartError> {
+    let instructions = &agent.current.spec.instructions;
+    if !uses_variables(instructions) {
+        return Ok(());
     }
-
-    /// Refuses a schema that no answer could be checked against.
-    pub(crate) async fn check_schema(
-        &self,
-        who: &Principal,
-        request: &StartRequest,
-    ) -> Result<(), StartError> {
-        let Some(schema) = &request.options.output_schema else {
-            return Ok(());
-        };
-        let compiled = compile_output_schema(&self.evaluator, who.into(), schema).await;
-        compiled.map_err(|error| match error {
-            SchemaError::Unchecked(failure) => StartError::Unchecked(failure),
-            error => StartError::OutputSchema(error.to_string()),
-        })
+    let variables = &options.variables;
+    let at = local(now(), &agent.current.spec, options);
+    let rendered = evaluator.instructions(who, instructions, at, variables);
+    match rendered.await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.is_temporary() => Err(StartError::Unchecked(failure)),
+        Err(Failure::Undefined(why)) => {
+            let used = evaluator.variables_of(who.into(), instructions).await;
+            let used = used.unwrap_or_default();
+            let missing = missing(&used, variables);
+            Err(match missing.is_empty() {
+                true => StartError::Variables(why),
+                false => StartError::MissingVariables(missing.join(", ")),
+            })
+        }
+        Err(failure) => Err(StartError::Variables(failure.to_string())),
     }
 }
 
-/// Whether the agent has what is to be called.
+/// Refuses a schema that no answer could be checked against.
+pub(crate) async fn check_schema(
+    evaluator: &Evaluator,
+    who: &Principal,
+    options: &RunOptions,
+) -> Result<(), StartError> {
+    let Some(schema) = &options.output_schema else {
+        return Ok(());
+    };
+    let compiled = compile_output_schema(evaluator, who.into(), schema).await;
+    compiled.map_err(|error| match error {
+        SchemaError::Unchecked(failure) => StartError::Unchecked(failure),
+        error => StartError::OutputSchema(error.to_string()),
+    })
+}
+
+/// Refuses a tool choice that names no tool of the agent or the client.
 pub(crate) fn check_tool_choice(agent: &Agent, options: &RunOptions) -> Result<(), StartError> {
     let spec = &agent.current.spec;
     let team: Vec<_> = tool_names(spec).collect();

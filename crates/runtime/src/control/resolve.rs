@@ -1,4 +1,4 @@
-//! Taking answers, and going on after the last one.
+//! Resolution of interrupts: a run resumes after the last one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,14 +11,25 @@ use talkgraph_domain::{Interrupt, InterruptId, InterruptKind, Principal, Resolut
 use talkgraph_store::{Answered, NewAnswers, StoreError};
 use talkgraph_tools::{AnswerSchema, ToolOutput};
 
+use crate::control::idempotency::Idempotency;
+use crate::control::lifecycle::Lifecycle;
+use crate::control::recovery::Recovery;
 use crate::control::resolve_error::ResolveError;
 use crate::run::resume_point::ResumePoint;
-use crate::runner::Runner;
+use crate::run::services::RunServices;
 
-impl Runner {
-    /// Takes answers to interrupts of one run, all or nothing, and goes on with the run after
-    /// the last one. The same answers again change nothing, with or without the client's key.
-    /// Goes on even if the caller goes away meanwhile.
+/// Resolves interrupts.
+pub struct InterruptResolver {
+    pub(crate) services: Arc<RunServices>,
+    pub(crate) recovery: Arc<Recovery>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) keys: Arc<Idempotency>,
+}
+
+impl InterruptResolver {
+    /// Resolves interrupts of one run, all or none, and resumes the run after the last one. The
+    /// same resolutions again change nothing, with or without the client's key. Completes even if
+    /// the caller disconnects meanwhile.
     pub async fn resolve(
         self: &Arc<Self>,
         who: Principal,
@@ -26,22 +37,22 @@ impl Runner {
         answers: Vec<(InterruptId, Resolution)>,
         key: Option<String>,
     ) -> Result<Answered, ResolveError> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.lifecycle.is_draining() {
             return Err(ResolveError::Draining);
         }
-        let runner = Arc::clone(self);
-        // A task of its own: between the commit and the run's next step nothing may be dropped.
-        let task = self.tasks.spawn(async move {
-            let key = key.map(|key| runner.resolve_key(run, &answers, key));
+        let resolver = Arc::clone(self);
+        // A separate task: between the commit and the run's next step nothing may be dropped.
+        let task = self.lifecycle.tasks.spawn(async move {
+            let key = key.map(|key| resolver.keys.resolve_key(run, &answers, key));
             if let Some(key) = &key {
-                runner.check_key(&who, key).await?;
+                resolver.keys.check_key(&who, key).await?;
             }
-            let answers = runner.check_answers(&who, run, answers).await?;
+            let answers = resolver.check_answers(&who, run, answers).await?;
             let ids: Vec<_> = answers.iter().map(|(id, _)| *id).collect();
-            let taken = runner.take_answers(who.clone(), run, answers).await;
+            let taken = resolver.take_answers(who.clone(), run, answers).await;
             let answered = taken.map_err(|error| refused(error, &ids))?;
             if let Some(key) = &key
-                && let Err(error) = runner.store.keep_key(&who, key, run).await
+                && let Err(error) = resolver.services.store.keep_key(&who, key, run).await
             {
                 tracing::warn!(%run, %error, "the key of the answers was not kept");
             }
@@ -49,7 +60,7 @@ impl Runner {
         });
         task.await.map_err(|error| {
             // The answers may be taken all the same.
-            self.has_orphans.store(true, Ordering::Release);
+            self.recovery.has_orphans.store(true, Ordering::Release);
             ResolveError::Lost(error.to_string())
         })?
     }
@@ -61,11 +72,17 @@ impl Runner {
         run: RunId,
         answers: Vec<(InterruptId, Resolution)>,
     ) -> Result<Vec<(InterruptId, Resolution)>, ResolveError> {
-        if self.store.runs_by_id(who, &[run]).await?.is_empty() {
+        if self
+            .services
+            .store
+            .runs_by_id(who, &[run])
+            .await?
+            .is_empty()
+        {
             return Err(ResolveError::UnknownRun(run));
         }
         let ids: Vec<_> = answers.iter().map(|(id, _)| *id).collect();
-        let found = self.store.interrupts_by_id(who, &ids).await?;
+        let found = self.services.store.interrupts_by_id(who, &ids).await?;
         let mut seen = HashSet::new();
         let mut checked = Vec::with_capacity(answers.len());
         for (at, (id, resolution)) in answers.into_iter().enumerate() {
@@ -114,7 +131,7 @@ impl Runner {
             (_, Resolution::Approved { arguments }) => Resolution::Approved {
                 // The same arguments are none that were edited.
                 arguments: match arguments.filter(|edited| *edited != interrupt.arguments) {
-                    // Of what is answered already only the answer itself is compared.
+                    // Of a resolved interrupt only the resolution is compared.
                     Some(edited) if interrupt.is_open() => {
                         self.check_edited(who, at, interrupt, &edited).await?;
                         Some(edited)
@@ -131,7 +148,7 @@ impl Runner {
                     ..
                 },
             ) => {
-                let output = ToolOutput::new(text).capped(self.limits.client_output_bytes);
+                let output = ToolOutput::new(text).capped(self.services.limits.client_output_bytes);
                 Resolution::Result {
                     text: output.text,
                     is_error,
@@ -151,7 +168,7 @@ impl Runner {
         interrupt: &Interrupt,
         edited: &serde_json::Value,
     ) -> Result<(), ResolveError> {
-        let tool = self.tools.get(&interrupt.tool);
+        let tool = self.services.tools.get(&interrupt.tool);
         let tool = tool.ok_or_else(|| ResolveError::NoTool {
             at,
             tool: interrupt.tool.clone(),
@@ -163,53 +180,53 @@ impl Runner {
         })
     }
 
-    /// Writes answers, tells of them, and goes on with the run after the last one.
+    /// Stores resolutions, announces them, and resumes the run after the last one.
     pub(crate) async fn take_answers(
-        self: &Arc<Self>,
+        &self,
         who: Principal,
         run: RunId,
         answers: Vec<(InterruptId, Resolution)>,
     ) -> Result<Answered, StoreError> {
-        let _turn = self.awaiting.take(run).await;
+        let _turn = self.services.suspension_locks.take(run).await;
         let at = now();
         let new = NewAnswers {
             who: who.clone(),
             run,
-            node: self.node,
-            lease: span(self.limits.lease),
+            node: self.services.node,
+            lease: span(self.services.limits.lease),
             answers,
             at,
         };
-        let written = self.store.resolve_interrupts(new).await;
+        let written = self.services.store.resolve_interrupts(new).await;
         if let Err(StoreError::Unavailable(_)) = &written {
             // It may be written all the same.
-            self.has_orphans.store(true, Ordering::Release);
+            self.recovery.has_orphans.store(true, Ordering::Release);
         }
         let answered = written?;
-        if answered.resumed && self.bus.get(run).is_none() {
-            self.go_on(&who, &answered.run).await;
+        if answered.resumed && self.services.bus.get(run).is_none() {
+            self.resume(&who, &answered.run).await;
         }
-        let news = self.bus.news();
+        let news = self.services.bus.news();
         news.announce(&who, answered.run.session_id);
         let is_new = |interrupt: &&Interrupt| answered.changed.contains(&interrupt.id);
         news.announce_interrupts(&who, answered.interrupts.iter().filter(is_new));
         Ok(answered)
     }
 
-    /// Makes a run further that nobody makes and that is this node's. The caller has its turn.
-    async fn go_on(self: &Arc<Self>, who: &Principal, run: &Run) {
+    /// Resumes a run of this node that no task executes. The caller holds its suspension lock.
+    async fn resume(&self, who: &Principal, run: &Run) {
         tracing::info!(run = %run.id, "going on with a run that has its answers");
-        let begun = self.reopen(who.clone(), run.clone()).await;
+        let begun = self.recovery.reopen(who.clone(), run.clone()).await;
         let begun = begun.map(|reopened| {
             let begin = match reopened.begin() {
                 ResumePoint::Tools { step } => ResumePoint::Resumed { step },
                 begin => begin,
             };
-            self.execute(reopened, begin)
+            self.recovery.execute(reopened, begin)
         });
         if let Err(error) = begun {
-            tracing::error!(run = %run.id, %error, "the run goes on later");
-            self.has_orphans.store(true, Ordering::Release);
+            tracing::error!(run = %run.id, %error, "a run was not resumed; retrying later");
+            self.recovery.has_orphans.store(true, Ordering::Release);
         }
     }
 
@@ -226,7 +243,7 @@ impl Runner {
             return Ok(json!({}));
         };
         let wrong = |why: String| ResolveError::Content { at, why };
-        let schema = AnswerSchema::new(&self.evaluator, who.into(), schema).await;
+        let schema = AnswerSchema::new(&self.services.evaluator, who.into(), schema).await;
         // The fault is the server's; its answer is checked there.
         let Ok(schema) = schema else {
             tracing::warn!(

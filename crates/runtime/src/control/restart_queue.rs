@@ -3,7 +3,6 @@
 //! next death is then known.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -14,8 +13,10 @@ use talkgraph_domain::time::now;
 use talkgraph_domain::{RunId, RunStatus};
 use talkgraph_store::TakenRun;
 
+use crate::control::lifecycle::Lifecycle;
+use crate::control::recovery::Recovery;
+use crate::run::services::RunServices;
 use crate::run::store_retry::StoreBackoff;
-use crate::runner::Runner;
 
 /// The number of unclean ends from which a run is a suspect.
 const SUSPECT: u32 = 2;
@@ -114,12 +115,20 @@ pub(crate) fn is_cause(taken: &TakenRun, all: &[TakenRun]) -> bool {
     taken.unclean_ends >= SURE || !all.iter().any(has_begun)
 }
 
-impl Runner {
-    /// Makes held runs again, each on probation at first, until `stop`.
-    pub(crate) async fn resume_held(self: &Arc<Self>, stop: &CancellationToken) {
+/// Restarts held runs.
+pub(crate) struct Restarts {
+    pub(crate) services: Arc<RunServices>,
+    pub(crate) recovery: Arc<Recovery>,
+    pub(crate) held: Arc<Held>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+}
+
+impl Restarts {
+    /// Restarts held runs, each on probation at first, until `stop`.
+    pub(crate) async fn run(self: &Arc<Self>, stop: &CancellationToken) {
         let mut probation = JoinSet::new();
         let mut is_one_alone = false;
-        let few = self.limits.resumed_at_once;
+        let few = self.services.limits.resumed_at_once;
         let mut at_once = few;
         loop {
             if probation.is_empty() {
@@ -128,7 +137,7 @@ impl Runner {
             if self.held.len() == 0 {
                 at_once = few;
             }
-            while !self.draining.load(Ordering::Acquire)
+            while !self.lifecycle.is_draining()
                 && let Some(next) = self.held.next(probation.len(), is_one_alone, at_once)
             {
                 is_one_alone = is_suspect(&next);
@@ -142,14 +151,14 @@ impl Runner {
                 () = self.held.changed.notified() => {}
             }
         }
-        // What they watch ends by itself.
+        // The runs that they watch end by themselves.
         probation.detach_all();
     }
 
-    /// Makes a held run again, and waits until it has outlived what its servers died of or has
+    /// Restarts a held run, and waits until it has outlived its probation or has
     /// ended.
     async fn on_probation(self: Arc<Self>, taken: TakenRun) {
-        let (id, node) = (taken.run.id, self.node);
+        let (id, node) = (taken.run.id, self.services.node);
         let alone_since = is_suspect(&taken).then(now);
         // Logged before it is marked: a process that dies between the two leaves the reason.
         if alone_since.is_some() {
@@ -158,18 +167,29 @@ impl Runner {
         let mut pauses = StoreBackoff::new();
         // Written before anything of it is done.
         loop {
-            match self.store.release_held(&taken.run, node, alone_since).await {
+            match self
+                .services
+                .store
+                .release_held(&taken.run, node, alone_since)
+                .await
+            {
                 Ok(true) => break,
                 Ok(false) => return self.held.remove(id),
-                Err(error) => tracing::warn!(run = %id, %error, "a run is made again later"),
+                Err(error) => {
+                    tracing::warn!(run = %id, %error, "a held run was not released; retrying")
+                }
             }
             pauses.pause().await;
-            if self.draining.load(Ordering::Acquire) {
+            if self.lifecycle.is_draining() {
                 return;
             }
         }
         for tries in 1.. {
-            let Err(error) = self.take_up(taken.who.clone(), taken.run.clone()).await else {
+            let Err(error) = self
+                .recovery
+                .take_up(taken.who.clone(), taken.run.clone())
+                .await
+            else {
                 break;
             };
             tracing::error!(run = %id, %error, "a run was not taken up");
@@ -184,13 +204,18 @@ impl Runner {
 
     /// Waits until a run has ended, or until its probation is over.
     async fn watch(&self, taken: &TakenRun) {
-        let Some(live) = self.bus.get(taken.run.id) else {
+        let Some(live) = self.services.bus.get(taken.run.id) else {
             return;
         };
         let mut pauses = StoreBackoff::new();
         let probation = async {
-            tokio::time::sleep(self.limits.probation).await;
-            while let Err(error) = self.store.clear_suspicion(&taken.run, self.node).await {
+            tokio::time::sleep(self.services.limits.probation).await;
+            while let Err(error) = self
+                .services
+                .store
+                .clear_suspicion(&taken.run, self.services.node)
+                .await
+            {
                 tracing::warn!(run = %taken.run.id, %error, "a run stays on probation");
                 pauses.pause().await;
             }

@@ -1,9 +1,9 @@
-//! Starting a run: everything is stored before anybody is told.
+//! Starts of runs: everything is stored before it is announced.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use talkgraph_bus::LiveRun;
 use talkgraph_domain::session::title_from;
@@ -18,48 +18,51 @@ use talkgraph_store::{
 
 use talkgraph_tools::CallerHeaders;
 
-use crate::control::request_check::check_tool_choice;
+use crate::control::cancel::Canceller;
+use crate::control::lifecycle::Lifecycle;
+use crate::control::request_check::{check_schema, check_tool_choice, check_variables};
 use crate::control::start_error::StartError;
-use crate::control::uploads::SentFile;
-use crate::control::uploads::WholeFiles;
+use crate::control::uploads::{SentFile, Uploads, WholeFiles};
 use crate::control::{client_tools, preempt};
 use crate::run::admission::first_events;
 use crate::run::context::RunContext;
 use crate::run::event_log::numbered;
 use crate::run::executor::Execution;
-use crate::run::files::{self};
+use crate::run::files;
+use crate::run::keyed_lock::KeyedLock;
 use crate::run::message_builder::MessageBuilder;
 use crate::run::resume_point::ResumePoint;
+use crate::run::run_control::RunControl;
+use crate::run::services::RunServices;
 use crate::run::slot::RunSlot;
 use crate::run::span;
-use crate::runner::Runner;
 
-/// What a client asks for.
+/// The request for a run.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
-    /// Where; a new session when absent.
+    /// The session; a new one when absent.
     pub session: Option<SessionId>,
-    /// Who shall answer; the session's agent, or the default one, when absent.
+    /// The agent's name; the session's agent, or the default one, when absent.
     pub agent: Option<String>,
-    /// What the user says; nothing where a message is answered again.
+    /// The text of the user's message; empty where a message is answered again.
     pub text: String,
-    /// What comes with it.
+    /// The files of the user's message.
     pub files: Vec<SentFile>,
-    /// What is asked of this run alone.
+    /// The options of this run alone.
     pub options: RunOptions,
     /// The headers of the caller's request that tools of the run may pass on. They are kept in
-    /// memory alone, and are nothing that tells two requests apart.
+    /// memory alone, and do not distinguish two requests.
     pub headers: CallerHeaders,
-    /// The id of the caller's request, for the log; as the headers, nothing that tells two
-    /// requests apart.
+    /// The id of the caller's request, for the log; like the headers, it does not distinguish two
+    /// requests.
     pub request_id: Option<String>,
-    /// Where in the session's tree it is said.
+    /// The position of the message in the session's tree.
     pub input: RunInput,
     /// The run that asks, where another agent does; the new session is of no list then.
     pub parent: Option<ParentRun>,
-    /// What happens to a run that is active in the session.
+    /// The effect on a run that is active in the session.
     pub on_active: ConcurrencyPolicy,
-    /// Whether a caller who waits for the run and goes away stops it.
+    /// True if the run is cancelled when the caller that waits for it disconnects.
     pub cancel_on_disconnect: bool,
     /// The client's key: the same one with the same request gives the same run.
     pub key: Option<String>,
@@ -67,33 +70,51 @@ pub struct StartRequest {
 
 /// A run under way, or one that its key has started before.
 pub struct Started {
-    /// What is stored.
+    /// The run as stored.
     pub stored: StartedRun,
-    /// The run, unless it is not made here or has ended.
+    /// The run while it is live on this node.
     pub live: Option<Arc<LiveRun>>,
 }
 
-impl Runner {
-    /// Starts a run. Goes on to its end even if the caller goes away meanwhile.
+/// Starts runs.
+pub struct Starter {
+    pub(crate) services: Arc<RunServices>,
+    pub(crate) canceller: Arc<Canceller>,
+    pub(crate) uploads: Uploads,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    /// Passed to each run; weak, as the services behind it use this one.
+    pub(crate) control: Weak<dyn RunControl>,
+    /// One permit for each run that may wait.
+    pub(crate) queue: Arc<Semaphore>,
+    /// Held by starts with the same key, by tenant, owner and key.
+    pub(crate) keys: KeyedLock<(Arc<str>, Arc<str>, String)>,
+}
+
+impl Starter {
+    /// Starts a run. Completes even if the caller disconnects meanwhile.
     pub async fn start(
         self: &Arc<Self>,
         who: Principal,
         request: StartRequest,
     ) -> Result<Started, StartError> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.lifecycle.is_draining() {
             return Err(StartError::Draining);
         }
-        let runner = Arc::clone(self);
-        // A task of its own: between the commit and the first step nothing may be dropped.
+        // Gone only after the server has stopped.
+        let control = self.control.upgrade().ok_or(StartError::Draining)?;
+        let starter = Arc::clone(self);
+        // A separate task: between the commit and the first step nothing may be dropped.
         let task = self
+            .lifecycle
             .tasks
-            .spawn(async move { runner.start_now(who, request).await });
+            .spawn(async move { starter.start_now(control, who, request).await });
         task.await
             .map_err(|error| StartError::Lost(error.to_string()))?
     }
 
     async fn start_now(
         self: Arc<Self>,
+        control: Arc<dyn RunControl>,
         who: Principal,
         request: StartRequest,
     ) -> Result<Started, StartError> {
@@ -109,15 +130,17 @@ impl Runner {
             return Ok(earlier);
         }
         let (session, mut agent) = self.place(&who, &request).await?;
-        // Before it takes a place, or makes room: others may be slow.
+        // Before it takes a slot or preempts a run: the servers of files may be slow.
         let WholeFiles {
             files,
             place: fetching,
-        } = self.whole(&request.files).await?;
-        self.check_files(&agent, &files)?;
+        } = self.uploads.read(&request.files).await?;
+        self.uploads.check(&agent, &files)?;
         // One after the other: otherwise many would stop each other's runs all at once.
         let _room = match session {
-            Some(session) if request.makes_room() => Some(self.rooms.take(session).await),
+            Some(session) if request.makes_room() => {
+                Some(self.services.session_locks.take(session).await)
+            }
             _ => None,
         };
         let place = match request.parent {
@@ -125,7 +148,7 @@ impl Runner {
             None => self.take_place()?,
         };
         let starts_now = !matches!(place, RunSlot::Queued(_));
-        self.keep_files(&who, &files).await?;
+        self.uploads.keep(&who, &files).await?;
         drop(fetching);
         let mut tries = 0;
         let (stored, live) = loop {
@@ -135,20 +158,21 @@ impl Runner {
                 Err(StoreError::ActiveRun(run))
                     if request.makes_room() && tries < preempt::TRIES =>
                 {
-                    let made = self.make_room(&who, run, request.on_active).await;
+                    let made =
+                        preempt::preempt(&self.canceller, &who, run, request.on_active).await;
                     // The run may have handed the session to another agent, or given it back.
                     let placed = match made {
                         Ok(()) => self.place(&who, &request).await,
                         Err(error) => Err(error),
                     };
                     let placed = placed.and_then(|(_, now)| {
-                        self.check_files(&now, &files)?;
+                        self.uploads.check(&now, &files)?;
                         Ok(now)
                     });
                     match placed {
                         Ok(now) => agent = now,
                         Err(error) => {
-                            self.drop_files(&who, &files).await;
+                            self.uploads.discard(&who, &files).await;
                             return Err(error);
                         }
                     }
@@ -157,7 +181,7 @@ impl Runner {
                 Err(error) => {
                     // Of any other error it is not known that nothing was written.
                     if !matches!(error, StoreError::Unavailable(_) | StoreError::Internal(_)) {
-                        self.drop_files(&who, &files).await;
+                        self.uploads.discard(&who, &files).await;
                     }
                     return match error {
                         StoreError::Repeated(run) => self.started(&who, run).await,
@@ -167,12 +191,17 @@ impl Runner {
             }
         };
         let headers = request.headers;
-        self.spawn_execution(who, agent, &stored, Arc::clone(&live), place, headers);
+        let task = Assigned {
+            who,
+            agent,
+            headers,
+        };
+        self.spawn_execution(control, task, &stored, Arc::clone(&live), place);
         let live = Some(live);
         Ok(Started { stored, live })
     }
 
-    /// Writes a run's start, and then tells the subscribers.
+    /// Stores a run's start, and then publishes it.
     async fn commit(
         &self,
         new: NewRun,
@@ -181,17 +210,20 @@ impl Runner {
         let (who, id, events) = (new.who.clone(), new.run.id, new.events.clone());
         let parent = new.run.parent.map(|parent| parent.run);
         let span = span::of_run(&new.run, Some(&agent.name));
-        let live = self.bus.open(id, parent, self.limits.tail_events, span);
-        match self.store.start_run(new).await {
+        let live = self
+            .services
+            .bus
+            .open(id, parent, self.services.limits.tail_events, span);
+        match self.services.store.start_run(new).await {
             Ok(stored) => {
                 if !stored.run.enqueued {
                     live.publish(&events);
                 }
-                self.bus.news().announce(&who, stored.session.id);
+                self.services.bus.news().announce(&who, stored.session.id);
                 Ok((stored, live))
             }
             Err(error) => {
-                self.bus.close(id);
+                self.services.bus.close(id);
                 Err(error)
             }
         }
@@ -204,11 +236,11 @@ impl Runner {
         request: &StartRequest,
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let (session, agent) = self.find_place(who, request).await?;
-        self.check_variables(who, &agent, request).await?;
+        check_variables(&self.services.evaluator, who, &agent, &request.options).await?;
         check_tool_choice(&agent, &request.options)?;
-        self.check_schema(who, request).await?;
+        check_schema(&self.services.evaluator, who, &request.options).await?;
         let tools = &request.options.client_tools;
-        client_tools::check(tools, &agent, who, &self.tools).await?;
+        client_tools::check(tools, &agent, who, &self.services.tools).await?;
         Ok((session, agent))
     }
 
@@ -219,7 +251,8 @@ impl Runner {
     ) -> Result<(Option<SessionId>, Arc<Agent>), StartError> {
         let named = match &request.agent {
             Some(name) => Some(
-                self.agents
+                self.services
+                    .agents
                     .by_name(who, name)
                     .await
                     .map_err(StartError::Store)?
@@ -228,14 +261,18 @@ impl Runner {
             None => None,
         };
         let Some(id) = request.session else {
-            return Ok((None, named.unwrap_or_else(|| self.catalog.default_agent())));
+            return Ok((
+                None,
+                named.unwrap_or_else(|| self.services.catalog.default_agent()),
+            ));
         };
-        let found = self.store.sessions_by_id(who, &[id]).await;
+        let found = self.services.store.sessions_by_id(who, &[id]).await;
         let mut sessions = found.map_err(StartError::Store)?;
-        // What agents say to each other nobody else takes part in.
+        // Callers cannot take part in sessions of child runs.
         let session = sessions.pop().filter(|found| found.parent_run.is_none());
         let session = session.ok_or(StartError::UnknownSession(id))?;
         let agent = self
+            .services
             .agents
             .by_id(who, session.agent_id)
             .await
@@ -248,7 +285,7 @@ impl Runner {
     }
 
     fn take_place(&self) -> Result<RunSlot, StartError> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+        if let Ok(place) = Arc::clone(&self.services.slots).try_acquire_owned() {
             return Ok(RunSlot::Running(place));
         }
         let place = Arc::clone(&self.queue).try_acquire_owned();
@@ -292,7 +329,11 @@ impl Runner {
             session_id: target.id(),
             agent_id: agent.id,
             agent_version_id: agent.current.id,
-            model: self.catalog.model_of(&agent.current.spec).to_owned(),
+            model: self
+                .services
+                .catalog
+                .model_of(&agent.current.spec)
+                .to_owned(),
             status: match starts_now {
                 true => RunStatus::Running,
                 false => RunStatus::Queued,
@@ -330,28 +371,25 @@ impl Runner {
             parts,
             title,
             events,
-            node: self.node,
-            lease: span(self.limits.lease),
-            key: request.new_key(self.limits.idempotency_ttl),
-            if_busy: match request.on_active {
-                ConcurrencyPolicy::Reject => IfBusy::Refuse,
-                ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback => IfBusy::GoFirst,
-                ConcurrencyPolicy::Enqueue => IfBusy::Wait {
-                    limit: i32::try_from(self.limits.session_queue).unwrap_or(i32::MAX),
-                },
-            },
+            node: self.services.node,
+            lease: span(self.services.limits.lease),
+            key: request.new_key(self.services.limits.idempotency_ttl),
+            if_busy: request.if_busy(self.services.limits.session_queue),
             run,
         }
     }
 
     fn spawn_execution(
-        self: &Arc<Self>,
-        who: Principal,
-        agent: Arc<Agent>,
+        &self,
+        control: Arc<dyn RunControl>,
+        Assigned {
+            who,
+            agent,
+            headers,
+        }: Assigned,
         stored: &StartedRun,
         live: Arc<LiveRun>,
         place: RunSlot,
-        headers: CallerHeaders,
     ) {
         let (run, before) = (stored.run.clone(), Some(stored.before));
         let begin = match run.status {
@@ -363,7 +401,7 @@ impl Runner {
         answer.begin_step();
         let mut ctx = RunContext::new(
             &self.services,
-            self.control(),
+            control,
             who,
             run,
             &stored.message,
@@ -374,12 +412,30 @@ impl Runner {
         let task = Execution::new(agent, stored.message.clone(), ctx).with_headers(headers);
         // Whatever place it has: an enqueued run waits for its turn first.
         let place = Some(place).filter(|_| begin != ResumePoint::Enqueued);
-        self.tasks.spawn(task.watched(begin, place));
+        self.lifecycle.tasks.spawn(task.watched(begin, place));
     }
 }
 
+/// A new run's owner, agent and request headers.
+struct Assigned {
+    who: Principal,
+    agent: Arc<Agent>,
+    headers: CallerHeaders,
+}
+
 impl StartRequest {
-    /// Whether it stops a run that is in its way.
+    /// The effect of an active run in the session, where `limit` runs may wait.
+    fn if_busy(&self, limit: u32) -> IfBusy {
+        match self.on_active {
+            ConcurrencyPolicy::Reject => IfBusy::Refuse,
+            ConcurrencyPolicy::Interrupt | ConcurrencyPolicy::Rollback => IfBusy::GoFirst,
+            ConcurrencyPolicy::Enqueue => IfBusy::Wait {
+                limit: i32::try_from(limit).unwrap_or(i32::MAX),
+            },
+        }
+    }
+
+    /// True if it cancels an active run of its session.
     fn makes_room(&self) -> bool {
         matches!(
             self.on_active,

@@ -1,11 +1,15 @@
 //! Files as clients send them: whole, or by their URL.
 
+use std::sync::Arc;
+
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use crate::control::start_error::StartError;
-use crate::runner::Runner;
+use crate::spec::catalog::Catalog;
 use talkgraph_domain::{Agent, File, FileId, Principal};
+use talkgraph_llm::Models;
+use talkgraph_store::SharedStore;
 use talkgraph_tools::{FileFetch, ToolError};
 
 use crate::run::files::mime::mime_type;
@@ -26,7 +30,7 @@ pub struct FileLink {
     pub url: Url,
     /// Its name, if it has one.
     pub name: Option<String>,
-    /// What it is, as the client says.
+    /// Its media type according to the client.
     pub mime_type: Option<String>,
 }
 
@@ -37,9 +41,18 @@ pub(crate) struct WholeFiles {
     pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
-impl Runner {
-    /// Whether a model of the agent takes every one of the files.
-    pub(crate) fn check_files(&self, agent: &Agent, files: &[File]) -> Result<(), StartError> {
+/// Reads and stores the files of messages.
+pub(crate) struct Uploads {
+    pub(crate) store: SharedStore,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) models: Models,
+    /// Fetches files by their URLs; none where the settings forbid it.
+    pub(crate) fetch: Option<FileFetch>,
+}
+
+impl Uploads {
+    /// Refuses a file that no model of the agent takes.
+    pub(crate) fn check(&self, agent: &Agent, files: &[File]) -> Result<(), StartError> {
         let models = self.catalog.models_of(&agent.current.spec);
         let refused = files.iter().position(|file| {
             let takes = |model: &String| self.models.takes_file(model, &file.mime_type);
@@ -55,12 +68,8 @@ impl Runner {
         }
     }
 
-    /// Keeps the files of a message that is about to be said.
-    pub(crate) async fn keep_files(
-        &self,
-        who: &Principal,
-        files: &[File],
-    ) -> Result<(), StartError> {
+    /// Stores the files of a message that is about to be stored.
+    pub(crate) async fn keep(&self, who: &Principal, files: &[File]) -> Result<(), StartError> {
         if files.is_empty() {
             return Ok(());
         }
@@ -68,8 +77,8 @@ impl Runner {
         kept.map_err(StartError::Store)
     }
 
-    /// Removes the files of a message that was not said after all.
-    pub(crate) async fn drop_files(&self, who: &Principal, files: &[File]) {
+    /// Removes the files of a message that was not stored.
+    pub(crate) async fn discard(&self, who: &Principal, files: &[File]) {
         if files.is_empty() {
             return;
         }
@@ -79,8 +88,8 @@ impl Runner {
         }
     }
 
-    /// Fetches what is sent by its URL.
-    pub(crate) async fn whole(&self, sent: &[SentFile]) -> Result<WholeFiles, StartError> {
+    /// Reads the files of a message; those sent by URL are fetched.
+    pub(crate) async fn read(&self, sent: &[SentFile]) -> Result<WholeFiles, StartError> {
         let first = sent.iter().position(|file| matches!(file, SentFile::At(_)));
         let Some(first) = first else {
             let whole = sent.iter().filter_map(|file| match file {
@@ -92,7 +101,7 @@ impl Runner {
                 place: None,
             });
         };
-        let Some(fetch) = &self.files else {
+        let Some(fetch) = &self.fetch else {
             let why = "this server fetches no files; send its content as `data`";
             return Err(wrong(first, "url", why));
         };

@@ -7,26 +7,43 @@ use std::time::Duration;
 use async_stream::try_stream;
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use talkgraph_bus::{LiveRun, Ready};
+use talkgraph_bus::{Bus, LiveRun, Ready};
 use talkgraph_domain::{EventBody, Principal, Run, RunEvent, RunId, RunStatus};
+use talkgraph_store::SharedStore;
 
-use crate::control::start::Started;
 use crate::follow::error::FollowError;
 use crate::run::event_log::POLL;
 use crate::run::store_retry::retry_while_unavailable;
-use crate::runner::Runner;
+use crate::spec::limits::RunLimits;
 
-/// How many events are read at once.
+/// The number of events that are read at once.
 const BATCH: u32 = 256;
 
 /// The events of a run, in order and without holes; ends after the terminal event.
 pub type RunEvents = BoxStream<'static, Result<Arc<RunEvent>, FollowError>>;
 
-impl Runner {
-    /// The events of a run after `after`, from the log as far as they are there and then as
-    /// they happen.
-    pub async fn follow(
+/// How often the database is asked for changes where other nodes write to it, and where that is
+/// not usual.
+const POLL_SHARED: Duration = Duration::from_millis(500);
+const POLL_ALONE: Duration = Duration::from_secs(5);
+
+/// Follows runs and sessions.
+pub struct Follow {
+    pub(crate) store: SharedStore,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) limits: RunLimits,
+    /// Ends every stream when the server stops.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Follow {
+    /// The events of a run after `after`: those in the log, and then live ones.
+    ///
+    /// # Errors
+    /// An unknown run, an `after` that it has not reached, or the store's.
+    pub async fn run(
         self: &Arc<Self>,
         who: &Principal,
         run: RunId,
@@ -35,17 +52,12 @@ impl Runner {
         let found = self.store.runs_by_id(who, &[run]).await?.pop();
         let stored = found.ok_or(FollowError::UnknownRun(run))?;
         let live = self.bus.get(run);
-        check_place(&stored, live.as_deref(), after)?;
+        check_reached(&stored, live.as_deref(), after)?;
         Ok(self.events(who.clone(), run, live, after))
     }
 
-    /// As [`Runner::follow`], for a run that was started by `who`, from its beginning.
-    pub fn follow_started(self: &Arc<Self>, who: Principal, started: Started) -> RunEvents {
-        self.events(who, started.stored.run.id, started.live, 0)
-    }
-
-    /// The next events in a log. A database that is away is waited for as long as a run waits
-    /// for it: its followers may come here from a run that this server has lost meanwhile.
+    /// The next events in a log. Retries for as long as a run does while the database is
+    /// unavailable: the follower may be one of a run that this server has just lost.
     async fn read_log(
         &self,
         who: &Principal,
@@ -61,7 +73,7 @@ impl Runner {
         }
     }
 
-    /// The run, unless nothing can come after `after` any more.
+    /// The run, unless `after` is its end.
     async fn unended(
         &self,
         who: &Principal,
@@ -77,9 +89,8 @@ impl Runner {
         Ok((!ended).then_some(stored))
     }
 
-    /// Waits until there may be more after `after` of a run that another process makes, whose end
-    /// is about to be written by recovery, or which waits for answers. False if nothing can come
-    /// any more.
+    /// Waits until there may be events after `after` of a run that another process executes, whose
+    /// end recovery is about to write, or which is suspended. False if `after` is the run's end.
     async fn more_elsewhere(
         &self,
         who: &Principal,
@@ -92,42 +103,43 @@ impl Runner {
             return Ok(false);
         };
         if let Some(news) = news {
-            let patience = self.patience(&stored);
+            let timeout = self.change_timeout(&stored);
             let wait = async {
-                // The sender stays as long as somebody receives.
-                let _ = tokio::time::timeout(patience, news.changed()).await;
+                // The sender stays while there is a receiver.
+                let _ = tokio::time::timeout(timeout, news.changed()).await;
             };
             or_stopping(stopping, Some(after), wait).await?;
         } else {
-            // The caller looks once more, so that nothing is missed in between.
+            // The caller reads once more, so that no change in between is missed.
             *news = Some(self.bus.news().of_session(stored.session_id));
         }
         Ok(true)
     }
 
-    /// How long a follower waits for news of a run that is not made here.
-    fn patience(&self, run: &Run) -> Duration {
+    /// The longest wait for a change of a run that this node does not execute.
+    fn change_timeout(&self, run: &Run) -> Duration {
         match run.status {
-            // For hours perhaps, and what happens on this node is told.
-            RunStatus::AwaitingInput => self.poll_interval(),
+            // Possibly for hours, and this node reports its own changes.
+            RunStatus::AwaitingInput => poll_interval(&self.store),
             _ => POLL,
         }
     }
 
-    pub(crate) fn events(
+    /// The events after `after` of a run of `who` that is `live` here, or else in the log.
+    pub fn events(
         self: &Arc<Self>,
         who: Principal,
         run: RunId,
         mut live: Option<Arc<LiveRun>>,
         mut after: u64,
     ) -> RunEvents {
-        let runner = Arc::clone(self);
+        let follow = Arc::clone(self);
         try_stream! {
-            // One that reads what was there before it came is not behind.
+            // A follower that still reads older events is not behind.
             let mut caught_up = false;
             let mut news: Option<watch::Receiver<()>> = None;
-            // One place in the line for all waits.
-            let mut stopping = pin!(runner.stopping.cancelled());
+            // One registration for all waits.
+            let mut stopping = pin!(follow.stopping.cancelled());
             loop {
                 let batch = match live.as_ref().map(|live| live.ready(after, BATCH as usize)) {
                     Some(Ready::Events(events)) => events,
@@ -143,26 +155,26 @@ impl Runner {
                         continue;
                     }
                     Some(Ready::InLog) | None => {
-                        let read = runner.read_log(&who, run, after, &mut stopping).await;
+                        let read = follow.read_log(&who, run, after, &mut stopping).await;
                         read?.into_iter().map(Arc::new).collect()
                     }
                 };
                 if batch.is_empty() {
-                    // Seldom, and larger than all else that a follower keeps.
-                    let more = runner.more_elsewhere(&who, run, after, &mut news, &mut stopping);
+                    // Boxed: seldom used, and larger than the rest of a follower's state.
+                    let more = follow.more_elsewhere(&who, run, after, &mut news, &mut stopping);
                     if !Box::pin(more).await? {
                         return;
                     }
-                    live = runner.bus.get(run);
+                    live = follow.bus.get(run);
                     continue;
                 }
                 let behind = live.as_ref().filter(|_| caught_up).map_or(0, |live| {
                     live.last_sequence().saturating_sub(after)
                 });
-                if behind > runner.limits.lag_events {
+                if behind > follow.limits.lag_events {
                     Err(FollowError::TooSlow { after: Some(after) })?;
                 }
-                let batch = match behind > runner.limits.behind_events {
+                let batch = match behind > follow.limits.behind_events {
                     true => merged(batch),
                     false => batch,
                 };
@@ -180,7 +192,15 @@ impl Runner {
     }
 }
 
-/// Waits with `wait`, or is ended because the server stops. What is ready is told first.
+/// The interval in which the database is asked for changes by other processes.
+pub(crate) fn poll_interval(store: &SharedStore) -> Duration {
+    match store.is_shared() {
+        true => POLL_SHARED,
+        false => POLL_ALONE,
+    }
+}
+
+/// Waits for `wait`, or fails because the server stops. A change that is ready comes first.
 pub(crate) async fn or_stopping(
     stopping: impl Future<Output = ()>,
     after: Option<u64>,
@@ -193,8 +213,8 @@ pub(crate) async fn or_stopping(
     }
 }
 
-/// Whether a run has got as far as `after`.
-pub(crate) fn check_place(
+/// Refuses an `after` that the run has not reached.
+pub(crate) fn check_reached(
     stored: &Run,
     live: Option<&LiveRun>,
     after: u64,
@@ -207,7 +227,7 @@ pub(crate) fn check_place(
     }
 }
 
-/// Makes one event of adjacent pieces of the same text.
+/// Merges adjacent deltas of the same text into one event.
 fn merged(events: Vec<Arc<RunEvent>>) -> Vec<Arc<RunEvent>> {
     let mut kept: Vec<Arc<RunEvent>> = Vec::new();
     for event in events {
@@ -252,7 +272,7 @@ fn joined(first: &RunEvent, second: &RunEvent) -> Option<RunEvent> {
             delta: format!("{delta}{more}"),
             signature: signature.clone(),
         },
-        // Of several reports the latest says all.
+        // The latest report replaces earlier ones.
         (
             EventBody::ToolCallProgress { tool_call_id, .. },
             latest @ EventBody::ToolCallProgress {

@@ -1,4 +1,4 @@
-//! Following a session: the runs that have their turn in it, one after the other.
+//! Following a session: its runs in the order of their turns.
 
 use std::sync::Arc;
 
@@ -10,14 +10,12 @@ use tokio::sync::broadcast::error::RecvError;
 use talkgraph_domain::{Interrupt, Principal, RunId, Session, SessionId};
 
 use crate::follow::error::FollowError;
-use crate::follow::run::RunEvents;
-use crate::follow::run::{check_place, or_stopping};
-use crate::runner::Runner;
+use crate::follow::run::{Follow, RunEvents, check_reached, or_stopping, poll_interval};
 
-/// How many runs are looked up at once.
+/// The number of runs that are looked up at once.
 const RUNS: u32 = 16;
 
-/// Where one who follows a session has got to.
+/// The position of a session's follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionPlace {
     /// The run whose events were seen last.
@@ -26,11 +24,13 @@ pub struct SessionPlace {
     pub after: u64,
 }
 
-impl Runner {
-    /// The events of a session's runs, in the order in which the runs have their turn, each
-    /// whole: from `place` on, or else from the beginning of the active run, or of the next
-    /// one. Ends when the session is deleted.
-    pub async fn follow_session(
+impl Follow {
+    /// All events of a session's runs, in the order of the runs' turns: from `place` on, or else
+    /// from the beginning of the active run, or of the next one. Ends when the session is deleted.
+    ///
+    /// # Errors
+    /// An unknown session, a `place` that is not in it or not reached, or the store's.
+    pub async fn session(
         self: &Arc<Self>,
         who: &Principal,
         session: SessionId,
@@ -45,25 +45,25 @@ impl Runner {
                 let run = run.filter(|run| run.session_id == session);
                 let placed = run.and_then(|run| Some((run.turn?, run)));
                 let (turn, run) = placed.ok_or(FollowError::NotOfSession(place.run))?;
-                check_place(&run, self.bus.get(run.id).as_deref(), place.after)?;
+                check_reached(&run, self.bus.get(run.id).as_deref(), place.after)?;
                 (turn - 1, place.after)
             }
         };
-        Ok(self.turns(who.clone(), session, turn, after))
+        Ok(self.runs_after_turn(who.clone(), session, turn, after))
     }
 
-    /// The sessions of `who` as they are after each change from now on, deleted ones included.
+    /// The sessions of `who` after each change from now on, deleted ones included.
     pub fn session_changes(
         self: &Arc<Self>,
         who: &Principal,
     ) -> BoxStream<'static, Result<Session, FollowError>> {
-        let (runner, who) = (Arc::clone(self), who.clone());
+        let (follow, who) = (Arc::clone(self), who.clone());
         let mut changes = self.bus.news().of_owner(&who);
         try_stream! {
-            while let Some(ids) = runner.next_changes(&mut changes).await? {
-                let mut sessions = runner.store.sessions_even_deleted(&who, &ids).await?;
+            while let Some(ids) = follow.next_changes(&mut changes).await? {
+                let mut sessions = follow.store.sessions_even_deleted(&who, &ids).await?;
                 sessions.sort_by_key(|session| session.updated_at);
-                // What agents say to each other is in no list.
+                // Sessions of child runs are in no list.
                 sessions.retain(|session| session.parent_run.is_none());
                 for session in sessions {
                     yield session;
@@ -73,16 +73,16 @@ impl Runner {
         .boxed()
     }
 
-    /// The interrupts of `who` as they are after each change from now on.
+    /// The interrupts of `who` after each change from now on.
     pub fn interrupt_changes(
         self: &Arc<Self>,
         who: &Principal,
     ) -> BoxStream<'static, Result<Interrupt, FollowError>> {
-        let (runner, who) = (Arc::clone(self), who.clone());
+        let (follow, who) = (Arc::clone(self), who.clone());
         let mut changes = self.bus.news().of_interrupts(&who);
         try_stream! {
-            while let Some(ids) = runner.next_changes(&mut changes).await? {
-                let mut interrupts = runner.store.interrupts_by_id(&who, &ids).await?;
+            while let Some(ids) = follow.next_changes(&mut changes).await? {
+                let mut interrupts = follow.store.interrupts_by_id(&who, &ids).await?;
                 interrupts.sort_by_key(|interrupt| interrupt.id);
                 for interrupt in interrupts {
                     yield interrupt;
@@ -92,8 +92,8 @@ impl Runner {
         .boxed()
     }
 
-    /// What has changed since the last call, each once; waits until there is something. None
-    /// when nothing can come any more.
+    /// The ids that have changed since the last call, each once; waits for the first. None when
+    /// the channel is closed.
     async fn next_changes<T: Clone + Ord>(
         &self,
         changes: &mut Receiver<T>,
@@ -106,7 +106,7 @@ impl Runner {
             Some(Err(RecvError::Lagged(_))) => return Err(FollowError::TooSlow { after: None }),
             Some(Err(RecvError::Closed)) | None => return Ok(None),
         };
-        // The channel is bounded, and so is this.
+        // The bound of the channel is the bound of this loop.
         while let Ok(id) = changes.try_recv() {
             ids.push(id);
         }
@@ -115,34 +115,35 @@ impl Runner {
         Ok(Some(ids))
     }
 
-    fn turns(
+    /// The events of the runs after a turn; `after` is the position in the first of them.
+    fn runs_after_turn(
         self: &Arc<Self>,
         who: Principal,
         session: SessionId,
         mut turn: i32,
         mut after: u64,
     ) -> RunEvents {
-        let runner = Arc::clone(self);
+        let follow = Arc::clone(self);
         try_stream! {
-            let mut news = runner.bus.news().of_session(session);
+            let mut news = follow.bus.news().of_session(session);
             loop {
                 news.mark_unchanged();
-                let runs = runner.store.runs_by_turn(&who, session, turn, RUNS).await?;
+                let runs = follow.store.runs_by_turn(&who, session, turn, RUNS).await?;
                 if runs.is_empty() {
-                    let found = runner.store.sessions_by_id(&who, &[session]).await?;
+                    let found = follow.store.sessions_by_id(&who, &[session]).await?;
                     if found.is_empty() {
                         return;
                     }
                     let wait = async {
-                        // The sender stays as long as somebody receives.
-                        let _ = tokio::time::timeout(runner.poll_interval(), news.changed()).await;
+                        // The sender stays while there is a receiver.
+                        let _ = tokio::time::timeout(poll_interval(&follow.store), news.changed()).await;
                     };
-                    or_stopping(runner.stopping.cancelled(), None, wait).await?;
+                    or_stopping(follow.stopping.cancelled(), None, wait).await?;
                 }
                 for run in runs {
                     turn = run.turn.unwrap_or(turn);
-                    let live = runner.bus.get(run.id);
-                    let mut events = runner.events(who.clone(), run.id, live, after);
+                    let live = follow.bus.get(run.id);
+                    let mut events = follow.events(who.clone(), run.id, live, after);
                     after = 0;
                     while let Some(event) = events.next().await {
                         yield event?;

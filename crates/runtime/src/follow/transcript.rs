@@ -6,16 +6,16 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use talkgraph_domain::{MessageId, Part, Principal, RunEvent, RunId};
-use talkgraph_store::StoreError;
+use talkgraph_store::{SharedStore, StoreError};
 
+use crate::follow::run::Follow;
 use crate::run::event_log::LOG_PAGE;
 use crate::run::message_builder::MessageBuilder;
-use crate::runner::Runner;
 
-/// Reads a run's log once and forward, for one who asks for the answer as of one event after
-/// the other. Where the run is live, its [`talkgraph_bus::LiveRun`] knows the text more cheaply.
+/// Reads a run's log once and forward, for callers that read the answer as of one event after
+/// the other. While the run is live, its [`talkgraph_bus::LiveRun`] gives the text more cheaply.
 pub struct Transcript {
-    runner: Arc<Runner>,
+    store: SharedStore,
     who: Principal,
     run: RunId,
     state: Mutex<State>,
@@ -23,16 +23,16 @@ pub struct Transcript {
 
 struct State {
     answer: MessageBuilder,
-    /// The last event that is in it.
+    /// The sequence of the last applied event.
     sequence: u64,
-    /// What was read and comes after it.
+    /// Events that are read and not applied.
     read: VecDeque<RunEvent>,
 }
 
 impl State {
     fn new() -> Self {
         Self {
-            // No events are made of it, so nobody sees what it is called.
+            // No event has this id: no client sees it.
             answer: MessageBuilder::new(MessageId::new()),
             sequence: 0,
             read: VecDeque::new(),
@@ -46,7 +46,7 @@ impl Transcript {
     /// # Errors
     /// When the log cannot be read.
     pub async fn text_at(&self, sequence: u64) -> Result<String, StoreError> {
-        self.at(sequence, MessageBuilder::text).await
+        self.read_at(sequence, MessageBuilder::text).await
     }
 
     /// The answer's parts as of the event `sequence`.
@@ -54,13 +54,14 @@ impl Transcript {
     /// # Errors
     /// When the log cannot be read.
     pub async fn parts_at(&self, sequence: u64) -> Result<Vec<Part>, StoreError> {
-        self.at(sequence, |answer| answer.parts().to_vec()).await
+        self.read_at(sequence, |answer| answer.parts().to_vec())
+            .await
     }
 
-    async fn at<T>(
+    async fn read_at<T>(
         &self,
         sequence: u64,
-        tell: impl Fn(&MessageBuilder) -> T,
+        read: impl Fn(&MessageBuilder) -> T,
     ) -> Result<T, StoreError> {
         let mut state = self.state.lock().await;
         if state.sequence > sequence {
@@ -68,9 +69,10 @@ impl Transcript {
         }
         while state.sequence < sequence {
             if state.read.is_empty() {
-                let (store, after) = (&self.runner.store, state.sequence);
-                let more = store.events(&self.who, self.run, after, LOG_PAGE).await?;
-                state.read.extend(more);
+                let more = self
+                    .store
+                    .events(&self.who, self.run, state.sequence, LOG_PAGE);
+                state.read.extend(more.await?);
             }
             let is_next = |event: &mut RunEvent| event.sequence <= sequence;
             let Some(event) = state.read.pop_front_if(is_next) else {
@@ -79,15 +81,15 @@ impl Transcript {
             state.answer.apply(&event);
             state.sequence = event.sequence;
         }
-        Ok(tell(&state.answer))
+        Ok(read(&state.answer))
     }
 }
 
-impl Runner {
-    /// What the log of a run tells of its answer, for `who`, whose run it is.
-    pub fn transcript(self: &Arc<Self>, who: Principal, run: RunId) -> Arc<Transcript> {
+impl Follow {
+    /// The answer of a run of `who`, from its log.
+    pub fn transcript(&self, who: Principal, run: RunId) -> Arc<Transcript> {
         Arc::new(Transcript {
-            runner: Arc::clone(self),
+            store: Arc::clone(&self.store),
             who,
             run,
             state: Mutex::new(State::new()),
