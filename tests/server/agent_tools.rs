@@ -201,7 +201,7 @@ async fn what_the_model_gets_wrong_it_is_told() {
         .map(|message| message["content"].to_string())
         .collect();
     assert_eq!(told.len(), 3);
-    for reason in ["not valid", "no JSON", "there is no tool"] {
+    for reason in ["not valid", "not JSON", "there is no tool"] {
         assert!(
             told.iter().any(|text| text.contains(reason)),
             "{reason}: {told:?}"

@@ -285,7 +285,7 @@ async fn questions_are_asked_at_once_with_one_place_and_only_so_deep() {
     let answer = chat(&client, None, "Find out").await;
     assert_eq!(answer["run"]["status"], "COMPLETED", "{answer}");
     let results = told(&server.upstream, before + 2);
-    assert!(results[0].contains("has to be asked"), "{results:?}");
+    assert!(results[0].contains("requires approval"), "{results:?}");
     assert_eq!(told(&server.upstream, before + 3), ["I may not."]);
 }
 

@@ -122,7 +122,7 @@ pub(crate) async fn wrong_arguments_go_back_to_the_model(db: Arc<Database>) {
     let open = waits(&client, &id).await;
     assert_eq!(open.len(), 1, "the client is asked only what it can do");
     assert!(told(&server.upstream, 1)[0].contains("\"city\" is a required property"));
-    assert!(told(&server.upstream, 2)[1].contains("no JSON"));
+    assert!(told(&server.upstream, 2)[1].contains("not JSON"));
     assert_eq!(run(&client, &id).await["status"], "AWAITING_INPUT");
 }
 

@@ -9,7 +9,8 @@ use crate::on_active_run::{start, with_policy};
 use crate::support::database::Database;
 use crate::support::server::Setup;
 use crate::support::talk::{
-    SEND, cancel, chat, create_session, ended_run, half_said, messages, run, run_events, send,
+    SEND, cancel, chat, committed_text, create_session, ended_run, half_said, messages, run,
+    run_events, send,
 };
 
 const WAITING: &str = "query($id: ID!) { session(id: $id) { activeRun { id } enqueuedRuns { id
@@ -105,12 +106,12 @@ pub(crate) async fn what_waits_can_be_stopped(db: Arc<Database>) {
     );
 }
 
-pub(crate) async fn who_interrupts_goes_before_those_who_wait(db: Arc<Database>) {
+pub(crate) async fn interrupting_run_precedes_queued_runs(db: Arc<Database>) {
     let server = Setup::new().on(&db).start().await;
     let client = server.client();
     server.upstream.then(half_said());
-    let (session, _) = send(&client, None, "Count").await;
-    server.upstream.wait_holding(1).await;
+    let (session, counting) = send(&client, None, "Count").await;
+    committed_text(&client, &counting, "one two ").await;
     let waiting = start(&client, &session, "Wait", "ENQUEUE").await;
     let urgent = start(&client, &session, "Now", "INTERRUPT").await;
     for id in [&urgent, &waiting] {

@@ -283,7 +283,7 @@ on_both! {
     enqueue {
         what_is_enqueued_follows_in_order,
         what_waits_can_be_stopped,
-        who_interrupts_goes_before_those_who_wait,
+        interrupting_run_precedes_queued_runs,
         a_session_has_room_for_so_many,
         many_at_once_are_answered_one_after_the_other,
     }

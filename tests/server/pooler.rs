@@ -26,7 +26,7 @@ pub(crate) async fn servers_share_a_pooler(db: Arc<Database>) {
     let mut first = Process::serve(program(folder.path(), &[], &settings)).await;
     let other = TempDir::new().unwrap();
     let second = Process::serve(program(other.path(), &[], &settings)).await;
-    assert!(first.log().contains("through a pooler"), "{}", first.log());
+    assert!(first.log().contains("pooler detected"), "{}", first.log());
     let clients = [first.client(), second.client()];
     let talk = async |at: usize| {
         let client = &clients[at % 2];

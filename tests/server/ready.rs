@@ -54,7 +54,7 @@ async fn refused(client: &Client) {
     let error = client.error(SEND, &input(None, "And me?")).await;
     assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{error}");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("database is not available"), "{message}");
+    assert!(message.contains("database is unavailable"), "{message}");
 }
 
 /// Starts runs one after the other until `stop`; returns the sessions of the acknowledged

@@ -145,7 +145,7 @@ async fn a_server_whose_threads_are_all_stuck_ends_in_its_time() {
     scene.process.terminate();
     assert_eq!(scene.process.exit_code().await, Some(4));
     let log = scene.process.log();
-    assert!(log.contains("it is ended by force"), "{log}");
+    assert!(log.contains("server did not stop in time"), "{log}");
 }
 
 #[tokio::test]

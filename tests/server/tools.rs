@@ -215,7 +215,7 @@ async fn bad_settings_are_named() {
         ),
         (
             "[tools]\nbuiltin = [\"calculator\", \"calculator\"]\n",
-            "tools.builtin: there is another",
+            "tools.builtin: the tool name \"calculator\" is taken",
         ),
         ("[tools]\ncalls = 0\n", "tools.calls"),
         ("[tools]\nmemories = 0\n", "tools.memories"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::sse::Events;
 use super::upstream::Script;
-use super::wait::eventually;
+use super::wait::{eventually, soon};
 
 /// Everything that a run's events tell, the texts so far included.
 pub(crate) const EVENT: &str = "
@@ -177,6 +177,22 @@ pub(crate) fn half_said() -> Script {
         .hold()
         .text(["three"])
         .ended()
+}
+
+/// Waits until a run's answer is committed as far as `text`. The upstream that has written it says
+/// nothing of that: the server may not have read it yet.
+pub(crate) async fn committed_text(client: &Client, run: &str, text: &str) {
+    let mut stream = follow(client, run, 0).await;
+    let committed = async {
+        while let Some(event) = stream.next().await {
+            let event = events(vec![event]).remove(0);
+            if event["__typename"] == "TextDelta" && event["message"]["text"] == text {
+                return;
+            }
+        }
+        panic!("the run ended before it said {text:?}");
+    };
+    soon("the committed text", committed).await;
 }
 
 /// What all of [`half_said`] comes to.
