@@ -39,7 +39,7 @@ sections! {
         /// Empty: no other name without keys, any name with keys. Names that a reverse proxy
         /// passes on belong here.
         hosts: Vec<String> = [],
-        /// Origins that may call from a browser, such as "https://app.example.com".
+        /// Origins that may call from a browser, such as `https://app.example.com`.
         cors_origins: Vec<String> = [],
         /// Serves GraphiQL at /.
         graphiql: bool = true,
