@@ -80,8 +80,7 @@ fn only_the_domain_changes_a_runs_status() {
             }
         }
     };
-    visit(&root.join("src"), &mut check);
-    visit(&root.join("crates"), &mut check);
+    each_source(&mut check);
     assert_eq!(wrong, [""; 0]);
 }
 
@@ -127,7 +126,14 @@ fn top_level(list: &str) -> Vec<String> {
     names
 }
 
-pub(crate) fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
+/// Looks at every source file of the root package and of the crates below it.
+pub(crate) fn each_source(look: &mut impl FnMut(&Path, &str)) {
+    for folder in ["src", "crates"] {
+        visit(Path::new(&repository(folder)), look);
+    }
+}
+
+fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

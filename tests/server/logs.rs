@@ -1,10 +1,9 @@
 //! The contents of a server's log, as the programs that collect it read them.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::layers::each_source;
 use crate::shutdown::process;
 use crate::support::client::body;
 use crate::support::logs::{Line, lines, saying};
@@ -189,38 +188,35 @@ async fn why_a_server_does_not_start_is_a_line_too() {
 #[test]
 fn no_event_has_a_field_named_message() {
     let mut wrong = Vec::new();
-    visit(
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
-        &mut |path, text| {
-            for macro_ in [
-                "error!(", "warn!(", "info!(", "debug!(", "trace!(", "span!(",
-            ] {
-                for (at, _) in text.match_indices(macro_) {
-                    let call = call(&text[at + macro_.len()..]);
-                    // A field is `message = x`, `%message`, `?message`, or the bare name.
-                    let mut words = call.split(|c: char| !c.is_alphanumeric() && c != '_');
-                    let mut unquoted = false;
-                    if words.any(|word| word == "message") {
-                        let mut code = String::new();
-                        for piece in call.split('"') {
-                            unquoted = !unquoted;
-                            if unquoted {
-                                code.push_str(piece);
-                            }
+    each_source(&mut |path, text| {
+        for macro_ in [
+            "error!(", "warn!(", "info!(", "debug!(", "trace!(", "span!(",
+        ] {
+            for (at, _) in text.match_indices(macro_) {
+                let call = call(&text[at + macro_.len()..]);
+                // A field is `message = x`, `%message`, `?message`, or the bare name.
+                let mut words = call.split(|c: char| !c.is_alphanumeric() && c != '_');
+                let mut unquoted = false;
+                if words.any(|word| word == "message") {
+                    let mut code = String::new();
+                    for piece in call.split('"') {
+                        unquoted = !unquoted;
+                        if unquoted {
+                            code.push_str(piece);
                         }
-                        let code: String = code.split_whitespace().collect();
-                        let named = |field: &str| {
-                            field.starts_with("message=")
-                                || ["message", "%message", "?message"].contains(&field)
-                        };
-                        if code.split(',').any(named) {
-                            wrong.push(format!("{}: {call}", path.display()));
-                        }
+                    }
+                    let code: String = code.split_whitespace().collect();
+                    let named = |field: &str| {
+                        field.starts_with("message=")
+                            || ["message", "%message", "?message"].contains(&field)
+                    };
+                    if code.split(',').any(named) {
+                        wrong.push(format!("{}: {call}", path.display()));
                     }
                 }
             }
-        },
-    );
+        }
+    });
     assert_eq!(wrong, [""; 0]);
 }
 
@@ -236,15 +232,4 @@ fn call(text: &str) -> &str {
         }
     }
     text
-}
-
-fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            visit(&path, look);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            look(&path, &std::fs::read_to_string(&path).unwrap());
-        }
-    }
 }

@@ -1,9 +1,7 @@
 //! The opening words of descriptions: the schema's and those of public items. `scripts/words`
 //! counts them, with `--list` it prints each violation.
 
-use std::path::Path;
-
-use crate::layers::visit;
+use crate::layers::each_source;
 use crate::support::server::repository;
 
 /// Words that begin a clause without a noun, so that a tooltip does not say what a thing is.
@@ -34,26 +32,6 @@ const OPENINGS: [&str; 24] = [
     "why",
 ];
 
-/// The folders whose public items obey the rule.
-const FOLDERS: [&str; 16] = [
-    "crates/bus/src",
-    "crates/evaluation/src",
-    "crates/llm/src",
-    "crates/proxy/src",
-    "crates/resilience/src",
-    "crates/tokenizer/src",
-    "crates/tools/src",
-    "crates/watchdog/src",
-    "src/app",
-    "src/auth",
-    "src/config",
-    "src/graphql",
-    "src/guard",
-    "src/http",
-    "src/operation",
-    "src/telemetry",
-];
-
 #[test]
 fn schema_descriptions_begin_with_a_noun_or_a_verb() {
     let schema = std::fs::read_to_string(repository("schema.graphql")).unwrap();
@@ -72,16 +50,14 @@ fn schema_descriptions_begin_with_a_noun_or_a_verb() {
 #[test]
 fn public_documentation_begins_with_a_noun_or_a_verb() {
     let (mut documented, mut wrong) = (0, Vec::new());
-    for folder in FOLDERS {
-        visit(Path::new(&repository(folder)), &mut |path, text| {
-            for (line, opening) in public_docs(text) {
-                documented += 1;
-                if is_headless(opening) {
-                    wrong.push(format!("{}:{line}: {opening}", path.display()));
-                }
+    each_source(&mut |path, text| {
+        for (line, opening) in public_docs(text) {
+            documented += 1;
+            if is_headless(opening) {
+                wrong.push(format!("{}:{line}: {opening}", path.display()));
             }
-        });
-    }
+        }
+    });
     assert!(documented > 200, "only {documented} items were looked at");
     assert_eq!(wrong, [""; 0], "documentation without a noun or a verb");
 }
