@@ -6,10 +6,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::resume::check_log;
-use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::process::{Process, program};
-use crate::support::talk::{chat, ended_run, follow, messages, run_events, send};
+use crate::support::talk::{chat, committed_text, ended_run, messages, run_events, send};
 use crate::support::upstream::{Received, Script, Upstream};
 use crate::support::wait::{eventually, soon};
 
@@ -35,23 +34,6 @@ fn answer(request: &Received) -> Script {
         .hold()
         .text([text])
         .ended()
-}
-
-/// Waits until the text of a run's try is committed: the one after so many restarts.
-async fn partial_text(client: &Client, run: &str, restarts: usize) {
-    let mut events = follow(client, run, 0).await;
-    let mut seen = 0;
-    loop {
-        let event = events.next().await.unwrap();
-        let event = &event["data"]["runEvents"];
-        match event["__typename"].as_str() {
-            Some("StepRestarted") => seen += 1,
-            Some("TextDelta") if seen == restarts && event["message"]["text"] == "so far " => {
-                return;
-            }
-            _ => {}
-        }
-    }
 }
 
 pub(crate) async fn a_run_that_kills_servers_is_failed_and_all_others_are_made(db: Arc<Database>) {
@@ -101,7 +83,7 @@ pub(crate) async fn a_run_that_kills_servers_is_failed_and_all_others_are_made(d
         if let Some(ended) = ended {
             break ended;
         }
-        partial_text(&client, &poisonous.1, deaths).await;
+        committed_text(&client, &poisonous.1, deaths, "so far ").await;
         deaths += 1;
         assert!(deaths <= MOST_DEATHS, "servers die of it again and again");
         server.kill();

@@ -111,7 +111,7 @@ pub(crate) async fn interrupting_run_precedes_queued_runs(db: Arc<Database>) {
     let client = server.client();
     server.upstream.then(half_said());
     let (session, counting) = send(&client, None, "Count").await;
-    committed_text(&client, &counting, "one two ").await;
+    committed_text(&client, &counting, 0, "one two ").await;
     let waiting = start(&client, &session, "Wait", "ENQUEUE").await;
     let urgent = start(&client, &session, "Now", "INTERRUPT").await;
     for id in [&urgent, &waiting] {

@@ -32,7 +32,7 @@ pub(crate) async fn an_interrupted_run_keeps_what_it_has_said(db: Arc<Database>)
     let client = server.client();
     server.upstream.then(half_said());
     let (session, first) = send(&client, None, "Count").await;
-    committed_text(&client, &first, "one two ").await;
+    committed_text(&client, &first, 0, "one two ").await;
 
     let second = start(&client, &session, "Stop it", "INTERRUPT").await;
 
@@ -100,7 +100,7 @@ pub(crate) async fn a_run_rolled_back_leaves_the_branch(db: Arc<Database>) {
     let session = string(&chat(&client, None, "Hello").await["session"]["id"]);
     server.upstream.then(half_said());
     let (_, first) = send(&client, Some(&session), "Count").await;
-    committed_text(&client, &first, "one two ").await;
+    committed_text(&client, &first, 0, "one two ").await;
 
     let second = start(&client, &session, "Count to ten", "ROLLBACK").await;
 

@@ -179,15 +179,18 @@ pub(crate) fn half_said() -> Script {
         .ended()
 }
 
-/// Waits until a run's answer is committed as far as `text`. The upstream that has written it says
-/// nothing of that: the server may not have read it yet.
-pub(crate) async fn committed_text(client: &Client, run: &str, text: &str) {
+/// Waits until a run's answer is committed as far as `text`, in its try after so many restarts.
+/// The upstream that has written it says nothing of that: the server may not have read it yet.
+pub(crate) async fn committed_text(client: &Client, run: &str, restarts: usize, text: &str) {
     let mut stream = follow(client, run, 0).await;
     let committed = async {
+        let mut seen = 0;
         while let Some(event) = stream.next().await {
             let event = events(vec![event]).remove(0);
-            if event["__typename"] == "TextDelta" && event["message"]["text"] == text {
-                return;
+            match event["__typename"].as_str() {
+                Some("StepRestarted") => seen += 1,
+                Some("TextDelta") if seen == restarts && event["message"]["text"] == text => return,
+                _ => {}
             }
         }
         panic!("the run ended before it said {text:?}");
