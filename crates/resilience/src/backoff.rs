@@ -18,7 +18,8 @@ impl Backoff {
         self.bound(retry).mul_f64(fastrand::f64())
     }
 
-    fn bound(&self, retry: u32) -> Duration {
+    /// The longest delay before the retry with this number, from 1.
+    pub fn bound(&self, retry: u32) -> Duration {
         let doublings = retry.saturating_sub(1);
         let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
         self.base.saturating_mul(factor).min(self.cap)

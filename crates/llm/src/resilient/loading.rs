@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use talkgraph_resilience::Backoff;
 use tokio::time::Instant;
 
-/// The first wait if the server requests none; each further one is twice as long.
-const FIRST: Duration = Duration::from_millis(250);
-
-/// The longest of these waits.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The waits if the server requests none.
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(250),
+    cap: Duration::from_secs(5),
+};
 
 /// The waits of one call, which have a budget of their own: they are not retries of a failure.
 pub(super) struct Loading {
     timeout: Duration,
     /// The end of the budget, once waiting has begun.
     until: Option<Instant>,
-    next: Duration,
+    /// The number of the next wait, from 1.
+    next: u32,
 }
 
 impl Loading {
@@ -24,7 +26,7 @@ impl Loading {
         Self {
             timeout,
             until: None,
-            next: FIRST,
+            next: 1,
         }
     }
 
@@ -34,8 +36,9 @@ impl Loading {
         let now = Instant::now();
         let until = *self.until.get_or_insert(now + self.timeout);
         let left = until.saturating_duration_since(now);
-        let wait = asked.unwrap_or(self.next).clamp(FIRST, LONGEST);
-        self.next = (self.next * 2).min(LONGEST);
+        let wait = asked.unwrap_or_else(|| BACKOFF.bound(self.next));
+        let wait = wait.clamp(BACKOFF.base, BACKOFF.cap);
+        self.next = self.next.saturating_add(1);
         (!left.is_zero()).then(|| wait.min(left))
     }
 }
@@ -58,7 +61,10 @@ mod tests {
             loading.wait(Some(Duration::from_secs(3))),
             Some(Duration::from_secs(3))
         );
-        assert_eq!(loading.wait(Some(Duration::from_secs(60))), Some(LONGEST));
+        assert_eq!(
+            loading.wait(Some(Duration::from_secs(60))),
+            Some(BACKOFF.cap)
+        );
         assert_eq!(Loading::new(Duration::ZERO).wait(None), None);
     }
 }

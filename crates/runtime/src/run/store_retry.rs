@@ -4,25 +4,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use talkgraph_resilience::Backoff;
 use talkgraph_store::{SharedStore, StoreError};
 
-/// The first pause. It is short, so that a run continues soon after the database is back.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses between attempts. The first is short, so that a run continues soon after the
+/// database is back; each further one is twice as long.
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(50),
+    cap: Duration::from_secs(1),
+};
 
-/// The pauses between attempts, each twice as long as the one before.
-pub(crate) struct StoreBackoff(Duration);
+/// The number of the next retry of one operation, from 1.
+pub(crate) struct StoreBackoff(u32);
 
 impl StoreBackoff {
     pub(crate) fn new() -> Self {
-        Self(FIRST_PAUSE)
+        Self(1)
     }
 
     /// Waits until the next attempt. A wait that is dropped does not count.
     pub(crate) async fn pause(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(BACKOFF.bound(self.0)).await;
+        self.0 = self.0.saturating_add(1);
     }
 }
 
