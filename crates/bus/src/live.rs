@@ -29,9 +29,9 @@ pub enum Ready {
     Events(Vec<Arc<RunEvent>>),
     /// The next event has left the tail and must be read from the log.
     InLog,
-    /// No more events: the run no longer executes here.
+    /// No event for now.
     Nothing,
-    /// Nothing any more: the run is no longer made here.
+    /// The end of this tail: the run no longer executes here.
     Closed,
 }
 

@@ -16,7 +16,7 @@ pub struct Summary {
     pub session_id: SessionId,
     /// The last message that it covers: it is valid for the branches through this message alone.
     pub message_id: MessageId,
-    /// That message's position in its branches.
+    /// The position of that message in its branches.
     pub position: i32,
     /// The text. A model has written it from the messages of people and tools.
     pub text: String,

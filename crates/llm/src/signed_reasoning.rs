@@ -104,7 +104,7 @@ pub(super) enum Wanted {
     Accepted,
     /// None: the vendor has refused it once.
     Nothing,
-    /// That of every answer, empty if there was none: the vendor has required it once.
+    /// The reasoning of every answer, empty if there was none: the vendor has required it once.
     Everything,
 }
 

@@ -1,14 +1,14 @@
-//! How many tokens a prompt has, and how many a model takes.
+//! The number of tokens of a prompt, and the context window of a model.
 //!
-//! Vendors keep their tokenizers to themselves, but for OpenAI: its newest vocabulary counts
-//! for all of them, and what each model says that it has read corrects the count.
+//! OpenAI alone publishes its tokenizers: its newest vocabulary counts for all vendors, and the
+//! input tokens that each model reports correct the count.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{ChatMessage, ChatRequest, Content, FileData, Models};
 
-/// What stands around each message: its role and its end.
+/// The tokens around each message: its role and its end.
 const MESSAGE_TOKENS: u64 = 5;
 /// The most that an image takes by default, of the vendors that say so.
 /// <https://docs.anthropic.com/en/docs/build-with-claude/vision>
@@ -16,12 +16,12 @@ const IMAGE_TOKENS: u64 = 1_600;
 /// Of another file's Base64: a page of a document is some 50 KB and 2,000 tokens.
 const FILE_BYTES_A_TOKEN: u64 = 32;
 
-/// How far a count is corrected: a provider that counts something else, or nothing, must not
-/// make a model forget everything, or its window overflow.
+/// The range of the correction. A provider that counts something else, or nothing, must not make
+/// a model forget everything or overflow its window.
 const FACTORS: std::ops::RangeInclusive<f64> = 0.5..=2.0;
-/// How much one answer moves the correction.
+/// The share of the difference by which one answer moves the correction.
 const WEIGHT: f64 = 0.5;
-/// From here on the log tells it at its usual level.
+/// The deviation from which a count is logged at `info`.
 const NOTABLE_DEVIATION: f64 = 0.25;
 /// Models whose correction is remembered.
 const REMEMBERED_MODELS: usize = 1_024;

@@ -290,7 +290,7 @@ struct Checkpoint {
     purpose: StepPurpose,
     /// The number of steps for summaries.
     summaries: u32,
-    /// Why the model stopped in that step, if it has ended.
+    /// The model's reason for ending that step, if it has ended.
     finish_reason: Option<FinishReason>,
     /// The number of restarted steps.
     restarts: u32,

@@ -1,22 +1,22 @@
-//! Why answers are not taken.
+//! Refusals of answers to interrupts.
 
 use thiserror::Error;
 
 use talkgraph_domain::{InterruptId, RunId};
 use talkgraph_store::StoreError;
 
-/// Why answers were not taken; none of them was. `at` counts the answers from 0.
+/// A refusal of answers to interrupts; none of them is stored.
 #[derive(Debug, Error)]
 pub enum ResolveError {
-    /// The caller's: no such run, or somebody else's.
+    /// The caller's: no such run, or one of another owner.
     #[error("there is no run {0}")]
     UnknownRun(RunId),
     /// The caller's: the run has no such interrupt.
     #[error("the run has no interrupt {interrupt}")]
     Unknown {
-        /// Which answer.
+        /// The number of the answer, from 0.
         at: usize,
-        /// What it is to.
+        /// The interrupt that it answers.
         interrupt: InterruptId,
     },
     /// The caller's: two answers to one interrupt.
@@ -24,46 +24,46 @@ pub enum ResolveError {
     Twice {
         /// The second of them.
         at: usize,
-        /// What it is to.
+        /// The interrupt that it answers.
         interrupt: InterruptId,
     },
-    /// The caller's: a client's call is not approved but made, and only by the client.
+    /// The caller's: a client tool is called by the client, and not approved.
     #[error("{}", if *.approves { "a ClientToolCall takes `result` or `reject`, not `approve`" }
         else { "a ToolApproval takes `approve` or `reject`, not `result`" })]
     Kind {
-        /// Which answer.
+        /// The number of the answer, from 0.
         at: usize,
-        /// Whether it approves.
+        /// True if it approves.
         approves: bool,
     },
     /// The caller's: a question of a tool's server is answered, and nothing else is.
     #[error("an InputRequest takes `answer`, and nothing else does")]
     Answer {
-        /// Which answer.
+        /// The number of the answer, from 0.
         at: usize,
     },
     /// The caller's: the content does not match the question's schema.
     #[error("the content is not valid: {why}")]
     Content {
-        /// Which answer.
+        /// The number of the answer, from 0.
         at: usize,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// The caller's: the tool does not take the edited arguments.
     #[error("the arguments are not valid: {why}")]
     Arguments {
-        /// Which answer.
+        /// The number of the answer, from 0.
         at: usize,
-        /// What is wrong with them.
+        /// The reason.
         why: String,
     },
     /// The caller's: the interrupt has another answer.
     #[error("{interrupt} was answered before, and differently")]
     Resolved {
-        /// Which answer.
+        /// The number of the answer, from 0.
         at: usize,
-        /// What it is to.
+        /// The interrupt that it answers.
         interrupt: InterruptId,
     },
     /// The caller's: the key stands for something else.
@@ -74,7 +74,7 @@ pub enum ResolveError {
         "the tool {tool:?} is not there at the moment, so that its arguments cannot be checked"
     )]
     NoTool {
-        /// Which answer.
+        /// The number of the answer, from 0.
         at: usize,
         /// The tool.
         tool: String,

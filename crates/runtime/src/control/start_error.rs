@@ -1,4 +1,4 @@
-//! Why a run cannot be started or followed.
+//! Refusals of starts.
 
 use thiserror::Error;
 
@@ -6,16 +6,16 @@ use talkgraph_domain::{MessageId, RunId, SessionId};
 use talkgraph_evaluation::Failure;
 use talkgraph_store::StoreError;
 
-/// Why a run was not started. Nothing was stored.
+/// A refusal of a start. Nothing is stored.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The caller's: no agent of this name.
     #[error("there is no agent {0:?}")]
     UnknownAgent(String),
-    /// The caller's: no such session, or somebody else's.
+    /// The caller's: no such session, or one of another owner.
     #[error("there is no session {0}")]
     UnknownSession(SessionId),
-    /// The caller's: no such message, or somebody else's.
+    /// The caller's: no such message, or one of another owner.
     #[error("there is no message {0}")]
     UnknownMessage(MessageId),
     /// The caller's: an answer, where only what a user says will do.
@@ -29,7 +29,7 @@ pub enum StartError {
     FileNotTaken {
         /// The number of the file, from 0.
         at: usize,
-        /// What it is.
+        /// Its MIME type.
         mime_type: String,
         /// The agent.
         agent: String,
@@ -39,9 +39,9 @@ pub enum StartError {
     File {
         /// The number of the file, from 0.
         at: usize,
-        /// What of it: `url` or `mimeType`.
+        /// The part of it: `url` or `mimeType`.
         part: &'static str,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// The caller's: a tool is to be called that the agent does not have.
@@ -79,14 +79,14 @@ pub enum StartError {
     /// The caller's: too many tools of its own, or too large ones.
     #[error("{0}")]
     ClientTools(String),
-    /// The caller's: one of its own tools cannot be told to a model.
+    /// The caller's: one of its own tools cannot be sent to a model.
     #[error("{why}")]
     ClientTool {
-        /// Which one, from 0.
+        /// The number of the tool, from 0.
         at: usize,
-        /// What of it: `name`, `description` or `parameters`.
+        /// The part of it: `name`, `description` or `parameters`.
         part: &'static str,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// The caller's: the key stands for something else.

@@ -23,7 +23,7 @@ pub enum SentFile {
     At(FileLink),
 }
 
-/// Where a file is.
+/// The location of a file.
 #[derive(Debug, Clone)]
 pub struct FileLink {
     /// Its URL, of any scheme: the guard says which may be reached.

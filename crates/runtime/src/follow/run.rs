@@ -24,8 +24,8 @@ const BATCH: u32 = 256;
 /// The events of a run, in order and without holes; ends after the terminal event.
 pub type RunEvents = BoxStream<'static, Result<Arc<RunEvent>, FollowError>>;
 
-/// How often the database is asked for changes where other nodes write to it, and where that is
-/// not usual.
+/// The interval in which the database is read for changes: where other nodes write to it, and
+/// where that is not usual.
 const POLL_SHARED: Duration = Duration::from_millis(500);
 const POLL_ALONE: Duration = Duration::from_secs(5);
 

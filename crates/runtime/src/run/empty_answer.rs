@@ -23,7 +23,7 @@ const UNREAD: &str = "Your last call of a tool could not be read. Call it once m
 /// Starts a retry if the output of `step` is empty, and returns the number of its step.
 ///
 /// # Errors
-/// When no retry is left.
+/// Fails when no retry is left.
 pub(crate) fn retry_empty_answer(
     ctx: &mut RunContext,
     task: &Assignment,

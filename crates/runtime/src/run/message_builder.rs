@@ -381,7 +381,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the operations and wherever the log is cut: the log gives the same message.
+        /// The log gives the same message after any operations and wherever it is cut.
         #[test]
         fn a_log_gives_the_answer_that_it_came_from(acts in prop::collection::vec(any_act(), 0..40)) {
             let id = MessageId::new();

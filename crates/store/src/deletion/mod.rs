@@ -28,7 +28,7 @@ const MESSAGES: u32 = 8;
 pub enum Purge {
     /// More of it may be left.
     More,
-    /// Nothing of it is left but its tombstone.
+    /// Only its tombstone is left.
     Done,
     /// Runs of other sessions refer to its runs and have to be removed first, or another node is
     /// removing it.

@@ -44,7 +44,7 @@ pub struct Answered {
     pub run: Run,
     /// The interrupts that were answered, in the order of the answers.
     pub interrupts: Vec<Interrupt>,
-    /// Those of them that were open before.
+    /// The interrupts among them that were open before.
     pub changed: Vec<InterruptId>,
     /// True if the run is running and the node holds it: no interrupt is open, because of these
     /// answers or because they were stored before.

@@ -62,7 +62,7 @@ pub(super) struct Signals {
     has_commits: AtomicBool,
     /// Something has been deleted that the log still has.
     has_deletions: AtomicBool,
-    /// Nothing has been committed for a while.
+    /// No commit has arrived for a while.
     is_idle: AtomicBool,
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 
-/// Nothing for the group and for others.
+/// Modes without rights for the group and for others.
 const FOLDER_MODE: u32 = 0o700;
 pub(super) const FILE_MODE: u32 = 0o600;
 const OTHERS: u32 = 0o077;

@@ -14,7 +14,7 @@ pub(super) enum Reading {
     Message(Box<ServerJsonRpcMessage>),
     /// An answer to this request that cannot be read.
     Unreadable(RequestId, String),
-    /// Nothing that a request waits for: an empty line, other output of a program, or an unknown
+    /// A line that no request waits for: an empty line, other output of a program, or an unknown
     /// notification.
     Nothing,
 }
